@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MIGRATION: Duration = Duration::from_mins(10);
 /// Tries of a transaction that conflicts with others, before the caller gets the error.
 const TRIES: u32 = 20;
-/// The longest pause before work runs again, in milliseconds.
-const LONGEST_PAUSE: u64 = 64;
+/// The pause before another try is doubled so often, from 1 ms.
+const MOST_DOUBLINGS: u32 = 6;
 
 /// A database that is open.
 pub(crate) struct Database {
@@ -139,7 +139,7 @@ fn run<T>(session: Session, begin: &str, work: impl Fn(&Connection) -> Result<T,
         match session.attempt(begin, &work) {
             Err(fault) if fault::is_conflict(&fault) && tries < TRIES => {
                 // Of two that are in each other's way one is let through; doubling keeps many apart.
-                let pause = (1_u64 << tries.min(6)).min(LONGEST_PAUSE);
+                let pause = 1_u64 << tries.min(MOST_DOUBLINGS);
                 std::thread::park_timeout(Duration::from_millis(pause));
                 tries += 1;
             }

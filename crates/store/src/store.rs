@@ -22,16 +22,19 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<StoreClock>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) engine: Engine,
-    /// The slots, where they are not in the engine's tables.
-    pub(crate) valkey: Option<Arc<Valkey>>,
 }
 
 /// The engines.
 pub(crate) enum Engine {
     /// One file, one process that serves.
     Sqlite(File),
-    /// A server that any number of processes use.
-    Postgres(Database),
+    /// Two servers that any number of processes use.
+    Servers {
+        /// Everything but slots.
+        records: Database,
+        /// The slots.
+        slots: Arc<Valkey>,
+    },
 }
 
 impl Store {
@@ -55,7 +58,7 @@ impl Store {
     fn open_as(purpose: Purpose, path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let (clock, watch) = (Arc::new(StoreClock::new(clock)), Arc::new(Watch::default()));
         let file = File::open(path, purpose, &clock, &watch)?;
-        Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Sqlite(file), valkey: None })))
+        Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Sqlite(file) })))
     }
 
     /// Connects to Valkey, which keeps the slots, and to PostgreSQL, which keeps the records, and brings the database to this
@@ -90,11 +93,10 @@ impl Store {
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, ConnectError> {
         let watch = Arc::new(Watch::default());
-        let valkey = Valkey::open(slots, clock, Arc::clone(&watch)).await?;
-        let database = Database::open(records, purpose, Arc::clone(&watch)).await?;
-        let clock = Arc::new(StoreClock::new(valkey.clock()));
-        let engine = Engine::Postgres(database);
-        Ok(Self(Arc::new(Inner { clock, watch, engine, valkey: Some(Arc::new(valkey)) })))
+        let slots = Arc::new(Valkey::open(slots, clock, Arc::clone(&watch)).await?);
+        let records = Database::open(records, purpose, Arc::clone(&watch)).await?;
+        let clock = Arc::new(StoreClock::new(slots.clock()));
+        Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Servers { records, slots } })))
     }
 
     /// Makes the file and its folder if they are missing, and refuses what can be no store, without opening it.
@@ -107,28 +109,33 @@ impl Store {
 
     /// The states that all processes which use it keep in common; none for a file, which one process serves.
     pub fn common(&self) -> Option<Arc<dyn Common>> {
-        Some(Arc::clone(self.0.valkey.as_ref()?) as Arc<dyn Common>)
+        Some(Arc::clone(self.slots()?) as Arc<dyn Common>)
+    }
+
+    /// The server of slots; none where they are in the tables of the file.
+    pub(crate) fn slots(&self) -> Option<&Arc<Valkey>> {
+        match &self.0.engine {
+            Engine::Sqlite(_) => None,
+            Engine::Servers { slots, .. } => Some(slots),
+        }
     }
 
     /// Can what is written still be found?
     pub(crate) fn in_place(&self) -> Result<(), StoreError> {
         match &self.0.engine {
             Engine::Sqlite(file) => file.in_place(),
-            Engine::Postgres(_) => Ok(()),
+            Engine::Servers { .. } => Ok(()),
         }
     }
 
     /// Its name for people: the path of a file, or both servers, without passwords.
     pub fn name(&self) -> String {
-        match (&self.0.engine, &self.0.valkey) {
-            (Engine::Sqlite(file), _) => {
+        match &self.0.engine {
+            Engine::Sqlite(file) => {
                 let path = file.path();
                 path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
             }
-            (Engine::Postgres(database), Some(valkey)) => {
-                format!("{} with {}", database.name(), valkey.name())
-            }
-            (Engine::Postgres(database), None) => database.name().to_owned(),
+            Engine::Servers { records, slots } => format!("{} with {}", records.name(), slots.name()),
         }
     }
 
@@ -136,7 +143,7 @@ impl Store {
     pub fn path(&self) -> Option<&Path> {
         match &self.0.engine {
             Engine::Sqlite(file) => Some(file.path()),
-            Engine::Postgres(_) => None,
+            Engine::Servers { .. } => None,
         }
     }
 
@@ -186,7 +193,7 @@ impl Store {
             (Engine::Sqlite(file), Mode::Read) => file.read(work).await,
             // Its one thread gives everybody a turn.
             (Engine::Sqlite(file), Mode::Write | Mode::Append | Mode::WriteByTurns) => file.write(work).await,
-            (Engine::Postgres(database), mode) => apart(move || database.run(mode, work)).await,
+            (Engine::Servers { records, .. }, mode) => apart(move || records.run(mode, work)).await,
         }
     }
 }

@@ -15,18 +15,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use redis::RedisError;
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{Clock, Moved, NotGranted, StoreError};
 use truing_core::slot::{Slot, State};
 
 pub use self::fault::SlotsError;
+pub(crate) use self::script::Swapped;
 pub(crate) use self::whole::Found;
 
 use self::clock::ServerClock;
 use self::peers::Peers;
 use self::primary::{Primary, Route};
-use self::script::{Scripts, Swapped};
+use self::script::Scripts;
 use crate::due::{WINDOW, in_turn};
 use crate::fault::{Fault, from_json, to_json};
 use crate::watch::Watch;
@@ -39,59 +40,42 @@ const OBEYED_SECONDS: u32 = 24 * 60 * 60;
 /// The key that people set by hand to stop everything (seed 002).
 const SWITCH: &str = "bot:killswitch:enabled";
 
-/// The names of what is kept. The tag in braces keeps all of it together.
-struct Names {
-    counter: String,
-    due: String,
-    all: String,
-    states: String,
-    switch: String,
-    obeyed: String,
-    /// The channel on which it is told that a slot waits.
-    changed: String,
-    /// Who has the right to do what one process does at a time.
-    sole: String,
-    /// Who leases.
-    workers: String,
-    /// States that all processes keep in common, each with a name of its own.
-    common: String,
-    slot: String,
+// The names of what is kept. The tag in braces keeps all of it together.
+/// The last number that was given.
+const COUNTER: &str = "truing:{truing}:counter";
+/// The slots that wake, by time.
+const DUE: &str = "truing:{truing}:due";
+/// All slots, by name.
+const ALL: &str = "truing:{truing}:slots";
+/// The states that there are; with one of them behind it, the slots in it.
+const STATES: &str = "truing:{truing}:state";
+/// Our copy of what we have set [`SWITCH`] to.
+const OWN_SWITCH: &str = "truing:{truing}:switch";
+/// With a request behind it: it was obeyed.
+const OBEYED: &str = "truing:{truing}:obeyed";
+/// The channel on which it is told that a slot waits.
+const CHANGED: &str = "truing:{truing}:changed";
+/// Who has the right to do what one process does at a time.
+const SOLE: &str = "truing:{truing}:sole";
+/// Who leases.
+const WORKERS: &str = "truing:{truing}:workers";
+/// With a name behind it: a state that all processes keep in common.
+const COMMON: &str = "truing:{truing}:common";
+
+/// The slots in one state.
+fn of_state(state: &str) -> String {
+    format!("{STATES}:{state}")
 }
 
-impl Names {
-    fn new() -> Self {
-        let name = |what: &str| format!("truing:{{truing}}:{what}");
-        Self {
-            counter: name("counter"),
-            due: name("due"),
-            all: name("slots"),
-            states: name("state"),
-            switch: name("switch"),
-            obeyed: name("obeyed"),
-            changed: name("changed"),
-            sole: name("sole"),
-            workers: name("workers"),
-            common: name("common"),
-            slot: "review:slot:{truing}:".to_owned(),
-        }
-    }
-
-    /// The names of the slots in one state.
-    fn of_state(&self, state: &str) -> String {
-        format!("{}:{state}", self.states)
-    }
-
-    /// The row of a slot: `review:slot:{truing}:github:1:7` for `pr/github/1/7`.
-    fn row(&self, key: &Key) -> String {
-        let path = key.as_str().strip_prefix("pr/").unwrap_or(key.as_str());
-        format!("{}{}", self.slot, path.replace('/', ":"))
-    }
+/// The row of a slot: `review:slot:{truing}:github:1:7` for `pr/github/1/7`.
+fn row(key: &Key) -> String {
+    let path = key.as_str().strip_prefix("pr/").unwrap_or(key.as_str());
+    format!("review:slot:{{truing}}:{}", path.replace('/', ":"))
 }
 
 /// The server, or whichever of several is the primary.
 pub(crate) struct Valkey {
     route: Route,
-    names: Names,
     scripts: Scripts,
     /// Where slots are, as people are told it: no password. It stays when another server becomes the primary.
     name: Arc<str>,
@@ -125,16 +109,6 @@ impl Mirror {
     }
 }
 
-/// The outcome of a batch.
-pub(crate) enum Batch {
-    /// For each slot.
-    Each(Vec<Result<Version, Moved>>),
-    /// The kill switch is on.
-    SwitchedOff,
-    /// It was done before.
-    Before,
-}
-
 impl Valkey {
     /// Connects, and refuses a server that would lose slots.
     pub(crate) async fn open(
@@ -145,7 +119,6 @@ impl Valkey {
         let (route, name) = Route::open(url).await?;
         let valkey = Self {
             route,
-            names: Names::new(),
             scripts: Scripts::new(),
             clock: Arc::new(ServerClock::new(clock)),
             watch,
@@ -169,26 +142,48 @@ impl Valkey {
         StoreError::Unavailable(format!("{}: {}", self.route.name(), fault::words(error)))
     }
 
+    /// Sends a command to the primary.
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let mut primary = self.primary().await?;
+        command.query_async(&mut primary).await.map_err(|error| self.told(&error))
+    }
+
+    /// The same of commands that are sent together.
+    async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
+        let mut primary = self.primary().await?;
+        commands.query_async(&mut primary).await.map_err(|error| self.told(&error))
+    }
+
+    /// The same of a script.
+    async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+        let mut primary = self.primary().await?;
+        script.invoke_async(&mut primary).await.map_err(|error| self.told(&error))
+    }
+
     /// Asks the server for its instant.
     pub(crate) async fn now(&self) -> Result<Millis, StoreError> {
-        let mut connection = self.primary().await?;
-        let (seconds, micros): (i64, i64) =
-            redis::cmd("TIME").query_async(&mut connection).await.map_err(|error| self.told(&error))?;
+        let (seconds, micros): (i64, i64) = self.ask(&redis::cmd("TIME")).await?;
         self.clock.observe(Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
         Ok(self.clock.now())
     }
 
     /// The slots that are due, the oldest of each repository before the second of any.
     pub(crate) async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
-        let mut connection = self.primary().await?;
         let (mut slots, mut seen) = (Vec::new(), 0);
         // A window after another: rows that cannot be read must not take the place of others.
         while slots.len() < limit {
-            let window: Vec<(String, i64)> = redis::cmd("ZRANGE")
-                .arg((&self.names.due, "-inf", now.0, "BYSCORE", "LIMIT", seen, WINDOW, "WITHSCORES"))
-                .query_async(&mut connection)
-                .await
-                .map_err(|error| self.told(&error))?;
+            let window: Vec<(String, i64)> = self
+                .ask(redis::cmd("ZRANGE").arg((
+                    DUE,
+                    "-inf",
+                    now.0,
+                    "BYSCORE",
+                    "LIMIT",
+                    seen,
+                    WINDOW,
+                    "WITHSCORES",
+                )))
+                .await?;
             let is_last = window.len() < WINDOW;
             seen += window.len();
             for keys in in_turn(window).chunks(BATCH) {
@@ -212,12 +207,9 @@ impl Valkey {
 
     /// The first time from then at which a slot wakes.
     pub(crate) async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError> {
-        let mut connection = self.primary().await?;
-        let next: Vec<(String, i64)> = redis::cmd("ZRANGE")
-            .arg((&self.names.due, from.0, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"))
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.told(&error))?;
+        let next: Vec<(String, i64)> = self
+            .ask(redis::cmd("ZRANGE").arg((DUE, from.0, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES")))
+            .await?;
         Ok(next.first().map(|(_, at)| Millis(*at)))
     }
 
@@ -248,14 +240,9 @@ impl Valkey {
     }
 
     async fn names_below(&self, prefix: &str) -> Result<Vec<Key>, StoreError> {
-        let mut connection = self.primary().await?;
         // The greatest byte stands in no name.
         let (from, to) = (format!("[{prefix}").into_bytes(), [b"(", prefix.as_bytes(), b"\xff"].concat());
-        let names: Vec<String> = redis::cmd("ZRANGE")
-            .arg((&self.names.all, from, to, "BYLEX"))
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.told(&error))?;
+        let names: Vec<String> = self.ask(redis::cmd("ZRANGE").arg((ALL, from, to, "BYLEX"))).await?;
         Ok(names.into_iter().map(Key::new).collect())
     }
 
@@ -266,53 +253,31 @@ impl Valkey {
         changes: &[(Version, Slot)],
         refuse: bool,
         once: Option<&str>,
-    ) -> Result<Batch, StoreError> {
+    ) -> Result<Swapped, StoreError> {
         if changes.is_empty() && !refuse {
-            return Ok(Batch::Each(Vec::new()));
+            return Ok(Swapped::Each(Vec::new()));
         }
-        let once = once.map(|once| format!("{}:{once}", self.names.obeyed));
-        let fixed = [
-            SWITCH,
-            &self.names.counter,
-            &self.names.due,
-            &self.names.all,
-            &self.names.states,
-            &self.names.changed,
-            once.as_deref().unwrap_or(&self.names.counter),
-        ];
+        let once = once.map_or_else(|| COUNTER.to_owned(), |once| format!("{OBEYED}:{once}"));
         let mut call = self.scripts.swap.prepare_invoke();
-        for key in fixed {
+        for key in [SWITCH, COUNTER, DUE, ALL, STATES, CHANGED, &once] {
             call.key(key);
         }
         call.arg(i32::from(refuse)).arg(OBEYED_SECONDS);
         for (version, slot) in changes {
             let body = if slot.remembers_nothing() { String::new() } else { self.json(slot)? };
             let wakes = slot.wakes_at().map(|at| at.0.to_string()).unwrap_or_default();
-            call.key(self.names.row(&slot.key));
+            call.key(row(&slot.key));
             call.arg(slot.key.as_str()).arg(version.0).arg(shown(&slot.state)).arg(wakes).arg(body);
         }
-        let mut connection = self.primary().await?;
-        let answer: redis::Value =
-            call.invoke_async(&mut connection).await.map_err(|error| self.told(&error))?;
-        let unclear =
-            || StoreError::Corrupt(format!("{}: the answer of a script is not of its form", self.name));
-        match script::swapped(answer).ok_or_else(unclear)? {
-            Swapped::SwitchedOff => Ok(Batch::SwitchedOff),
-            Swapped::Before => Ok(Batch::Before),
-            Swapped::Each(answers) => {
-                let each = answers.into_iter().zip(changes).map(|(answer, (_, slot))| {
-                    answer.map_err(|()| {
-                        let what = format!("{}: slot {} is no hash; delete it by hand", self.name, slot.key);
-                        StoreError::Corrupt(what)
-                    })
-                });
-                let each: Vec<Result<Version, Moved>> = each.collect::<Result<_, _>>()?;
-                self.watch.swapped(each.len(), each.iter().filter(|one| one.is_err()).count());
-                let greatest = each.iter().flatten().map(|version| version.0).max();
-                self.given.fetch_max(greatest.unwrap_or(0), Ordering::Relaxed);
-                Ok(Batch::Each(each))
-            }
+        let answer: redis::Value = self.call(&call).await?;
+        let swapped = script::swapped(&answer, changes)
+            .map_err(|words| StoreError::Corrupt(format!("{}: {words}", self.name)))?;
+        if let Swapped::Each(each) = &swapped {
+            self.watch.swapped(each.len(), each.iter().filter(|one| one.is_err()).count());
+            let greatest = each.iter().flatten().map(|version| version.0).max();
+            self.given.fetch_max(greatest.unwrap_or(0), Ordering::Relaxed);
         }
+        Ok(swapped)
     }
 
     /// The same, whatever the kill switch says.
@@ -321,9 +286,9 @@ impl Valkey {
         changes: &[(Version, Slot)],
     ) -> Result<Vec<Result<Version, Moved>>, StoreError> {
         match self.swap(changes, false, None).await? {
-            Batch::Each(each) => Ok(each),
+            Swapped::Each(each) => Ok(each),
             // Neither was asked for.
-            Batch::SwitchedOff | Batch::Before => Ok(vec![Err(Moved); changes.len()]),
+            Swapped::SwitchedOff | Swapped::Before => Ok(vec![Err(Moved); changes.len()]),
         }
     }
 
@@ -333,16 +298,14 @@ impl Valkey {
         leases: &[(Version, Slot)],
     ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
         match self.swap(leases, true, None).await? {
-            Batch::Each(each) => Ok(each.into_iter().map(|one| one.map_err(NotGranted::from)).collect()),
-            Batch::SwitchedOff | Batch::Before => Ok(vec![Err(NotGranted::SwitchedOff); leases.len()]),
+            Swapped::Each(each) => Ok(each.into_iter().map(|one| one.map_err(NotGranted::from)).collect()),
+            Swapped::SwitchedOff | Swapped::Before => Ok(vec![Err(NotGranted::SwitchedOff); leases.len()]),
         }
     }
 
     /// The next number: greater than all versions and tokens given before.
     pub(crate) async fn next_number(&self) -> Result<u64, StoreError> {
-        let mut connection = self.primary().await?;
-        let asked = redis::cmd("INCR").arg(&self.names.counter).query_async(&mut connection).await;
-        let number = asked.map_err(|error| self.told(&error))?;
+        let number = self.ask(redis::cmd("INCR").arg(COUNTER)).await?;
         self.given.fetch_max(number, Ordering::Relaxed);
         Ok(number)
     }
@@ -365,89 +328,59 @@ impl Valkey {
 
     async fn raise_at(&self, primary: &mut Primary, number: u64) -> Result<(), RedisError> {
         let mut call = self.scripts.raise.prepare_invoke();
-        call.key(&self.names.counter).arg(number).invoke_async::<i64>(primary).await.map(drop)
+        call.key(COUNTER).arg(number).invoke_async::<i64>(primary).await.map(drop)
     }
 
     /// Can it be written?
     pub(crate) async fn try_writing(&self) -> Result<(), StoreError> {
-        let mut connection = self.primary().await?;
-        let written: Result<i64, RedisError> =
-            redis::cmd("INCRBY").arg((&self.names.counter, 0)).query_async(&mut connection).await;
-        written.map(drop).map_err(|error| self.told(&error))
+        self.ask::<i64>(redis::cmd("INCRBY").arg((COUNTER, 0))).await.map(drop)
     }
 
     /// The kill switch as it is set by whomever, and as we have set it last.
     pub(crate) async fn switch(&self) -> Result<Mirror, StoreError> {
-        let mut connection = self.primary().await?;
-        let (set, ours) = redis::cmd("MGET")
-            .arg((SWITCH, &self.names.switch))
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.told(&error))?;
+        let (set, ours) = self.ask(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
         Ok(Mirror { set, ours })
     }
 
     /// Sets the kill switch, as ours.
     pub(crate) async fn set_switch(&self, is_on: bool) -> Result<(), StoreError> {
-        let mut connection = self.primary().await?;
-        let set: Result<(), RedisError> = redis::cmd("MSET")
-            .arg((SWITCH, is_on.to_string(), &self.names.switch, is_on.to_string()))
-            .query_async(&mut connection)
-            .await;
-        set.map_err(|error| self.told(&error))
+        self.ask(redis::cmd("MSET").arg((SWITCH, is_on.to_string(), OWN_SWITCH, is_on.to_string()))).await
     }
 
     /// The same, unless somebody has changed it since it was read.
     pub(crate) async fn repair_switch(&self, read: &Mirror, is_on: bool) -> Result<(), StoreError> {
-        let mut connection = self.primary().await?;
         let mut call = self.scripts.repair.prepare_invoke();
-        call.key(SWITCH).key(&self.names.switch);
+        call.key(SWITCH).key(OWN_SWITCH);
         call.arg(read.set.as_deref().unwrap_or("")).arg(read.ours.as_deref().unwrap_or(""));
-        let repaired: Result<i64, RedisError> =
-            call.arg(is_on.to_string()).invoke_async(&mut connection).await;
-        repaired.map(drop).map_err(|error| self.told(&error))
+        self.call::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }
 
     /// The number of slots in each state, by its words.
     pub(crate) async fn counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let mut connection = self.primary().await?;
-        let mut states: Vec<String> = redis::cmd("SMEMBERS")
-            .arg(&self.names.states)
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.told(&error))?;
+        let mut states: Vec<String> = self.ask(redis::cmd("SMEMBERS").arg(STATES)).await?;
         states.sort();
         let mut counts = redis::pipe();
         for state in &states {
-            counts.cmd("SCARD").arg(self.names.of_state(state));
+            counts.cmd("SCARD").arg(of_state(state));
         }
         if states.is_empty() {
             return Ok(Vec::new());
         }
-        let counts: Vec<u64> =
-            counts.query_async(&mut connection).await.map_err(|error| self.told(&error))?;
+        let counts: Vec<u64> = self.ask_all(&counts).await?;
         Ok(states.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect())
     }
 
     /// The names of the slots in a state.
     pub(crate) async fn in_state(&self, state: &str) -> Result<Vec<Key>, StoreError> {
-        let mut connection = self.primary().await?;
-        let names: Vec<String> = redis::cmd("SMEMBERS")
-            .arg(self.names.of_state(state))
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.told(&error))?;
+        let names: Vec<String> = self.ask(redis::cmd("SMEMBERS").arg(of_state(state))).await?;
         Ok(names.into_iter().map(Key::new).collect())
     }
 
     /// The time since which the first waiting slot has been due.
     pub(crate) async fn oldest_due(&self, now: Millis) -> Result<Option<Millis>, StoreError> {
-        let mut connection = self.primary().await?;
-        let due: Vec<(String, i64)> = redis::cmd("ZRANGE")
-            .arg((&self.names.due, "-inf", now.0, "BYSCORE", "LIMIT", 0, BATCH, "WITHSCORES"))
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.told(&error))?;
+        let due: Vec<(String, i64)> = self
+            .ask(redis::cmd("ZRANGE").arg((DUE, "-inf", now.0, "BYSCORE", "LIMIT", 0, BATCH, "WITHSCORES")))
+            .await?;
         let keys: Vec<Key> = due.iter().map(|(name, _)| Key::new(name)).collect();
         let waits =
             |found: &Result<Slot, Fault>| matches!(found, Ok(Slot { state: State::Waiting { .. }, .. }));
@@ -474,17 +407,15 @@ impl Valkey {
         if self.rows(std::slice::from_ref(key)).await?.iter().all(Result::is_ok) {
             return Ok(false);
         }
-        let mut connection = self.primary().await?;
         let states: Vec<String> = self.counts().await?.into_iter().map(|(state, _)| state).collect();
         let mut forget = redis::pipe();
-        forget.atomic().del(self.names.row(key)).ignore();
-        forget.zrem(&self.names.due, key.as_str()).ignore();
-        forget.zrem(&self.names.all, key.as_str()).ignore();
+        forget.atomic().del(row(key)).ignore();
+        forget.zrem(DUE, key.as_str()).ignore();
+        forget.zrem(ALL, key.as_str()).ignore();
         for state in states {
-            forget.srem(self.names.of_state(&state), key.as_str()).ignore();
+            forget.srem(of_state(&state), key.as_str()).ignore();
         }
-        let forgotten: Result<(), RedisError> = forget.query_async(&mut connection).await;
-        forgotten.map(|()| true).map_err(|error| self.told(&error))
+        self.ask_all::<()>(&forget).await.map(|()| true)
     }
 
     fn json(&self, slot: &Slot) -> Result<String, StoreError> {
@@ -498,11 +429,9 @@ impl Valkey {
         }
         let mut call = self.scripts.load.prepare_invoke();
         for key in keys {
-            call.key(self.names.row(key));
+            call.key(row(key));
         }
-        let mut connection = self.primary().await?;
-        let rows: Vec<(String, String)> =
-            call.invoke_async(&mut connection).await.map_err(|error| self.told(&error))?;
+        let rows: Vec<(String, String)> = self.call(&call).await?;
         let read = keys.iter().zip(rows).map(|(key, (version, body))| {
             if version.is_empty() && body.is_empty() {
                 return Ok(Slot::new(key.clone()));

@@ -14,7 +14,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use crate::fault::Fault;
 use crate::sql::{self, Connection, Dialect, Engine, Field, Kind, Mode, Row, Value, names};
 
-/// The longest time of a statement. The server ends one that takes longer; a server that does not answer is given up a little
+/// The longest time of a statement, as [`PREPARE`] sets it. The server ends one that takes longer; a server that does not answer is given up a little
 /// later.
 const STATEMENT_SECONDS: u64 = 30;
 

@@ -86,7 +86,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_closed(&self) -> Result<usize, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             let closed = apart(|| valkey.in_state("held/cancelled")).await?;
             let old = self.read(move |connection| unheard(connection, &closed)).await?;
             let slots = apart(|| valkey.load(&old)).await?.into_iter();

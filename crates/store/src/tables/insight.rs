@@ -47,7 +47,7 @@ impl Store {
         let now = self.0.clock.now();
         let watch = Arc::clone(&self.0.watch);
         let path = self.path().map(Path::to_owned);
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             let (slots, oldest) = (apart(|| valkey.counts()).await?, apart(|| valkey.oldest_due(now)).await?);
             let known = watch.known_unreadable();
             let rows = apart(|| valkey.rows(&known)).await?;
@@ -99,7 +99,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_unreadable(&self, key: &Key) -> Result<bool, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| valkey.forget_unreadable(key)).await;
         }
         let wanted = key.clone();

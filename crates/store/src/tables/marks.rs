@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sql::Connection;
 use crate::store::Store;
-use crate::valkey::{Batch, Valkey};
+use crate::valkey::{Swapped, Valkey};
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{Event, Halted, Mark, Marked, Moved, Slots, StoreError};
 use truing_core::slot::{Limits, Slot};
@@ -69,8 +69,8 @@ pub(super) async fn mark_apart(
             }
         }
         let swapped = match valkey.swap(&changes, halted == Halted::Refused, None).await? {
-            Batch::Each(swapped) => swapped,
-            Batch::SwitchedOff | Batch::Before => return Ok(Marked::SwitchedOff),
+            Swapped::Each(swapped) => swapped,
+            Swapped::SwitchedOff | Swapped::Before => return Ok(Marked::SwitchedOff),
         };
         let mut moved = BTreeSet::new();
         for ((swapped, (_, slot)), notes) in swapped.iter().zip(&changes).zip(told) {

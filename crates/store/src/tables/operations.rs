@@ -18,7 +18,7 @@ use crate::valkey::Valkey;
 
 impl Operations for Store {
     async fn switch(&self) -> Result<Switch, StoreError> {
-        let Some(valkey) = &self.0.valkey else { return self.read(switch::read).await };
+        let Some(valkey) = self.slots() else { return self.read(switch::read).await };
         // The records last: what is read there is at least as new, and a turn in between is not undone.
         let mirror = apart(|| valkey.switch()).await?;
         let kept = self.read(switch::read).await?;
@@ -40,7 +40,7 @@ impl Operations for Store {
 
     async fn turn(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError> {
         let turned = self.turn_kept(turn, by).await?;
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             apart(|| valkey.set_switch(turned.1.engaged().is_some())).await?;
         }
         Ok(turned)
@@ -65,7 +65,7 @@ impl Operations for Store {
     }
 
     async fn untold(&self, limit: usize) -> Result<Vec<Notice>, StoreError> {
-        let Some(valkey) = &self.0.valkey else {
+        let Some(valkey) = self.slots() else {
             return self.read(move |connection| notice::untold(connection, limit)).await;
         };
         let candidates = self.read(|connection| notice::unsent(connection, LOOKED_AT)).await?;

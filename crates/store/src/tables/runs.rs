@@ -276,7 +276,7 @@ impl Runs for Store {
     }
 
     async fn fresh_token(&self) -> Result<Token, StoreError> {
-        match &self.0.valkey {
+        match self.slots() {
             Some(valkey) => apart(|| valkey.next_number()).await.map(Token),
             None => self.write(slots::next_token).await,
         }

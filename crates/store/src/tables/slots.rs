@@ -19,14 +19,14 @@ use crate::watch::Watch;
 
 impl Slots for Store {
     async fn now(&self) -> Result<Millis, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             apart(|| valkey.now()).await?;
         }
         Ok(self.0.clock.now())
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| valkey.due(now, limit)).await;
         }
         let watch = Arc::clone(&self.0.watch);
@@ -60,7 +60,7 @@ impl Slots for Store {
     }
 
     async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| valkey.next_due(from)).await;
         }
         self.read(move |connection| {
@@ -72,7 +72,7 @@ impl Slots for Store {
     }
 
     async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| valkey.load(keys)).await;
         }
         let (keys, watch) = (keys.to_vec(), Arc::clone(&self.0.watch));
@@ -100,7 +100,7 @@ impl Slots for Store {
     }
 
     async fn commit(&self, changes: &[(Version, Slot)]) -> Result<Vec<Result<Version, Moved>>, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| valkey.commit(changes)).await;
         }
         let changes = changes.to_vec();
@@ -114,7 +114,7 @@ impl Slots for Store {
         &self,
         leases: &[(Version, Slot)],
     ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| valkey.grant(leases)).await;
         }
         let leases = leases.to_vec();
@@ -129,7 +129,7 @@ impl Slots for Store {
     }
 
     async fn mark(&self, marks: &[Mark], limits: &Limits, halted: Halted) -> Result<Marked, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| marks::mark_apart(self, valkey, marks, (limits, halted))).await;
         }
         let (marks, limits, now) = (marks.to_vec(), limits.clone(), self.0.clock.now());
@@ -137,7 +137,7 @@ impl Slots for Store {
     }
 
     async fn raise(&self, version: Version) -> Result<(), StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| valkey.raise(version.0)).await;
         }
         self.write(move |connection| raise_counter(connection, version.0)).await
@@ -148,28 +148,28 @@ impl Slots for Store {
     }
 
     async fn changed(&self) {
-        match &self.0.valkey {
+        match self.slots() {
             Some(valkey) => valkey.changed().await,
             None => std::future::pending().await,
         }
     }
 
     async fn lend_sole(&self, time: Span) -> Result<bool, StoreError> {
-        match &self.0.valkey {
+        match self.slots() {
             Some(valkey) => apart(|| valkey.lend_sole(time)).await,
             None => Ok(true),
         }
     }
 
     async fn workers(&self, leases: bool) -> Result<Workers, StoreError> {
-        match &self.0.valkey {
+        match self.slots() {
             Some(valkey) => apart(|| valkey.workers(leases)).await,
             None => Ok(Workers::default()),
         }
     }
 
     async fn try_writing(&self) -> Result<(), StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             apart(|| valkey.try_writing()).await?;
             // A server that takes no writes refuses it, though it changes nothing.
             let nothing = |connection: &Connection| {
@@ -189,7 +189,7 @@ impl Slots for Store {
 impl Store {
     /// The records have taken this token: none that is given from now on is as small.
     pub(super) async fn accepted(&self, token: Token) -> Result<(), StoreError> {
-        match &self.0.valkey {
+        match self.slots() {
             Some(valkey) => apart(|| valkey.accepted(token.0)).await,
             None => Ok(()),
         }
@@ -200,7 +200,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn list(&self) -> Result<Vec<Slot>, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| valkey.below("")).await;
         }
         let watch = Arc::clone(&self.0.watch);
@@ -216,7 +216,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn list_all(&self) -> Result<(Vec<Slot>, Vec<(Key, String)>), StoreError> {
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| valkey.all()).await;
         }
         self.read(|connection| {

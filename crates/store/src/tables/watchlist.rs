@@ -16,7 +16,7 @@ use super::runs::status_again;
 use super::{dismissals, operations, slots};
 use crate::fault::Fault;
 use crate::store::{Store, apart};
-use crate::valkey::Batch;
+use crate::valkey::Swapped;
 
 impl Watchlist for Store {
     async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError> {
@@ -36,7 +36,7 @@ impl Watchlist for Store {
 
     async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError> {
         let prefix = prefix(forge, repository);
-        if let Some(valkey) = &self.0.valkey {
+        if let Some(valkey) = self.slots() {
             return apart(|| valkey.below(&prefix)).await;
         }
         let watch = Arc::clone(&self.0.watch);
@@ -138,14 +138,14 @@ impl Watchlist for Store {
         told: &UserRequest,
         obeyed: Option<&Obeyed>,
     ) -> Result<Result<(), Moved>, StoreError> {
-        let is_apart = self.0.valkey.is_some();
-        if let (Some(valkey), Some(Obeyed { slot, .. })) = (&self.0.valkey, obeyed) {
+        let is_apart = self.slots().is_some();
+        if let (Some(valkey), Some(Obeyed { slot, .. })) = (self.slots(), obeyed) {
             // Slot first, and once: whoever dies in between is followed by one who finds it changed, and writes the rest.
             let name = once(told);
             match apart(|| valkey.swap(std::slice::from_ref(slot), false, Some(&name))).await? {
-                Batch::Each(swapped) if swapped.iter().all(Result::is_ok) => {}
-                Batch::Before => {}
-                Batch::Each(_) | Batch::SwitchedOff => return Ok(Err(Moved)),
+                Swapped::Each(swapped) if swapped.iter().all(Result::is_ok) => {}
+                Swapped::Before => {}
+                Swapped::Each(_) | Swapped::SwitchedOff => return Ok(Err(Moved)),
             }
         }
         let (told, obeyed, now) = (told.clone(), obeyed.cloned(), self.0.clock.now());

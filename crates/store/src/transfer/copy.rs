@@ -98,7 +98,7 @@ impl Copy<'_> {
             return Err(TransferError::HalfSource { source_name: self.from.name(), of: half.source });
         }
         if self.to.read(progress::find).await?.is_none()
-            && let Some(valkey) = &self.to.0.valkey
+            && let Some(valkey) = self.to.slots()
             && let Some(held) = apart(|| valkey.held()).await?
         {
             return self.whole_or(held).await;
@@ -153,7 +153,7 @@ impl Copy<'_> {
         let next = progress.after(Part::Slots, (count, reached.as_deref()), page.is_last);
         let next = told(self.to, next)?;
         let (was, will, slots) = (progress.clone(), next.clone(), page.slots);
-        let is_ours = match &self.to.0.valkey {
+        let is_ours = match self.to.slots() {
             Some(valkey) => {
                 if self.found().await? != was {
                     return Ok(None);
@@ -254,7 +254,7 @@ impl Copy<'_> {
                 Ok(())
             })
             .await?;
-        let given = match &self.from.0.valkey {
+        let given = match self.from.slots() {
             Some(valkey) => apart(|| valkey.last_number()).await?,
             None => self.from.read(last_number).await?,
         };
@@ -267,7 +267,7 @@ impl Copy<'_> {
             let (source_name, target) = (self.from.name(), self.to.name());
             return Err(TransferError::Differ { source_name, target, difference });
         }
-        if let Some(valkey) = &self.to.0.valkey {
+        if let Some(valkey) = self.to.slots() {
             let is_on = self.to.read(kill_switch).await?.engaged().is_some();
             let mirror = apart(|| valkey.switch()).await?;
             // A switch that was set by hand there meanwhile stays, and is written down by whoever reads it first.

@@ -14,7 +14,7 @@ const LISTEN: &str = "truing store migrate";
 
 /// The place of a store's slots, which a transfer that goes on has to find again.
 pub(super) fn slots_name(store: &Store) -> String {
-    store.0.valkey.as_ref().map_or("", |valkey| valkey.name()).to_owned()
+    store.slots().map_or("", |valkey| valkey.name()).to_owned()
 }
 
 /// Is any part of one store a part of the other?
@@ -22,7 +22,7 @@ pub(super) fn share(one: &Store, other: &Store) -> bool {
     let slots = slots_name(one);
     let records = |store: &Store| match &store.0.engine {
         Engine::Sqlite(_) => store.name(),
-        Engine::Postgres(database) => database.name().to_owned(),
+        Engine::Servers { records, .. } => records.name().to_owned(),
     };
     records(one) == records(other) || (!slots.is_empty() && slots == slots_name(other))
 }
@@ -31,7 +31,7 @@ pub(super) fn share(one: &Store, other: &Store) -> bool {
 pub(super) fn is_postgres(store: &Store) -> bool {
     match &store.0.engine {
         Engine::Sqlite(_) => false,
-        Engine::Postgres(_) => true,
+        Engine::Servers { .. } => true,
     }
 }
 
@@ -74,7 +74,7 @@ impl Right {
     pub(super) async fn take(target: &Store) -> Result<Self, TransferError> {
         match &target.0.engine {
             Engine::Sqlite(file) => Ok(Self::File { _lock: serve_lock(target, file.path())? }),
-            Engine::Postgres(database) => match apart(|| database.alone()).await? {
+            Engine::Servers { records, .. } => match apart(|| records.alone()).await? {
                 Some(lock) => Ok(Self::Database { _lock: Box::new(lock) }),
                 None => Err(TransferError::Busy { store: target.name(), by: String::new() }),
             },

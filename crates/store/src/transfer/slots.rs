@@ -29,7 +29,7 @@ pub(super) struct Page {
 
 /// The slots of up to `limit` names after that one.
 pub(super) async fn page(store: &Store, after: Option<String>, limit: usize) -> Result<Page, TransferError> {
-    let (found, is_last) = match &store.0.valkey {
+    let (found, is_last) = match store.slots() {
         Some(valkey) => apart(|| valkey.page(after.as_deref(), limit)).await?,
         None => {
             let found = store.read(move |connection| page_of_slots(connection, after.as_deref(), limit));

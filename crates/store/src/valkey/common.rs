@@ -5,25 +5,18 @@ use std::fmt;
 use truing_core::id::{Millis, Span};
 use truing_core::port::{Common, Kept, Present};
 
-use super::Valkey;
+use super::{COMMON, Valkey};
 
-impl Valkey {
-    /// The key of a state.
-    fn state(&self, name: &str) -> String {
-        format!("{}:{name}", self.names.common)
-    }
+/// The key of a state.
+fn state(name: &str) -> String {
+    format!("{COMMON}:{name}")
 }
 
 impl Common for Valkey {
     fn read<'a>(&'a self, name: &'a str) -> Kept<'a, Present> {
         Box::pin(async move {
-            let mut connection = self.primary().await?;
-            let (text, (seconds, micros)): (Option<String>, (i64, i64)) = redis::pipe()
-                .get(self.state(name))
-                .cmd("TIME")
-                .query_async(&mut connection)
-                .await
-                .map_err(|error| self.told(&error))?;
+            let (text, (seconds, micros)): (Option<String>, (i64, i64)) =
+                self.ask_all(redis::pipe().get(state(name)).cmd("TIME")).await?;
             Ok(Present { text, now: Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)) })
         })
     }
@@ -36,11 +29,9 @@ impl Common for Valkey {
         keep: Span,
     ) -> Kept<'a, bool> {
         Box::pin(async move {
-            let mut connection = self.primary().await?;
             let mut call = self.scripts.common.prepare_invoke();
-            call.key(self.state(name)).arg(expected.unwrap_or("")).arg(next.unwrap_or("")).arg(keep.0.max(1));
-            let swapped: i64 = call.invoke_async(&mut connection).await.map_err(|error| self.told(&error))?;
-            Ok(swapped == 1)
+            call.key(state(name)).arg(expected.unwrap_or("")).arg(next.unwrap_or("")).arg(keep.0.max(1));
+            Ok(self.call::<i64>(&call).await? == 1)
         })
     }
 }

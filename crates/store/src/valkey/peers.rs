@@ -12,9 +12,9 @@ use truing_core::port::StoreError;
 use truing_core::share::Workers;
 use uuid::Uuid;
 
-use super::Valkey;
 use super::fault::PATIENCE;
 use super::primary::Primary;
+use super::{CHANGED, SOLE, Valkey, WORKERS};
 
 /// A process that was not heard of for so long leases no more.
 const SILENT_MILLIS: u32 = 30_000;
@@ -52,7 +52,7 @@ impl Valkey {
     pub(crate) async fn changed(&self) {
         let Peers { told, listening, .. } = &self.peers;
         listening.get_or_init(|| {
-            let task = listen(self.route.follow(), self.names.changed.clone(), Arc::clone(told));
+            let task = listen(self.route.follow(), Arc::clone(told));
             tokio::spawn(task).abort_handle()
         });
         told.notified().await;
@@ -60,28 +60,24 @@ impl Valkey {
 
     /// Lends the right to do what one process does at a time; for no time: gives it back.
     pub(crate) async fn lend_sole(&self, time: Span) -> Result<bool, StoreError> {
-        let mut connection = self.primary().await?;
         let mut call = self.scripts.lend.prepare_invoke();
-        call.key(&self.names.sole).arg(&self.peers.own).arg(time.0.max(0));
-        let lent: Result<i64, RedisError> = call.invoke_async(&mut connection).await;
-        lent.map(|lent| lent == 1).map_err(|error| self.told(&error))
+        call.key(SOLE).arg(&self.peers.own).arg(time.0.max(0));
+        Ok(self.call::<i64>(&call).await? == 1)
     }
 
     /// Who leases; this process, too, if it says so, and no more if not.
     pub(crate) async fn workers(&self, leases: bool) -> Result<Workers, StoreError> {
-        let mut connection = self.primary().await?;
         let own = self.peers.own.clone();
         let mut call = self.scripts.workers.prepare_invoke();
-        call.key(&self.names.workers).arg(&own).arg(i32::from(leases)).arg(SILENT_MILLIS);
-        let all = call.invoke_async(&mut connection).await.map_err(|error| self.told(&error))?;
-        Ok(Workers { own, all })
+        call.key(WORKERS).arg(&own).arg(i32::from(leases)).arg(SILENT_MILLIS);
+        Ok(Workers { own, all: self.call(&call).await? })
     }
 }
 
 /// Hears what is told on the channel, for as long as it is polled.
-async fn listen(mut at: watch::Receiver<Primary>, channel: String, told: Arc<Notify>) {
+async fn listen(mut at: watch::Receiver<Primary>, told: Arc<Notify>) {
     loop {
-        if let Err(error) = hear(&mut at, &channel, &told).await {
+        if let Err(error) = hear(&mut at, &told).await {
             tracing::debug!(%error, "cannot listen for wake-ups; due slots are found at the next look");
         }
         tokio::time::sleep(AGAIN).await;
@@ -89,11 +85,11 @@ async fn listen(mut at: watch::Receiver<Primary>, channel: String, told: Arc<Not
 }
 
 /// Hears until the connection ends, or another server becomes the primary.
-async fn hear(at: &mut watch::Receiver<Primary>, channel: &str, told: &Notify) -> Result<(), RedisError> {
+async fn hear(at: &mut watch::Receiver<Primary>, told: &Notify) -> Result<(), RedisError> {
     let primary = at.borrow_and_update().clone();
     let connecting = async {
         let mut listener = primary.client.get_async_pubsub().await?;
-        listener.subscribe(channel).await?;
+        listener.subscribe(CHANGED).await?;
         Ok(listener)
     };
     // One that takes longer is tried again.

@@ -3,6 +3,7 @@
 use redis::{Script, Value};
 use truing_core::id::Version;
 use truing_core::port::Moved;
+use truing_core::slot::Slot;
 
 /// Every script, sent once and then known to the server by its digest.
 pub(super) struct Scripts {
@@ -32,29 +33,30 @@ impl Scripts {
 }
 
 /// The answer to a swap.
-pub(super) enum Swapped {
+pub(crate) enum Swapped {
+    /// For each slot.
+    Each(Vec<Result<Version, Moved>>),
+    /// The kill switch is on.
     SwitchedOff,
+    /// It was done before.
     Before,
-    /// For each slot the new version; an error within an error: its row is no slot at all.
-    Each(Vec<Result<Result<Version, Moved>, ()>>),
 }
 
-/// Reads the answer to a swap; none: it is not of the form.
-pub(super) fn swapped(answer: Value) -> Option<Swapped> {
-    let text = |value: &Value| redis::from_redis_value_ref::<String>(value).ok();
+/// Reads the answer to a swap of these slots; an error in words for people.
+pub(super) fn swapped(answer: &Value, changes: &[(Version, Slot)]) -> Result<Swapped, String> {
+    let unclear = || "the answer of a script is not of its form".to_owned();
+    let text = |value: &Value| redis::from_redis_value_ref::<String>(value).map_err(|_| unclear());
     if let Value::Array(answers) = answer {
-        let each = answers.iter().map(|answer| {
-            Some(match text(answer)?.as_str() {
-                "moved" => Ok(Err(Moved)),
-                "unreadable" => Err(()),
-                version => Ok(Ok(Version(version.parse().ok()?))),
-            })
+        let each = answers.iter().zip(changes).map(|(answer, (_, slot))| match text(answer)?.as_str() {
+            "moved" => Ok(Err(Moved)),
+            "unreadable" => Err(format!("slot {} is no hash; delete it by hand", slot.key)),
+            version => version.parse().map(|version| Ok(Version(version))).map_err(|_| unclear()),
         });
-        return each.collect::<Option<_>>().map(Swapped::Each);
+        return each.collect::<Result<_, _>>().map(Swapped::Each);
     }
-    match text(&answer)?.as_str() {
-        "switched" => Some(Swapped::SwitchedOff),
-        "done" => Some(Swapped::Before),
-        _ => None,
+    match text(answer)?.as_str() {
+        "switched" => Ok(Swapped::SwitchedOff),
+        "done" => Ok(Swapped::Before),
+        _ => Err(unclear()),
     }
 }

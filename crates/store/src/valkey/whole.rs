@@ -1,11 +1,10 @@
 //! All slots of a store: read in pages by name, and written with the versions that they have in another store.
 
-use redis::RedisError;
 use truing_core::id::{Key, Version};
 use truing_core::port::StoreError;
 use truing_core::slot::Slot;
 
-use super::{SWITCH, Valkey, shown};
+use super::{ALL, COUNTER, DUE, STATES, SWITCH, Valkey, row, shown};
 use crate::fault::Fault;
 
 /// A slot, or what is wrong with it.
@@ -23,13 +22,9 @@ impl Valkey {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Found>, bool), StoreError> {
-        let mut connection = self.primary().await?;
         let from = after.map_or_else(|| "-".to_owned(), |name| format!("({name}"));
-        let names: Vec<String> = redis::cmd("ZRANGE")
-            .arg((&self.names.all, from, "+", "BYLEX", "LIMIT", 0, limit))
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.told(&error))?;
+        let names: Vec<String> =
+            self.ask(redis::cmd("ZRANGE").arg((ALL, from, "+", "BYLEX", "LIMIT", 0, limit))).await?;
         let is_last = names.len() < limit;
         let keys: Vec<Key> = names.into_iter().map(Key::new).collect();
         let found = self.rows(&keys).await?;
@@ -42,28 +37,20 @@ impl Valkey {
             return Ok(());
         }
         let mut call = self.scripts.place.prepare_invoke();
-        for key in [&self.names.counter, &self.names.due, &self.names.all, &self.names.states] {
+        for key in [COUNTER, DUE, ALL, STATES] {
             call.key(key);
         }
         for slot in slots {
             let wakes = slot.wakes_at().map(|at| at.0.to_string()).unwrap_or_default();
-            call.key(self.names.row(&slot.key)).arg(slot.key.as_str()).arg(slot.version.0);
+            call.key(row(&slot.key)).arg(slot.key.as_str()).arg(slot.version.0);
             call.arg(shown(&slot.state)).arg(wakes).arg(self.json(slot)?);
         }
-        let mut connection = self.primary().await?;
-        let placed: Result<i64, RedisError> = call.invoke_async(&mut connection).await;
-        placed.map(drop).map_err(|error| self.told(&error))
+        self.call::<i64>(&call).await.map(drop)
     }
 
     /// Things that the server holds and a new store does not; none if it is new.
     pub(crate) async fn held(&self) -> Result<Option<String>, StoreError> {
-        let mut connection = self.primary().await?;
-        let (all, due): (u64, u64) = redis::pipe()
-            .zcard(&self.names.all)
-            .zcard(&self.names.due)
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.told(&error))?;
+        let (all, due): (u64, u64) = self.ask_all(redis::pipe().zcard(ALL).zcard(DUE)).await?;
         let slots = all.max(due);
         if slots > 0 {
             return Ok(Some(format!("{slots} slots in {}", self.name)));
@@ -74,9 +61,7 @@ impl Valkey {
 
     /// The greatest number that was given.
     pub(crate) async fn last_number(&self) -> Result<Version, StoreError> {
-        let mut connection = self.primary().await?;
-        let asked = redis::cmd("GET").arg(&self.names.counter).query_async(&mut connection).await;
-        let number: Option<u64> = asked.map_err(|error| self.told(&error))?;
+        let number: Option<u64> = self.ask(redis::cmd("GET").arg(COUNTER)).await?;
         Ok(Version(number.unwrap_or(0)))
     }
 }
