@@ -64,6 +64,8 @@ pub enum Category {
 pub enum Source {
     /// A rule of a pack.
     Rule,
+    /// A tool that the team runs: its name is before the first `/` of the rule, its own rule behind it.
+    Tool,
     /// A model, with what it said compared with the files.
     Agent,
 }
@@ -102,6 +104,22 @@ pub struct RawFinding {
     pub suggestion: Option<Suggestion>,
     /// Who said it.
     pub source: Source,
+}
+
+impl RawFinding {
+    /// The tool that said it; none: a rule of ours, or a model.
+    pub fn tool(&self) -> Option<&str> {
+        match self.source {
+            Source::Tool => Some(self.rule.split_once('/').map_or(self.rule.as_str(), |(tool, _)| tool)),
+            Source::Rule | Source::Agent => None,
+        }
+    }
+
+    /// The rule as whoever said it names it: of a tool its own, of our packs and of models with what it is of.
+    pub fn own_rule(&self) -> &str {
+        let own = self.tool().and_then(|tool| self.rule.strip_prefix(tool)?.strip_prefix('/'));
+        own.unwrap_or(&self.rule)
+    }
 }
 
 /// A proposed replacement.

@@ -259,7 +259,7 @@ fn likeness(placed: &Placed, today: &Statement, finding: &Finding, was: &Stateme
 /// Two rules never say the same; what no rule said must be of one category. Both on the same side of the diff.
 fn comparable(a: &RawFinding, b: &RawFinding) -> bool {
     let ruled = |raw: &RawFinding| match raw.source {
-        Source::Rule => !raw.rule.is_empty(),
+        Source::Rule | Source::Tool => !raw.rule.is_empty(),
         Source::Agent => false,
     };
     let agree = if ruled(a) && ruled(b) { a.rule == b.rule } else { a.category == b.category };

@@ -222,6 +222,25 @@ impl Outcome {
         }
     }
 
+    /// A review is not whole if a tool has failed.
+    #[must_use]
+    pub fn without_tools(self, tools: &[ToolRun]) -> Self {
+        let failed =
+            tools.iter().filter_map(|tool| Some(format!("{}: {}", tool.name, tool.failed.as_ref()?)));
+        let failed: Vec<String> = failed.collect();
+        match self.kind {
+            OutcomeKind::Reviewed | OutcomeKind::Skipped | OutcomeKind::Partial if !failed.is_empty() => {
+                let reason = failed.into_iter().chain(self.reason).collect::<Vec<_>>().join("; ");
+                Self { kind: OutcomeKind::Partial, reason: Some(reason), ..self }
+            }
+            OutcomeKind::Reviewed
+            | OutcomeKind::Skipped
+            | OutcomeKind::Partial
+            | OutcomeKind::Deferred
+            | OutcomeKind::Failed => self,
+        }
+    }
+
     /// Nor is a review whole if nobody knows what earlier ones left open, for this reason.
     #[must_use]
     pub fn without_earlier(self, unread: Option<&str>) -> Self {
@@ -355,6 +374,23 @@ pub struct ReviewDetail {
     /// What a model did; none: none was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modelled: Option<Modelled>,
+    /// Tools whose findings are part of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolRun>,
+}
+
+/// A tool's part of a review.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ToolRun {
+    /// Its name.
+    pub name: String,
+    /// Findings on changed lines.
+    pub findings: u32,
+    /// Findings elsewhere, which are not told.
+    pub elsewhere: u64,
+    /// Why not all of its findings are known, for people; none: they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 impl ReviewDetail {
@@ -371,6 +407,7 @@ impl ReviewDetail {
             configuring: Vec::new(),
             suppressions: Vec::new(),
             modelled: None,
+            tools: Vec::new(),
         }
     }
 }

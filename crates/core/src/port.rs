@@ -34,7 +34,9 @@ pub use self::pull::{
     PrState, PullHead, PullNow, PullRequest, ReviewDraft, ReviewEvent, ReviewThread, Said, SetLabel,
 };
 pub use self::read::ForgeRead;
-pub use self::reader::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+pub use self::reader::{
+    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolOutput, ToolRequest,
+};
 pub use self::repository::{
     Actor, BranchPull, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
     Reply, RepositoryNow, ReviewState, Writable,

@@ -37,11 +37,14 @@ pub struct Rechecked {
     pub outside: BTreeSet<FindingId>,
     /// Names of the rules that looked; none: that is not known.
     pub rules: BTreeSet<String>,
+    /// Names of the tools that looked, each to its end.
+    pub tools: BTreeSet<String>,
 }
 
 impl Rechecked {
     /// The status of findings that are `gone`. A model's are fixed where that was shown, else as they were; those of a rule
-    /// that did not look are no part of the review any more.
+    /// that did not look are no part of the review any more. Those of a tool that did not look are as they were: it may have
+    /// failed, or another job runs it.
     pub fn settle(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
         let known: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
@@ -55,6 +58,13 @@ impl Rechecked {
             } else {
                 before.status.clone()
             };
+        }
+        let has_looked = |finding: &Finding| finding.raw.tool().is_some_and(|tool| self.tools.contains(tool));
+        for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Tool) {
+            let Some(before) = known.get(&finding.id) else { continue };
+            if !has_looked(finding) {
+                finding.status = before.status.clone();
+            }
         }
         let is_unused = |rule: &str| !self.rules.is_empty() && !self.rules.contains(rule);
         for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Rule) {

@@ -14,7 +14,7 @@ use truing_config::layer::SourceFile;
 use truing_config::problem::{ConfigError, Problem};
 use truing_config::{Config, REPOSITORY_FILE, value};
 use truing_core::id::{PrId, Sha};
-use truing_core::port::{Gate, PullRequest, Reader, Revision};
+use truing_core::port::{Gate, PullRequest, Reader, Revision, ToolOutput};
 use truing_diff::{RepoPath, Status, parse};
 use truing_forge::Server;
 use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
@@ -126,6 +126,8 @@ pub struct Checkout<'a, R> {
     pub rules: &'a Rules,
     /// The plane that parses repository bytes.
     pub reader: &'a R,
+    /// What tools have printed of the head, whose findings are part of the review.
+    pub outputs: &'a [ToolOutput],
 }
 
 /// What holds for one review, whatever happens meanwhile.
@@ -241,7 +243,8 @@ impl<R: Reader> Checkout<'_, R> {
         let exported = mirror.export(head, folder.path(), only).await?;
         plan.stand_in(&exported.too_large, folder.path());
         plan.leave_out(exported.left_out);
-        let mut reading = plan.read(folder.path().to_owned(), scope, self.reader).await?;
+        let tree = folder.path().to_owned();
+        let mut reading = plan.read(tree, scope, self.reader, self.outputs).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
         let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))

@@ -156,7 +156,8 @@ pub(super) fn look_again(
         recheck::recheck(&earlier.known, &mut found, &reviewers, &head, place)
     };
     reading.found = found;
-    Rechecked { rules: std::mem::take(&mut reading.rechecked.rules), ..rechecked }
+    let Rechecked { rules, tools, .. } = std::mem::take(&mut reading.rechecked);
+    Rechecked { rules, tools, ..rechecked }
 }
 
 /// The changed files that can be read.

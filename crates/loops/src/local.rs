@@ -8,7 +8,7 @@ use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::outcome::{ReviewDetail, ReviewRecord};
-use truing_core::port::{Clock, Ids, Reader, Revision, Runs};
+use truing_core::port::{Clock, Ids, Reader, Revision, Runs, ToolOutput};
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
 use super::agent::{
@@ -40,6 +40,8 @@ pub struct Local<'a, O, R, C, I> {
     pub scope: &'a Scope,
     /// The plane that parses repository bytes.
     pub reader: &'a R,
+    /// What tools have printed of the head, whose findings are part of the review.
+    pub outputs: &'a [ToolOutput],
     /// The model that reviews beside the rules; none: the rules alone.
     pub model: Option<ModelUse<'a>>,
     /// Where it is noted while it may ask a model.
@@ -193,11 +195,13 @@ where
         };
         let (reading, part) = self.read(&change, asking, &earlier).await?;
         let found = reading.all();
-        let Reading { coverage, renames, rechecked, suppressions, .. } = reading;
-        let outcome = agent::outcome(&coverage, part.as_ref()).without_earlier(unread.as_deref());
+        let Reading { coverage, renames, rechecked, suppressions, tools, .. } = reading;
+        let outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
+        let outcome = outcome.without_earlier(unread.as_deref());
         let detail = ReviewDetail {
             coverage,
             suppressions,
+            tools,
             ..ReviewDetail::new(change.head.clone(), change.base.clone(), outcome)
         };
         let begun =
@@ -264,7 +268,7 @@ where
         let mut plan = reading::plan(change, self.scope)?;
         if let Head::WorkingTree = self.head {
             let tree = self.repository.root();
-            let mut reading = plan.read(tree.to_owned(), self.scope, self.reader).await?;
+            let mut reading = plan.read(tree.to_owned(), self.scope, self.reader, self.outputs).await?;
             let place = Place { tree, is_working_tree: true };
             let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
             return Ok((reading, part));
@@ -286,7 +290,8 @@ where
         };
         plan.stand_in(&too_large, folder.path());
         plan.leave_out(left_out);
-        let mut reading = plan.read(folder.path().to_owned(), self.scope, self.reader).await?;
+        let tree = folder.path().to_owned();
+        let mut reading = plan.read(tree, self.scope, self.reader, self.outputs).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
         let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))

@@ -265,7 +265,7 @@ where
 fn is_of_a_model(finding: &Finding) -> bool {
     match finding.raw.source {
         Source::Agent => true,
-        Source::Rule => false,
+        Source::Rule | Source::Tool => false,
     }
 }
 

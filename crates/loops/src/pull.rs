@@ -96,8 +96,9 @@ where
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (reading, part) = read.await?;
         let found = reading.all();
-        let Reading { coverage, renames, rechecked, suppressions, .. } = reading;
-        let outcome = agent::outcome(&coverage, part.as_ref()).without_earlier(unread.as_deref());
+        let Reading { coverage, renames, rechecked, suppressions, tools, .. } = reading;
+        let outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
+        let outcome = outcome.without_earlier(unread.as_deref());
         // What the branch has gained since is none of this change.
         let against = match change.base == revision.base {
             true => Against::Named(revision.base.short().to_owned()),
@@ -107,6 +108,7 @@ where
             coverage,
             configuring,
             suppressions,
+            tools,
             ..ReviewDetail::new(change.head, change.base, outcome)
         };
         let begun =

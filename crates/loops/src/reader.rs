@@ -26,7 +26,9 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_config::READING_TIME;
-use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::port::{
+    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
+};
 use truing_core::sandbox::Level;
 use truing_core::sync::Sources;
 use truing_diff::RepoPath;
@@ -157,9 +159,10 @@ impl ChildReader {
     pub async fn sources(&self, request: &SourcesRequest) -> Result<Sources, SourcesError> {
         match self.told(&Asked::Release(request.clone())).await? {
             SourcesAnswer::Release(sources) => Ok(sources),
-            SourcesAnswer::Pins(_) | SourcesAnswer::Project(_) | SourcesAnswer::Files(_) => {
-                Err(other_answer())
-            }
+            SourcesAnswer::Pins(_)
+            | SourcesAnswer::Project(_)
+            | SourcesAnswer::Files(_)
+            | SourcesAnswer::Tool(_) => Err(other_answer()),
         }
     }
 
@@ -170,9 +173,10 @@ impl ChildReader {
     pub async fn pins(&self, test: &Path) -> Result<Pins, SourcesError> {
         match self.told(&Asked::Pins(test.to_owned())).await? {
             SourcesAnswer::Pins(pins) => Ok(pins),
-            SourcesAnswer::Release(_) | SourcesAnswer::Project(_) | SourcesAnswer::Files(_) => {
-                Err(other_answer())
-            }
+            SourcesAnswer::Release(_)
+            | SourcesAnswer::Project(_)
+            | SourcesAnswer::Files(_)
+            | SourcesAnswer::Tool(_) => Err(other_answer()),
         }
     }
 
@@ -183,9 +187,10 @@ impl ChildReader {
     pub async fn project(&self, request: ProjectRequest) -> Result<Project, SourcesError> {
         match self.told(&Asked::Project(request)).await? {
             SourcesAnswer::Project(project) => Ok(project),
-            SourcesAnswer::Release(_) | SourcesAnswer::Pins(_) | SourcesAnswer::Files(_) => {
-                Err(other_answer())
-            }
+            SourcesAnswer::Release(_)
+            | SourcesAnswer::Pins(_)
+            | SourcesAnswer::Files(_)
+            | SourcesAnswer::Tool(_) => Err(other_answer()),
         }
     }
 
@@ -196,9 +201,10 @@ impl ChildReader {
     pub async fn files(&self, request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
         match self.told(&Asked::Files(request.clone())).await? {
             SourcesAnswer::Files(files) => Ok(files),
-            SourcesAnswer::Release(_) | SourcesAnswer::Pins(_) | SourcesAnswer::Project(_) => {
-                Err(other_answer())
-            }
+            SourcesAnswer::Release(_)
+            | SourcesAnswer::Pins(_)
+            | SourcesAnswer::Project(_)
+            | SourcesAnswer::Tool(_) => Err(other_answer()),
         }
     }
 
@@ -220,7 +226,7 @@ impl ChildReader {
         // One file is parsed: it may cost no more than a file of a review.
         let file = match asked {
             Asked::Pins(test) => std::fs::metadata(test).ok().map(|test| test.len()),
-            Asked::Release(_) | Asked::Project(_) | Asked::Files(_) => None,
+            Asked::Release(_) | Asked::Project(_) | Asked::Files(_) | Asked::Tool(_) => None,
         };
         let talked = running.converse(&line, file, self.program.weakest, said);
         let answer: Result<SourcesAnswer, SourcesError> =
@@ -239,6 +245,19 @@ impl Reader for ChildReader {
             tracing::warn!(dropped, "the reader reported findings that cannot be used");
         }
         Ok(report)
+    }
+
+    async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+        match self.told(&Asked::Tool(request.clone())).await {
+            Ok(SourcesAnswer::Tool(found)) => Ok(found),
+            Ok(
+                SourcesAnswer::Release(_)
+                | SourcesAnswer::Pins(_)
+                | SourcesAnswer::Project(_)
+                | SourcesAnswer::Files(_),
+            ) => Err(ReaderError::Failed(other_answer().to_string())),
+            Err(error) => Err(ReaderError::Failed(error.to_string())),
+        }
     }
 
     /// Asks no child: paths are matched with patterns of the packs, and nothing of the repository is opened.

@@ -8,8 +8,11 @@ use truing_core::finding::{Place, RawFinding, Side};
 use truing_core::id::Sha;
 use truing_core::identity::{Placed, Sighting};
 use truing_core::increment::Renames;
-use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
-use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
+use truing_core::line::counted as counted_in_words;
+use truing_core::outcome::{Coverage, NotReviewed, SkipReason, ToolRun};
+use truing_core::port::{
+    ChangedFile, ReadRequest, Reader, ReaderError, ToolFindings, ToolOutput, ToolRequest,
+};
 use truing_core::recheck::Rechecked;
 use truing_core::suppression::{IdleSuppression, Suppressed};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
@@ -69,6 +72,8 @@ pub struct Reading {
     pub suppressed: Vec<Placed>,
     /// Comments on added lines that suppress nothing.
     pub suppressions: Vec<IdleSuppression>,
+    /// Tools whose findings are among those.
+    pub tools: Vec<ToolRun>,
 }
 
 impl Reading {
@@ -215,7 +220,7 @@ impl<'a> Plan<'a> {
         self.coverage.not_reviewed.extend(gaps);
     }
 
-    /// Lets the reader read the files below `tree` and places what it finds.
+    /// Lets the reader read the files below `tree`, and what tools have printed of them, and places what it finds.
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
@@ -224,6 +229,7 @@ impl<'a> Plan<'a> {
         tree: PathBuf,
         scope: &Scope,
         reader: &R,
+        outputs: &[ToolOutput],
     ) -> Result<Reading, ReadingError> {
         let Self { mut files, to_read, mut coverage, stand_ins: _ } = self;
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -239,7 +245,7 @@ impl<'a> Plan<'a> {
             let old_path = request.files.get(index)?.old_path.clone();
             Some(placed(&files, raw, old_path))
         };
-        let found = report.findings.into_iter().filter_map(place).collect();
+        let mut found: Vec<Placed> = report.findings.into_iter().filter_map(place).collect();
         let suppressed = report.suppressed.into_iter().filter_map(|Suppressed { finding, reason }| {
             let placed = place(finding)?;
             let sighting = Sighting { suppressed: Some(reason), ..Sighting::default() };
@@ -248,10 +254,44 @@ impl<'a> Plan<'a> {
         let suppressed = suppressed.collect();
         let mut renames = Renames::default();
         renames.learn(&files);
+        let (mut tools, mut looked) = (Vec::new(), BTreeSet::new());
+        for output in outputs {
+            let (tree, files) = (request.tree.clone(), request.files.clone());
+            let asked = ToolRequest { tree, files, output: output.clone() };
+            let told = reader.tool_findings(&asked).await?;
+            tools.extend(runs(&told, output));
+            if told.problems.is_empty() {
+                looked.extend(told.tools);
+            }
+            found.extend(told.findings.into_iter().filter_map(place));
+        }
         let rules = report.rules.into_iter().collect();
-        let (rechecked, suppressions) = (Rechecked { rules, ..Rechecked::default() }, report.suppressions);
-        Ok(Reading { found, coverage, renames, rechecked, suppressed, suppressions })
+        let rechecked = Rechecked { rules, tools: looked, ..Rechecked::default() };
+        let suppressions = report.suppressions;
+        Ok(Reading { found, coverage, renames, rechecked, suppressed, suppressions, tools })
     }
+}
+
+/// The part of each tool of an output. Those whose findings are not all known have failed.
+fn runs(told: &ToolFindings, output: &ToolOutput) -> Vec<ToolRun> {
+    let failed = match told.problems.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        [one, more @ ..] => Some(format!("{one}; and {}", counted_in_words(more.len(), "more problem"))),
+    };
+    let mut names = told.tools.clone();
+    if names.is_empty() {
+        names.insert(output.tool.clone());
+    }
+    let of = |name: &String| told.findings.iter().filter(|raw| raw.tool() == Some(name)).count();
+    let run = |(at, name): (usize, &String)| ToolRun {
+        name: name.clone(),
+        findings: u32::try_from(of(name)).unwrap_or(u32::MAX),
+        // An output tells this of all its tools together.
+        elsewhere: if at == 0 { told.elsewhere } else { 0 },
+        failed: failed.clone(),
+    };
+    names.iter().enumerate().map(run).collect()
 }
 
 /// A finding with how near a comment on it can be. `files`: what the diff says of each, sorted by path.

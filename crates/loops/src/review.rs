@@ -114,9 +114,13 @@ where
             PrState::Open => {}
         }
         let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
-        let is_done =
-            begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked;
-        let computed = if !is_done {
+        // What tools have printed now, no earlier run has read.
+        let is_given = !self.checkout.outputs.is_empty();
+        let is_known = begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked && !is_given;
+        let is_done = begun.computed.is_none() && is_known;
+        let computed = if is_given {
+            None
+        } else if !is_done {
             begun.computed
         } else if begun.outcome.is_some() && self.is_dismissed_since(&begun.dismissals).await? {
             begun.outcome
@@ -236,9 +240,9 @@ where
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (reading, part) = read.await?;
         let found = reading.all();
-        let Reading { coverage, renames, rechecked, suppressions, .. } = reading;
+        let Reading { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let Earlier { known, .. } = earlier;
-        let mut outcome = agent::outcome(&coverage, part.as_ref());
+        let mut outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
         if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
             outcome.reason = Some(text::audited_clean(run));
         }
@@ -256,7 +260,7 @@ where
         dismissal::apply(&mut identified.current, dismissals);
         dismissal::apply(&mut identified.gone, dismissals);
         let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
-        record.detail.suppressions = suppressions;
+        (record.detail.suppressions, record.detail.tools) = (suppressions, tools);
         let mut record = record.asked(agent::asked(part));
         telemetry::done(&record);
         let findings = identified.all();

@@ -18,6 +18,8 @@ use truing_diff::RepoPath;
 const MAX_LISTED: usize = 50;
 /// Characters of a model's name.
 const MAX_MODEL_CHARS: usize = 80;
+/// The longest name of a tool, in characters.
+const MAX_TOOL_CHARS: usize = 40;
 /// Comments that suppress nothing and are listed in a summary; the rest is counted.
 const MAX_IDLE: usize = 5;
 /// Commits named in a summary.
@@ -65,13 +67,19 @@ pub struct Summary<'a> {
 
 /// Who reviewed, and what it cost: the last line of every report.
 pub fn by(record: &ReviewRecord) -> String {
+    let tools: Vec<String> =
+        record.detail.tools.iter().map(|tool| clean(&tool.name, MAX_TOOL_CHARS)).collect();
     let Some(Modelled { replayed, .. }) = &record.detail.modelled else {
-        return "rules only: no model was called".to_owned();
+        return match tools.as_slice() {
+            [] => "rules only: no model was called".to_owned(),
+            tools => format!("rules and what {} printed: no model was called", tools.join(", ")),
+        };
     };
     let turns = counted(record.turns(), "turn");
     let model = record.model.as_deref().unwrap_or_default();
     let of = if *replayed { "a recording of " } else { "" };
-    format!("rules and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost())
+    let tools = if tools.is_empty() { String::new() } else { format!(", what {} printed", tools.join(", ")) };
+    format!("rules{tools} and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost())
 }
 
 /// Why no model was asked about a head: a run that converges has audited it and found nothing.

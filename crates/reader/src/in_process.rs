@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use truing_core::finding::{Place, RawFinding};
 use truing_core::outcome::{NotReviewed, SkipReason};
-use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::port::{
+    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
+};
 use truing_core::suppression::Idleness;
 use truing_diff::RepoPath;
 
@@ -233,6 +235,10 @@ fn read_share(request: &ReadRequest, one: &One<'_>, queue: &Queue<'_>) -> Result
 impl Reader for InProcess {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         self.read_blocking(request)
+    }
+
+    async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+        tool_findings(request)
     }
 
     async fn companions(

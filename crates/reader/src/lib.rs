@@ -30,6 +30,7 @@ pub mod sources;
 mod stack;
 mod suppress;
 mod syntax;
+mod tool_findings;
 pub mod tools;
 
 pub use file::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};

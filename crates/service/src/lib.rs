@@ -42,8 +42,8 @@ use tokio::time::Instant;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock, EffectLog, ForgeRead, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError, Watchlist,
-    WriteGate,
+    Clock, EffectLog, ForgeRead, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError, ToolOutput,
+    Watchlist, WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
@@ -126,6 +126,8 @@ pub struct ServiceContext<P: Parts> {
     pub repositories: Repositories,
     /// What the rules look at.
     pub rules: Rules,
+    /// What tools have printed of the one head that a command reviews; a service is given none.
+    pub outputs: Vec<ToolOutput>,
     /// Comments on lines and files of one pull request, at most.
     pub max_inline: usize,
     /// The model that reviews beside the rules; none: the rules alone.

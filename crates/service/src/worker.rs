@@ -310,6 +310,7 @@ async fn review_at<P: Parts>(
             remote: &remote,
             rules: &context.rules,
             reader: &context.reader,
+            outputs: &context.outputs,
         },
         agent: context.agent.as_ref(),
         limits: &context.limits,

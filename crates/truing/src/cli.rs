@@ -282,7 +282,8 @@ fn with_formats(command: clap::Command, format: &clap::Arg, above: &[&str]) -> c
 /// The formats that the answer of a command can have, by its words. Of a command that is a group of others: all of theirs.
 fn formats(words: &[&str]) -> &'static [Format] {
     match words {
-        ["review"] | ["rules"] | ["rules", "check"] => Format::OF_FINDINGS,
+        ["review"] => Format::OF_REVIEWS,
+        ["rules"] | ["rules", "check"] => Format::OF_FINDINGS,
         ["report"] => Format::OF_RUNS,
         ["completions" | "man" | "mcp", ..] | ["sandbox", "run"] => Format::TEXT,
         _ => Format::PLAIN,

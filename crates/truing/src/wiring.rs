@@ -267,6 +267,7 @@ pub async fn service_context<R: Reader + 'static>(
         swept: truing_service::sweep::Periods::default(),
         metrics: metrics(&store)?,
         wake: truing_service::scheduler::Wake::default(),
+        outputs: Vec::new(),
         sole: truing_service::sole::Sole::default(),
         step_time: truing_service::worker::STEP_TIME,
         store,

@@ -1,5 +1,6 @@
 //! What reads the bytes of a repository, and what it is asked and answers.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
 
@@ -56,6 +57,45 @@ pub struct ReadReport {
     pub rules: Vec<String>,
 }
 
+/// All that a tool has printed, and where it ran.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ToolOutput {
+    /// The tool's name, where the output does not name it itself.
+    pub tool: String,
+    /// The format of the output, by its name; none: it is recognised.
+    pub format: Option<String>,
+    /// Absolute paths of the folder with the files, as the tool may name it.
+    pub roots: Vec<String>,
+    /// The output; what is not UTF-8 in it is replaced.
+    pub text: String,
+}
+
+/// An output to read, and the change that it is about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ToolRequest {
+    /// A folder that holds the head's files. Links in it are not followed.
+    pub tree: PathBuf,
+    /// The changed files, in path order.
+    pub files: Vec<ChangedFile>,
+    /// The output.
+    pub output: ToolOutput,
+}
+
+/// The findings of an output.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ToolFindings {
+    /// The tools that it is of, by their names.
+    pub tools: BTreeSet<String>,
+    /// Findings on added lines, by path, line and rule.
+    pub findings: Vec<RawFinding>,
+    /// Findings elsewhere.
+    pub elsewhere: u64,
+    /// Findings that the tool itself was told to suppress.
+    pub suppressed: u64,
+    /// Entries that could not be used, each in words for people, and that the tool itself failed.
+    pub problems: Vec<String>,
+}
+
 /// Why a reader could not work at all (a file it cannot read is in the report instead).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum ReaderError {
@@ -79,6 +119,12 @@ pub enum ReaderError {
 pub trait Reader: Send + Sync {
     /// Reads the changed files and reports what its rules find on added lines.
     fn read(&self, request: &ReadRequest) -> impl Future<Output = Result<ReadReport, ReaderError>> + Send;
+
+    /// Reads what a tool has printed and reports its findings on added lines.
+    fn tool_findings(
+        &self,
+        request: &ToolRequest,
+    ) -> impl Future<Output = Result<ToolFindings, ReaderError>> + Send;
 
     /// Paths that rules about these changed files look at beside those: to be in the request's tree if they exist.
     /// Opens no file of the repository.

@@ -83,7 +83,7 @@ impl Audited {
                 let scope = Scope { packs: Vec::new(), ignore: runner.looks.scope.ignore.clone() };
                 let mut plan = reading::plan(&change, &scope)?;
                 plan.leave_out(laid.left_out().to_vec());
-                plan.read(laid.path().to_owned(), &scope, &runner.agents.auditor.reader).await?
+                plan.read(laid.path().to_owned(), &scope, &runner.agents.auditor.reader, &[]).await?
             }
         };
         Ok(Self { change, reading, laid, mends: None })

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use truing_core::port::{ToolFindings, ToolRequest};
 use truing_core::sync::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS, TREE_FORM};
 
 use super::{
     Format, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, files_of, pins_of, project_of, read,
 };
+
+use crate::tool_findings::{check_findings, tool_findings};
 
 /// The longest name or reason, in bytes.
 const MAX_NAME: usize = 16 << 10;
@@ -37,6 +40,8 @@ pub enum Asked {
     Project(ProjectRequest),
     /// Files of a release.
     Files(FilesRequest),
+    /// What a tool has printed of a change.
+    Tool(ToolRequest),
 }
 
 /// The answer.
@@ -51,6 +56,8 @@ pub enum SourcesAnswer {
     Project(Project),
     /// Files, by their paths: data.
     Files(BTreeMap<String, String>),
+    /// Of a tool's output.
+    Tool(ToolFindings),
 }
 
 impl Asked {
@@ -61,6 +68,7 @@ impl Asked {
             Self::Files(request) => request.archive.parent().unwrap_or(Path::new("/")),
             Self::Pins(file) => file.parent().unwrap_or(Path::new("/")),
             Self::Project(request) => &request.folder,
+            Self::Tool(request) => &request.tree,
         }
     }
 
@@ -74,6 +82,10 @@ impl Asked {
             Self::Pins(file) => pins_of(file).map(SourcesAnswer::Pins),
             Self::Project(request) => project_of(request).map(SourcesAnswer::Project),
             Self::Files(request) => files_of(request).map(SourcesAnswer::Files),
+            Self::Tool(request) => match tool_findings(request) {
+                Ok(found) => Ok(SourcesAnswer::Tool(found)),
+                Err(error) => Err(SourcesError::Failed(error.to_string())),
+            },
         }
     }
 
@@ -89,7 +101,8 @@ impl Asked {
             (Self::Files(request), SourcesAnswer::Files(files)) => {
                 ensure(files.keys().all(|path| request.files.contains(path)), "a file")
             }
-            (Self::Release(_) | Self::Pins(_) | Self::Project(_) | Self::Files(_), _) => {
+            (Self::Tool(request), SourcesAnswer::Tool(found)) => check_findings(request, found),
+            (Self::Release(_) | Self::Pins(_) | Self::Project(_) | Self::Files(_) | Self::Tool(_), _) => {
                 Err("an answer to another question")
             }
         }

@@ -136,7 +136,7 @@ impl Args {
         let trust = Scope::new(format!("local {}", repository.root().display()));
         let unread = |error| failed(GateError::Reading(error));
         let plan = reading::plan(&change, &rules).map_err(unread)?;
-        let reading = plan.read(tree.clone(), &rules, &reader).await.map_err(unread)?;
+        let reading = plan.read(tree.clone(), &rules, &reader, &[]).await.map_err(unread)?;
         let mut gated = Gated::of_rules(reading);
         if let Some(commands) = &commands {
             commands.look(&tree, &change, &trust, &mut gated).await.map_err(failed)?;

@@ -43,6 +43,12 @@ pub enum Format {
     Sarif,
     /// For comments and job summaries.
     Markdown,
+    /// For reviewdog and what reads its rdjson.
+    Rdjson,
+    /// For GitHub Actions: annotations of the lines.
+    Github,
+    /// For GitLab: a code quality report.
+    Gitlab,
     /// For spreadsheets: a header, and one row each.
     Csv,
     /// For browsers: one page that loads nothing.
@@ -56,6 +62,9 @@ impl Format {
     pub(super) const PLAIN: &[Self] = &[Self::Text, Self::Json];
     /// For findings.
     pub(super) const OF_FINDINGS: &[Self] = &[Self::Text, Self::Json, Self::Sarif, Self::Markdown];
+    /// For a review.
+    pub(super) const OF_REVIEWS: &[Self] =
+        &[Self::Text, Self::Json, Self::Sarif, Self::Markdown, Self::Rdjson, Self::Github, Self::Gitlab];
 
     /// For many runs.
     pub(super) const OF_RUNS: &[Self] = &[Self::Text, Self::Json, Self::Csv, Self::Markdown, Self::Html];

@@ -148,8 +148,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let asked =
             Asked { store: store.as_ref(), since: args.since.at(now), now, of: args.of.map(LoopFlag::of) };
         match context.output.format() {
-            // SARIF is of findings, and refused before.
-            Format::Text | Format::Sarif => context.output.data(asked.text().await?)?,
+            // Those of findings are refused before.
+            Format::Text | Format::Sarif | Format::Rdjson | Format::Github | Format::Gitlab => {
+                context.output.data(asked.text().await?)?
+            }
             Format::Json => context.output.json(&asked.json(args.limit).await?)?,
             Format::Csv => {
                 let report = asked.report().await?;

@@ -1,6 +1,8 @@
 //! `truing review`: reviews what differs in a local repository, and prints what was found.
 
+mod annotations;
 mod fix;
+mod from;
 pub(super) mod json;
 pub(super) mod markdown;
 mod publish;
@@ -47,6 +49,7 @@ use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::Place;
 use fix::Fixing;
+use from::Outputs;
 use publish::Published;
 use tape::Tapes;
 pub(super) use target::{Home, Owner, Target, is_key, is_name};
@@ -118,6 +121,8 @@ pub struct Args {
     /// Do not use the record of earlier reviews, and do not add to it
     #[arg(long)]
     no_record: bool,
+    #[command(flatten)]
+    outputs: Outputs,
     #[command(flatten)]
     tapes: Tapes,
     #[command(flatten)]
@@ -301,7 +306,7 @@ impl Command {
         if let Some(pr) = &self.args.pr {
             return Box::pin(self.review_pull(pr)).await;
         }
-        let diff = self.diff().await?;
+        let (diff, outputs) = (self.diff().await?, self.outputs().await?);
         let progress = self.output.progress("reviewing", None);
         let reader = wiring::local_reader(&self.config.rules)?;
         let git = wiring::git(&self.environment).await?;
@@ -332,6 +337,7 @@ impl Command {
             },
             scope: &wiring::scope(&config.rules)?,
             reader: &reader,
+            outputs: &outputs.of(repository.root()),
             model: asked.agent.as_ref().map(wiring::agent::model_use),
             attempts: &self.attempts,
             records: self.records(&config),
@@ -354,7 +360,14 @@ impl Command {
         }
         let remote = match self.output.format() {
             Format::Sarif => repository.remote_url(),
-            Format::Text | Format::Json | Format::Markdown | Format::Csv | Format::Html => None,
+            Format::Text
+            | Format::Json
+            | Format::Markdown
+            | Format::Csv
+            | Format::Html
+            | Format::Rdjson
+            | Format::Github
+            | Format::Gitlab => None,
         };
         let diff = self.args.diff.as_deref().map(diff::name_of);
         let configured = own.map(|_| match &review.record.detail.head {
@@ -473,10 +486,16 @@ impl Command {
         for idle in &review.record.detail.suppressions {
             self.output.warn(text::visible(&idle.to_string()));
         }
-        if let (Some(from), Format::Json | Format::Sarif) = (configured, format) {
+        if let (Some(from), Format::Json | Format::Sarif | Format::Rdjson | Format::Github | Format::Gitlab) =
+            (configured, format)
+        {
             self.output.say(text::configured(from));
         }
-        if let (Some(published), Format::Sarif | Format::Markdown) = (published, format) {
+        if let (
+            Some(published),
+            Format::Sarif | Format::Markdown | Format::Rdjson | Format::Github | Format::Gitlab,
+        ) = (published, format)
+        {
             self.output.say(published.text().trim_end());
         }
         let findings: Vec<&Finding> = review.kept.open.iter().collect();
@@ -498,6 +517,9 @@ impl Command {
                 text::report(review, head, configured, (&self.output.command(&fix), &list))
                     + &published.map_or_else(String::new, Published::text)
             }
+            Format::Rdjson => annotations::rdjson(&findings)?,
+            Format::Github => annotations::github(&findings),
+            Format::Gitlab => annotations::gitlab(&findings)?,
             Format::Markdown => {
                 let by = truing_loops::text::by(&review.record);
                 markdown::report(&markdown::of(review, &findings, head, (configured, &by)))

@@ -152,7 +152,9 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
     let exit = if blocking || gaps > 0 { Exit::No } else { Exit::Done };
     let answer = match context.output.format() {
         // The last two are refused before.
-        Format::Text | Format::Csv | Format::Html => as_text(&findings, &coverage),
+        Format::Text | Format::Csv | Format::Html | Format::Rdjson | Format::Github | Format::Gitlab => {
+            as_text(&findings, &coverage)
+        }
         Format::Json => as_json(&findings)?,
         Format::Markdown => as_markdown(&findings, &coverage),
         Format::Sarif => {

@@ -1,6 +1,8 @@
 //! A reader without children, for tests of what stands around it.
 
-use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::port::{
+    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
+};
 use truing_diff::RepoPath;
 use truing_reader::InProcess;
 
@@ -24,6 +26,10 @@ impl Reader for ThreadedReader {
         tokio::task::spawn_blocking(move || reader.read_blocking(&request))
             .await
             .unwrap_or_else(|error| Err(ReaderError::Failed(error.to_string())))
+    }
+
+    async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+        self.0.tool_findings(request).await
     }
 
     async fn companions(

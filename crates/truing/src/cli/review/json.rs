@@ -6,7 +6,7 @@ use truing_core::finding::{
 };
 use truing_core::id::{FindingId, Fingerprint, Millis, Sha};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, OutcomeKind, Remembered, Runtime, Specialist};
+use truing_core::outcome::{Coverage, OutcomeKind, Remembered, Runtime, Specialist, ToolRun};
 use truing_core::recheck::Unverified;
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
@@ -39,6 +39,9 @@ struct Report<'a> {
     /// Comments that suppress nothing.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     suppressions: &'a [IdleSuppression],
+    /// Tools whose findings are among those.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tools: &'a [ToolRun],
     /// What the repository and the operator told the model besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<&'a Remembered>,
@@ -70,7 +73,10 @@ pub(in crate::cli) struct Found<'a> {
     end_line: u32,
     severity: Severity,
     category: Category,
+    /// Of a tool's finding, the tool's own rule.
     rule: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool: Option<&'a str>,
     title: &'a str,
     body: &'a str,
     suggestion: Option<&'a Suggestion>,
@@ -127,6 +133,7 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
         cost_micro_usd: record.cost(),
         turns: record.turns(),
         suppressions: &record.detail.suppressions,
+        tools: &record.detail.tools,
         memory: record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref()),
         specialists: record
             .detail
@@ -158,7 +165,8 @@ pub(in crate::cli) fn found(finding: &Finding) -> Found<'_> {
         end_line: raw.place.end_line,
         severity: raw.severity,
         category: raw.category,
-        rule: &raw.rule,
+        rule: raw.own_rule(),
+        tool: raw.tool(),
         title: &raw.title,
         body: &raw.body,
         suggestion: raw.suggestion.as_ref(),

@@ -12,6 +12,7 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::{
     Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Runs as _, Slots as _,
+    ToolOutput,
 };
 use truing_core::publish::StatusState;
 use truing_core::slot::{Hold, Loop, Then, Why};
@@ -61,6 +62,8 @@ pub(super) struct Publishing<'a> {
     pub(super) attempts: &'a Attempts,
     /// Is the command to end?
     pub(super) told: watch::Receiver<bool>,
+    /// What tools have printed of its head.
+    pub(super) outputs: Vec<ToolOutput>,
 }
 
 /// What was written, or would be.
@@ -112,7 +115,8 @@ impl Publishing<'_> {
             );
         }
         let watch = Watch { dry_run: self.dry_run, made: Some(made.clone()), ..telemetry::WRITES.clone() };
-        let context = ServiceContext { watch, switch_store: real.clone(), ..context };
+        let outputs = self.outputs.clone();
+        let context = ServiceContext { watch, switch_store: real.clone(), outputs, ..context };
         self.announce(&context.store, &key).await?;
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
         let _at_work = at_work(&context.store, &limits).await?;

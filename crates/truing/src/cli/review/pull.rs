@@ -25,6 +25,7 @@ impl Command {
     pub(super) async fn review_pull(&self, pr: &str) -> Result<Exit, CliError> {
         let Target { forge, repo, number, mut config } =
             Target::find_or_key(pr, &self.config, &self.environment).await?;
+        let outputs = self.outputs().await?.of(self.environment.directory());
         // The others need not be reached, or even have a token.
         config.forges.retain(|name, _| *name == forge);
         let place = Place::of(&config, &self.environment)?;
@@ -57,6 +58,7 @@ impl Command {
             remote: &remote,
             rules: &Rules::new(config.clone()).map_err(wiring::bad_pattern)?,
             reader: &reader,
+            outputs: &outputs,
         };
         let (review, pinned, published) = match store {
             Some(store) if self.args.publish => {
@@ -72,6 +74,7 @@ impl Command {
                     dry_run: self.args.dry_run,
                     attempts: &self.attempts,
                     told: self.told.clone(),
+                    outputs: outputs.clone(),
                 };
                 let (review, published) = Box::pin(publishing.run(store)).await?;
                 (review, pinned, Some(published))

@@ -22,8 +22,8 @@ use truing_core::port::{
     Event, ForgeError, ForgeRead, ForgeWrite, Halted, InlineDraft, Mark, Marked, Merge, Moved, NewNotice,
     NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed, PullActivity, PullNow, PullRequest,
     PullReview, ReadReport, ReadRequest, Reader, ReaderError, Replacement, Reply, Repository, RepositoryNow,
-    ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError, UserRequest, Watchlist,
-    WriteGate, Writer,
+    ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError, ToolFindings, ToolRequest,
+    UserRequest, Watchlist, WriteGate, Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use truing_core::run::{Detail, RunRecord};
@@ -494,6 +494,10 @@ impl Reader for FaultyReader {
             report
         };
         self.script.call("read", no_reader, counted).await
+    }
+
+    async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+        self.inner.inner.tool_findings(request).await
     }
 
     async fn companions(

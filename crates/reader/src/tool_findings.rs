@@ -1,0 +1,187 @@
+//! From what a tool has printed to findings on the lines that a change adds.
+//!
+//! The output is read as diagnostics ([`output`](crate::output)); each is placed in the file as it is at the head. One that
+//! touches an added line is a finding; the others are counted. Where two tools, or one tool twice, say the same of the same
+//! lines, it is one finding.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use truing_core::finding::{RawFinding, Side, Source};
+use truing_core::line::{clean, counted};
+use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolRequest};
+use truing_diff::RepoPath;
+
+use crate::file::Tree;
+use crate::lines::{Lines, touches};
+use crate::output::{FileText, Format, Input, Problem, ProblemKind, Report, finding, parse, read, recognize};
+use crate::protocol::{
+    MAX_BODY_BYTES, MAX_FINDINGS, MAX_RULE_BYTES, MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_TITLE_BYTES,
+};
+use crate::redact::Quoted;
+use crate::suppress;
+
+/// The most problems that are told.
+const MAX_PROBLEMS: usize = 20;
+/// The most characters of a problem.
+const MAX_PROBLEM_CHARS: usize = 400;
+/// The most tools of one output.
+const MAX_TOOLS: usize = 100;
+/// The most bytes of a tool's name.
+const MAX_TOOL_BYTES: usize = 120;
+
+/// Reads an output and places its diagnostics.
+///
+/// # Errors
+/// [`ReaderError::Failed`] if the tree cannot be opened, or the format is unknown.
+pub fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+    let tree = Tree::open(&request.tree)?;
+    let bytes = request.output.text.as_bytes();
+    let format = format(request)?;
+    let input = Input { roots: &request.output.roots, folder: None, tool: &request.output.tool };
+    let Report { diagnostics, problems, more_problems, left_out: _ } = read(format, bytes, &input);
+
+    let mut found = ToolFindings { problems: failures(&problems, more_problems), ..ToolFindings::default() };
+    found.tools = diagnostics.iter().map(|diagnostic| tool_name(&diagnostic.tool)).collect();
+    if found.tools.is_empty() {
+        found.tools.insert(tool_name(input.tool_or(format.as_str())));
+    }
+    let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
+    for diagnostic in &diagnostics {
+        if diagnostic.suppressed {
+            found.suppressed += 1;
+        } else {
+            by_file.entry(&diagnostic.path).or_default().push(diagnostic);
+        }
+    }
+    for (path, diagnostics) in by_file {
+        let Some(file) = changed(request, path) else {
+            found.elsewhere += diagnostics.len() as u64;
+            continue;
+        };
+        // A file that is not read is told of by whoever reads it for the rules.
+        let Ok(content) = tree.bytes(path) else {
+            found.elsewhere += diagnostics.len() as u64;
+            continue;
+        };
+        let text = FileText::new(&content);
+        let (lines, secrets) = (Lines::of(&content), Quoted::of(&String::from_utf8_lossy(&content)));
+        let mut seen = BTreeSet::new();
+        for diagnostic in diagnostics {
+            let Some(raw) = finding(diagnostic, &text) else {
+                found.elsewhere += 1;
+                continue;
+            };
+            let (first, last) = (raw.place.start_line, raw.place.end_line);
+            if !touches(&file.added, first, last) {
+                found.elsewhere += 1;
+            } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
+                found.suppressed += 1;
+            } else if seen.insert((first, last, words(&raw))) {
+                found.findings.push(without_secrets(raw, &secrets));
+            }
+        }
+    }
+    found.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
+    bound(&mut found);
+    Ok(found)
+}
+
+/// Whatever a tool quotes, secrets of the file are cut in it. A fix that has one is not told.
+fn without_secrets(raw: RawFinding, secrets: &Quoted) -> RawFinding {
+    let RawFinding { title, body, snippet, suggestion, .. } = &raw;
+    let suggestion = suggestion.clone().filter(|fix| secrets.hide_in(&fix.replacement) == fix.replacement);
+    RawFinding {
+        title: secrets.hide_in(title),
+        body: secrets.hide_in(body),
+        snippet: secrets.hide_in(snippet),
+        suggestion,
+        ..raw
+    }
+}
+
+fn format(request: &ToolRequest) -> Result<Format, ReaderError> {
+    let known = match &request.output.format {
+        Some(name) => parse(name),
+        None => recognize(request.output.text.as_bytes()),
+    };
+    known.ok_or_else(|| {
+        let named = request.output.format.as_deref().unwrap_or("not recognised");
+        ReaderError::Failed(format!("the format of {} is unknown ({named})", request.output.tool))
+    })
+}
+
+fn changed<'a>(request: &'a ToolRequest, path: &RepoPath) -> Option<&'a ChangedFile> {
+    let at = request.files.binary_search_by(|file| file.path.cmp(path)).ok()?;
+    request.files.get(at)
+}
+
+/// The words by which two findings of the same lines are one: letters and digits alone, since tools quote differently.
+fn words(raw: &RawFinding) -> String {
+    raw.title.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Problems for which a tool has not told everything. A diagnostic about no file of the tree is none: tools look at
+/// libraries, too.
+fn failures(problems: &[Problem], more: u64) -> Vec<String> {
+    let is_failure = |problem: &&Problem| match problem.kind {
+        ProblemKind::Unreadable | ProblemKind::Entry | ProblemKind::Bound | ProblemKind::Tool => true,
+        ProblemKind::Place => false,
+    };
+    let mut told: Vec<String> =
+        problems.iter().filter(is_failure).map(|problem| clean(&problem.text, MAX_PROBLEM_CHARS)).collect();
+    if more > 0 && !told.is_empty() {
+        told.truncate(MAX_PROBLEMS - 1);
+        told.push(counted(more, "more problem"));
+    }
+    told.truncate(MAX_PROBLEMS);
+    told
+}
+
+/// A name that ends where a rule's begins.
+fn tool_name(name: &str) -> String {
+    name.replace('/', "-")
+}
+
+/// Keeps the worst findings, as many as an answer has room for.
+fn bound(found: &mut ToolFindings) {
+    let over = found.findings.len().saturating_sub(MAX_FINDINGS);
+    if over == 0 {
+        return;
+    }
+    found.findings.sort_by(|a, b| (a.severity, &a.place).cmp(&(b.severity, &b.place)));
+    found.findings.truncate(MAX_FINDINGS);
+    found.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
+    found.problems.push(format!("{} beyond the first {MAX_FINDINGS}", counted(over, "finding")));
+    found.problems.truncate(MAX_PROBLEMS);
+}
+
+/// Is this an answer to the request, of the form that the rest of the program relies on? If not: what is wrong.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Result<(), &'static str> {
+    let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
+    let one_line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+    let is_tool = |name: &String| one_line(name) && name.len() <= MAX_TOOL_BYTES && !name.contains('/');
+    ensure(found.tools.len() <= MAX_TOOLS && found.tools.iter().all(is_tool), "a tool's name")?;
+    let is_told = |text: &String| one_line(text) && text.chars().count() <= MAX_PROBLEM_CHARS + 100;
+    ensure(found.problems.len() <= MAX_PROBLEMS && found.problems.iter().all(is_told), "a problem")?;
+    ensure(found.findings.len() <= MAX_FINDINGS, "the number of findings")?;
+    for raw in &found.findings {
+        let RawFinding { place, rule, title, body, snippet, suggestion, source, .. } = raw;
+        let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
+        let prose = !body.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t');
+        ensure(*source == Source::Tool && place.side == Side::New, "a finding's source")?;
+        ensure((1..=place.end_line).contains(&place.start_line), "a finding's lines")?;
+        ensure(changed(request, &place.path).is_some(), "a finding's file")?;
+        ensure(raw.tool().is_some_and(|tool| found.tools.contains(tool)), "a finding's tool")?;
+        ensure(one_line(rule) && rule.len() <= MAX_RULE_BYTES, "a finding's rule")?;
+        ensure(one_line(title) && title.len() <= MAX_TITLE_BYTES, "a finding's title")?;
+        ensure(prose && body.len() <= MAX_BODY_BYTES, "a finding's body")?;
+        ensure(
+            snippet.len() <= MAX_SNIPPET_BYTES && replacement <= MAX_SUGGESTION_BYTES,
+            "a finding's text",
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Findings in the forms that other tools read: reviewdog's rdjson, the annotations of GitHub Actions, and GitLab's code
+//! quality report.
+//!
+//! * rdjson: `proto/rdf/reviewdog.proto` of reviewdog. A range without columns is of whole lines, the last one included.
+//! * GitHub: "Workflow commands for GitHub Actions", with the escapes of the runner's own toolkit.
+//! * GitLab: "Code Quality", report format.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use truing_core::finding::{Finding, Severity};
+
+use crate::cli::error::CliError;
+use crate::cli::output::json_line;
+
+/// The object `DiagnosticResult`, on one line.
+pub(super) fn rdjson(findings: &[&Finding]) -> Result<String, CliError> {
+    let diagnostics: Vec<Value> = findings.iter().map(|finding| diagnostic(finding)).collect();
+    json_line(&json!({ "source": { "name": "truing" }, "diagnostics": diagnostics }))
+}
+
+fn diagnostic(finding: &Finding) -> Value {
+    let raw = &finding.raw;
+    let lines = json!({ "start": { "line": raw.place.start_line }, "end": { "line": raw.place.end_line } });
+    let severity = match raw.severity {
+        Severity::P0 | Severity::P1 => "ERROR",
+        Severity::P2 => "WARNING",
+    };
+    let mut told = json!({
+        "message": message(finding),
+        "location": { "path": raw.place.path, "range": lines.clone() },
+        "severity": severity,
+        "code": { "value": raw.rule },
+    });
+    if let (Some(suggestion), Value::Object(told)) = (&raw.suggestion, &mut told) {
+        let fix = json!({ "range": lines, "text": suggestion.replacement });
+        told.insert("suggestions".into(), json!([fix]));
+    }
+    told
+}
+
+/// A command of a workflow for each finding, a line each.
+pub(super) fn github(findings: &[&Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let raw = &finding.raw;
+        let level = match raw.severity {
+            Severity::P0 | Severity::P1 => "error",
+            Severity::P2 => "warning",
+        };
+        let title = format!("{}: {} ({})", raw.severity.as_str(), raw.title, raw.rule);
+        let (file, title) = (property(&raw.place.path.to_string()), property(&title));
+        let (first, last) = (raw.place.start_line, raw.place.end_line);
+        let body = data(&message(finding));
+        let _ = writeln!(text, "::{level} file={file},line={first},endLine={last},title={title}::{body}");
+    }
+    text
+}
+
+/// The report, on one line.
+pub(super) fn gitlab(findings: &[&Finding]) -> Result<String, CliError> {
+    let entry = |finding: &&Finding| {
+        let raw = &finding.raw;
+        let severity = match raw.severity {
+            Severity::P0 => "blocker",
+            Severity::P1 => "major",
+            Severity::P2 => "minor",
+        };
+        json!({
+            "description": raw.title,
+            "check_name": raw.rule,
+            // Two findings of one fingerprint would be one there.
+            "fingerprint": finding.id,
+            "severity": severity,
+            "location": {
+                "path": raw.place.path,
+                "lines": { "begin": raw.place.start_line, "end": raw.place.end_line },
+            },
+        })
+    };
+    json_line(&findings.iter().map(entry).collect::<Vec<_>>())
+}
+
+/// All that a finding says.
+fn message(finding: &Finding) -> String {
+    let raw = &finding.raw;
+    if raw.body.is_empty() { raw.title.clone() } else { format!("{}\n\n{}", raw.title, raw.body) }
+}
+
+/// Text behind a command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Text of a command's property.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::finding::Suggestion;
+
+    use super::super::sample::finding;
+    use super::*;
+
+    #[test]
+    fn each_form_has_place_severity_rule_and_words() {
+        let mut found = finding("1:a-1", "a,b:c.py", 3);
+        found.raw.suggestion = Some(Suggestion { replacement: "x = 1".into() });
+        found.raw.title = "100 % sure".into();
+        let told: Value = serde_json::from_str(&rdjson(&[&found]).unwrap()).unwrap();
+        let told = &told["diagnostics"][0];
+        assert_eq!(told["location"]["range"], json!({ "start": { "line": 3 }, "end": { "line": 3 } }));
+        assert_eq!(told["severity"], "ERROR");
+        assert_eq!(told["code"]["value"], "core/x");
+        assert_eq!(told["suggestions"][0]["text"], "x = 1");
+
+        let told: Value = serde_json::from_str(&gitlab(&[&found]).unwrap()).unwrap();
+        assert_eq!(told[0]["location"]["path"], "a,b:c.py");
+        assert_eq!((&told[0]["severity"], &told[0]["fingerprint"]), (&json!("major"), &json!("1:a-1")));
+
+        assert_eq!(
+            github(&[&found]),
+            "::error file=a%2Cb%3Ac.py,line=3,endLine=3,title=P1%3A 100 %25 sure (core/x)::100 %25 sure%0A%0ASay \
+             what happened.\n"
+        );
+    }
+
+    #[test]
+    fn text_of_a_finding_begins_no_command_of_its_own() {
+        let mut found = finding("1:a-1", "a\n::set-env name=X::y", 3);
+        found.raw.body = "a\n::error::b".into();
+        assert_eq!(github(&[&found]).lines().count(), 1);
+    }
+
+    #[test]
+    fn nothing_found_is_still_valid() {
+        assert_eq!(github(&[]), "");
+        assert_eq!(gitlab(&[]).unwrap(), "[]\n");
+        let told: Value = serde_json::from_str(&rdjson(&[]).unwrap()).unwrap();
+        assert_eq!(told["diagnostics"], json!([]));
+    }
+}

@@ -1,0 +1,82 @@
+//! `--from`: what other programs have printed of the head, whose findings are part of the review.
+
+use std::path::{Path, PathBuf};
+
+use truing_core::port::ToolOutput;
+use truing_reader::output::{Format, MAX_BYTES};
+
+use super::Command;
+use crate::cli::diff;
+use crate::cli::error::CliError;
+
+/// Outputs of tools that somebody else has run.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Outputs {
+    /// Add the findings that a linter has printed into this file; `-` reads standard input; may be repeated
+    ///
+    /// Only findings on changed lines count. With --pr --publish they are posted once, move with their lines, and are
+    /// resolved when a later output no longer has them.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["fix", "replay"])]
+    from: Vec<PathBuf>,
+    /// The format of --from, such as sarif, rdjson, rdjsonl, checkstyle, gitlab or junit, or the name of a tool
+    /// [default: recognised from the content]
+    #[arg(long, value_name = "FORMAT", requires = "from", value_parser = format)]
+    format_in: Option<Format>,
+}
+
+/// Outputs that were read, each with the name of its file.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    outputs: Vec<(Format, String)>,
+}
+
+impl Read {
+    /// The outputs, of tools that ran in this folder.
+    pub(super) fn of(self, root: &Path) -> Vec<ToolOutput> {
+        let root = root.to_string_lossy().into_owned();
+        let output = |(format, text): (Format, String)| ToolOutput {
+            tool: format.as_str().to_owned(),
+            format: Some(format.as_str().to_owned()),
+            roots: vec![root.clone()],
+            text,
+        };
+        self.outputs.into_iter().map(output).collect()
+    }
+}
+
+impl Command {
+    /// Reads the outputs that were named. Whoever writes them may take their time: an interruption is served meanwhile.
+    pub(super) async fn outputs(&self) -> Result<Read, CliError> {
+        let Outputs { from, format_in } = self.args.outputs.clone();
+        if from.is_empty() {
+            return Ok(Read::default());
+        }
+        let folder = self.environment.directory().to_owned();
+        let reading = tokio::task::spawn_blocking(move || read(&from, format_in, &folder));
+        reading.await.unwrap_or_else(|stopped| {
+            Err(CliError::failed("internal", format!("the output of a tool cannot be read: {stopped}")))
+        })
+    }
+}
+
+fn read(from: &[PathBuf], format: Option<Format>, folder: &Path) -> Result<Read, CliError> {
+    let mut outputs = Vec::new();
+    for file in from {
+        let (name, bytes) = diff::input(Some(file), folder, MAX_BYTES as u64)?;
+        let unknown = || {
+            CliError::usage("unknown_format", format!("{name}: the format is not recognised"))
+                .hint(format!("name it: `--format-in FORMAT`; known are {}", known()))
+        };
+        let format = format.or_else(|| truing_reader::output::recognize(&bytes)).ok_or_else(unknown)?;
+        outputs.push((format, String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    Ok(Read { outputs })
+}
+
+fn format(name: &str) -> Result<Format, String> {
+    Format::named(name).ok_or_else(|| format!("known are {}", known()))
+}
+
+fn known() -> String {
+    Format::names().join(", ")
+}
