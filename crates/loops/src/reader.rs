@@ -33,7 +33,7 @@ use truing_core::sandbox::Level;
 use truing_core::sync::Sources;
 use truing_diff::RepoPath;
 use truing_reader::protocol::{
-    Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError, ToolsRequest,
+    Checked, Hello, MAX_ANSWER_BYTES, MAX_ASKED_BYTES, MAX_HELLO_BYTES, ProtocolError, ToolsRequest,
     checked_sources, decode, encode,
 };
 use truing_reader::sources::{
@@ -221,7 +221,7 @@ impl ChildReader {
         asked: &Asked,
         said: &mut Vec<u8>,
     ) -> Result<Result<SourcesAnswer, SourcesError>, ChildError> {
-        let line = encode("the request", asked, MAX_REQUEST_BYTES)?;
+        let line = encode("the request", asked, MAX_ASKED_BYTES)?;
         let running = self.program.start(asked.folder(), [OsStr::new("--sources")].into_iter())?;
         // One file is parsed: it may cost no more than a file of a review.
         let file = match asked {

@@ -37,6 +37,8 @@ pub const PROTOCOL: u32 = 8;
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
 /// The longest request, in bytes: some 100,000 files, or 900,000 separate ranges of added lines.
 pub const MAX_REQUEST_BYTES: usize = 16 << 20;
+/// The longest request for one answer, in bytes: all that a tool has printed is in it.
+pub const MAX_ASKED_BYTES: usize = 160 << 20;
 /// The longest answer, in bytes. What is said of one file within the other bounds fits, even if every byte of its text
 /// has to be escaped.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;

@@ -15,9 +15,9 @@ use truing_core::sandbox::Level;
 
 use crate::in_process::One;
 use crate::protocol::{
-    Call, FileRead, Hello, MAX_ANSWER_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES, MAX_OPENED_BYTES,
-    MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, MAX_TURN_BYTES, Opened, ProtocolError, Ready, Replied,
-    ToolsRequest, Turn, checked_reply, decode, encode,
+    Call, FileRead, Hello, MAX_ANSWER_BYTES, MAX_ASKED_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES,
+    MAX_OPENED_BYTES, MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, MAX_TURN_BYTES, Opened, ProtocolError, Ready,
+    Replied, ToolsRequest, Turn, checked_reply, decode, encode,
 };
 use crate::sources::Asked;
 use crate::stack::on_large_stack;
@@ -96,8 +96,8 @@ fn serve<Request: DeserializeOwned, Answer: Serialize>(
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
     say(&mut output, "the hello", &Hello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
-    let line = heard(&mut input, MAX_REQUEST_BYTES)?;
-    let request: Request = decode("the request", &line, MAX_REQUEST_BYTES)?;
+    let line = heard(&mut input, MAX_ASKED_BYTES)?;
+    let request: Request = decode("the request", &line, MAX_ASKED_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
         // Nothing more is to come but the end.
         let _ = io::copy(&mut input, &mut io::sink());

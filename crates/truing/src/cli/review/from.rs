@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use truing_core::port::ToolOutput;
-use truing_reader::output::{Format, MAX_BYTES};
+use truing_reader::output::{self, Format, MAX_INPUT_BYTES};
 
 use super::Command;
 use crate::cli::diff;
@@ -62,21 +62,21 @@ impl Command {
 fn read(from: &[PathBuf], format: Option<Format>, folder: &Path) -> Result<Read, CliError> {
     let mut outputs = Vec::new();
     for file in from {
-        let (name, bytes) = diff::input(Some(file), folder, MAX_BYTES as u64)?;
+        let (name, bytes) = diff::input(Some(file), folder, MAX_INPUT_BYTES as u64)?;
         let unknown = || {
             CliError::usage("unknown_format", format!("{name}: the format is not recognised"))
                 .hint(format!("name it: `--format-in FORMAT`; known are {}", known()))
         };
-        let format = format.or_else(|| truing_reader::output::recognize(&bytes)).ok_or_else(unknown)?;
+        let format = format.or_else(|| output::recognize(&bytes)).ok_or_else(unknown)?;
         outputs.push((format, String::from_utf8_lossy(&bytes).into_owned()));
     }
     Ok(Read { outputs })
 }
 
 fn format(name: &str) -> Result<Format, String> {
-    Format::named(name).ok_or_else(|| format!("known are {}", known()))
+    output::parse(name).ok_or_else(|| format!("known are {}", known()))
 }
 
 fn known() -> String {
-    Format::names().join(", ")
+    output::names().join(", ")
 }

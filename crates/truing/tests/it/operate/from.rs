@@ -1,0 +1,110 @@
+//! Findings that another program has printed, published on a pull request: posted once, moved with their lines, and resolved.
+
+use serde_json::json;
+
+use super::*;
+
+impl Site {
+    /// Publishes what a tool has printed of these lines of `a.py`.
+    fn publish_of(&self, tool: &str, found: &[(u32, &str)], more: &[&str]) -> Ran {
+        let diagnostic = |(line, message): &(u32, &str)| {
+            json!({
+                "message": message,
+                "location": { "path": "a.py", "range": { "start": { "line": line } } },
+                "severity": "ERROR",
+                "code": { "value": "X1" },
+            })
+        };
+        let diagnostics: Vec<Value> = found.iter().map(diagnostic).collect();
+        let output = json!({ "source": { "name": tool }, "diagnostics": diagnostics });
+        self.publish_text(&output.to_string(), more)
+    }
+
+    fn publish_text(&self, output: &str, more: &[&str]) -> Ran {
+        std::fs::write(self.home.path().join("found.json"), output).unwrap();
+        let fixed = ["review", "--pr", "o/r#1", "--publish", "--color", "never", "--from", "found.json"];
+        self.run(&[&fixed[..], more].concat())
+    }
+
+    async fn push(&self, text: &str) {
+        self.repo.push("one", Commit::new("more").write("a.py", text)).await.unwrap();
+    }
+}
+
+/// A pull request that adds a line of which no rule says anything.
+async fn opened(site: &Site) -> u64 {
+    site.repo.push("one", Commit::new("add").write("a.py", "a = 1\nl = 2\n")).await.unwrap();
+    site.repo.open(NewPull::of("one")).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gone() {
+    let site = Site::new().await;
+    let number = opened(&site).await;
+    let found = "ambiguous variable name";
+    let first = site.publish_of("lint", &[(2, found), (1, "an old one")], &["--format", "json"]);
+    assert_eq!(first.exit, 1, "{first:?}");
+    let told: Value = serde_json::from_str(&first.out).unwrap();
+    let finding = &told["findings"][0];
+    assert_eq!(told["findings"].as_array().unwrap().len(), 1, "the other line was not changed: {told:#}");
+    assert_eq!((&finding["source"], &finding["tool"]), (&json!("tool"), &json!("lint")));
+    assert_eq!((&finding["rule"], &finding["severity"]), (&json!("X1"), &json!("P1")));
+    assert_eq!(told["tools"][0], json!({ "name": "lint", "findings": 1, "elsewhere": 1 }));
+    let view = site.repo.pull(number).await.unwrap();
+    assert!(is_reviewed(&view), "{view:#?}");
+    assert!(view.inline().all(|comment| comment.body.contains(found) && comment.body.contains("lint/X1")));
+    assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
+
+    // The same again, and after a push that moves the line.
+    assert_eq!(site.publish_of("lint", &[(2, found)], &[]).exit, 1);
+    site.push("a = 1\nb = 2\nl = 2\n").await;
+    assert_eq!(site.publish_of("lint", &[(3, found)], &[]).exit, 1);
+    let view = site.repo.pull(number).await.unwrap();
+    assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");
+
+    // Another job of another tool has no say in it.
+    let other = site.publish_of("other", &[], &[]);
+    assert_eq!(other.exit, 1, "{other:?}");
+    let view = site.repo.pull(number).await.unwrap();
+    assert!(
+        view.inline().all(|comment| !comment.resolved && !comment.body.contains("Fixed in")),
+        "{view:#?}"
+    );
+
+    site.push("a = 1\nb = 2\nlength = 2\n").await;
+    let clean = site.publish_of("lint", &[], &[]);
+    assert_eq!(clean.exit, 0, "{clean:?}");
+    let view = site.repo.pull(number).await.unwrap();
+    assert_eq!(view.inline().count(), 1, "{view:#?}");
+    assert!(view.inline().all(|comment| comment.resolved && comment.body.contains("Fixed in")), "{view:#?}");
+    assert_eq!(view.statuses[&view.head].last().unwrap().state, "success");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_cannot_be_read_resolves_nothing_and_is_never_green() {
+    let site = Site::new().await;
+    let number = opened(&site).await;
+    assert_eq!(site.publish_of("lint", &[(2, "ambiguous")], &[]).exit, 1);
+    for damaged in ["{\"source\":{\"name\":\"lint\"},\"diagnostics\":[", "", "null"] {
+        let ran = site.publish_text(damaged, &["--format-in", "rdjson"]);
+        assert_ne!(ran.exit, 0, "{damaged}: {ran:?}");
+        let view = site.repo.pull(number).await.unwrap();
+        assert!(view.inline().all(|comment| !comment.resolved), "{damaged}: {view:#?}");
+        assert_ne!(view.statuses[&view.head].last().unwrap().state, "success", "{damaged}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_of_a_tool_are_shown_as_words() {
+    let site = Site::new().await;
+    let number = opened(&site).await;
+    let found = "<img src=x> @o/team ![x](https://example.org/x.png) \u{1b}[31mred\u{1b}[0m <!-- truing -->";
+    assert_eq!(site.publish_of("lint", &[(2, found)], &[]).exit, 1);
+    let view = site.repo.pull(number).await.unwrap();
+    let comment = view.inline().next().unwrap();
+    for (acts, why) in
+        [("<img", "HTML"), (" @o/team", "a mention"), ("![x]", "an image"), ("\u{1b}", "an escape")]
+    {
+        assert!(!comment.body.contains(acts), "{why}: {}", comment.body);
+    }
+}

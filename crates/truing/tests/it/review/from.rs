@@ -1,0 +1,132 @@
+//! `truing review --from`: findings that another program has printed, on changed lines alone; and what other programs read.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::review::place::{Place, Ran, each, key};
+
+/// A repository with a file whose third line was added.
+fn changed() -> Place {
+    let place = Place::new();
+    place.write("b.py", "import os\nx = 1\n");
+    place.commit("second");
+    place.write("b.py", "import os\nx = 1\nl = 2\n");
+    place
+}
+
+/// A review with this output at standard input.
+fn given(place: &Place, output: &str, arguments: &[&str]) -> Ran {
+    let all = [&["review", "--quiet", "--from", "-"], arguments].concat();
+    let mut command = place.command(&all);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(output.as_bytes());
+    Ran::from(child.wait_with_output().unwrap())
+}
+
+fn report(place: &Place, output: &str) -> Value {
+    given(place, output, &["--format", "json"]).json()
+}
+
+/// One finding, as reviewdog has it.
+fn line(path: &str, line: u32, message: &str) -> String {
+    let place = json!({ "path": path, "range": { "start": { "line": line } } });
+    let source = json!({ "name": "lint" });
+    json!({ "message": message, "location": place, "source": source, "code": { "value": "E741" } })
+        .to_string()
+        + "\n"
+}
+
+#[test]
+fn only_what_touches_changed_lines_is_told_whatever_the_format() {
+    let place = changed();
+    let root = place.repo();
+    let root = root.display();
+    let checkstyle = format!(
+        "<?xml version=\"1.0\"?><checkstyle><file name=\"{root}/b.py\"><error line=\"3\" column=\"1\" \
+         severity=\"error\" message=\"ambiguous\" source=\"E741\"/><error line=\"1\" severity=\"error\" \
+         message=\"unused\" source=\"F401\"/></file></checkstyle>"
+    );
+    let sarif = json!({ "version": "2.1.0", "runs": [{ "tool": { "driver": { "name": "lint" } }, "results":
+        [3, 1].map(|line| json!({ "ruleId": "E741", "message": { "text": "ambiguous" }, "locations": [{
+            "physicalLocation": { "artifactLocation": { "uri": "b.py" }, "region": { "startLine": line } },
+        }] })) }] });
+    let gitlab = json!([3, 1].map(|line| json!({ "description": "ambiguous", "check_name": "E741",
+        "fingerprint": line.to_string(), "severity": "major",
+        "location": { "path": "b.py", "lines": { "begin": line } } })));
+    let rdjsonl = line("b.py", 3, "ambiguous") + &line("b.py", 1, "unused");
+    for output in [checkstyle, sarif.to_string(), gitlab.to_string(), rdjsonl] {
+        let told = report(&place, &output);
+        assert_eq!(each(&told, "start_line"), [3], "{output}: {told:#}");
+        assert_eq!(each(&told, "source"), ["tool"], "{output}");
+        assert_eq!(each(&told, "rule"), ["E741"], "{output}");
+        assert_eq!(told["tools"][0]["elsewhere"], 1, "{output}");
+        assert_eq!(told["outcome"]["kind"], "reviewed", "{output}");
+    }
+}
+
+#[test]
+fn an_output_of_no_known_form_is_refused_and_a_damaged_one_is_a_partial_review() {
+    let place = changed();
+    let unknown = given(&place, "all is well\n", &[]);
+    assert!(unknown.exit == 2 && unknown.err.contains("--format-in"), "{}", unknown.err);
+    assert!(unknown.err.contains("sarif") && unknown.err.contains("rdjson"), "{}", unknown.err);
+    let named = given(&place, "", &["--format-in", "nothing"]);
+    assert!(named.exit == 2 && named.err.contains("sarif"), "{}", named.err);
+
+    let damaged = format!("{}{{\"message\":", line("b.py", 3, "ambiguous"));
+    let ran = given(&place, &damaged, &["--format-in", "rdjsonl", "--format", "json"]);
+    assert_eq!(ran.exit, 1, "{}", ran.err);
+    let told = ran.json();
+    assert_eq!(told["outcome"]["kind"], "partial", "{told:#}");
+    assert!(told["outcome"]["reason"].as_str().unwrap().contains("lint"), "{told:#}");
+    assert_eq!(each(&told, "start_line"), [3], "what could be read counts");
+}
+
+#[test]
+fn what_two_say_alike_is_one_finding_and_a_comment_in_the_code_suppresses_it() {
+    let place = changed();
+    let twice =
+        line("b.py", 3, "Ambiguous variable name: `l`") + &line("b.py", 3, "ambiguous variable name: 'l'");
+    assert_eq!(each(&report(&place, &twice), "start_line"), [3]);
+    place.write("b.py", "import os\nx = 1\nl = 2  # truing: ignore[lint/E741] a length\n");
+    let told = report(&place, &twice);
+    assert_eq!(told["findings"], json!([]), "{told:#}");
+    assert_eq!(told["suppressions"], Value::Null, "the comment is of use: {told:#}");
+}
+
+#[test]
+fn a_secret_that_a_tool_quotes_is_not_shown() {
+    let place = changed();
+    let key = key();
+    place.write("b.py", format!("import os\nx = 1\nk = \"{key}\"\n"));
+    let output = line("b.py", 3, &format!("found {key}"));
+    for format in ["text", "json", "sarif", "markdown", "rdjson", "github", "gitlab"] {
+        let ran = given(&place, &output, &["--format", format]);
+        assert!(!ran.out.contains(&key) && !ran.err.contains(&key), "{format}: {}", ran.out);
+        assert!(ran.out.contains("b.py"), "{format}: {}", ran.out);
+    }
+}
+
+#[test]
+fn other_programs_read_the_answer_and_truing_does_so_itself() {
+    let place = changed();
+    let output = line("b.py", 3, "100 % ambiguous");
+    let github = given(&place, &output, &["--format", "github"]).out;
+    assert!(github.starts_with("::warning file=b.py,line=3,endLine=3,title=P2%3A "), "{github}");
+    for format in ["rdjson", "gitlab", "sarif"] {
+        let told = given(&place, &output, &["--format", format]).out;
+        let again = report(&place, &told);
+        assert_eq!(each(&again, "start_line"), [3], "{format}: {told}");
+    }
+}
+
+#[test]
+fn text_is_eighty_columns_wide_and_names_who_found_what() {
+    let place = changed();
+    let ran = given(&place, &line("b.py", 3, &"a long explanation ".repeat(20)), &["--color", "never"]);
+    assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
+    assert!(ran.out.contains("lint/E741") && ran.out.contains("what lint printed"), "{}", ran.out);
+}
