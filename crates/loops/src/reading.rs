@@ -14,7 +14,7 @@ use truing_core::port::{
     ChangedFile, ReadRequest, Reader, ReaderError, ToolFindings, ToolOutput, ToolRequest,
 };
 use truing_core::recheck::Rechecked;
-use truing_core::suppression::{IdleSuppression, Suppressed};
+use truing_core::suppression::{IdleSuppression, Idleness, Suppressed};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
 use truing_config::RulesConfig;
@@ -267,7 +267,12 @@ impl<'a> Plan<'a> {
         }
         let rules = report.rules.into_iter().collect();
         let rechecked = Rechecked { rules, tools: looked, ..Rechecked::default() };
-        let suppressions = report.suppressions;
+        // Who reads for the rules does not know those of tools.
+        let is_of_a_tool = |rule: &str| {
+            rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
+        };
+        let mut suppressions = report.suppressions;
+        suppressions.retain(|idle| idle.problem != Idleness::UnknownRule || !is_of_a_tool(&idle.rule));
         Ok(Reading { found, coverage, renames, rechecked, suppressed, suppressions, tools })
     }
 }
