@@ -123,7 +123,11 @@ impl Range {
 
     /// One place of a line, both from 1, for a diagnostic: the file for the line 0, and the whole line for the column 0.
     pub fn at(line: u32, column: u32, unit: ColumnUnit) -> Self {
-        if column == 0 { Self::lines(line, line) } else { Self::between((line, column), (line, column), unit) }
+        if column == 0 {
+            Self::lines(line, line)
+        } else {
+            Self::between((line, column), (line, column), unit)
+        }
     }
 
     /// From a line and a column up to another column, which is not in it, for a diagnostic. It takes whatever a tool
