@@ -18,6 +18,7 @@ mod hit;
 mod in_process;
 mod lines;
 mod literal;
+pub mod output;
 pub mod pack;
 mod part;
 mod proof;

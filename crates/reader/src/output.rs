@@ -1,0 +1,16 @@
+//! Output of linters and test programs: bytes in, diagnostics out.
+//!
+//! A [`Format`] names how a tool prints. [`read`] makes a [`Report`] of any bytes: it does not panic, takes no more than
+//! a bounded room, and says what it left out. Whatever a tool prints is data of strangers: texts are cleaned
+//! (`text`), paths stay in the tree (`path`), and places are compared with the file itself (`resolve`).
+
+pub mod diagnostic;
+pub mod format;
+pub mod range;
+pub mod report;
+pub mod text;
+
+pub use diagnostic::{Diagnostic, Level, ToolEdit, ToolFix};
+pub use format::{Format, Input, Named};
+pub use range::{ColumnUnit, Offsets, Position, Range, Span};
+pub use report::{Problem, ProblemKind, Report};

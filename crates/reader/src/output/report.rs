@@ -1,0 +1,136 @@
+//! The diagnostics of one output, collected within bounds.
+
+use truing_core::line::{clean, counted};
+
+use crate::output::diagnostic::Diagnostic;
+use crate::output::text;
+
+/// The most bytes of one output that are read.
+pub const MAX_INPUT_BYTES: usize = 64 << 20;
+/// The most diagnostics of one output.
+pub const MAX_DIAGNOSTICS: usize = 100_000;
+/// The most bytes of text that the diagnostics of one output hold together.
+pub const MAX_TEXT_BYTES: usize = 128 << 20;
+/// The most problems of one output that are named.
+pub const MAX_PROBLEMS: usize = 20;
+/// The most characters of a problem.
+pub const MAX_PROBLEM_CHARS: usize = 300;
+
+/// What a tool reported, as far as it could be read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// The diagnostics, in the order of the output.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The first [`MAX_PROBLEMS`] problems.
+    pub problems: Vec<Problem>,
+    /// How many problems there are beside those.
+    pub more_problems: u64,
+    /// How many entries of the output are not among the diagnostics: malformed ones, those without a place in the tree,
+    /// and those beyond a bound. An entry that cannot be told from the rest of a damaged output is not counted.
+    pub left_out: u64,
+}
+
+/// Why a report may not hold everything that the tool found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// The kind.
+    pub kind: ProblemKind,
+    /// One visible line that names the thing.
+    pub text: String,
+}
+
+/// The kinds of problems.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ProblemKind {
+    /// The output, or what follows a place of it, could not be read.
+    Unreadable,
+    /// An entry, or a part of it, was malformed and is left out.
+    Entry,
+    /// An entry is about no file of the tree.
+    Place,
+    /// A bound was reached.
+    Bound,
+    /// The tool says that it failed.
+    Tool,
+}
+
+/// A report that is being made. It bounds and cleans whatever is put in.
+#[derive(Debug, Default)]
+pub struct Collected {
+    report: Report,
+    text_bytes: usize,
+    beyond: u64,
+}
+
+impl Collected {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a diagnostic, with its texts cleaned and bounded. One without message, or whose path is not in the tree, is
+    /// left out and named.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if self.is_full() {
+            self.beyond += 1;
+            return;
+        }
+        let diagnostic = text::cleaned(diagnostic);
+        if !diagnostic.path.may_be_written() {
+            return self.leave_out(ProblemKind::Place, &format!("{} is not in the tree", diagnostic.path));
+        }
+        if diagnostic.message.is_empty() {
+            let line = diagnostic.range.first_line().map(|line| format!(":{line}")).unwrap_or_default();
+            let place = format!("{}{line}: no message", diagnostic.path);
+            return self.leave_out(ProblemKind::Entry, &place);
+        }
+        self.text_bytes = self.text_bytes.saturating_add(text::bytes(&diagnostic));
+        self.report.diagnostics.push(diagnostic);
+    }
+
+    /// Names a problem that costs no entry.
+    pub fn problem(&mut self, kind: ProblemKind, text: &str) {
+        if self.report.problems.len() == MAX_PROBLEMS {
+            self.report.more_problems += 1;
+        } else {
+            let text = clean(&text::without_escapes(text, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS);
+            self.report.problems.push(Problem { kind, text });
+        }
+    }
+
+    /// Names an entry that is left out.
+    pub fn leave_out(&mut self, kind: ProblemKind, text: &str) {
+        self.report.left_out += 1;
+        self.problem(kind, text);
+    }
+
+    /// Is there no room for another diagnostic? Who can stop reading may stop then; what is pushed is counted.
+    pub fn is_full(&self) -> bool {
+        self.report.diagnostics.len() >= MAX_DIAGNOSTICS || self.text_bytes >= MAX_TEXT_BYTES
+    }
+
+    /// How many diagnostics there are.
+    pub fn len(&self) -> usize {
+        self.report.diagnostics.len()
+    }
+
+    /// Are there no diagnostics?
+    pub fn is_empty(&self) -> bool {
+        self.report.diagnostics.is_empty()
+    }
+
+    /// The report.
+    pub fn finish(mut self) -> Report {
+        if self.beyond > 0 {
+            let (beyond, kept) = (counted(self.beyond, "diagnostic"), self.report.diagnostics.len());
+            // It is told even where there is no room for another problem: it is the one that matters most.
+            if self.report.problems.len() == MAX_PROBLEMS {
+                self.report.problems.pop();
+                self.report.more_problems += 1;
+            }
+            self.problem(ProblemKind::Bound, &format!("{beyond} left out: the first {kept} are kept"));
+            self.report.left_out += self.beyond;
+        }
+        self.report
+    }
+}

@@ -1,0 +1,175 @@
+//! Texts of tools, made visible and bounded.
+
+use truing_core::line::{clean, is_hidden};
+
+use crate::output::diagnostic::{
+    Diagnostic, MAX_EDITS, MAX_FIXES, MAX_HELP_BYTES, MAX_MESSAGE_CHARS, MAX_NAME_CHARS, MAX_NEW_TEXT_BYTES,
+    MAX_PAGE_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolFix,
+};
+
+/// The longest terminal escape that is taken out as one, in characters: no program writes longer ones, and an escape
+/// that is never closed must not hide the rest of a text.
+const MAX_ESCAPE_CHARS: usize = 4096;
+
+/// A diagnostic whose texts are visible, bounded, and on one line where they have to be.
+pub fn cleaned(diagnostic: Diagnostic) -> Diagnostic {
+    let Diagnostic { tool, rule, message, level, path, range, fingerprint, .. } = diagnostic;
+    let Diagnostic { rule_page, title, help, tags, fixes, suppressed, .. } = diagnostic;
+    let name = |text: String| line(&text, MAX_NAME_CHARS);
+    let some_name = |text: Option<String>| text.map(name).filter(|text| !text.is_empty());
+    let tags = tags.into_iter().map(|tag| name(tag).to_lowercase()).filter(|tag| !tag.is_empty());
+    Diagnostic {
+        tool: name(tool),
+        rule: some_name(rule),
+        message: line(&message, MAX_MESSAGE_CHARS),
+        level,
+        path,
+        range,
+        fingerprint: some_name(fingerprint),
+        rule_page: rule_page.filter(|page| is_page(page)),
+        title: title.map(|title| line(&title, MAX_TITLE_CHARS)).filter(|title| !title.is_empty()),
+        help: help.map(|help| markdown(&help)).filter(|help| !help.is_empty()),
+        tags: tags.take(MAX_TAGS).collect(),
+        fixes: fixes.into_iter().filter_map(cleaned_fix).take(MAX_FIXES).collect(),
+        suppressed,
+    }
+}
+
+/// A fix with a clean description; none if it is beyond a bound, since a part of a fix is no fix.
+fn cleaned_fix(fix: ToolFix) -> Option<ToolFix> {
+    let ToolFix { message, edits } = fix;
+    let inserted = edits.iter().fold(0_usize, |sum, edit| sum.saturating_add(edit.new_text.len()));
+    let message = message.map(|text| line(&text, MAX_TITLE_CHARS)).filter(|text| !text.is_empty());
+    let fits = (1..=MAX_EDITS).contains(&edits.len()) && inserted <= MAX_NEW_TEXT_BYTES;
+    (fits && edits.iter().all(|edit| edit.path.may_be_written())).then_some(ToolFix { message, edits })
+}
+
+/// The bytes that the texts of a diagnostic take.
+pub(crate) fn bytes(diagnostic: &Diagnostic) -> usize {
+    let Diagnostic { tool, rule, message, path, fingerprint, rule_page, title, help, tags, fixes, .. } =
+        diagnostic;
+    let some = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let optional: usize = [rule, fingerprint, rule_page, title, help].into_iter().map(some).sum();
+    let tags: usize = tags.iter().map(String::len).sum();
+    let edits = fixes.iter().flat_map(|fix| &fix.edits);
+    let fixes: usize = edits.map(|edit| edit.path.as_bytes().len() + edit.new_text.len()).sum();
+    tool.len() + message.len() + path.as_bytes().len() + optional + tags + fixes
+}
+
+/// One visible line of at most `most` characters, without terminal escapes; `…` where it was cut.
+pub fn line(text: &str, most: usize) -> String {
+    clean(&without_escapes(text, most), most)
+}
+
+/// Markdown source of several lines, without terminal escapes and hidden characters, of at most [`MAX_HELP_BYTES`].
+pub fn markdown(text: &str) -> String {
+    let text = without_escapes(text, MAX_HELP_BYTES);
+    let mut shown = String::with_capacity(text.len().min(MAX_HELP_BYTES));
+    let mut rest = text.chars().peekable();
+    while let Some(letter) = rest.next() {
+        let letter = match letter {
+            '\r' if rest.peek() == Some(&'\n') => continue,
+            '\r' => '\n',
+            '\n' | '\t' => letter,
+            hidden if is_hidden(hidden) => ' ',
+            letter => letter,
+        };
+        if shown.len() + letter.len_utf8() + '…'.len_utf8() > MAX_HELP_BYTES {
+            shown.push('…');
+            break;
+        }
+        shown.push(letter);
+    }
+    shown.trim().to_owned()
+}
+
+/// Is this the address of a page that may be shown: `https`, of a host, in visible ASCII without quotes and brackets?
+fn is_page(page: &str) -> bool {
+    let host = page.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'<>[]()\\`{}|^".contains(&byte);
+    page.len() <= MAX_PAGE_BYTES
+        && page.bytes().all(plain)
+        // Whoever reads an address with a user name takes the name for the host.
+        && host.is_some_and(|host| host.contains('.') && !host.contains('@'))
+}
+
+/// A text without the escapes that steer a terminal (ECMA-48): `ESC [` with its parameters up to the final byte, the
+/// strings that `ESC ]`, `ESC P`, `ESC X`, `ESC ^` and `ESC _` open, other escapes of two or three characters, and the
+/// same by the one-character forms U+0080 to U+009F. Text that is far beyond `most` characters is not looked at.
+pub(crate) fn without_escapes(text: &str, most: usize) -> String {
+    let room = most.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS);
+    let mut kept = String::with_capacity(text.len().min(room));
+    let mut rest = text.chars();
+    let (mut seen, limit) = (0_usize, room.saturating_mul(8));
+    while let Some(letter) = rest.next() {
+        seen += 1;
+        if kept.len() > room || seen > limit {
+            break;
+        }
+        match letter {
+            '\u{1b}' => {
+                let after = rest.clone();
+                match rest.next() {
+                    Some('[') => skip_control(&mut rest),
+                    Some(']' | 'P' | 'X' | '^' | '_') => skip_string(&mut rest, &mut kept),
+                    // Intermediate bytes, then one more.
+                    Some(' '..='/') => {
+                        let mut intermediate = rest.clone();
+                        while let Some(' '..='/') = intermediate.next() {
+                            rest = intermediate.clone();
+                        }
+                        let last = rest.clone().next();
+                        if matches!(last, Some('0'..='~')) {
+                            rest.next();
+                        }
+                    }
+                    Some('0'..='~') => {}
+                    // No escape: the character is text.
+                    Some(_) | None => rest = after,
+                }
+            }
+            '\u{9b}' => skip_control(&mut rest),
+            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => skip_string(&mut rest, &mut kept),
+            letter => kept.push(letter),
+        }
+    }
+    kept
+}
+
+/// Skips parameters and intermediate bytes, and the final byte.
+fn skip_control(rest: &mut std::str::Chars<'_>) {
+    let mut ahead = rest.clone();
+    while let Some(letter) = ahead.next() {
+        match letter {
+            ' '..='?' => *rest = ahead.clone(),
+            '@'..='~' => {
+                *rest = ahead;
+                return;
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Skips a string up to its end: BEL, `ESC \` or U+009C. Without an end on its line within [`MAX_ESCAPE_CHARS`] it is no
+/// string: its opening alone goes, and what was looked at is text, so that every character is looked at once.
+fn skip_string(rest: &mut std::str::Chars<'_>, kept: &mut String) {
+    let text = rest.as_str();
+    for _ in 0..MAX_ESCAPE_CHARS {
+        let before = rest.clone();
+        match rest.next() {
+            Some('\u{7}' | '\u{9c}') => return,
+            Some('\u{1b}') if rest.as_str().starts_with('\\') => {
+                rest.next();
+                return;
+            }
+            Some('\u{1b}' | '\n') | None => {
+                *rest = before;
+                break;
+            }
+            Some(_) => {}
+        }
+    }
+    let looked_at = text.len().saturating_sub(rest.as_str().len());
+    kept.push_str(text.get(..looked_at).unwrap_or_default());
+}
