@@ -25,6 +25,7 @@ use crate::protocol::MAX_SUPPRESSIONS;
 use crate::rules::companion::Change;
 use crate::stack::large_stack;
 use crate::syntax::{MAX_TIME, Parsers};
+use crate::tool_findings::tool_findings;
 
 /// How many threads read at most: more wait for the disk and for memory.
 const MAX_THREADS: usize = 8;

@@ -13,11 +13,13 @@ use truing_diff::RepoPath;
 
 use crate::file::Tree;
 use crate::lines::{Lines, touches};
-use crate::output::{FileText, Format, Input, Problem, ProblemKind, Report, finding, parse, read, recognize};
+use crate::output::{
+    FileText, Finder, Format, Input, Mapping, Problem, ProblemKind, Report, read, recognize, rule_name,
+};
 use crate::protocol::{
     MAX_BODY_BYTES, MAX_FINDINGS, MAX_RULE_BYTES, MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_TITLE_BYTES,
 };
-use crate::redact::Quoted;
+use crate::snippet::CUT;
 use crate::suppress;
 
 /// The most problems that are told.
@@ -26,6 +28,8 @@ const MAX_PROBLEMS: usize = 20;
 const MAX_PROBLEM_CHARS: usize = 400;
 /// The most tools of one output.
 const MAX_TOOLS: usize = 100;
+/// Tools that look for secrets.
+const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
 /// The most bytes of a tool's name.
 const MAX_TOOL_BYTES: usize = 120;
 
@@ -33,7 +37,7 @@ const MAX_TOOL_BYTES: usize = 120;
 ///
 /// # Errors
 /// [`ReaderError::Failed`] if the tree cannot be opened, or the format is unknown.
-pub fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
     let tree = Tree::open(&request.tree)?;
     let bytes = request.output.text.as_bytes();
     let format = format(request)?;
@@ -41,9 +45,14 @@ pub fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError>
     let Report { diagnostics, problems, more_problems, left_out: _ } = read(format, bytes, &input);
 
     let mut found = ToolFindings { problems: failures(&problems, more_problems), ..ToolFindings::default() };
-    found.tools = diagnostics.iter().map(|diagnostic| tool_name(&diagnostic.tool)).collect();
+    let mapping = Mapping::default();
+    let name = |tool: &str| {
+        let name = rule_name(tool, None, &mapping.reserved);
+        name.split_once('/').map(|(tool, _)| tool.to_owned()).unwrap_or(name)
+    };
+    found.tools = diagnostics.iter().map(|diagnostic| name(&diagnostic.tool)).take(MAX_TOOLS).collect();
     if found.tools.is_empty() {
-        found.tools.insert(tool_name(input.tool_or(format.as_str())));
+        found.tools.insert(name(input.tool_or(format.as_str())));
     }
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
@@ -63,21 +72,25 @@ pub fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError>
             found.elsewhere += diagnostics.len() as u64;
             continue;
         };
-        let text = FileText::new(&content);
-        let (lines, secrets) = (Lines::of(&content), Quoted::of(&String::from_utf8_lossy(&content)));
+        let (text, lines) = (FileText::of(&content), Lines::of(&content));
+        let finder = Finder::new(&text, &mapping);
         let mut seen = BTreeSet::new();
         for diagnostic in diagnostics {
-            let Some(raw) = finding(diagnostic, &text) else {
+            let Ok(raw) = finder.finding(diagnostic) else {
                 found.elsewhere += 1;
                 continue;
             };
+            let raw = RawFinding { source: Source::Tool, ..raw };
+            let is_secret = raw.tool().is_some_and(|tool| OF_SECRETS.contains(&tool));
+            let place = text.range(&diagnostic.range).ok().and_then(|place| content.get(place));
+            let raw = if is_secret { without_its_place(raw, place) } else { raw };
             let (first, last) = (raw.place.start_line, raw.place.end_line);
             if !touches(&file.added, first, last) {
                 found.elsewhere += 1;
             } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
                 found.suppressed += 1;
             } else if seen.insert((first, last, words(&raw))) {
-                found.findings.push(without_secrets(raw, &secrets));
+                found.findings.push(raw);
             }
         }
     }
@@ -86,22 +99,29 @@ pub fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError>
     Ok(found)
 }
 
-/// Whatever a tool quotes, secrets of the file are cut in it. A fix that has one is not told.
-fn without_secrets(raw: RawFinding, secrets: &Quoted) -> RawFinding {
-    let RawFinding { title, body, snippet, suggestion, .. } = &raw;
-    let suggestion = suggestion.clone().filter(|fix| secrets.hide_in(&fix.replacement) == fix.replacement);
+/// A finding of a program that looks for secrets: its place is one, of a form that no rule of ours may know.
+fn without_its_place(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
+    let Some(place) = place.and_then(|place| std::str::from_utf8(place).ok()) else {
+        return RawFinding { snippet: String::new(), ..raw };
+    };
+    let hide = |text: &String| {
+        place.lines().fold(text.clone(), |text, line| {
+            let line = line.trim();
+            if line.is_empty() { text } else { text.replace(line, CUT) }
+        })
+    };
     RawFinding {
-        title: secrets.hide_in(title),
-        body: secrets.hide_in(body),
-        snippet: secrets.hide_in(snippet),
-        suggestion,
+        title: hide(&raw.title),
+        body: hide(&raw.body),
+        snippet: hide(&raw.snippet),
+        suggestion: None,
         ..raw
     }
 }
 
 fn format(request: &ToolRequest) -> Result<Format, ReaderError> {
     let known = match &request.output.format {
-        Some(name) => parse(name),
+        Some(name) => Format::parse(name),
         None => recognize(request.output.text.as_bytes()),
     };
     known.ok_or_else(|| {
@@ -137,11 +157,6 @@ fn failures(problems: &[Problem], more: u64) -> Vec<String> {
     told
 }
 
-/// A name that ends where a rule's begins.
-fn tool_name(name: &str) -> String {
-    name.replace('/', "-")
-}
-
 /// Keeps the worst findings, as many as an answer has room for.
 fn bound(found: &mut ToolFindings) {
     let over = found.findings.len().saturating_sub(MAX_FINDINGS);
@@ -159,7 +174,7 @@ fn bound(found: &mut ToolFindings) {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Result<(), &'static str> {
+pub(crate) fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Result<(), &'static str> {
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
     let one_line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
     let is_tool = |name: &String| one_line(name) && name.len() <= MAX_TOOL_BYTES && !name.contains('/');

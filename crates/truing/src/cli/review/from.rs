@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use truing_core::port::ToolOutput;
-use truing_reader::output::{self, Format, MAX_INPUT_BYTES};
+use truing_reader::output::report::MAX_INPUT_BYTES;
+use truing_reader::output::{Format, recognize};
 
 use super::Command;
 use crate::cli::diff;
@@ -34,8 +35,12 @@ impl Read {
     /// The outputs, of tools that ran in this folder.
     pub(super) fn of(self, root: &Path) -> Vec<ToolOutput> {
         let root = root.to_string_lossy().into_owned();
+        let tool = |format: Format| match format {
+            Format::Named(named) if !named.tool.is_empty() => named.tool,
+            other => other.as_str(),
+        };
         let output = |(format, text): (Format, String)| ToolOutput {
-            tool: format.as_str().to_owned(),
+            tool: tool(format).to_owned(),
             format: Some(format.as_str().to_owned()),
             roots: vec![root.clone()],
             text,
@@ -67,16 +72,16 @@ fn read(from: &[PathBuf], format: Option<Format>, folder: &Path) -> Result<Read,
             CliError::usage("unknown_format", format!("{name}: the format is not recognised"))
                 .hint(format!("name it: `--format-in FORMAT`; known are {}", known()))
         };
-        let format = format.or_else(|| output::recognize(&bytes)).ok_or_else(unknown)?;
+        let format = format.or_else(|| recognize(&bytes)).ok_or_else(unknown)?;
         outputs.push((format, String::from_utf8_lossy(&bytes).into_owned()));
     }
     Ok(Read { outputs })
 }
 
 fn format(name: &str) -> Result<Format, String> {
-    output::parse(name).ok_or_else(|| format!("known are {}", known()))
+    Format::parse(name).ok_or_else(|| format!("known are {}", known()))
 }
 
 fn known() -> String {
-    output::names().join(", ")
+    Format::all().map(Format::as_str).collect::<Vec<_>>().join(", ")
 }

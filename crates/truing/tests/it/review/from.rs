@@ -49,13 +49,20 @@ fn only_what_touches_changed_lines_is_told_whatever_the_format() {
          severity=\"error\" message=\"ambiguous\" source=\"E741\"/><error line=\"1\" severity=\"error\" \
          message=\"unused\" source=\"F401\"/></file></checkstyle>"
     );
-    let sarif = json!({ "version": "2.1.0", "runs": [{ "tool": { "driver": { "name": "lint" } }, "results":
-        [3, 1].map(|line| json!({ "ruleId": "E741", "message": { "text": "ambiguous" }, "locations": [{
-            "physicalLocation": { "artifactLocation": { "uri": "b.py" }, "region": { "startLine": line } },
-        }] })) }] });
-    let gitlab = json!([3, 1].map(|line| json!({ "description": "ambiguous", "check_name": "E741",
-        "fingerprint": line.to_string(), "severity": "major",
-        "location": { "path": "b.py", "lines": { "begin": line } } })));
+    let result = |line: u32| {
+        let place = json!({ "artifactLocation": { "uri": "b.py" }, "region": { "startLine": line } });
+        let locations = json!([{ "physicalLocation": place }]);
+        json!({ "ruleId": "E741", "message": { "text": "ambiguous" }, "locations": locations })
+    };
+    let driver = json!({ "driver": { "name": "lint" } });
+    let run = json!({ "tool": driver, "results": [result(3), result(1)] });
+    let sarif = json!({ "version": "2.1.0", "runs": [run] });
+    let entry = |line: u32| {
+        let place = json!({ "path": "b.py", "lines": { "begin": line } });
+        let (print, name) = (line.to_string(), "E741");
+        json!({ "description": "ambiguous", "check_name": name, "fingerprint": print, "severity": "major", "location": place })
+    };
+    let gitlab = json!([entry(3), entry(1)]);
     let rdjsonl = line("b.py", 3, "ambiguous") + &line("b.py", 1, "unused");
     for output in [checkstyle, sarif.to_string(), gitlab.to_string(), rdjsonl] {
         let told = report(&place, &output);
