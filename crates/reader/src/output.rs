@@ -4,13 +4,25 @@
 //! a bounded room, and says what it left out. Whatever a tool prints is data of strangers: texts are cleaned
 //! (`text`), paths stay in the tree (`path`), and places are compared with the file itself (`resolve`).
 
+pub mod checkstyle;
+pub mod decode;
 pub mod diagnostic;
+pub mod entries;
 pub mod format;
+pub mod gitlab;
+pub mod junit;
+pub mod path;
 pub mod range;
+pub mod rdjson;
+pub mod read;
 pub mod report;
+pub mod sarif;
 pub mod text;
+pub mod xml;
 
 pub use diagnostic::{Diagnostic, Level, ToolEdit, ToolFix};
 pub use format::{Format, Input, Named};
+pub use path::{PathError, Paths};
 pub use range::{ColumnUnit, Offsets, Position, Range, Span};
+pub use read::read;
 pub use report::{Problem, ProblemKind, Report};

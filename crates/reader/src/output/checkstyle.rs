@@ -1,0 +1,97 @@
+//! Checkstyle's XML, which many linters print: `file` elements by name, and in each its `error` elements.
+//!
+//! Lines and columns count from 1; a column is a place alone, without an end. Checkstyle has no description of its format
+//! beside the program (`XMLLogger`).
+
+use crate::output::decode;
+use crate::output::diagnostic::{Diagnostic, Level};
+use crate::output::format::Input;
+use crate::output::path::{PathError, Paths};
+use crate::output::range::{ColumnUnit, Range};
+use crate::output::report::{Collected, ProblemKind, Report};
+use crate::output::xml::{Element, Part, Parts};
+
+/// What the names of rules begin with that says nothing: Checkstyle's own packages, which others copied.
+const PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
+
+/// Reads a report. It does not panic on any bytes.
+pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut collected = Collected::new();
+    let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
+    let paths = Paths::new(input);
+    let mut parts = Parts::of(&text);
+    let (mut file, mut is_seen) = (String::new(), false);
+    let mut is_crash = false;
+    loop {
+        match parts.next() {
+            Ok(Some(Part::Start(element))) => match element.name.as_str() {
+                "checkstyle" => is_seen = true,
+                "file" => file = element.get("name").unwrap_or_default().to_owned(),
+                "error" => error(&file, &element, (&paths, input), &mut collected),
+                "exception" => is_crash = true,
+                _ => {}
+            },
+            // Checkstyle prints the trace of its own failure on a file.
+            Ok(Some(Part::Text(text))) if is_crash => {
+                let text = text.trim().lines().next().unwrap_or_default();
+                collected
+                    .problem(ProblemKind::Tool, &format!("{}: {file}: {text}", input.tool_or("checkstyle")));
+                is_crash = false;
+            }
+            Ok(Some(Part::End(name))) => {
+                is_crash = false;
+                if name == "file" {
+                    file.clear();
+                }
+            }
+            Ok(Some(Part::Text(_))) => {}
+            Ok(None) => break,
+            Err(error) => {
+                collected.problem(ProblemKind::Unreadable, &error);
+                is_seen = true;
+                break;
+            }
+        }
+    }
+    if !is_seen {
+        collected.problem(ProblemKind::Unreadable, "no element `checkstyle`");
+    }
+    collected.finish()
+}
+
+fn error(file: &str, element: &Element, (paths, input): (&Paths, &Input<'_>), collected: &mut Collected) {
+    // Checkstyle's name for a rule that is turned off.
+    if element.get("severity") == Some("ignore") {
+        return;
+    }
+    let (line, column) = (element.number("line"), element.number("column"));
+    let written = Some(file).filter(|file| !file.is_empty()).ok_or(PathError::Missing);
+    let path = match written.and_then(|file| paths.path(file)) {
+        Ok(path) => path,
+        Err(error) => return collected.leave_out(ProblemKind::Place, &format!("line {line}: {error}")),
+    };
+    let range = Range::at(line, column, ColumnUnit::CodePoint);
+    let message = element.get("message").unwrap_or_default();
+    let mut diagnostic = Diagnostic::new(input.tool_or("checkstyle"), path, range, message);
+    diagnostic.rule = element.get("source").map(rule);
+    diagnostic.level = match element.get("severity").unwrap_or_default() {
+        "error" | "fatal" => Level::Error,
+        "info" | "note" | "refactor" | "convention" => Level::Note,
+        _ => Level::Warning,
+    };
+    collected.push(diagnostic);
+}
+
+/// The rule's name as people configure it: `ConstantName` for the class `…checks.naming.ConstantNameCheck`.
+fn rule(source: &str) -> String {
+    let Some(rest) = PREFIXES.iter().find_map(|prefix| source.strip_prefix(prefix)) else {
+        return source.to_owned();
+    };
+    match rest.strip_prefix("checks.") {
+        Some(class) => {
+            let name = class.rsplit('.').next().unwrap_or(class);
+            name.strip_suffix("Check").filter(|name| !name.is_empty()).unwrap_or(name).to_owned()
+        }
+        None => rest.to_owned(),
+    }
+}

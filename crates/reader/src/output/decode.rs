@@ -1,0 +1,48 @@
+//! Bytes of an output as text.
+
+use std::borrow::Cow;
+
+use crate::content::Content;
+use crate::output::report::{Collected, MAX_INPUT_BYTES, ProblemKind};
+
+/// The text of a document that is read as one, in JSON or XML. None, with a problem, for one of more than
+/// [`MAX_INPUT_BYTES`]: a document that is cut is another document.
+pub fn document<'a>(bytes: &'a [u8], collected: &mut Collected) -> Option<Cow<'a, str>> {
+    if bytes.len() > MAX_INPUT_BYTES {
+        let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
+        collected.problem(
+            ProblemKind::Bound,
+            &format!("the output has {size} bytes, and at most {most} are read"),
+        );
+        return None;
+    }
+    Some(text(bytes))
+}
+
+/// The text of an output in which each line stands alone: the whole lines of the first [`MAX_INPUT_BYTES`], with a
+/// problem if there are more.
+pub fn lines<'a>(bytes: &'a [u8], collected: &mut Collected) -> Cow<'a, str> {
+    let Some(kept) = bytes.get(..MAX_INPUT_BYTES).filter(|kept| kept.len() < bytes.len()) else {
+        return text(bytes);
+    };
+    let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
+    collected.problem(
+        ProblemKind::Bound,
+        &format!("the output has {size} bytes: only the lines of the first {most} are read"),
+    );
+    // In UTF-16 of either order a line feed has this byte too; at most one character is cut, which is then U+FFFD.
+    let end = memchr::memrchr(b'\n', kept).map_or(0, |at| at + 1);
+    text(kept.get(..end).unwrap_or_default())
+}
+
+/// Bytes as text, without a byte order mark: UTF-16 if they are that (PowerShell writes it), else UTF-8, in which
+/// U+FFFD stands for what is no character.
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    let is_marked = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
+    if is_marked && let Some(text) = Content::of(bytes.to_vec()).into_text() {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        return Cow::Owned(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text));
+    }
+    let bytes = bytes.strip_prefix(crate::content::BYTE_ORDER_MARK).unwrap_or(bytes);
+    String::from_utf8_lossy(bytes)
+}

@@ -1,0 +1,226 @@
+//! JSON read entry by entry: what is malformed is left out, and the rest goes on.
+//!
+//! An entry is found by its brackets before it is read, without recursion and without room for what is in it. So a
+//! malformed one costs itself alone, and arrays of millions of entries cost no more than those that are kept.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_json::value::RawValue;
+
+use crate::output::report::{Collected, ProblemKind};
+
+/// Reads a whole document. Text that follows it is a problem, and no more: some tools print a line after their report.
+///
+/// # Errors
+/// The document is no JSON, or not of this form.
+pub fn document<'de, T: Deserialize<'de>>(
+    text: &'de str,
+    collected: &mut Collected,
+) -> serde_json::Result<T> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let document = T::deserialize(&mut deserializer)?;
+    if let Err(error) = deserializer.end() {
+        collected.problem(ProblemKind::Unreadable, &format!("after the document: {error}"));
+    }
+    Ok(document)
+}
+
+/// Hands out the entries of an array, one after the other and each with its index, until `take` breaks or the array ends.
+///
+/// # Errors
+/// The text is no array, or it is damaged behind the last entry that was handed out.
+pub fn each<'de>(
+    text: &'de str,
+    take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
+) -> serde_json::Result<()> {
+    let mut walk = Walk { take, broke: false };
+    let read = serde_json::Deserializer::from_str(text).deserialize_seq(&mut walk);
+    if walk.broke { Ok(()) } else { read }
+}
+
+struct Walk<F> {
+    take: F,
+    broke: bool,
+}
+
+impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &mut Walk<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        while let Some(entry) = entries.next_element::<&RawValue>()? {
+            if (self.take)(index, entry).is_break() {
+                self.broke = true;
+                break;
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+}
+
+/// At most `MOST` entries of an array, at their indices; none for one that is malformed. `null` is an empty array.
+#[derive(Debug)]
+pub struct List<T, const MOST: usize>(pub Vec<Option<T>>);
+
+impl<T, const MOST: usize> Default for List<T, MOST> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T, const MOST: usize> List<T, MOST> {
+    /// The entry at this index; none for a negative one, which SARIF writes for "not set".
+    pub fn at(&self, index: i64) -> Option<&T> {
+        self.0.get(usize::try_from(index).ok()?)?.as_ref()
+    }
+
+    /// Those that are well formed, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten()
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for List<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Entries::<T, MOST>(PhantomData))
+    }
+}
+
+struct Entries<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Entries<T, MOST> {
+    type Value = List<T, MOST>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(List::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while list.len() < MOST {
+            let Some(entry) = entries.next_element::<&RawValue>()? else { return Ok(List(list)) };
+            list.push(serde_json::from_str(entry.get()).ok());
+        }
+        while entries.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(List(list))
+    }
+}
+
+/// At most `MOST` fields of an object, in order, without those that are malformed. `null` is an empty object.
+#[derive(Debug)]
+pub struct Fields<T, const MOST: usize>(pub Vec<(String, T)>);
+
+impl<T, const MOST: usize> Default for Fields<T, MOST> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T, const MOST: usize> Fields<T, MOST> {
+    /// The field of this name.
+    pub fn get(&self, name: &str) -> Option<&T> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Fields<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FieldVisitor::<T, MOST>(PhantomData))
+    }
+}
+
+struct FieldVisitor<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for FieldVisitor<T, MOST> {
+    type Value = Fields<T, MOST>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::new();
+        while fields.len() < MOST {
+            let Some((name, value)) = map.next_entry::<String, &RawValue>()? else {
+                return Ok(Fields(fields));
+            };
+            if let Ok(value) = serde_json::from_str(value.get()) {
+                fields.push((name, value));
+            }
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Fields(fields))
+    }
+}
+
+/// A whole number. It may be written as a number without fraction, or as text: that is how the JSON of protocol buffers
+/// writes some.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Whole(pub i64);
+
+impl Whole {
+    /// As a line or a column: 0 for a negative one, and the largest for one beyond it.
+    pub fn count(self) -> u32 {
+        u32::try_from(self.0.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// As an offset or a length; none for a negative one.
+    pub fn offset(self) -> Option<u64> {
+        u64::try_from(self.0).ok()
+    }
+}
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WholeVisitor)
+    }
+}
+
+struct WholeVisitor;
+
+impl Visitor<'_> for WholeVisitor {
+    type Value = Whole;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Whole, E> {
+        Ok(Whole(number))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
+        Ok(Whole(i64::try_from(number).unwrap_or(i64::MAX)))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Whole, E> {
+        // Far beyond any file, and exact in a float.
+        const MOST: f64 = 9_007_199_254_740_992.0;
+        if number.fract() == 0.0 && number.abs() <= MOST {
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number within the bounds")]
+            return Ok(Whole(number as i64));
+        }
+        Err(E::invalid_value(de::Unexpected::Float(number), &self))
+    }
+
+    fn visit_str<E: Error>(self, number: &str) -> Result<Whole, E> {
+        number.trim().parse().map(Whole).map_err(|_| E::invalid_value(de::Unexpected::Str(number), &self))
+    }
+}

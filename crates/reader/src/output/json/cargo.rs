@@ -1,0 +1,184 @@
+//! JSON of Cargo: the messages of `rustc` and Clippy.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+
+use crate::output::decode;
+use crate::output::diagnostic::{Level, ToolFix};
+use crate::output::entries::{List, Whole};
+use crate::output::format::Input;
+use crate::output::json::reading::Reading;
+use crate::output::level::level_or_warning;
+use crate::output::range::{ColumnUnit, Range};
+use crate::output::report::Report;
+
+/// The most spans of a message, and the most messages below one, that are read.
+const MAX_SPANS: usize = 200;
+/// The most expansions of macros through which a place is followed.
+const MAX_EXPANSIONS: usize = 100;
+/// The words by which Clippy names a lint's page.
+const PAGE: &str = "for further information visit ";
+
+#[derive(Deserialize)]
+struct Line {
+    reason: String,
+    message: Option<Message>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    message: String,
+    level: String,
+    code: Option<Code>,
+    #[serde(default)]
+    spans: List<Span, MAX_SPANS>,
+    #[serde(default)]
+    children: List<Child, MAX_SPANS>,
+}
+
+#[derive(Deserialize)]
+struct Code {
+    code: String,
+}
+
+#[derive(Deserialize)]
+struct Child {
+    message: String,
+    level: String,
+    #[serde(default)]
+    spans: List<Span, MAX_SPANS>,
+}
+
+/// A place of `rustc`: from 1, columns in characters, the end behind it.
+#[derive(Deserialize)]
+struct Span {
+    file_name: String,
+    line_start: Whole,
+    column_start: Whole,
+    line_end: Whole,
+    column_end: Whole,
+    #[serde(default)]
+    is_primary: bool,
+    suggested_replacement: Option<String>,
+    suggestion_applicability: Option<String>,
+    expansion: Option<Box<Expansion>>,
+}
+
+#[derive(Deserialize)]
+struct Expansion {
+    span: Span,
+}
+
+impl Span {
+    fn start(&self) -> (u32, u32) {
+        (self.line_start.count(), self.column_start.count())
+    }
+
+    fn end(&self) -> (u32, u32) {
+        (self.line_end.count(), self.column_end.count())
+    }
+}
+
+/// Reads what `cargo clippy --message-format=json` prints, and `cargo check` and `cargo build`: an object on each line, of
+/// which those with a compiler's message count. A message that Cargo repeats, since it built a file twice, counts once. A
+/// suggestion is a fix where every part of it is said to be applicable by a machine.
+pub fn cargo(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("clippy", input);
+    let text = decode::lines(bytes, &mut reading.collected);
+    let mut seen = HashSet::new();
+    for line in text.lines().filter(|line| line.trim_start().starts_with('{')) {
+        match serde_json::from_str::<Line>(line) {
+            Ok(Line { reason, message: Some(message) }) if reason == "compiler-message" => {
+                take(&mut reading, message, &mut seen);
+            }
+            Ok(_) => {}
+            Err(error) => reading.entry(&format!("a message: {error}")),
+        }
+    }
+    reading.finish()
+}
+
+/// A place and a message, by which a repeated diagnostic is known.
+type Seen = HashSet<(String, (u32, u32), (u32, u32), String)>;
+
+fn take(reading: &mut Reading<'_>, message: Message, seen: &mut Seen) {
+    let Some(span) = message.spans.iter().find(|span| span.is_primary) else {
+        // An error without place ends the build; a warning without one counts the others.
+        if message.level.starts_with("error") && !message.message.starts_with("aborting due to ") {
+            reading.failed(&message.message);
+        }
+        return;
+    };
+    let span = in_tree(reading, span);
+    if !seen.insert((span.file_name.clone(), span.start(), span.end(), message.message.clone())) {
+        return;
+    }
+    let range = Range::between(span.start(), span.end(), ColumnUnit::CodePoint);
+    let Some(mut diagnostic) = reading.diagnostic(&span.file_name, range, &message.message) else { return };
+    // An error of the compiler itself begins with the word, too.
+    diagnostic.level =
+        if message.level.starts_with("error") { Level::Error } else { level_or_warning(Some(&message.level)) };
+    diagnostic.fixes = message.children.iter().filter_map(|child| fix(reading, child)).collect();
+    diagnostic.help = help(&message.children);
+    diagnostic.rule = message.code.map(|code| code.code);
+    let told = message.children.iter().find_map(|child| child.message.strip_prefix(PAGE));
+    diagnostic.rule_page = told.map(str::to_owned).or_else(|| diagnostic.rule.as_deref().and_then(error_page));
+    reading.collected.push(diagnostic);
+}
+
+/// The place in the tree: a place within a macro of another crate is where the macro was called.
+fn in_tree<'a>(reading: &Reading<'_>, span: &'a Span) -> &'a Span {
+    let mut place = span;
+    for _ in 0..MAX_EXPANSIONS {
+        if reading.is_in_tree(&place.file_name) {
+            return place;
+        }
+        let Some(expansion) = &place.expansion else { break };
+        place = &expansion.span;
+    }
+    span
+}
+
+/// The page of an error of `rustc`.
+fn error_page(code: &str) -> Option<String> {
+    let is_error = code.len() == 5 && code.strip_prefix('E')?.bytes().all(|byte| byte.is_ascii_digit());
+    is_error.then(|| format!("https://doc.rust-lang.org/error_codes/{code}.html"))
+}
+
+/// The fix that a message below another one proposes. Alternatives stand in one list and at one place: none of them is
+/// the fix.
+fn fix(reading: &Reading<'_>, child: &Child) -> Option<ToolFix> {
+    let mut parts: Vec<&Span> = child.spans.iter().filter(|span| span.suggested_replacement.is_some()).collect();
+    let is_sure = |span: &&Span| {
+        span.suggestion_applicability.as_deref() == Some("MachineApplicable") && span.expansion.is_none()
+    };
+    if parts.is_empty() || parts.len() != child.spans.0.len() || !parts.iter().all(is_sure) {
+        return None;
+    }
+    parts.sort_by_key(|span| (span.file_name.clone(), span.start()));
+    let overlap = parts.windows(2).any(|pair| {
+        let [one, two] = pair else { return false };
+        one.file_name == two.file_name && (one.start() == two.start() || one.end() > two.start())
+    });
+    if overlap {
+        return None;
+    }
+    let edits = parts.into_iter().map(|span| {
+        let range = Range::exact(span.start(), span.end(), ColumnUnit::CodePoint);
+        reading.edit(&span.file_name, range, span.suggested_replacement.as_deref()?)
+    });
+    Some(ToolFix { message: Some(child.message.clone()), edits: edits.collect::<Option<Vec<_>>>()? })
+}
+
+/// The notes below a message, without those that name a page or tell why a lint is on.
+fn help(children: &List<Child, MAX_SPANS>) -> Option<String> {
+    let is_help = |child: &&Child| {
+        !child.message.starts_with(PAGE)
+            && !child.message.starts_with("`#[")
+            && !child.spans.iter().any(|span| span.suggested_replacement.is_some())
+    };
+    let lines: Vec<String> =
+        children.iter().filter(is_help).map(|child| format!("{}: {}", child.level, child.message)).collect();
+    (!lines.is_empty()).then(|| lines.join("\n\n"))
+}

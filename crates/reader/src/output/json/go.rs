@@ -1,0 +1,157 @@
+//! JSON of golangci-lint and `go vet`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::output::diagnostic::Level;
+use crate::output::entries::{List, Whole};
+use crate::output::format::Input;
+use crate::output::json::reading::Reading;
+use crate::output::level::level;
+use crate::output::range::{ColumnUnit, Range};
+use crate::output::report::Report;
+
+/// The most warnings of golangci-lint about its run that are read.
+const MAX_WARNINGS: usize = 20;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GolangciDocument<'a> {
+    #[serde(borrow)]
+    issues: Option<&'a RawValue>,
+    report: Option<GolangciReport>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GolangciReport {
+    error: Option<String>,
+    #[serde(default)]
+    warnings: List<GolangciWarning, MAX_WARNINGS>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GolangciWarning {
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Golangci {
+    from_linter: String,
+    text: String,
+    severity: Option<String>,
+    pos: GoPosition,
+    line_range: Option<GoLines>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GoPosition {
+    filename: String,
+    line: Whole,
+    column: Option<Whole>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GoLines {
+    from: Whole,
+    to: Whole,
+}
+
+/// Reads the JSON of golangci-lint 1 (`--out-format json`) and 2 (`--output.json.path stdout`). Columns are bytes from 1,
+/// and 0 if there is none. Its fixes are not read: version 2 counts their places across files.
+pub fn golangci(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("golangci-lint", input);
+    let text = reading.document(bytes);
+    let Some(document) = reading.object::<GolangciDocument<'_>>(&text) else { return reading.finish() };
+    if let Some(report) = document.report {
+        let warnings = report.warnings.iter().map(|warning| &warning.text);
+        for failure in warnings.chain(report.error.as_ref().filter(|error| !error.is_empty())) {
+            reading.failed(failure);
+        }
+    }
+    reading.each(document.issues, "issue", |reading, entry: Golangci| {
+        let (line, column) = (entry.pos.line.count(), entry.pos.column.map_or(0, Whole::count));
+        let last = entry.line_range.filter(|lines| lines.from.count() == line).map_or(line, |lines| lines.to.count());
+        let range =
+            if column == 0 { Range::lines(line, last) } else { Range::at(line, column, ColumnUnit::Byte) };
+        let Some(mut diagnostic) = reading.diagnostic(&entry.pos.filename, range, &entry.text) else { return };
+        // What does not compile is reported by this linter.
+        let unnamed = if entry.from_linter == "typecheck" { Level::Error } else { Level::Warning };
+        diagnostic.level = entry.severity.as_deref().and_then(level).unwrap_or(unnamed);
+        diagnostic.rule = Some(entry.from_linter);
+        reading.collected.push(diagnostic);
+    });
+    reading.finish()
+}
+
+/// What one analyzer says of one package: findings, or an object with the reason of its failure.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Analyzed {
+    Found(Vec<Vet>),
+    Failed { error: String },
+}
+
+#[derive(Deserialize)]
+struct Vet {
+    posn: String,
+    message: String,
+}
+
+/// Reads what `go vet -json` prints (on standard error before Go 1.25): an object for each package, between lines that name
+/// the packages. Columns are bytes from 1. Where a package does not compile, the compiler's lines stand in its place.
+pub fn govet(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("go vet", input);
+    let text = reading.document(bytes);
+    let kept = |line: &&str| !line.starts_with('#') && !line.starts_with("vet: ");
+    let text = text.lines().filter(kept).collect::<Vec<_>>().join("\n");
+    let documents = serde_json::Deserializer::from_str(&text).into_iter::<BTreeMap<String, BTreeMap<String, Analyzed>>>();
+    for document in documents {
+        match document {
+            Ok(packages) => {
+                for (analyzer, analyzed) in packages.into_values().flatten() {
+                    vetted(&mut reading, &analyzer, analyzed);
+                }
+            }
+            Err(error) => {
+                reading.entry(&format!("a package: {error}"));
+                break;
+            }
+        }
+    }
+    reading.finish()
+}
+
+fn vetted(reading: &mut Reading<'_>, analyzer: &str, analyzed: Analyzed) {
+    let found = match analyzed {
+        Analyzed::Found(found) => found,
+        Analyzed::Failed { error } => return reading.failed(&format!("{analyzer}: {error}")),
+    };
+    for entry in found {
+        let Some((path, line, column)) = position(&entry.posn) else {
+            reading.entry(&format!("{analyzer}: no place"));
+            continue;
+        };
+        let range = Range::at(line, column, ColumnUnit::Byte);
+        let Some(mut diagnostic) = reading.diagnostic(path, range, &entry.message) else { continue };
+        diagnostic.rule_page = Some(format!("https://pkg.go.dev/golang.org/x/tools/go/analysis/passes/{analyzer}"));
+        diagnostic.rule = Some(analyzer.to_owned());
+        reading.collected.push(diagnostic);
+    }
+}
+
+/// A position as Go prints it: `path:line:column`, or `path:line`.
+fn position(text: &str) -> Option<(&str, u32, u32)> {
+    let (before, last) = text.rsplit_once(':')?;
+    let last = last.parse().ok()?;
+    match before.rsplit_once(':').and_then(|(path, line)| Some((path, line.parse().ok()?))) {
+        Some((path, line)) => Some((path, line, last)),
+        None => Some((before, last, 0)),
+    }
+}

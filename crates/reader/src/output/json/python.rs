@@ -1,0 +1,346 @@
+//! JSON of Ruff, Mypy, Pyright, Pylint and Bandit.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::output::decode;
+use crate::output::diagnostic::ToolFix;
+use crate::output::entries::{List, Whole};
+use crate::output::format::Input;
+use crate::output::json::reading::{Reading, cwe_tag, without_value};
+use crate::output::level::level_or_warning;
+use crate::output::range::{ColumnUnit, Range};
+use crate::output::report::Report;
+
+/// Rules of Bandit, and of Ruff after them, whose messages may hold the password that they found.
+const TELL_SECRETS: &[&str] = &["B105", "B106", "B107", "S105", "S106", "S107"];
+
+/// A position of Ruff: both from 1, the column in characters.
+#[derive(Clone, Copy, Deserialize)]
+struct RuffPosition {
+    row: Whole,
+    column: Whole,
+}
+
+#[derive(Deserialize)]
+struct Ruff {
+    #[serde(default)]
+    cell: Option<Whole>,
+    code: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    filename: String,
+    message: String,
+    #[serde(default)]
+    severity: Option<String>,
+    #[serde(default)]
+    url: Option<String>,
+    location: RuffPosition,
+    end_location: RuffPosition,
+    #[serde(default)]
+    fix: Option<RuffFix>,
+}
+
+#[derive(Deserialize)]
+struct RuffFix {
+    applicability: String,
+    message: Option<String>,
+    edits: Vec<RuffEdit>,
+}
+
+#[derive(Deserialize)]
+struct RuffEdit {
+    content: String,
+    location: RuffPosition,
+    end_location: RuffPosition,
+}
+
+impl RuffPosition {
+    fn pair(self) -> (u32, u32) {
+        (self.row.count(), self.column.count())
+    }
+}
+
+/// Reads what `ruff check --output-format json` prints. Ends are behind the place. Only fixes that Ruff calls safe are
+/// taken. A place in a notebook is the notebook: its lines are those of a cell.
+pub fn ruff(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("ruff", input);
+    let text = reading.document(bytes);
+    reading.each_of(&text, "entry", |reading, entry: Ruff| {
+        let in_file = entry.cell.is_none();
+        let range = Range::between(entry.location.pair(), entry.end_location.pair(), ColumnUnit::CodePoint);
+        let range = if in_file { range } else { Range::File };
+        let message = told(entry.code.as_deref(), &entry.message);
+        let Some(mut diagnostic) = reading.diagnostic(&entry.filename, range, message) else { return };
+        let fix = entry.fix.filter(|fix| in_file && fix.applicability == "safe");
+        diagnostic.fixes = fix.and_then(|fix| ruff_fix(reading, &entry.filename, fix)).into_iter().collect();
+        diagnostic.level = level_or_warning(entry.severity.as_deref());
+        diagnostic.rule = entry.code;
+        diagnostic.title = entry.name;
+        diagnostic.rule_page = entry.url;
+        reading.collected.push(diagnostic);
+    });
+    reading.finish()
+}
+
+fn ruff_fix(reading: &Reading<'_>, path: &str, fix: RuffFix) -> Option<ToolFix> {
+    let edits = fix.edits.iter().map(|edit| {
+        let range = Range::exact(edit.location.pair(), edit.end_location.pair(), ColumnUnit::CodePoint);
+        reading.edit(path, range, &edit.content)
+    });
+    Some(ToolFix { edits: edits.collect::<Option<Vec<_>>>()?, message: fix.message })
+}
+
+/// The message, without the secret that rules about passwords put into it.
+fn told<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
+    if rule.is_some_and(|rule| TELL_SECRETS.contains(&rule)) { without_value(message) } else { message }
+}
+
+#[derive(Deserialize)]
+struct Mypy {
+    file: String,
+    line: Whole,
+    column: Whole,
+    #[serde(default)]
+    end_line: Option<Whole>,
+    #[serde(default)]
+    end_column: Option<Whole>,
+    message: String,
+    hint: Option<String>,
+    code: Option<String>,
+    severity: String,
+}
+
+/// Reads what `mypy --output json` prints: an object on each line. Columns are bytes from 0, and -1 if there is none; with
+/// `--show-error-end` there is an end, behind the place.
+///
+/// Mypy 2.4 with its own parser tells columns that are too small behind letters beyond ASCII, so that a place is exact in
+/// lines of ASCII alone.
+pub fn mypy(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("mypy", input);
+    let text = decode::lines(bytes, &mut reading.collected);
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let entry: Mypy = match serde_json::from_str(line) {
+            Ok(entry) => entry,
+            // Failures of Mypy itself are told as text.
+            Err(_) if line.starts_with("mypy: ") => {
+                reading.failed(line);
+                continue;
+            }
+            Err(error) if line.starts_with('{') => {
+                reading.entry(&format!("an entry: {error}"));
+                continue;
+            }
+            Err(_) => continue,
+        };
+        let from_one = |column: Whole| Whole(column.0.saturating_add(1)).count();
+        let (first, column) = (entry.line.count(), from_one(entry.column));
+        let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.count(), from_one(column)));
+        let range = Range::between((first, column), end.unwrap_or((first, column)), ColumnUnit::Byte);
+        let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { continue };
+        diagnostic.level = level_or_warning(Some(&entry.severity));
+        diagnostic.help = entry.hint;
+        let page = |code: &String| format!("https://mypy.readthedocs.io/en/stable/_refs.html#code-{code}");
+        diagnostic.rule_page = entry.code.as_ref().map(page);
+        diagnostic.rule = entry.code;
+        reading.collected.push(diagnostic);
+    }
+    reading.finish()
+}
+
+#[derive(Deserialize)]
+struct PyrightDocument<'a> {
+    #[serde(borrow, rename = "generalDiagnostics")]
+    diagnostics: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Pyright {
+    file: String,
+    severity: String,
+    message: String,
+    range: Option<PyrightRange>,
+    rule: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PyrightRange {
+    start: PyrightPosition,
+    end: PyrightPosition,
+}
+
+/// Both from 0, the character in UTF-16.
+#[derive(Deserialize)]
+struct PyrightPosition {
+    line: Whole,
+    character: Whole,
+}
+
+impl PyrightPosition {
+    fn pair(&self) -> (u32, u32) {
+        (self.line.count().saturating_add(1), self.character.count().saturating_add(1))
+    }
+}
+
+/// Reads what `pyright --outputjson` prints, and basedpyright. Ends are behind the place.
+pub fn pyright(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("pyright", input);
+    let text = reading.document(bytes);
+    let Some(document) = reading.object::<PyrightDocument<'_>>(&text) else { return reading.finish() };
+    reading.each(document.diagnostics, "diagnostic", |reading, entry: Pyright| {
+        let range = entry.range.as_ref().map_or(Range::File, |range| {
+            Range::between(range.start.pair(), range.end.pair(), ColumnUnit::Utf16)
+        });
+        let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
+        diagnostic.level = level_or_warning(Some(&entry.severity));
+        let page = |rule: &String| format!("https://github.com/microsoft/pyright/blob/main/docs/configuration.md#{rule}");
+        diagnostic.rule_page = entry.rule.as_ref().map(page);
+        diagnostic.rule = entry.rule;
+        reading.collected.push(diagnostic);
+    });
+    reading.finish()
+}
+
+#[derive(Deserialize)]
+struct PylintDocument<'a> {
+    #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pylint {
+    #[serde(rename = "type")]
+    kind: String,
+    symbol: String,
+    message: String,
+    #[serde(alias = "message-id")]
+    message_id: String,
+    line: Whole,
+    column: Whole,
+    end_line: Option<Whole>,
+    end_column: Option<Whole>,
+    path: String,
+}
+
+/// Reads what Pylint prints in its formats `json2` and `json`. Columns are bytes from 0, and an end is behind the place.
+pub fn pylint(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("pylint", input);
+    let text = reading.document(bytes);
+    if text.trim_start().starts_with('[') {
+        reading.each_of(&text, "message", pylint_message);
+    } else if let Some(document) = reading.object::<PylintDocument<'_>>(&text) {
+        reading.each(document.messages, "message", pylint_message);
+    }
+    reading.finish()
+}
+
+fn pylint_message(reading: &mut Reading<'_>, entry: Pylint) {
+    let from_one = |column: Whole| column.count().saturating_add(1);
+    let start = (entry.line.count(), from_one(entry.column));
+    let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.count(), from_one(column)));
+    // Messages about a module or a line as a whole have no end and the column 0.
+    let range = match end {
+        Some(end) => Range::between(start, end, ColumnUnit::Byte),
+        None if entry.column.0 <= 0 => Range::lines(start.0, start.0),
+        None => Range::at(start.0, start.1, ColumnUnit::Byte),
+    };
+    let Some(mut diagnostic) = reading.diagnostic(&entry.path, range, &entry.message) else { return };
+    diagnostic.level = level_or_warning(Some(&entry.kind));
+    let folder = if entry.kind == "info" { "information" } else { &entry.kind };
+    let page = format!("https://pylint.readthedocs.io/en/stable/user_guide/messages/{folder}/{}.html", entry.symbol);
+    diagnostic.rule_page = Some(page);
+    diagnostic.rule = Some(entry.message_id);
+    diagnostic.title = Some(entry.symbol);
+    reading.collected.push(diagnostic);
+}
+
+#[derive(Deserialize)]
+struct BanditDocument<'a> {
+    #[serde(borrow)]
+    results: Option<&'a RawValue>,
+    #[serde(default)]
+    errors: List<BanditError, 100>,
+}
+
+#[derive(Deserialize)]
+struct BanditError {
+    filename: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Bandit {
+    filename: String,
+    test_id: String,
+    test_name: String,
+    issue_text: String,
+    issue_severity: String,
+    line_number: Whole,
+    #[serde(default)]
+    line_range: Vec<Whole>,
+    col_offset: Option<Whole>,
+    end_col_offset: Option<Whole>,
+    more_info: Option<String>,
+    #[serde(default)]
+    issue_cwe: Option<BanditWeakness>,
+}
+
+#[derive(Deserialize)]
+struct BanditWeakness {
+    id: Option<Whole>,
+}
+
+/// Reads what `bandit -f json` prints. Columns are bytes from 0; the end is behind the place, on the last line of the
+/// range. Neither the quoted code nor a password in a message is taken.
+pub fn bandit(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("bandit", input);
+    let text = reading.document(bytes);
+    let Some(document) = reading.object::<BanditDocument<'_>>(&text) else { return reading.finish() };
+    for error in document.errors.iter() {
+        reading.failed(&format!("{}: {}", error.filename, error.reason));
+    }
+    reading.each(document.results, "result", |reading, entry: Bandit| {
+        let message = told(Some(&entry.test_id), &entry.issue_text);
+        let Some(mut diagnostic) = reading.diagnostic(&entry.filename, bandit_range(&entry), message) else { return };
+        diagnostic.level = level_or_warning(Some(&entry.issue_severity));
+        let weakness = entry.issue_cwe.and_then(|weakness| weakness.id);
+        diagnostic.tags.extend(weakness.and_then(|id| cwe_tag(&id.0.to_string())));
+        diagnostic.tags.push("security".to_owned());
+        diagnostic.rule_page = entry.more_info;
+        diagnostic.rule = Some(entry.test_id);
+        diagnostic.title = Some(entry.test_name);
+        reading.collected.push(diagnostic);
+    });
+    reading.finish()
+}
+
+fn bandit_range(entry: &Bandit) -> Range {
+    let line = entry.line_number.count();
+    let last = entry.line_range.last().map_or(line, |last| last.count().max(line));
+    let from_one = |column: Whole| column.count().saturating_add(1);
+    match (entry.col_offset, entry.end_col_offset) {
+        (Some(start), Some(end)) => {
+            Range::between((line, from_one(start)), (last, from_one(end)), ColumnUnit::Byte)
+        }
+        (Some(start), None) => Range::at(line, from_one(start), ColumnUnit::Byte),
+        (None, _) => Range::lines(line, last),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::output::diagnostic::Level;
+    use crate::output::level::level_or_warning;
+
+    #[test]
+    fn severities_are_levels() {
+        let level = |word: &str| level_or_warning(Some(word));
+        assert_eq!(["HIGH", "MEDIUM", "LOW", "UNDEFINED"].map(level), [
+            Level::Error,
+            Level::Warning,
+            Level::Note,
+            Level::Warning
+        ]);
+    }
+}

@@ -1,0 +1,185 @@
+//! Helpers that the readers of JSON share: paths, entries, and what is left out.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::output::diagnostic::{Diagnostic, ToolEdit};
+use crate::output::format::Input;
+use crate::output::path::Paths;
+use crate::output::range::Range;
+use crate::output::report::{Collected, ProblemKind, Report};
+use crate::output::{decode, entries};
+
+/// The bytes at an output's beginning in which marks of its format are looked for.
+const BEGINNING: usize = 4 << 10;
+
+/// An output that is being read.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    tool: &'a str,
+    paths: Paths,
+    /// Collects diagnostics and problems.
+    pub collected: Collected,
+}
+
+impl<'a> Reading<'a> {
+    /// Nothing read yet. The tool has this name unless the caller knows another one.
+    pub fn new(tool: &'a str, input: &Input<'a>) -> Self {
+        Self { tool: input.tool_or(tool), paths: Paths::new(input), collected: Collected::new() }
+    }
+
+    /// The document in an output: from the first line on that begins as JSON does, since some tools print a line before.
+    /// An output that is too large is a problem, and empty here.
+    pub fn document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
+        match decode::document(bytes, &mut self.collected) {
+            Some(Cow::Borrowed(text)) => Cow::Borrowed(from_json(text)),
+            Some(Cow::Owned(text)) => Cow::Owned(from_json(&text).to_owned()),
+            None => Cow::Borrowed(""),
+        }
+    }
+
+    /// The object that a document is. None, with a problem, for anything else.
+    pub fn object<'b, T: Deserialize<'b>>(&mut self, text: &'b str) -> Option<T> {
+        let read = entries::document(text, &mut self.collected);
+        read.map_err(|error| self.unreadable(&error)).ok()
+    }
+
+    /// The entries of an array of a document, as far as they are well formed. `what` names one in a problem.
+    pub fn each<'b, T: Deserialize<'b>>(
+        &mut self,
+        array: Option<&'b RawValue>,
+        what: &str,
+        take: impl FnMut(&mut Self, T),
+    ) {
+        if let Some(array) = array {
+            self.each_of(array.get(), what, take);
+        }
+    }
+
+    /// The entries of the array that a text begins with, as far as they are well formed.
+    pub fn each_of<'b, T: Deserialize<'b>>(
+        &mut self,
+        text: &'b str,
+        what: &str,
+        mut take: impl FnMut(&mut Self, T),
+    ) {
+        let read = entries::each(text, |index, entry| {
+            match serde_json::from_str(entry.get()) {
+                Ok(entry) => take(self, entry),
+                Err(error) => self.entry(&format!("{what} {}: {error}", index + 1)),
+            }
+            if self.collected.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if let Err(error) = read {
+            self.unreadable(&error);
+        }
+    }
+
+    /// A diagnostic of this tool. None, with a problem, if the path is none in the tree.
+    pub fn diagnostic(&mut self, path: &str, range: Range, message: &str) -> Option<Diagnostic> {
+        match self.paths.path(path) {
+            Ok(path) => Some(Diagnostic::new(self.tool, path, range, message)),
+            Err(error) => {
+                self.collected.leave_out(ProblemKind::Place, &error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Is the path one in the tree?
+    pub fn is_in_tree(&self, path: &str) -> bool {
+        self.paths.path(path).is_ok()
+    }
+
+    /// An edit. None if the path is none in the tree, or the place is not exact.
+    pub fn edit(&self, path: &str, range: Option<Range>, new_text: &str) -> Option<ToolEdit> {
+        Some(ToolEdit { path: self.paths.path(path).ok()?, range: range?, new_text: new_text.to_owned() })
+    }
+
+    /// Names an entry that is malformed.
+    pub fn entry(&mut self, text: &str) {
+        self.collected.leave_out(ProblemKind::Entry, text);
+    }
+
+    /// Names what the tool says of its own failure.
+    pub fn failed(&mut self, text: &str) {
+        self.collected.problem(ProblemKind::Tool, text);
+    }
+
+    /// The report.
+    pub fn finish(self) -> Report {
+        self.collected.finish()
+    }
+
+    fn unreadable(&mut self, error: &serde_json::Error) {
+        self.collected.problem(ProblemKind::Unreadable, &error.to_string());
+    }
+}
+
+/// The text from its first line on that begins with a bracket; all of it if there is none.
+fn from_json(text: &str) -> &str {
+    let opens = |line: &str| line.starts_with(['[', '{']);
+    if opens(text.trim_start()) {
+        return text;
+    }
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('\n') {
+        if opens(after) {
+            return after;
+        }
+        rest = after;
+    }
+    text
+}
+
+/// Does a document begin with this bracket, and hold all of these marks in its first 4 KiB?
+pub fn begins(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
+    let beginning = bytes.get(..BEGINNING).unwrap_or(bytes);
+    let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
+    first == Some(&bracket)
+        && marks.iter().all(|mark| memchr::memmem::find(beginning, mark.as_bytes()).is_some())
+}
+
+/// The tag of a weakness of the Common Weakness Enumeration, as SARIF writes it: `external/cwe/cwe-89` for `CWE-89: …` or
+/// `89`.
+pub fn cwe_tag(text: &str) -> Option<String> {
+    let digits = text.trim().trim_start_matches(['C', 'W', 'E', 'c', 'w', 'e', '-']);
+    let digits: String = digits.chars().take_while(char::is_ascii_digit).take(6).collect();
+    (!digits.is_empty()).then(|| format!("external/cwe/cwe-{digits}"))
+}
+
+/// A message without the secret that some tools put into it: `Possible hardcoded password: '…'` ends before the colon.
+pub fn without_value(message: &str) -> &str {
+    let quote = message.find([':', '\'', '"', '`']).unwrap_or(message.len());
+    message.get(..quote).unwrap_or(message).trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_begins_at_its_bracket() {
+        assert_eq!(from_json("a warning\n[1]\n"), "[1]\n");
+        assert_eq!(from_json("  {}"), "  {}");
+        assert_eq!(from_json("no json\nat all"), "no json\nat all");
+        assert!(begins(b" \n[{\"code\": 1}]", b'[', &["\"code\""]));
+        assert!(!begins(b"{\"code\": 1}", b'[', &["\"code\""]));
+    }
+
+    #[test]
+    fn weaknesses_are_tags() {
+        assert_eq!(cwe_tag("CWE-89: Injection").as_deref(), Some("external/cwe/cwe-89"));
+        assert_eq!(cwe_tag("703").as_deref(), Some("external/cwe/cwe-703"));
+        assert_eq!(cwe_tag("none"), None);
+    }
+
+    #[test]
+    fn a_value_does_not_stay_in_a_message() {
+        assert_eq!(without_value("Possible hardcoded password: 'x'"), "Possible hardcoded password");
+        assert_eq!(without_value("Possible hardcoded password"), "Possible hardcoded password");
+    }
+}

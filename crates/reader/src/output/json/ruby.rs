@@ -1,0 +1,91 @@
+//! JSON of RuboCop.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::output::entries::{List, Whole};
+use crate::output::format::Input;
+use crate::output::json::reading::Reading;
+use crate::output::level::level_or_warning;
+use crate::output::range::{ColumnUnit, Range};
+use crate::output::report::Report;
+
+/// The most offenses of a file that are read.
+const MAX_OFFENSES: usize = 20_000;
+/// The departments whose rules are on RuboCop's own pages; others are of extensions.
+const DEPARTMENTS: &[&str] =
+    &["Bundler", "Gemspec", "Layout", "Lint", "Metrics", "Migration", "Naming", "Security", "Style"];
+
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(borrow)]
+    files: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    path: String,
+    #[serde(default)]
+    offenses: List<Offense, MAX_OFFENSES>,
+}
+
+#[derive(Deserialize)]
+struct Offense {
+    severity: String,
+    message: String,
+    cop_name: String,
+    #[serde(default)]
+    corrected: bool,
+    location: Location,
+}
+
+/// From 1, columns in characters; the last column is in the place.
+#[derive(Deserialize)]
+struct Location {
+    #[serde(alias = "line")]
+    start_line: Whole,
+    #[serde(alias = "column")]
+    start_column: Whole,
+    last_line: Option<Whole>,
+    last_column: Option<Whole>,
+}
+
+/// Reads what `rubocop --format json` prints. It has no fixes; what RuboCop corrected already is left out.
+pub fn rubocop(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("rubocop", input);
+    let text = reading.document(bytes);
+    let Some(document) = reading.object::<Document<'_>>(&text) else { return reading.finish() };
+    reading.each(document.files, "file", |reading, file: File| {
+        for offense in &file.offenses.0 {
+            match offense {
+                Some(offense) if offense.corrected => {}
+                Some(offense) => take(reading, &file.path, offense),
+                None => reading.entry(&format!("{}: an offense is malformed", file.path)),
+            }
+        }
+    });
+    reading.finish()
+}
+
+fn take(reading: &mut Reading<'_>, path: &str, offense: &Offense) {
+    let Location { start_line, start_column, last_line, last_column } = &offense.location;
+    let start = (start_line.count(), start_column.count());
+    let end = last_line.zip(*last_column).map(|(line, column)| (line.count(), column.count().saturating_add(1)));
+    let range = Range::between(start, end.unwrap_or(start), ColumnUnit::CodePoint);
+    // With an option the message begins with the rule's name.
+    let named = format!("{}: ", offense.cop_name);
+    let message = offense.message.strip_prefix(&named).unwrap_or(&offense.message);
+    let Some(mut diagnostic) = reading.diagnostic(path, range, message) else { return };
+    diagnostic.level = level_or_warning(Some(&offense.severity));
+    diagnostic.rule_page = page(&offense.cop_name);
+    diagnostic.rule = Some(offense.cop_name.clone());
+    reading.collected.push(diagnostic);
+}
+
+/// The page of a rule: `Style/NilComparison` is `cops_style.html#stylenilcomparison`.
+fn page(rule: &str) -> Option<String> {
+    let (department, name) = rule.split_once('/')?;
+    let is_own = DEPARTMENTS.contains(&department) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let (department, name) = (department.to_ascii_lowercase(), name.to_ascii_lowercase());
+    is_own.then(|| format!("https://docs.rubocop.org/rubocop/cops_{department}.html#{department}{name}"))
+}

@@ -1,0 +1,180 @@
+//! JSON of Semgrep and ast-grep, which look for patterns of code.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::output::decode;
+use crate::output::diagnostic::ToolFix;
+use crate::output::entries::{List, Whole};
+use crate::output::format::Input;
+use crate::output::json::reading::{Reading, cwe_tag};
+use crate::output::level::level_or_warning;
+use crate::output::range::{ColumnUnit, Range};
+use crate::output::report::Report;
+
+/// The most errors of a run, and the most weaknesses of a rule, that are read.
+const MAX_LISTED: usize = 20;
+
+#[derive(Deserialize)]
+struct SemgrepDocument<'a> {
+    #[serde(borrow)]
+    results: Option<&'a RawValue>,
+    #[serde(default)]
+    errors: List<SemgrepError, MAX_LISTED>,
+}
+
+#[derive(Deserialize)]
+struct SemgrepError {
+    message: Option<String>,
+    path: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Semgrep {
+    check_id: String,
+    path: String,
+    start: SemgrepPosition,
+    end: SemgrepPosition,
+    extra: SemgrepExtra,
+}
+
+/// From 1, the column in bytes.
+#[derive(Deserialize)]
+struct SemgrepPosition {
+    line: Whole,
+    col: Whole,
+}
+
+impl SemgrepPosition {
+    fn pair(&self) -> (u32, u32) {
+        (self.line.count(), self.col.count())
+    }
+}
+
+#[derive(Deserialize)]
+struct SemgrepExtra {
+    message: String,
+    severity: String,
+    fix: Option<String>,
+    fingerprint: Option<String>,
+    #[serde(default)]
+    is_ignored: bool,
+    #[serde(default)]
+    metadata: SemgrepMetadata,
+}
+
+#[derive(Deserialize, Default)]
+struct SemgrepMetadata {
+    category: Option<String>,
+    cwe: Option<OneOrMore>,
+    source: Option<String>,
+    shortlink: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+    Other(serde::de::IgnoredAny),
+}
+
+/// Reads what `semgrep scan --json` prints, and Opengrep. Columns are bytes from 1, and ends are behind the place. A rule's
+/// `fix` is what `--autofix` would write in place of the whole match.
+pub fn semgrep(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("semgrep", input);
+    let text = reading.document(bytes);
+    let Some(document) = reading.object::<SemgrepDocument<'_>>(&text) else { return reading.finish() };
+    for error in document.errors.iter() {
+        let path = error.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
+        reading.failed(&format!("{path}{}", error.message.as_deref().unwrap_or("an error")));
+    }
+    reading.each(document.results, "result", |reading, entry: Semgrep| {
+        let (start, end) = (entry.start.pair(), entry.end.pair());
+        let range = Range::between(start, end, ColumnUnit::Byte);
+        let SemgrepExtra { message, severity, fix, fingerprint, is_ignored, metadata } = entry.extra;
+        let Some(mut diagnostic) = reading.diagnostic(&entry.path, range, &message) else { return };
+        diagnostic.level = level_or_warning(Some(&severity));
+        let exact = Range::exact(start, end, ColumnUnit::Byte);
+        let edit = fix.and_then(|text| reading.edit(&entry.path, exact, &text));
+        diagnostic.fixes = edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
+        // Without a login there is a notice in its place.
+        diagnostic.fingerprint = fingerprint.filter(|text| !text.contains(' '));
+        diagnostic.suppressed = is_ignored;
+        let weaknesses = match metadata.cwe {
+            Some(OneOrMore::One(one)) => vec![one],
+            Some(OneOrMore::More(more)) => more,
+            Some(OneOrMore::Other(_)) | None => Vec::new(),
+        };
+        diagnostic.tags = weaknesses.iter().filter_map(|text| cwe_tag(text)).take(MAX_LISTED).collect();
+        diagnostic.tags.extend(metadata.category);
+        diagnostic.rule_page = metadata.source.or(metadata.shortlink);
+        diagnostic.rule = Some(entry.check_id);
+        reading.collected.push(diagnostic);
+    });
+    reading.finish()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AstGrep {
+    file: String,
+    range: AstGrepRange,
+    replacement: Option<String>,
+    replacement_offsets: Option<StartEnd>,
+    rule_id: Option<String>,
+    severity: Option<String>,
+    message: Option<String>,
+    note: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AstGrepRange {
+    byte_offset: StartEnd,
+}
+
+#[derive(Deserialize)]
+struct StartEnd {
+    start: Whole,
+    end: Whole,
+}
+
+impl StartEnd {
+    fn range(&self) -> Option<Range> {
+        Range::offsets(self.start.offset()?, self.end.offset()?, ColumnUnit::Byte)
+    }
+}
+
+/// Reads what `ast-grep scan --json=stream` prints, an object on each line; `--json=compact` is an array of the same. Places
+/// are offsets in bytes. A replacement is what the rule would write with `--update-all`.
+pub fn ast_grep(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("ast-grep", input);
+    let text = decode::lines(bytes, &mut reading.collected);
+    if text.trim_start().starts_with('[') {
+        reading.each_of(&text, "match", ast_grep_match);
+        return reading.finish();
+    }
+    for line in text.lines().filter(|line| line.starts_with('{')) {
+        match serde_json::from_str(line) {
+            Ok(entry) => ast_grep_match(&mut reading, entry),
+            Err(error) => reading.entry(&format!("a match: {error}")),
+        }
+    }
+    reading.finish()
+}
+
+fn ast_grep_match(reading: &mut Reading<'_>, entry: AstGrep) {
+    let range = entry.range.byte_offset.range();
+    let message = entry.message.as_deref().filter(|message| !message.is_empty());
+    // A rule needs no message.
+    let message = message.or(entry.rule_id.as_deref()).unwrap_or("a match");
+    let Some(mut diagnostic) = reading.diagnostic(&entry.file, range.unwrap_or(Range::File), message) else { return };
+    diagnostic.level = level_or_warning(entry.severity.as_deref());
+    let offsets = entry.replacement_offsets.as_ref().and_then(StartEnd::range);
+    let edit = entry.replacement.and_then(|text| reading.edit(&entry.file, offsets, &text));
+    diagnostic.fixes = edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
+    diagnostic.rule = entry.rule_id;
+    diagnostic.help = entry.note;
+    reading.collected.push(diagnostic);
+}

@@ -1,0 +1,101 @@
+//! JSON of Gitleaks and detect-secrets. A secret, or a digest of one, never becomes a part of a diagnostic.
+
+use serde::Deserialize;
+
+use crate::output::diagnostic::Level;
+use crate::output::entries::{Fields, List, Whole};
+use crate::output::format::Input;
+use crate::output::json::reading::Reading;
+use crate::output::range::Range;
+use crate::output::report::{ProblemKind, Report};
+
+/// The most files that are read, and the most secrets of one.
+const MAX_LISTED: usize = 20_000;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Gitleaks {
+    #[serde(rename = "RuleID")]
+    rule_id: String,
+    description: Option<String>,
+    start_line: Whole,
+    file: String,
+    #[serde(default)]
+    commit: String,
+    #[serde(default)]
+    secret: String,
+    #[serde(default, rename = "Match")]
+    matched: String,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+/// Reads a report of Gitleaks in JSON. A place is a line: columns are one too large behind the first line, and an end can
+/// be a line too far. A secret of an older commit is left out, since its line is one of that commit; scan the tree
+/// (`gitleaks dir`) instead. The mark by which Gitleaks knows a finding holds no secret, but is of a commit too.
+pub fn gitleaks(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("gitleaks", input);
+    let text = reading.document(bytes);
+    reading.each_of(&text, "finding", |reading, entry: Gitleaks| {
+        if !entry.commit.is_empty() {
+            let commit: String = entry.commit.chars().take(12).collect();
+            let text = format!("{}: {} in commit {commit}, not in the tree", entry.file, entry.rule_id);
+            return reading.collected.leave_out(ProblemKind::Place, &text);
+        }
+        let tells = |text: &str| [&entry.secret, &entry.matched].iter().any(|s| !s.is_empty() && text.contains(s.as_str()));
+        let description = entry.description.filter(|text| !text.trim().is_empty() && !tells(text));
+        let message = description.unwrap_or_else(|| "A secret is in the file.".to_owned());
+        let line = entry.start_line.count();
+        let Some(mut diagnostic) = reading.diagnostic(&entry.file, Range::lines(line, line), &message) else {
+            return;
+        };
+        diagnostic.level = Level::Error;
+        diagnostic.tags = entry.tags.into_iter().filter(|tag| !tells(tag)).collect();
+        diagnostic.tags.push("security".to_owned());
+        diagnostic.rule = Some(entry.rule_id);
+        reading.collected.push(diagnostic);
+    });
+    reading.finish()
+}
+
+#[derive(Deserialize)]
+struct DetectSecretsDocument {
+    #[serde(default)]
+    results: Fields<List<DetectSecrets, MAX_LISTED>, MAX_LISTED>,
+}
+
+#[derive(Deserialize)]
+struct DetectSecrets {
+    #[serde(rename = "type")]
+    kind: String,
+    line_number: Option<Whole>,
+    #[serde(default)]
+    is_verified: bool,
+    /// What somebody said who audited the baseline.
+    is_secret: Option<bool>,
+}
+
+/// Reads what `detect-secrets scan` prints: a baseline. Its digests of secrets are not taken: those of short ones can be
+/// guessed.
+pub fn detect_secrets(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("detect-secrets", input);
+    let text = reading.document(bytes);
+    let Some(document) = reading.object::<DetectSecretsDocument>(&text) else { return reading.finish() };
+    for (path, found) in document.results.0 {
+        for entry in found.0 {
+            let Some(entry) = entry else {
+                reading.entry(&format!("{path}: an entry is malformed"));
+                continue;
+            };
+            let line = entry.line_number.map_or(0, Whole::count);
+            let message = format!("Possible secret: {}", entry.kind);
+            let Some(mut diagnostic) = reading.diagnostic(&path, Range::lines(line, line), &message) else { continue };
+            diagnostic.level = if entry.is_verified { Level::Error } else { Level::Warning };
+            diagnostic.suppressed = entry.is_secret == Some(false);
+            diagnostic.tags.push("security".to_owned());
+            diagnostic.rule = Some(entry.kind);
+            reading.collected.push(diagnostic);
+        }
+    }
+    reading.finish()
+}

@@ -1,0 +1,110 @@
+//! JSON of ShellCheck and hadolint.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::output::diagnostic::ToolFix;
+use crate::output::entries::Whole;
+use crate::output::format::Input;
+use crate::output::json::reading::Reading;
+use crate::output::level::level_or_warning;
+use crate::output::range::{ColumnUnit, Range};
+use crate::output::report::Report;
+
+#[derive(Deserialize)]
+struct ShellcheckDocument<'a> {
+    #[serde(borrow)]
+    comments: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shellcheck {
+    file: String,
+    line: Whole,
+    end_line: Whole,
+    column: Whole,
+    end_column: Whole,
+    level: String,
+    code: Whole,
+    message: String,
+    fix: Option<ShellcheckFix>,
+}
+
+#[derive(Deserialize)]
+struct ShellcheckFix {
+    replacements: Vec<Replacement>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Replacement {
+    line: Whole,
+    end_line: Whole,
+    column: Whole,
+    end_column: Whole,
+    replacement: String,
+}
+
+/// Reads what `shellcheck -f json1` prints. Columns are characters from 1, a tab is one, and ends are behind the place.
+/// (The format `json`, an array, counts a tab up to the next stop of 8 columns, and is not read.)
+pub fn shellcheck(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("shellcheck", input);
+    let text = reading.document(bytes);
+    let Some(document) = reading.object::<ShellcheckDocument<'_>>(&text) else { return reading.finish() };
+    reading.each(document.comments, "comment", |reading, entry: Shellcheck| {
+        let start = (entry.line.count(), entry.column.count());
+        let range = Range::between(start, (entry.end_line.count(), entry.end_column.count()), ColumnUnit::CodePoint);
+        let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
+        diagnostic.level = level_or_warning(Some(&entry.level));
+        let fix = entry.fix.and_then(|fix| shellcheck_fix(reading, &entry.file, &fix.replacements));
+        diagnostic.fixes = fix.into_iter().collect();
+        let rule = format!("SC{:04}", entry.code.0);
+        diagnostic.rule_page = Some(format!("https://www.shellcheck.net/wiki/{rule}"));
+        diagnostic.rule = Some(rule);
+        reading.collected.push(diagnostic);
+    });
+    reading.finish()
+}
+
+fn shellcheck_fix(reading: &Reading<'_>, path: &str, replacements: &[Replacement]) -> Option<ToolFix> {
+    let edits = replacements.iter().map(|part| {
+        let start = (part.line.count(), part.column.count());
+        let range = Range::exact(start, (part.end_line.count(), part.end_column.count()), ColumnUnit::CodePoint);
+        reading.edit(path, range, &part.replacement)
+    });
+    Some(ToolFix { message: None, edits: edits.collect::<Option<Vec<_>>>()? })
+}
+
+#[derive(Deserialize)]
+struct Hadolint {
+    code: String,
+    column: Whole,
+    file: String,
+    level: String,
+    line: Whole,
+    message: String,
+}
+
+/// Reads what `hadolint -f json` prints. The column is 1 whatever the place is, except where the file cannot be parsed, so
+/// that a place is a line.
+pub fn hadolint(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("hadolint", input);
+    let text = reading.document(bytes);
+    reading.each_of(&text, "entry", |reading, entry: Hadolint| {
+        let (line, column) = (entry.line.count(), entry.column.count());
+        let range =
+            if column <= 1 { Range::lines(line, line) } else { Range::at(line, column, ColumnUnit::CodePoint) };
+        let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
+        diagnostic.level = level_or_warning(Some(&entry.level));
+        let site = if entry.code.starts_with("SC") {
+            "https://www.shellcheck.net/wiki"
+        } else {
+            "https://github.com/hadolint/hadolint/wiki"
+        };
+        diagnostic.rule_page = Some(format!("{site}/{}", entry.code));
+        diagnostic.rule = Some(entry.code);
+        reading.collected.push(diagnostic);
+    });
+    reading.finish()
+}

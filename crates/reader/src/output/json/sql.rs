@@ -1,0 +1,100 @@
+//! JSON of SQLFluff.
+
+use serde::Deserialize;
+
+use crate::output::diagnostic::{Level, ToolFix};
+use crate::output::entries::{List, Whole};
+use crate::output::format::Input;
+use crate::output::json::reading::Reading;
+use crate::output::range::{ColumnUnit, Range};
+use crate::output::report::Report;
+
+/// The most violations of a file that are read.
+const MAX_VIOLATIONS: usize = 20_000;
+/// Codes of files that SQLFluff could not read, split, template or parse.
+const FAILURES: &[&str] = &["LXR", "PRS", "TMP"];
+
+#[derive(Deserialize)]
+struct File {
+    filepath: String,
+    #[serde(default)]
+    violations: List<Violation, MAX_VIOLATIONS>,
+}
+
+#[derive(Deserialize)]
+struct Violation {
+    #[serde(alias = "line_no")]
+    start_line_no: Whole,
+    #[serde(alias = "line_pos")]
+    start_line_pos: Whole,
+    end_line_no: Option<Whole>,
+    end_line_pos: Option<Whole>,
+    code: String,
+    description: String,
+    name: Option<String>,
+    #[serde(default)]
+    warning: bool,
+    #[serde(default)]
+    fixes: Vec<Edit>,
+}
+
+#[derive(Deserialize)]
+struct Edit {
+    edit: String,
+    start_line_no: Whole,
+    start_line_pos: Whole,
+    end_line_no: Whole,
+    end_line_pos: Whole,
+}
+
+/// Reads what `sqlfluff lint --format json` prints. Positions are characters from 1, and ends are behind the place. The
+/// edits of a violation are one fix. As SQLFluff itself does not mend a file that it could not parse, no fix is taken of one.
+pub fn sqlfluff(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut reading = Reading::new("sqlfluff", input);
+    let text = reading.document(bytes);
+    reading.each_of(&text, "file", |reading, file: File| {
+        let is_parsed = !file.violations.iter().any(Violation::is_failure);
+        for violation in &file.violations.0 {
+            match violation {
+                Some(violation) => take(reading, &file.filepath, violation, is_parsed),
+                None => reading.entry(&format!("{}: a violation is malformed", file.filepath)),
+            }
+        }
+    });
+    reading.finish()
+}
+
+impl Violation {
+    fn is_failure(&self) -> bool {
+        FAILURES.contains(&self.code.as_str()) && !self.warning
+    }
+}
+
+fn take(reading: &mut Reading<'_>, path: &str, violation: &Violation, is_parsed: bool) {
+    let start = (violation.start_line_no.count(), violation.start_line_pos.count());
+    let end = violation.end_line_no.zip(violation.end_line_pos);
+    let end = end.map(|(line, column)| (line.count(), column.count()));
+    let range = Range::between(start, end.unwrap_or(start), ColumnUnit::CodePoint);
+    let Some(mut diagnostic) = reading.diagnostic(path, range, &violation.description) else { return };
+    diagnostic.level = if violation.is_failure() { Level::Error } else { Level::Warning };
+    if is_parsed {
+        diagnostic.fixes = fix(reading, path, &violation.fixes).into_iter().collect();
+    }
+    // Rules have a page for each group, which their names begin with.
+    let group = violation.name.as_deref().and_then(|name| name.split_once('.'));
+    let group = group.map(|(group, _)| group).filter(|group| group.bytes().all(|byte| byte.is_ascii_lowercase()));
+    diagnostic.rule_page = group.map(|group| format!("https://docs.sqlfluff.com/en/stable/reference/rules/{group}"));
+    diagnostic.rule = Some(violation.code.clone());
+    diagnostic.title = violation.name.clone();
+    reading.collected.push(diagnostic);
+}
+
+fn fix(reading: &Reading<'_>, path: &str, edits: &[Edit]) -> Option<ToolFix> {
+    let edits = edits.iter().map(|edit| {
+        let start = (edit.start_line_no.count(), edit.start_line_pos.count());
+        let range = Range::exact(start, (edit.end_line_no.count(), edit.end_line_pos.count()), ColumnUnit::CodePoint);
+        reading.edit(path, range, &edit.edit)
+    });
+    let edits = edits.collect::<Option<Vec<_>>>()?;
+    (!edits.is_empty()).then_some(ToolFix { message: None, edits })
+}

@@ -1,0 +1,77 @@
+//! What is known of tools: the formats that one tool has for itself ([`NAMED`]), and how a repository shows that it uses a
+//! tool, how that is run, and what its diagnostics are worth ([`KnownTool`]). The tools are data: `tools.toml`.
+
+use crate::output::format::{Input, Named};
+use crate::output::json::reading::begins;
+use crate::output::json::{cargo, go, python, ruby, script, search, secrets, shell, sql};
+use crate::output::patterns::table;
+use crate::output::report::Report;
+
+/// An entry that reads lines by a pattern. Lines of text are too much alike for a format to be recognised by them.
+macro_rules! lines {
+    ($name:literal, $tool:literal, $row:ident) => {
+        Named {
+            name: $name,
+            tool: $tool,
+            read: |bytes: &[u8], input: &Input<'_>| -> Report { table::$row.read(bytes, input).report },
+            is: |_| false,
+        }
+    };
+}
+
+/// An entry that reads JSON, and is recognised by its first bracket and by names within its first bytes.
+macro_rules! json {
+    ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
+        Named { name: $name, tool: $tool, read: $read, is: |bytes| begins(bytes, $bracket, &[$($mark),*]) }
+    };
+}
+
+/// The formats of single tools, by name.
+pub static NAMED: &[Named] = &[
+    json!("ast-grep-json", "ast-grep", search::ast_grep, b'{', ["\"byteOffset\"", "\"metaVariables\""]),
+    json!("bandit-json", "bandit", python::bandit, b'{', ["\"errors\"", "\"generated_at\"", "\"metrics\""]),
+    json!("biome-json", "biome", script::biome, b'{', ["\"summary\"", "\"suggestedFixesSkipped\""]),
+    json!("cargo-json", "clippy", cargo::cargo, b'{', ["\"reason\":", "\"package_id\":"]),
+    json!(
+        "detect-secrets-json",
+        "detect-secrets",
+        secrets::detect_secrets,
+        b'{',
+        ["\"plugins_used\"", "\"version\""]
+    ),
+    json!("eslint-json", "eslint", script::eslint, b'[', ["\"filePath\"", "\"messages\"", "\"errorCount\""]),
+    json!("gitleaks-json", "gitleaks", secrets::gitleaks, b'[', ["\"RuleID\"", "\"Secret\""]),
+    json!("golangci-json", "golangci-lint", go::golangci, b'{', ["\"Issues\"", "\"FromLinter\""]),
+    json!("govet-json", "go vet", go::govet, b'{', ["\"posn\"", "\"message\""]),
+    json!("hadolint-json", "hadolint", shell::hadolint, b'[', ["\"code\":\"DL", "\"file\"", "\"level\""]),
+    json!("mypy-json", "mypy", python::mypy, b'{', ["{\"file\": ", "\"hint\": ", "\"code\": "]),
+    json!("oxlint-json", "oxlint", script::oxlint, b'{', ["\"diagnostics\"", "\"labels\"", "\"filename\""]),
+    json!("pylint-json", "pylint", python::pylint, b'{', ["\"messages\"", "\"messageId\"", "\"symbol\""]),
+    json!("pyright-json", "pyright", python::pyright, b'{', ["\"generalDiagnostics\""]),
+    json!("rubocop-json", "rubocop", ruby::rubocop, b'{', ["\"rubocop_version\"", "\"files\""]),
+    json!("ruff-json", "ruff", python::ruff, b'[', ["\"noqa_row\"", "\"location\"", "\"filename\""]),
+    json!("semgrep-json", "semgrep", search::semgrep, b'{', ["\"results\"", "\"check_id\""]),
+    json!("shellcheck-json", "shellcheck", shell::shellcheck, b'{', ["\"comments\"", "\"endColumn\""]),
+    json!("sqlfluff-json", "sqlfluff", sql::sqlfluff, b'[', ["\"filepath\"", "\"violations\""]),
+    json!("stylelint-json", "stylelint", script::stylelint, b'[', ["\"source\"", "\"invalidOptionWarnings\""]),
+    lines!("actionlint", "actionlint", ACTIONLINT),
+    lines!("codespell", "codespell", CODESPELL),
+    lines!("eslint-compact", "eslint", ESLINT_COMPACT),
+    lines!("eslint-unix", "eslint", ESLINT_UNIX),
+    lines!("flake8", "flake8", FLAKE8),
+    lines!("gcc", "", GCC),
+    lines!("golangci", "golangci-lint", GOLANGCI),
+    lines!("govet", "go vet", GOVET),
+    lines!("hadolint", "hadolint", HADOLINT),
+    lines!("markdownlint", "markdownlint", MARKDOWNLINT),
+    lines!("msbuild", "msbuild", MSBUILD),
+    lines!("mypy", "mypy", MYPY),
+    lines!("php", "php", PHP),
+    lines!("phpstan", "phpstan", PHPSTAN),
+    lines!("pylint", "pylint", PYLINT),
+    lines!("rubocop", "rubocop", RUBOCOP),
+    lines!("ruff", "ruff", RUFF),
+    lines!("tsc", "tsc", TSC),
+    lines!("unix", "", UNIX),
+    lines!("yamllint", "yamllint", YAMLLINT),
+];

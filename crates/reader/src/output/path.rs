@@ -1,0 +1,275 @@
+//! Paths of tools as paths in the tree.
+//!
+//! A tool writes a path relative to where it ran, absolute on its own machine, as a `file://` address, or as Windows
+//! writes paths. Whatever it writes, the result is a path in the tree that is no git folder's, or an error that names the
+//! path.
+
+use truing_diff::RepoPath;
+
+use crate::output::format::Input;
+
+/// The most bytes of a path.
+pub const MAX_PATH_BYTES: usize = 4096;
+
+/// A path that is none in the tree.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PathError {
+    /// No path at all.
+    #[error("no path")]
+    Missing,
+    /// More than [`MAX_PATH_BYTES`].
+    #[error("a path of more than {MAX_PATH_BYTES} bytes")]
+    TooLong,
+    /// An address of another kind than `file`.
+    #[error("{0} is no path of a file")]
+    Address(String),
+    /// It is outside of every root that is known, or climbs out of the tree.
+    #[error("{0} is outside of the tree")]
+    Outside(String),
+    /// It is absolute, and no root is known.
+    #[error("{0} is absolute, and the root of the tree on that machine is not known")]
+    NoRoot(String),
+    /// It is the root itself, a git folder, or holds a NUL.
+    #[error("{0} is no file of the tree")]
+    NoFile(String),
+}
+
+/// The parts of an absolute path, from the root of its file system.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Absolute {
+    /// `c:` for a drive, `\\host` for a share, empty for a path that begins with one separator.
+    volume: Vec<u8>,
+    parts: Vec<Vec<u8>>,
+}
+
+/// Finds paths in the tree.
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
+    roots: Vec<Absolute>,
+    folder: Vec<Vec<u8>>,
+}
+
+impl Paths {
+    /// With the roots and the folder that are known. A root that is no absolute path is ignored.
+    pub fn new(input: &Input<'_>) -> Self {
+        let mut roots: Vec<Absolute> =
+            input.roots.iter().filter_map(|root| Absolute::of_text(root.as_bytes())).collect();
+        roots.sort_by_key(|root| std::cmp::Reverse(root.parts.len()));
+        let folder = input.folder.filter(|folder| folder.is_inside());
+        let folder =
+            folder.map(|folder| folder.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect());
+        Self { roots, folder: folder.unwrap_or_default() }
+    }
+
+    /// Takes a root that the output itself names, if no other one is known and it is not the root of a file system.
+    pub fn learn_root(&mut self, root: Absolute) {
+        if self.roots.is_empty() && !root.parts.is_empty() {
+            self.roots.push(root);
+        }
+    }
+
+    /// The path in the tree that a tool wrote as text. A `file:` address is decoded, and nothing else is.
+    ///
+    /// # Errors
+    /// It is no file of the tree.
+    pub fn path(&self, text: &str) -> Result<RepoPath, PathError> {
+        if is_file_address(text) { self.uri(text) } else { self.found(text.as_bytes(), text) }
+    }
+
+    /// The path in the tree that a tool wrote as a URI reference: percent-encoded, absolute with the scheme `file`, or
+    /// relative.
+    ///
+    /// # Errors
+    /// It is no file of the tree.
+    pub fn uri(&self, uri: &str) -> Result<RepoPath, PathError> {
+        if uri.len() > MAX_PATH_BYTES {
+            return Err(PathError::TooLong);
+        }
+        let path = if is_file_address(uri) { file_path(uri) } else { percent_decoded(uri.as_bytes()) };
+        self.found(&path, uri)
+    }
+
+    /// The path in the tree of an absolute path, and `relative` below it, both decoded; `written` names it in errors.
+    ///
+    /// # Errors
+    /// It is no file of the tree.
+    pub fn below(&self, base: &Absolute, relative: &[u8], written: &str) -> Result<RepoPath, PathError> {
+        let outside = || PathError::Outside(written.to_owned());
+        let parts = joined(base.parts.clone(), relative).ok_or_else(outside)?;
+        self.in_tree(Absolute { volume: base.volume.clone(), parts }, written)
+    }
+
+    /// The path in the tree of `relative` below `base`, a folder that is relative itself, both decoded; `written` names it
+    /// in errors.
+    ///
+    /// # Errors
+    /// It is no file of the tree.
+    pub fn relative(&self, base: &[u8], relative: &[u8], written: &str) -> Result<RepoPath, PathError> {
+        if has_scheme(relative) || has_scheme(base) {
+            return Err(PathError::Address(written.to_owned()));
+        }
+        let parts = joined(self.folder.clone(), base).and_then(|folder| joined(folder, relative));
+        file(&parts.ok_or_else(|| PathError::Outside(written.to_owned()))?, written)
+    }
+
+    fn found(&self, path: &[u8], written: &str) -> Result<RepoPath, PathError> {
+        if path.is_empty() {
+            return Err(PathError::Missing);
+        }
+        if path.len() > MAX_PATH_BYTES {
+            return Err(PathError::TooLong);
+        }
+        if let Some(absolute) = Absolute::of_text(path) {
+            return self.in_tree(absolute, written);
+        }
+        self.relative(b"", path, written)
+    }
+
+    fn in_tree(&self, absolute: Absolute, written: &str) -> Result<RepoPath, PathError> {
+        if self.roots.is_empty() {
+            return Err(PathError::NoRoot(written.to_owned()));
+        }
+        let below = self.roots.iter().find_map(|root| absolute.below(root));
+        file(below.ok_or_else(|| PathError::Outside(written.to_owned()))?, written)
+    }
+}
+
+impl Absolute {
+    /// An absolute path that is written as text: with one separator at its beginning, with a drive, or with a host. None
+    /// for a relative path, or one that climbs above the root.
+    fn of_text(path: &[u8]) -> Option<Self> {
+        let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
+        // Windows' own form for long paths.
+        let path = path.strip_prefix(br"\\?\").unwrap_or(path);
+        let (volume, rest) = match path {
+            [drive, b':', rest @ ..]
+                if drive.is_ascii_alphabetic() && rest.first().is_none_or(is_separator) =>
+            {
+                (vec![drive.to_ascii_lowercase(), b':'], rest)
+            }
+            [b'\\', b'\\', rest @ ..] => {
+                let end = rest.iter().position(is_separator).unwrap_or(rest.len());
+                let (host, rest) = rest.split_at_checked(end)?;
+                ([br"\\", host].concat().to_ascii_lowercase(), rest)
+            }
+            [first, rest @ ..] if is_separator(first) => (Vec::new(), rest),
+            _ => return None,
+        };
+        Some(Self { volume, parts: joined(Vec::new(), rest)? })
+    }
+
+    /// An absolute path that is written as a `file:` address or as text. None for anything else.
+    pub fn of_uri(uri: &str) -> Option<Self> {
+        if uri.len() > MAX_PATH_BYTES {
+            return None;
+        }
+        let path = if is_file_address(uri) { file_path(uri) } else { percent_decoded(uri.as_bytes()) };
+        Self::of_text(&path)
+    }
+
+    /// With `relative` below it, decoded. None if that climbs above the root.
+    pub fn join(&self, relative: &[u8]) -> Option<Self> {
+        Some(Self { volume: self.volume.clone(), parts: joined(self.parts.clone(), relative)? })
+    }
+
+    /// The parts that both begin with. None on two volumes.
+    pub fn common(&self, other: &Self) -> Option<Self> {
+        let both = self.parts.iter().zip(&other.parts).take_while(|(one, two)| self.same(one, two));
+        let parts = both.map(|(part, _)| part.clone()).collect();
+        (self.volume == other.volume).then(|| Self { volume: self.volume.clone(), parts })
+    }
+
+    /// The parts below `root`, if it is within that.
+    fn below(&self, root: &Self) -> Option<&[Vec<u8>]> {
+        let (first, below) = self.parts.split_at_checked(root.parts.len())?;
+        let is_within =
+            self.volume == root.volume && first.iter().zip(&root.parts).all(|(one, two)| self.same(one, two));
+        is_within.then_some(below)
+    }
+
+    /// Are two names the same on the volume? Windows does not tell cases apart.
+    fn same(&self, one: &[u8], two: &[u8]) -> bool {
+        if self.volume.is_empty() { one == two } else { one.eq_ignore_ascii_case(two) }
+    }
+}
+
+/// Is this an address of the scheme `file`?
+fn is_file_address(text: &str) -> bool {
+    text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+}
+
+/// The decoded path of a `file:` address (RFC 8089): without host or of this one, of a share, or with a drive for its host,
+/// as some tools write it.
+fn file_path(uri: &str) -> Vec<u8> {
+    let rest = uri.get(5..).unwrap_or_default();
+    let Some(after) = rest.strip_prefix("//") else { return drive_first(percent_decoded(rest.as_bytes())) };
+    let (host, path) =
+        after.split_at_checked(after.find(['/', '\\']).unwrap_or(after.len())).unwrap_or_default();
+    let path = percent_decoded(path.as_bytes());
+    let is_drive = matches!(host.as_bytes(), [drive, b':'] if drive.is_ascii_alphabetic());
+    if is_drive {
+        [host.as_bytes(), &path].concat()
+    } else if host.is_empty() || host.eq_ignore_ascii_case("localhost") {
+        drive_first(path)
+    } else {
+        [br"\\", host.as_bytes(), &path].concat()
+    }
+}
+
+/// `/c:/x` is `c:/x`.
+fn drive_first(path: Vec<u8>) -> Vec<u8> {
+    match path.as_slice() {
+        [b'/' | b'\\', drive, b':' | b'|', rest @ ..] if drive.is_ascii_alphabetic() => {
+            [&[*drive, b':'][..], rest].concat()
+        }
+        _ => path,
+    }
+}
+
+/// Does a path begin as an address does: a scheme of at least two characters, and `://`?
+fn has_scheme(path: &[u8]) -> bool {
+    let end = memchr::memmem::find(path, b"://").and_then(|end| path.get(..end));
+    end.is_some_and(|scheme| {
+        scheme.len() > 1
+            && scheme.first().is_some_and(u8::is_ascii_alphabetic)
+            && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+    })
+}
+
+/// The parts of a folder and of a path below it. None if it climbs above the first part.
+fn joined(mut parts: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
+    for part in path.split(|byte| matches!(byte, b'/' | b'\\')) {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part.to_vec()),
+        }
+    }
+    Some(parts)
+}
+
+fn file(parts: &[Vec<u8>], written: &str) -> Result<RepoPath, PathError> {
+    let path = RepoPath::from_bytes(parts.join(&b'/'));
+    if path.may_be_written() { Ok(path) } else { Err(PathError::NoFile(written.to_owned())) }
+}
+
+/// Bytes with `%41` as `A`; what is no escape stays.
+pub fn percent_decoded(text: &[u8]) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if let (b'%', [high, low, after @ ..]) = (first, after)
+            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+        {
+            bytes.push(high << 4 | low);
+            rest = after;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    bytes
+}

@@ -1,0 +1,294 @@
+//! The patterns by name.
+//!
+//! Columns were compared with what each tool prints for lines with tabs and with letters beyond ASCII before the place;
+//! the outputs are kept beside the tests.
+
+use crate::output::diagnostic::Level;
+use crate::output::patterns::Pattern;
+use crate::output::range::ColumnUnit::{self, Byte, CodePoint, Utf16};
+
+/// A path up to a colon; the colon of a drive belongs to it.
+macro_rules! path {
+    ($rest:literal) => {
+        concat!(r"^(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*)", $rest)
+    };
+}
+
+/// A row without anything but a name, a tool, expressions and a unit.
+const fn plain(
+    name: &'static str,
+    tool: &'static str,
+    lines: &'static [&'static str],
+    unit: ColumnUnit,
+) -> Pattern {
+    Pattern {
+        name,
+        tool,
+        lines,
+        failure: "",
+        unit,
+        units: &[],
+        end_is_in: false,
+        level: Level::Warning,
+        level_in_rule: false,
+        notes_are_context: false,
+    }
+}
+
+/// GCC, Clang, clang-tidy, and whoever prints like them (`cppcheck --template=gcc`, `shellcheck -f gcc`).
+///
+/// Clang and Cppcheck count bytes. GCC does with `-fdiagnostics-column-unit=byte`; without it, GCC 11 and later count
+/// the columns of a terminal, with tabs. ShellCheck counts characters.
+pub static GCC: Pattern = Pattern {
+    units: &[("SC", CodePoint)],
+    notes_are_context: true,
+    ..plain(
+        "gcc",
+        "",
+        &[path!(
+            r":(?P<line>\d+):(?:(?P<column>\d+):)? *(?P<level>fatal error|error|warning|note|remark|style|performance|portability|information|info): +(?P<message>.*?)(?: +\[(?P<rule>[^\[\]\s]+)\])?$"
+        )],
+        Byte,
+    )
+};
+
+/// `path:line:column: message`, or without column: whatever tool prints that.
+pub static UNIX: Pattern =
+    plain("unix", "", &[path!(r":(?P<line>\d+):(?:(?P<column>\d+):)?\s*(?P<message>\S.*)$")], Byte);
+
+/// ESLint's formatter `unix`, and Stylelint's, which names the rule before the level.
+pub static ESLINT_UNIX: Pattern = plain(
+    "eslint-unix",
+    "eslint",
+    &[
+        path!(
+            r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*) \((?P<rule>[^()\s]+)\) \[(?P<level>error|warning)\]$"
+        ),
+        path!(
+            r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*?) \[(?P<level>Error|Warning)(?:/(?P<rule>\S+))?\]$"
+        ),
+    ],
+    Utf16,
+);
+
+/// ESLint's formatter `compact`, and Stylelint's.
+pub static ESLINT_COMPACT: Pattern = plain(
+    "eslint-compact",
+    "eslint",
+    &[
+        r"^(?P<path>\S.*?): line (?P<line>\d+), col (?P<column>\d+), (?P<level>(?i:error|warning)) - (?P<message>.*?)(?: \((?P<rule>[^()\s]+)\))?$",
+    ],
+    Utf16,
+);
+
+/// The compiler of TypeScript, with `--pretty` or without. Lines that explain a message follow it, indented.
+pub static TSC: Pattern = Pattern {
+    failure: r"^error TS\d+: ",
+    level: Level::Error,
+    ..plain(
+        "tsc",
+        "tsc",
+        &[
+            r"^(?P<path>\S.*?)\((?P<line>\d+),(?P<column>\d+)\): (?P<level>error|warning|message) (?P<rule>TS\d+): (?P<message>.*)$",
+            path!(
+                r":(?P<line>\d+):(?P<column>\d+) - (?P<level>error|warning|message) (?P<rule>TS\d+): (?P<message>.*)$"
+            ),
+        ],
+        Utf16,
+    )
+};
+
+/// MSBuild and the compilers of .NET. The name of the project at the end goes; the end of a place, which not all of them
+/// count alike, is not read.
+pub static MSBUILD: Pattern = Pattern {
+    failure: r"^\s*(?:MSBUILD|CSC)\s*: (?:fatal )?error ",
+    ..plain(
+        "msbuild",
+        "msbuild",
+        &[
+            r"^\s*(?:\d+>)?(?P<path>[^\s(][^()]*?)\((?P<line>\d+)(?:-\d+)?(?:,(?P<column>\d+)(?:-\d+)?(?:,\d+,\d+)?)?\)\s*: (?:[A-Za-z]+ )?(?P<level>fatal error|error|warning|info|message) (?P<rule>[A-Za-z]+\d+)\s*: (?P<message>.*?)(?: \[[^\[\]]+\])?$",
+        ],
+        Utf16,
+    )
+};
+
+/// Flake8's default format. Its own checks count characters; those that look at the syntax tree (Pyflakes and most
+/// plugins) tell the tree's offsets, which are bytes.
+pub static FLAKE8: Pattern = Pattern {
+    units: &[("E", CodePoint), ("W", CodePoint)],
+    ..plain(
+        "flake8",
+        "flake8",
+        &[path!(r":(?P<line>\d+):(?P<column>\d+): (?P<rule>[A-Z]{1,4}\d{1,5}) (?P<message>.*)$")],
+        Byte,
+    )
+};
+
+/// Pylint's formats `parseable`, which has no columns, and `text`, whose columns are bytes from 0.
+pub static PYLINT: Pattern = Pattern {
+    level_in_rule: true,
+    ..plain(
+        "pylint",
+        "pylint",
+        &[
+            path!(
+                r":(?P<line>\d+): \[(?P<rule>[A-Z]\d{4,5})(?:\((?P<title>[a-z0-9-]+)\))?,[^\]]*\] (?P<message>.*)$"
+            ),
+            path!(
+                r":(?P<line>\d+):(?P<column0>\d+): (?P<rule>[A-Z]\d{4,5}): (?P<message>.*?)(?: \((?P<title>[a-z0-9-]+)\))?$"
+            ),
+        ],
+        Byte,
+    )
+};
+
+/// Mypy, with `--show-column-numbers` and `--show-error-end` or without; the end is in the place. Columns are bytes. (Mypy
+/// 2.4 with its own parser tells columns that are too small behind letters beyond ASCII.)
+pub static MYPY: Pattern = Pattern {
+    end_is_in: true,
+    failure: r"^mypy: ",
+    notes_are_context: true,
+    ..plain(
+        "mypy",
+        "mypy",
+        &[path!(
+            r":(?P<line>\d+):(?:(?P<column>\d+):(?:(?P<end_line>\d+):(?P<end_column>\d+):)?)? (?P<level>error|warning|note): (?P<message>.*?)(?:  \[(?P<rule>[a-z0-9-]+)\])?$"
+        )],
+        Byte,
+    )
+};
+
+/// `go vet` and `go build`, in bytes.
+pub static GOVET: Pattern = plain(
+    "govet",
+    "go vet",
+    &[
+        r"^(?:vet: )?(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*\.go):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<message>.*)$",
+    ],
+    Byte,
+);
+
+/// golangci-lint's format `text` (`line-number` in version 1), in bytes.
+pub static GOLANGCI: Pattern = Pattern {
+    failure: r"^(?:level=error|Error: )",
+    ..plain(
+        "golangci",
+        "golangci-lint",
+        &[path!(r":(?P<line>\d+):(?:(?P<column>\d+):)? (?P<message>.*) \((?P<rule>[a-z][a-z0-9_-]*)\)$")],
+        Byte,
+    )
+};
+
+/// actionlint's default format, in bytes.
+pub static ACTIONLINT: Pattern = Pattern {
+    level: Level::Error,
+    ..plain(
+        "actionlint",
+        "actionlint",
+        &[path!(r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*) \[(?P<rule>[a-z][a-z0-9_-]*)\]$")],
+        Byte,
+    )
+};
+
+/// yamllint's format `parsable`, in characters.
+pub static YAMLLINT: Pattern = plain(
+    "yamllint",
+    "yamllint",
+    &[path!(
+        r":(?P<line>\d+):(?P<column>\d+): \[(?P<level>error|warning)\] (?P<message>.*?)(?: \((?P<rule>[a-z-]+)\))?$"
+    )],
+    CodePoint,
+);
+
+/// RuboCop's formatter `emacs`, in characters.
+pub static RUBOCOP: Pattern = plain(
+    "rubocop",
+    "rubocop",
+    &[path!(
+        r":(?P<line>\d+):(?P<column>\d+): (?P<level>[IRCWEF]): (?:\[(?:Correctable|Corrected|Todo)\] )?(?P<rule>[A-Z]\w*(?:/\w+)+): (?P<message>.*)$"
+    )],
+    CodePoint,
+);
+
+/// codespell: a line, a misspelling, and what it may mean.
+pub static CODESPELL: Pattern = Pattern {
+    level: Level::Note,
+    ..plain("codespell", "codespell", &[path!(r":(?P<line>\d+): (?P<message>\S+ ==> \S.*)$")], CodePoint)
+};
+
+/// PHPStan's format `raw`, without columns. The name of the rule is there with `-v` alone.
+pub static PHPSTAN: Pattern = Pattern {
+    failure: r"^\?:\?:",
+    level: Level::Error,
+    ..plain(
+        "phpstan",
+        "phpstan",
+        &[path!(r":(?P<line>\d+):(?P<message>.*?)(?: \[identifier=(?P<rule>[A-Za-z0-9.]+)\])?$")],
+        CodePoint,
+    )
+};
+
+/// markdownlint-cli and markdownlint-cli2, which print the level since version 0.19.
+pub static MARKDOWNLINT: Pattern = plain(
+    "markdownlint",
+    "markdownlint",
+    &[path!(
+        r":(?P<line>\d+)(?::(?P<column>\d+))? (?:(?P<level>error|warning) )?(?P<rule>[A-Za-z]+\d+)(?:/(?P<title>[\w/-]+))? (?P<message>.*)$"
+    )],
+    Utf16,
+);
+
+/// hadolint's format `tty`, which has no columns.
+pub static HADOLINT: Pattern = plain(
+    "hadolint",
+    "hadolint",
+    &[path!(
+        r":(?P<line>\d+) (?P<rule>(?:DL|SC)\d+) (?P<level>error|warning|info|style): (?P<message>.*)$"
+    )],
+    CodePoint,
+);
+
+/// `php -l`, which knows lines alone and stops at the first error of a file. Where errors are displayed and logged, it
+/// prints each twice; the one with `PHP ` before it is the log's.
+pub static PHP: Pattern = plain(
+    "php",
+    "php",
+    &[
+        r"^(?:PHP )?(?P<level>Parse error|Fatal error|Warning|Deprecated|Notice): +(?P<message>.*) in (?P<path>\S.*) on line (?P<line>\d+)$",
+    ],
+    CodePoint,
+);
+
+/// Ruff's format `concise`, in characters.
+pub static RUFF: Pattern = plain(
+    "ruff",
+    "ruff",
+    &[path!(
+        r":(?P<line>\d+):(?P<column>\d+): (?P<rule>[A-Z]{1,6}\d{3,4}|invalid-syntax):? (?:\[\*\] )?(?P<message>.*)$"
+    )],
+    CodePoint,
+);
+
+/// All rows.
+pub static ALL: &[&Pattern] = &[
+    &GCC,
+    &UNIX,
+    &ESLINT_UNIX,
+    &ESLINT_COMPACT,
+    &TSC,
+    &MSBUILD,
+    &FLAKE8,
+    &PYLINT,
+    &MYPY,
+    &GOVET,
+    &GOLANGCI,
+    &ACTIONLINT,
+    &YAMLLINT,
+    &RUBOCOP,
+    &CODESPELL,
+    &PHPSTAN,
+    &MARKDOWNLINT,
+    &HADOLINT,
+    &PHP,
+    &RUFF,
+];

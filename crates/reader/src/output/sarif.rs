@@ -1,0 +1,301 @@
+//! SARIF 2.1.0: the static analysis results interchange format of OASIS.
+//!
+//! Read are the results of every run: what a rule, its defaults and its messages say of each, where it is, and its fixes.
+//! Results that are no findings are passed over: those of the kinds `pass`, `notApplicable` and `informational`, and those
+//! that a baseline had and that are gone. What an invocation tells of its own failure is a problem.
+
+mod log;
+mod message;
+mod place;
+mod rules;
+
+use std::ops::ControlFlow;
+
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use truing_core::line::counted;
+
+use self::log::{Configuration, Fix, Invocation, Log, Outcome, Properties, Run};
+use self::place::Places;
+use self::rules::{Found, Rules};
+use crate::output::decode;
+use crate::output::diagnostic::{Diagnostic, Level, ToolEdit, ToolFix};
+use crate::output::entries::{self, Fields, Whole};
+use crate::output::format::Input;
+use crate::output::path::PathError;
+use crate::output::report::{Collected, ProblemKind, Report};
+
+/// The partial fingerprint that most tools write, and by which GitHub recognises results.
+const PRIMARY: &str = "primaryLocationLineHash";
+
+/// Reads a log. It does not panic on any bytes.
+pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
+    let mut collected = Collected::new();
+    let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
+    match entries::document::<Log<'_>>(&text, &mut collected) {
+        Ok(Log { runs: Some(runs) }) => {
+            let mut number = 0;
+            let read = entries::each(runs.get(), |index, run| {
+                number = index;
+                self::run(run, input, index, &mut collected);
+                ControlFlow::Continue(())
+            });
+            if let Err(error) = read {
+                collected.problem(ProblemKind::Unreadable, &format!("behind run {number}: {error}"));
+            }
+        }
+        Ok(Log { runs: None }) => collected.problem(ProblemKind::Unreadable, "a log without runs"),
+        Err(error) => collected.problem(ProblemKind::Unreadable, &format!("no log: {error}")),
+    }
+    collected.finish()
+}
+
+fn run(run: &RawValue, input: &Input<'_>, number: usize, collected: &mut Collected) {
+    let run: Run<'_> = match serde_json::from_str(run.get()) {
+        Ok(run) => run,
+        Err(error) => {
+            return collected.problem(ProblemKind::Unreadable, &format!("run {number}: {error}"));
+        }
+    };
+    let name = run.tool.driver.name.as_deref().filter(|name| !name.trim().is_empty());
+    let reader = Reader {
+        tool: name.unwrap_or_else(|| input.tool_or("sarif")),
+        places: Places::new(&run, input),
+        rules: Rules::new(&run),
+        run: &run,
+    };
+    for invocation in run.invocations.iter() {
+        failures(reader.tool, invocation, collected);
+    }
+    let Some(results) = run.results else {
+        // Section 3.14.23: the tool did not begin its analysis.
+        return collected.problem(ProblemKind::Tool, &format!("{} gives no results", reader.tool));
+    };
+    if results.get() == "null" {
+        return collected.problem(ProblemKind::Tool, &format!("{} did not begin", reader.tool));
+    }
+    let read = entries::each(results.get(), |index, result| {
+        reader.result(index, result, collected);
+        ControlFlow::Continue(())
+    });
+    if let Err(error) = read {
+        collected.problem(ProblemKind::Unreadable, &format!("results of {}: {error}", reader.tool));
+    }
+}
+
+/// Names what an invocation tells of its own failure.
+fn failures(tool: &str, invocation: &Invocation, collected: &mut Collected) {
+    let notifications = invocation.tool_execution_notifications.iter();
+    let notifications = notifications.chain(invocation.tool_configuration_notifications.iter());
+    let mut is_told = false;
+    for notification in notifications.filter(|notification| notification.level.as_deref() == Some("error")) {
+        let text = notification.message.as_ref().and_then(|message| message.text.as_deref());
+        collected
+            .problem(ProblemKind::Tool, &format!("{tool}: {}", text.unwrap_or("an error without message")));
+        is_told = true;
+    }
+    if let Some(text) = &invocation.process_start_failure_message {
+        collected.problem(ProblemKind::Tool, &format!("{tool} did not start: {text}"));
+    } else if invocation.execution_successful == Some(false) && !is_told {
+        let code =
+            invocation.exit_code.map(|Whole(code)| format!(" with exit code {code}")).unwrap_or_default();
+        let text =
+            invocation.exit_code_description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+        collected.problem(ProblemKind::Tool, &format!("{tool} failed{code}{text}"));
+    }
+}
+
+/// Reads the results of one run.
+struct Reader<'a> {
+    tool: &'a str,
+    run: &'a Run<'a>,
+    places: Places<'a>,
+    rules: Rules<'a>,
+}
+
+impl Reader<'_> {
+    fn result(&self, index: usize, result: &RawValue, collected: &mut Collected) {
+        let result: Outcome<'_> = match serde_json::from_str(result.get()) {
+            Ok(result) => result,
+            Err(error) => {
+                return collected.leave_out(ProblemKind::Entry, &format!("result {index}: {error}"));
+            }
+        };
+        // Section 3.27.9: these are no findings. 3.27.25: this one was in the baseline and is gone.
+        let is_none = matches!(result.kind.as_deref(), Some("pass" | "notApplicable" | "informational"));
+        if is_none || result.baseline_state.as_deref() == Some("absent") {
+            return;
+        }
+        let rule = self.rules.of(&result);
+        let name = rules::name(&result).or_else(|| rule.descriptor.map(|rule| rule.id.as_str()));
+        let named =
+            || name.map_or_else(|| format!("result {index}"), |name| format!("result {index} ({name})"));
+        let Some(message) = self.message(&result, &rule) else {
+            return collected.leave_out(ProblemKind::Entry, &format!("{}: no message", named()));
+        };
+        let locations = result.locations.iter().filter_map(|location| location.physical_location.as_ref());
+        let mut wrong = PathError::Missing;
+        let place =
+            locations.filter_map(|place| self.places.place(place).map_err(|error| wrong = error).ok());
+        let place = { place }.next();
+        let Some((path, range)) = place else {
+            return collected.leave_out(ProblemKind::Place, &format!("{}: {wrong}", named()));
+        };
+        let descriptor = rule.descriptor;
+        let title = descriptor.and_then(|rule| rule.short_description.as_ref()?.text.clone());
+        let mut diagnostic = Diagnostic::new(self.tool, path, range, message);
+        diagnostic.rule = name.map(str::to_owned);
+        diagnostic.level = self.level(&result, &rule);
+        diagnostic.fingerprint = fingerprint(&result.fingerprints, &result.partial_fingerprints);
+        diagnostic.rule_page = descriptor.and_then(|rule| rule.help_uri.clone());
+        diagnostic.title = title;
+        diagnostic.help = rule.help();
+        diagnostic.tags = tags(result.properties, descriptor.and_then(|rule| rule.properties.as_ref()));
+        diagnostic.suppressed = is_suppressed(&result);
+        if let Some(fixes) = result.fixes {
+            diagnostic.fixes = self.fixes(fixes, &named, collected);
+        }
+        collected.push(diagnostic);
+    }
+
+    /// Section 3.11.7: the message's own text, or the one of its name.
+    fn message(&self, result: &Outcome<'_>, rule: &Found<'_>) -> Option<String> {
+        let message = result.message.as_ref()?;
+        let own = message.text.as_deref().filter(|text| !text.trim().is_empty());
+        let text = own.or_else(|| rule.message(message.id.as_deref()?))?;
+        Some(message::without_links(&message::with_arguments(text, &message.arguments.0)))
+    }
+
+    /// Section 3.27.10: the result's own level, the one that an invocation sets for its rule, the rule's, or a warning.
+    fn level(&self, result: &Outcome<'_>, rule: &Found<'_>) -> Level {
+        let kind = result.kind.as_deref().unwrap_or("fail");
+        if let Some(level) = result.level.as_deref().and_then(level) {
+            return level;
+        }
+        if kind != "fail" {
+            return Level::Note;
+        }
+        let set = || {
+            let index = result.provenance.as_ref()?.invocation_index?;
+            let rule = rule.descriptor?;
+            let overrides = &self.run.invocations.at(index.0)?.rule_configuration_overrides;
+            let is_of = |id: Option<&String>| id.is_some_and(|id| *id == rule.id);
+            let found =
+                overrides.iter().find(|set| is_of(set.descriptor.as_ref().and_then(|rule| rule.id.as_ref())));
+            found?.configuration.as_ref()
+        };
+        let default = || rule.descriptor?.default_configuration.as_ref();
+        let of = |configuration: &Configuration| configuration.level.as_deref().and_then(level);
+        set().and_then(of).or_else(|| default().and_then(of)).unwrap_or(Level::Warning)
+    }
+
+    /// The fixes of a result. One that cannot be read, or that changes a file outside of the tree, is left out and named.
+    fn fixes(&self, fixes: &RawValue, named: &dyn Fn() -> String, collected: &mut Collected) -> Vec<ToolFix> {
+        let mut read = Vec::new();
+        let walked = entries::each(fixes.get(), |index, fix| {
+            let fix = serde_json::from_str::<Fix>(fix.get()).map_err(|error| error.to_string());
+            match fix.and_then(|fix| self.fix(fix)) {
+                Ok(fix) => read.push(fix),
+                Err(error) => {
+                    collected.problem(ProblemKind::Entry, &format!("{}: fix {index}: {error}", named()));
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        if walked.is_err() && fixes.get() != "null" {
+            collected.problem(ProblemKind::Entry, &format!("{}: its fixes are no array", named()));
+        }
+        read
+    }
+
+    fn fix(&self, fix: Fix) -> Result<ToolFix, String> {
+        let mut edits = Vec::new();
+        for change in fix.artifact_changes {
+            let path = self.places.path(&change.artifact_location).map_err(|error| error.to_string())?;
+            for replacement in change.replacements {
+                let range = self.places.exact(&replacement.deleted_region).ok_or("a malformed region")?;
+                let content = replacement.inserted_content;
+                let is_binary = |content: &log::Content| content.text.is_none() && content.binary.is_some();
+                if content.as_ref().is_some_and(is_binary) {
+                    return Err("content that is not text".to_owned());
+                }
+                let new_text = content.and_then(|content| content.text).unwrap_or_default();
+                edits.push(ToolEdit { path: path.clone(), range, new_text });
+            }
+        }
+        if edits.is_empty() {
+            return Err(format!("{} in it", counted(0, "replacement")));
+        }
+        Ok(ToolFix { message: fix.description.and_then(|message| message.text), edits })
+    }
+}
+
+/// The level of this name. `none` says that there is none, which a finding cannot have: it is a note.
+fn level(name: &str) -> Option<Level> {
+    match name {
+        "error" => Some(Level::Error),
+        "warning" => Some(Level::Warning),
+        "note" | "none" => Some(Level::Note),
+        _ => None,
+    }
+}
+
+/// Section 3.27.23: suppressed, and nobody has yet to agree or has refused.
+fn is_suppressed(result: &Outcome<'_>) -> bool {
+    let mut entries = result.suppressions.0.iter();
+    let stands = |status: Option<&str>| !matches!(status, Some("underReview" | "rejected"));
+    !result.suppressions.0.is_empty()
+        && entries.all(|entry| entry.as_ref().is_some_and(|entry| stands(entry.status.as_deref())))
+}
+
+/// The mark by which a result is recognised (3.27.16 and 3.27.17): the whole fingerprint of the highest version, or the
+/// partial one that most tools write, or the only one, or a digest of all.
+fn fingerprint<const A: usize, const B: usize>(
+    whole: &Fields<String, A>,
+    partial: &Fields<String, B>,
+) -> Option<String> {
+    let version = |name: &str| {
+        let (name, version) = name.rsplit_once("/v").unwrap_or((name, "0"));
+        (version.parse::<u64>().unwrap_or(0), name.to_owned())
+    };
+    if let Some((_, mark)) = whole.0.iter().max_by_key(|(name, _)| version(name)) {
+        return Some(mark.clone());
+    }
+    let is_primary =
+        |name: &str| name == PRIMARY || name.rsplit_once("/v").is_some_and(|(name, _)| name == PRIMARY);
+    let primary = partial.0.iter().find(|(name, _)| is_primary(name));
+    if let Some((_, mark)) = primary {
+        return Some(mark.clone());
+    }
+    match partial.0.as_slice() {
+        [] => None,
+        [(_, mark)] => Some(mark.clone()),
+        several => {
+            let mut several: Vec<_> = several.iter().collect();
+            several.sort();
+            let mut digest = Sha256::new();
+            for part in several.iter().flat_map(|(name, mark)| [name, mark]) {
+                digest.update(part.as_bytes());
+                digest.update([0]);
+            }
+            Some(hex::encode(digest.finalize()))
+        }
+    }
+}
+
+/// The tags of a result and of its rule, and `security` where the rule has a severity of that kind.
+fn tags(result: Option<&RawValue>, rule: Option<&Properties>) -> Vec<String> {
+    let own = result.and_then(|properties| serde_json::from_str::<Properties>(properties.get()).ok());
+    let bags = [own.as_ref(), rule];
+    let mut tags: Vec<String> = Vec::new();
+    for tag in bags.iter().flatten().flat_map(|bag| bag.tags.iter()) {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+    let is_security = bags.iter().flatten().any(|bag| bag.security_severity.is_some());
+    if is_security && !tags.iter().any(|tag| tag == "security") {
+        tags.insert(0, "security".to_owned());
+    }
+    tags
+}

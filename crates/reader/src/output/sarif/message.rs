@@ -1,0 +1,92 @@
+//! Messages of SARIF: arguments in placeholders, and links to other places of the log (SARIF 2.1.0, 3.11).
+
+/// The most bytes that a message takes with its arguments in place; it is bounded again where it is kept.
+const MAX_BYTES: usize = 16 << 10;
+
+/// A message with its arguments in place of `{0}`, `{1}` and so on, and with `{{` and `}}` as single braces. Without
+/// arguments the text stays as it is: many tools write braces that they do not double.
+pub(super) fn with_arguments(text: &str, arguments: &[Option<String>]) -> String {
+    if arguments.is_empty() {
+        return text.to_owned();
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, brace) = rest.split_at(at);
+        shown.push_str(before);
+        if shown.len() > MAX_BYTES {
+            return shown;
+        }
+        rest = if let Some(after) = brace.strip_prefix("{{") {
+            shown.push('{');
+            after
+        } else if let Some(after) = brace.strip_prefix("}}") {
+            shown.push('}');
+            after
+        } else if let Some((argument, after)) = placeholder(brace, arguments) {
+            shown.push_str(argument);
+            after
+        } else {
+            let (brace, after) = brace.split_at(1);
+            shown.push_str(brace);
+            after
+        };
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// The argument that a text begins with the placeholder of, and what follows that.
+fn placeholder<'a>(text: &'a str, arguments: &'a [Option<String>]) -> Option<(&'a str, &'a str)> {
+    let (index, after) = text.strip_prefix('{')?.split_once('}')?;
+    let is_number = !index.is_empty() && index.len() < 4 && index.bytes().all(|byte| byte.is_ascii_digit());
+    let argument = arguments.get(index.parse::<usize>().ok().filter(|_| is_number)?)?;
+    Some((argument.as_deref().unwrap_or_default(), after))
+}
+
+/// A message in which a link to a place of the log is its text alone: `[here](3)`, `[this](sarif:/runs/0/results/1)`.
+/// Other links stay as they are written.
+pub(super) fn without_links(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('[') {
+        let (before, link) = rest.split_at(at);
+        shown.push_str(before);
+        if shown.len() > MAX_BYTES {
+            return shown;
+        }
+        let after = match link_text(link) {
+            Some((text, after)) => {
+                shown.push_str(&text);
+                after
+            }
+            None => {
+                shown.push('[');
+                link.get(1..).unwrap_or_default()
+            }
+        };
+        rest = after;
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// The longest text of a link that is looked for, in bytes.
+const MAX_LINK_BYTES: usize = 500;
+
+/// The text of a link to a place of the log that a text begins with, and what follows it.
+fn link_text(link: &str) -> Option<(String, &str)> {
+    let mut text = String::new();
+    let mut letters = link.char_indices().skip(1).take(MAX_LINK_BYTES);
+    let closed = loop {
+        match letters.next()? {
+            (_, '\\') => text.extend(letters.next().map(|(_, letter)| letter)),
+            (_, '[') => return None,
+            (at, ']') => break at,
+            (_, letter) => text.push(letter),
+        }
+    };
+    let (target, after) = link.get(closed + 1..)?.strip_prefix('(')?.split_once(')')?;
+    let is_place = target.bytes().all(|byte| byte.is_ascii_digit()) && !target.is_empty();
+    (is_place || target.starts_with("sarif:")).then_some((text, after))
+}

@@ -1,0 +1,104 @@
+//! Rules of SARIF: by their index, their GUID or their name, in the tool's driver or one of its extensions
+//! (SARIF 2.1.0, 3.52.3 and 3.54.2).
+
+use std::collections::HashMap;
+
+use super::log::{Component, ComponentReference, Descriptor, Outcome, Run, Text};
+
+/// The rules of a run.
+pub(super) struct Rules<'a> {
+    run: &'a Run<'a>,
+    /// By name: those of the driver count before those of extensions.
+    named: HashMap<&'a str, (&'a Component, &'a Descriptor)>,
+}
+
+/// A rule, and the component that it is of.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) component: &'a Component,
+    pub(super) descriptor: Option<&'a Descriptor>,
+}
+
+impl<'a> Rules<'a> {
+    pub(super) fn new(run: &'a Run<'a>) -> Self {
+        let components = std::iter::once(&run.tool.driver).chain(run.tool.extensions.iter());
+        let mut named = HashMap::new();
+        for component in components {
+            for rule in component.rules.iter() {
+                named.entry(rule.id.as_str()).or_insert((component, rule));
+            }
+        }
+        Self { run, named }
+    }
+
+    /// The rule of a result. Its index counts where the rule there has the result's name or the name's first parts, or
+    /// where the result has no name; otherwise the name counts, since logs that were put together of several have wrong
+    /// indices.
+    pub(super) fn of(&self, result: &Outcome<'_>) -> Found<'a> {
+        let reference = result.rule.as_ref();
+        let component = self.component(reference.and_then(|rule| rule.tool_component.as_ref()));
+        let index = reference.and_then(|rule| rule.index).filter(|index| index.0 >= 0).or(result.rule_index);
+        let name = name(result);
+        let by_index = index.and_then(|index| component.rules.at(index.0));
+        if let Some(rule) = by_index.filter(|rule| name.is_none_or(|name| is_of(name, &rule.id))) {
+            return Found { component, descriptor: Some(rule) };
+        }
+        let guid = reference.and_then(|rule| rule.guid.as_deref());
+        let has_guid = |rule: &&Descriptor| rule.guid.as_deref().is_some_and(|known| guid == Some(known));
+        if let Some(rule) = guid.and_then(|_| component.rules.iter().find(has_guid)) {
+            return Found { component, descriptor: Some(rule) };
+        }
+        let mut prefix = name;
+        while let Some(name) = prefix {
+            if let Some((component, rule)) = self.named.get(name) {
+                return Found { component, descriptor: Some(rule) };
+            }
+            prefix = name.rsplit_once('/').map(|(prefix, _)| prefix);
+        }
+        Found { component, descriptor: None }
+    }
+
+    /// The component that a reference names; the driver where it names none.
+    fn component(&self, reference: Option<&ComponentReference>) -> &'a Component {
+        let tool = &self.run.tool;
+        let found = reference.and_then(|reference| {
+            let by_index = reference.index.and_then(|index| tool.extensions.at(index.0));
+            by_index.or_else(|| {
+                let same = |one: &Option<String>, two: &Option<String>| one.is_some() && one == two;
+                let is_it = |known: &&Component| {
+                    same(&known.guid, &reference.guid) || same(&known.name, &reference.name)
+                };
+                tool.extensions.iter().find(is_it)
+            })
+        });
+        found.unwrap_or(&tool.driver)
+    }
+}
+
+/// The name of a result's rule.
+pub(super) fn name<'r>(result: &'r Outcome<'_>) -> Option<&'r str> {
+    let name = result.rule_id.as_deref().or(result.rule.as_ref()?.id.as_deref());
+    name.filter(|name| !name.is_empty())
+}
+
+/// Is a result of this name one of the rule: is it the rule's name, or that and further parts?
+fn is_of(name: &str, rule: &str) -> bool {
+    name.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl Found<'_> {
+    /// The message of this name: the rule's own, or else the component's.
+    pub(super) fn message(&self, id: &str) -> Option<&str> {
+        let own = self.descriptor.and_then(|rule| rule.message_strings.get(id));
+        own.or_else(|| self.component.global_message_strings.get(id))?.text.as_deref()
+    }
+
+    /// The rule's description, in Markdown: how to fix it if there is that, or else what it is about.
+    pub(super) fn help(&self) -> Option<String> {
+        let rule = self.descriptor?;
+        let source = |text: &Text| text.markdown.as_ref().or(text.text.as_ref()).cloned();
+        let some =
+            |text: &Option<Text>| text.as_ref().and_then(source).filter(|text| !text.trim().is_empty());
+        some(&rule.help).or_else(|| some(&rule.full_description))
+    }
+}

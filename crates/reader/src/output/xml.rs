@@ -1,0 +1,163 @@
+//! XML as a stream of elements with attributes and text: no entity but the five of XML itself is known, nothing of a DTD is
+//! read, and no other file is opened.
+
+use std::borrow::Cow;
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+/// The deepest nesting of elements.
+pub const MAX_DEPTH: usize = 128;
+/// The most bytes of text that are kept of one element.
+pub const MAX_TEXT_BYTES: usize = 32 << 10;
+/// The most attributes of an element that are looked at.
+const MAX_ATTRIBUTES: usize = 100;
+
+/// A part of a document.
+#[derive(Debug)]
+pub enum Part {
+    /// An element begins.
+    Start(Element),
+    /// An element of this name ends; each element does, also one without content.
+    End(String),
+    /// Text within an element, with its references replaced. Text that is not parted by elements may come in pieces.
+    Text(String),
+}
+
+/// The beginning of an element.
+#[derive(Debug)]
+pub struct Element {
+    /// Its name without a prefix.
+    pub name: String,
+    attributes: Vec<(String, String)>,
+}
+
+impl Element {
+    /// An attribute that is not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// An attribute as a whole number; 0 for one that is none, and the largest for one beyond it.
+    pub fn number(&self, name: &str) -> u32 {
+        let number = self.get(name).and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or(0);
+        u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+    }
+}
+
+/// Reads the parts of a document, one after the other.
+pub struct Parts<'a> {
+    reader: Reader<&'a [u8]>,
+    /// The name of an element without content that is yet to end.
+    empty: Option<String>,
+    depth: usize,
+}
+
+impl<'a> Parts<'a> {
+    /// The parts of this document.
+    pub fn of(text: &'a str) -> Self {
+        let mut reader = Reader::from_str(text);
+        // Many tools do not escape.
+        reader.config_mut().allow_dangling_amp = true;
+        Self { reader, empty: None, depth: 0 }
+    }
+
+    /// The next part; none at the end.
+    ///
+    /// # Errors
+    /// The document is damaged here, or nested deeper than [`MAX_DEPTH`]; nothing can be read behind it.
+    pub fn next(&mut self) -> Result<Option<Part>, String> {
+        if let Some(name) = self.empty.take() {
+            return Ok(Some(Part::End(name)));
+        }
+        loop {
+            let at = self.reader.buffer_position();
+            let event = self.reader.read_event().map_err(|error| format!("at byte {at}: {error}"))?;
+            let part = match event {
+                Event::Eof if self.depth > 0 => return Err(format!("at byte {at}: the document is cut")),
+                Event::Eof => return Ok(None),
+                Event::Start(start) => {
+                    self.depth += 1;
+                    if self.depth > MAX_DEPTH {
+                        return Err(format!("at byte {at}: more than {MAX_DEPTH} elements in each other"));
+                    }
+                    Part::Start(element(&start))
+                }
+                Event::Empty(start) => {
+                    let element = element(&start);
+                    self.empty = Some(element.name.clone());
+                    Part::Start(element)
+                }
+                Event::End(end) => {
+                    self.depth = self.depth.saturating_sub(1);
+                    Part::End(end.local_name().as_ref().to_owned())
+                }
+                Event::Text(text) => Part::Text(bounded(&text).into_owned()),
+                Event::CData(text) => Part::Text(bounded(&text).into_owned()),
+                Event::GeneralRef(reference) => Part::Text(resolved(&format!("&{};", bounded(&reference)))),
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => continue,
+            };
+            return Ok(Some(part));
+        }
+    }
+}
+
+fn element(start: &BytesStart<'_>) -> Element {
+    let mut attributes = start.attributes();
+    // The check for duplicates takes the square of their number.
+    let attributes = attributes.with_checks(false).flatten().take(MAX_ATTRIBUTES).map(|attribute| {
+        let name = attribute.key.local_name().as_ref().to_owned();
+        (name, resolved(&bounded(&attribute.value)))
+    });
+    Element { name: start.local_name().as_ref().to_owned(), attributes: attributes.collect() }
+}
+
+/// As much of a text as is kept.
+fn bounded(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text))
+}
+
+/// A text with its character references, and with the five entities that XML itself defines. Other entities stay as they
+/// are written.
+fn resolved(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('&') {
+        shown.push_str(before);
+        let reference = after.split_once(';').and_then(|(name, after)| Some((letter(name)?, after)));
+        rest = match reference {
+            Some((letter, after)) => {
+                shown.push(letter);
+                after
+            }
+            None => {
+                shown.push('&');
+                after
+            }
+        };
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// The longest reference: `#x10FFFF`, with some zeros.
+const MAX_REFERENCE_BYTES: usize = 16;
+
+fn letter(name: &str) -> Option<char> {
+    match name {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => {
+            let number = name.strip_prefix('#').filter(|_| name.len() <= MAX_REFERENCE_BYTES)?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            char::from_u32(code)
+        }
+    }
+}
