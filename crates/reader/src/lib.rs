@@ -8,6 +8,7 @@
 //!
 //! What a model looks at in a tree it looks at through [`tools`]; what it says is shown without secrets ([`redact`]).
 
+mod bounds;
 mod content;
 mod engine;
 mod file;

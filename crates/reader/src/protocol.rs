@@ -27,6 +27,10 @@ use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
 
 pub use self::collected::Collected;
+pub use crate::bounds::{
+    MAX_BODY_BYTES, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_REASON_BYTES, MAX_RULE_BYTES, MAX_RULES,
+    MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_SUPPRESSED_BYTES, MAX_SUPPRESSIONS, MAX_TITLE_BYTES,
+};
 use crate::sources::{Asked, SourcesAnswer};
 use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
 
@@ -49,29 +53,6 @@ pub const MAX_CALL_BYTES: usize = 64 << 10;
 pub const MAX_OPENED_BYTES: usize = 64 << 10;
 /// The longest line with a reply, in bytes: its text fits even if every byte has to be escaped.
 pub const MAX_REPLIED_BYTES: usize = 6 * MAX_REPLY_BYTES + (1 << 10);
-
-/// The most findings of one answer: the worst are kept.
-pub const MAX_FINDINGS: usize = 5_000;
-/// The most text of all findings of one answer, in bytes: the worst are kept.
-pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
-/// The most comments of one answer that suppress nothing, and the most findings that a comment suppresses.
-pub const MAX_SUPPRESSIONS: usize = 500;
-/// The most text of the findings of one answer that a comment suppresses, in bytes.
-pub const MAX_SUPPRESSED_BYTES: usize = 1 << 20;
-/// The longest reason of a comment that suppresses a finding, in bytes.
-pub const MAX_REASON_BYTES: usize = 1 << 10;
-/// Names of rules in a report.
-pub const MAX_RULES: usize = 10_000;
-/// The longest name of a rule, in bytes.
-pub const MAX_RULE_BYTES: usize = 200;
-/// The longest title, in bytes.
-pub const MAX_TITLE_BYTES: usize = 500;
-/// The longest body, in bytes.
-pub const MAX_BODY_BYTES: usize = 16 << 10;
-/// The longest snippet, in bytes.
-pub const MAX_SNIPPET_BYTES: usize = 16 << 10;
-/// The longest suggested replacement, in bytes.
-pub const MAX_SUGGESTION_BYTES: usize = 64 << 10;
 
 /// The most files of one turn.
 pub const MAX_TURN_FILES: usize = 16;

@@ -11,13 +11,13 @@ use truing_core::line::{clean, counted};
 use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolRequest};
 use truing_diff::RepoPath;
 
+use crate::bounds::{
+    MAX_BODY_BYTES, MAX_FINDINGS, MAX_RULE_BYTES, MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_TITLE_BYTES,
+};
 use crate::file::Tree;
 use crate::lines::{Lines, touches};
 use crate::output::{
     FileText, Finder, Format, Input, Mapping, Problem, ProblemKind, Report, read, recognize, rule_name,
-};
-use crate::protocol::{
-    MAX_BODY_BYTES, MAX_FINDINGS, MAX_RULE_BYTES, MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_TITLE_BYTES,
 };
 use crate::snippet::CUT;
 use crate::suppress;

@@ -53,7 +53,13 @@ pub static NAMED: &[Named] = &[
     json!("semgrep-json", "semgrep", search::semgrep, b'{', ["\"results\"", "\"check_id\""]),
     json!("shellcheck-json", "shellcheck", shell::shellcheck, b'{', ["\"comments\"", "\"endColumn\""]),
     json!("sqlfluff-json", "sqlfluff", sql::sqlfluff, b'[', ["\"filepath\"", "\"violations\""]),
-    json!("stylelint-json", "stylelint", script::stylelint, b'[', ["\"source\"", "\"invalidOptionWarnings\""]),
+    json!(
+        "stylelint-json",
+        "stylelint",
+        script::stylelint,
+        b'[',
+        ["\"source\"", "\"invalidOptionWarnings\""]
+    ),
     lines!("actionlint", "actionlint", ACTIONLINT),
     lines!("codespell", "codespell", CODESPELL),
     lines!("eslint-compact", "eslint", ESLINT_COMPACT),

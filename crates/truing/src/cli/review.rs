@@ -306,7 +306,8 @@ impl Command {
         if let Some(pr) = &self.args.pr {
             return Box::pin(self.review_pull(pr)).await;
         }
-        let (diff, outputs) = (self.diff().await?, self.outputs().await?);
+        let outputs = self.args.outputs.read(self.environment.directory()).await?;
+        let diff = self.diff().await?;
         let progress = self.output.progress("reviewing", None);
         let reader = wiring::local_reader(&self.config.rules)?;
         let git = wiring::git(&self.environment).await?;

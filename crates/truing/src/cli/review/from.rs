@@ -6,7 +6,6 @@ use truing_core::port::ToolOutput;
 use truing_reader::output::report::MAX_INPUT_BYTES;
 use truing_reader::output::{Format, recognize};
 
-use super::Command;
 use crate::cli::diff;
 use crate::cli::error::CliError;
 
@@ -49,14 +48,14 @@ impl Read {
     }
 }
 
-impl Command {
+impl Outputs {
     /// Reads the outputs that were named. Whoever writes them may take their time: an interruption is served meanwhile.
-    pub(super) async fn outputs(&self) -> Result<Read, CliError> {
-        let Outputs { from, format_in } = self.args.outputs.clone();
+    pub(super) async fn read(&self, folder: &Path) -> Result<Read, CliError> {
+        let Self { from, format_in } = self.clone();
         if from.is_empty() {
             return Ok(Read::default());
         }
-        let folder = self.environment.directory().to_owned();
+        let folder = folder.to_owned();
         let reading = tokio::task::spawn_blocking(move || read(&from, format_in, &folder));
         reading.await.unwrap_or_else(|stopped| {
             Err(CliError::failed("internal", format!("the output of a tool cannot be read: {stopped}")))

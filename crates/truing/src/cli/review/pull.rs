@@ -25,7 +25,8 @@ impl Command {
     pub(super) async fn review_pull(&self, pr: &str) -> Result<Exit, CliError> {
         let Target { forge, repo, number, mut config } =
             Target::find_or_key(pr, &self.config, &self.environment).await?;
-        let outputs = self.outputs().await?.of(self.environment.directory());
+        let here = self.environment.directory();
+        let outputs = self.args.outputs.read(here).await?.of(here);
         // The others need not be reached, or even have a token.
         config.forges.retain(|name, _| *name == forge);
         let place = Place::of(&config, &self.environment)?;
