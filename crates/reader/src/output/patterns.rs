@@ -92,7 +92,8 @@ impl Pattern {
 
     /// Collects the diagnostic of a line.
     fn take(&self, groups: &Captures<'_>, tool: &str, paths: &Paths, collected: &mut Collected) {
-        let group = |name: &str| groups.name(name).map(|found| found.as_str().trim()).filter(|text| !text.is_empty());
+        let group =
+            |name: &str| groups.name(name).map(|found| found.as_str().trim()).filter(|text| !text.is_empty());
         let rule = group("rule");
         let by_letter = || rule.filter(|_| self.level_in_rule).and_then(|rule| level(rule.get(..1)?));
         let level = group("level").and_then(level).or_else(by_letter).unwrap_or(self.level);

@@ -117,13 +117,17 @@ fn take(reading: &mut Reading<'_>, message: Message, seen: &mut Seen) {
     let range = Range::between(span.start(), span.end(), ColumnUnit::CodePoint);
     let Some(mut diagnostic) = reading.diagnostic(&span.file_name, range, &message.message) else { return };
     // An error of the compiler itself begins with the word, too.
-    diagnostic.level =
-        if message.level.starts_with("error") { Level::Error } else { level_or_warning(Some(&message.level)) };
+    diagnostic.level = if message.level.starts_with("error") {
+        Level::Error
+    } else {
+        level_or_warning(Some(&message.level))
+    };
     diagnostic.fixes = message.children.iter().filter_map(|child| fix(reading, child)).collect();
     diagnostic.help = help(&message.children);
     diagnostic.rule = message.code.map(|code| code.code);
     let told = message.children.iter().find_map(|child| child.message.strip_prefix(PAGE));
-    diagnostic.rule_page = told.map(str::to_owned).or_else(|| diagnostic.rule.as_deref().and_then(error_page));
+    diagnostic.rule_page =
+        told.map(str::to_owned).or_else(|| diagnostic.rule.as_deref().and_then(error_page));
     reading.collected.push(diagnostic);
 }
 
@@ -149,7 +153,8 @@ fn error_page(code: &str) -> Option<String> {
 /// The fix that a message below another one proposes. Alternatives stand in one list and at one place: none of them is
 /// the fix.
 fn fix(reading: &Reading<'_>, child: &Child) -> Option<ToolFix> {
-    let mut parts: Vec<&Span> = child.spans.iter().filter(|span| span.suggested_replacement.is_some()).collect();
+    let mut parts: Vec<&Span> =
+        child.spans.iter().filter(|span| span.suggested_replacement.is_some()).collect();
     let is_sure = |span: &&Span| {
         span.suggestion_applicability.as_deref() == Some("MachineApplicable") && span.expansion.is_none()
     };

@@ -77,10 +77,15 @@ pub fn golangci(bytes: &[u8], input: &Input<'_>) -> Report {
     }
     reading.each(document.issues, "issue", |reading, entry: Golangci| {
         let (line, column) = (entry.pos.line.count(), entry.pos.column.map_or(0, Whole::count));
-        let last = entry.line_range.filter(|lines| lines.from.count() == line).map_or(line, |lines| lines.to.count());
+        let last = entry
+            .line_range
+            .filter(|lines| lines.from.count() == line)
+            .map_or(line, |lines| lines.to.count());
         let range =
             if column == 0 { Range::lines(line, last) } else { Range::at(line, column, ColumnUnit::Byte) };
-        let Some(mut diagnostic) = reading.diagnostic(&entry.pos.filename, range, &entry.text) else { return };
+        let Some(mut diagnostic) = reading.diagnostic(&entry.pos.filename, range, &entry.text) else {
+            return;
+        };
         // What does not compile is reported by this linter.
         let unnamed = if entry.from_linter == "typecheck" { Level::Error } else { Level::Warning };
         diagnostic.level = entry.severity.as_deref().and_then(level).unwrap_or(unnamed);
@@ -111,7 +116,8 @@ pub fn govet(bytes: &[u8], input: &Input<'_>) -> Report {
     let text = reading.document(bytes);
     let kept = |line: &&str| !line.starts_with('#') && !line.starts_with("vet: ");
     let text = text.lines().filter(kept).collect::<Vec<_>>().join("\n");
-    let documents = serde_json::Deserializer::from_str(&text).into_iter::<BTreeMap<String, BTreeMap<String, Analyzed>>>();
+    let documents =
+        serde_json::Deserializer::from_str(&text).into_iter::<BTreeMap<String, BTreeMap<String, Analyzed>>>();
     for document in documents {
         match document {
             Ok(packages) => {
@@ -140,7 +146,8 @@ fn vetted(reading: &mut Reading<'_>, analyzer: &str, analyzed: Analyzed) {
         };
         let range = Range::at(line, column, ColumnUnit::Byte);
         let Some(mut diagnostic) = reading.diagnostic(path, range, &entry.message) else { continue };
-        diagnostic.rule_page = Some(format!("https://pkg.go.dev/golang.org/x/tools/go/analysis/passes/{analyzer}"));
+        diagnostic.rule_page =
+            Some(format!("https://pkg.go.dev/golang.org/x/tools/go/analysis/passes/{analyzer}"));
         diagnostic.rule = Some(analyzer.to_owned());
         reading.collected.push(diagnostic);
     }

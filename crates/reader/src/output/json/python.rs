@@ -193,7 +193,9 @@ pub fn pyright(bytes: &[u8], input: &Input<'_>) -> Report {
         });
         let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.severity));
-        let page = |rule: &String| format!("https://github.com/microsoft/pyright/blob/main/docs/configuration.md#{rule}");
+        let page = |rule: &String| {
+            format!("https://github.com/microsoft/pyright/blob/main/docs/configuration.md#{rule}")
+        };
         diagnostic.rule_page = entry.rule.as_ref().map(page);
         diagnostic.rule = entry.rule;
         reading.collected.push(diagnostic);
@@ -248,7 +250,8 @@ fn pylint_message(reading: &mut Reading<'_>, entry: Pylint) {
     let Some(mut diagnostic) = reading.diagnostic(&entry.path, range, &entry.message) else { return };
     diagnostic.level = level_or_warning(Some(&entry.kind));
     let folder = if entry.kind == "info" { "information" } else { &entry.kind };
-    let page = format!("https://pylint.readthedocs.io/en/stable/user_guide/messages/{folder}/{}.html", entry.symbol);
+    let page =
+        format!("https://pylint.readthedocs.io/en/stable/user_guide/messages/{folder}/{}.html", entry.symbol);
     diagnostic.rule_page = Some(page);
     diagnostic.rule = Some(entry.message_id);
     diagnostic.title = Some(entry.symbol);
@@ -302,7 +305,9 @@ pub fn bandit(bytes: &[u8], input: &Input<'_>) -> Report {
     }
     reading.each(document.results, "result", |reading, entry: Bandit| {
         let message = told(Some(&entry.test_id), &entry.issue_text);
-        let Some(mut diagnostic) = reading.diagnostic(&entry.filename, bandit_range(&entry), message) else { return };
+        let Some(mut diagnostic) = reading.diagnostic(&entry.filename, bandit_range(&entry), message) else {
+            return;
+        };
         diagnostic.level = level_or_warning(Some(&entry.issue_severity));
         let weakness = entry.issue_cwe.and_then(|weakness| weakness.id);
         diagnostic.tags.extend(weakness.and_then(|id| cwe_tag(&id.0.to_string())));
@@ -336,11 +341,9 @@ mod tests {
     #[test]
     fn severities_are_levels() {
         let level = |word: &str| level_or_warning(Some(word));
-        assert_eq!(["HIGH", "MEDIUM", "LOW", "UNDEFINED"].map(level), [
-            Level::Error,
-            Level::Warning,
-            Level::Note,
-            Level::Warning
-        ]);
+        assert_eq!(
+            ["HIGH", "MEDIUM", "LOW", "UNDEFINED"].map(level),
+            [Level::Error, Level::Warning, Level::Note, Level::Warning]
+        );
     }
 }

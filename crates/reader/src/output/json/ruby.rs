@@ -70,7 +70,8 @@ pub fn rubocop(bytes: &[u8], input: &Input<'_>) -> Report {
 fn take(reading: &mut Reading<'_>, path: &str, offense: &Offense) {
     let Location { start_line, start_column, last_line, last_column } = &offense.location;
     let start = (start_line.count(), start_column.count());
-    let end = last_line.zip(*last_column).map(|(line, column)| (line.count(), column.count().saturating_add(1)));
+    let end =
+        last_line.zip(*last_column).map(|(line, column)| (line.count(), column.count().saturating_add(1)));
     let range = Range::between(start, end.unwrap_or(start), ColumnUnit::CodePoint);
     // With an option the message begins with the rule's name.
     let named = format!("{}: ", offense.cop_name);

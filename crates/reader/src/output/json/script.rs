@@ -95,7 +95,8 @@ fn eslint_page(rule: &str) -> Option<String> {
         ("@typescript-eslint/", "https://typescript-eslint.io/rules/", "/"),
         ("@stylistic/", "https://eslint.style/rules/", ""),
     ];
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let plugin = PLUGINS.iter().find_map(|(prefix, page, end)| Some((rule.strip_prefix(prefix)?, page, end)));
     match plugin {
         Some((name, page, end)) if is_name(name) => Some(format!("{page}{name}{end}")),
@@ -236,7 +237,9 @@ pub fn biome(bytes: &[u8], input: &Input<'_>) -> Report {
     let Some(document) = reading.object::<BiomeDocument<'_>>(&text) else { return reading.finish() };
     reading.each(document.diagnostics, "diagnostic", |reading, entry: Biome| {
         let message = match (entry.message, entry.description) {
-            (BiomeText::Text(message), _) | (BiomeText::Markup | BiomeText::Other(_), Some(message)) => message,
+            (BiomeText::Text(message), _) | (BiomeText::Markup | BiomeText::Other(_), Some(message)) => {
+                message
+            }
             (BiomeText::Markup | BiomeText::Other(_), None) => String::new(),
         };
         let path = entry.location.as_ref().and_then(|location| match location.path.as_ref()? {
@@ -261,7 +264,9 @@ fn biome_range(location: &BiomeLocation) -> Range {
         }
         (None, _, Some((start, end))) => {
             let offsets = start.offset().zip(end.offset());
-            offsets.and_then(|(start, end)| Range::offsets(start, end, ColumnUnit::Byte)).unwrap_or(Range::File)
+            offsets
+                .and_then(|(start, end)| Range::offsets(start, end, ColumnUnit::Byte))
+                .unwrap_or(Range::File)
         }
         (None, _, None) => Range::File,
     }
@@ -323,7 +328,8 @@ pub fn oxlint(bytes: &[u8], input: &Input<'_>) -> Report {
             Range::offsets(start, start.checked_add(label.span.length.offset()?)?, ColumnUnit::Byte)
         });
         let Some(path) = entry.filename else { return reading.failed(&entry.message) };
-        let Some(mut diagnostic) = reading.diagnostic(&path, range.unwrap_or(Range::File), &entry.message) else {
+        let Some(mut diagnostic) = reading.diagnostic(&path, range.unwrap_or(Range::File), &entry.message)
+        else {
             return;
         };
         diagnostic.level = level_or_warning(entry.severity.as_deref());

@@ -97,7 +97,8 @@ pub fn semgrep(bytes: &[u8], input: &Input<'_>) -> Report {
         diagnostic.level = level_or_warning(Some(&severity));
         let exact = Range::exact(start, end, ColumnUnit::Byte);
         let edit = fix.and_then(|text| reading.edit(&entry.path, exact, &text));
-        diagnostic.fixes = edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
+        diagnostic.fixes =
+            edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
         // Without a login there is a notice in its place.
         diagnostic.fingerprint = fingerprint.filter(|text| !text.contains(' '));
         diagnostic.suppressed = is_ignored;
@@ -169,7 +170,9 @@ fn ast_grep_match(reading: &mut Reading<'_>, entry: AstGrep) {
     let message = entry.message.as_deref().filter(|message| !message.is_empty());
     // A rule needs no message.
     let message = message.or(entry.rule_id.as_deref()).unwrap_or("a match");
-    let Some(mut diagnostic) = reading.diagnostic(&entry.file, range.unwrap_or(Range::File), message) else { return };
+    let Some(mut diagnostic) = reading.diagnostic(&entry.file, range.unwrap_or(Range::File), message) else {
+        return;
+    };
     diagnostic.level = level_or_warning(entry.severity.as_deref());
     let offsets = entry.replacement_offsets.as_ref().and_then(StartEnd::range);
     let edit = entry.replacement.and_then(|text| reading.edit(&entry.file, offsets, &text));

@@ -42,7 +42,9 @@ pub fn gitleaks(bytes: &[u8], input: &Input<'_>) -> Report {
             let text = format!("{}: {} in commit {commit}, not in the tree", entry.file, entry.rule_id);
             return reading.collected.leave_out(ProblemKind::Place, &text);
         }
-        let tells = |text: &str| [&entry.secret, &entry.matched].iter().any(|s| !s.is_empty() && text.contains(s.as_str()));
+        let tells = |text: &str| {
+            [&entry.secret, &entry.matched].iter().any(|s| !s.is_empty() && text.contains(s.as_str()))
+        };
         let description = entry.description.filter(|text| !text.trim().is_empty() && !tells(text));
         let message = description.unwrap_or_else(|| "A secret is in the file.".to_owned());
         let line = entry.start_line.count();
@@ -89,7 +91,9 @@ pub fn detect_secrets(bytes: &[u8], input: &Input<'_>) -> Report {
             };
             let line = entry.line_number.map_or(0, Whole::count);
             let message = format!("Possible secret: {}", entry.kind);
-            let Some(mut diagnostic) = reading.diagnostic(&path, Range::lines(line, line), &message) else { continue };
+            let Some(mut diagnostic) = reading.diagnostic(&path, Range::lines(line, line), &message) else {
+                continue;
+            };
             diagnostic.level = if entry.is_verified { Level::Error } else { Level::Warning };
             diagnostic.suppressed = entry.is_secret == Some(false);
             diagnostic.tags.push("security".to_owned());

@@ -54,7 +54,8 @@ pub fn shellcheck(bytes: &[u8], input: &Input<'_>) -> Report {
     let Some(document) = reading.object::<ShellcheckDocument<'_>>(&text) else { return reading.finish() };
     reading.each(document.comments, "comment", |reading, entry: Shellcheck| {
         let start = (entry.line.count(), entry.column.count());
-        let range = Range::between(start, (entry.end_line.count(), entry.end_column.count()), ColumnUnit::CodePoint);
+        let range =
+            Range::between(start, (entry.end_line.count(), entry.end_column.count()), ColumnUnit::CodePoint);
         let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.level));
         let fix = entry.fix.and_then(|fix| shellcheck_fix(reading, &entry.file, &fix.replacements));
@@ -70,7 +71,8 @@ pub fn shellcheck(bytes: &[u8], input: &Input<'_>) -> Report {
 fn shellcheck_fix(reading: &Reading<'_>, path: &str, replacements: &[Replacement]) -> Option<ToolFix> {
     let edits = replacements.iter().map(|part| {
         let start = (part.line.count(), part.column.count());
-        let range = Range::exact(start, (part.end_line.count(), part.end_column.count()), ColumnUnit::CodePoint);
+        let range =
+            Range::exact(start, (part.end_line.count(), part.end_column.count()), ColumnUnit::CodePoint);
         reading.edit(path, range, &part.replacement)
     });
     Some(ToolFix { message: None, edits: edits.collect::<Option<Vec<_>>>()? })
@@ -93,8 +95,11 @@ pub fn hadolint(bytes: &[u8], input: &Input<'_>) -> Report {
     let text = reading.document(bytes);
     reading.each_of(&text, "entry", |reading, entry: Hadolint| {
         let (line, column) = (entry.line.count(), entry.column.count());
-        let range =
-            if column <= 1 { Range::lines(line, line) } else { Range::at(line, column, ColumnUnit::CodePoint) };
+        let range = if column <= 1 {
+            Range::lines(line, line)
+        } else {
+            Range::at(line, column, ColumnUnit::CodePoint)
+        };
         let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.level));
         let site = if entry.code.starts_with("SC") {

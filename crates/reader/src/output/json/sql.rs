@@ -82,8 +82,10 @@ fn take(reading: &mut Reading<'_>, path: &str, violation: &Violation, is_parsed:
     }
     // Rules have a page for each group, which their names begin with.
     let group = violation.name.as_deref().and_then(|name| name.split_once('.'));
-    let group = group.map(|(group, _)| group).filter(|group| group.bytes().all(|byte| byte.is_ascii_lowercase()));
-    diagnostic.rule_page = group.map(|group| format!("https://docs.sqlfluff.com/en/stable/reference/rules/{group}"));
+    let group =
+        group.map(|(group, _)| group).filter(|group| group.bytes().all(|byte| byte.is_ascii_lowercase()));
+    diagnostic.rule_page =
+        group.map(|group| format!("https://docs.sqlfluff.com/en/stable/reference/rules/{group}"));
     diagnostic.rule = Some(violation.code.clone());
     diagnostic.title = violation.name.clone();
     reading.collected.push(diagnostic);
@@ -92,7 +94,8 @@ fn take(reading: &mut Reading<'_>, path: &str, violation: &Violation, is_parsed:
 fn fix(reading: &Reading<'_>, path: &str, edits: &[Edit]) -> Option<ToolFix> {
     let edits = edits.iter().map(|edit| {
         let start = (edit.start_line_no.count(), edit.start_line_pos.count());
-        let range = Range::exact(start, (edit.end_line_no.count(), edit.end_line_pos.count()), ColumnUnit::CodePoint);
+        let range =
+            Range::exact(start, (edit.end_line_no.count(), edit.end_line_pos.count()), ColumnUnit::CodePoint);
         reading.edit(path, range, &edit.edit)
     });
     let edits = edits.collect::<Option<Vec<_>>>()?;

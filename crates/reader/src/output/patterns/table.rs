@@ -242,9 +242,7 @@ pub static MARKDOWNLINT: Pattern = plain(
 pub static HADOLINT: Pattern = plain(
     "hadolint",
     "hadolint",
-    &[path!(
-        r":(?P<line>\d+) (?P<rule>(?:DL|SC)\d+) (?P<level>error|warning|info|style): (?P<message>.*)$"
-    )],
+    &[path!(r":(?P<line>\d+) (?P<rule>(?:DL|SC)\d+) (?P<level>error|warning|info|style): (?P<message>.*)$")],
     CodePoint,
 );
 
