@@ -1,11 +1,24 @@
 //! What is known of tools: the formats that one tool has for itself ([`NAMED`]), and how a repository shows that it uses a
 //! tool, how that is run, and what its diagnostics are worth ([`KnownTool`]). The tools are data: `tools.toml`.
 
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
 use crate::output::format::{Input, Named};
 use crate::output::json::reading::begins;
 use crate::output::json::{cargo, go, python, ruby, script, search, secrets, shell, sql};
 use crate::output::patterns::table;
 use crate::output::report::Report;
+
+pub mod sign;
+pub mod tool;
+
+pub use sign::{Sign, What};
+pub use tool::{KnownTool, Severities, Stream};
+
+/// The table of tools.
+const TOOLS: &str = include_str!("../../tools.toml");
 
 /// An entry that reads lines by a pattern. Lines of text are too much alike for a format to be recognised by them.
 macro_rules! lines {
@@ -81,3 +94,30 @@ pub static NAMED: &[Named] = &[
     lines!("unix", "", UNIX),
     lines!("yamllint", "yamllint", YAMLLINT),
 ];
+
+/// The tools of `tools.toml`, in the order of their names. A test reads the file: it is empty where that is malformed.
+pub fn all() -> &'static [KnownTool] {
+    static ALL: LazyLock<Vec<KnownTool>> = LazyLock::new(|| parse(TOOLS).unwrap_or_default());
+    &ALL
+}
+
+/// The tool of this name, in letters of any case.
+pub fn find(name: &str) -> Option<&'static KnownTool> {
+    all().iter().find(|tool| tool.name.eq_ignore_ascii_case(name.trim()))
+}
+
+/// The tools of a table.
+///
+/// # Errors
+/// It is no table of tools.
+pub fn parse(text: &str) -> Result<Vec<KnownTool>, toml::de::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Table {
+        tool: Vec<KnownTool>,
+    }
+    toml::from_str::<Table>(text).map(|table| table.tool)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Texts of tools, made visible and bounded.
 
+use sha2::{Digest, Sha256};
 use truing_core::line::{clean, is_hidden};
 
 use crate::output::diagnostic::{
@@ -25,7 +26,7 @@ pub fn cleaned(diagnostic: Diagnostic) -> Diagnostic {
         level,
         path,
         range,
-        fingerprint: some_name(fingerprint),
+        fingerprint: fingerprint.map(mark).filter(|mark| !mark.is_empty()),
         rule_page: rule_page.filter(|page| is_page(page)),
         title: title.map(|title| line(&title, MAX_TITLE_CHARS)).filter(|title| !title.is_empty()),
         help: help.map(|help| markdown(&help)).filter(|help| !help.is_empty()),
@@ -33,6 +34,14 @@ pub fn cleaned(diagnostic: Diagnostic) -> Diagnostic {
         fixes: fixes.into_iter().filter_map(cleaned_fix).take(MAX_FIXES).collect(),
         suppressed,
     }
+}
+
+/// A fingerprint; a digest of it if it is too long to be kept, so that long ones stay apart.
+fn mark(fingerprint: String) -> String {
+    if fingerprint.len() > MAX_NAME_CHARS {
+        return hex::encode(Sha256::digest(fingerprint.as_bytes()));
+    }
+    line(&fingerprint, MAX_NAME_CHARS)
 }
 
 /// A fix with a clean description; none if it is beyond a bound, since a part of a fix is no fix.

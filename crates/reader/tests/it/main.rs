@@ -2,6 +2,7 @@
 
 mod items;
 mod namesakes;
+mod output;
 mod outside;
 mod planted;
 mod reader;

@@ -77,7 +77,7 @@ impl<'a> Rules<'a> {
 
 /// The name of a result's rule.
 pub(super) fn name<'r>(result: &'r Outcome<'_>) -> Option<&'r str> {
-    let name = result.rule_id.as_deref().or(result.rule.as_ref()?.id.as_deref());
+    let name = result.rule_id.as_deref().or_else(|| result.rule.as_ref()?.id.as_deref());
     name.filter(|name| !name.is_empty())
 }
 

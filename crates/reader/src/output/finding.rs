@@ -1,0 +1,252 @@
+//! Diagnostics as findings.
+
+use std::collections::BTreeMap;
+
+use truing_core::finding::{Category, Place, RawFinding, Severity, Side, Source, Suggestion};
+
+use crate::output::diagnostic::{Diagnostic, Level, MAX_HELP_BYTES, MAX_TITLE_CHARS};
+use crate::output::range::Range;
+use crate::output::resolve::{ByteEdit, FileText, Unresolved, resolve_fix};
+use crate::output::text;
+use crate::redact::Quoted;
+use crate::snippet::{Secrets, snippet};
+
+/// The most bytes of a suggestion.
+const MAX_SUGGESTION_BYTES: usize = 8 << 10;
+/// The most bytes of a tool's name, and of a rule's, in the name of a finding's rule.
+const MAX_PART_BYTES: usize = 90;
+/// Begins the name of a tool that would be the name of a pack.
+const TOOL_PREFIX: &str = "tool-";
+/// The rule of a diagnostic that names none.
+const NO_RULE: &str = "diagnostic";
+
+/// How diagnostics become findings.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    /// How bad an error, a warning and a note are.
+    pub levels: Levels,
+    /// How bad the findings of a rule or of a tool are, whatever their level: by `tool/rule` as [`rule_name`] makes it, or
+    /// by `tool`.
+    pub severities: BTreeMap<String, Severity>,
+    /// The kind of defect, by `tool/rule`, or by a tag of the tool, or by `tool`; in this order.
+    pub categories: BTreeMap<String, Category>,
+    /// Names that no tool may have, because packs have them: `core` becomes `tool-core`.
+    pub reserved: Vec<String>,
+}
+
+/// How bad each level is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Levels {
+    /// An error.
+    pub error: Severity,
+    /// A warning.
+    pub warning: Severity,
+    /// A note.
+    pub note: Severity,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self { error: Severity::P1, warning: Severity::P2, note: Severity::P2 }
+    }
+}
+
+impl Default for Mapping {
+    /// Errors are P1, the rest is P2. Security is recognised by the tools' own tags; everything else is a code rule.
+    fn default() -> Self {
+        let categories = [
+            ("security", Category::H),
+            ("bug risk", Category::F),
+            ("correctness", Category::F),
+            ("performance", Category::J),
+            ("unused", Category::E),
+        ];
+        Self {
+            levels: Levels::default(),
+            severities: BTreeMap::new(),
+            categories: categories.map(|(tag, category)| (tag.to_owned(), category)).into(),
+            reserved: ["agent", "core"].map(str::to_owned).into(),
+        }
+    }
+}
+
+/// A file with what is needed of it for all of its findings.
+pub struct Finder<'a> {
+    file: &'a FileText<'a>,
+    quoted: Quoted,
+    mapping: &'a Mapping,
+}
+
+impl<'a> Finder<'a> {
+    /// Looks for the file's secrets, once.
+    pub fn new(file: &'a FileText<'a>, mapping: &'a Mapping) -> Self {
+        Self { file, quoted: Quoted::of(&String::from_utf8_lossy(file.bytes())), mapping }
+    }
+
+    /// A diagnostic of this file as a finding. No text of it holds a secret of the file, or one of a known form. It has a
+    /// suggestion if the first fix that can be applied changes nothing outside of its lines. Nobody has proven that the
+    /// file parses with it.
+    ///
+    /// # Errors
+    /// The file does not have the place.
+    pub fn finding(&self, diagnostic: &Diagnostic) -> Result<RawFinding, Unresolved> {
+        let (first, last) = self.file.lines(&diagnostic.range)?;
+        let rule = rule_name(&diagnostic.tool, diagnostic.rule.as_deref(), &self.mapping.reserved);
+        let suggestion = diagnostic.fixes.iter().find_map(|fix| {
+            let edits = resolve_fix(fix, &diagnostic.path, self.file).ok()?;
+            let suggestion = whole_lines(self.file, (first, last), &edits)?;
+            // Secrets are not suggested.
+            (self.hidden(&suggestion) == suggestion).then_some(Suggestion { replacement: suggestion })
+        });
+        Ok(RawFinding {
+            place: Place {
+                path: diagnostic.path.clone(),
+                side: Side::New,
+                start_line: first,
+                end_line: last,
+            },
+            severity: self.mapping.severity(diagnostic, &rule),
+            category: self.mapping.category(diagnostic, &rule),
+            title: text::line(&self.hidden(&diagnostic.message), MAX_TITLE_CHARS),
+            body: self.hidden(&body(diagnostic)),
+            snippet: self.snippet(&diagnostic.range, first, last),
+            suggestion,
+            source: Source::Rule,
+            rule,
+        })
+    }
+
+    fn hidden(&self, text: &str) -> String {
+        self.quoted.hide_in(text)
+    }
+
+    /// The lines of a range; nothing for the file as a whole.
+    fn snippet(&self, range: &Range, first: u32, last: u32) -> String {
+        if *range == Range::File {
+            return String::new();
+        }
+        let lines = self.file.index();
+        let focus = self.file.range(range).map_or_else(|_| lines.range(first).start, |found| found.start);
+        let shown = snippet(lines, first, last, focus, &Secrets::default());
+        let shown = shown.strip_prefix('\u{feff}').unwrap_or(&shown);
+        let is_unseen = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+        self.hidden(shown).replace(is_unseen, "\u{FFFD}")
+    }
+}
+
+/// A diagnostic of a file as a finding; [`Finder`] looks for the file's secrets once for all of its diagnostics.
+///
+/// # Errors
+/// The file does not have the place.
+pub fn finding(
+    diagnostic: &Diagnostic,
+    file: &FileText<'_>,
+    mapping: &Mapping,
+) -> Result<RawFinding, Unresolved> {
+    Finder::new(file, mapping).finding(diagnostic)
+}
+
+impl Mapping {
+    fn severity(&self, diagnostic: &Diagnostic, rule: &str) -> Severity {
+        let of_tool = || self.severities.get(tool_of(rule));
+        let set = self.severities.get(rule).or_else(of_tool).copied();
+        set.unwrap_or(match diagnostic.level {
+            Level::Error => self.levels.error,
+            Level::Warning => self.levels.warning,
+            Level::Note => self.levels.note,
+        })
+    }
+
+    fn category(&self, diagnostic: &Diagnostic, rule: &str) -> Category {
+        let by_tag = || diagnostic.tags.iter().find_map(|tag| self.categories.get(tag));
+        let by_tool = || self.categories.get(tool_of(rule));
+        let found = self.categories.get(rule).or_else(by_tag).or_else(by_tool);
+        found.copied().unwrap_or(Category::J)
+    }
+}
+
+fn tool_of(rule: &str) -> &str {
+    rule.split_once('/').map_or(rule, |(tool, _)| tool)
+}
+
+/// The name of a finding's rule, `tool/rule`: ASCII letters, digits, `-`, `_` and `.`, as in the names of packs' rules. A
+/// tool's name is in lower case. What parts a rule's own name (`/`, `:`) becomes a dot: `eslint/typescript-eslint.no-shadow`
+/// for `@typescript-eslint/no-shadow`, `clippy/clippy.unwrap_used` for `clippy::unwrap_used`.
+pub fn rule_name(tool: &str, rule: Option<&str>, reserved: &[String]) -> String {
+    let tool = word(&tool.to_lowercase());
+    let tool = if tool.is_empty() { "tool".to_owned() } else { tool };
+    let prefix = if reserved.contains(&tool) { TOOL_PREFIX } else { "" };
+    let rule = rule.map(word).filter(|rule| !rule.is_empty()).unwrap_or_else(|| NO_RULE.to_owned());
+    format!("{prefix}{tool}/{rule}")
+}
+
+fn word(text: &str) -> String {
+    let mut word = String::with_capacity(text.len().min(MAX_PART_BYTES));
+    for letter in text.chars() {
+        let letter = match letter {
+            letter if letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.') => letter,
+            '/' | ':' | '\\' => '.',
+            _ => '-',
+        };
+        let is_mark = |letter: char| matches!(letter, '-' | '.');
+        // Marks that follow each other are one, except those that the tool wrote.
+        if is_mark(letter) && !text.contains(letter) && word.ends_with(is_mark) {
+            continue;
+        }
+        if word.len() == MAX_PART_BYTES {
+            break;
+        }
+        word.push(letter);
+    }
+    word.trim_matches(['-', '.']).to_owned()
+}
+
+/// The body of a finding: all of a message that the title is too short for, the rule's description, and its page.
+fn body(diagnostic: &Diagnostic) -> String {
+    let mut parts = Vec::new();
+    if diagnostic.message.chars().count() > MAX_TITLE_CHARS {
+        parts.push(truing_core::markdown::plain(&diagnostic.message));
+    }
+    match (&diagnostic.help, &diagnostic.title) {
+        (Some(help), _) => {
+            parts.push(help.get(..help.floor_char_boundary(MAX_HELP_BYTES)).unwrap_or(help).to_owned())
+        }
+        (None, Some(title)) if *title != diagnostic.message => {
+            parts.push(truing_core::markdown::plain(title))
+        }
+        (None, Some(_) | None) => {}
+    }
+    parts.extend(diagnostic.rule_page.as_ref().map(|page| format!("<{page}>")));
+    parts.join("\n\n")
+}
+
+/// The lines as edits leave them, without the last line end: empty where the lines go. None if an edit is outside of the
+/// lines or takes their last line end away, or if a text of blanks is left, which a suggestion cannot say.
+fn whole_lines(file: &FileText<'_>, (first, last): (u32, u32), edits: &[ByteEdit]) -> Option<String> {
+    let start = if first == 1 { file.mark() } else { file.index().range(first).start };
+    let (content_end, end) = (file.index().range(last).end, file.line_end(last));
+    let text = std::str::from_utf8(file.bytes()).ok()?;
+    let (mut fixed, mut at) = (String::new(), start);
+    for edit in edits {
+        if edit.range.start < start || edit.range.end > end {
+            return None;
+        }
+        // Text behind the last line's end is text of the next line.
+        if edit.range.start == end && end > content_end {
+            return None;
+        }
+        fixed.push_str(text.get(at..edit.range.start)?);
+        fixed.push_str(&edit.new_text);
+        at = edit.range.end;
+        if fixed.len() > MAX_SUGGESTION_BYTES {
+            return None;
+        }
+    }
+    fixed.push_str(text.get(at..end)?);
+    let fixed = fixed.replace("\r\n", "\n");
+    if fixed.is_empty() {
+        return Some(fixed);
+    }
+    let fixed = if end > content_end { fixed.strip_suffix('\n')? } else { &fixed };
+    (!fixed.trim().is_empty() && fixed.len() <= MAX_SUGGESTION_BYTES).then(|| fixed.to_owned())
+}

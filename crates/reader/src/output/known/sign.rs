@@ -1,0 +1,235 @@
+//! Signs by which a repository shows that it uses a tool.
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::Deserialize;
+use truing_core::glob::is_bounded;
+use truing_core::nesting::is_too_deep;
+
+/// The files that list the hooks of pre-commit.
+const HOOK_FILES: &str = ".pre-commit-config.{yaml,yml}";
+/// The most files that are read for one sign.
+const MAX_FILES: usize = 50;
+/// The most bytes of a file in which a sign is looked for; nothing is found in a larger one.
+const MAX_BYTES: usize = 1 << 20;
+
+/// A sign.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "Written")]
+pub enum Sign {
+    /// A tracked file, by a glob from the root of the tree.
+    File(String),
+    /// A folder with tracked files.
+    Folder(String),
+    /// Something within a tracked file.
+    Within {
+        /// The file, by a glob from the root of the tree.
+        file: String,
+        /// The thing in it.
+        what: What,
+    },
+}
+
+/// Things in files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum What {
+    /// A table of a TOML file, as names with dots between.
+    Table(String),
+    /// A section of an INI file.
+    Section(String),
+    /// A key of a JSON file, as names with dots between.
+    Key(String),
+    /// A word, or words.
+    Word(String),
+    /// A hook of pre-commit, by its id.
+    Hook(String),
+}
+
+/// A sign as it is written: `file` and at most one of the four after it, or one of the last two.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    file: Option<String>,
+    table: Option<String>,
+    section: Option<String>,
+    key: Option<String>,
+    word: Option<String>,
+    folder: Option<String>,
+    hook: Option<String>,
+}
+
+impl TryFrom<Written> for Sign {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let Written { file, table, section, key, word, folder, hook } = written;
+        let things = [
+            table.map(What::Table),
+            section.map(What::Section),
+            key.map(What::Key),
+            word.map(What::Word),
+            hook.map(What::Hook),
+        ];
+        let mut things = things.into_iter().flatten();
+        let sign = match (file, folder, things.next()) {
+            (Some(file), None, None) => Self::File(file),
+            (None, Some(folder), None) => Self::Folder(folder),
+            (None, None, Some(what @ What::Hook(_))) => Self::Within { file: HOOK_FILES.to_owned(), what },
+            (Some(file), None, Some(what)) if !matches!(what, What::Hook(_)) => Self::Within { file, what },
+            (_, _, _) => return Err("a sign is a file, a thing in a file, a folder or a hook"),
+        };
+        if things.next().is_some() { Err("a sign is one thing in a file") } else { Ok(sign) }
+    }
+}
+
+impl Sign {
+    /// The file or folder that shows it, among the tracked files.
+    pub fn found(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<String> {
+        match self {
+            Self::File(file) => matching(file, tracked).next().map(str::to_owned),
+            Self::Folder(folder) => {
+                let is_in = |path: &&&str| {
+                    path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+                };
+                tracked.iter().find(is_in).map(|_| folder.clone())
+            }
+            Self::Within { file, what } => {
+                let shows = |path: &&str| {
+                    let text = read(path).filter(|bytes| bytes.len() <= MAX_BYTES);
+                    text.is_some_and(|bytes| what.is_in(&String::from_utf8_lossy(&bytes)))
+                };
+                matching(file, tracked).take(MAX_FILES).find(shows).map(str::to_owned)
+            }
+        }
+    }
+
+    /// The reason in words: the file or folder, and what is in it.
+    pub fn reason(&self, path: &str) -> String {
+        match self {
+            Self::File(_) | Self::Folder(_) => path.to_owned(),
+            Self::Within { what, .. } => match what {
+                What::Table(name) | What::Section(name) => format!("{path} ([{name}])"),
+                What::Key(name) | What::Word(name) => format!("{path} ({name})"),
+                What::Hook(id) => format!("{path} (hook {id})"),
+            },
+        }
+    }
+
+    /// The glob of the file, if the sign has one.
+    pub fn glob(&self) -> Option<&str> {
+        match self {
+            Self::File(file) | Self::Within { file, .. } => Some(file),
+            Self::Folder(_) => None,
+        }
+    }
+}
+
+impl What {
+    /// Is it in the text of a file?
+    fn is_in(&self, text: &str) -> bool {
+        match self {
+            Self::Table(name) => has_table(text, name),
+            Self::Section(name) => {
+                let section = format!("[{name}]");
+                text.lines().any(|line| line.trim_end() == section)
+            }
+            Self::Key(name) => has_key(text, name),
+            Self::Word(word) => has_word(text, word),
+            Self::Hook(id) => text.lines().any(|line| is_hook(line, id)),
+        }
+    }
+}
+
+/// The tracked files that a glob matches, in their order.
+fn matching<'a>(glob: &str, tracked: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    let has_pattern = glob.contains(['*', '?', '{', '[']);
+    let matcher = if has_pattern { compiled(glob) } else { None };
+    let name = glob.to_owned();
+    tracked.iter().copied().filter(move |path| match &matcher {
+        Some(matcher) => matcher.is_match(path),
+        None => *path == name,
+    })
+}
+
+/// A glob in which `*` stays within a folder. None for one that is malformed or too large.
+pub fn compiled(glob: &str) -> Option<GlobMatcher> {
+    is_bounded(glob).ok()?;
+    let glob = GlobBuilder::new(glob).literal_separator(true).empty_alternates(true).build().ok()?;
+    Some(glob.compile_matcher())
+}
+
+fn has_table(text: &str, name: &str) -> bool {
+    if is_too_deep(text) {
+        return false;
+    }
+    let Ok(table) = text.parse::<toml::Table>() else { return false };
+    let mut names = name.split('.');
+    let first = names.next().and_then(|first| table.get(first));
+    names
+        .try_fold(first, |value, name| Some(value?.as_table()?.get(name)))
+        .flatten()
+        .is_some_and(toml::Value::is_table)
+}
+
+fn has_key(text: &str, name: &str) -> bool {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else { return false };
+    name.split('.').try_fold(&value, |value, name| value.get(name)).is_some()
+}
+
+/// Do the words stand in the text, and not as a part of longer ones?
+fn has_word(text: &str, word: &str) -> bool {
+    let is_letter = |letter: char| letter.is_alphanumeric() || letter == '-';
+    text.match_indices(word).any(|(at, _)| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let after = text.get(at + word.len()..).and_then(|after| after.chars().next());
+        !before.is_some_and(is_letter) && !after.is_some_and(is_letter)
+    })
+}
+
+/// Is a line of YAML `- id: ruff`, with quotes or without, and maybe with a comment?
+fn is_hook(line: &str, id: &str) -> bool {
+    let line = line.trim_start();
+    let line = line.strip_prefix('-').map_or(line, str::trim_start);
+    let value = line.strip_prefix("id:").map(|value| value.split(" #").next().unwrap_or(value).trim());
+    value.is_some_and(|value| value.trim_matches(['"', '\'']) == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn things_are_found_in_files() {
+        let toml = "[tool.ruff.lint]\nselect = []\n[tool.black]\n";
+        assert!(What::Table("tool.ruff".into()).is_in(toml));
+        assert!(!What::Table("tool.mypy".into()).is_in(toml));
+        assert!(!What::Table("tool.ruff".into()).is_in("[tool.ruff"));
+        assert!(!What::Table("tool.black.line-length".into()).is_in("tool.black.line-length = 3"));
+        assert!(What::Section("flake8".into()).is_in("[metadata]\r\n[flake8]\r\n"));
+        assert!(!What::Section("flake8".into()).is_in("# [flake8]\n[flake8:local-plugins]\n"));
+        assert!(
+            What::Key("devDependencies.@biomejs/biome".into())
+                .is_in(r#"{"devDependencies":{"@biomejs/biome":"2"}}"#)
+        );
+        assert!(!What::Key("eslintConfig".into()).is_in("{"));
+        assert!(What::Word("cargo clippy".into()).is_in("run: cargo clippy --all"));
+        assert!(!What::Word("shellcheck".into()).is_in("uses: my-shellcheck-action"));
+        for line in ["      - id: ruff", "  - id: 'ruff' # fast", "    id: \"ruff\""] {
+            assert!(What::Hook("ruff".into()).is_in(line), "{line}");
+        }
+        for line in ["- id: ruff-format", "# - id: ruff", "- name: ruff"] {
+            assert!(!What::Hook("ruff".into()).is_in(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn files_are_matched_from_the_root() {
+        let tracked = ["a/ruff.toml", "eslint.config.mjs", ".eslintrc", ".semgrep/a.yml"];
+        let none = |_: &str| None;
+        assert_eq!(Sign::File("ruff.toml".into()).found(&tracked, &none), None);
+        let found = |glob: &str| Sign::File(glob.into()).found(&tracked, &none);
+        assert_eq!(found("eslint.config.{js,mjs}").as_deref(), Some("eslint.config.mjs"));
+        assert_eq!(found(".eslintrc{,.js}").as_deref(), Some(".eslintrc"));
+        assert_eq!(Sign::Folder(".semgrep".into()).found(&tracked, &none).as_deref(), Some(".semgrep"));
+        assert_eq!(Sign::Folder(".sem".into()).found(&tracked, &none), None);
+    }
+}

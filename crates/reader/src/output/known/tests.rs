@@ -1,0 +1,136 @@
+//! The table of tools is whole, and what it says can be true.
+
+use std::collections::BTreeSet;
+
+use truing_core::finding::{Category, Severity};
+
+use crate::output::diagnostic::Level;
+use crate::output::format::Format;
+use crate::output::known::sign::compiled;
+use crate::output::known::tool::{FILES, KnownTool, RULE, SIGN};
+use crate::output::known::{NAMED, TOOLS, all, find, parse};
+use crate::output::patterns::table;
+
+fn files(tool: &KnownTool) -> bool {
+    tool.command.iter().any(|part| part == FILES)
+}
+
+#[test]
+fn the_table_is_read() {
+    let tools = parse(TOOLS).unwrap();
+    assert!(tools.len() >= 30, "{}", tools.len());
+    assert_eq!(tools.len(), all().len());
+    assert!(tools.is_sorted_by(|one, two| one.name < two.name));
+}
+
+#[test]
+fn each_tool_is_whole() {
+    for tool in all() {
+        let name = &tool.name;
+        assert!(Format::parse(&tool.format).is_some(), "{name}: {}", tool.format);
+        assert_eq!(tool.per_file, files(tool), "{name}");
+        assert!(
+            !tool.recognised.is_empty() && !tool.program.is_empty() && !tool.version.is_empty(),
+            "{name}"
+        );
+        assert!(tool.exit.contains(&0), "{name}");
+        assert!(
+            !tool.languages.is_empty() && !tool.paths.is_empty() && !tool.ignore_comment.is_empty(),
+            "{name}"
+        );
+        for glob in
+            tool.paths.iter().map(String::as_str).chain(tool.recognised.iter().filter_map(|sign| sign.glob()))
+        {
+            assert!(compiled(glob).is_some(), "{name}: {glob}");
+        }
+        for path in &tool.installed {
+            assert!(!path.starts_with('/') && path.ends_with(&tool.program), "{name}: {path}");
+        }
+        assert!(tool.category.contains_key(""), "{name}: a category for every rule");
+        for page in tool.page.values() {
+            assert!(page.starts_with("https://"), "{name}: {page}");
+        }
+        // Where the command names a sign, there is one that is a file or a folder.
+        if tool.command.iter().any(|part| part == SIGN) {
+            assert!(tool.recognised.iter().all(|sign| !sign.reason("x").contains('(')), "{name}");
+        }
+    }
+}
+
+#[test]
+fn formats_have_names_of_their_own() {
+    let names: BTreeSet<&str> = NAMED.iter().map(|named| named.name).collect();
+    assert_eq!(names.len(), NAMED.len());
+    for named in NAMED {
+        assert!(
+            named.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        );
+        assert!(Format::OWN.iter().all(|own| own.as_str() != named.name));
+    }
+}
+
+#[test]
+fn every_pattern_is_a_format_and_compiles() {
+    for row in table::ALL {
+        let named = NAMED.iter().find(|named| named.name == row.name).unwrap();
+        assert_eq!(named.tool, row.tool, "{}", row.name);
+        assert_eq!(row.expressions().len(), row.lines.len(), "{}", row.name);
+        assert_eq!(row.failing().is_none(), row.failure.is_empty(), "{}", row.name);
+        for expression in row.expressions() {
+            let groups: Vec<&str> = expression.capture_names().flatten().collect();
+            assert!(groups.contains(&"path") && groups.contains(&"message"), "{}", row.name);
+        }
+    }
+}
+
+#[test]
+fn a_repository_shows_its_tools() {
+    let tracked =
+        ["src/a.py", "pyproject.toml", ".pre-commit-config.yaml", "Cargo.toml", ".github/workflows/ci.yml"];
+    let read = |path: &str| {
+        let text = match path {
+            "pyproject.toml" => "[tool.ruff.lint]\nselect = [\"E\"]\n",
+            ".pre-commit-config.yaml" => "repos:\n  - repo: x\n    hooks:\n      - id: mypy\n",
+            ".github/workflows/ci.yml" => "run: cargo clippy --workspace\n",
+            _ => return None,
+        };
+        Some(text.as_bytes().to_vec())
+    };
+    let reason = |name: &str| find(name).unwrap().recognised_by(&tracked, &read).unwrap_or_default();
+    assert_eq!(reason("ruff"), "pyproject.toml ([tool.ruff])");
+    assert_eq!(reason("mypy"), ".pre-commit-config.yaml (hook mypy)");
+    assert_eq!(reason("clippy"), ".github/workflows/ci.yml (cargo clippy)");
+    assert_eq!(reason("actionlint"), ".github/workflows/ci.yml");
+    assert_eq!(reason("eslint"), "");
+    assert_eq!(reason("Flake8"), "");
+}
+
+#[test]
+fn commands_take_files_and_signs() {
+    let semgrep = find("semgrep").unwrap().arguments(&["a.py", "-b.py"], ".semgrep");
+    assert_eq!(semgrep.get(1..3).unwrap(), ["--config", ".semgrep"]);
+    assert_eq!(semgrep.get(semgrep.len() - 2..).unwrap(), ["a.py", "./-b.py"]);
+    let clippy = find("clippy").unwrap().arguments(&["a.rs"], "");
+    assert!(!clippy.iter().any(|part| part == "a.rs"));
+}
+
+#[test]
+fn rules_have_a_severity_a_category_and_a_page() {
+    let ruff = find("ruff").unwrap();
+    assert_eq!(ruff.severity(Some("F821"), Level::Error), Severity::P1);
+    assert_eq!(ruff.severity(Some("S101"), Level::Error), Severity::P2);
+    assert_eq!(ruff.severity(Some("E501"), Level::Error), Severity::P2);
+    assert_eq!(ruff.category(Some("F401")), Category::E);
+    assert_eq!(ruff.category(Some("S602")), Category::H);
+    assert_eq!(ruff.category(None), Category::J);
+    let phpstan = find("phpstan").unwrap();
+    assert_eq!(
+        phpstan.page("argument.type").as_deref(),
+        Some("https://phpstan.org/error-identifiers/argument.type")
+    );
+    assert_eq!(phpstan.page("no such rule"), None);
+    let clippy = find("clippy").unwrap().page("clippy::len_zero");
+    assert_eq!(clippy.as_deref(), Some("https://rust-lang.github.io/rust-clippy/stable/index.html#len_zero"));
+    assert_eq!(find("clippy").unwrap().page("unused_variables"), None);
+    assert!(!find("eslint").unwrap().page.values().any(|page| page.contains(RULE)));
+}

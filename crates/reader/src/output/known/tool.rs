@@ -1,0 +1,152 @@
+//! Tools as `tools.toml` describes them. Its head says what each field means.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use truing_core::finding::{Category, Severity};
+
+use crate::output::diagnostic::Level;
+use crate::output::known::sign::Sign;
+
+/// Stands for the changed files in a command.
+pub const FILES: &str = "{files}";
+/// Stands in a command for the file or folder that a tool was recognised by.
+pub const SIGN: &str = "{sign}";
+/// Stands for the rule's name in the address of a page.
+pub const RULE: &str = "{rule}";
+/// Stands for the last part of the rule's name in the address of a page.
+pub const LAST: &str = "{last}";
+
+/// A tool: how a repository shows that it uses it, how it is run, and what its diagnostics are worth.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownTool {
+    /// The name, as a configuration writes it.
+    pub name: String,
+    /// The languages that it looks at, for people.
+    pub languages: Vec<String>,
+    /// Globs of the files that it looks at.
+    pub paths: Vec<String>,
+    /// Signs that a repository uses it; each one is enough, and the first one found counts.
+    pub recognised: Vec<Sign>,
+    /// The name of the program.
+    pub program: String,
+    /// Where a project installs the program, from the root of the tree; tried before the search path.
+    pub installed: Vec<String>,
+    /// The arguments, with [`FILES`] and [`SIGN`] in the place of others.
+    pub command: Vec<String>,
+    /// The arguments by which it tells its version.
+    pub version: Vec<String>,
+    /// The name of the format of what it prints.
+    pub format: String,
+    /// The stream that it prints that to.
+    #[serde(default)]
+    pub stream: Stream,
+    /// The exit codes of a run that went well, whatever it found.
+    pub exit: Vec<i32>,
+    /// How bad each level is.
+    pub levels: Severities,
+    /// How bad diagnostics are, by the beginning of the rule's name.
+    #[serde(default)]
+    pub severity: BTreeMap<String, Severity>,
+    /// The kind of defect, by the beginning of the rule's name.
+    pub category: BTreeMap<String, Category>,
+    /// The page of a rule, by the beginning of the rule's name.
+    #[serde(default)]
+    pub page: BTreeMap<String, String>,
+    /// May only changed files be passed? Otherwise it looks at the whole project.
+    #[serde(default)]
+    pub per_file: bool,
+    /// Is its configuration code, or does it load code that the repository names?
+    #[serde(default)]
+    pub code_configuration: bool,
+    /// Does a run fetch anything?
+    #[serde(default)]
+    pub network: bool,
+    /// Does it need the project's dependencies?
+    #[serde(default)]
+    pub needs_setup: bool,
+    /// Its own comment that suppresses a rule, for people.
+    pub ignore_comment: String,
+}
+
+/// The streams of a program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How bad each level of a tool is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Severities {
+    /// An error.
+    pub error: Severity,
+    /// A warning.
+    pub warning: Severity,
+    /// A note.
+    pub note: Severity,
+}
+
+impl KnownTool {
+    /// The file by which a repository shows that it uses the tool, in words: `ruff.toml`, `pyproject.toml ([tool.ruff])`.
+    /// `tracked` are the paths of its files, and `read` gives the content of one.
+    pub fn recognised_by(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<String> {
+        self.sign(tracked, read).map(|(sign, path)| sign.reason(&path))
+    }
+
+    /// The first sign that a repository shows, and its file or folder.
+    pub fn sign(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<(&Sign, String)> {
+        self.recognised.iter().find_map(|sign| Some((sign, sign.found(tracked, read)?)))
+    }
+
+    /// The arguments of a run over these files, after the sign at this path. A file whose name begins with a dash is
+    /// written so that no program takes it for an option.
+    pub fn arguments(&self, files: &[&str], sign: &str) -> Vec<String> {
+        let path = |path: &str| if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
+        let part = |part: &String| match part.as_str() {
+            FILES => files.iter().map(|file| path(file)).collect(),
+            SIGN => vec![path(sign)],
+            other => vec![other.to_owned()],
+        };
+        self.command.iter().flat_map(part).collect()
+    }
+
+    /// How bad a diagnostic of this rule and level is.
+    pub fn severity(&self, rule: Option<&str>, level: Level) -> Severity {
+        longest(&self.severity, rule).copied().unwrap_or(match level {
+            Level::Error => self.levels.error,
+            Level::Warning => self.levels.warning,
+            Level::Note => self.levels.note,
+        })
+    }
+
+    /// The kind of defect that this rule finds.
+    pub fn category(&self, rule: Option<&str>) -> Category {
+        longest(&self.category, rule).copied().unwrap_or(Category::J)
+    }
+
+    /// The page of a rule, if the table knows one and the rule's name can stand in an address.
+    pub fn page(&self, rule: &str) -> Option<String> {
+        let page = longest(&self.page, Some(rule))?;
+        let last = rule.rsplit(['/', ':']).next().unwrap_or(rule);
+        let is_plain = |text: &str| {
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        };
+        let fits = |mark: &str, text: &str| !page.contains(mark) || is_plain(text);
+        (fits(RULE, rule) && fits(LAST, last)).then(|| page.replace(RULE, rule).replace(LAST, last))
+    }
+}
+
+/// The value of the longest key that a rule's name begins with; the empty key is that of any rule, and of none.
+fn longest<'a, T>(table: &'a BTreeMap<String, T>, rule: Option<&str>) -> Option<&'a T> {
+    let rule = rule.unwrap_or_default();
+    let begins = table.iter().filter(|(key, _)| rule.starts_with(key.as_str()));
+    begins.max_by_key(|(key, _)| key.len()).map(|(_, value)| value)
+}

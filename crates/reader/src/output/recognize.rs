@@ -1,0 +1,101 @@
+//! The format of an output, by its content.
+
+use std::ops::ControlFlow;
+
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::output::decode;
+use crate::output::entries::{self, Fields};
+use crate::output::format::Format;
+use crate::output::known::NAMED;
+use crate::output::report::MAX_INPUT_BYTES;
+use crate::output::xml::{Part, Parts};
+
+/// The most fields of a document that are looked at.
+const MAX_FIELDS: usize = 100;
+/// The most elements of an XML document that are looked at; the first decides.
+const MAX_PARTS: usize = 100;
+
+type Names = Fields<IgnoredAny, MAX_FIELDS>;
+
+/// The format of an output that nobody named. None for one that is empty, too large, or of no known format; a bare `[]` is
+/// of many.
+pub fn recognize(bytes: &[u8]) -> Option<Format> {
+    if bytes.len() > MAX_INPUT_BYTES {
+        return None;
+    }
+    let text = decode::text(bytes);
+    let text = text.trim_start();
+    let own = match text.as_bytes().first()? {
+        b'{' => object(text),
+        b'[' => is_gitlab(text).then_some(Format::Gitlab),
+        b'<' => xml(text),
+        _ => None,
+    };
+    own.or_else(|| NAMED.iter().find(|named| (named.is)(bytes)).map(Format::Named))
+}
+
+fn object(text: &str) -> Option<Format> {
+    let first_line =
+        || text.lines().next().filter(|line| is_rdjson_diagnostic(line)).map(|_| Format::Rdjsonl);
+    let Ok(fields) = serde_json::from_str::<Fields<&RawValue, MAX_FIELDS>>(text) else { return first_line() };
+    let starts = |name: &str, with: char| fields.get(name).is_some_and(|value| value.get().starts_with(with));
+    let schema = fields.get("$schema").is_some_and(|schema| schema.get().contains("sarif"));
+    let is_versioned = fields.get("version").is_some_and(|version| version.get().starts_with("\"2."));
+    if starts("runs", '[') && (schema || is_versioned) {
+        return Some(Format::Sarif);
+    }
+    let is_own = |name: &str| matches!(name, "diagnostics" | "source" | "severity");
+    if starts("diagnostics", '[') && fields.0.iter().all(|(name, _)| is_own(name)) {
+        let first = first(fields.get("diagnostics")?.get());
+        return first.is_none_or(is_rdjson_diagnostic).then_some(Format::Rdjson);
+    }
+    first_line()
+}
+
+/// The first entry of an array.
+fn first(array: &str) -> Option<&str> {
+    let mut first = None;
+    let take = |_, entry: &'_ RawValue| {
+        first = Some(entry.get().len());
+        ControlFlow::Break(())
+    };
+    entries::each(array, take).ok()?;
+    let entry = array.get(1..)?.trim_start();
+    entry.get(..first?)
+}
+
+fn is_rdjson_diagnostic(text: &str) -> bool {
+    let Ok(fields) = serde_json::from_str::<Fields<&RawValue, MAX_FIELDS>>(text) else { return false };
+    has_path(&fields) && fields.get("message").is_some_and(|message| message.get().starts_with('"'))
+}
+
+fn has_path(fields: &Fields<&RawValue, MAX_FIELDS>) -> bool {
+    let location =
+        fields.get("location").and_then(|location| serde_json::from_str::<Names>(location.get()).ok());
+    location.is_some_and(|location| location.get("path").is_some())
+}
+
+fn is_gitlab(text: &str) -> bool {
+    let entry =
+        first(text).and_then(|entry| serde_json::from_str::<Fields<&RawValue, MAX_FIELDS>>(entry).ok());
+    entry.is_some_and(|entry| {
+        let is_named = entry.get("fingerprint").is_some() || entry.get("check_name").is_some();
+        is_named && entry.get("description").is_some() && has_path(&entry)
+    })
+}
+
+fn xml(text: &str) -> Option<Format> {
+    let mut parts = Parts::of(text);
+    for _ in 0..MAX_PARTS {
+        if let Part::Start(element) = parts.next().ok()?? {
+            return match element.name.as_str() {
+                "checkstyle" => Some(Format::Checkstyle),
+                "testsuites" | "testsuite" => Some(Format::Junit),
+                _ => None,
+            };
+        }
+    }
+    None
+}

@@ -1,0 +1,354 @@
+//! Ranges of tools in the bytes of a file.
+
+use std::ops;
+use std::sync::OnceLock;
+
+use truing_diff::RepoPath;
+
+use crate::content::BYTE_ORDER_MARK;
+use crate::lines::Lines;
+use crate::output::diagnostic::{MAX_EDITS, ToolFix};
+use crate::output::range::{ColumnUnit, Offsets, Position, Range, Span};
+
+/// How many bytes of text are between two that are known by their number of characters: so many are counted to find one.
+const STRIDE: usize = 4 << 10;
+
+/// A file as it was when the tool looked at it.
+#[derive(Debug)]
+pub struct FileText<'a> {
+    lines: Lines<'a>,
+    /// The length of the byte order mark.
+    mark: usize,
+    units: OnceLock<Option<Units>>,
+}
+
+/// Why a range is none in the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unresolved {
+    /// The line is behind the file's last one.
+    #[error("line {line} is beyond the end of the file, which has {count}")]
+    Line {
+        /// The line, from 1.
+        line: u32,
+        /// How many lines there are.
+        count: u32,
+    },
+    /// The column is behind the line's end, or within a character or a line break.
+    #[error("column {column} of line {line} is no place of the file")]
+    Column {
+        /// The line, from 1.
+        line: u32,
+        /// The column, from 1, in the tool's unit.
+        column: u32,
+    },
+    /// The offset is behind the file's end, or within a character.
+    #[error("offset {0} is no place of the file")]
+    Offset(u64),
+    /// Characters can be counted in UTF-8 alone.
+    #[error("the file is not UTF-8")]
+    NotUtf8,
+    /// The range is the file as a whole, which has no bytes of its own.
+    #[error("the range is the file as a whole")]
+    WholeFile,
+}
+
+/// A range of bytes that becomes another text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ByteEdit {
+    /// The bytes that go; empty where text is inserted alone.
+    pub range: ops::Range<usize>,
+    /// The text in their place. Its line breaks are the file's.
+    pub new_text: String,
+}
+
+/// Why a fix cannot be applied to a file.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FixRefused {
+    /// It has no edits, or more than [`MAX_EDITS`].
+    #[error("a fix of {0} edits, not of 1 to {MAX_EDITS}")]
+    Size(usize),
+    /// It changes another file, alone or too.
+    #[error("the fix changes {0}")]
+    OtherFile(RepoPath),
+    /// One of its ranges is none in the file.
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
+    /// Two of its edits overlap, or insert at the same place.
+    #[error("edits of the fix overlap")]
+    Overlap,
+    /// The file stays as it is.
+    #[error("the fix changes nothing")]
+    NoChange,
+}
+
+impl<'a> FileText<'a> {
+    /// The whole content of a file.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        Self { lines: Lines::of(bytes), mark, units: OnceLock::new() }
+    }
+
+    /// The content, with a byte order mark if it has one.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.lines.text()
+    }
+
+    /// How many lines there are. A line ends with LF, and a last line end begins no further one.
+    pub fn line_count(&self) -> u32 {
+        self.lines.count()
+    }
+
+    pub(crate) fn index(&self) -> &Lines<'a> {
+        &self.lines
+    }
+
+    /// The length of the byte order mark.
+    pub(crate) fn mark(&self) -> usize {
+        self.mark
+    }
+
+    /// The first and the last line of a range, from 1, for a diagnostic: a column that the line does not have does not
+    /// matter. Where a range ends at the beginning of a line, the line before is its last one. The place right behind the
+    /// last line is on the last line, and the first line is there also in a file without any. The file as a whole is its
+    /// first line.
+    ///
+    /// # Errors
+    /// A line or an offset that the file does not have. A last line beyond the end is cut to the file's last one.
+    pub fn lines(&self, range: &Range) -> Result<(u32, u32), Unresolved> {
+        let count = self.line_count().max(1);
+        match range {
+            Range::File => Ok((1, 1)),
+            Range::Text(span) => {
+                let (start, end) = (span.start(), span.end());
+                if start.line() > count.saturating_add(1) {
+                    return Err(Unresolved::Line { line: start.line(), count: self.line_count() });
+                }
+                let first = start.line().min(count);
+                let ends_before = end.column() == Some(1) && end.line() > start.line();
+                let last = end.line().saturating_sub(u32::from(ends_before));
+                Ok((first, last.clamp(first, count)))
+            }
+            Range::Offsets(offsets) => {
+                let found = self.offsets(*offsets)?;
+                let first = self.lines.number(found.start).min(count);
+                let last = self.lines.number(found.end.saturating_sub(1).max(found.start));
+                Ok((first, last.clamp(first, count)))
+            }
+        }
+    }
+
+    /// The bytes of a range, exactly.
+    ///
+    /// # Errors
+    /// The range is the file as a whole, or one of its positions is none in the file.
+    pub fn range(&self, range: &Range) -> Result<ops::Range<usize>, Unresolved> {
+        match range {
+            Range::File => Err(Unresolved::WholeFile),
+            Range::Text(span) => self.span(*span),
+            Range::Offsets(offsets) => self.offsets(*offsets),
+        }
+    }
+
+    fn span(&self, span: Span) -> Result<ops::Range<usize>, Unresolved> {
+        let start = self.position(span.start(), span.unit(), false)?;
+        let end = self.position(span.end(), span.unit(), true)?;
+        // They are in order by their numbers, so also by their offsets.
+        Ok(start..end.max(start))
+    }
+
+    /// The offset of a position. Columns do not count a byte order mark, and may count the line's own line break: SARIF
+    /// writes the place behind the last character of a file so.
+    fn position(&self, position: Position, unit: ColumnUnit, is_end: bool) -> Result<usize, Unresolved> {
+        let (line, text) = (position.line(), self.bytes());
+        let beyond = Unresolved::Line { line, count: self.line_count() };
+        let is_after = line == self.line_count().saturating_add(1);
+        if line > self.line_count() && !is_after {
+            return Err(beyond);
+        }
+        let content = if is_after {
+            // The place behind a last line end, or in a file without any line.
+            if text.last().is_some_and(|last| *last != b'\n') && text.len() > self.mark {
+                return Err(beyond);
+            }
+            text.len()..text.len()
+        } else {
+            self.lines.range(line)
+        };
+        let start = if line == 1 { content.start.max(self.mark) } else { content.start };
+        let Some(column) = position.column() else {
+            return Ok(if is_end { content.end.max(start) } else { start });
+        };
+        let wrong = Unresolved::Column { line, column };
+        let units = (column - 1) as usize;
+        let at = match unit {
+            ColumnUnit::Byte => start.checked_add(units).ok_or(wrong)?,
+            ColumnUnit::Utf16 | ColumnUnit::CodePoint => {
+                let index = self.units().ok_or(Unresolved::NotUtf8)?;
+                let target = index.before(text, start, unit).checked_add(units as u64).ok_or(wrong)?;
+                index.at(text, target, unit).ok_or(wrong)?
+            }
+        };
+        let full_end = if is_after { text.len() } else { self.line_end(line) };
+        let is_inside = at <= content.end || at == full_end;
+        let is_character = !self.is_utf8() || is_boundary(text, at);
+        if is_inside && is_character { Ok(at) } else { Err(wrong) }
+    }
+
+    /// The offset behind a line's line break.
+    pub(crate) fn line_end(&self, line: u32) -> usize {
+        let text = self.bytes();
+        let end = self.lines.range(line).end;
+        match text.get(end..) {
+            Some([b'\r', b'\n', ..]) => end + 2,
+            Some([b'\n', ..]) => end + 1,
+            Some(_) | None => end,
+        }
+    }
+
+    fn offsets(&self, offsets: Offsets) -> Result<ops::Range<usize>, Unresolved> {
+        let start = self.offset(offsets.start(), offsets.unit())?;
+        Ok(start..self.offset(offsets.end(), offsets.unit())?)
+    }
+
+    /// The offset in bytes of one in the tool's unit. Offsets in bytes count a byte order mark, and those in characters do
+    /// not: these count in text.
+    fn offset(&self, offset: u64, unit: ColumnUnit) -> Result<usize, Unresolved> {
+        let text = self.bytes();
+        let wrong = Unresolved::Offset(offset);
+        match unit {
+            ColumnUnit::Byte => {
+                let at = usize::try_from(offset).ok().filter(|at| *at <= text.len());
+                at.filter(|at| self.units().is_none() || is_boundary(text, *at)).ok_or(wrong)
+            }
+            ColumnUnit::Utf16 | ColumnUnit::CodePoint => {
+                let index = self.units().ok_or(Unresolved::NotUtf8)?;
+                let marked = index.before(text, self.mark, unit);
+                index.at(text, offset.checked_add(marked).ok_or(wrong)?, unit).ok_or(wrong)
+            }
+        }
+    }
+
+    /// Is the file UTF-8?
+    pub(crate) fn is_utf8(&self) -> bool {
+        self.units().is_some()
+    }
+
+    fn units(&self) -> Option<&Units> {
+        self.units.get_or_init(|| Units::of(self.bytes())).as_ref()
+    }
+
+    /// Does every line end with CRLF, and is there one?
+    fn has_crlf(&self) -> bool {
+        let text = self.bytes();
+        let mut ends = memchr::memchr_iter(b'\n', text).peekable();
+        ends.peek().is_some() && ends.all(|at| at > 0 && text.get(at - 1) == Some(&b'\r'))
+    }
+}
+
+/// Does a character begin or end here, in UTF-8?
+fn is_boundary(text: &[u8], at: usize) -> bool {
+    text.get(at).is_none_or(|byte| !(0x80..0xC0).contains(byte)) && at <= text.len()
+}
+
+/// The numbers of characters before some places of a text, so that none is counted from the beginning.
+#[derive(Debug)]
+struct Units {
+    /// An offset about every [`STRIDE`] bytes, with the UTF-16 code units and the code points before it; the first is 0.
+    known: Vec<(usize, u64, u64)>,
+}
+
+impl Units {
+    /// None for a text that is not UTF-8.
+    fn of(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let (mut known, mut utf16, mut points) = (vec![(0, 0, 0)], 0_u64, 0_u64);
+        let mut next = STRIDE;
+        for (at, letter) in text.char_indices() {
+            if at >= next {
+                known.push((at, utf16, points));
+                next = at + STRIDE;
+            }
+            utf16 += letter.len_utf16() as u64;
+            points += 1;
+        }
+        Some(Self { known })
+    }
+
+    fn count(known: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
+        match unit {
+            ColumnUnit::Byte => known.0 as u64,
+            ColumnUnit::Utf16 => known.1,
+            ColumnUnit::CodePoint => known.2,
+        }
+    }
+
+    fn length(letter: char, unit: ColumnUnit) -> u64 {
+        match unit {
+            ColumnUnit::Byte => letter.len_utf8() as u64,
+            ColumnUnit::Utf16 => letter.len_utf16() as u64,
+            ColumnUnit::CodePoint => 1,
+        }
+    }
+
+    /// The units before an offset.
+    fn before(&self, text: &[u8], offset: usize, unit: ColumnUnit) -> u64 {
+        let index = self.known.partition_point(|known| known.0 <= offset).saturating_sub(1);
+        let Some(known) = self.known.get(index) else { return 0 };
+        let between = text.get(known.0..offset).and_then(|between| std::str::from_utf8(between).ok());
+        let letters = between.unwrap_or_default().chars();
+        Self::count(known, unit) + letters.map(|letter| Self::length(letter, unit)).sum::<u64>()
+    }
+
+    /// The offset before which there are so many units. None behind the end and within a character.
+    fn at(&self, text: &[u8], units: u64, unit: ColumnUnit) -> Option<usize> {
+        let index = self.known.partition_point(|known| Self::count(known, unit) <= units).saturating_sub(1);
+        let known = self.known.get(index)?;
+        let (mut at, mut seen) = (known.0, Self::count(known, unit));
+        // No more than one stride, so the text up to the next known place is read alone.
+        let end = self.known.get(index + 1).map_or(text.len(), |next| next.0);
+        let mut letters = std::str::from_utf8(text.get(at..end)?).ok()?.chars();
+        while seen < units {
+            let letter = letters.next()?;
+            at += letter.len_utf8();
+            seen += Self::length(letter, unit);
+        }
+        (seen == units).then_some(at)
+    }
+}
+
+/// The edits of a fix, in the bytes of one file: in order, without those that change nothing, and none in another. Their
+/// text takes the line breaks of a file whose lines all end with CRLF.
+///
+/// # Errors
+/// The fix is not one of this file alone, or cannot be applied to it exactly.
+pub fn resolve_fix(fix: &ToolFix, path: &RepoPath, file: &FileText<'_>) -> Result<Vec<ByteEdit>, FixRefused> {
+    if !(1..=MAX_EDITS).contains(&fix.edits.len()) {
+        return Err(FixRefused::Size(fix.edits.len()));
+    }
+    if let Some(other) = fix.edits.iter().find(|edit| edit.path != *path) {
+        return Err(FixRefused::OtherFile(other.path.clone()));
+    }
+    if !file.is_utf8() {
+        return Err(Unresolved::NotUtf8.into());
+    }
+    let has_crlf = file.has_crlf();
+    let mut edits = Vec::with_capacity(fix.edits.len());
+    for edit in &fix.edits {
+        let range = file.range(&edit.range)?;
+        let new_text = match has_crlf {
+            true => edit.new_text.replace("\r\n", "\n").replace('\n', "\r\n"),
+            false => edit.new_text.clone(),
+        };
+        edits.push(ByteEdit { range, new_text });
+    }
+    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+    let overlap = |pair: &[ByteEdit]| match pair {
+        [one, two] => two.range.start < one.range.end || one.range == two.range,
+        _ => false,
+    };
+    if edits.windows(2).any(overlap) {
+        return Err(FixRefused::Overlap);
+    }
+    edits.retain(|edit| file.bytes().get(edit.range.clone()) != Some(edit.new_text.as_bytes()));
+    if edits.is_empty() { Err(FixRefused::NoChange) } else { Ok(edits) }
+}

@@ -1,0 +1,262 @@
+//! Hostile output: it is read within bounds, and what is left out is told.
+
+use proptest::prelude::*;
+use truing_reader::output::report::{
+    MAX_DIAGNOSTICS, MAX_INPUT_BYTES, MAX_PROBLEM_CHARS, MAX_PROBLEMS, MAX_TEXT_BYTES,
+};
+use truing_reader::output::{FileText, Format, Input, Mapping, ProblemKind, finding, read, recognize};
+
+use super::{problems, report, told};
+
+#[test]
+fn more_diagnostics_than_are_kept_are_counted() {
+    let line = "{\"message\":\"m\",\"location\":{\"path\":\"a\"}}\n";
+    let report = report(Format::Rdjsonl, &line.repeat(MAX_DIAGNOSTICS + 5));
+    assert_eq!((report.diagnostics.len(), report.left_out), (MAX_DIAGNOSTICS, 5));
+    assert_eq!(problems(&report), ["5 diagnostics left out: the first 100000 are kept"]);
+    assert_eq!(report.problems[0].kind, ProblemKind::Bound);
+}
+
+#[test]
+fn problems_are_named_up_to_a_number_and_then_counted() {
+    let report = report(Format::Rdjsonl, &"{\n".repeat(1000));
+    assert_eq!((report.problems.len(), report.more_problems, report.left_out), (MAX_PROBLEMS, 980, 1000));
+    let name = "x".repeat(9000);
+    let long = super::report(
+        Format::Rdjsonl,
+        &format!("{{\"message\":\"m\",\"location\":{{\"path\":\"/{name}\\u001b[31m\"}}}}"),
+    );
+    assert!(problems(&long)[0].chars().count() <= MAX_PROBLEM_CHARS + 1);
+}
+
+#[test]
+fn the_bound_of_diagnostics_is_told_also_where_there_are_many_problems() {
+    let line = "{\"message\":\"m\",\"location\":{\"path\":\"a\"}}\n";
+    let report = report(Format::Rdjsonl, &("{\n".repeat(30) + &line.repeat(MAX_DIAGNOSTICS + 1)));
+    assert_eq!((report.problems.len(), report.more_problems, report.left_out), (MAX_PROBLEMS, 11, 31));
+    assert_eq!(report.problems.last().map(|problem| problem.kind), Some(ProblemKind::Bound));
+}
+
+#[test]
+fn an_output_beyond_the_bound_is_named_and_of_lines_the_whole_ones_before_it_are_read() {
+    let line = "{\"message\":\"m\",\"location\":{\"path\":\"a\"}}\n";
+    let filler = format!("{{\"message\":\"{}\",\"location\":{{\"path\":\"b\"}}}}\n", "x".repeat(1 << 20));
+    let text = line.to_owned() + &filler.repeat(100);
+    assert!(text.len() > 100 << 20);
+    let by_lines = report(Format::Rdjsonl, &text);
+    assert_eq!(by_lines.diagnostics.len(), 64, "the last line is cut, and left out");
+    assert_eq!((by_lines.problems.len(), by_lines.problems[0].kind), (1, ProblemKind::Bound));
+    for format in [Format::Sarif, Format::Rdjson, Format::Gitlab, Format::Checkstyle, Format::Junit] {
+        let report = report(format, &text);
+        assert_eq!(
+            (report.diagnostics.len(), report.problems[0].kind),
+            (0, ProblemKind::Bound),
+            "{format:?}"
+        );
+    }
+    assert_eq!(recognize(text.as_bytes()), None);
+    const { assert!(MAX_INPUT_BYTES == 64 << 20) };
+}
+
+#[test]
+fn texts_of_all_diagnostics_together_are_bounded() {
+    let help = "h".repeat(1 << 14);
+    let rule = format!(r#"{{"id":"R","fullDescription":{{"text":"{help}"}}}}"#);
+    let result = r#"{"ruleId":"R","message":{"text":"m"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a"}}}]},"#;
+    let results = result.repeat(90_000);
+    let log = format!(
+        r#"{{"runs":[{{"tool":{{"driver":{{"rules":[{rule}]}}}},"results":[{}]}}]}}"#,
+        results.trim_end_matches(',')
+    );
+    let report = report(Format::Sarif, &log);
+    let kept = report.diagnostics.len();
+    assert!((10_000..20_000).contains(&kept), "{kept}");
+    assert!(kept * (8 << 10) <= MAX_TEXT_BYTES + (64 << 10));
+    assert_eq!((kept as u64 + report.left_out, report.problems.len()), (90_000, 1));
+}
+
+#[test]
+fn deep_nesting_is_no_danger() {
+    let deep = "[".repeat(1 << 20);
+    for text in [
+        deep.clone(),
+        format!("{{\"runs\":{deep}"),
+        format!("{{\"runs\":[{{\"tool\":{deep}{}}}]}}", "]".repeat(1 << 20)),
+        format!("{{\"diagnostics\":[{deep}{}]}}", "]".repeat(1 << 20)),
+        format!("[{deep}{}]", "]".repeat(1 << 20)),
+        "{\"message\":".repeat(1 << 18),
+        "<a>".repeat(1 << 20),
+        format!("<testsuite>{}", "<testsuite>".repeat(1 << 18)),
+    ] {
+        for format in Format::OWN {
+            assert!(report(format, &text).diagnostics.is_empty(), "{format:?}");
+        }
+        recognize(text.as_bytes());
+    }
+    let nested = "<x>".repeat(200) + &"</x>".repeat(200);
+    let shown = report(Format::Checkstyle, &format!("<checkstyle>{nested}</checkstyle>"));
+    assert!(problems(&shown)[0].contains("more than 128 elements"), "{:?}", shown.problems);
+}
+
+#[test]
+fn millions_of_small_entries_take_no_more_than_their_time() {
+    let many = "{},".repeat(8 << 20);
+    let many = many.trim_end_matches(',');
+    let gitlab = report(Format::Gitlab, &format!("[{many}]"));
+    assert_eq!((gitlab.left_out, gitlab.problems.len()), (8 << 20, MAX_PROBLEMS));
+    let run = format!(
+        r#"{{"runs":[{{"artifacts":[{many}],"tool":{{"driver":{{"rules":[{many}]}}}},"results":[]}}]}}"#
+    );
+    assert!(report(Format::Sarif, &run).problems.is_empty());
+}
+
+#[test]
+fn an_element_with_very_many_attributes_takes_no_more_than_its_length() {
+    let attributes: String = (0..200_000).map(|number| format!(" a{number}=\"x\"")).collect();
+    let text = format!(
+        "<checkstyle><file name=\"a\"><error line=\"1\" message=\"m\"{attributes}/></file></checkstyle>"
+    );
+    assert_eq!(told(&report(Format::Checkstyle, &text)), ["a:1: m"]);
+}
+
+#[test]
+fn html_markers_and_mentions_are_kept_as_text() {
+    let message = "<img src=x onerror=alert(1)> <!-- truing --> @all\u{1b}]8;;http://x\u{7}y";
+    let line = serde_json::json!({ "message": message, "location": { "path": "a" } }).to_string();
+    let report = report(Format::Rdjsonl, &line);
+    assert_eq!(report.diagnostics[0].message, "<img src=x onerror=alert(1)> <!-- truing --> @ally");
+}
+
+/// Text that is much like the formats.
+fn output_like() -> impl Strategy<Value = String> {
+    let parts = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\n",
+        "null",
+        "1",
+        "-1",
+        "1e9",
+        "true",
+        "\"runs\"",
+        "\"results\"",
+        "\"message\"",
+        "\"text\"",
+        "\"location\"",
+        "\"path\"",
+        "\"diagnostics\"",
+        "\"a.py\"",
+        "\"uri\"",
+        "\"region\"",
+        "\"startLine\"",
+        "\"fixes\"",
+        "<",
+        ">",
+        "/>",
+        "</",
+        "checkstyle",
+        "file",
+        " name=\"a\"",
+        "error",
+        " line=\"1\"",
+        " message=\"m\"",
+        "testsuite",
+        "testcase",
+        "failure",
+        "<![CDATA[",
+        "]]>",
+        "&",
+        "&lt;",
+        "&#x0;",
+        "a.py:1: x",
+        "\u{1b}[",
+        "é",
+        "\u{feff}",
+        "<!--",
+        "-->",
+        "<?xml",
+        "?>",
+        "<!DOCTYPE",
+    ];
+    prop::collection::vec(prop::sample::select(parts.to_vec()), 0..40).prop_map(|parts| parts.concat())
+}
+
+/// A well-formed output of each format.
+const SOUND: [(Format, &str); 6] = [
+    (
+        Format::Sarif,
+        r#"{"runs":[{"tool":{"driver":{"name":"x","rules":[{"id":"R"}]}},"results":[{"ruleId":"R","ruleIndex":0,"message":{"text":"a {0}","arguments":["b"]},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.py"},"region":{"startLine":1,"startColumn":2}}}],"fixes":[{"artifactChanges":[{"artifactLocation":{"uri":"a.py"},"replacements":[{"deletedRegion":{"charOffset":1},"insertedContent":{"text":"x"}}]}]}]}]}]}"#,
+    ),
+    (
+        Format::Rdjson,
+        r#"{"diagnostics":[{"message":"m","location":{"path":"a.py","range":{"start":{"line":1,"column":1},"end":{"line":1,"column":2}}},"suggestions":[{"range":{"start":{"line":1}},"text":"x"}]}]}"#,
+    ),
+    (
+        Format::Rdjsonl,
+        r#"{"message":"m","location":{"path":"a.py","range":{"start":{"line":2}}},"severity":"ERROR","code":{"value":"c"}}"#,
+    ),
+    (
+        Format::Checkstyle,
+        r#"<checkstyle><file name="a.py"><error line="1" column="2" message="m &lt; n" source="s"/></file></checkstyle>"#,
+    ),
+    (
+        Format::Gitlab,
+        r#"[{"description":"d","check_name":"c","fingerprint":"f","location":{"path":"a.py","lines":{"begin":1}}}]"#,
+    ),
+    (
+        Format::Junit,
+        r#"<testsuite><testcase name="t" file="a.py" line="1"><failure message="m">a.py:2: x</failure></testcase></testsuite>"#,
+    ),
+];
+
+#[test]
+fn the_sound_outputs_are_sound() {
+    for (format, text) in SOUND {
+        let report = report(format, text);
+        assert_eq!((report.diagnostics.len(), report.problems.len()), (1, 0), "{format:?} {report:?}");
+    }
+}
+
+/// Reads bytes in every format, and each diagnostic as a finding of a small file.
+fn all_of(bytes: &[u8]) {
+    recognize(bytes);
+    let (file, mapping) = (FileText::of("é = 1\n".as_bytes()), Mapping::default());
+    for format in Format::all() {
+        let report = read(format, bytes, &Input::default());
+        assert!(report.problems.len() <= MAX_PROBLEMS);
+        for found in report.diagnostics.iter().take(3) {
+            assert!(found.path.may_be_written() && !found.message.is_empty());
+            let _ = finding(found, &file, &mapping);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes: Vec<u8>) {
+        all_of(&bytes);
+    }
+
+    #[test]
+    fn no_text_that_is_like_an_output_makes_a_reader_panic(text in output_like()) {
+        all_of(text.as_bytes());
+    }
+
+    #[test]
+    fn no_damage_to_an_output_makes_a_reader_panic(
+        which in 0..SOUND.len(), at in 0..600_usize, length in 0..30_usize, new in "[\\[\\]{}\",:0-9<>/\u{1b}é-]{0,6}",
+    ) {
+        let (_, text) = SOUND[which];
+        let start = text.floor_char_boundary(at.min(text.len()));
+        let end = text.floor_char_boundary((start + length).min(text.len()));
+        all_of(format!("{}{new}{}", &text[..start], &text[end..]).as_bytes());
+    }
+}

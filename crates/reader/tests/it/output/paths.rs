@@ -1,0 +1,157 @@
+//! Paths as tools write them.
+
+use proptest::prelude::*;
+use truing_diff::RepoPath;
+use truing_reader::output::{Format, Input, PathError, Paths};
+
+use super::{report, report_at};
+
+/// The path in the tree of text, and of a URI reference.
+fn both(roots: &[&str], folder: Option<&str>, text: &str) -> [Result<String, PathError>; 2] {
+    let roots: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
+    let folder = folder.map(RepoPath::from);
+    let paths = Paths::new(&Input { roots: &roots, folder: folder.as_ref(), tool: "" });
+    [paths.path(text), paths.uri(text)]
+        .map(|path| path.map(|path| String::from_utf8_lossy(path.as_bytes()).into_owned()))
+}
+
+#[test]
+fn every_way_to_write_a_path_leads_to_the_file() {
+    let posix = &["/home/ci/x"][..];
+    let windows = &[r"C:\Actions\x"][..];
+    for (roots, text, path) in [
+        (&[][..], "src/a.py", "src/a.py"),
+        (&[], "./src/./a.py", "src/a.py"),
+        (&[], ".//src//a.py", "src/a.py"),
+        (&[], "src/b/../a.py", "src/a.py"),
+        (&[], r"src\a.py", "src/a.py"),
+        (&[], r".\src\a.py", "src/a.py"),
+        (posix, "/home/ci/x/src/a.py", "src/a.py"),
+        (posix, "/home/ci/x/../x/src/a.py", "src/a.py"),
+        (posix, "//home/ci/x/src/a.py", "src/a.py"),
+        (posix, "file:///home/ci/x/src/a.py", "src/a.py"),
+        (posix, "file:/home/ci/x/src/a.py", "src/a.py"),
+        (posix, "FILE://localhost/home/ci/x/src/a%20%C3%A9.py", "src/a é.py"),
+        (windows, r"C:\Actions\x\src\a.py", "src/a.py"),
+        (windows, "c:/actions/X/src/A.py", "src/A.py"),
+        (windows, r"\\?\C:\Actions\x\src\a.py", "src/a.py"),
+        (windows, "file:///C:/Actions/x/src/a.py", "src/a.py"),
+        (windows, "file:///c%3A/Actions/x/src/a.py", "src/a.py"),
+        (windows, "file://C:/Actions/x/src/a.py", "src/a.py"),
+        (&[r"\\host\share\x"], r"\\HOST\share\x\a.py", "a.py"),
+        (&[r"\\host\share\x"], "file://host/share/x/a.py", "a.py"),
+        (&["/home/ci", "/home/ci/x/"], "/home/ci/x/a.py", "a.py"),
+        (&["file:///home/ci/x", "/home/ci/x"], "/home/ci/x/a.py", "a.py"),
+    ] {
+        assert_eq!(both(roots, None, text), [Ok(path.to_owned()), Ok(path.to_owned())], "{text}");
+    }
+}
+
+#[test]
+fn a_uri_is_decoded_and_a_path_is_not() {
+    assert_eq!(both(&[], None, "a%20b/%41.py"), [Ok("a%20b/%41.py".to_owned()), Ok("a b/A.py".to_owned())]);
+    assert_eq!(both(&[], None, "100%.py")[1], Ok("100%.py".to_owned()));
+    let paths = Paths::new(&Input::default());
+    assert_eq!(paths.uri("caf%E9.py").unwrap().as_bytes(), b"caf\xe9.py");
+}
+
+#[test]
+fn relative_paths_begin_in_the_folder_where_the_tool_ran() {
+    let found = |text: &str| both(&["/ci"], Some("web/app"), text)[0].clone();
+    assert_eq!(found("src/a.js"), Ok("web/app/src/a.js".to_owned()));
+    assert_eq!(found("../lib/a.js"), Ok("web/lib/a.js".to_owned()));
+    assert_eq!(found("/ci/a.js"), Ok("a.js".to_owned()));
+    assert_eq!(found("../../../a.js"), Err(PathError::Outside("../../../a.js".to_owned())));
+    assert_eq!(both(&[], Some("../up"), "a.js")[0], Ok("a.js".to_owned()), "a folder outside is none");
+}
+
+#[test]
+fn a_path_that_is_none_in_the_tree_is_an_error_that_names_it() {
+    let outside = |text: &str| PathError::Outside(text.to_owned());
+    for (roots, text, error) in [
+        (&[][..], "../a.py", outside("../a.py")),
+        (&[], "a/../../b.py", outside("a/../../b.py")),
+        (&[], r"..\a.py", outside(r"..\a.py")),
+        (&["/ci"], "/ci/../etc/passwd", outside("/ci/../etc/passwd")),
+        (&["/ci"], "/cid/a.py", outside("/cid/a.py")),
+        (&["/ci"], "/CI/a.py", outside("/CI/a.py")),
+        (&["/ci"], r"C:\ci\a.py", outside(r"C:\ci\a.py")),
+        (&["/ci"], "file://host/ci/a.py", outside("file://host/ci/a.py")),
+        (&[r"C:\ci"], r"D:\ci\a.py", outside(r"D:\ci\a.py")),
+        (&[], "/usr/include/x.h", PathError::NoRoot("/usr/include/x.h".to_owned())),
+        (&[], "file:///x.h", PathError::NoRoot("file:///x.h".to_owned())),
+        (&["/ci"], "/ci/", PathError::NoFile("/ci/".to_owned())),
+        (&[], ".", PathError::NoFile(".".to_owned())),
+        (&[], ".git/config", PathError::NoFile(".git/config".to_owned())),
+        (&[], "a/.GIT/hooks/x", PathError::NoFile("a/.GIT/hooks/x".to_owned())),
+        (&[], "a\0b", PathError::NoFile("a\0b".to_owned())),
+        (&[], "", PathError::Missing),
+        (&[], "https://x.example/a.py", PathError::Address("https://x.example/a.py".to_owned())),
+        (&[], "git+ssh://x/a", PathError::Address("git+ssh://x/a".to_owned())),
+    ] {
+        assert_eq!(both(roots, None, text)[0], Err(error), "{text:?}");
+    }
+    let hidden = |uri: &str| both(&["/ci"], None, uri)[1].clone();
+    for uri in ["%2e%2e/a", "a/%2E%2e%2f..%5C../b", "file:///ci/%2e%2e/etc/passwd"] {
+        assert_eq!(hidden(uri), Err(outside(uri)));
+    }
+    for uri in ["%2egit/config", "a%00b"] {
+        assert_eq!(hidden(uri), Err(PathError::NoFile(uri.to_owned())));
+    }
+    assert_eq!(both(&[], None, &"a/".repeat(3000)), [Err(PathError::TooLong), Err(PathError::TooLong)]);
+}
+
+/// Text that is much like paths.
+fn path_like() -> impl Strategy<Value = String> {
+    let parts = [
+        "a", "b.py", "..", ".", "/", "\\", "//", "C:", "c:", "file://", "file:", "%2e", "%2F", "%5c", "%00",
+        "%", ".git", "%2egit", ".GIT ", "git~1", "\0", "é", "host", "\\\\", "?", "://", "http", " ", "\n",
+        "\u{200d}",
+    ];
+    prop::collection::vec(prop::sample::select(parts.to_vec()), 0..12).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_path_leaves_the_tree_or_enters_a_git_folder(
+        text in path_like(),
+        root in prop::sample::select(&["/", "/a", "C:\\a", "\\\\host\\a", ""][..]),
+        folder in prop::option::of(prop::sample::select(&["a", "a/b", "../a", "/a", ""][..])),
+    ) {
+        let (roots, folder) = ([root.to_owned()], folder.map(RepoPath::from));
+        let paths = Paths::new(&Input { roots: &roots, folder: folder.as_ref(), tool: "" });
+        for path in [paths.path(&text), paths.uri(&text)].into_iter().flatten() {
+            prop_assert!(path.may_be_written(), "{text:?} is {path}");
+        }
+    }
+
+    #[test]
+    fn no_diagnostic_of_any_format_is_outside_of_the_tree(text in path_like(), base in path_like()) {
+        let json = |text: &str| serde_json::Value::from(text).to_string();
+        let (uri, base) = (json(&text), json(&base));
+        let place = format!(r#"{{"artifactLocation":{{"uri":{uri},"uriBaseId":"B"}},"region":{{"startLine":1}}}}"#);
+        let fix = format!(r#"{{"artifactChanges":[{{"artifactLocation":{{"uri":{uri}}},"replacements":[{{"deletedRegion":{{"startLine":1}}}}]}}]}}"#);
+        let sarif = format!(
+            r#"{{"runs":[{{"tool":{{"driver":{{}}}},"originalUriBaseIds":{{"B":{{"uri":{base}}}}},"results":[{{"message":{{"text":"m"}},"locations":[{{"physicalLocation":{place}}}],"fixes":[{fix}]}}]}}]}}"#
+        );
+        let location = format!(r#"{{"message":"m","description":"m","location":{{"path":{uri}}},"suggestions":[{{"range":{{"start":{{"line":1}}}}}}]}}"#);
+        let xml = text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+        let outputs = [
+            (Format::Sarif, sarif),
+            (Format::Rdjsonl, location.clone()),
+            (Format::Gitlab, format!("[{location}]")),
+            (Format::Checkstyle, format!(r#"<checkstyle><file name="{xml}"><error message="m"/></file></checkstyle>"#)),
+            (Format::Junit, format!(r#"<testsuite><testcase file="{xml}"><failure message="m"/></testcase></testsuite>"#)),
+        ];
+        for (format, output) in outputs {
+            for report in [report(format, &output), report_at(format, "/a", &output)] {
+                let fixes = report.diagnostics.iter().flat_map(|found| &found.fixes).flat_map(|fix| &fix.edits);
+                let all = report.diagnostics.iter().map(|found| &found.path).chain(fixes.map(|edit| &edit.path));
+                for path in all {
+                    prop_assert!(path.may_be_written(), "{format:?} {output:?}: {path}");
+                }
+                prop_assert_eq!(report.diagnostics.len() as u64 + report.left_out, 1, "{:?} {:?}", format, report);
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Ranges in the bytes of a file, and fixes as edits of them.
+
+use proptest::prelude::*;
+use truing_diff::RepoPath;
+use truing_reader::output::{
+    ByteEdit, ColumnUnit, FileText, FixRefused, Range, ToolEdit, ToolFix, Unresolved, resolve_fix,
+};
+
+const UNITS: [ColumnUnit; 3] = [ColumnUnit::Byte, ColumnUnit::Utf16, ColumnUnit::CodePoint];
+
+fn exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Range {
+    Range::exact(start, end, unit).unwrap()
+}
+
+fn text_of<'a>(text: &'a str, range: &Range) -> Result<&'a str, Unresolved> {
+    FileText::of(text.as_bytes()).range(range).map(|found| &text[found])
+}
+
+#[test]
+fn whatever_a_tool_prints_is_a_range() {
+    let unit = ColumnUnit::Byte;
+    for (range, first) in [
+        (Range::lines(0, 7), None),
+        (Range::lines(3, 0), Some(3)),
+        (Range::lines(3, 2), Some(3)),
+        (Range::at(0, 4, unit), None),
+        (Range::at(4, 0, unit), Some(4)),
+        (Range::between((2, 5), (2, 3), unit), Some(2)),
+        (Range::between((2, 5), (0, 0), unit), Some(2)),
+    ] {
+        assert_eq!(range.first_line(), first, "{range:?}");
+    }
+    assert_eq!(Range::lines(3, 2), Range::lines(3, 3));
+    assert_eq!(Range::at(4, 0, unit), Range::lines(4, 4));
+    assert_eq!(Range::between((2, 5), (2, 3), unit), Range::at(2, 5, unit));
+    for (start, end) in
+        [((0, 1), (1, 1)), ((1, 0), (1, 2)), ((1, 2), (1, 0)), ((1, 2), (1, 1)), ((2, 1), (1, 9))]
+    {
+        assert_eq!(Range::exact(start, end, unit), None, "{start:?} {end:?}");
+    }
+    assert_eq!(Range::offsets(3, 2, unit), None);
+}
+
+#[test]
+fn columns_count_in_their_unit() {
+    let text = "a\ré😀z\n\n";
+    for (unit, start, end) in
+        [(ColumnUnit::Byte, 5, 9), (ColumnUnit::Utf16, 4, 6), (ColumnUnit::CodePoint, 4, 5)]
+    {
+        assert_eq!(text_of(text, &exact((1, start), (1, end), unit)), Ok("😀"), "{unit:?}");
+        assert_eq!(
+            text_of(text, &exact((1, 1), (1, 3), unit)),
+            Ok("a\r"),
+            "a lone CR is no line end: {unit:?}"
+        );
+    }
+    let within = exact((1, 5), (1, 6), ColumnUnit::Utf16);
+    assert_eq!(text_of(text, &within), Err(Unresolved::Column { line: 1, column: 5 }));
+}
+
+#[test]
+fn lines_end_with_lf_or_crlf_and_a_column_may_be_behind_the_line_break() {
+    let text = "ab\r\ncd\n";
+    for unit in UNITS {
+        assert_eq!(text_of(text, &Range::lines(1, 2)), Ok("ab\r\ncd"));
+        assert_eq!(text_of(text, &exact((1, 2), (1, 3), unit)), Ok("b"));
+        assert_eq!(text_of(text, &exact((1, 3), (2, 1), unit)), Ok("\r\n"));
+        assert_eq!(text_of(text, &exact((1, 3), (1, 5), unit)), Ok("\r\n"));
+        assert_eq!(text_of(text, &exact((2, 4), (3, 1), unit)), Ok(""));
+        for (line, column) in [(1, 4), (1, 6), (2, 5)] {
+            let range = exact((line, column), (line, column), unit);
+            assert_eq!(text_of(text, &range), Err(Unresolved::Column { line, column }), "{unit:?}");
+        }
+        let beyond = exact((4, 1), (4, 1), unit);
+        assert_eq!(text_of(text, &beyond), Err(Unresolved::Line { line: 4, count: 2 }));
+        assert_eq!(text_of("ab", &exact((2, 1), (2, 1), unit)), Err(Unresolved::Line { line: 2, count: 1 }));
+        assert_eq!(text_of("", &exact((1, 1), (1, 1), unit)), Ok(""));
+    }
+}
+
+#[test]
+fn a_byte_order_mark_counts_in_offsets_of_bytes_alone() {
+    let text = "\u{feff}ab\n";
+    for unit in UNITS {
+        assert_eq!(text_of(text, &exact((1, 1), (1, 2), unit)), Ok("a"), "{unit:?}");
+    }
+    assert_eq!(text_of(text, &Range::lines(1, 1)), Ok("ab"));
+    assert_eq!(text_of(text, &Range::offsets(3, 4, ColumnUnit::Byte).unwrap()), Ok("a"));
+    assert_eq!(text_of(text, &Range::offsets(0, 1, ColumnUnit::Utf16).unwrap()), Ok("a"));
+    assert_eq!(text_of(text, &Range::offsets(0, 1, ColumnUnit::CodePoint).unwrap()), Ok("a"));
+    assert_eq!(
+        text_of(text, &Range::offsets(0, 4, ColumnUnit::CodePoint).unwrap()),
+        Err(Unresolved::Offset(4))
+    );
+}
+
+#[test]
+fn the_lines_of_a_diagnostic_are_found_whatever_its_columns() {
+    let file = FileText::of(b"a\nb\nc\n");
+    let unit = ColumnUnit::Byte;
+    for (range, lines) in [
+        (Range::File, Ok((1, 1))),
+        (Range::lines(2, 3), Ok((2, 3))),
+        (Range::lines(2, 99), Ok((2, 3))),
+        (Range::at(2, 99, unit), Ok((2, 2))),
+        (Range::between((1, 1), (3, 1), unit), Ok((1, 2))),
+        (Range::between((3, 1), (3, 1), unit), Ok((3, 3))),
+        (Range::at(4, 1, unit), Ok((3, 3))),
+        (Range::at(5, 1, unit), Err(Unresolved::Line { line: 5, count: 3 })),
+        (Range::offsets(2, 4, unit).unwrap(), Ok((2, 2))),
+        (Range::offsets(2, 5, unit).unwrap(), Ok((2, 3))),
+        (Range::offsets(6, 6, unit).unwrap(), Ok((3, 3))),
+        (Range::offsets(6, 7, unit).unwrap(), Err(Unresolved::Offset(7))),
+    ] {
+        assert_eq!(file.lines(&range), lines, "{range:?}");
+    }
+    let empty = FileText::of(b"");
+    assert_eq!((empty.lines(&Range::lines(1, 1)), empty.line_count()), (Ok((1, 1)), 0));
+    assert_eq!(empty.lines(&Range::lines(3, 3)), Err(Unresolved::Line { line: 3, count: 0 }));
+}
+
+#[test]
+fn characters_of_a_file_that_is_not_utf_8_cannot_be_counted() {
+    let file = FileText::of(b"caf\xe9 = 1\nb\n");
+    assert_eq!(file.lines(&Range::at(2, 1, ColumnUnit::Utf16)), Ok((2, 2)));
+    assert_eq!(file.range(&exact((1, 6), (1, 7), ColumnUnit::Byte)), Ok(5..6));
+    assert_eq!(file.range(&exact((1, 6), (1, 7), ColumnUnit::CodePoint)), Err(Unresolved::NotUtf8));
+    assert_eq!(file.range(&Range::File), Err(Unresolved::WholeFile));
+}
+
+#[test]
+fn far_columns_of_a_long_line_are_found_as_fast_as_near_ones() {
+    let text = format!("{}x\n", "é😀".repeat(700_000));
+    let file = FileText::of(text.as_bytes());
+    for near in (0..20_000_u32).rev() {
+        let column = 2_100_001 - 3 * near;
+        let found = file.range(&exact((1, column), (1, column), ColumnUnit::Utf16)).unwrap();
+        assert_eq!(found.start, text.len() - 2 - 6 * near as usize);
+    }
+}
+
+fn fix(edits: &[(Range, &str)]) -> ToolFix {
+    let edit = |(range, text): &(Range, &str)| ToolEdit {
+        path: "a".into(),
+        range: *range,
+        new_text: (*text).to_owned(),
+    };
+    ToolFix { message: None, edits: edits.iter().map(edit).collect() }
+}
+
+fn resolved(text: &str, edits: &[(Range, &str)]) -> Result<Vec<ByteEdit>, FixRefused> {
+    resolve_fix(&fix(edits), &"a".into(), &FileText::of(text.as_bytes()))
+}
+
+fn at(start: u64, end: u64) -> Range {
+    Range::offsets(start, end, ColumnUnit::Byte).unwrap()
+}
+
+fn edit(range: std::ops::Range<usize>, text: &str) -> ByteEdit {
+    ByteEdit { range, new_text: text.to_owned() }
+}
+
+#[test]
+fn a_fix_is_edits_in_order_without_those_that_change_nothing() {
+    let edits = [(at(4, 5), "E"), (at(2, 3), "c"), (at(0, 1), ""), (at(1, 1), "+"), (at(1, 2), "B")];
+    let expected = [edit(0..1, ""), edit(1..1, "+"), edit(1..2, "B"), edit(4..5, "E")];
+    assert_eq!(resolved("abcde\n", &edits), Ok(expected.to_vec()));
+}
+
+#[test]
+fn a_fix_takes_the_line_breaks_of_its_file() {
+    let new = |text: &str| resolved(text, &[(at(0, 1), "x\ny\r\nz")]).unwrap().remove(0).new_text;
+    assert_eq!(new("a\r\nb\r\n"), "x\r\ny\r\nz");
+    assert_eq!(new("a\nb\r\n"), "x\ny\r\nz");
+    assert_eq!(new("a"), "x\ny\r\nz");
+}
+
+#[test]
+fn a_fix_that_cannot_be_applied_exactly_is_refused() {
+    let text = "abcde\n";
+    for (edits, refused) in [
+        (vec![], FixRefused::Size(0)),
+        (vec![(at(0, 1), "x"); 201], FixRefused::Size(201)),
+        (vec![(at(0, 2), "x"), (at(1, 3), "y")], FixRefused::Overlap),
+        (vec![(at(1, 1), "x"), (at(1, 1), "y")], FixRefused::Overlap),
+        (vec![(at(0, 3), "x"), (at(1, 1), "y")], FixRefused::Overlap),
+        (vec![(at(0, 1), "a"), (at(2, 2), "")], FixRefused::NoChange),
+        (vec![(at(0, 7), "x")], FixRefused::Unresolved(Unresolved::Offset(7))),
+        (vec![(Range::lines(9, 9), "x")], FixRefused::Unresolved(Unresolved::Line { line: 9, count: 1 })),
+        (vec![(Range::File, "x")], FixRefused::Unresolved(Unresolved::WholeFile)),
+    ] {
+        assert_eq!(resolved(text, &edits), Err(refused));
+    }
+    let mut two = fix(&[(at(0, 1), "x"), (at(1, 2), "y")]);
+    two.edits[1].path = "b".into();
+    let file = FileText::of(text.as_bytes());
+    assert_eq!(resolve_fix(&two, &"a".into(), &file), Err(FixRefused::OtherFile("b".into())));
+    assert_eq!(resolve_fix(&two, &"b".into(), &file), Err(FixRefused::OtherFile("a".into())));
+    let latin = FileText::of(b"caf\xe9\n");
+    let refused = resolve_fix(&fix(&[(at(0, 1), "x")]), &"a".into(), &latin);
+    assert_eq!(refused, Err(FixRefused::Unresolved(Unresolved::NotUtf8)));
+}
+
+proptest! {
+    #[test]
+    fn a_range_of_any_file_is_of_its_characters_or_an_error(
+        text in "[ab\r\né😀\u{feff}]{0,12}", start in (0..6_u32, 0..9_u32), end in (0..6_u32, 0..9_u32), unit in 0..3_usize,
+    ) {
+        let (unit, file) = (UNITS[unit], FileText::of(text.as_bytes()));
+        for range in [Range::between(start, end, unit), Range::lines(start.0, end.0)] {
+            if let Ok(found) = file.range(&range) {
+                prop_assert!(text.get(found.clone()).is_some(), "{range:?} is {found:?} of {text:?}");
+            }
+            if let Ok((first, last)) = file.lines(&range) {
+                prop_assert!((1..=last).contains(&first) && last <= file.line_count().max(1));
+            }
+        }
+        if let Some(Ok(found)) = Range::offsets(start.0.into(), end.1.into(), unit).map(|range| file.range(&range)) {
+            prop_assert!(text.get(found).is_some());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_file(bytes: Vec<u8>, line in 0..5_u32, column in 0..9_u32, unit in 0..3_usize) {
+        let file = FileText::of(&bytes);
+        let range = Range::at(line, column, UNITS[unit]);
+        if let Ok(found) = file.range(&range) {
+            prop_assert!(bytes.get(found).is_some());
+        }
+        let _ = file.lines(&range);
+    }
+
+    #[test]
+    fn every_column_is_the_place_that_counting_finds(letters in "[a\té😀]{0,9}", at in 0..10_usize) {
+        let text = format!("x\n{letters}\r\ny");
+        let Some((offset, _)) = letters.char_indices().chain([(letters.len(), ' ')]).nth(at) else { return Ok(()) };
+        let before = &letters[..offset];
+        for (unit, count) in [
+            (ColumnUnit::Byte, before.len()),
+            (ColumnUnit::Utf16, before.encode_utf16().count()),
+            (ColumnUnit::CodePoint, before.chars().count()),
+        ] {
+            let column = count as u32 + 1;
+            let found = FileText::of(text.as_bytes()).range(&exact((2, column), (2, column), unit));
+            prop_assert_eq!(found, Ok(2 + offset..2 + offset));
+        }
+    }
+
+    #[test]
+    fn edits_of_a_fix_are_in_order_and_change_the_file(
+        text in "[ab\né]{0,12}", places in prop::collection::vec((0..14_u64, 0..4_u64, "[ab\n]{0,3}"), 0..5),
+    ) {
+        let edits: Vec<(Range, &str)> =
+            places.iter().map(|(start, length, new)| (at(*start, start + length), new.as_str())).collect();
+        let Ok(edits) = resolved(&text, &edits) else { return Ok(()) };
+        let (mut fixed, mut last) = (text.clone(), text.len());
+        for edit in edits.iter().rev() {
+            prop_assert!(edit.range.end <= last, "{edits:?}");
+            fixed.replace_range(edit.range.clone(), &edit.new_text);
+            last = edit.range.start;
+        }
+        prop_assert!(edits.iter().all(|edit| text[edit.range.clone()] != edit.new_text), "{edits:?}");
+    }
+}
+
+#[test]
+fn a_path_is_compared_by_its_bytes() {
+    let fix = fix(&[(at(0, 1), "x")]);
+    let other: RepoPath = "A".into();
+    assert!(resolve_fix(&fix, &other, &FileText::of(b"abc")).is_err());
+}
