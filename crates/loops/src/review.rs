@@ -353,7 +353,10 @@ where
         coverage: Coverage,
         started: Millis,
     ) -> ReviewRecord {
-        let open: Vec<&Finding> = identified.current.iter().filter(|finding| finding.is_open()).collect();
+        // A tool that did not look leaves its findings open.
+        let left = identified.gone.iter().filter(|finding| finding.raw.source == Source::Tool);
+        let open: Vec<&Finding> =
+            identified.current.iter().chain(left).filter(|finding| finding.is_open()).collect();
         let detail = ReviewDetail {
             open: text::by_severity(&open),
             coverage,

@@ -16,6 +16,7 @@ use crate::bounds::{
 };
 use crate::file::Tree;
 use crate::lines::{Lines, touches};
+use crate::output::report::MAX_TOOLS;
 use crate::output::{
     FileText, Finder, Format, Input, Mapping, Problem, ProblemKind, Report, read, recognize, rule_name,
 };
@@ -26,8 +27,6 @@ use crate::suppress;
 const MAX_PROBLEMS: usize = 20;
 /// The most characters of a problem.
 const MAX_PROBLEM_CHARS: usize = 400;
-/// The most tools of one output.
-const MAX_TOOLS: usize = 100;
 /// Tools that look for secrets.
 const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
 /// The most bytes of a tool's name.
@@ -42,7 +41,7 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
     let bytes = request.output.text.as_bytes();
     let format = format(request)?;
     let input = Input { roots: &request.output.roots, folder: None, tool: &request.output.tool };
-    let Report { diagnostics, problems, more_problems, left_out: _ } = read(format, bytes, &input);
+    let Report { diagnostics, tools, problems, more_problems, left_out: _ } = read(format, bytes, &input);
 
     let mut found = ToolFindings { problems: failures(&problems, more_problems), ..ToolFindings::default() };
     let mapping = Mapping::default();
@@ -50,7 +49,7 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
         let name = rule_name(tool, None, &mapping.reserved);
         name.split_once('/').map(|(tool, _)| tool.to_owned()).unwrap_or(name)
     };
-    found.tools = diagnostics.iter().map(|diagnostic| name(&diagnostic.tool)).take(MAX_TOOLS).collect();
+    found.tools = tools.iter().map(|tool| name(tool)).collect();
     if found.tools.is_empty() {
         found.tools.insert(name(input.tool_or(format.as_str())));
     }

@@ -100,6 +100,9 @@ pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     };
     let paths = Paths::new(input);
     let whole = Defaults { source: result.source, severity: result.severity };
+    if let Some(name) = whole.source.as_ref().and_then(|source| source.name.as_ref()) {
+        collected.tool(name);
+    }
     if let Some(diagnostics) = result.diagnostics {
         let read = entries::each(diagnostics.get(), |index, entry| {
             one(&format!("diagnostic {index}"), entry.get(), &whole, (&paths, input), &mut collected);

@@ -1,8 +1,10 @@
 //! The diagnostics of one output, collected within bounds.
 
+use std::collections::BTreeSet;
+
 use truing_core::line::{clean, counted};
 
-use crate::output::diagnostic::Diagnostic;
+use crate::output::diagnostic::{Diagnostic, MAX_NAME_CHARS};
 use crate::output::text;
 
 /// The most bytes of one output that are read.
@@ -11,6 +13,8 @@ pub const MAX_INPUT_BYTES: usize = 64 << 20;
 pub const MAX_DIAGNOSTICS: usize = 100_000;
 /// The most bytes of text that the diagnostics of one output hold together.
 pub const MAX_TEXT_BYTES: usize = 128 << 20;
+/// The most tools that an output names.
+pub const MAX_TOOLS: usize = 100;
 /// The most problems of one output that are named.
 pub const MAX_PROBLEMS: usize = 20;
 /// The most characters of a problem.
@@ -21,6 +25,8 @@ pub const MAX_PROBLEM_CHARS: usize = 300;
 pub struct Report {
     /// The diagnostics, in the order of the output.
     pub diagnostics: Vec<Diagnostic>,
+    /// The tools that the output names, also those that have found nothing: [`MAX_TOOLS`] at most.
+    pub tools: BTreeSet<String>,
     /// The first [`MAX_PROBLEMS`] problems.
     pub problems: Vec<Problem>,
     /// How many problems there are beside those.
@@ -85,7 +91,16 @@ impl Collected {
             return self.leave_out(ProblemKind::Entry, &place);
         }
         self.text_bytes = self.text_bytes.saturating_add(text::bytes(&diagnostic));
+        self.tool(&diagnostic.tool);
         self.report.diagnostics.push(diagnostic);
+    }
+
+    /// Notes that the output is of this tool.
+    pub fn tool(&mut self, name: &str) {
+        let name = clean(&text::without_escapes(name, MAX_NAME_CHARS), MAX_NAME_CHARS);
+        if !name.is_empty() && self.report.tools.len() < MAX_TOOLS {
+            self.report.tools.insert(name);
+        }
     }
 
     /// Names a problem that costs no entry.

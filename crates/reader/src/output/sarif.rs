@@ -64,6 +64,7 @@ fn run(run: &RawValue, input: &Input<'_>, number: usize, collected: &mut Collect
         rules: Rules::new(&run),
         run: &run,
     };
+    collected.tool(reader.tool);
     for invocation in run.invocations.iter() {
         failures(reader.tool, invocation, collected);
     }

@@ -11,6 +11,7 @@ use truing_config::REPOSITORY_FILE;
 use truing_core::dismissal;
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
+use truing_core::line;
 use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReason};
 use truing_git::options::MAX_FILE_BYTES;
 use truing_loops::compare::Against;
@@ -234,8 +235,13 @@ pub(in crate::cli) fn frame(finding: &Finding) -> String {
         Severity::P0 | Severity::P1 => Level::ERROR,
         Severity::P2 => Level::WARNING,
     };
-    let title = level.with_name(raw.severity.as_str()).primary_title(visible(&raw.title));
-    let title = title.id(visible(&raw.rule));
+    let (whole, rule) = (visible(&raw.title), visible(&raw.rule));
+    // A tool's message may be long: all of it is in the note.
+    let room = WIDTH.saturating_sub(raw.severity.as_str().len() + rule.chars().count() + "[]: ".len());
+    let shown = line::cut(whole.clone(), room.max(LEAD) - 1);
+    let is_cut = shown != whole;
+    let title = level.with_name(raw.severity.as_str()).primary_title(shown);
+    let title = title.id(rule);
     let path = visible(&raw.place.path.to_string());
     let first = usize::try_from(raw.place.start_line).unwrap_or(usize::MAX);
     let code = code(finding);
@@ -246,13 +252,16 @@ pub(in crate::cli) fn frame(finding: &Finding) -> String {
         ),
         None => title.element(Origin::path(path).line(first)),
     };
-    let note = wrapped(&visible(raw.body.trim()), WIDTH - NOTE_INDENT);
+    let body = visible(raw.body.trim());
+    let told = if is_cut && !body.starts_with(&whole) { format!("{whole}\n\n{body}") } else { body };
+    let note = Some(told.trim()).filter(|told| !told.is_empty());
+    let note = note.map(|told| Level::NOTE.message(wrapped(told, WIDTH - NOTE_INDENT)));
     let unverified = finding.unverified.map(|why| {
         let told = format!("open, and nobody has verified that it is still there: {}", why.reason());
         Level::NOTE.message(wrapped(&told, WIDTH - NOTE_INDENT))
     });
     let group = group
-        .element(Level::NOTE.message(note))
+        .elements(note)
         .elements(unverified)
         .element(Level::NOTE.with_name("id").message(visible(&dismissal::short(&finding.id))));
     let groups: Vec<Group<'_>> = [group].into_iter().chain(help(finding)).collect();
