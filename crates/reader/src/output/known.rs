@@ -55,7 +55,7 @@ pub static NAMED: &[Named] = &[
     json!("eslint-json", "eslint", script::eslint, b'[', ["\"filePath\"", "\"messages\"", "\"errorCount\""]),
     json!("gitleaks-json", "gitleaks", secrets::gitleaks, b'[', ["\"RuleID\"", "\"Secret\""]),
     json!("golangci-json", "golangci-lint", go::golangci, b'{', ["\"Issues\"", "\"FromLinter\""]),
-    json!("govet-json", "go vet", go::govet, b'{', ["\"posn\"", "\"message\""]),
+    Named { name: "govet-json", tool: "go vet", read: go::govet, is: go::is_govet },
     json!("hadolint-json", "hadolint", shell::hadolint, b'[', ["\"code\":\"DL", "\"file\"", "\"level\""]),
     json!("mypy-json", "mypy", python::mypy, b'{', ["{\"file\": ", "\"hint\": ", "\"code\": "]),
     json!("oxlint-json", "oxlint", script::oxlint, b'{', ["\"diagnostics\"", "\"labels\"", "\"filename\""]),

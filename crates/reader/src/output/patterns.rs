@@ -122,12 +122,12 @@ impl Pattern {
         let unit = self.units.iter().find(|(begins, _)| rule.is_some_and(|rule| rule.starts_with(begins)));
         let unit = unit.map_or(self.unit, |(_, unit)| *unit);
         match (number("end_line").unwrap_or(line), number("end_column").unwrap_or(0)) {
-            (end_line, 0) if end_line == line => Range::at(line, column, unit),
-            (end_line, 0) => Range::lines(line, end_line),
-            (end_line, end) => {
+            (end_line, end) if end_line == line && end > 0 => {
                 let end = end.saturating_add(u32::from(self.end_is_in));
-                Range::between((line, column), (end_line, end), unit)
+                Range::between((line, column), (line, end), unit)
             }
+            // An end on another line is that of a whole definition, whose first line is meant.
+            (_, _) => Range::at(line, column, unit),
         }
     }
 }

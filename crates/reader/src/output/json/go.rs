@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::output::diagnostic::Level;
 use crate::output::entries::{List, Whole};
 use crate::output::format::Input;
-use crate::output::json::reading::Reading;
+use crate::output::json::reading::{Reading, begins};
 use crate::output::level::level;
 use crate::output::range::{ColumnUnit, Range};
 use crate::output::report::Report;
@@ -132,6 +132,16 @@ pub fn govet(bytes: &[u8], input: &Input<'_>) -> Report {
         }
     }
     reading.finish()
+}
+
+/// Is this what `go vet -json` prints, with lines before it that name packages or without?
+pub fn is_govet(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while rest.starts_with(b"#") {
+        let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        rest = rest.get(line..).unwrap_or_default();
+    }
+    begins(rest, b'{', &["\"posn\"", "\"message\""])
 }
 
 fn vetted(reading: &mut Reading<'_>, analyzer: &str, analyzed: Analyzed) {

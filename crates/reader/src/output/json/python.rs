@@ -112,7 +112,8 @@ struct Mypy {
 }
 
 /// Reads what `mypy --output json` prints: an object on each line. Columns are bytes from 0, and -1 if there is none; with
-/// `--show-error-end` there is an end, behind the place.
+/// `--show-error-end` there is an end, behind the place. One on another line is not taken: it is that of a whole definition,
+/// whose first line is meant.
 ///
 /// Mypy 2.4 with its own parser tells columns that are too small behind letters beyond ASCII, so that a place is exact in
 /// lines of ASCII alone.
@@ -136,6 +137,7 @@ pub fn mypy(bytes: &[u8], input: &Input<'_>) -> Report {
         let from_one = |column: Whole| Whole(column.0.saturating_add(1)).count();
         let (first, column) = (entry.line.count(), from_one(entry.column));
         let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.count(), from_one(column)));
+        let end = end.filter(|(last, _)| *last == first);
         let range = Range::between((first, column), end.unwrap_or((first, column)), ColumnUnit::Byte);
         let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { continue };
         diagnostic.level = level_or_warning(Some(&entry.severity));

@@ -39,13 +39,13 @@ struct Offense {
     location: Location,
 }
 
-/// From 1, columns in characters; the last column is in the place.
+/// From 1, columns in characters; the last column is in the place. Before version 0.52 there is a line and a column alone.
 #[derive(Deserialize)]
 struct Location {
-    #[serde(alias = "line")]
-    start_line: Whole,
-    #[serde(alias = "column")]
-    start_column: Whole,
+    line: Whole,
+    column: Whole,
+    start_line: Option<Whole>,
+    start_column: Option<Whole>,
     last_line: Option<Whole>,
     last_column: Option<Whole>,
 }
@@ -68,10 +68,11 @@ pub fn rubocop(bytes: &[u8], input: &Input<'_>) -> Report {
 }
 
 fn take(reading: &mut Reading<'_>, path: &str, offense: &Offense) {
-    let Location { start_line, start_column, last_line, last_column } = &offense.location;
-    let start = (start_line.count(), start_column.count());
-    let end =
-        last_line.zip(*last_column).map(|(line, column)| (line.count(), column.count().saturating_add(1)));
+    let place = &offense.location;
+    let start = (place.start_line.unwrap_or(place.line), place.start_column.unwrap_or(place.column));
+    let start = (start.0.count(), start.1.count());
+    let end = place.last_line.zip(place.last_column);
+    let end = end.map(|(line, column)| (line.count(), column.count().saturating_add(1)));
     let range = Range::between(start, end.unwrap_or(start), ColumnUnit::CodePoint);
     // With an option the message begins with the rule's name.
     let named = format!("{}: ", offense.cop_name);

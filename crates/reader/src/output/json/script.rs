@@ -109,7 +109,6 @@ fn eslint_page(rule: &str) -> Option<String> {
 #[serde(rename_all = "camelCase")]
 struct StylelintFile {
     source: Option<String>,
-    #[serde(default)]
     warnings: List<StylelintWarning, MAX_MESSAGES>,
     #[serde(default)]
     parse_errors: List<StylelintWarning, MAX_MESSAGES>,

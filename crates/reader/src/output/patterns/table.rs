@@ -38,7 +38,7 @@ const fn plain(
 /// GCC, Clang, clang-tidy, and whoever prints like them (`cppcheck --template=gcc`, `shellcheck -f gcc`).
 ///
 /// Clang and Cppcheck count bytes. GCC does with `-fdiagnostics-column-unit=byte`; without it, GCC 11 and later count
-/// the columns of a terminal, with tabs. ShellCheck counts characters.
+/// the columns of a terminal, with tabs. ShellCheck counts characters. The line 0 is no place: Cppcheck tells of its run so.
 pub static GCC: Pattern = Pattern {
     units: &[("SC", CodePoint)],
     notes_are_context: true,
@@ -46,7 +46,7 @@ pub static GCC: Pattern = Pattern {
         "gcc",
         "",
         &[path!(
-            r":(?P<line>\d+):(?:(?P<column>\d+):)? *(?P<level>fatal error|error|warning|note|remark|style|performance|portability|information|info): +(?P<message>.*?)(?: +\[(?P<rule>[^\[\]\s]+)\])?$"
+            r":(?P<line>[1-9]\d*):(?:(?P<column>\d+):)? *(?P<level>fatal error|error|warning|note|remark|style|performance|portability|information|info): +(?P<message>.*?)(?: +\[(?P<rule>[^\[\]\s]+)\])?$"
         )],
         Byte,
     )

@@ -1,0 +1,312 @@
+//! Outputs of real tools, read whole: each diagnostic with its place in the file's bytes, as the file `expected/NAME.txt`
+//! has it beside the output. The expected places were compared with what each tool shows people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use truing_diff::RepoPath;
+use truing_reader::output::known::find;
+use truing_reader::output::recognize::recognize;
+use truing_reader::output::{
+    Diagnostic, FileText, Format, Input, Level, ProblemKind, Report, read, resolve_fix,
+};
+
+/// Each output: its file, its format, and the folder of the tree in which the tool ran.
+pub(super) const OUTPUTS: &[(&str, &str, &str)] = &[
+    ("ast-grep.jsonl", "ast-grep-json", "sg"),
+    ("bandit.json", "bandit-json", "py"),
+    ("biome.json", "biome-json", "web"),
+    ("clang.txt", "gcc", "c"),
+    ("clippy.json", "cargo-json", "rs"),
+    ("codespell.txt", "codespell", "md"),
+    ("cppcheck.txt", "gcc", "c"),
+    ("detect-secrets.json", "detect-secrets-json", "py"),
+    ("eslint-compact.txt", "eslint-compact", "web"),
+    ("eslint-unix.txt", "eslint-unix", "web"),
+    ("eslint.json", "eslint-json", "web"),
+    ("flake8.txt", "flake8", "py"),
+    ("gcc.txt", "gcc", "c"),
+    ("govet.json", "govet-json", "go"),
+    ("govet.txt", "govet", "go"),
+    ("hadolint.gitlab.json", "gitlab", "docker"),
+    ("hadolint.json", "hadolint-json", "docker"),
+    ("hadolint.sarif.json", "sarif", "docker"),
+    ("hadolint.txt", "hadolint", "docker"),
+    ("hadolint.xml", "checkstyle", "docker"),
+    ("markdownlint.txt", "markdownlint", "md"),
+    ("mypy.json", "mypy-json", "py"),
+    ("mypy.txt", "mypy", "py"),
+    ("oxlint.json", "oxlint-json", "web"),
+    ("php.txt", "php", "php"),
+    ("pylint.json", "pylint-json", "py"),
+    ("pylint.txt", "pylint", "py"),
+    ("pyright.json", "pyright-json", "py"),
+    ("rubocop.json", "rubocop-json", "rb"),
+    ("rubocop.txt", "rubocop", "rb"),
+    ("ruff.json", "ruff-json", "py"),
+    ("ruff.txt", "ruff", "py"),
+    ("semgrep.json", "semgrep-json", "sg"),
+    ("semgrep.sarif.json", "sarif", "sg"),
+    ("shellcheck-gcc.txt", "gcc", "sh"),
+    ("shellcheck.json", "shellcheck-json", "sh"),
+    ("sqlfluff.json", "sqlfluff-json", "sql"),
+    ("stylelint.json", "stylelint-json", "css"),
+    ("tsc.txt", "tsc", "web"),
+    ("yamllint.txt", "yamllint", "yaml"),
+];
+
+/// A file beside the outputs.
+fn beside(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/output/real").join(name)
+}
+
+/// The bytes of an output.
+pub(super) fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(beside(name)).unwrap()
+}
+
+/// The files that the tools looked at.
+fn tree() -> BTreeMap<String, String> {
+    serde_json::from_slice(&bytes("tree.json")).unwrap()
+}
+
+/// Reads an output of a tool that ran in this folder.
+pub(super) fn read_in(folder: &str, format: &str, bytes: &[u8]) -> Report {
+    let folder = RepoPath::from_text(folder);
+    let roots = ["/build/tree".to_owned()];
+    let input = Input { roots: &roots, folder: Some(&folder), tool: "" };
+    read(Format::parse(format).unwrap(), bytes, &input)
+}
+
+fn read_real(name: &str) -> Report {
+    let (name, format, folder) = OUTPUTS.iter().find(|output| output.0 == name).unwrap();
+    read_in(folder, format, &bytes(name))
+}
+
+/// A diagnostic on a line: the level, the rule, the place from its first byte on, and the text there; then its fixes.
+fn shown(found: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
+    let level = match found.level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+        Level::Note => "note",
+    };
+    let path = found.path.to_string();
+    let text = tree.get(&path).unwrap_or_else(|| panic!("{path} is no file of the tree"));
+    let file = FileText::of(text.as_bytes());
+    let place = match file.range(&found.range) {
+        Ok(range) => {
+            let line_start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+            let line = text[..range.start].matches('\n').count() + 1;
+            // Of a place without end, what begins there is shown.
+            let rest = text[range.start..].lines().next().unwrap_or_default();
+            let at = if range.is_empty() {
+                rest.chars().take(10).collect()
+            } else {
+                text[range.clone()].to_owned()
+            };
+            let more = if range.is_empty() { "…" } else { "" };
+            format!("{path}:{line}:{} {at:?}{more}", range.start - line_start + 1)
+        }
+        Err(error) => {
+            let (first, last) = file.lines(&found.range).unwrap();
+            format!("{path}:{first}-{last} ({error})")
+        }
+    };
+    let mut shown = format!("{level} {} {place}", found.rule.as_deref().unwrap_or("-"));
+    for fix in &found.fixes {
+        shown.push_str("\n   ");
+        for edit in resolve_fix(fix, &found.path, &file).unwrap() {
+            write!(shown, " {:?} -> {:?}", &text[edit.range.clone()], edit.new_text).unwrap();
+        }
+    }
+    shown
+}
+
+#[test]
+fn every_output_is_read_whole_and_exactly() {
+    let tree = tree();
+    for (name, _, _) in OUTPUTS {
+        let report = read_real(name);
+        let mut all = String::new();
+        for found in &report.diagnostics {
+            writeln!(all, "{}\n    {}", shown(found, &tree), found.message).unwrap();
+        }
+        for problem in &report.problems {
+            writeln!(all, "{:?}: {}", problem.kind, problem.text).unwrap();
+        }
+        let expected = std::fs::read_to_string(beside(&format!("expected/{name}.txt"))).unwrap();
+        assert_eq!(all, expected, "{name}");
+        assert_eq!(report.left_out, 0, "{name}");
+    }
+}
+
+/// The line and the first byte of each diagnostic of an output, with its rule.
+fn starts(name: &str, tree: &BTreeMap<String, String>) -> Vec<(String, usize, String)> {
+    let start = |found: &Diagnostic| {
+        let path = found.path.to_string();
+        let file = FileText::of(tree[&path].as_bytes());
+        (path, file.range(&found.range).unwrap().start, found.rule.clone().unwrap_or_default())
+    };
+    let mut starts: Vec<_> = read_real(name).diagnostics.iter().map(start).collect();
+    starts.sort();
+    starts
+}
+
+#[test]
+fn two_formats_of_a_tool_tell_the_same_places() {
+    let tree = tree();
+    for (one, two) in [
+        ("eslint.json", "eslint-unix.txt"),
+        ("eslint.json", "eslint-compact.txt"),
+        ("mypy.json", "mypy.txt"),
+        ("rubocop.json", "rubocop.txt"),
+        ("ruff.json", "ruff.txt"),
+        ("shellcheck.json", "shellcheck-gcc.txt"),
+        ("hadolint.json", "hadolint.txt"),
+        ("hadolint.json", "hadolint.xml"),
+        ("hadolint.json", "hadolint.gitlab.json"),
+    ] {
+        assert_eq!(starts(one, &tree), starts(two, &tree), "{one} and {two}");
+    }
+}
+
+#[test]
+fn places_agree_with_another_tool_that_found_the_same() {
+    // Each pair was found by two tools that count in different units, behind letters beyond ASCII.
+    let tree = tree();
+    let place = |name: &str, rule: &str, path: &str| {
+        let all = starts(name, &tree);
+        all.iter().filter(|found| found.2 == rule && found.0 == path).map(|found| found.1).max().unwrap()
+    };
+    let undefined =
+        [("ruff.json", "F821"), ("flake8.txt", "F821"), ("pyright.json", "reportUndefinedVariable")];
+    let undefined = undefined.map(|(name, rule)| place(name, rule, "py/shop.py"));
+    assert_eq!(undefined, [place("pylint.json", "E0602", "py/shop.py"); 3]);
+    let debugger = [("biome.json", "lint/suspicious/noDebugger"), ("oxlint.json", "eslint(no-debugger)")];
+    let debugger = debugger.map(|(name, rule)| place(name, rule, "web/shop.js"));
+    assert_eq!(debugger, [place("eslint.json", "no-debugger", "web/shop.js"); 2]);
+    let eval = [("semgrep.json", "no-eval"), ("ast-grep.jsonl", "no-eval")];
+    let eval = eval.map(|(name, rule)| place(name, rule, "sg/shop.py"));
+    assert_eq!(eval[0], eval[1]);
+    let unused = ["clang.txt", "gcc.txt"].map(|name| place(name, "-Wunused-variable", "c/shop.c"));
+    assert_eq!(unused[0], unused[1]);
+}
+
+#[test]
+fn outputs_in_a_format_of_their_own_are_recognised() {
+    for (name, format, _) in OUTPUTS {
+        let found = recognize(&bytes(name)).map(Format::as_str);
+        let is_text = name.ends_with(".txt");
+        assert_eq!(found, (!is_text).then_some(*format), "{name}");
+    }
+}
+
+#[test]
+fn known_tools_print_formats_that_were_read() {
+    // Where the tool of an output is known, its own format is among those.
+    for (name, format, _) in OUTPUTS.iter().filter(|output| output.1.ends_with("-json")) {
+        let tool = Format::parse(format).unwrap();
+        let Format::Named(named) = tool else { panic!("{name}") };
+        assert_eq!(find(named.tool).unwrap().format, *format, "{name}");
+    }
+}
+
+#[test]
+fn line_ends_and_colours_change_nothing() {
+    for (name, format, folder) in OUTPUTS.iter().filter(|output| output.0.ends_with(".txt")) {
+        let whole = read_real(name);
+        let text = String::from_utf8(bytes(name)).unwrap().replace("\r\n", "\n");
+        let windows = read_in(folder, format, text.replace('\n', "\r\n").as_bytes());
+        assert_eq!(windows, whole, "{name}");
+        let coloured: String =
+            text.lines().map(|line| format!("\u{1b}[1m{line}\u{1b}[0m\u{1b}[K\n")).collect();
+        assert_eq!(read_in(folder, format, coloured.as_bytes()), whole, "{name}");
+    }
+}
+
+#[test]
+fn a_damaged_output_gives_no_other_diagnostics() {
+    for (name, format, folder) in OUTPUTS {
+        let (whole, bytes) = (read_real(name), bytes(name));
+        let own = Format::parse(format).unwrap();
+        for part in 0..40 {
+            let cut = &bytes[..bytes.len() * part / 40];
+            let report = read_in(folder, format, cut);
+            // The last line of a text is cut; every other diagnostic is one of the whole.
+            let sure = report.diagnostics.len().saturating_sub(usize::from(name.ends_with(".txt")));
+            for found in &report.diagnostics[..sure] {
+                assert!(whole.diagnostics.contains(found), "{name} up to {}: {found:?}", cut.len());
+            }
+            let is_told = report
+                .problems
+                .iter()
+                .any(|problem| matches!(problem.kind, ProblemKind::Unreadable | ProblemKind::Entry));
+            let is_by_lines = name.ends_with(".txt") || name.ends_with("l");
+            let is_less = report.diagnostics.len() < whole.diagnostics.len();
+            let has_lines = matches!(*format, "mypy-json" | "cargo-json" | "govet-json");
+            assert!(
+                is_by_lines || has_lines || is_told || !is_less,
+                "{name} up to {}: nothing told",
+                cut.len()
+            );
+        }
+        // Bytes that are no text, in the middle of anything.
+        for at in (0..bytes.len()).step_by(bytes.len() / 50 + 1) {
+            let mut damaged = bytes.clone();
+            damaged[at] = 0xFF;
+            let report = (match own {
+                Format::Named(named) => named.read,
+                _ => continue,
+            })(&damaged, &Input::default());
+            assert!(report.diagnostics.len() <= whole.diagnostics.len() + 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_malformed_entry_costs_itself_alone() {
+    // The list in each document, and what is put into it.
+    for (name, list) in [
+        ("bandit.json", "/results"),
+        ("biome.json", "/diagnostics"),
+        ("eslint.json", ""),
+        ("eslint.json", "/0/messages"),
+        ("hadolint.json", ""),
+        ("oxlint.json", "/diagnostics"),
+        ("pylint.json", "/messages"),
+        ("pyright.json", "/generalDiagnostics"),
+        ("rubocop.json", "/files"),
+        ("rubocop.json", "/files/0/offenses"),
+        ("ruff.json", ""),
+        ("semgrep.json", "/results"),
+        ("shellcheck.json", "/comments"),
+        ("sqlfluff.json", ""),
+        ("sqlfluff.json", "/0/violations"),
+        ("stylelint.json", ""),
+        ("stylelint.json", "/0/warnings"),
+    ] {
+        let (_, format, folder) = OUTPUTS.iter().find(|output| output.0 == name).unwrap();
+        let whole = read_real(name);
+        for entry in ["7", "null", "[]", r#"{"line": {}, "message": 3}"#] {
+            let mut document: serde_json::Value = serde_json::from_slice(&bytes(name)).unwrap();
+            let entries = document.pointer_mut(list).and_then(serde_json::Value::as_array_mut).unwrap();
+            entries.insert(0, serde_json::from_str(entry).unwrap());
+            let report = read_in(folder, format, document.to_string().as_bytes());
+            assert_eq!(report.diagnostics, whole.diagnostics, "{name}{list}: {entry}");
+            assert_eq!(report.left_out, 1, "{name}{list}: {entry}");
+        }
+    }
+}
+
+#[test]
+fn other_lines_are_counted() {
+    use truing_reader::output::patterns::table;
+
+    let bytes = bytes("clang.txt");
+    let folder = RepoPath::from_text("c");
+    let read = table::GCC.read(&bytes, &Input { folder: Some(&folder), ..Input::default() });
+    let lines = String::from_utf8(bytes).unwrap().lines().count() as u64;
+    let notes = 4;
+    assert_eq!(read.other_lines + read.report.diagnostics.len() as u64 + notes, lines);
+}
