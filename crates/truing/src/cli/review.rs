@@ -359,17 +359,8 @@ impl Command {
         if let Some(why) = asked.incomplete() {
             self.output.warn(why);
         }
-        let remote = match self.output.format() {
-            Format::Sarif => repository.remote_url(),
-            Format::Text
-            | Format::Json
-            | Format::Markdown
-            | Format::Csv
-            | Format::Html
-            | Format::Rdjson
-            | Format::Github
-            | Format::Gitlab => None,
-        };
+        let is_sarif = self.output.format() == Format::Sarif;
+        let remote = if is_sarif { repository.remote_url() } else { None };
         let diff = self.args.diff.as_deref().map(diff::name_of);
         let configured = own.map(|_| match &review.record.detail.head {
             Some(head) => format!("commit {}", head.short()),
