@@ -12,6 +12,7 @@ use truing_core::suppression::{IdleSuppression, Idleness};
 use truing_diff::RepoPath;
 
 use crate::lines::Lines;
+use crate::output::known;
 use crate::redact::{Quoted, redact};
 
 const OPENING: &str = "truing: ignore[";
@@ -98,6 +99,9 @@ pub(crate) fn idle(
                 let is_known = !comment.is_alone || next > lines.count() || counts(next, next);
                 let problem = if !comment.has_reason {
                     Idleness::NoReason
+                } else if is_of_a_tool(rule) {
+                    // Nobody knows here what the tool finds, or whether it is asked.
+                    continue;
                 } else if !finds(rule) {
                     Idleness::UnknownRule
                 } else if is_known && !used.contains(&(line, rule.clone())) {
@@ -123,6 +127,11 @@ pub(crate) fn idle(
     }
     all.truncate(MAX_IDLE);
     all
+}
+
+/// Is it a rule of a tool that is known?
+fn is_of_a_tool(rule: &str) -> bool {
+    rule.split_once('/').is_some_and(|(tool, _)| known::find(tool).is_some())
 }
 
 /// A name as it is told. What does not look like a rule's name is not repeated, nor is a secret: anything may stand there.

@@ -79,7 +79,10 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
                 found.elsewhere += 1;
                 continue;
             };
-            let raw = RawFinding { source: Source::Tool, ..raw };
+            // SARIF does not say whether a fix is safe: ruff's has those that it calls unsafe.
+            let suggestion = raw.suggestion.clone().filter(|_| format != Format::Sarif);
+            let body = said_once(&raw);
+            let raw = RawFinding { source: Source::Tool, suggestion, body, ..raw };
             let is_secret = raw.tool().is_some_and(|tool| OF_SECRETS.contains(&tool));
             let place = text.range(&diagnostic.range).ok().and_then(|place| content.get(place));
             let raw = if is_secret { without_its_place(raw, place) } else { raw };
@@ -115,6 +118,14 @@ fn without_its_place(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
         snippet: hide(&raw.snippet),
         suggestion: None,
         ..raw
+    }
+}
+
+/// The body without the title at its beginning: many tools describe a rule by its message.
+fn said_once(raw: &RawFinding) -> String {
+    match raw.body.strip_prefix(raw.title.as_str()) {
+        Some(rest) if rest.is_empty() || rest.starts_with('\n') => rest.trim_start().to_owned(),
+        Some(_) | None => raw.body.clone(),
     }
 }
 

@@ -137,3 +137,11 @@ fn text_is_eighty_columns_wide_and_names_who_found_what() {
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
     assert!(ran.out.contains("lint/E741") && ran.out.contains("what lint printed"), "{}", ran.out);
 }
+
+#[test]
+fn the_document_names_every_format() {
+    let document = include_str!("../../../../../docs/tools.md");
+    for format in truing_reader::output::Format::all() {
+        assert!(document.contains(&format!("`{}`", format.as_str())), "{}", format.as_str());
+    }
+}
