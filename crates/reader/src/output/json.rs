@@ -4,13 +4,13 @@
 //! and whether an end is in the place, from the tool's documentation and from what the tool prints for lines with letters
 //! beyond ASCII.
 
-pub mod cargo;
-pub mod go;
-pub mod python;
-pub mod reading;
-pub mod ruby;
-pub mod script;
-pub mod search;
-pub mod secrets;
-pub mod shell;
-pub mod sql;
+pub(crate) mod cargo;
+pub(crate) mod go;
+pub(crate) mod python;
+pub(crate) mod reading;
+pub(crate) mod ruby;
+pub(crate) mod script;
+pub(crate) mod search;
+pub(crate) mod secrets;
+pub(crate) mod shell;
+pub(crate) mod sql;

@@ -40,13 +40,13 @@ const WORDS: &[(&str, Level)] = &[
 ];
 
 /// The level that a word names, in letters of any case. None for an unknown word.
-pub fn level(word: &str) -> Option<Level> {
+pub(crate) fn level(word: &str) -> Option<Level> {
     let word = word.trim();
     WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
 }
 
 /// The level that a word names, and a warning for an unknown word or none.
-pub fn level_or_warning(word: Option<&str>) -> Level {
+pub(crate) fn level_or_warning(word: Option<&str>) -> Level {
     word.and_then(level).unwrap_or(Level::Warning)
 }
 

@@ -22,8 +22,8 @@ const MAX_LINE_CHARS: usize = 8 << 10;
 /// Lines of one form.
 ///
 /// Groups of an expression: `path` and `message` have to match; `line` is from 1, and without it the diagnostic is about
-/// the file; `column` is from 1 and `column0` from 0; `end_line` and `end_column` are from 1; `level` is a word of
-/// [`level`]; `rule` and `title` are names.
+/// the file; `column` is from 1 and `column0` from 0; `end_line` and `end_column` are from 1; `level` is a word
+/// that the module `level` knows; `rule` and `title` are names.
 #[derive(Debug)]
 pub struct Pattern {
     /// The name of the format in a configuration.

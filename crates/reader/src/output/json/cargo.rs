@@ -83,7 +83,7 @@ impl Span {
 /// Reads what `cargo clippy --message-format=json` prints, and `cargo check` and `cargo build`: an object on each line, of
 /// which those with a compiler's message count. A message that Cargo repeats, since it built a file twice, counts once. A
 /// suggestion is a fix where every part of it is said to be applicable by a machine.
-pub fn cargo(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn cargo(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("clippy", input);
     let text = decode::lines(bytes, &mut reading.collected);
     let mut seen = HashSet::new();

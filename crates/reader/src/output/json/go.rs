@@ -65,7 +65,7 @@ struct GoLines {
 
 /// Reads the JSON of golangci-lint 1 (`--out-format json`) and 2 (`--output.json.path stdout`). Columns are bytes from 1,
 /// and 0 if there is none. Its fixes are not read: version 2 counts their places across files.
-pub fn golangci(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn golangci(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("golangci-lint", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<GolangciDocument<'_>>(&text) else { return reading.finish() };
@@ -111,7 +111,7 @@ struct Vet {
 
 /// Reads what `go vet -json` prints (on standard error before Go 1.25): an object for each package, between lines that name
 /// the packages. Columns are bytes from 1. Where a package does not compile, the compiler's lines stand in its place.
-pub fn govet(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn govet(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("go vet", input);
     let text = reading.document(bytes);
     let kept = |line: &&str| !line.starts_with('#') && !line.starts_with("vet: ");
@@ -135,7 +135,7 @@ pub fn govet(bytes: &[u8], input: &Input<'_>) -> Report {
 }
 
 /// Is this what `go vet -json` prints, with lines before it that name packages or without?
-pub fn is_govet(bytes: &[u8]) -> bool {
+pub(crate) fn is_govet(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while rest.starts_with(b"#") {
         let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);

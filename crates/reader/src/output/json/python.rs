@@ -63,7 +63,7 @@ impl RuffPosition {
 
 /// Reads what `ruff check --output-format json` prints. Ends are behind the place. Only fixes that Ruff calls safe are
 /// taken. A place in a notebook is the notebook: its lines are those of a cell.
-pub fn ruff(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn ruff(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("ruff", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "entry", |reading, entry: Ruff| {
@@ -117,7 +117,7 @@ struct Mypy {
 ///
 /// Mypy 2.4 with its own parser tells columns that are too small behind letters beyond ASCII, so that a place is exact in
 /// lines of ASCII alone.
-pub fn mypy(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn mypy(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("mypy", input);
     let text = decode::lines(bytes, &mut reading.collected);
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -185,7 +185,7 @@ impl PyrightPosition {
 }
 
 /// Reads what `pyright --outputjson` prints, and basedpyright. Ends are behind the place.
-pub fn pyright(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn pyright(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("pyright", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<PyrightDocument<'_>>(&text) else { return reading.finish() };
@@ -228,7 +228,7 @@ struct Pylint {
 }
 
 /// Reads what Pylint prints in its formats `json2` and `json`. Columns are bytes from 0, and an end is behind the place.
-pub fn pylint(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn pylint(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("pylint", input);
     let text = reading.document(bytes);
     if text.trim_start().starts_with('[') {
@@ -298,7 +298,7 @@ struct BanditWeakness {
 
 /// Reads what `bandit -f json` prints. Columns are bytes from 0; the end is behind the place, on the last line of the
 /// range. Neither the quoted code nor a password in a message is taken.
-pub fn bandit(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn bandit(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("bandit", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<BanditDocument<'_>>(&text) else { return reading.finish() };

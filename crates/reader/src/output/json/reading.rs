@@ -18,22 +18,22 @@ const BEGINNING: usize = 4 << 10;
 
 /// An output that is being read.
 #[derive(Debug)]
-pub struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     tool: &'a str,
     paths: Paths,
     /// Collects diagnostics and problems.
-    pub collected: Collected,
+    pub(crate) collected: Collected,
 }
 
 impl<'a> Reading<'a> {
     /// Nothing read yet. The tool has this name unless the caller knows another one.
-    pub fn new(tool: &'a str, input: &Input<'a>) -> Self {
+    pub(crate) fn new(tool: &'a str, input: &Input<'a>) -> Self {
         Self { tool: input.tool_or(tool), paths: Paths::new(input), collected: Collected::new() }
     }
 
     /// The document in an output: from the first line on that begins as JSON does, since some tools print a line before.
     /// An output that is too large is a problem, and empty here.
-    pub fn document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
+    pub(crate) fn document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
         match decode::document(bytes, &mut self.collected) {
             Some(Cow::Borrowed(text)) => Cow::Borrowed(from_json(text)),
             Some(Cow::Owned(text)) => Cow::Owned(from_json(&text).to_owned()),
@@ -42,13 +42,13 @@ impl<'a> Reading<'a> {
     }
 
     /// The object that a document is. None, with a problem, for anything else.
-    pub fn object<'b, T: Deserialize<'b>>(&mut self, text: &'b str) -> Option<T> {
+    pub(crate) fn object<'b, T: Deserialize<'b>>(&mut self, text: &'b str) -> Option<T> {
         let read = entries::document(text, &mut self.collected);
         read.map_err(|error| self.unreadable(&error)).ok()
     }
 
     /// The entries of an array of a document, as far as they are well formed. `what` names one in a problem.
-    pub fn each<'b, T: Deserialize<'b>>(
+    pub(crate) fn each<'b, T: Deserialize<'b>>(
         &mut self,
         array: Option<&'b RawValue>,
         what: &str,
@@ -60,7 +60,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The entries of the array that a text begins with, as far as they are well formed.
-    pub fn each_of<'b, T: Deserialize<'b>>(
+    pub(crate) fn each_of<'b, T: Deserialize<'b>>(
         &mut self,
         text: &'b str,
         what: &str,
@@ -79,7 +79,7 @@ impl<'a> Reading<'a> {
     }
 
     /// A diagnostic of this tool. None, with a problem, if the path is none in the tree.
-    pub fn diagnostic(&mut self, path: &str, range: Range, message: &str) -> Option<Diagnostic> {
+    pub(crate) fn diagnostic(&mut self, path: &str, range: Range, message: &str) -> Option<Diagnostic> {
         match self.paths.path(path) {
             Ok(path) => Some(Diagnostic::new(self.tool, path, range, message)),
             Err(error) => {
@@ -90,27 +90,27 @@ impl<'a> Reading<'a> {
     }
 
     /// Is the path one in the tree?
-    pub fn is_in_tree(&self, path: &str) -> bool {
+    pub(crate) fn is_in_tree(&self, path: &str) -> bool {
         self.paths.path(path).is_ok()
     }
 
     /// An edit. None if the path is none in the tree, or the place is not exact.
-    pub fn edit(&self, path: &str, range: Option<Range>, new_text: &str) -> Option<ToolEdit> {
+    pub(crate) fn edit(&self, path: &str, range: Option<Range>, new_text: &str) -> Option<ToolEdit> {
         Some(ToolEdit { path: self.paths.path(path).ok()?, range: range?, new_text: new_text.to_owned() })
     }
 
     /// Names an entry that is malformed.
-    pub fn entry(&mut self, text: &str) {
+    pub(crate) fn entry(&mut self, text: &str) {
         self.collected.leave_out(ProblemKind::Entry, text);
     }
 
     /// Names what the tool says of its own failure.
-    pub fn failed(&mut self, text: &str) {
+    pub(crate) fn failed(&mut self, text: &str) {
         self.collected.problem(ProblemKind::Tool, text);
     }
 
     /// The report.
-    pub fn finish(self) -> Report {
+    pub(crate) fn finish(self) -> Report {
         self.collected.finish()
     }
 
@@ -136,7 +136,7 @@ fn from_json(text: &str) -> &str {
 }
 
 /// Does a document begin with this bracket, and hold all of these marks in its first 4 KiB?
-pub fn begins(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
+pub(crate) fn begins(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
     let beginning = bytes.get(..BEGINNING).unwrap_or(bytes);
     let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
     first == Some(&bracket)
@@ -145,14 +145,14 @@ pub fn begins(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
 
 /// The tag of a weakness of the Common Weakness Enumeration, as SARIF writes it: `external/cwe/cwe-89` for `CWE-89: …` or
 /// `89`.
-pub fn cwe_tag(text: &str) -> Option<String> {
+pub(crate) fn cwe_tag(text: &str) -> Option<String> {
     let digits = text.trim().trim_start_matches(['C', 'W', 'E', 'c', 'w', 'e', '-']);
     let digits: String = digits.chars().take_while(char::is_ascii_digit).take(6).collect();
     (!digits.is_empty()).then(|| format!("external/cwe/cwe-{digits}"))
 }
 
 /// A message without the secret that some tools put into it: `Possible hardcoded password: '…'` ends before the colon.
-pub fn without_value(message: &str) -> &str {
+pub(crate) fn without_value(message: &str) -> &str {
     let quote = message.find([':', '\'', '"', '`']).unwrap_or(message.len());
     message.get(..quote).unwrap_or(message).trim_end()
 }

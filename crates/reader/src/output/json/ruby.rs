@@ -51,7 +51,7 @@ struct Location {
 }
 
 /// Reads what `rubocop --format json` prints. It has no fixes; what RuboCop corrected already is left out.
-pub fn rubocop(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn rubocop(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("rubocop", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<Document<'_>>(&text) else { return reading.finish() };

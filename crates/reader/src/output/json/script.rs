@@ -55,7 +55,7 @@ impl OffsetFix {
 
 /// Reads what `eslint --format json` prints. Columns are in UTF-16 from 1, and ends are behind the place. A message's `fix`
 /// is taken; its `suggestions`, which ESLint never applies by itself, are not.
-pub fn eslint(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn eslint(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("eslint", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "file", |reading, file: EslintFile| {
@@ -137,7 +137,7 @@ struct StylelintOption {
 
 /// Reads what `stylelint --formatter json` prints (on standard error since version 16). Columns are in UTF-16 from 1, and
 /// ends are behind the place. The rule's name goes from the end of the message.
-pub fn stylelint(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn stylelint(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("stylelint", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "file", |reading, file: StylelintFile| {
@@ -230,7 +230,7 @@ impl BiomePosition {
 /// Reads what `biome lint --reporter=json` prints: since version 2.4 lines and columns, from 1, in characters; before, a
 /// span of bytes. Ends are behind the place. The form is experimental, and has no fixes. (The reporter `rdjson` has some,
 /// but does not tell those that are safe, and counts characters where that format counts bytes.)
-pub fn biome(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn biome(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("biome", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<BiomeDocument<'_>>(&text) else { return reading.finish() };
@@ -317,7 +317,7 @@ struct OxlintSpan {
 }
 
 /// Reads what `oxlint --format json` prints. The first label is the place; its offset and length are bytes.
-pub fn oxlint(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn oxlint(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("oxlint", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<OxlintDocument<'_>>(&text) else { return reading.finish() };

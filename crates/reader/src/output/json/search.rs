@@ -81,7 +81,7 @@ enum OneOrMore {
 
 /// Reads what `semgrep scan --json` prints, and Opengrep. Columns are bytes from 1, and ends are behind the place. A rule's
 /// `fix` is what `--autofix` would write in place of the whole match.
-pub fn semgrep(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn semgrep(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("semgrep", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<SemgrepDocument<'_>>(&text) else { return reading.finish() };
@@ -149,7 +149,7 @@ impl StartEnd {
 
 /// Reads what `ast-grep scan --json=stream` prints, an object on each line; `--json=compact` is an array of the same. Places
 /// are offsets in bytes. A replacement is what the rule would write with `--update-all`.
-pub fn ast_grep(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn ast_grep(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("ast-grep", input);
     let text = decode::lines(bytes, &mut reading.collected);
     if text.trim_start().starts_with('[') {

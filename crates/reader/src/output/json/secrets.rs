@@ -33,7 +33,7 @@ struct Gitleaks {
 /// Reads a report of Gitleaks in JSON. A place is a line: columns are one too large behind the first line, and an end can
 /// be a line too far. A secret of an older commit is left out, since its line is one of that commit; scan the tree
 /// (`gitleaks dir`) instead. The mark by which Gitleaks knows a finding holds no secret, but is of a commit too.
-pub fn gitleaks(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn gitleaks(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("gitleaks", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "finding", |reading, entry: Gitleaks| {
@@ -77,11 +77,14 @@ struct DetectSecrets {
     is_secret: Option<bool>,
 }
 
-/// Reads what `detect-secrets scan` prints: a baseline. Its digests of secrets are not taken: those of short ones can be
-/// guessed.
-pub fn detect_secrets(bytes: &[u8], input: &Input<'_>) -> Report {
+/// Reads what `detect-secrets scan` prints, a baseline, and `detect-secrets-hook --json`, which prints nothing where it found
+/// nothing. Digests of secrets are not taken: those of short ones can be guessed.
+pub(crate) fn detect_secrets(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("detect-secrets", input);
     let text = reading.document(bytes);
+    if text.trim().is_empty() {
+        return reading.finish();
+    }
     let Some(document) = reading.object::<DetectSecretsDocument>(&text) else { return reading.finish() };
     for (path, found) in document.results.0 {
         for entry in found.0 {

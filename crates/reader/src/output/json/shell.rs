@@ -48,7 +48,7 @@ struct Replacement {
 
 /// Reads what `shellcheck -f json1` prints. Columns are characters from 1, a tab is one, and ends are behind the place.
 /// (The format `json`, an array, counts a tab up to the next stop of 8 columns, and is not read.)
-pub fn shellcheck(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn shellcheck(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("shellcheck", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<ShellcheckDocument<'_>>(&text) else { return reading.finish() };
@@ -90,7 +90,7 @@ struct Hadolint {
 
 /// Reads what `hadolint -f json` prints. The column is 1 whatever the place is, except where the file cannot be parsed, so
 /// that a place is a line.
-pub fn hadolint(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn hadolint(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("hadolint", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "entry", |reading, entry: Hadolint| {

@@ -49,7 +49,7 @@ struct Edit {
 
 /// Reads what `sqlfluff lint --format json` prints. Positions are characters from 1, and ends are behind the place. The
 /// edits of a violation are one fix. As SQLFluff itself does not mend a file that it could not parse, no fix is taken of one.
-pub fn sqlfluff(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn sqlfluff(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("sqlfluff", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "file", |reading, file: File| {

@@ -251,3 +251,40 @@ fn go_vet_tells_a_package_that_it_could_not_look_at() {
     assert_eq!(told(&report), ["warning copylocks x/b/x.go:3:4 copies a lock"]);
     assert_eq!(report.problems[0].text, "printf: no types");
 }
+
+#[test]
+fn nothing_found_is_no_problem() {
+    for (format, text) in [
+        ("detect-secrets-json", ""),
+        ("cargo-json", "{\"reason\":\"build-finished\",\"success\":true}\n"),
+        ("govet-json", "# a\n{}\n"),
+        ("mypy-json", ""),
+        ("ast-grep-json", ""),
+        ("gitleaks-json", "[]\n"),
+        ("golangci-json", "{\"Issues\":[],\"Report\":{}}\n"),
+        ("tsc", ""),
+        ("mypy", "Success: no issues found in 2 source files\n"),
+    ] {
+        assert_eq!(whole(format, text), [""; 0], "{format}");
+    }
+    // A document that is missing is one: the tool may have failed.
+    for format in ["ruff-json", "eslint-json", "pyright-json", "semgrep-json", "shellcheck-json"] {
+        let report = read_in("x", format, b"");
+        assert_eq!(report.problems[0].kind, ProblemKind::Unreadable, "{format}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(20))]
+
+    #[test]
+    fn any_bytes_are_read(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200), text in "\\PC{0,80}") {
+        for named in truing_reader::output::known::NAMED {
+            (named.read)(&bytes, &Default::default());
+            (named.is)(&bytes);
+            for begins in ["[{\"line\": 1, ", "{\"results\": [", "a.py:1:2: ", "a.py:1:2: error: "] {
+                (named.read)(format!("{begins}{text}").as_bytes(), &Default::default());
+            }
+        }
+    }
+}
