@@ -72,8 +72,7 @@ impl Collected {
     /// left out and named.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.is_full() {
-            self.beyond += 1;
-            return;
+            return self.push_beyond();
         }
         let diagnostic = text::cleaned(diagnostic);
         if !diagnostic.path.may_be_written() {
@@ -86,6 +85,11 @@ impl Collected {
         }
         self.text_bytes = self.text_bytes.saturating_add(text::bytes(&diagnostic));
         self.report.diagnostics.push(diagnostic);
+    }
+
+    /// Counts a diagnostic that there is no room for, without making it.
+    pub fn push_beyond(&mut self) {
+        self.beyond += 1;
     }
 
     /// Names a problem that costs no entry.
@@ -104,7 +108,7 @@ impl Collected {
         self.problem(kind, text);
     }
 
-    /// Is there no room for another diagnostic? Who can stop reading may stop then; what is pushed is counted.
+    /// Is there no room for another diagnostic? What is pushed then is counted alone.
     pub fn is_full(&self) -> bool {
         self.report.diagnostics.len() >= MAX_DIAGNOSTICS || self.text_bytes >= MAX_TEXT_BYTES
     }

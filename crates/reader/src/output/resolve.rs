@@ -20,6 +20,7 @@ pub struct FileText<'a> {
     /// The length of the byte order mark.
     mark: usize,
     units: OnceLock<Option<Units>>,
+    has_crlf: OnceLock<bool>,
 }
 
 /// Why a range is none in the file.
@@ -85,7 +86,7 @@ impl<'a> FileText<'a> {
     /// The whole content of a file.
     pub fn of(bytes: &'a [u8]) -> Self {
         let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        Self { lines: Lines::of(bytes), mark, units: OnceLock::new() }
+        Self { lines: Lines::of(bytes), mark, units: OnceLock::new(), has_crlf: OnceLock::new() }
     }
 
     /// The content, with a byte order mark if it has one.
@@ -239,9 +240,11 @@ impl<'a> FileText<'a> {
 
     /// Does every line end with CRLF, and is there one?
     fn has_crlf(&self) -> bool {
-        let text = self.bytes();
-        let mut ends = memchr::memchr_iter(b'\n', text).peekable();
-        ends.peek().is_some() && ends.all(|at| at > 0 && text.get(at - 1) == Some(&b'\r'))
+        *self.has_crlf.get_or_init(|| {
+            let text = self.bytes();
+            let mut ends = memchr::memchr_iter(b'\n', text).peekable();
+            ends.peek().is_some() && ends.all(|at| at > 0 && text.get(at - 1) == Some(&b'\r'))
+        })
     }
 }
 
