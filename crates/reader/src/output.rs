@@ -1,6 +1,6 @@
 //! Output of linters and test programs: bytes in, diagnostics out.
 //!
-//! A [`Format`] names how a tool prints. [`read`] makes a [`Report`] of any bytes: it does not panic, takes no more than
+//! A [`Format`] names how a tool prints. [`read()`] makes a [`Report`] of any bytes: it does not panic, takes no more than
 //! a bounded room, and says what it left out. Whatever a tool prints is data of strangers: texts are cleaned
 //! (`text`), paths stay in the tree (`path`), and places are compared with the file itself (`resolve`).
 

@@ -11,7 +11,7 @@ use crate::output::range::{ColumnUnit, Range};
 use crate::output::report::{Collected, ProblemKind, Report};
 use crate::output::xml::{Element, Part, Parts};
 
-/// What the names of rules begin with that says nothing: Checkstyle's own packages, which others copied.
+/// Prefixes of rules' names that say nothing: Checkstyle's own packages, which others copied.
 const PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
 
 /// Reads a report. It does not panic on any bytes.

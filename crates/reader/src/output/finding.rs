@@ -22,13 +22,13 @@ const TOOL_PREFIX: &str = "tool-";
 /// The rule of a diagnostic that names none.
 const NO_RULE: &str = "diagnostic";
 
-/// How diagnostics become findings.
+/// Severities and categories for the diagnostics of tools.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    /// How bad an error, a warning and a note are.
+    /// The severity of an error, a warning and a note.
     pub levels: Levels,
-    /// How bad the findings of a rule or of a tool are, whatever their level: by `tool/rule` as [`rule_name`] makes it, or
-    /// by `tool`.
+    /// The severity of a rule's or a tool's findings, whatever their level: by `tool/rule` as [`rule_name`] makes it, or by
+    /// `tool`.
     pub severities: BTreeMap<String, Severity>,
     /// The kind of defect, by `tool/rule`, or by a tag of the tool, or by `tool`; in this order.
     pub categories: BTreeMap<String, Category>,
@@ -36,7 +36,7 @@ pub struct Mapping {
     pub reserved: Vec<String>,
 }
 
-/// How bad each level is.
+/// The severity of each level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Levels {
     /// An error.

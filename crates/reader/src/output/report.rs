@@ -16,21 +16,21 @@ pub const MAX_PROBLEMS: usize = 20;
 /// The most characters of a problem.
 pub const MAX_PROBLEM_CHARS: usize = 300;
 
-/// What a tool reported, as far as it could be read.
+/// The diagnostics that could be read of an output, and the problems with the rest.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
     /// The diagnostics, in the order of the output.
     pub diagnostics: Vec<Diagnostic>,
     /// The first [`MAX_PROBLEMS`] problems.
     pub problems: Vec<Problem>,
-    /// How many problems there are beside those.
+    /// The number of problems beside those.
     pub more_problems: u64,
-    /// How many entries of the output are not among the diagnostics: malformed ones, those without a place in the tree,
-    /// and those beyond a bound. An entry that cannot be told from the rest of a damaged output is not counted.
+    /// The number of entries that are not among the diagnostics: malformed ones, those without a place in the tree, and
+    /// those beyond a bound. An entry that cannot be told from the rest of a damaged output is not counted.
     pub left_out: u64,
 }
 
-/// Why a report may not hold everything that the tool found.
+/// A reason for which a report may not hold everything that the tool found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
     /// The kind.
@@ -113,7 +113,7 @@ impl Collected {
         self.report.diagnostics.len() >= MAX_DIAGNOSTICS || self.text_bytes >= MAX_TEXT_BYTES
     }
 
-    /// How many diagnostics there are.
+    /// The number of diagnostics.
     pub fn len(&self) -> usize {
         self.report.diagnostics.len()
     }
