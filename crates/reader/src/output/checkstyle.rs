@@ -11,11 +11,11 @@ use crate::output::range::{ColumnUnit, Range};
 use crate::output::report::{Collected, ProblemKind, Report};
 use crate::output::xml::{Element, Part, Parts};
 
-/// What the names of rules begin with that says nothing: Checkstyle's own packages, which others copied.
+/// Prefixes of rules' names that say nothing: Checkstyle's own packages, which others copied.
 const PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
 
 /// Reads a report. It does not panic on any bytes.
-pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut collected = Collected::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
     let paths = Paths::new(input);
@@ -23,7 +23,7 @@ pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     let (mut file, mut is_seen) = (String::new(), false);
     let mut is_crash = false;
     loop {
-        match parts.next() {
+        match parts.part() {
             Ok(Some(Part::Start(element))) => match element.name.as_str() {
                 "checkstyle" => is_seen = true,
                 "file" => file = element.get("name").unwrap_or_default().to_owned(),

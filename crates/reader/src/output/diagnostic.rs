@@ -46,7 +46,7 @@ pub struct Diagnostic {
     pub rule: Option<String>,
     /// One line.
     pub message: String,
-    /// How bad, by the tool.
+    /// The tool's judgement.
     pub level: Level,
     /// The file, in the tree.
     pub path: RepoPath,

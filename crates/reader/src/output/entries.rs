@@ -17,7 +17,7 @@ use crate::output::report::{Collected, ProblemKind};
 ///
 /// # Errors
 /// The document is no JSON, or not of this form.
-pub fn document<'de, T: Deserialize<'de>>(
+pub(crate) fn document<'de, T: Deserialize<'de>>(
     text: &'de str,
     collected: &mut Collected,
 ) -> serde_json::Result<T> {
@@ -33,7 +33,7 @@ pub fn document<'de, T: Deserialize<'de>>(
 ///
 /// # Errors
 /// The text is no array, or it is damaged behind the last entry that was handed out.
-pub fn each<'de>(
+pub(crate) fn each<'de>(
     text: &'de str,
     take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
 ) -> serde_json::Result<()> {
@@ -69,7 +69,7 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
 
 /// At most `MOST` entries of an array, at their indices; none for one that is malformed. `null` is an empty array.
 #[derive(Debug)]
-pub struct List<T, const MOST: usize>(pub Vec<Option<T>>);
+pub(crate) struct List<T, const MOST: usize>(pub(crate) Vec<Option<T>>);
 
 impl<T, const MOST: usize> Default for List<T, MOST> {
     fn default() -> Self {
@@ -79,12 +79,12 @@ impl<T, const MOST: usize> Default for List<T, MOST> {
 
 impl<T, const MOST: usize> List<T, MOST> {
     /// The entry at this index; none for a negative one, which SARIF writes for "not set".
-    pub fn at(&self, index: i64) -> Option<&T> {
+    pub(crate) fn at(&self, index: i64) -> Option<&T> {
         self.0.get(usize::try_from(index).ok()?)?.as_ref()
     }
 
     /// Those that are well formed, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten()
     }
 }
@@ -121,7 +121,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Entries<T, MO
 
 /// At most `MOST` fields of an object, in order, without those that are malformed. `null` is an empty object.
 #[derive(Debug)]
-pub struct Fields<T, const MOST: usize>(pub Vec<(String, T)>);
+pub(crate) struct Fields<T, const MOST: usize>(pub(crate) Vec<(String, T)>);
 
 impl<T, const MOST: usize> Default for Fields<T, MOST> {
     fn default() -> Self {
@@ -131,7 +131,7 @@ impl<T, const MOST: usize> Default for Fields<T, MOST> {
 
 impl<T, const MOST: usize> Fields<T, MOST> {
     /// The field of this name.
-    pub fn get(&self, name: &str) -> Option<&T> {
+    pub(crate) fn get(&self, name: &str) -> Option<&T> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 }
@@ -173,16 +173,16 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for FieldVisitor<
 /// A whole number. It may be written as a number without fraction, or as text: that is how the JSON of protocol buffers
 /// writes some.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Whole(pub i64);
+pub(crate) struct Whole(pub(crate) i64);
 
 impl Whole {
     /// As a line or a column: 0 for a negative one, and the largest for one beyond it.
-    pub fn count(self) -> u32 {
+    pub(crate) fn count(self) -> u32 {
         u32::try_from(self.0.max(0)).unwrap_or(u32::MAX)
     }
 
     /// As an offset or a length; none for a negative one.
-    pub fn offset(self) -> Option<u64> {
+    pub(crate) fn offset(self) -> Option<u64> {
         u64::try_from(self.0).ok()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use truing_core::finding::{Category, Place, RawFinding, Severity, Side, Source, Suggestion};
 
-use crate::output::diagnostic::{Diagnostic, Level, MAX_HELP_BYTES, MAX_TITLE_CHARS};
+use crate::output::diagnostic::{Diagnostic, Level, MAX_TITLE_CHARS};
 use crate::output::range::Range;
 use crate::output::resolve::{ByteEdit, FileText, Unresolved, resolve_fix};
 use crate::output::text;
@@ -13,6 +13,8 @@ use crate::snippet::{Secrets, snippet};
 
 /// The most bytes of a suggestion.
 const MAX_SUGGESTION_BYTES: usize = 8 << 10;
+/// The most bytes of a title: less than the protocol between processes takes.
+const MAX_TITLE_BYTES: usize = 480;
 /// The most bytes of a tool's name, and of a rule's, in the name of a finding's rule.
 const MAX_PART_BYTES: usize = 90;
 /// Begins the name of a tool that would be the name of a pack.
@@ -20,13 +22,13 @@ const TOOL_PREFIX: &str = "tool-";
 /// The rule of a diagnostic that names none.
 const NO_RULE: &str = "diagnostic";
 
-/// How diagnostics become findings.
+/// Severities and categories for the diagnostics of tools.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    /// How bad an error, a warning and a note are.
+    /// The severity of an error, a warning and a note.
     pub levels: Levels,
-    /// How bad the findings of a rule or of a tool are, whatever their level: by `tool/rule` as [`rule_name`] makes it, or
-    /// by `tool`.
+    /// The severity of a rule's or a tool's findings, whatever their level: by `tool/rule` as [`rule_name`] makes it, or by
+    /// `tool`.
     pub severities: BTreeMap<String, Severity>,
     /// The kind of defect, by `tool/rule`, or by a tag of the tool, or by `tool`; in this order.
     pub categories: BTreeMap<String, Category>,
@@ -34,7 +36,7 @@ pub struct Mapping {
     pub reserved: Vec<String>,
 }
 
-/// How bad each level is.
+/// The severity of each level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Levels {
     /// An error.
@@ -107,7 +109,7 @@ impl<'a> Finder<'a> {
             },
             severity: self.mapping.severity(diagnostic, &rule),
             category: self.mapping.category(diagnostic, &rule),
-            title: text::line(&self.hidden(&diagnostic.message), MAX_TITLE_CHARS),
+            title: title(&self.hidden(&diagnostic.message)),
             body: self.hidden(&body(diagnostic)),
             snippet: self.snippet(&diagnostic.range, first, last),
             suggestion,
@@ -201,18 +203,26 @@ fn word(text: &str) -> String {
     word.trim_matches(['-', '.']).to_owned()
 }
 
+/// A message as a title.
+fn title(message: &str) -> String {
+    let mut title = text::line(message, MAX_TITLE_CHARS);
+    if title.len() > MAX_TITLE_BYTES {
+        title.truncate(title.floor_char_boundary(MAX_TITLE_BYTES - '…'.len_utf8()));
+        title.push('…');
+    }
+    title
+}
+
 /// The body of a finding: all of a message that the title is too short for, the rule's description, and its page.
 fn body(diagnostic: &Diagnostic) -> String {
     let mut parts = Vec::new();
-    if diagnostic.message.chars().count() > MAX_TITLE_CHARS {
+    if diagnostic.message != title(&diagnostic.message) {
         parts.push(truing_core::markdown::plain(&diagnostic.message));
     }
     match (&diagnostic.help, &diagnostic.title) {
-        (Some(help), _) => {
-            parts.push(help.get(..help.floor_char_boundary(MAX_HELP_BYTES)).unwrap_or(help).to_owned())
-        }
+        (Some(help), _) => parts.push(help.clone()),
         (None, Some(title)) if *title != diagnostic.message => {
-            parts.push(truing_core::markdown::plain(title))
+            parts.push(truing_core::markdown::plain(title));
         }
         (None, Some(_) | None) => {}
     }
@@ -225,7 +235,7 @@ fn body(diagnostic: &Diagnostic) -> String {
 fn whole_lines(file: &FileText<'_>, (first, last): (u32, u32), edits: &[ByteEdit]) -> Option<String> {
     let start = if first == 1 { file.mark() } else { file.index().range(first).start };
     let (content_end, end) = (file.index().range(last).end, file.line_end(last));
-    let text = std::str::from_utf8(file.bytes()).ok()?;
+    let text = |range: std::ops::Range<usize>| std::str::from_utf8(file.bytes().get(range)?).ok();
     let (mut fixed, mut at) = (String::new(), start);
     for edit in edits {
         if edit.range.start < start || edit.range.end > end {
@@ -235,14 +245,14 @@ fn whole_lines(file: &FileText<'_>, (first, last): (u32, u32), edits: &[ByteEdit
         if edit.range.start == end && end > content_end {
             return None;
         }
-        fixed.push_str(text.get(at..edit.range.start)?);
+        fixed.push_str(text(at..edit.range.start)?);
         fixed.push_str(&edit.new_text);
         at = edit.range.end;
         if fixed.len() > MAX_SUGGESTION_BYTES {
             return None;
         }
     }
-    fixed.push_str(text.get(at..end)?);
+    fixed.push_str(text(at..end)?);
     let fixed = fixed.replace("\r\n", "\n");
     if fixed.is_empty() {
         return Some(fixed);

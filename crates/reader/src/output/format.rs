@@ -75,7 +75,7 @@ impl Format {
     }
 }
 
-/// What is known beside the bytes.
+/// Facts that the bytes do not tell.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Input<'a> {
     /// Absolute roots of the tree on the machine where the tool ran, as that machine writes them. Where one is within

@@ -63,7 +63,7 @@ struct Content {
 }
 
 /// Reads a report. It does not panic on any bytes.
-pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut collected = Collected::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
     let paths = Paths::new(input);

@@ -10,7 +10,7 @@ use truing_core::markdown;
 use truing_diff::RepoPath;
 
 use crate::output::decode;
-use crate::output::diagnostic::{Diagnostic, Level};
+use crate::output::diagnostic::{Diagnostic, Level, MAX_NAME_CHARS};
 use crate::output::format::Input;
 use crate::output::path::Paths;
 use crate::output::range::Range;
@@ -59,7 +59,7 @@ struct Suite {
 }
 
 /// Reads a report. It does not panic on any bytes.
-pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut collected = Collected::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
     let paths = Paths::new(input);
@@ -68,7 +68,7 @@ pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
         (vec![], Case::default(), None);
     let mut is_seen = false;
     loop {
-        match parts.next() {
+        match parts.part() {
             Ok(Some(Part::Start(element))) => match element.name.as_str() {
                 "testsuites" => is_seen = true,
                 "testsuite" => {
@@ -124,9 +124,11 @@ fn suite(element: &Element, outer: Option<&Suite>) -> Suite {
 fn case(element: &Element, suite: Option<&Suite>) -> Case {
     let line = element.number("line");
     let has_line = element.get("line").is_some();
+    // A test case may hold any number of failures.
+    let name = |attribute: &str| text::line(element.get(attribute).unwrap_or_default(), MAX_NAME_CHARS);
     Case {
-        name: element.get("name").unwrap_or_default().to_owned(),
-        class: element.get("classname").unwrap_or_default().to_owned(),
+        name: name("name"),
+        class: name("classname"),
         file: file(element).or_else(|| suite?.file.clone()),
         line: line.saturating_add(u32::from(has_line && suite.is_some_and(|suite| suite.from_zero))),
     }

@@ -11,12 +11,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::output::decode;
-use crate::output::diagnostic::{Diagnostic, Level, ToolEdit, ToolFix};
+use crate::output::diagnostic::{Diagnostic, Level, MAX_NAME_CHARS, ToolEdit, ToolFix};
 use crate::output::entries::{self, List, Whole};
 use crate::output::format::Input;
 use crate::output::path::{PathError, Paths};
 use crate::output::range::{ColumnUnit, Range};
 use crate::output::report::{Collected, ProblemKind, Report};
+use crate::output::text::start;
 
 /// The most suggestions of a diagnostic that are looked at.
 const MAX_SUGGESTIONS: usize = 100;
@@ -88,7 +89,7 @@ enum Severity {
 }
 
 /// Reads a result. It does not panic on any bytes.
-pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut collected = Collected::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
     let result: Outcome<'_> = match entries::document(&text, &mut collected) {
@@ -116,7 +117,7 @@ pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
 }
 
 /// Reads diagnostics, one on each line. It does not panic on any bytes.
-pub fn read_lines(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn read_lines(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut collected = Collected::new();
     let text = decode::lines(bytes, &mut collected);
     let paths = Paths::new(input);
@@ -127,7 +128,7 @@ pub fn read_lines(bytes: &[u8], input: &Input<'_>) -> Report {
     collected.finish()
 }
 
-/// What a result says of all its diagnostics.
+/// The fields of a result that stand for its diagnostics' own.
 struct Defaults {
     source: Option<Source>,
     severity: Option<Severity>,
@@ -149,7 +150,9 @@ fn one(
         Ok(path) => path,
         Err(error) => return collected.leave_out(ProblemKind::Place, &format!("{named}: {error}")),
     };
-    let name = |source: &Option<Source>| source.as_ref().and_then(|source| source.name.clone());
+    let name = |source: &Option<Source>| {
+        source.as_ref()?.name.as_deref().map(|name| start(name, MAX_NAME_CHARS).to_owned())
+    };
     let tool = name(&entry.source).or_else(|| name(&whole.source)).filter(|name| !name.trim().is_empty());
     let tool = tool.unwrap_or_else(|| input.tool_or("rdjson").to_owned());
     let range = span.as_ref().map_or(Range::File, range);

@@ -89,7 +89,7 @@ fn is_gitlab(text: &str) -> bool {
 fn xml(text: &str) -> Option<Format> {
     let mut parts = Parts::of(text);
     for _ in 0..MAX_PARTS {
-        if let Part::Start(element) = parts.next().ok()?? {
+        if let Part::Start(element) = parts.part().ok()?? {
             return match element.name.as_str() {
                 "checkstyle" => Some(Format::Checkstyle),
                 "testsuites" | "testsuite" => Some(Format::Junit),

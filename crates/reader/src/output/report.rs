@@ -20,7 +20,7 @@ pub const MAX_PROBLEMS: usize = 20;
 /// The most characters of a problem.
 pub const MAX_PROBLEM_CHARS: usize = 300;
 
-/// What a tool reported, as far as it could be read.
+/// The diagnostics that could be read of an output, and the problems with the rest.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
     /// The diagnostics, in the order of the output.
@@ -29,14 +29,14 @@ pub struct Report {
     pub tools: BTreeSet<String>,
     /// The first [`MAX_PROBLEMS`] problems.
     pub problems: Vec<Problem>,
-    /// How many problems there are beside those.
+    /// The number of problems beside those.
     pub more_problems: u64,
-    /// How many entries of the output are not among the diagnostics: malformed ones, those without a place in the tree,
-    /// and those beyond a bound. An entry that cannot be told from the rest of a damaged output is not counted.
+    /// The number of entries that are not among the diagnostics: malformed ones, those without a place in the tree, and
+    /// those beyond a bound. An entry that cannot be told from the rest of a damaged output is not counted.
     pub left_out: u64,
 }
 
-/// Why a report may not hold everything that the tool found.
+/// A reason for which a report may not hold everything that the tool found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
     /// The kind.
@@ -78,8 +78,7 @@ impl Collected {
     /// left out and named.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.is_full() {
-            self.beyond += 1;
-            return;
+            return self.push_beyond();
         }
         let diagnostic = text::cleaned(diagnostic);
         if !diagnostic.path.may_be_written() {
@@ -103,6 +102,11 @@ impl Collected {
         }
     }
 
+    /// Counts a diagnostic that there is no room for, without making it.
+    pub fn push_beyond(&mut self) {
+        self.beyond += 1;
+    }
+
     /// Names a problem that costs no entry.
     pub fn problem(&mut self, kind: ProblemKind, text: &str) {
         if self.report.problems.len() == MAX_PROBLEMS {
@@ -119,12 +123,12 @@ impl Collected {
         self.problem(kind, text);
     }
 
-    /// Is there no room for another diagnostic? Who can stop reading may stop then; what is pushed is counted.
+    /// Is there no room for another diagnostic? What is pushed then is counted alone.
     pub fn is_full(&self) -> bool {
         self.report.diagnostics.len() >= MAX_DIAGNOSTICS || self.text_bytes >= MAX_TEXT_BYTES
     }
 
-    /// How many diagnostics there are.
+    /// The number of diagnostics.
     pub fn len(&self) -> usize {
         self.report.diagnostics.len()
     }

@@ -10,7 +10,7 @@ use crate::lines::Lines;
 use crate::output::diagnostic::{MAX_EDITS, ToolFix};
 use crate::output::range::{ColumnUnit, Offsets, Position, Range, Span};
 
-/// How many bytes of text are between two that are known by their number of characters: so many are counted to find one.
+/// The bytes between two places whose numbers of characters are known: no more are counted to find a place.
 const STRIDE: usize = 4 << 10;
 
 /// A file as it was when the tool looked at it.
@@ -20,9 +20,10 @@ pub struct FileText<'a> {
     /// The length of the byte order mark.
     mark: usize,
     units: OnceLock<Option<Units>>,
+    has_crlf: OnceLock<bool>,
 }
 
-/// Why a range is none in the file.
+/// A reason for which a range is none in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unresolved {
     /// The line is behind the file's last one.
@@ -30,7 +31,7 @@ pub enum Unresolved {
     Line {
         /// The line, from 1.
         line: u32,
-        /// How many lines there are.
+        /// The number of lines.
         count: u32,
     },
     /// The column is behind the line's end, or within a character or a line break.
@@ -61,7 +62,7 @@ pub struct ByteEdit {
     pub new_text: String,
 }
 
-/// Why a fix cannot be applied to a file.
+/// A reason for which a fix cannot be applied to a file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FixRefused {
     /// It has no edits, or more than [`MAX_EDITS`].
@@ -85,7 +86,7 @@ impl<'a> FileText<'a> {
     /// The whole content of a file.
     pub fn of(bytes: &'a [u8]) -> Self {
         let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        Self { lines: Lines::of(bytes), mark, units: OnceLock::new() }
+        Self { lines: Lines::of(bytes), mark, units: OnceLock::new(), has_crlf: OnceLock::new() }
     }
 
     /// The content, with a byte order mark if it has one.
@@ -93,7 +94,7 @@ impl<'a> FileText<'a> {
         self.lines.text()
     }
 
-    /// How many lines there are. A line ends with LF, and a last line end begins no further one.
+    /// The number of lines. A line ends with LF, and a last line end begins no further one.
     pub fn line_count(&self) -> u32 {
         self.lines.count()
     }
@@ -239,9 +240,11 @@ impl<'a> FileText<'a> {
 
     /// Does every line end with CRLF, and is there one?
     fn has_crlf(&self) -> bool {
-        let text = self.bytes();
-        let mut ends = memchr::memchr_iter(b'\n', text).peekable();
-        ends.peek().is_some() && ends.all(|at| at > 0 && text.get(at - 1) == Some(&b'\r'))
+        *self.has_crlf.get_or_init(|| {
+            let text = self.bytes();
+            let mut ends = memchr::memchr_iter(b'\n', text).peekable();
+            ends.peek().is_some() && ends.all(|at| at > 0 && text.get(at - 1) == Some(&b'\r'))
+        })
     }
 }
 

@@ -19,17 +19,20 @@ use self::log::{Configuration, Fix, Invocation, Log, Outcome, Properties, Run};
 use self::place::Places;
 use self::rules::{Found, Rules};
 use crate::output::decode;
-use crate::output::diagnostic::{Diagnostic, Level, ToolEdit, ToolFix};
+use crate::output::diagnostic::{
+    Diagnostic, Level, MAX_NAME_CHARS, MAX_PAGE_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolEdit, ToolFix,
+};
 use crate::output::entries::{self, Fields, Whole};
 use crate::output::format::Input;
 use crate::output::path::PathError;
 use crate::output::report::{Collected, ProblemKind, Report};
+use crate::output::text::start;
 
 /// The partial fingerprint that most tools write, and by which GitHub recognises results.
 const PRIMARY: &str = "primaryLocationLineHash";
 
 /// Reads a log. It does not panic on any bytes.
-pub fn read(bytes: &[u8], input: &Input<'_>) -> Report {
+pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut collected = Collected::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
     match entries::document::<Log<'_>>(&text, &mut collected) {
@@ -59,7 +62,7 @@ fn run(run: &RawValue, input: &Input<'_>, number: usize, collected: &mut Collect
     };
     let name = run.tool.driver.name.as_deref().filter(|name| !name.trim().is_empty());
     let reader = Reader {
-        tool: name.unwrap_or_else(|| input.tool_or("sarif")),
+        tool: start(name.unwrap_or_else(|| input.tool_or("sarif")), MAX_NAME_CHARS),
         places: Places::new(&run, input),
         rules: Rules::new(&run),
         run: &run,
@@ -129,6 +132,7 @@ impl Reader<'_> {
         }
         let rule = self.rules.of(&result);
         let name = rules::name(&result).or_else(|| rule.descriptor.map(|rule| rule.id.as_str()));
+        let name = name.map(|name| start(name, MAX_NAME_CHARS));
         let named =
             || name.map_or_else(|| format!("result {index}"), |name| format!("result {index} ({name})"));
         let Some(message) = self.message(&result, &rule) else {
@@ -142,14 +146,18 @@ impl Reader<'_> {
         let Some((path, range)) = place else {
             return collected.leave_out(ProblemKind::Place, &format!("{}: {wrong}", named()));
         };
+        if collected.is_full() {
+            return collected.push_beyond();
+        }
         let descriptor = rule.descriptor;
-        let title = descriptor.and_then(|rule| rule.short_description.as_ref()?.text.clone());
+        let title = descriptor.and_then(|rule| rule.short_description.as_ref()?.text.as_deref());
         let mut diagnostic = Diagnostic::new(self.tool, path, range, message);
         diagnostic.rule = name.map(str::to_owned);
         diagnostic.level = self.level(&result, &rule);
         diagnostic.fingerprint = fingerprint(&result.fingerprints, &result.partial_fingerprints);
-        diagnostic.rule_page = descriptor.and_then(|rule| rule.help_uri.clone());
-        diagnostic.title = title;
+        let page = descriptor.and_then(|rule| rule.help_uri.as_deref());
+        diagnostic.rule_page = page.filter(|page| page.len() <= MAX_PAGE_BYTES).map(str::to_owned);
+        diagnostic.title = title.map(|title| start(title, MAX_TITLE_CHARS).to_owned());
         diagnostic.help = rule.help();
         diagnostic.tags = tags(result.properties, descriptor.and_then(|rule| rule.properties.as_ref()));
         diagnostic.suppressed = is_suppressed(&result);
@@ -289,9 +297,10 @@ fn tags(result: Option<&RawValue>, rule: Option<&Properties>) -> Vec<String> {
     let own = result.and_then(|properties| serde_json::from_str::<Properties>(properties.get()).ok());
     let bags = [own.as_ref(), rule];
     let mut tags: Vec<String> = Vec::new();
-    for tag in bags.iter().flatten().flat_map(|bag| bag.tags.iter()) {
-        if !tags.contains(tag) {
-            tags.push(tag.clone());
+    for tag in bags.iter().flatten().flat_map(|bag| bag.tags.iter()).take(MAX_TAGS) {
+        let tag = start(tag, MAX_NAME_CHARS);
+        if !tags.iter().any(|known| known == tag) {
+            tags.push(tag.to_owned());
         }
     }
     let is_security = bags.iter().flatten().any(|bag| bag.security_severity.is_some());

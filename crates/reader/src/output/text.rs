@@ -65,6 +65,13 @@ pub(crate) fn bytes(diagnostic: &Diagnostic) -> usize {
     tool.len() + message.len() + path.as_bytes().len() + optional + tags + fixes
 }
 
+/// As much of a text as is ever looked at to keep `most` characters of it. Whoever copies a text that many entries share
+/// copies no more than this.
+pub(crate) fn start(text: &str, most: usize) -> &str {
+    let bytes = most.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS).saturating_mul(2);
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
 /// One visible line of at most `most` characters, without terminal escapes; `…` where it was cut.
 pub fn line(text: &str, most: usize) -> String {
     clean(&without_escapes(text, most), most)
@@ -72,7 +79,7 @@ pub fn line(text: &str, most: usize) -> String {
 
 /// Markdown source of several lines, without terminal escapes and hidden characters, of at most [`MAX_HELP_BYTES`].
 pub fn markdown(text: &str) -> String {
-    let text = without_escapes(text, MAX_HELP_BYTES);
+    let text = without_escapes(text, MAX_HELP_BYTES / 4);
     let mut shown = String::with_capacity(text.len().min(MAX_HELP_BYTES));
     let mut rest = text.chars().peekable();
     while let Some(letter) = rest.next() {
@@ -109,7 +116,7 @@ pub(crate) fn without_escapes(text: &str, most: usize) -> String {
     let room = most.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS);
     let mut kept = String::with_capacity(text.len().min(room));
     let mut rest = text.chars();
-    let (mut seen, limit) = (0_usize, room.saturating_mul(8));
+    let (mut seen, limit) = (0_usize, room.saturating_mul(2));
     while let Some(letter) = rest.next() {
         seen += 1;
         if kept.len() > room || seen > limit {

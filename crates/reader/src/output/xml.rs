@@ -7,15 +7,15 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 /// The deepest nesting of elements.
-pub const MAX_DEPTH: usize = 128;
+pub(crate) const MAX_DEPTH: usize = 128;
 /// The most bytes of text that are kept of one element.
-pub const MAX_TEXT_BYTES: usize = 32 << 10;
+pub(crate) const MAX_TEXT_BYTES: usize = 32 << 10;
 /// The most attributes of an element that are looked at.
 const MAX_ATTRIBUTES: usize = 100;
 
 /// A part of a document.
 #[derive(Debug)]
-pub enum Part {
+pub(crate) enum Part {
     /// An element begins.
     Start(Element),
     /// An element of this name ends; each element does, also one without content.
@@ -26,28 +26,28 @@ pub enum Part {
 
 /// The beginning of an element.
 #[derive(Debug)]
-pub struct Element {
+pub(crate) struct Element {
     /// Its name without a prefix.
-    pub name: String,
+    pub(crate) name: String,
     attributes: Vec<(String, String)>,
 }
 
 impl Element {
     /// An attribute that is not empty.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.attributes.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// An attribute as a whole number; 0 for one that is none, and the largest for one beyond it.
-    pub fn number(&self, name: &str) -> u32 {
+    pub(crate) fn number(&self, name: &str) -> u32 {
         let number = self.get(name).and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or(0);
         u32::try_from(number.max(0)).unwrap_or(u32::MAX)
     }
 }
 
 /// Reads the parts of a document, one after the other.
-pub struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     reader: Reader<&'a [u8]>,
     /// The name of an element without content that is yet to end.
     empty: Option<String>,
@@ -56,7 +56,7 @@ pub struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// The parts of this document.
-    pub fn of(text: &'a str) -> Self {
+    pub(crate) fn of(text: &'a str) -> Self {
         let mut reader = Reader::from_str(text);
         // Many tools do not escape.
         reader.config_mut().allow_dangling_amp = true;
@@ -67,7 +67,7 @@ impl<'a> Parts<'a> {
     ///
     /// # Errors
     /// The document is damaged here, or nested deeper than [`MAX_DEPTH`]; nothing can be read behind it.
-    pub fn next(&mut self) -> Result<Option<Part>, String> {
+    pub(crate) fn part(&mut self) -> Result<Option<Part>, String> {
         if let Some(name) = self.empty.take() {
             return Ok(Some(Part::End(name)));
         }

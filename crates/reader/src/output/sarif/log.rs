@@ -10,7 +10,7 @@ use crate::output::entries::{Fields, List, Whole};
 /// Rules of a tool component.
 pub(super) const MAX_RULES: usize = 20_000;
 /// Components of a tool, beside its driver.
-const MAX_EXTENSIONS: usize = 1_000;
+const MAX_EXTENSIONS: usize = 200;
 /// Artifacts of a run.
 const MAX_ARTIFACTS: usize = 200_000;
 /// Invocations of a run.

@@ -6,6 +6,7 @@ const MAX_BYTES: usize = 16 << 10;
 /// A message with its arguments in place of `{0}`, `{1}` and so on, and with `{{` and `}}` as single braces. Without
 /// arguments the text stays as it is: many tools write braces that they do not double.
 pub(super) fn with_arguments(text: &str, arguments: &[Option<String>]) -> String {
+    let text = text.get(..text.floor_char_boundary(MAX_BYTES)).unwrap_or(text);
     if arguments.is_empty() {
         return text.to_owned();
     }

@@ -66,6 +66,9 @@ impl<'a> Places<'a> {
         let mut relative: Vec<u8> = Vec::new();
         for _ in 0..MAX_CHAIN {
             let uri = location.uri.as_deref().unwrap_or_default();
+            if uri.len() > MAX_PATH_BYTES {
+                return None;
+            }
             if let Some(base) = Absolute::of_uri(uri) {
                 return base.join(&relative).map(Base::Absolute);
             }

@@ -4,12 +4,16 @@
 use std::collections::HashMap;
 
 use super::log::{Component, ComponentReference, Descriptor, Outcome, Run, Text};
+use crate::output::diagnostic::MAX_HELP_BYTES;
+use crate::output::text::start;
 
 /// The rules of a run.
 pub(super) struct Rules<'a> {
     run: &'a Run<'a>,
     /// By name: those of the driver count before those of extensions.
     named: HashMap<&'a str, (&'a Component, &'a Descriptor)>,
+    /// By GUID, which is of one rule alone.
+    by_guid: HashMap<&'a str, (&'a Component, &'a Descriptor)>,
 }
 
 /// A rule, and the component that it is of.
@@ -22,13 +26,16 @@ pub(super) struct Found<'a> {
 impl<'a> Rules<'a> {
     pub(super) fn new(run: &'a Run<'a>) -> Self {
         let components = std::iter::once(&run.tool.driver).chain(run.tool.extensions.iter());
-        let mut named = HashMap::new();
+        let (mut named, mut by_guid) = (HashMap::new(), HashMap::new());
         for component in components {
             for rule in component.rules.iter() {
                 named.entry(rule.id.as_str()).or_insert((component, rule));
+                if let Some(guid) = &rule.guid {
+                    by_guid.entry(guid.as_str()).or_insert((component, rule));
+                }
             }
         }
-        Self { run, named }
+        Self { run, named, by_guid }
     }
 
     /// The rule of a result. Its index counts where the rule there has the result's name or the name's first parts, or
@@ -44,8 +51,7 @@ impl<'a> Rules<'a> {
             return Found { component, descriptor: Some(rule) };
         }
         let guid = reference.and_then(|rule| rule.guid.as_deref());
-        let has_guid = |rule: &&Descriptor| rule.guid.as_deref().is_some_and(|known| guid == Some(known));
-        if let Some(rule) = guid.and_then(|_| component.rules.iter().find(has_guid)) {
+        if let Some((component, rule)) = guid.and_then(|guid| self.by_guid.get(guid)) {
             return Found { component, descriptor: Some(rule) };
         }
         let mut prefix = name;
@@ -75,10 +81,14 @@ impl<'a> Rules<'a> {
     }
 }
 
+/// The longest name of a rule, in bytes; one that is longer is none.
+const MAX_NAME_BYTES: usize = 1 << 10;
+
 /// The name of a result's rule.
 pub(super) fn name<'r>(result: &'r Outcome<'_>) -> Option<&'r str> {
     let name = result.rule_id.as_deref().or_else(|| result.rule.as_ref()?.id.as_deref());
-    name.filter(|name| !name.is_empty())
+    // The parts of a longer one would be looked up one by one.
+    name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)
 }
 
 /// Is a result of this name one of the rule: is it the rule's name, or that and further parts?
@@ -86,9 +96,9 @@ fn is_of(name: &str, rule: &str) -> bool {
     name.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-impl Found<'_> {
+impl<'a> Found<'a> {
     /// The message of this name: the rule's own, or else the component's.
-    pub(super) fn message(&self, id: &str) -> Option<&str> {
+    pub(super) fn message(&self, id: &str) -> Option<&'a str> {
         let own = self.descriptor.and_then(|rule| rule.message_strings.get(id));
         own.or_else(|| self.component.global_message_strings.get(id))?.text.as_deref()
     }
@@ -96,9 +106,11 @@ impl Found<'_> {
     /// The rule's description, in Markdown: how to fix it if there is that, or else what it is about.
     pub(super) fn help(&self) -> Option<String> {
         let rule = self.descriptor?;
-        let source = |text: &Text| text.markdown.as_ref().or(text.text.as_ref()).cloned();
-        let some =
-            |text: &Option<Text>| text.as_ref().and_then(source).filter(|text| !text.trim().is_empty());
-        some(&rule.help).or_else(|| some(&rule.full_description))
+        let some = |text: &'a Option<Text>| {
+            let text = text.as_ref()?;
+            text.markdown.as_ref().or(text.text.as_ref()).filter(|text| !text.trim().is_empty())
+        };
+        let help = some(&rule.help).or_else(|| some(&rule.full_description))?;
+        Some(start(help, MAX_HELP_BYTES / 4).to_owned())
     }
 }

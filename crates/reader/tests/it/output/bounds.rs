@@ -260,3 +260,44 @@ proptest! {
         all_of(format!("{}{new}{}", &text[..start], &text[end..]).as_bytes());
     }
 }
+
+/// The seconds that this thread has computed, however busy the machine is.
+fn spent() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).tv_sec
+}
+
+#[test]
+fn a_long_text_that_many_entries_share_is_not_copied_for_each() {
+    let begun = spent();
+    let long = "x/".repeat(1 << 20);
+    let rule = format!(
+        r#"{{"id":"{long}","shortDescription":{{"text":"{long}"}},"help":{{"text":"{long}"}},"helpUri":"https://x.example/{long}","messageStrings":{{"m":{{"text":"{long}"}}}},"properties":{{"tags":["{long}"]}}}}"#
+    );
+    let place = r#"{"physicalLocation":{"artifactLocation":{"uri":"a","uriBaseId":"B"}}}"#;
+    let result = format!(r#"{{"ruleIndex":0,"message":{{"id":"m"}},"locations":[{place}]}},"#).repeat(15_000);
+    let results = result.trim_end_matches(',');
+    let log = format!(
+        r#"{{"runs":[{{"tool":{{"driver":{{"name":"{long}","rules":[{rule}]}}}},"originalUriBaseIds":{{"B":{{"uri":"{long}"}}}},"results":[{results}]}}]}}"#
+    );
+    let base_is_too_long = report(Format::Sarif, &log);
+    assert_eq!((base_is_too_long.diagnostics.len(), base_is_too_long.left_out), (0, 15_000));
+    let named = report(Format::Sarif, &log.replace(",\"uriBaseId\":\"B\"", ""));
+    let kept = named.diagnostics.len();
+    assert!(kept > 10_000 && kept as u64 + named.left_out == 15_000, "{kept}");
+    let failures = "<failure/>".repeat(20_000);
+    let cases = format!("<testsuite><testcase name=\"{long}\" file=\"a\">{failures}</testcase></testsuite>");
+    assert_eq!(report(Format::Junit, &cases).diagnostics.len(), 20_000);
+    // Copied for each it is a hundred gigabytes.
+    assert!(spent() - begun < 15, "{} seconds", spent() - begun);
+}
+
+#[test]
+fn a_name_of_very_many_parts_is_no_name() {
+    let long = "x/".repeat(4 << 20);
+    let result = format!(
+        r#"{{"ruleId":"{long}","message":{{"text":"m"}},"locations":[{{"physicalLocation":{{"artifactLocation":{{"uri":"a"}}}}}}]}}"#
+    );
+    let found =
+        report(Format::Sarif, &format!(r#"{{"runs":[{{"tool":{{"driver":{{}}}},"results":[{result}]}}]}}"#));
+    assert_eq!((found.diagnostics.len(), found.diagnostics[0].rule.as_deref()), (1, None));
+}

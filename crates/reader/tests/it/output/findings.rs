@@ -12,9 +12,12 @@ fn diagnostic(range: Range) -> Diagnostic {
     Diagnostic { rule: Some("R1".to_owned()), ..Diagnostic::new("Lint", "a.py".into(), range, "wrong") }
 }
 
+/// The start and the end of an edit as lines and columns, and its text.
+type Edit<'a> = ((u32, u32), (u32, u32), &'a str);
+
 /// The suggestion that edits lead to: first and last line of the finding, its text, and each edit as columns.
-fn suggested(lines: (u32, u32), text: &str, edits: &[((u32, u32), (u32, u32), &str)]) -> Option<String> {
-    let edit = |(start, end, new): &((u32, u32), (u32, u32), &str)| ToolEdit {
+fn suggested(lines: (u32, u32), text: &str, edits: &[Edit<'_>]) -> Option<String> {
+    let edit = |(start, end, new): &Edit<'_>| ToolEdit {
         path: "a.py".into(),
         range: Range::exact(*start, *end, ColumnUnit::CodePoint).unwrap(),
         new_text: (*new).to_owned(),
@@ -53,11 +56,14 @@ fn a_finding_of_the_file_as_a_whole_is_on_its_first_line_and_shows_none() {
 #[test]
 fn a_long_message_is_a_short_title_and_a_whole_paragraph_in_which_nothing_acts() {
     let message = format!("{} @someone <b>", "word ".repeat(60));
-    let found = Diagnostic { message: message.clone(), ..diagnostic(Range::lines(1, 1)) };
+    let found = Diagnostic { message, ..diagnostic(Range::lines(1, 1)) };
     let found = finding(&found, &FileText::of(b"a\n"), &Mapping::default()).unwrap();
     assert!(found.title.len() < 250 && found.title.ends_with('…'), "{}", found.title);
     assert!(found.body.contains("someone") && !found.body.contains("@someone"), "{}", found.body);
     assert!(!found.body.contains("<b>"), "{}", found.body);
+    let wide = Diagnostic { message: "漢".repeat(190), ..diagnostic(Range::lines(1, 1)) };
+    let wide = finding(&wide, &FileText::of(b"a\n"), &Mapping::default()).unwrap();
+    assert!(wide.title.len() < 500 && wide.title.ends_with('…') && wide.body.contains(&"漢".repeat(190)));
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn without_a_known_root_it_is_where_the_repository_was_checked_out_or_the_folder
     let uri = "file:///C:/Build/project/src/a.py";
     let bases = json!({ "SRC": { "uri": "file:///c:/build/project/src/" }, "BIN": { "uri": "file:///c:/build/project/bin/" } });
     let read = |run: Value| told(&read(run, json!([result(uri, 2)])));
-    assert_eq!(read(json!({ "originalUriBaseIds": bases.clone() })), ["src/a.py:2: wrong"]);
+    assert_eq!(read(json!({ "originalUriBaseIds": bases })), ["src/a.py:2: wrong"]);
     let checked_out = json!([{ "mappedTo": { "uriBaseId": "SRC" } }]);
     let run = json!({ "originalUriBaseIds": bases, "versionControlProvenance": checked_out });
     assert_eq!(read(run.clone()), ["a.py:2: wrong"]);

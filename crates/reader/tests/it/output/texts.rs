@@ -69,7 +69,7 @@ fn every_text_of_a_diagnostic_is_bounded() {
     assert_eq!((found.rule_page, found.help.map(|help| help.len())), (None, Some(MAX_HELP_BYTES)));
     assert!(found.title.is_some_and(|title| title.starts_with("a x") && title.ends_with('…')));
     let digest = found.fingerprint.unwrap();
-    let other = text::cleaned(Diagnostic { fingerprint: Some(long.clone() + "y"), ..plain() });
+    let other = text::cleaned(Diagnostic { fingerprint: Some(long + "y"), ..plain() });
     assert!(digest.len() == 64 && other.fingerprint != Some(digest), "long ones stay apart");
 }
 
