@@ -1,4 +1,4 @@
-//! What is known of tools: the formats that one tool has for itself ([`NAMED`]), and how a repository shows that it uses a
+//! Known tools: the formats that one tool has for itself ([`NAMED`]), and how a repository shows that it uses a
 //! tool, how that is run, and what its diagnostics are worth ([`KnownTool`]). The tools are data: `tools.toml`.
 
 use std::sync::LazyLock;

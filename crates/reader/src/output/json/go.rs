@@ -86,7 +86,7 @@ pub(crate) fn golangci(bytes: &[u8], input: &Input<'_>) -> Report {
         let Some(mut diagnostic) = reading.diagnostic(&entry.pos.filename, range, &entry.text) else {
             return;
         };
-        // What does not compile is reported by this linter.
+        // This linter reports code that does not compile.
         let unnamed = if entry.from_linter == "typecheck" { Level::Error } else { Level::Warning };
         diagnostic.level = entry.severity.as_deref().and_then(level).unwrap_or(unnamed);
         diagnostic.rule = Some(entry.from_linter);
@@ -95,7 +95,7 @@ pub(crate) fn golangci(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
-/// What one analyzer says of one package: findings, or an object with the reason of its failure.
+/// The word of one analyzer on one package: findings, or an object with the reason of its failure.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Analyzed {

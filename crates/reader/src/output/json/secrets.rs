@@ -73,7 +73,7 @@ struct DetectSecrets {
     line_number: Option<Whole>,
     #[serde(default)]
     is_verified: bool,
-    /// What somebody said who audited the baseline.
+    /// The judgement of somebody who audited the baseline.
     is_secret: Option<bool>,
 }
 

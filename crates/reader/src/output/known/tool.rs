@@ -44,9 +44,9 @@ pub struct KnownTool {
     pub stream: Stream,
     /// The exit codes of a run that went well, whatever it found.
     pub exit: Vec<i32>,
-    /// How bad each level is.
+    /// The severity of each level.
     pub levels: Severities,
-    /// How bad diagnostics are, by the beginning of the rule's name.
+    /// The severity of diagnostics, by the beginning of the rule's name.
     #[serde(default)]
     pub severity: BTreeMap<String, Severity>,
     /// The kind of defect, by the beginning of the rule's name.
@@ -81,7 +81,7 @@ pub enum Stream {
     Stderr,
 }
 
-/// How bad each level of a tool is.
+/// The severity of each level of a tool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Severities {
@@ -117,7 +117,7 @@ impl KnownTool {
         self.command.iter().flat_map(part).collect()
     }
 
-    /// How bad a diagnostic of this rule and level is.
+    /// The severity of a diagnostic of this rule and level.
     pub fn severity(&self, rule: Option<&str>, level: Level) -> Severity {
         longest(&self.severity, rule).copied().unwrap_or(match level {
             Level::Error => self.levels.error,
