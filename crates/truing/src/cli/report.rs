@@ -150,7 +150,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         match context.output.format() {
             // Those of findings are refused before.
             Format::Text | Format::Sarif | Format::Rdjson | Format::Github | Format::Gitlab => {
-                context.output.data(asked.text().await?)?
+                context.output.data(asked.text().await?)?;
             }
             Format::Json => context.output.json(&asked.json(args.limit).await?)?,
             Format::Csv => {

@@ -28,7 +28,7 @@ fn diagnostic(finding: &Finding) -> Value {
     };
     let mut told = json!({
         "message": message(finding),
-        "location": { "path": raw.place.path, "range": lines.clone() },
+        "location": { "path": raw.place.path, "range": &lines },
         "severity": severity,
         "code": { "value": raw.rule },
     });

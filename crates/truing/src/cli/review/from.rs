@@ -36,7 +36,13 @@ impl Read {
         let root = root.to_string_lossy().into_owned();
         let tool = |format: Format| match format {
             Format::Named(named) if !named.tool.is_empty() => named.tool,
-            other => other.as_str(),
+            Format::Named(_)
+            | Format::Sarif
+            | Format::Rdjson
+            | Format::Rdjsonl
+            | Format::Checkstyle
+            | Format::Gitlab
+            | Format::Junit => format.as_str(),
         };
         let output = |(format, text): (Format, String)| ToolOutput {
             tool: tool(format).to_owned(),
