@@ -105,7 +105,7 @@ impl<'a> Parts<'a> {
 
 fn element(start: &BytesStart<'_>) -> Element {
     let mut attributes = start.attributes();
-    // The check for duplicates takes the square of their number.
+    // Of two attributes with one name the first counts, so they are not compared with each other.
     let attributes = attributes.with_checks(false).flatten().take(MAX_ATTRIBUTES).map(|attribute| {
         let name = attribute.key.local_name().as_ref().to_owned();
         (name, resolved(&bounded(&attribute.value)))
