@@ -388,7 +388,7 @@ pub struct ToolRun {
     pub findings: u32,
     /// Findings elsewhere, which are not told.
     pub elsewhere: u64,
-    /// Why not all of its findings are known, for people; none: they are.
+    /// The reason, for people, for which not all of its findings are known; none: they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
 }

@@ -126,7 +126,7 @@ pub struct Checkout<'a, R> {
     pub rules: &'a Rules,
     /// The plane that parses repository bytes.
     pub reader: &'a R,
-    /// What tools have printed of the head, whose findings are part of the review.
+    /// Outputs of tools that ran on the head: their findings are part of the review.
     pub outputs: &'a [ToolOutput],
 }
 

@@ -40,7 +40,7 @@ pub struct Local<'a, O, R, C, I> {
     pub scope: &'a Scope,
     /// The plane that parses repository bytes.
     pub reader: &'a R,
-    /// What tools have printed of the head, whose findings are part of the review.
+    /// Outputs of tools that ran on the head: their findings are part of the review.
     pub outputs: &'a [ToolOutput],
     /// The model that reviews beside the rules; none: the rules alone.
     pub model: Option<ModelUse<'a>>,

@@ -114,7 +114,7 @@ where
             PrState::Open => {}
         }
         let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
-        // What tools have printed now, no earlier run has read.
+        // No earlier run has read these outputs of tools.
         let is_given = !self.checkout.outputs.is_empty();
         let is_known = begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked && !is_given;
         let is_done = begun.computed.is_none() && is_known;

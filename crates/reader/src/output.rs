@@ -28,6 +28,7 @@ mod sarif;
 pub mod text;
 mod xml;
 
+pub use decode::text as text_of;
 pub use diagnostic::{Diagnostic, Level, ToolEdit, ToolFix};
 pub use finding::{Finder, Levels, Mapping, finding, rule_name};
 pub use format::{Format, Input, Named};

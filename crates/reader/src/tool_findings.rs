@@ -180,10 +180,10 @@ fn bound(found: &mut ToolFindings) {
     found.problems.truncate(MAX_PROBLEMS);
 }
 
-/// Is this an answer to the request, of the form that the rest of the program relies on? If not: what is wrong.
+/// Is this an answer to the request, of the form that the rest of the program relies on?
 ///
 /// # Errors
-/// What is wrong with it.
+/// The part that is wrong.
 pub(crate) fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Result<(), &'static str> {
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
     let one_line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);

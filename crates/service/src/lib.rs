@@ -126,7 +126,7 @@ pub struct ServiceContext<P: Parts> {
     pub repositories: Repositories,
     /// What the rules look at.
     pub rules: Rules,
-    /// What tools have printed of the one head that a command reviews; a service is given none.
+    /// Outputs of tools that ran on the one head that a command reviews; a service is given none.
     pub outputs: Vec<ToolOutput>,
     /// Comments on lines and files of one pull request, at most.
     pub max_inline: usize,

@@ -37,7 +37,7 @@ pub(crate) fn lines<'a>(bytes: &'a [u8], collected: &mut Collected) -> Cow<'a, s
 
 /// Bytes as text, without a byte order mark: UTF-16 if they are that (PowerShell writes it), else UTF-8, in which
 /// U+FFFD stands for what is no character.
-pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     let is_marked = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
     if is_marked && let Some(text) = Content::of(bytes.to_vec()).into_text() {
         let text = String::from_utf8_lossy(&text).into_owned();

@@ -40,7 +40,7 @@ pub enum Asked {
     Project(ProjectRequest),
     /// Files of a release.
     Files(FilesRequest),
-    /// What a tool has printed of a change.
+    /// The findings in a tool's output on the lines of a change.
     Tool(ToolRequest),
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use truing_core::port::ToolOutput;
 use truing_reader::output::report::MAX_INPUT_BYTES;
-use truing_reader::output::{Format, recognize};
+use truing_reader::output::{Format, recognize, text_of};
 
 use crate::cli::diff;
 use crate::cli::error::CliError;
@@ -24,7 +24,7 @@ pub(super) struct Outputs {
     format_in: Option<Format>,
 }
 
-/// Outputs that were read, each with the name of its file.
+/// Outputs that were read, each with its format.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     outputs: Vec<(Format, String)>,
@@ -78,7 +78,7 @@ fn read(from: &[PathBuf], format: Option<Format>, folder: &Path) -> Result<Read,
                 .hint(format!("name it: `--format-in FORMAT`; known are {}", known()))
         };
         let format = format.or_else(|| recognize(&bytes)).ok_or_else(unknown)?;
-        outputs.push((format, String::from_utf8_lossy(&bytes).into_owned()));
+        outputs.push((format, text_of(&bytes).into_owned()));
     }
     Ok(Read { outputs })
 }

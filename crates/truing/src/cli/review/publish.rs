@@ -62,7 +62,7 @@ pub(super) struct Publishing<'a> {
     pub(super) attempts: &'a Attempts,
     /// Is the command to end?
     pub(super) told: watch::Receiver<bool>,
-    /// What tools have printed of its head.
+    /// Outputs of tools that ran on its head.
     pub(super) outputs: Vec<ToolOutput>,
 }
 
