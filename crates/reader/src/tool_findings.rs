@@ -82,7 +82,7 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
             // SARIF does not say whether a fix is safe: ruff's has those that it calls unsafe.
             let suggestion = raw.suggestion.clone().filter(|_| format != Format::Sarif);
             let body = said_once(&raw);
-            let raw = RawFinding { source: Source::Tool, suggestion, body, ..raw };
+            let raw = RawFinding { suggestion, body, ..raw };
             let is_secret = raw.tool().is_some_and(|tool| OF_SECRETS.contains(&tool));
             let place = text.range(&diagnostic.range).ok().and_then(|place| content.get(place));
             let raw = if is_secret { without_its_place(raw, place) } else { raw };

@@ -113,7 +113,7 @@ impl<'a> Finder<'a> {
             body: self.hidden(&body(diagnostic)),
             snippet: self.snippet(&diagnostic.range, first, last),
             suggestion,
-            source: Source::Rule,
+            source: Source::Tool,
             rule,
         })
     }

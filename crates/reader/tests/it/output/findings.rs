@@ -41,7 +41,7 @@ fn a_finding_is_the_lines_of_its_diagnostic_with_its_rule() {
     assert_eq!((found.place.path.as_str(), found.rule.as_str()), (Some("a.py"), "lint/R1"));
     assert_eq!((found.title.as_str(), found.snippet.as_str()), ("wrong", "  b = 2\nc"));
     assert_eq!(found.body, "Do *this*.\n\n<https://lint.example/R1>");
-    assert_eq!((found.severity, found.category, found.source), (Severity::P2, Category::J, Source::Rule));
+    assert_eq!((found.severity, found.category, found.source), (Severity::P2, Category::J, Source::Tool));
     assert_eq!(found.suggestion, None);
 }
 
