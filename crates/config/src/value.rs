@@ -260,49 +260,6 @@ impl fmt::Display for Value {
     }
 }
 
-impl Kind {
-    /// A value of this kind, for messages.
-    pub(crate) fn sample(self) -> &'static str {
-        match self {
-            Self::Store(schemes) if schemes.contains(&"sqlite") => "\"sqlite:/var/lib/truing/truing.db\"",
-            Self::Store(_) => "\"postgres://truing@127.0.0.1/truing\"",
-            Self::Address => "\"127.0.0.1:8080\"",
-            Self::Integer(..) => "4",
-            Self::Duration(..) => "\"15s\"",
-            Self::Choice { .. } => "\"rules\"",
-            Self::Flag => "true",
-            Self::Url => "\"https://api.github.com\"",
-            Self::Endpoint => "\"https://mcp.example.org/mcp\"",
-            Self::Name => "\"claude-sonnet-5-5\"",
-            Self::Program => "\"/usr/local/bin/claude\"",
-            Self::Model => "\"other\"",
-            Self::Email => "\"reviewer@example.com\"",
-            Self::Account => "\"{0f3a9c56-0000-4000-8000-000000000001}\"",
-            Self::Text => "\"Follow {{package}}\"",
-            Self::Cron => "\"0 10 * * MON\"",
-            Self::Repository => "\"acme/shop\"",
-            Self::Branch => "\"truing/sync\"",
-            Self::Folder => "\"/etc/truing/rules\"",
-            Self::File => "\"/etc/truing/model_prices.json\"",
-            Self::Usd(_) => "2.50",
-            Self::Secret => "{ env = \"VARIABLE\" }",
-            Self::Secrets => "[{ env = \"VARIABLE\" }]",
-            Self::Sink(_) => "\"https://hooks.example.org/…\" or { env = \"VARIABLE\" }",
-            Self::Globs => "[\"vendor/**\"]",
-            Self::Pairs => "[\"botocore/=aiobotocore/\"]",
-            Self::Repositories => "[\"owner/*\"]",
-            Self::Packs => "[\"core\"]",
-            Self::Names => "[\"boto3\"]",
-            Self::Accounts => "[\"583231\"]",
-            Self::Networks => "[\"10.0.0.0/8\"]",
-            Self::Words(_) => "[\"pypi\"]",
-            Self::Folders => "[\"/opt/toolchain\"]",
-            Self::Command => "[\"docs-server\", \"--stdio\"]",
-            Self::Commands => "[[\"cargo\", \"test\"]]",
-        }
-    }
-}
-
 /// The variable that a secret is said to be in. Only capitals: nearly every token that is put here by mistake
 /// has a small letter, and is then not printed.
 pub(crate) fn secret_variable(name: &str) -> Result<Secret, Wrong> {
