@@ -46,6 +46,7 @@ pub(super) fn of(
             | ["server", "metrics_listen"]
             | ["mcp", _, "url" | "forge" | "transport" | "token" | "tools"]
             | ["forge", _, "app_id" | "private_key" | "marker_key" | "email" | "account" | "halted"]
+            | ["tool", _, "command" | "format" | "paths" | "exit"]
             | ["rules" | "prompts", "dir"]
             | ["budget", "prices"]
             | ["model", "region" | "workspace_id"]

@@ -1,6 +1,7 @@
 //! What is made from the table of keys: the commented file of `truing init`, the JSON Schema, the reference page.
 
 use serde_json::{Map, Value as Json, json};
+use truing_reader::output::Format;
 
 use super::keys::{self, Default, Key, Kind, Named, Repository, SECTIONS, own_variable};
 use super::kind::begins;
@@ -53,14 +54,19 @@ pub fn schema() -> Json {
                 }
                 continue;
             }
-            Some(named) => root.insert(
-                named.word().to_owned(),
-                json!({
+            Some(named) => {
+                let listed = (named == Named::Tool).then(|| listed(&table, named));
+                let by_name = json!({
                     "type": "object",
                     "propertyNames": { "pattern": named.pattern() },
                     "additionalProperties": table
-                }),
-            ),
+                });
+                let schema = match listed {
+                    Some(listed) => json!({ "anyOf": [by_name, { "type": "array", "items": listed }] }),
+                    None => by_name,
+                };
+                root.insert(named.word().to_owned(), schema)
+            }
             None => root.insert((*section).to_owned(), table),
         };
     }
@@ -73,6 +79,22 @@ pub fn schema() -> Json {
         "additionalProperties": false,
         "properties": root
     })
+}
+
+/// The schema of a table that has its name in it, as one of a list.
+fn listed(table: &Json, named: Named) -> Json {
+    let mut table = table.clone();
+    if let Some(keys) = table.get_mut("properties").and_then(Json::as_object_mut) {
+        let about = "The name, in place of that in the table's head.";
+        keys.insert(
+            "name".to_owned(),
+            json!({ "type": "string", "pattern": named.pattern(), "description": about }),
+        );
+    }
+    if let Some(table) = table.as_object_mut() {
+        table.insert("required".to_owned(), json!(["name"]));
+    }
+    table
 }
 
 /// docs/reference/config.md.
@@ -141,6 +163,7 @@ fn default_as_toml(key: &Key) -> String {
         (Default::Computed { example, .. }, _) => example.to_owned(),
         (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
         (Default::Text(text), Kind::Integer(..) | Kind::Usd(_) | Kind::Flag) => text.to_owned(),
+        (Default::Text(text), Kind::Codes) => format!("[{}]", text.replace(',', ", ")),
         (
             Default::Text(""),
             Kind::Globs
@@ -191,6 +214,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Branch
             | Kind::Folder
             | Kind::File
+            | Kind::Format
             | Kind::Sink(_)
             | Kind::Secret,
         ) => format!("\"{text}\""),
@@ -259,11 +283,18 @@ fn schema_of(key: &Key) -> Json {
             json!({ "type": "array", "items": { "type": "string", "pattern": REPOSITORY_PATTERN } })
         }
         Kind::Packs => json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } }),
+        Kind::Format => json!({ "enum": Format::all().map(Format::as_str).collect::<Vec<_>>() }),
+        Kind::Codes => json!({
+            "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 0, "maximum": 255 }
+        }),
     };
     let default = match (key.default, key.kind) {
         (Default::Computed { .. }, _) => None,
         (Default::Variable(name), _) => Some(json!({ "env": name })),
         (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
+        (Default::Text(text), Kind::Codes) => {
+            Some(json!(text.split(',').filter_map(|code| code.parse::<i32>().ok()).collect::<Vec<_>>()))
+        }
         (Default::Text(text), Kind::Flag) => text.parse::<bool>().ok().map(|yes| json!(yes)),
         (Default::Text(text), Kind::Usd(_)) => text.parse::<f64>().ok().map(|number| json!(number)),
         (
@@ -300,6 +331,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Branch
             | Kind::Folder
             | Kind::File
+            | Kind::Format
             | Kind::Sink(_)
             | Kind::Secret,
         ) => Some(json!(text)),
@@ -382,5 +414,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Folders => "list of paths of folders".to_owned(),
         Kind::Command => "command, as a list of words".to_owned(),
         Kind::Commands => "list of commands, each a list of words".to_owned(),
+        Kind::Format => "name of a format of diagnostics".to_owned(),
+        Kind::Codes => "list of whole numbers, 0 to 255".to_owned(),
     }
 }

@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
+use truing_reader::output::known;
+
 pub use super::kind::Kind;
 
 /// One key.
 #[derive(Debug)]
 pub struct Key {
     /// Its dotted path. `NAME` stands for the name of a forge, a team, a repository, a model, a job, a
-    /// reviewer or a server.
+    /// reviewer, a server or a tool.
     pub path: &'static str,
     /// What its value is.
     pub kind: Kind,
@@ -76,6 +78,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     (
         "mcp.NAME",
         "One MCP server whose tools a model may call in reviews and audits, besides its own, under a name of your choice: lower-case letters, digits and `-`. A server is a program (`command`), which runs in the sandbox, at `full`, without a network; or an address (`url`); or the tools are Truing's own (`forge`). It is started with each of them; a review without one that fails says so, and is partial.",
+    ),
+    (
+        "tool.NAME",
+        "One linter for reviews, where `review.tools` is `auto`. Under the name of a tool that Truing knows (`ruff`, `eslint`, `\"go vet\"`) nothing has to be said but what is to be otherwise; under another name of your choice (lower-case letters, digits and `-`) `command` and `format` have to be said. `[[tool]]` with a `name` means the same as `[tool.NAME]`: a file has one form for all of its tools.",
     ),
     ("rules", "What the rules look at."),
     ("prompts", "What models are told. `truing prompts list` shows it."),
@@ -670,6 +676,14 @@ pub const KEYS: &[Key] = &[
         doc: "How many inline comments a pull request gets at most; further findings are told in the summary.",
     },
     Key {
+        path: "review.tools",
+        kind: Kind::Choice { built: &["off", "auto"], planned: &[] },
+        default: Default::Text("off"),
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "Runs linters in each review, whose findings become Truing's own: `auto` runs the known tools that the repository configures and that are installed, and every `[[tool]]`; `off` runs none. Flag `--tools` is the same as `auto`.",
+    },
+    Key {
         path: "mcp.NAME.command",
         kind: Kind::Command,
         default: Default::Text(""),
@@ -753,6 +767,71 @@ pub const KEYS: &[Key] = &[
         doc: "The most bytes of one answer that a model is shown.",
     },
     Key {
+        path: "tool.NAME.command",
+        kind: Kind::Command,
+        default: Default::Computed {
+            words: "that of the known tool of this name",
+            example: "[\"ruff\", \"check\", \"--output-format\", \"json\", \"{files}\"]",
+        },
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "The program and its arguments. `{files}` stands for the changed files; a command without it is run as it is. With a `/` the program is a path: from the folder of the operator's file, in a repository's own file from its root.",
+    },
+    Key {
+        path: "tool.NAME.format",
+        kind: Kind::Format,
+        default: Default::Computed { words: "that of the known tool of this name", example: "\"ruff-json\"" },
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "The format of what it prints: `sarif`, `rdjson`, `rdjsonl`, `checkstyle`, `gitlab`, `junit`, or one of a single tool, such as `ruff-json`.",
+    },
+    Key {
+        path: "tool.NAME.paths",
+        kind: Kind::Globs,
+        default: Default::Computed {
+            words: "those of the known tool of this name, else all files",
+            example: "[\"**/*.py\"]",
+        },
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "Globs of the files that it looks at; `*` stays within a folder, `**` does not.",
+    },
+    Key {
+        path: "tool.NAME.when",
+        kind: Kind::Choice { built: &["changed", "always", "never"], planned: &[] },
+        default: Default::Text("changed"),
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "The reviews in which it runs: `changed` are those in which a changed file matches `paths`, `always` is each one, and `never` switches it off, a known tool too.",
+    },
+    Key {
+        path: "tool.NAME.exit",
+        kind: Kind::Codes,
+        default: Default::Computed {
+            words: "those of the known tool of this name, else `[0, 1]`",
+            example: "[0, 1]",
+        },
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "Exit codes of a run that went well, whatever it found. With any other the tool has failed.",
+    },
+    Key {
+        path: "tool.NAME.timeout",
+        kind: Kind::Duration(Duration::from_secs(1), Duration::from_secs(60 * 60)),
+        default: Default::Text("5m"),
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "The time that a run may take; then it ends.",
+    },
+    Key {
+        path: "tool.NAME.scope",
+        kind: Kind::Choice { built: &["lines", "files"], planned: &[] },
+        default: Default::Text("lines"),
+        repository: Repository::SetsIfAllowed,
+        since: "0.1.0",
+        doc: "Findings that are told: those on changed `lines` alone, or those anywhere in changed `files`.",
+    },
+    Key {
         path: "rules.ignore",
         kind: Kind::Globs,
         default: Default::Text(""),
@@ -806,7 +885,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("false"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "May a repository's own file, as it is on the default branch, set `verify.setup`, `verify.registries` and `verify.check` where the operator does not? Else what it says of them is not used.",
+        doc: "May a repository's own file, as it is on the default branch, set `verify.setup`, `verify.registries`, `verify.check`, `review.tools` and keys of tools (`[[tool]]`) where the operator does not? Else what it says of them is not used.",
     },
     Key {
         path: "verify.setup",
@@ -1715,6 +1794,8 @@ pub enum Named {
     Model,
     /// `mcp.NAME`
     Mcp,
+    /// `tool.NAME`, or `[[tool]]` with a `name`
+    Tool,
 }
 
 impl Named {
@@ -1729,6 +1810,7 @@ impl Named {
             Self::Reviewer,
             Self::Model,
             Self::Mcp,
+            Self::Tool,
         ];
         all.into_iter().find(|named| named.word() == word)
     }
@@ -1744,6 +1826,7 @@ impl Named {
             Self::Reviewer => "reviewer",
             Self::Model => "model",
             Self::Mcp => "mcp",
+            Self::Tool => "tool",
         }
     }
 
@@ -1753,6 +1836,7 @@ impl Named {
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Model | Self::Mcp => super::value::is_name(name),
             Self::Reviewer => super::value::is_name(name) && name != INTERNAL,
+            Self::Tool => super::value::is_name(name) || known::all().iter().any(|tool| tool.name == name),
             Self::Repo => {
                 visible
                     && name.split('/').filter(|part| !part.is_empty()).count() == 2
@@ -1770,6 +1854,7 @@ impl Named {
             }
             Self::Repo => "^[^/\\s]+/[^/\\s]+$",
             Self::Price => "^\\S+$",
+            Self::Tool => TOOL_PATTERN,
         }
     }
 
@@ -1784,17 +1869,34 @@ impl Named {
             Self::Reviewer => "helper",
             Self::Model => "other",
             Self::Mcp => "docs",
+            Self::Tool => "ruff",
         }
     }
 
     /// Can a variable's name hold its names? Those of repositories and models have dots and slashes.
     pub(crate) fn has_variables(self) -> bool {
         match self {
-            Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model | Self::Mcp => true,
+            Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model | Self::Mcp | Self::Tool => {
+                true
+            }
             Self::Repo | Self::Price => false,
         }
     }
+
+    /// The name that stands in a variable, with `_` in place of each `-`, and of the blank in a known tool's name.
+    pub(crate) fn in_variable(self, text: &str) -> String {
+        let name = text.replace('_', "-");
+        let has_blank =
+            |tool: &&known::KnownTool| tool.name.contains(' ') && tool.name.replace(' ', "-") == name;
+        match known::all().iter().find(has_blank) {
+            Some(tool) if self == Self::Tool => tool.name.clone(),
+            Some(_) | None => name,
+        }
+    }
 }
+
+/// Names of tools, as a regular expression: a name of the operator's choice, or of a known tool.
+const TOOL_PATTERN: &str = "^([a-z][a-z0-9-]*|go vet)$";
 
 /// The variable that sets a key, if a variable can.
 pub(crate) fn own_variable(path: &str) -> Option<String> {
@@ -1802,9 +1904,9 @@ pub(crate) fn own_variable(path: &str) -> Option<String> {
     named.is_none_or(Named::has_variables).then(|| variable(path))
 }
 
-/// The variable that sets a key: `TRUING_` and the path in capitals, `__` between its parts, `_` for `-`.
+/// The variable that sets a key: `TRUING_` and the path in capitals, `__` between its parts, `_` for `-` and for a blank.
 pub fn variable(path: &str) -> String {
-    format!("{VARIABLES}{}", path.to_uppercase().replace('-', "_").replace('.', "__"))
+    format!("{VARIABLES}{}", path.to_uppercase().replace(['-', ' '], "_").replace('.', "__"))
 }
 
 /// How the name of each of our variables begins.

@@ -77,6 +77,10 @@ pub enum Kind {
     Command,
     /// Commands: each a program and its arguments.
     Commands,
+    /// The name of a format in which tools print diagnostics.
+    Format,
+    /// Exit codes of a program, one at least.
+    Codes,
     /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
     Networks,
 }
@@ -125,6 +129,8 @@ impl Kind {
             Self::Folders => "[\"/opt/toolchain\"]",
             Self::Command => "[\"docs-server\", \"--stdio\"]",
             Self::Commands => "[[\"cargo\", \"test\"]]",
+            Self::Format => "\"sarif\"",
+            Self::Codes => "[0, 1]",
         }
     }
 }

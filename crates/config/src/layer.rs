@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 use super::keys::{self, Key, Kind, Named, Place, Repository};
@@ -61,7 +61,7 @@ pub(crate) struct Layer {
     pub(crate) names: Names,
 }
 
-/// Forges, teams, repositories and models by name.
+/// Forges, teams, repositories, models, tools and others by name.
 pub(crate) type Names = BTreeMap<Named, BTreeSet<String>>;
 
 impl Layer {
@@ -108,6 +108,11 @@ pub(crate) fn of_file(file: &SourceFile, owner: Owner, problems: &mut Vec<Proble
 /// The most characters of a name that are shown, and compared with the names that there are.
 const MAX_NAME_CHARS: usize = 60;
 
+/// The word that sections of tools begin with.
+const TOOL: &str = "tool";
+/// The key of a `[[tool]]` that is no key of `[tool.NAME]`.
+const NAME: &str = "name";
+
 struct Walk<'a> {
     file: &'a SourceFile,
     owner: Owner,
@@ -121,34 +126,101 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn table(&mut self, path: &[&str], table: &DeTable<'_>) {
         for (name, value) in table {
-            let path: Vec<&str> = path.iter().copied().chain([name.get_ref().as_ref()]).collect();
-            let start = name.span().start;
-            match (keys::find(&path), value.get_ref()) {
-                (Some(Place::Key(key)), _) => self.key(&path, key, start, value),
-                (Some(Place::Section), DeValue::Table(section)) => self.section(&path, start, section),
-                // Beside the keys of `[model]`, what is no table is a key that is misspelt.
-                (Some(Place::Section), _) if matches!(path.as_slice(), ["model", _]) => {
-                    self.unknown(&path, start, None);
+            self.entry(path, name, value);
+        }
+    }
+
+    fn entry(&mut self, path: &[&str], name: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) {
+        let path: Vec<&str> = path.iter().copied().chain([name.get_ref().as_ref()]).collect();
+        let start = name.span().start;
+        match (keys::find(&path), value.get_ref()) {
+            (Some(Place::Key(key)), _) => self.key(&path, key, start, value),
+            (Some(Place::Section), DeValue::Table(section)) => self.section(&path, start, section),
+            (Some(Place::Section), DeValue::Array(tools)) if path == [TOOL] => self.tools(tools),
+            // Beside the keys of `[model]`, what is no table is a key that is misspelt.
+            (Some(Place::Section), _) if matches!(path.as_slice(), ["model", _]) => {
+                self.unknown(&path, start, None);
+            }
+            (Some(Place::Section), value) => {
+                let forms = if path.first() == Some(&TOOL) { ", as `[[tool]]` or `[tool.NAME]`" } else { "" };
+                let wrong = format!("must be a table{forms}; it is of type {}", value.type_str());
+                self.wrong(start, &path, wrong);
+            }
+            (None, _) if matches!(path.as_slice(), [TOOL, _, NAME]) => {
+                let wrong = "is said by the table's head: `name` is for `[[tool]]` alone";
+                self.wrong(start, &path, wrong.to_owned());
+            }
+            (None, _) => self.unknown(&path, start, None),
+        }
+    }
+
+    /// Each `[[tool]]` with a `name` as the section `tool.NAME`.
+    fn tools(&mut self, tools: &[Spanned<DeValue<'_>>]) {
+        let mut first: BTreeMap<&str, Origin> = BTreeMap::new();
+        for tool in tools {
+            let start = tool.span().start;
+            let DeValue::Table(table) = tool.get_ref() else {
+                let of = tool.get_ref().type_str();
+                self.wrong(start, &[TOOL], format!("must hold tables alone; one is of type {of}"));
+                continue;
+            };
+            let Some((at, written)) = table.iter().find(|(key, _)| key.get_ref() == NAME) else {
+                self.problem(start, |at| Problem::ToolUnnamed { at });
+                continue;
+            };
+            let at = at.span().start;
+            let Some(name) = written.get_ref().as_str() else {
+                let of = written.get_ref().type_str();
+                self.wrong(at, &[TOOL, NAME], format!("must be a string; it is of type {of}"));
+                continue;
+            };
+            if !self.named(Named::Tool, name, at) {
+                continue;
+            }
+            if let Some(first) = first.get(name).cloned() {
+                let name = name.to_owned();
+                self.problem(at, |at| Problem::ToolTwice { at, name, first });
+                continue;
+            }
+            first.insert(name, self.origin(at));
+            for (key, value) in table.iter().filter(|(key, _)| key.get_ref() != NAME) {
+                let word = key.get_ref().as_ref();
+                // TOML takes `[tool.NAME]` after `[[tool]]` for a table in the last of those.
+                if value.get_ref().as_table().is_some() && keys::find(&[TOOL, name, word]).is_none() {
+                    let wrong = "is within the last `[[tool]]`: write all tools of a file as `[[tool]]`, or all as `[tool.NAME]`";
+                    self.wrong(key.span().start, &[TOOL, cut(word)], wrong.to_owned());
+                } else {
+                    self.entry(&[TOOL, name], key, value);
                 }
-                (Some(Place::Section), value) => {
-                    let wrong = format!("must be a table; it is of type {}", value.type_str());
-                    let key = path.join(".");
-                    self.problem(start, |at| Problem::BadValue { at, key, wrong });
-                }
-                (None, _) => self.unknown(&path, start, None),
             }
         }
     }
 
+    /// Notes a name, or tells that it cannot be one.
+    fn named(&mut self, named: Named, name: &str, start: usize) -> bool {
+        let may_be = named.may_be(name);
+        if may_be {
+            self.layer.names.entry(named).or_default().insert(name.to_owned());
+        } else {
+            let name = cut(name).to_owned();
+            self.problem(start, |at| Problem::Name { at, named, name });
+        }
+        may_be
+    }
+
+    fn wrong(&mut self, start: usize, path: &[&str], wrong: String) {
+        let key = path.join(".");
+        self.problem(start, |at| Problem::BadValue { at, key, wrong });
+    }
+
     fn section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
-        if let ([section, name], Owner::Operator) = (path, self.owner)
+        // Of a repository's own file only tools count: of other names it has no key.
+        if let [section, name] = path
             && let Some(named) = Named::of(section)
+            && (self.owner == Owner::Operator || named == Named::Tool)
+            && !self.named(named, name, start)
         {
-            let name = (*name).to_owned();
-            if !named.may_be(&name) {
-                return self.problem(start, |at| Problem::Name { at, named, name });
-            }
-            self.layer.names.entry(named).or_default().insert(name);
+            return;
         }
         self.table(path, section);
     }
@@ -161,7 +233,12 @@ impl Walk<'_> {
         let read = match (key.kind, value.get_ref()) {
             (kind, DeValue::Table(table)) if kind.is_secret() => self.secret(path, table),
             (Kind::Secrets, DeValue::Array(places)) => self.secrets(path, places),
-            (kind, value) => Value::from_toml(kind, value, &self.file.folder).map(Some),
+            (kind, value) => {
+                // A program of the repository is looked for in whatever tree is looked at.
+                let is_own = self.owner == Owner::Repository && kind == Kind::Command;
+                let folder = if is_own { Path::new("") } else { &self.file.folder };
+                Value::from_toml(kind, value, folder).map(Some)
+            }
         };
         match read {
             Ok(None) => {}
@@ -330,9 +407,9 @@ fn path_of(name: &str) -> Vec<String> {
     let name = name.strip_prefix(keys::VARIABLES).unwrap_or(name).to_lowercase();
     let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
     if let [first, name, _, ..] = path.as_mut_slice()
-        && Named::of(first).is_some()
+        && let Some(named) = Named::of(first)
     {
-        *name = name.replace('_', "-");
+        *name = named.in_variable(name);
     }
     path
 }

@@ -24,6 +24,7 @@ pub mod secret;
 mod setting;
 mod store;
 pub mod sync;
+pub mod tool;
 mod typed;
 pub mod value;
 pub mod verify;
@@ -54,6 +55,8 @@ pub use setting::Setting;
 use setting::bug;
 pub use store::{StoreConfig, StorePlace};
 use sync::JobConfig;
+use tool::ToolConfig;
+pub use tool::Tools;
 pub use truing_core::port::ForgeKind;
 use typed::Typed;
 use value::Value;
@@ -76,6 +79,8 @@ pub struct Config {
     pub review: ReviewConfig,
     /// The servers whose tools a model may call, by name.
     pub mcp: BTreeMap<String, McpConfig>,
+    /// The linters that are configured, in the order of their names.
+    pub tools: Vec<ToolConfig>,
     /// What the rules look at.
     pub rules: RulesConfig,
     /// What models are told.
@@ -147,6 +152,8 @@ pub struct ReviewConfig {
     pub max_turns: u32,
     /// Do several reviewers look at each change?
     pub specialists: bool,
+    /// The linters that reviews run.
+    pub tools: Tools,
     /// The folder with the operator's skills.
     pub skills_dir: SkillsDir,
     /// From the last event to the review.
@@ -298,11 +305,28 @@ impl Config {
         let mut problems = Vec::new();
         let layer = layer::of_file(file, Owner::Repository, &mut problems);
         ConfigError::if_any(problems)?;
-        let mut settings = self.settings.clone();
+        let (mut settings, mut names) = (self.settings.clone(), self.names.clone());
         let allows = settings.get(keys::ALLOWS_COMMANDS).map(|setting| &setting.value);
         let allows = allows == Some(&Value::Flag(true));
         let mut not_used = Vec::new();
+        let tools = layer.names.get(&Named::Tool).cloned().unwrap_or_default();
+        if allows {
+            names.entry(Named::Tool).or_default().extend(tools);
+            // The others have theirs, and those of a tool do not depend on the surroundings.
+            fill_with_defaults(&mut settings, &names, &Environment::default())?;
+        } else {
+            let has_keys = |name: &String| {
+                let section = format!("tool.{name}.");
+                let next = layer.entries.range(section.clone()..).next();
+                next.is_some_and(|(path, _)| path.starts_with(&section))
+            };
+            not_used.extend(tools.iter().filter(|name| !has_keys(name)).map(|name| format!("tool.{name}")));
+        }
         for (path, entry) in layer.entries {
+            if entry.key.repository == Repository::SetsIfAllowed && !allows {
+                not_used.push(path);
+                continue;
+            }
             let Some(setting) = settings.get_mut(&path) else {
                 return Err(bug(&path));
             };
@@ -311,7 +335,6 @@ impl Config {
                     *all = value::unique(all.drain(..).chain(more));
                     setting.added = Some(entry.origin);
                 }
-                (Repository::SetsIfAllowed, ..) if !allows => not_used.push(path),
                 (Repository::Sets | Repository::SetsIfAllowed, value, own)
                     if setting.origin == Origin::Default =>
                 {
@@ -321,10 +344,11 @@ impl Config {
                 (Repository::No | Repository::Sets | Repository::SetsIfAllowed | Repository::Adds, ..) => {}
             }
         }
-        Ok(Self { not_used, ..Self::placed(settings, self.names.clone())? })
+        not_used.sort();
+        Ok(Self { not_used, ..Self::placed(settings, names)? })
     }
 
-    /// Keys that the repository's own file sets, and that the operator does not let it set.
+    /// Keys, and tools without any, that the repository's own file sets, and that the operator does not let it set.
     pub fn not_used(&self) -> &[String] {
         &self.not_used
     }
@@ -400,6 +424,7 @@ impl Config {
                 claude_start: of.duration("review.claude_start")?,
                 max_turns: of.number("review.max_turns")?,
                 specialists: of.flag("review.specialists")?,
+                tools: of.word("review.tools", Tools::named)?,
                 skills_dir: SkillsDir {
                     path: of.path("review.skills_dir")?.unwrap_or_default(),
                     is_named: of.is_set("review.skills_dir"),
@@ -414,6 +439,7 @@ impl Config {
                 max_inline: of.number("review.max_inline")?,
             },
             mcp: each(&names, Named::Mcp, |name| mcp::of(&of, name))?,
+            tools: tool::all(&of, names.get(&Named::Tool))?,
             rules: rules::of(&of)?,
             prompts: PromptsConfig { dir: of.path("prompts.dir")? },
             sandbox: SandboxConfig { level: of.word("sandbox.level", Level::named)? },

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use truing_reader::output::known;
+
 use super::keys::Named;
 use super::value::Wrong;
 
@@ -202,6 +204,32 @@ pub enum Problem {
         /// What is wrong.
         wrong: &'static str,
     },
+    /// A `[[tool]]` that does not say which tool it is.
+    #[error("{at}: a `[[tool]]` has no `name`")]
+    ToolUnnamed {
+        /// Where.
+        at: Origin,
+    },
+    /// Two `[[tool]]` of one name.
+    #[error("{at}: the tool `{name}` is there already ({first})")]
+    ToolTwice {
+        /// Where.
+        at: Origin,
+        /// The tool.
+        name: String,
+        /// The place of the first one.
+        first: Origin,
+    },
+    /// A tool that is not known, and that is not described.
+    #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", before(at))]
+    ToolUnknown {
+        /// Where one of its keys is set; the default: nowhere.
+        at: Origin,
+        /// The tool.
+        name: String,
+        /// The keys that it lacks, in words.
+        missing: &'static str,
+    },
     /// A price that is not whole.
     #[error("`price.{name}` does not say what {what} costs")]
     Price {
@@ -248,9 +276,13 @@ impl Problem {
                     | Named::Sync
                     | Named::Reviewer
                     | Named::Model
-                    | Named::Mcp,
+                    | Named::Mcp
+                    | Named::Tool,
                 ..
             } => "bad_name",
+            Self::ToolUnnamed { .. } => "tool_unnamed",
+            Self::ToolTwice { .. } => "tool_twice",
+            Self::ToolUnknown { .. } => "tool_unknown",
             Self::Price { .. } => "price_missing",
             Self::NotForRepository { .. } => "not_for_repository",
             Self::BadValue { .. } => "bad_value",
@@ -300,6 +332,21 @@ impl Problem {
             Self::Name { named: Named::Price, .. } => {
                 "write the name that is asked for, without blanks: [price.\"model\"]".to_owned()
             }
+            Self::Name { named: Named::Tool, .. } => {
+                "use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it is, such as \
+                 \"go vet\" in quotes"
+                    .to_owned()
+            }
+            Self::ToolUnnamed { .. } => "add its name, such as `name = \"ruff\"`".to_owned(),
+            Self::ToolTwice { .. } => "write the two as one, or give one another name".to_owned(),
+            Self::ToolUnknown { .. } => {
+                let known: Vec<&str> = known::all().iter().map(|tool| tool.name.as_str()).collect();
+                format!(
+                    "say both, such as `command = [\"lint\", \"{{files}}\"]` and `format = \"sarif\"`; only known \
+                     tools need neither: `{}`",
+                    known.join("`, `")
+                )
+            }
             Self::Price { .. } => "say both `input` and `output`, be it 0".to_owned(),
             Self::NotForRepository { key, .. } => {
                 let variable = super::keys::own_variable(key).map(|name| format!(" or the variable {name}"));
@@ -326,6 +373,11 @@ impl Problem {
     }
 }
 
+/// A place and what is between it and a message; nothing where there is no place.
+fn before(at: &Origin) -> String {
+    if *at == Origin::Default { String::new() } else { format!("{at}: ") }
+}
+
 fn the_name_of(named: Named) -> &'static str {
     match named {
         Named::Forge => "a forge's name",
@@ -336,6 +388,7 @@ fn the_name_of(named: Named) -> &'static str {
         Named::Reviewer => "a reviewer's name",
         Named::Model => "the name of a section of `model`",
         Named::Mcp => "an MCP server's name",
+        Named::Tool => "a tool's name",
     }
 }
 

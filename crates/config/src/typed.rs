@@ -171,6 +171,12 @@ impl Typed<'_> {
         settings.get(path).is_some_and(|setting| setting.origin != Origin::Default)
     }
 
+    /// The place of the first key of a section that somebody has set; `prefix` ends with a dot.
+    pub(super) fn first_set(&self, prefix: &str) -> Option<Origin> {
+        let all = self.0.range(prefix.to_owned()..).take_while(|(path, _)| path.starts_with(prefix));
+        all.map(|(_, setting)| &setting.origin).filter(|origin| **origin != Origin::Default).min().cloned()
+    }
+
     pub(super) fn path(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
         self.if_any(path, |value| if let Value::Path(path) = value { Some(path.clone()) } else { None })
     }

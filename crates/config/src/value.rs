@@ -19,6 +19,7 @@ use url::Url;
 
 mod checked;
 mod length;
+mod linter;
 mod places;
 mod program;
 
@@ -31,6 +32,7 @@ use checked::must;
 pub use length::ShownDuration;
 use length::duration;
 pub use length::milliseconds;
+use linter::{codes, codes_in_toml, format_of_output};
 use places::{no_secrets, place, place_in_toml, secrets};
 pub(super) use program::starts_here;
 use program::{command, commands, no_command, no_commands, program};
@@ -86,6 +88,7 @@ impl Value {
                 None => must("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
             }),
             Kind::Secrets => Err(must(no_secrets())),
+            Kind::Codes => codes_in_toml(value),
             Kind::Store(_)
             | Kind::Address
             | Kind::Duration(..)
@@ -103,7 +106,8 @@ impl Value {
             | Kind::Repository
             | Kind::Branch
             | Kind::Folder
-            | Kind::File => match text {
+            | Kind::File
+            | Kind::Format => match text {
                 Some(text) => Self::from_text(kind, text, folder),
                 None => Err(must(format_args!(
                     "be a string such as {}; it is of type {}",
@@ -182,6 +186,8 @@ impl Value {
             | Kind::Networks => {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(), folder)
             }
+            Kind::Format => format_of_output(text),
+            Kind::Codes => codes(text.split(',').map(|code| code.trim().parse().ok()).collect()),
             Kind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
             Kind::Command => match serde_json::from_str::<Vec<String>>(text) {
                 Ok(words) => command(words.iter().map(String::as_str).collect(), folder),
@@ -213,6 +219,7 @@ impl Value {
             Self::Secrets(all) => all.iter().map(place).collect(),
             Self::List(items) => json!(items),
             Self::Commands(all) => json!(all),
+            Self::Codes(codes) => json!(codes),
         }
     }
 }
@@ -235,6 +242,7 @@ impl fmt::Display for Value {
             Self::Unset => Ok(()),
             Self::Integer(number) => write!(f, "{number}"),
             Self::Flag(yes) => write!(f, "{yes}"),
+            Self::Codes(codes) => write!(f, "{codes:?}"),
             Self::Secret(secret) => f.write_str(&place_in_toml(secret)),
             Self::Secrets(all) => {
                 write!(f, "[{}]", all.iter().map(place_in_toml).collect::<Vec<_>>().join(", "))

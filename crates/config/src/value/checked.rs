@@ -42,6 +42,8 @@ pub enum Value {
     List(Vec<String>),
     /// Commands, each a program and its arguments.
     Commands(Vec<Vec<String>>),
+    /// Exit codes.
+    Codes(Vec<i32>),
 }
 
 /// The fault in a value.

@@ -1,0 +1,265 @@
+//! Tools as files, variables and repositories configure them.
+
+use super::*;
+use crate::environment::Environment;
+use crate::keys::{Named, Repository};
+use crate::layer::{Flag, SourceFile};
+use crate::{Config, generate, keys};
+
+/// A tool that is described as a whole.
+const RUFF: &str = "[[tool]]\nname = \"ruff\"\ncommand = [\"ruff\", \"check\", \"--output-format\", \"json\", \"{files}\"]\nformat = \"ruff-json\"\npaths = [\"**/*.py\"]\nwhen = \"changed\"\n";
+
+fn operator(text: &str) -> Result<Config, ConfigError> {
+    let file = SourceFile { name: "truing.toml".into(), folder: "/etc/truing".into(), text: text.into() };
+    Config::resolve(&Environment::default(), Some(&file), &[])
+}
+
+fn repository(operators: &str, text: &str) -> Result<Config, ConfigError> {
+    let file = SourceFile { name: ".truing.toml".into(), folder: "/repo".into(), text: text.into() };
+    operator(operators).unwrap().with_repository(&file)
+}
+
+/// Every problem with its hint, one a line each.
+fn told(result: Result<Config, ConfigError>) -> String {
+    let error = result.expect_err("it should be refused");
+    error.problems().map(|problem| format!("error: {problem}\nhint: {}\n", problem.hint())).collect()
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+/// A tool of which nothing is said.
+fn plain(name: &str) -> ToolConfig {
+    ToolConfig {
+        name: name.to_owned(),
+        command: None,
+        format: None,
+        paths: None,
+        when: When::Changed,
+        exit: None,
+        timeout: Duration::from_secs(300),
+        scope: ToolScope::Lines,
+    }
+}
+
+#[test]
+fn no_tool_runs_unless_somebody_says_so() {
+    let config = operator("").unwrap();
+    assert_eq!((config.review.tools, config.tools.as_slice()), (Tools::Off, &[][..]));
+    assert_eq!(operator("[review]\ntools = \"auto\"").unwrap().review.tools, Tools::Auto);
+    let flag = Flag { name: "--tools", key: "review.tools", values: vec!["auto".into()] };
+    let config = Config::resolve(&Environment::default(), None, &[flag]).unwrap();
+    assert_eq!(config.review.tools, Tools::Auto);
+}
+
+#[test]
+fn a_tool_is_one_of_a_list_or_a_section_of_its_name() {
+    let whole = ToolConfig {
+        command: Some(words("ruff check --output-format json {files}")),
+        format: Some("ruff-json".to_owned()),
+        paths: Some(vec!["**/*.py".to_owned()]),
+        ..plain("ruff")
+    };
+    let listed = operator(RUFF).unwrap();
+    assert_eq!(listed.tools, [whole]);
+    let by_name = RUFF.replace("[[tool]]\nname = \"ruff\"", "[tool.ruff]");
+    assert_eq!(operator(&by_name).unwrap().tools, listed.tools);
+    let origin = |config: &Config, key: &str| {
+        config.settings().find(|(path, _)| path == key).map(|(_, setting)| setting.origin.to_string())
+    };
+    assert_eq!(origin(&listed, "tool.ruff.format").as_deref(), Some("truing.toml:4"));
+    let inline = operator("tool = [{ name = \"mypy\", when = \"never\" }, { name = \"eslint\" }]").unwrap();
+    assert_eq!(inline.tools, [plain("eslint"), ToolConfig { when: When::Never, ..plain("mypy") }]);
+}
+
+#[test]
+fn of_a_known_tool_nothing_has_to_be_said_and_all_may_be() {
+    assert_eq!(operator("[tool.ruff]\n[tool.\"go vet\"]").unwrap().tools, [plain("go vet"), plain("ruff")]);
+    let text = "[[tool]]\nname = \"golangci-lint\"\nwhen = \"always\"\nexit = [0, 1, 0x1, 7]\ntimeout = \"1h\"\nscope = \"files\"\n";
+    let own = ToolConfig {
+        when: When::Always,
+        exit: Some(vec![0, 1, 7]),
+        timeout: Duration::from_secs(3600),
+        scope: ToolScope::Files,
+        ..plain("golangci-lint")
+    };
+    assert_eq!(operator(text).unwrap().tools, [own]);
+    assert_eq!(operator("tool.ruff.format = \"SARIF\"").unwrap().tools[0].format.as_deref(), Some("sarif"));
+}
+
+#[test]
+fn variables_configure_tools_by_their_names() {
+    let given = [
+        ("TRUING_REVIEW__TOOLS", "auto"),
+        ("TRUING_TOOL__GO_VET__EXIT", "0, 2"),
+        ("TRUING_TOOL__GOLANGCI_LINT__WHEN", "never"),
+        ("TRUING_TOOL__RUFF__COMMAND", "[\"/opt/ruff\", \"{files}\"]"),
+    ];
+    let config = Config::resolve(&Environment::new(given, "/here"), None, &[]).unwrap();
+    assert_eq!(config.review.tools, Tools::Auto);
+    let expected = [
+        ToolConfig { exit: Some(vec![0, 2]), ..plain("go vet") },
+        ToolConfig { when: When::Never, ..plain("golangci-lint") },
+        ToolConfig { command: Some(words("/opt/ruff {files}")), ..plain("ruff") },
+    ];
+    assert_eq!(config.tools, expected);
+    let (_, exit) = config.settings().find(|(path, _)| path == "tool.go vet.exit").unwrap();
+    assert_eq!((exit.value.to_string(), exit.value.to_json()), ("[0, 2]".into(), serde_json::json!([0, 2])));
+}
+
+#[test]
+fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
+    let text = "[[tool]]\nwhen = \"never\"\n\n[[tool]]\nname = \"ruff\"\nexit = [256]\n\n[[tool]]\nname = \"ruff\"\n\n[[tool]]\nname = \"Ruff\"\n\n[[tool]]\nname = \"go lint\"\n\n[[tool]]\nname = 3\n\n[[tool]]\nname = \"mypy\"\ncomand = []\nformat = \"xml\"\npaths = [\"a[\"]\ntimeout = \"2h\"\nscope = \"all\"\nexit = []\n\n[tool.eslint]\nwhen = \"never\"\n";
+    let wrong = told(operator(text));
+    let known: Vec<&str> =
+        truing_reader::output::Format::all().map(truing_reader::output::Format::as_str).collect();
+    let wrong = wrong.replace(&known.join("`, `"), "sarif`, `…");
+    insta::assert_snapshot!(wrong, @r#"
+    error: truing.toml:1: a `[[tool]]` has no `name`
+    hint: add its name, such as `name = "ruff"`
+    error: truing.toml:6: `tool.ruff.exit` must be a list of exit codes from 0 to 255, such as [0, 1]
+    hint: see `tool.ruff.exit` in `truing config schema`
+    error: truing.toml:9: the tool `ruff` is there already (truing.toml:5)
+    hint: write the two as one, or give one another name
+    error: truing.toml:12: `Ruff` cannot be a tool's name
+    hint: use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it is, such as "go vet" in quotes
+    error: truing.toml:15: `go lint` cannot be a tool's name
+    hint: use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it is, such as "go vet" in quotes
+    error: truing.toml:18: `tool.name` must be a string; it is of type integer
+    hint: see `tool.name` in `truing config schema`
+    error: truing.toml:22: unknown key `tool.mypy.comand`
+    hint: did you mean `tool.mypy.command`? All keys: `truing config schema`
+    error: truing.toml:23: `tool.mypy.format` must be a format that is known, not `xml`: `sarif`, `…`
+    hint: see `tool.mypy.format` in `truing config schema`
+    error: truing.toml:24: `tool.mypy.paths` must hold globs: error parsing glob 'a[': unclosed character class; missing ']'
+    hint: see `tool.mypy.paths` in `truing config schema`
+    error: truing.toml:25: `tool.mypy.timeout` must be from 1s to 1h, not 2h
+    hint: see `tool.mypy.timeout` in `truing config schema`
+    error: truing.toml:26: `tool.mypy.scope` must be "lines" or "files", not `all`
+    hint: see `tool.mypy.scope` in `truing config schema`
+    error: truing.toml:27: `tool.mypy.exit` must be a list of exit codes from 0 to 255, such as [0, 1]
+    hint: see `tool.mypy.exit` in `truing config schema`
+    error: truing.toml:29: `tool.eslint` is within the last `[[tool]]`: write all tools of a file as `[[tool]]`, or all as `[tool.NAME]`
+    hint: see `tool.eslint` in `truing config schema`
+    "#);
+    insta::assert_snapshot!(told(operator("tool = [1]\n")), @r#"
+    error: truing.toml:1: `tool` must hold tables alone; one is of type integer
+    hint: see `tool` in `truing config schema`
+    "#);
+    insta::assert_snapshot!(told(operator("tool = 1\n")), @r#"
+    error: truing.toml:1: `tool` must be a table, as `[[tool]]` or `[tool.NAME]`; it is of type integer
+    hint: see `tool` in `truing config schema`
+    "#);
+    insta::assert_snapshot!(told(operator("[tool]\nname = \"ruff\"\n\n[tool.mypy]\nname = \"mypy\"\n")), @r#"
+    error: truing.toml:2: `tool.name` must be a table, as `[[tool]]` or `[tool.NAME]`; it is of type string
+    hint: see `tool.name` in `truing config schema`
+    error: truing.toml:5: `tool.mypy.name` is said by the table's head: `name` is for `[[tool]]` alone
+    hint: see `tool.mypy.name` in `truing config schema`
+    "#);
+}
+
+#[test]
+fn a_tool_that_is_not_known_says_its_command_and_its_format() {
+    let known: Vec<&str> = known::all().iter().map(|tool| tool.name.as_str()).collect();
+    let told_of = |text: &str| told(operator(text)).replace(&known.join("`, `"), "actionlint`, `…");
+    let some = [
+        "[[tool]]\nname = \"mine\"\n",
+        "[[tool]]\nname = \"mine\"\nwhen = \"never\"\ncommand = [\"mine\"]\n",
+        "[tool.mine]\nformat = \"sarif\"\ncommand = []\n",
+    ];
+    insta::assert_snapshot!(some.map(told_of).join(""), @r#"
+    error: `tool.mine` needs a `command` and a `format`: no tool of this name is known
+    hint: say both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
+    error: truing.toml:3: `tool.mine` needs a `format`: no tool of this name is known
+    hint: say both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
+    error: truing.toml:2: `tool.mine` needs a `command`: no tool of this name is known
+    hint: say both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
+    "#);
+    let whole = "[[tool]]\nname = \"mine\"\ncommand = [\"bin/mine\", \"bin/x\"]\nformat = \"sarif\"\n";
+    let mine = &operator(whole).unwrap().tools[0];
+    assert_eq!(mine.command, Some(words("/etc/truing/bin/mine bin/x")));
+    let empty = told(operator("[tool.ruff]\npaths = []"));
+    assert!(empty.contains("truing.toml:2: `tool.ruff.paths` must hold one glob at least"), "{empty}");
+}
+
+#[test]
+fn a_repository_configures_tools_where_the_operator_allows_it() {
+    let own = format!("{RUFF}\n[[tool]]\nname = \"mypy\"\n\n[review]\ntools = \"auto\"\n");
+    let refused = repository("[tool.ruff]\nscope = \"files\"", &own).unwrap();
+    assert_eq!(refused.review.tools, Tools::Off);
+    assert_eq!(refused.tools, [ToolConfig { scope: ToolScope::Files, ..plain("ruff") }]);
+    let not_used = [
+        "review.tools",
+        "tool.mypy",
+        "tool.ruff.command",
+        "tool.ruff.format",
+        "tool.ruff.paths",
+        "tool.ruff.when",
+    ];
+    assert_eq!(refused.not_used(), not_used);
+    let allowing = "[verify]\nfrom_repository = true\n[tool.ruff]\nwhen = \"never\"\n";
+    let allowed = repository(allowing, &own).unwrap();
+    assert!(allowed.not_used().is_empty());
+    assert_eq!(allowed.review.tools, Tools::Auto);
+    let [mypy, ruff] = allowed.tools.as_slice() else { panic!("{:?}", allowed.tools) };
+    assert_eq!((mypy, ruff.when), (&plain("mypy"), When::Never));
+    assert_eq!((ruff.format.as_deref(), ruff.scope), (Some("ruff-json"), ToolScope::Lines));
+    let shown = allowed.settings().filter(|(path, _)| path.starts_with("tool.")).count();
+    assert_eq!(shown, 2 * keys::of("tool.NAME").count());
+}
+
+#[test]
+fn what_a_repository_says_of_tools_is_checked_and_its_programs_are_in_its_tree() {
+    let allowing = "[verify]\nfrom_repository = true\n";
+    let eslint = "[tool.eslint]\ncommand = [\"node_modules/.bin/eslint\", \"{files}\"]\n";
+    let command = repository(allowing, eslint).unwrap().tools[0].command.clone();
+    assert_eq!(command, Some(words("node_modules/.bin/eslint {files}")));
+    let text = "[[tool]]\nname = \"Mine\"\n[[tool]]\ncommand = [\"x\"]\n";
+    let told_of = told(repository("", text));
+    assert!(told_of.contains(".truing.toml:2: `Mine` cannot be a tool's name"), "{told_of}");
+    assert!(told_of.contains(".truing.toml:3: a `[[tool]]` has no `name`"), "{told_of}");
+    let mine = "[[tool]]\nname = \"mine\"\nformat = \"sarif\"\n";
+    let lacks = told(repository(allowing, mine));
+    assert!(lacks.contains(".truing.toml:3: `tool.mine` needs a `command`"), "{lacks}");
+    assert_eq!(repository("", mine).unwrap().not_used(), ["tool.mine.format"]);
+}
+
+#[test]
+fn the_schema_takes_both_forms() {
+    let schema = generate::schema();
+    let forms = schema["properties"]["tool"]["anyOf"].as_array().unwrap();
+    let (by_name, listed) = (&forms[0]["additionalProperties"], &forms[1]["items"]);
+    assert_eq!((&forms[0]["type"], &forms[1]["type"]), (&"object".into(), &"array".into()));
+    assert_eq!(listed["required"], serde_json::json!(["name"]));
+    let mut keys = listed["properties"].as_object().unwrap().clone();
+    assert_eq!(keys.remove("name").unwrap()["pattern"], Named::Tool.pattern());
+    assert_eq!(Some(&keys), by_name["properties"].as_object());
+    assert!(keys["format"]["enum"].as_array().unwrap().contains(&"ruff-json".into()));
+    for (name, key) in keys::of("tool.NAME") {
+        assert_eq!(key.repository, Repository::SetsIfAllowed, "{name}");
+    }
+}
+
+#[test]
+fn every_known_tool_can_be_named() {
+    let pattern = regex::Regex::new(Named::Tool.pattern()).unwrap();
+    for tool in known::all() {
+        assert!(Named::Tool.may_be(&tool.name) && pattern.is_match(&tool.name), "{}", tool.name);
+        let variable = format!("{}__WHEN", keys::variable(&format!("tool.{}", tool.name)));
+        let given = Environment::new([(variable, "never")], "/");
+        assert_eq!(Config::resolve(&given, None, &[]).unwrap().tools[0].name, tool.name);
+    }
+    for wrong in ["", "Ruff", "go lint", "-x", "a.b", "a/b", "1a"] {
+        assert!(!Named::Tool.may_be(wrong) && !pattern.is_match(wrong), "{wrong}");
+    }
+}
+
+/// A repository's own file may be as long as this many tools.
+#[test]
+fn many_tools_of_a_repository_are_read_as_a_few_are() {
+    let text: String = (0..5000).map(|n| format!("[[tool]]\nname = \"t{n}\"\n")).collect();
+    assert_eq!(repository("", &text).unwrap().not_used().len(), 5000);
+    let error = repository("[verify]\nfrom_repository = true\n", &text).unwrap_err().to_string();
+    assert!(error.starts_with("`tool.t0` needs"), "{error}");
+}

@@ -1,0 +1,46 @@
+//! Values about linters: the format of what one prints, and its exit codes.
+
+use toml::Spanned;
+use toml::de::DeValue;
+use truing_reader::output::Format;
+
+use super::{Kind, Value, Wrong, must};
+
+/// The greatest exit code of a program.
+const LAST_CODE: i32 = 255;
+
+/// A format by its name, in letters of any case.
+pub(super) fn format_of_output(text: &str) -> Result<Value, Wrong> {
+    match Format::parse(text) {
+        Some(format) => Ok(Value::Name(format.as_str().to_owned())),
+        None => {
+            let known: Vec<&str> = Format::all().map(Format::as_str).collect();
+            Err(must(format_args!("be a format that is known, not `{text}`: `{}`", known.join("`, `"))))
+        }
+    }
+}
+
+/// Exit codes of a file.
+pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<Value, Wrong> {
+    let code = |item: &Spanned<DeValue<'_>>| {
+        let number = item.get_ref().as_integer()?;
+        i32::from_str_radix(number.as_str(), number.radix()).ok()
+    };
+    codes(value.as_array().and_then(|items| items.iter().map(code).collect()))
+}
+
+/// Exit codes, each once, in the given order; none is what is no list of numbers.
+pub(super) fn codes(given: Option<Vec<i32>>) -> Result<Value, Wrong> {
+    let given = given.unwrap_or_default();
+    if given.is_empty() || given.iter().any(|code| !(0..=LAST_CODE).contains(code)) {
+        let sample = Kind::Codes.sample();
+        return Err(must(format_args!("be a list of exit codes from 0 to {LAST_CODE}, such as {sample}")));
+    }
+    let mut codes = Vec::new();
+    for code in given {
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    Ok(Value::Codes(codes))
+}
