@@ -6,6 +6,8 @@
 pub mod cli;
 pub mod command;
 pub mod fixer;
+pub mod installed;
+pub mod looking;
 pub mod mcp;
 pub mod memory;
 pub mod native;

@@ -35,6 +35,7 @@ pub(crate) use enter::SYSTEM_PATH;
 pub(crate) use job::COMPLAINT;
 pub use job::{Job, LIMIT_PASSED, NAME, NOT_STARTED, Room, Run};
 pub use limits::Limits;
+pub(crate) use mounts::SYSTEM;
 pub use listening::{Listening, PROXY};
 pub use probe::Probe;
 pub use read_only::{READER_MEMORY, Reading};

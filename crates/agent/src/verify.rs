@@ -36,7 +36,9 @@ pub use registry::{Index, Place, Registries, Registry, RegistryError};
 /// What the tree is called inside, always: environments of Python and builds of Rust remember where they were made.
 pub const INSIDE: &str = "/work";
 /// What tools are told when there is no network, so that they do not wait for it.
-const OFFLINE: &[(&str, &str)] = &[
+pub(crate) const OFFLINE: &[(&str, &str)] = &[
+    ("GOPROXY", "off"),
+    ("GOTOOLCHAIN", "local"),
     ("CARGO_NET_OFFLINE", "true"),
     ("PIP_NO_INDEX", "1"),
     ("UV_OFFLINE", "1"),
@@ -169,6 +171,14 @@ impl SetUp {
         match self.left {
             Left::Nothing | Left::Entry(_) => true,
             Left::Failed => false,
+        }
+    }
+
+    /// Did it leave a file of this path in the tree?
+    pub fn has(&self, path: &Path) -> bool {
+        match &self.left {
+            Left::Nothing | Left::Failed => false,
+            Left::Entry(entry) => entry.tree().join(path).symlink_metadata().is_ok(),
         }
     }
 }
@@ -469,7 +479,7 @@ fn told(argv: &[String], ended: &Ended) -> Ran {
     Ran { argv: argv.to_vec(), end: end(&ended.end), ms: milliseconds(ended.took), output, errors }
 }
 
-fn end(end: &command::End) -> End {
+pub(crate) fn end(end: &command::End) -> End {
     match end {
         command::End::Exit(status) => match status.code().and_then(|code| u8::try_from(code).ok()) {
             Some(code) => End::Exit { code },
@@ -483,7 +493,7 @@ fn end(end: &command::End) -> End {
     }
 }
 
-fn milliseconds(time: Duration) -> u64 {
+pub(crate) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -36,6 +36,7 @@ pub use self::pull::{
 pub use self::read::ForgeRead;
 pub use self::reader::{
     ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolOutput, ToolRequest,
+    UsedTool, UsedToolsRequest,
 };
 pub use self::repository::{
     Actor, BranchPull, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,

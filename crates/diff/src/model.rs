@@ -232,12 +232,22 @@ pub(crate) fn first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The 1-based inclusive ranges of lines that were added, on the new side: in order, apart from each other and
 /// not touching.
 pub fn added_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
     let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Added);
-    for new in lines.filter_map(|line| line.new) {
+    ranges(lines.filter_map(|line| line.new))
+}
+
+/// The same of lines that were removed, on the old side.
+pub fn removed_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
+    let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Deleted);
+    ranges(lines.filter_map(|line| line.old))
+}
+
+fn ranges(lines: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for line in lines {
         match ranges.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(new) => *last = new,
-            Some(_) | None => ranges.push((new, new)),
+            Some((_, last)) if last.checked_add(1) == Some(line) => *last = line,
+            Some(_) | None => ranges.push((line, line)),
         }
     }
     ranges

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 use truing_agent::memory::{FOLDER, MEMORY_FILES};
+use truing_agent::verify::Scope as Trust;
 use truing_config::layer::SourceFile;
 use truing_config::problem::{ConfigError, Problem};
 use truing_config::{Config, REPOSITORY_FILE, value};
 use truing_core::id::{PrId, Sha};
-use truing_core::port::{Gate, PullRequest, Reader, Revision, ToolOutput};
+use truing_core::port::{Gate, PullRequest, Reader, ReaderError, Revision};
 use truing_diff::{RepoPath, Status, parse};
 use truing_forge::Server;
 use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
@@ -23,6 +24,7 @@ use super::agent::{self, AgentError, Asking, ContextSources, Part, Place, Recall
 use super::earlier::Earlier;
 use super::fetch;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
+use super::tools::{Toolbox, Tooling};
 
 /// Where the mirror of a pull request's repository is among them.
 pub fn mirror(mirrors: &Path, id: &PrId) -> PathBuf {
@@ -44,7 +46,7 @@ impl Rules {
     /// # Errors
     /// A pattern that is no glob.
     pub fn new(config: Config) -> Result<Self, globset::Error> {
-        let scope = Scope::of(&config.rules)?;
+        let scope = Scope::of(&config)?;
         let branches = config.forges.iter();
         let branches =
             branches.map(|(name, forge)| Ok((name.clone(), value::globs(&forge.config_branches)?)));
@@ -59,7 +61,7 @@ impl Rules {
 
     /// With what the repository's own file adds.
     fn with(&self, own: &SourceFile) -> Result<Scope, CheckoutError> {
-        Ok(Scope::of(&self.config.with_repository(own)?.rules)?)
+        Ok(Scope::of(&self.config.with_repository(own)?)?)
     }
 
     /// The operator's configuration.
@@ -126,8 +128,10 @@ pub struct Checkout<'a, R> {
     pub rules: &'a Rules,
     /// The plane that parses repository bytes.
     pub reader: &'a R,
-    /// Outputs of tools that ran on the head: their findings are part of the review.
-    pub outputs: &'a [ToolOutput],
+    /// Linters whose findings are part of the review.
+    pub toolbox: &'a Toolbox,
+    /// Whose set-ups they may use.
+    pub trust: Trust,
 }
 
 /// What holds for one review, whatever happens meanwhile.
@@ -200,6 +204,12 @@ pub enum CheckoutError {
     Pattern(#[from] globset::Error),
 }
 
+impl From<ReaderError> for CheckoutError {
+    fn from(error: ReaderError) -> Self {
+        Self::Reading(error.into())
+    }
+}
+
 impl<R: Reader> Checkout<'_, R> {
     /// Fetches both commits, and what configures their review.
     ///
@@ -238,13 +248,21 @@ impl<R: Reader> Checkout<'_, R> {
         let folder = self.git.private_folder()?;
         let mut paths = plan.paths(scope, self.reader).await?;
         paths.extend(earlier.paths());
-        // A model may look at every file.
-        let only = if asking.is_some() { None } else { Some(paths.as_slice()) };
+        // A model may look at every file, and so may linters.
+        let is_all = asking.is_some() || self.toolbox.run_any(&scope.tools);
+        let only = if is_all { None } else { Some(paths.as_slice()) };
         let exported = mirror.export(head, folder.path(), only).await?;
         plan.stand_in(&exported.too_large, folder.path());
         plan.leave_out(exported.left_out);
         let tree = folder.path().to_owned();
-        let mut reading = plan.read(tree, scope, self.reader, self.outputs).await?;
+        let tooling = Tooling { toolbox: self.toolbox, project: None, trust: Some(&self.trust) };
+        let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
+        let base = async || {
+            let folder = self.git.private_folder()?;
+            mirror.export(&change.base, folder.path(), None).await?;
+            Ok::<_, CheckoutError>(folder)
+        };
+        tooling.take_old(&mut reading.found, &change.diff, &scope.tools, self.reader, base).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
         let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))

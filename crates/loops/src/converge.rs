@@ -565,7 +565,7 @@ impl<S> Runner<'_, S> {
         let laid = self.mirror.lay(head, self.laid.take()).await?;
         let (scope, reader) = (&self.looks.scope, &self.agents.auditor.reader);
         let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
-        let reading = plan.read(laid.path().to_owned(), scope, reader, &[]).await;
+        let reading = plan.read(laid.path().to_owned(), scope, reader, None).await;
         self.laid = Some(laid);
         let reading = reading.map_err(GateError::Reading)?;
         self.readings.truncate(KEPT_READINGS - 1);

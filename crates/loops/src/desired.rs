@@ -40,7 +40,7 @@ pub fn rows(
         since,
         configuring,
         suppressions,
-        remembered: &text::remembered(record),
+        remarks: &text::remarks(record),
         open: &open,
         fixed,
         suppressed,

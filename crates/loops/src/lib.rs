@@ -37,12 +37,14 @@ pub mod reader;
 pub mod reading;
 pub mod review;
 pub mod review_writes;
+mod said;
 pub mod since;
 pub mod slots;
 pub mod stopped;
 pub mod sync;
 pub mod telemetry;
 pub mod text;
+pub mod tools;
 pub mod verify;
 pub mod write_gate;
 

@@ -8,7 +8,7 @@ use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::outcome::{ReviewDetail, ReviewRecord};
-use truing_core::port::{Clock, Ids, Reader, Revision, Runs, ToolOutput};
+use truing_core::port::{Clock, Ids, Reader, ReaderError, Revision, Runs};
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
 use super::agent::{
@@ -22,6 +22,7 @@ use super::memory::{Kept, Line, Memory, Recall, Unopened, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
 use crate::telemetry;
+use crate::tools::{Toolbox, Tooling};
 
 /// The longest remote URL, in bytes, that a repository is known by.
 const MAX_URL_BYTES: usize = 1024;
@@ -40,8 +41,8 @@ pub struct Local<'a, O, R, C, I> {
     pub scope: &'a Scope,
     /// The plane that parses repository bytes.
     pub reader: &'a R,
-    /// Outputs of tools that ran on the head: their findings are part of the review.
-    pub outputs: &'a [ToolOutput],
+    /// Linters whose findings are part of the review.
+    pub toolbox: &'a Toolbox,
     /// The model that reviews beside the rules; none: the rules alone.
     pub model: Option<ModelUse<'a>>,
     /// Where it is noted while it may ask a model.
@@ -91,6 +92,12 @@ pub struct Review {
     pub kept: Kept,
     /// Why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
+}
+
+impl From<ReaderError> for LocalError {
+    fn from(error: ReaderError) -> Self {
+        Self::Reading(error.into())
+    }
 }
 
 /// Why a review could not be done.
@@ -258,6 +265,22 @@ where
         })
     }
 
+    /// Takes what linters said of the base already.
+    async fn take_old(
+        &self,
+        reading: &mut Reading,
+        change: &Change,
+        tooling: Tooling<'_>,
+    ) -> Result<(), LocalError> {
+        let base = async || {
+            let folder = truing_git::PrivateFolder::new()?;
+            self.repository.export(&change.base, folder.path(), None).await?;
+            Ok::<_, LocalError>(folder)
+        };
+        let (found, wanted) = (&mut reading.found, &self.scope.tools);
+        tooling.take_old(found, &change.diff, wanted, self.reader, base).await
+    }
+
     /// Lets the reader read the changed files: in the working tree, or from a folder that is gone afterwards.
     async fn read(
         &self,
@@ -266,9 +289,13 @@ where
         earlier: &Earlier,
     ) -> Result<(Reading, Option<Part>), LocalError> {
         let mut plan = reading::plan(change, self.scope)?;
+        let project = Some(self.repository.root());
+        let tooling = Tooling { toolbox: self.toolbox, project, trust: None };
         if let Head::WorkingTree = self.head {
             let tree = self.repository.root();
-            let mut reading = plan.read(tree.to_owned(), self.scope, self.reader, self.outputs).await?;
+            let reading = plan.read(tree.to_owned(), self.scope, self.reader, Some(tooling));
+            let mut reading = reading.await?;
+            self.take_old(&mut reading, change, tooling).await?;
             let place = Place { tree, is_working_tree: true };
             let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
             return Ok((reading, part));
@@ -276,8 +303,9 @@ where
         let folder = truing_git::PrivateFolder::new()?;
         let mut paths = plan.paths(self.scope, self.reader).await?;
         paths.extend(earlier.paths());
-        // A model may look at every file.
-        let only = if asking.is_some() { None } else { Some(paths.as_slice()) };
+        // A model may look at every file, and so may linters.
+        let is_all = asking.is_some() || self.toolbox.run_any(&self.scope.tools);
+        let only = if is_all { None } else { Some(paths.as_slice()) };
         let Exported { left_out, too_large, .. } = match self.head {
             Head::WorkingTree => Exported::default(),
             Head::Commit(head) => self.repository.export(head, folder.path(), only).await?,
@@ -291,7 +319,8 @@ where
         plan.stand_in(&too_large, folder.path());
         plan.leave_out(left_out);
         let tree = folder.path().to_owned();
-        let mut reading = plan.read(tree, self.scope, self.reader, self.outputs).await?;
+        let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
+        self.take_old(&mut reading, change, tooling).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
         let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))

@@ -27,7 +27,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteEx
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_config::READING_TIME;
 use truing_core::port::{
-    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
+    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest, UsedTool,
+    UsedToolsRequest,
 };
 use truing_core::sandbox::Level;
 use truing_core::sync::Sources;
@@ -162,7 +163,8 @@ impl ChildReader {
             SourcesAnswer::Pins(_)
             | SourcesAnswer::Project(_)
             | SourcesAnswer::Files(_)
-            | SourcesAnswer::Tool(_) => Err(other_answer()),
+            | SourcesAnswer::Tool(_)
+            | SourcesAnswer::UsedTools(_) => Err(other_answer()),
         }
     }
 
@@ -176,7 +178,8 @@ impl ChildReader {
             SourcesAnswer::Release(_)
             | SourcesAnswer::Project(_)
             | SourcesAnswer::Files(_)
-            | SourcesAnswer::Tool(_) => Err(other_answer()),
+            | SourcesAnswer::Tool(_)
+            | SourcesAnswer::UsedTools(_) => Err(other_answer()),
         }
     }
 
@@ -190,7 +193,8 @@ impl ChildReader {
             SourcesAnswer::Release(_)
             | SourcesAnswer::Pins(_)
             | SourcesAnswer::Files(_)
-            | SourcesAnswer::Tool(_) => Err(other_answer()),
+            | SourcesAnswer::Tool(_)
+            | SourcesAnswer::UsedTools(_) => Err(other_answer()),
         }
     }
 
@@ -204,7 +208,8 @@ impl ChildReader {
             SourcesAnswer::Release(_)
             | SourcesAnswer::Pins(_)
             | SourcesAnswer::Project(_)
-            | SourcesAnswer::Tool(_) => Err(other_answer()),
+            | SourcesAnswer::Tool(_)
+            | SourcesAnswer::UsedTools(_) => Err(other_answer()),
         }
     }
 
@@ -226,7 +231,11 @@ impl ChildReader {
         // One file is parsed: it may cost no more than a file of a review.
         let file = match asked {
             Asked::Pins(test) => std::fs::metadata(test).ok().map(|test| test.len()),
-            Asked::Release(_) | Asked::Project(_) | Asked::Files(_) | Asked::Tool(_) => None,
+            Asked::Release(_)
+            | Asked::Project(_)
+            | Asked::Files(_)
+            | Asked::Tool(_)
+            | Asked::UsedTools(_) => None,
         };
         let talked = running.converse(&line, file, self.program.weakest, said);
         let answer: Result<SourcesAnswer, SourcesError> =
@@ -254,7 +263,22 @@ impl Reader for ChildReader {
                 SourcesAnswer::Release(_)
                 | SourcesAnswer::Pins(_)
                 | SourcesAnswer::Project(_)
-                | SourcesAnswer::Files(_),
+                | SourcesAnswer::Files(_)
+                | SourcesAnswer::UsedTools(_),
+            ) => Err(ReaderError::Failed(other_answer().to_string())),
+            Err(error) => Err(ReaderError::Failed(error.to_string())),
+        }
+    }
+
+    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<Vec<UsedTool>, ReaderError> {
+        match self.told(&Asked::UsedTools(request.clone())).await {
+            Ok(SourcesAnswer::UsedTools(used)) => Ok(used),
+            Ok(
+                SourcesAnswer::Release(_)
+                | SourcesAnswer::Pins(_)
+                | SourcesAnswer::Project(_)
+                | SourcesAnswer::Files(_)
+                | SourcesAnswer::Tool(_),
             ) => Err(ReaderError::Failed(other_answer().to_string())),
             Err(error) => Err(ReaderError::Failed(error.to_string())),
         }

@@ -17,8 +17,12 @@ use truing_core::recheck::Rechecked;
 use truing_core::suppression::{IdleSuppression, Idleness, Suppressed};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
-use truing_config::RulesConfig;
+use truing_reader::output::tool_name;
+
+use truing_config::Config;
 use truing_config::value::globs;
+
+use crate::tools::{Looked, Tooling, Wanted};
 
 /// All lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);
@@ -45,6 +49,8 @@ pub struct Scope {
     pub packs: Vec<String>,
     /// Files that are not reviewed.
     pub ignore: GlobSet,
+    /// The linters that are run.
+    pub tools: Wanted,
 }
 
 impl Scope {
@@ -52,8 +58,10 @@ impl Scope {
     ///
     /// # Errors
     /// A pattern that is no glob.
-    pub fn of(rules: &RulesConfig) -> Result<Self, globset::Error> {
-        Ok(Self { packs: rules.packs.clone(), ignore: globs(&rules.ignore)? })
+    pub fn of(config: &Config) -> Result<Self, globset::Error> {
+        let (rules, tools) = (&config.rules, config.review.tools);
+        let tools = Wanted { tools, configured: config.tools.clone() };
+        Ok(Self { packs: rules.packs.clone(), ignore: globs(&rules.ignore)?, tools })
     }
 }
 
@@ -220,7 +228,8 @@ impl<'a> Plan<'a> {
         self.coverage.not_reviewed.extend(gaps);
     }
 
-    /// Lets the reader read the files below `tree`, and what tools have printed of them, and places what it finds.
+    /// Lets the reader read the files below `tree`, while linters look at them, then what those have printed; and places what it
+    /// finds.
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
@@ -229,13 +238,20 @@ impl<'a> Plan<'a> {
         tree: PathBuf,
         scope: &Scope,
         reader: &R,
-        outputs: &[ToolOutput],
+        tooling: Option<Tooling<'_>>,
     ) -> Result<Reading, ReadingError> {
         let Self { mut files, to_read, mut coverage, stand_ins: _ } = self;
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let also_changed = coverage.not_reviewed.iter().map(|gap| gap.path.clone()).collect();
         let request = ReadRequest { tree, files: to_read, also_changed, packs: scope.packs.clone() };
-        let report = reader.read(&request).await?;
+        let look = async {
+            match tooling {
+                Some(tooling) => tooling.look(&request.tree, &request.files, &scope.tools, reader).await,
+                None => Ok(Looked::default()),
+            }
+        };
+        let (report, looked) = tokio::join!(reader.read(&request), look);
+        let (report, Looked { outputs, skipped }) = (report?, looked?);
         coverage.reviewed = report.reviewed;
         coverage.not_reviewed.extend(report.not_reviewed);
         coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
@@ -254,17 +270,21 @@ impl<'a> Plan<'a> {
         let suppressed = suppressed.collect();
         let mut renames = Renames::default();
         renames.learn(&files);
-        let (mut tools, mut looked) = (Vec::new(), BTreeSet::new());
+        let mut tools = Vec::new();
         for output in outputs {
-            let (tree, files) = (request.tree.clone(), request.files.clone());
-            let asked = ToolRequest { tree, files, output: output.clone() };
-            let told = reader.tool_findings(&asked).await?;
-            tools.extend(runs(&told, output));
-            if told.problems.is_empty() {
-                looked.extend(told.tools);
-            }
+            // It may have printed findings before it failed.
+            let told = if output.failed.is_some() && output.text.trim().is_empty() {
+                ToolFindings::default()
+            } else {
+                let (tree, files) = (request.tree.clone(), request.files.clone());
+                reader.tool_findings(&ToolRequest { tree, files, output: output.clone() }).await?
+            };
+            add_runs(&mut tools, &told, &output);
             found.extend(told.findings.into_iter().filter_map(place));
         }
+        let looked = tools.iter().filter(|run: &&ToolRun| run.failed.is_none());
+        let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
+        tools.extend(skipped);
         let rules = report.rules.into_iter().collect();
         let rechecked = Rechecked { rules, tools: looked, ..Rechecked::default() };
         // Who reads for the rules does not know those of tools.
@@ -277,26 +297,36 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The part of each tool of an output. Those whose findings are not all known have failed.
-fn runs(told: &ToolFindings, output: &ToolOutput) -> Vec<ToolRun> {
+/// Adds the part of each tool of an output. Those whose findings are not all known have failed.
+fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) {
     let failed = match told.problems.as_slice() {
         [] => None,
         [one] => Some(one.clone()),
         [one, more @ ..] => Some(format!("{one}; and {}", counted_in_words(more.len(), "more problem"))),
     };
+    // Whoever has run it knows better than its words.
+    let failed = output.failed.clone().or(failed);
     let mut names = told.tools.clone();
     if names.is_empty() {
-        names.insert(output.tool.clone());
+        names.insert(tool_name(&output.tool));
     }
     let of = |name: &String| told.findings.iter().filter(|raw| raw.tool() == Some(name)).count();
-    let run = |(at, name): (usize, &String)| ToolRun {
-        name: name.clone(),
-        findings: u32::try_from(of(name)).unwrap_or(u32::MAX),
+    for (at, name) in names.iter().enumerate() {
+        let findings = u32::try_from(of(name)).unwrap_or(u32::MAX);
         // An output tells this of all its tools together.
-        elsewhere: if at == 0 { told.elsewhere } else { 0 },
-        failed: failed.clone(),
-    };
-    names.iter().enumerate().map(run).collect()
+        let elsewhere = if at == 0 { told.elsewhere } else { 0 };
+        let run = match runs.iter_mut().find(|run| run.name == *name) {
+            Some(run) => run,
+            None => {
+                runs.push(ToolRun { name: name.clone(), ..ToolRun::default() });
+                let Some(run) = runs.last_mut() else { return };
+                run
+            }
+        };
+        run.findings = run.findings.saturating_add(findings);
+        run.elsewhere = run.elsewhere.saturating_add(elsewhere);
+        run.failed = run.failed.take().or_else(|| failed.clone());
+    }
 }
 
 /// A finding with how near a comment on it can be. `files`: what the diff says of each, sorted by path.

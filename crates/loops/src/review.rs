@@ -115,7 +115,7 @@ where
         }
         let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
         // No earlier run has read these outputs of tools.
-        let is_given = !self.checkout.outputs.is_empty();
+        let is_given = !self.checkout.toolbox.given.is_empty();
         let is_known = begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked && !is_given;
         let is_done = begun.computed.is_none() && is_known;
         let computed = if is_given {

@@ -49,8 +49,8 @@ pub struct Summary<'a> {
     pub configuring: &'a [RepoPath],
     /// Comments of the change that suppress nothing.
     pub suppressions: &'a [IdleSuppression],
-    /// What the repository told the model, and what of that did not count: [`remembered`].
-    pub remembered: &'a [String],
+    /// What the repository told the model, and what of that did not count: [`remarks`].
+    pub remarks: &'a [String],
     /// Open findings.
     pub open: &'a [&'a Finding],
     /// How many earlier findings are fixed.
@@ -67,8 +67,8 @@ pub struct Summary<'a> {
 
 /// Who reviewed, and what it cost: the last line of every report.
 pub fn by(record: &ReviewRecord) -> String {
-    let tools: Vec<String> =
-        record.detail.tools.iter().map(|tool| clean(&tool.name, MAX_TOOL_CHARS)).collect();
+    let tools = record.detail.tools.iter().filter(|tool| tool.skipped.is_none());
+    let tools: Vec<String> = tools.map(|tool| clean(&tool.name, MAX_TOOL_CHARS)).collect();
     let Some(Modelled { replayed, .. }) = &record.detail.modelled else {
         return match tools.as_slice() {
             [] => "rules only: no model was called".to_owned(),
@@ -99,20 +99,24 @@ fn capitalised(text: &str) -> String {
     first.into_iter().chain(letters).collect()
 }
 
-/// What the repository told the model besides, and where that is from; what of memory and skills did not count.
-pub fn remembered(record: &ReviewRecord) -> Vec<String> {
-    let Some(Remembered { own, notes, .. }) =
-        record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref())
-    else {
-        return Vec::new();
-    };
-    let own = own.iter().map(|own| format!("the model was told what the repository's {own} says"));
-    own.chain(notes.iter().cloned()).collect()
+/// What the repository told the model besides, and where that is from; what of memory and skills did not count; the linters
+/// that did not look.
+pub fn remarks(record: &ReviewRecord) -> Vec<String> {
+    let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
+    let memory = memory.into_iter().flat_map(|Remembered { own, notes, .. }| {
+        let own = own.iter().map(|own| format!("the model was told what the repository's {own} says"));
+        own.chain(notes.iter().cloned())
+    });
+    let skipped = record.detail.tools.iter().filter_map(|tool| {
+        let name = clean(&tool.name, MAX_TOOL_CHARS);
+        Some(format!("{name} did not look: {}", tool.skipped.as_ref()?))
+    });
+    memory.chain(skipped).collect()
 }
 
 /// The summary comment.
 pub fn summary(summary: &Summary<'_>) -> String {
-    let Summary { outcome, head, now, base, since, configuring, suppressions, remembered, .. } = summary;
+    let Summary { outcome, head, now, base, since, configuring, suppressions, remarks, .. } = summary;
     let Summary { open, fixed, suppressed, dismissed, coverage, by, .. } = summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
@@ -131,9 +135,9 @@ pub fn summary(summary: &Summary<'_>) -> String {
             changed.join(", ")
         );
     }
-    if !remembered.is_empty() {
+    if !remarks.is_empty() {
         text.push('\n');
-        for told in *remembered {
+        for told in *remarks {
             let _ = writeln!(text, "- {}", plain(told));
         }
     }
@@ -424,7 +428,7 @@ mod tests {
             since: None,
             configuring: &[".truing.toml".into()],
             suppressions: &(1..=7).map(idle).collect::<Vec<_>>(),
-            remembered: &["`.claude/skills/x/SKILL.md` is left out: it is <b>bad</b>".into()],
+            remarks: &["`.claude/skills/x/SKILL.md` is left out: it is <b>bad</b>".into()],
             open: &open,
             fixed: 1,
             suppressed: 2,

@@ -13,7 +13,8 @@ use std::time::Duration;
 use truing_core::finding::{Place, RawFinding};
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{
-    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
+    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest, UsedTool,
+    UsedToolsRequest,
 };
 use truing_core::suppression::Idleness;
 use truing_diff::RepoPath;
@@ -26,6 +27,7 @@ use crate::rules::companion::Change;
 use crate::stack::large_stack;
 use crate::syntax::{MAX_TIME, Parsers};
 use crate::tool_findings::tool_findings;
+use crate::used_tools::used_tools;
 
 /// How many threads read at most: more wait for the disk and for memory.
 const MAX_THREADS: usize = 8;
@@ -240,6 +242,10 @@ impl Reader for InProcess {
 
     async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
         tool_findings(request)
+    }
+
+    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<Vec<UsedTool>, ReaderError> {
+        used_tools(request)
     }
 
     async fn companions(

@@ -34,6 +34,7 @@ mod suppress;
 mod syntax;
 mod tool_findings;
 pub mod tools;
+mod used_tools;
 
 pub use file::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
 pub use fixed::{Edit, Fixed, apply};

@@ -18,7 +18,7 @@ use crate::file::Tree;
 use crate::lines::{Lines, touches};
 use crate::output::report::MAX_TOOLS;
 use crate::output::{
-    FileText, Finder, Format, Input, Mapping, Problem, ProblemKind, Report, read, recognize, rule_name,
+    FileText, Finder, Format, Input, Mapping, Problem, ProblemKind, Report, read, recognize, tool_name,
 };
 use crate::snippet::CUT;
 use crate::suppress;
@@ -45,13 +45,9 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
 
     let mut found = ToolFindings { problems: failures(&problems, more_problems), ..ToolFindings::default() };
     let mapping = Mapping::default();
-    let name = |tool: &str| {
-        let name = rule_name(tool, None, &mapping.reserved);
-        name.split_once('/').map(|(tool, _)| tool.to_owned()).unwrap_or(name)
-    };
-    found.tools = tools.iter().map(|tool| name(tool)).collect();
+    found.tools = tools.iter().map(|tool| tool_name(tool)).collect();
     if found.tools.is_empty() {
-        found.tools.insert(name(input.tool_or(format.as_str())));
+        found.tools.insert(tool_name(input.tool_or(format.as_str())));
     }
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
@@ -87,7 +83,7 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
             let place = text.range(&diagnostic.range).ok().and_then(|place| content.get(place));
             let raw = if is_secret { without_its_place(raw, place) } else { raw };
             let (first, last) = (raw.place.start_line, raw.place.end_line);
-            if !touches(&file.added, first, last) {
+            if !request.output.everywhere && !touches(&file.added, first, last) {
                 found.elsewhere += 1;
             } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
                 found.suppressed += 1;

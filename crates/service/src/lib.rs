@@ -42,7 +42,7 @@ use tokio::time::Instant;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock, EffectLog, ForgeRead, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError, ToolOutput,
+    Clock, EffectLog, ForgeRead, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError,
     Watchlist, WriteGate,
 };
 use truing_core::publish::Producer;
@@ -50,6 +50,7 @@ use truing_core::slot::Limits;
 use truing_forge::Server;
 use truing_forge::watch::Watch;
 use truing_git::Git;
+use truing_loops::tools::Toolbox;
 use truing_loops::agent::Agent;
 use truing_loops::checkout::Rules;
 use truing_loops::slots::end_orphans;
@@ -126,8 +127,8 @@ pub struct ServiceContext<P: Parts> {
     pub repositories: Repositories,
     /// What the rules look at.
     pub rules: Rules,
-    /// Outputs of tools that ran on the one head that a command reviews; a service is given none.
-    pub outputs: Vec<ToolOutput>,
+    /// Linters whose findings are part of reviews. A service is given no output of them: that is of one head.
+    pub toolbox: Toolbox,
     /// Comments on lines and files of one pull request, at most.
     pub max_inline: usize,
     /// The model that reviews beside the rules; none: the rules alone.

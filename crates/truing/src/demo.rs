@@ -602,7 +602,7 @@ fn context(
         swept: truing_service::sweep::Periods::default(),
         metrics,
         wake: truing_service::scheduler::Wake::default(),
-        outputs: Vec::new(),
+        toolbox: truing_loops::tools::Toolbox::default(),
         sole: truing_service::sole::Sole::default(),
         step_time: truing_service::worker::STEP_TIME,
     })

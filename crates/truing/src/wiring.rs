@@ -8,6 +8,7 @@ pub mod jobs;
 mod mcp;
 pub mod store;
 mod threaded;
+pub(crate) mod tools;
 pub mod verify;
 
 use std::collections::BTreeMap;
@@ -152,8 +153,8 @@ pub fn git_error(error: GitError) -> CliError {
 ///
 /// # Errors
 /// Exit 2 for a pattern that is no glob.
-pub fn scope(rules: &RulesConfig) -> Result<Scope, CliError> {
-    Scope::of(rules).map_err(bad_pattern)
+pub fn scope(config: &Config) -> Result<Scope, CliError> {
+    Scope::of(config).map_err(bad_pattern)
 }
 
 /// A pattern that is no glob, as the command line tells it.
@@ -267,7 +268,7 @@ pub async fn service_context<R: Reader + 'static>(
         swept: truing_service::sweep::Periods::default(),
         metrics: metrics(&store)?,
         wake: truing_service::scheduler::Wake::default(),
-        outputs: Vec::new(),
+        toolbox: tools::of_service(config, environment)?,
         sole: truing_service::sole::Sole::default(),
         step_time: truing_service::worker::STEP_TIME,
         store,

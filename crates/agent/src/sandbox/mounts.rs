@@ -16,7 +16,7 @@ use rustix::process::{chdir, pivot_root};
 use super::{Job, Level, PROGRAM_INSIDE};
 
 /// What programs need of the system. Of its configuration only what says where libraries and certificates are.
-pub(super) const SYSTEM: &[&str] = &[
+pub(crate) const SYSTEM: &[&str] = &[
     "/usr",
     "/bin",
     "/sbin",

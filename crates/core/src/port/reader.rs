@@ -68,6 +68,12 @@ pub struct ToolOutput {
     pub roots: Vec<String>,
     /// The output; what is not UTF-8 in it is replaced.
     pub text: String,
+    /// The reason for which the tool did not look to its end, as far as whoever ran it knows.
+    #[serde(default)]
+    pub failed: Option<String>,
+    /// Do its findings count anywhere in changed files, not on added lines alone?
+    #[serde(default)]
+    pub everywhere: bool,
 }
 
 /// An output to read, and the change that it is about.
@@ -79,6 +85,26 @@ pub struct ToolRequest {
     pub files: Vec<ChangedFile>,
     /// The output.
     pub output: ToolOutput,
+}
+
+/// A tree in which the tools are looked for that its repository uses.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UsedToolsRequest {
+    /// A folder that holds the head's files. Links in it are not followed.
+    pub tree: PathBuf,
+    /// The paths of files that may show that a tool is used.
+    pub paths: Vec<String>,
+}
+
+/// A known tool that a repository uses.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct UsedTool {
+    /// Its name.
+    pub name: String,
+    /// The file or folder that shows it.
+    pub sign: String,
+    /// The same for people, with the part of the file: `pyproject.toml ([tool.ruff])`.
+    pub shown_by: String,
 }
 
 /// The findings of an output.
@@ -125,6 +151,12 @@ pub trait Reader: Send + Sync {
         &self,
         request: &ToolRequest,
     ) -> impl Future<Output = Result<ToolFindings, ReaderError>> + Send;
+
+    /// Looks for the known tools that a repository uses, in the order of their names.
+    fn used_tools(
+        &self,
+        request: &UsedToolsRequest,
+    ) -> impl Future<Output = Result<Vec<UsedTool>, ReaderError>> + Send;
 
     /// Paths that rules about these changed files look at beside those: to be in the request's tree if they exist.
     /// Opens no file of the repository.

@@ -80,10 +80,11 @@ impl Audited {
         let reading = match runner.known_reading(base, head).filter(is_whole) {
             Some(reading) => Reading { found: Vec::new(), ..reading.clone() },
             None => {
-                let scope = Scope { packs: Vec::new(), ignore: runner.looks.scope.ignore.clone() };
+                let Scope { ignore, tools, .. } = runner.looks.scope.clone();
+                let scope = Scope { packs: Vec::new(), ignore, tools };
                 let mut plan = reading::plan(&change, &scope)?;
                 plan.leave_out(laid.left_out().to_vec());
-                plan.read(laid.path().to_owned(), &scope, &runner.agents.auditor.reader, &[]).await?
+                plan.read(laid.path().to_owned(), &scope, &runner.agents.auditor.reader, None).await?
             }
         };
         Ok(Self { change, reading, laid, mends: None })

@@ -19,6 +19,7 @@ use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
 use crate::reading::{self, Change, Reading, ReadingError};
+use crate::said::why;
 
 /// Findings of a kind that are kept; the others are counted.
 pub const MAX_KEPT: usize = 500;
@@ -28,8 +29,6 @@ const MAX_TEXT: usize = 500;
 const MAX_COMMAND: usize = 100;
 /// Findings that a fixer is told at once.
 const MAX_TOLD: usize = 100;
-/// Characters that a command's last words have in an error.
-const MAX_LAST_WORDS: usize = 500;
 /// Bytes of a line that may be a path: as long as the system takes one.
 const MAX_PATH: usize = 4096;
 /// Colons of a line that are looked at for a place.
@@ -166,23 +165,6 @@ impl Commands {
         }
         Ok(())
     }
-}
-
-/// How a command ended that could not do its work, and what it said last.
-fn why(printout: &Printout) -> String {
-    let said = [&printout.errors, &printout.output].map(|text| shown(text.trim_end()));
-    let last = said.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
-    let lines: Vec<&str> = last.lines().rev().take(3).collect();
-    let words = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
-    let words = line::clean(&words, MAX_LAST_WORDS);
-    if words.is_empty() { printout.end.to_string() } else { format!("{}: {words}", printout.end) }
-}
-
-/// Text of a command without its colours and without secrets, line by line.
-fn shown(text: &str) -> String {
-    // Nobody reads further back than this.
-    let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_LAST_WORDS * 8));
-    redact(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
 }
 
 impl Gated {

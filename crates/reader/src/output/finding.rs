@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use truing_core::finding::{Category, Place, RawFinding, Severity, Side, Source, Suggestion};
 
 use crate::output::diagnostic::{Diagnostic, Level, MAX_TITLE_CHARS};
+use crate::output::known::{self, KnownTool};
 use crate::output::range::Range;
 use crate::output::resolve::{ByteEdit, FileText, Unresolved, resolve_fix};
 use crate::output::text;
@@ -54,7 +55,8 @@ impl Default for Levels {
 }
 
 impl Default for Mapping {
-    /// Errors are P1, the rest is P2. Security is recognised by the tools' own tags; everything else is a code rule.
+    /// Errors are P1, the rest is P2, where the table of known tools says nothing else. Security is recognised by the tools'
+    /// own tags; everything else that the table does not know is a code rule.
     fn default() -> Self {
         let categories = [
             ("security", Category::H),
@@ -110,7 +112,7 @@ impl<'a> Finder<'a> {
             severity: self.mapping.severity(diagnostic, &rule),
             category: self.mapping.category(diagnostic, &rule),
             title: title(&self.hidden(&diagnostic.message)),
-            body: self.hidden(&body(diagnostic)),
+            body: self.hidden(&body(diagnostic, known::find(&diagnostic.tool))),
             snippet: self.snippet(&diagnostic.range, first, last),
             suggestion,
             source: Source::Tool,
@@ -152,19 +154,29 @@ impl Mapping {
     fn severity(&self, diagnostic: &Diagnostic, rule: &str) -> Severity {
         let of_tool = || self.severities.get(tool_of(rule));
         let set = self.severities.get(rule).or_else(of_tool).copied();
-        set.unwrap_or(match diagnostic.level {
+        let of_level = || match diagnostic.level {
             Level::Error => self.levels.error,
             Level::Warning => self.levels.warning,
             Level::Note => self.levels.note,
-        })
+        };
+        let of_known =
+            |tool: &'static KnownTool| tool.severity(diagnostic.rule.as_deref(), diagnostic.level);
+        set.or_else(|| known::find(&diagnostic.tool).map(of_known)).unwrap_or_else(of_level)
     }
 
     fn category(&self, diagnostic: &Diagnostic, rule: &str) -> Category {
         let by_tag = || diagnostic.tags.iter().find_map(|tag| self.categories.get(tag));
         let by_tool = || self.categories.get(tool_of(rule));
         let found = self.categories.get(rule).or_else(by_tag).or_else(by_tool);
-        found.copied().unwrap_or(Category::J)
+        let of_known = |tool: &'static KnownTool| tool.category(diagnostic.rule.as_deref());
+        found.copied().or_else(|| known::find(&diagnostic.tool).map(of_known)).unwrap_or(Category::J)
     }
+}
+
+/// The name of a tool as findings have it.
+pub fn tool_name(tool: &str) -> String {
+    let name = rule_name(tool, None, &Mapping::default().reserved);
+    tool_of(&name).to_owned()
 }
 
 fn tool_of(rule: &str) -> &str {
@@ -214,7 +226,7 @@ fn title(message: &str) -> String {
 }
 
 /// The body of a finding: all of a message that the title is too short for, the rule's description, and its page.
-fn body(diagnostic: &Diagnostic) -> String {
+fn body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
     let mut parts = Vec::new();
     if diagnostic.message != title(&diagnostic.message) {
         parts.push(truing_core::markdown::plain(&diagnostic.message));
@@ -226,7 +238,8 @@ fn body(diagnostic: &Diagnostic) -> String {
         }
         (None, Some(_) | None) => {}
     }
-    parts.extend(diagnostic.rule_page.as_ref().map(|page| format!("<{page}>")));
+    let page = || tool?.page(diagnostic.rule.as_deref()?);
+    parts.extend(diagnostic.rule_page.clone().or_else(page).map(|page| format!("<{page}>")));
     parts.join("\n\n")
 }
 

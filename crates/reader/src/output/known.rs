@@ -15,7 +15,7 @@ pub mod sign;
 pub mod tool;
 
 pub use sign::{Sign, What};
-pub use tool::{KnownTool, Severities, Stream};
+pub use tool::{FILES, Fetched, KnownTool, SIGN, Severities, Stream, arguments};
 
 /// The table of tools.
 const TOOLS: &str = include_str!("../../tools.toml");

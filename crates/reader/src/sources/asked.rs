@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use truing_core::port::{ToolFindings, ToolRequest};
+use truing_core::port::{ToolFindings, ToolRequest, UsedTool, UsedToolsRequest};
 use truing_core::sync::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS, TREE_FORM};
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
 };
 
 use crate::tool_findings::{check_findings, tool_findings};
+use crate::used_tools::{check_used, used_tools};
 
 /// The longest name or reason, in bytes.
 const MAX_NAME: usize = 16 << 10;
@@ -42,6 +43,8 @@ pub enum Asked {
     Files(FilesRequest),
     /// The findings in a tool's output on the lines of a change.
     Tool(ToolRequest),
+    /// The known tools that a repository uses.
+    UsedTools(UsedToolsRequest),
 }
 
 /// The answer.
@@ -58,6 +61,8 @@ pub enum SourcesAnswer {
     Files(BTreeMap<String, String>),
     /// Of a tool's output.
     Tool(ToolFindings),
+    /// Of a repository.
+    UsedTools(Vec<UsedTool>),
 }
 
 impl Asked {
@@ -69,6 +74,7 @@ impl Asked {
             Self::Pins(file) => file.parent().unwrap_or(Path::new("/")),
             Self::Project(request) => &request.folder,
             Self::Tool(request) => &request.tree,
+            Self::UsedTools(request) => &request.tree,
         }
     }
 
@@ -84,6 +90,10 @@ impl Asked {
             Self::Files(request) => files_of(request).map(SourcesAnswer::Files),
             Self::Tool(request) => match tool_findings(request) {
                 Ok(found) => Ok(SourcesAnswer::Tool(found)),
+                Err(error) => Err(SourcesError::Failed(error.to_string())),
+            },
+            Self::UsedTools(request) => match used_tools(request) {
+                Ok(used) => Ok(SourcesAnswer::UsedTools(used)),
                 Err(error) => Err(SourcesError::Failed(error.to_string())),
             },
         }
@@ -102,9 +112,16 @@ impl Asked {
                 ensure(files.keys().all(|path| request.files.contains(path)), "a file")
             }
             (Self::Tool(request), SourcesAnswer::Tool(found)) => check_findings(request, found),
-            (Self::Release(_) | Self::Pins(_) | Self::Project(_) | Self::Files(_) | Self::Tool(_), _) => {
-                Err("an answer to another question")
-            }
+            (Self::UsedTools(request), SourcesAnswer::UsedTools(used)) => check_used(request, used),
+            (
+                Self::Release(_)
+                | Self::Pins(_)
+                | Self::Project(_)
+                | Self::Files(_)
+                | Self::Tool(_)
+                | Self::UsedTools(_),
+                _,
+            ) => Err("an answer to another question"),
         }
     }
 }

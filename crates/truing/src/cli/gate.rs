@@ -112,7 +112,7 @@ impl Args {
         let (change, against) = self.change(&repository, index.as_ref(), here).await?;
         let commands = wiring::verify::gate(&config, &context.environment)?;
         let reader = wiring::local_reader(&config.rules)?;
-        let rules = wiring::scope(&config.rules)?;
+        let rules = wiring::scope(&config)?;
         let progress = context.output.progress("running the gate", None);
         // Commands look at a copy of everything, and rules at one of what is staged.
         let (_folder, tree) = match (&commands, &index) {
@@ -136,7 +136,7 @@ impl Args {
         let trust = Scope::new(format!("local {}", repository.root().display()));
         let unread = |error| failed(GateError::Reading(error));
         let plan = reading::plan(&change, &rules).map_err(unread)?;
-        let reading = plan.read(tree.clone(), &rules, &reader, &[]).await.map_err(unread)?;
+        let reading = plan.read(tree.clone(), &rules, &reader, None).await.map_err(unread)?;
         let mut gated = Gated::of_rules(reading);
         if let Some(commands) = &commands {
             commands.look(&tree, &change, &trust, &mut gated).await.map_err(failed)?;

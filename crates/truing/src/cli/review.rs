@@ -25,6 +25,7 @@ use clap::builder::NonEmptyStringValueParser;
 use tokio::sync::watch;
 use truing_config::environment::Environment;
 use truing_config::layer::{Flag, SourceFile};
+use truing_config::tool::Tools;
 use truing_config::{Config, REPOSITORY_FILE};
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::{Key, Sha};
@@ -40,6 +41,7 @@ use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Unopened;
 use truing_loops::reader::ChildReader;
 use truing_loops::reading::ReadingError;
+use truing_loops::tools::Toolbox;
 use truing_store::Store;
 
 use super::destination::Destination;
@@ -121,6 +123,12 @@ pub struct Args {
     /// Do not use the record of earlier reviews, and do not add to it
     #[arg(long)]
     no_record: bool,
+    /// Run the linters that the repository uses, if they are installed, and every configured one, on the changed files
+    /// [default: review.tools]
+    ///
+    /// They run in the sandbox, without a network, on files that they may only read.
+    #[arg(long, conflicts_with = "replay")]
+    tools: bool,
     #[command(flatten)]
     outputs: Outputs,
     #[command(flatten)]
@@ -191,7 +199,12 @@ impl Args {
             key: "rules.packs",
             values: self.packs.clone(),
         });
-        runtime.into_iter().chain(packs).collect()
+        let tools = self.tools.then(|| Flag {
+            name: "--tools",
+            key: "review.tools",
+            values: vec!["auto".to_owned()],
+        });
+        runtime.into_iter().chain(packs).chain(tools).collect()
     }
 }
 
@@ -336,9 +349,12 @@ impl Command {
                 (None, None, Some(diff)) => Head::Diff(diff),
                 (None, None, None) => Head::WorkingTree,
             },
-            scope: &wiring::scope(&config.rules)?,
+            scope: &wiring::scope(&config)?,
             reader: &reader,
-            outputs: &outputs.of(repository.root()),
+            toolbox: &Toolbox {
+                given: outputs.of(repository.root()),
+                running: Some(wiring::tools::own(&self.environment)),
+            },
             model: asked.agent.as_ref().map(wiring::agent::model_use),
             attempts: &self.attempts,
             records: self.records(&config),
@@ -356,6 +372,7 @@ impl Command {
         if let Some(why) = &review.unrecorded {
             self.output.warn(format_args!("the review is not recorded: {why}"));
         }
+        self.tell_of_tools(&review, &config, &repository, &reader).await;
         if let Some(why) = asked.incomplete() {
             self.output.warn(why);
         }
@@ -374,6 +391,28 @@ impl Command {
         };
         self.print(&review, names, &config.rules.packs)?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
+    }
+
+    /// Tells which linters could look at the files, too, if none are to.
+    async fn tell_of_tools(
+        &self,
+        review: &Review,
+        config: &Config,
+        repository: &Repository,
+        reader: &ChildReader,
+    ) {
+        if config.review.tools != Tools::Off || self.args.outputs.any() {
+            return;
+        }
+        let running = wiring::tools::own(&self.environment);
+        let reviewed = &review.record.detail.coverage.reviewed;
+        // It is a hint: where nobody can tell, nothing is told.
+        let could = running.could_run(repository.root(), reviewed, reader).await.unwrap_or_default();
+        if !could.is_empty() {
+            let run = self.output.command("review --tools");
+            let could = could.join(", ");
+            self.output.say(format_args!("linters that could look at this, too: {could} (`{run}`)"));
+        }
     }
 
     /// A review by a model is one to record, also where it fails before it has begun.

@@ -106,7 +106,7 @@ struct Checked {
 /// The answer and the exit code.
 fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(String, Exit), CliError> {
     let config = configured(packs, context)?;
-    let scope = wiring::scope(&config.rules)?;
+    let scope = wiring::scope(&config)?;
     let reader = InProcess::with_packs(wiring::packs(&config.rules).map_err(wiring::reader_error)?)
         .with_max_findings(usize::MAX);
     // Also where there is no file to check: a name that is wrong is told.

@@ -40,7 +40,7 @@ pub fn looks(config: &Config, environment: &Environment) -> Result<Looks, CliErr
     Ok(Looks {
         verifier: verifier.transpose()?,
         programs: checks.programs.clone(),
-        scope: super::scope(&config.rules)?,
+        scope: super::scope(config)?,
         commands: verify::gate(config, environment)?,
         name: named(config),
     })

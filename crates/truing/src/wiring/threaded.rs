@@ -1,7 +1,8 @@
 //! A reader without children, for tests of what stands around it.
 
 use truing_core::port::{
-    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
+    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest, UsedTool,
+    UsedToolsRequest,
 };
 use truing_diff::RepoPath;
 use truing_reader::InProcess;
@@ -30,6 +31,10 @@ impl Reader for ThreadedReader {
 
     async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
         self.0.tool_findings(request).await
+    }
+
+    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<Vec<UsedTool>, ReaderError> {
+        self.0.used_tools(request).await
     }
 
     async fn companions(

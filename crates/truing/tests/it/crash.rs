@@ -199,7 +199,7 @@ impl Lane {
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),
             wake: truing_service::scheduler::Wake::default(),
-            outputs: Vec::new(),
+            toolbox: truing_loops::tools::Toolbox::default(),
             sole: truing_service::sole::Sole::default(),
             step_time: truing_service::worker::STEP_TIME,
         };

@@ -66,8 +66,26 @@ pub struct KnownTool {
     /// Does it need the project's dependencies?
     #[serde(default)]
     pub needs_setup: bool,
+    /// Programs that it starts if they are there.
+    #[serde(default)]
+    pub starts: Vec<String>,
+    /// What is fetched for a project and kept in a person's home folder.
+    #[serde(default)]
+    pub fetched: Vec<Fetched>,
     /// Its own comment that suppresses a rule, for people.
     pub ignore_comment: String,
+}
+
+/// A folder with what was fetched for projects, such as the modules of Go.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fetched {
+    /// The variable that names the folder.
+    pub variable: String,
+    /// The folder, from the home folder, where that variable is not set.
+    pub folder: String,
+    /// The parts of it that a run reads: not the file with a person's passwords that may be beside them.
+    pub parts: Vec<String>,
 }
 
 /// The streams of a program.
@@ -79,6 +97,8 @@ pub enum Stream {
     Stdout,
     /// Standard error.
     Stderr,
+    /// Standard output, else standard error: it depends on the version.
+    Either,
 }
 
 /// The severity of each level of a tool.
@@ -108,13 +128,7 @@ impl KnownTool {
     /// The arguments of a run over these files, after the sign at this path. A file whose name begins with a dash is
     /// written so that no program takes it for an option.
     pub fn arguments(&self, files: &[&str], sign: &str) -> Vec<String> {
-        let path = |path: &str| if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
-        let part = |part: &String| match part.as_str() {
-            FILES => files.iter().map(|file| path(file)).collect(),
-            SIGN => vec![path(sign)],
-            other => vec![other.to_owned()],
-        };
-        self.command.iter().flat_map(part).collect()
+        arguments(&self.command, files, sign)
     }
 
     /// The severity of a diagnostic of this rule and level.
@@ -142,6 +156,17 @@ impl KnownTool {
         let fits = |mark: &str, text: &str| !page.contains(mark) || is_plain(text);
         (fits(RULE, rule) && fits(LAST, last)).then(|| page.replace(RULE, rule).replace(LAST, last))
     }
+}
+
+/// Arguments with these files in the place of [`FILES`], and this path in the place of [`SIGN`].
+pub fn arguments(template: &[String], files: &[&str], sign: &str) -> Vec<String> {
+    let path = |path: &str| if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
+    let part = |part: &String| match part.as_str() {
+        FILES => files.iter().map(|file| path(file)).collect(),
+        SIGN => vec![path(sign)],
+        other => vec![other.to_owned()],
+    };
+    template.iter().flat_map(part).collect()
 }
 
 /// The value of the longest key that a rule's name begins with; the empty key is that of any rule, and of none.

@@ -49,12 +49,19 @@ impl Read {
             format: Some(format.as_str().to_owned()),
             roots: vec![root.clone()],
             text,
+            failed: None,
+            everywhere: false,
         };
         self.outputs.into_iter().map(output).collect()
     }
 }
 
 impl Outputs {
+    /// Are there any?
+    pub(super) fn any(&self) -> bool {
+        !self.from.is_empty()
+    }
+
     /// Reads the outputs that were named. Whoever writes them may take their time: an interruption is served meanwhile.
     pub(super) async fn read(&self, folder: &Path) -> Result<Read, CliError> {
         let Self { from, format_in } = self.clone();

@@ -9,7 +9,7 @@ use truing_core::markdown::{block, code, fence, plain, titled};
 use truing_core::outcome::{NotReviewed, OutcomeKind};
 use truing_diff::RepoPath;
 use truing_loops::local::Review;
-use truing_loops::text::{by_line, counted, remembered};
+use truing_loops::text::{by_line, counted, remarks};
 
 use super::text::{self, compared, files, found, is_whole, visible};
 
@@ -55,7 +55,7 @@ pub(super) fn of<'a>(
     let configured = configured.map(text::configured);
     let about = [reason, looked_at, Some(compared(review, head)), configured].into_iter().flatten();
     let left_out = [text::suppressed(&review.kept.suppressed), text::dismissed(&review.kept.dismissed)];
-    let about = about.chain(left_out.into_iter().flatten()).chain(remembered(record)).collect();
+    let about = about.chain(left_out.into_iter().flatten()).chain(remarks(record)).collect();
     Report { headline, about, findings, not_reviewed: &record.detail.coverage.not_reviewed, by }
 }
 

@@ -12,7 +12,6 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::{
     Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Runs as _, Slots as _,
-    ToolOutput,
 };
 use truing_core::publish::StatusState;
 use truing_core::slot::{Hold, Loop, Then, Why};
@@ -27,6 +26,7 @@ use truing_loops::slots::StepError;
 use truing_loops::stopped::Stopped;
 use truing_loops::telemetry;
 use truing_loops::text::{counted, instant};
+use truing_loops::tools::Toolbox;
 use truing_service::ServiceContext;
 use truing_service::by_hand::{self, NotLeased};
 use truing_service::worker::work;
@@ -62,8 +62,8 @@ pub(super) struct Publishing<'a> {
     pub(super) attempts: &'a Attempts,
     /// Is the command to end?
     pub(super) told: watch::Receiver<bool>,
-    /// Outputs of tools that ran on its head.
-    pub(super) outputs: Vec<ToolOutput>,
+    /// Linters whose findings are part of the review.
+    pub(super) toolbox: Toolbox,
 }
 
 /// What was written, or would be.
@@ -115,8 +115,8 @@ impl Publishing<'_> {
             );
         }
         let watch = Watch { dry_run: self.dry_run, made: Some(made.clone()), ..telemetry::WRITES.clone() };
-        let outputs = self.outputs.clone();
-        let context = ServiceContext { watch, switch_store: real.clone(), outputs, ..context };
+        let toolbox = self.toolbox.clone();
+        let context = ServiceContext { watch, switch_store: real.clone(), toolbox, ..context };
         self.announce(&context.store, &key).await?;
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
         let _at_work = at_work(&context.store, &limits).await?;

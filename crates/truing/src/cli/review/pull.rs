@@ -4,6 +4,7 @@
 use truing_core::id::PrId;
 use truing_core::port::{Described, ForgeRead as _, PullRequest, Runs as _, read_only};
 use truing_core::publish::Producer;
+use truing_agent::verify::Scope as Trust;
 use truing_forge::remote::{Purpose, RemoteError};
 use truing_forge::{ForgeServer as _, Server};
 use truing_loops::checkout;
@@ -11,6 +12,7 @@ use truing_loops::checkout::{Checkout, CheckoutError, Rules};
 use truing_loops::local::LocalError;
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::pull::{Pull, own_key};
+use truing_loops::tools::Toolbox;
 use truing_store::Store;
 
 use super::publish::Publishing;
@@ -26,7 +28,7 @@ impl Command {
         let Target { forge, repo, number, mut config } =
             Target::find_or_key(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
-        let outputs = self.args.outputs.read(here).await?.of(here);
+        let given = self.args.outputs.read(here).await?.of(here);
         // The others need not be reached, or even have a token.
         config.forges.retain(|name, _| *name == forge);
         let place = Place::of(&config, &self.environment)?;
@@ -51,6 +53,7 @@ impl Command {
             .remote(&id.repository, &repo, Purpose::Fetch)
             .await
             .map_err(|error| wiring::error_of((&forge, client.kind()), error))?;
+        let toolbox = Toolbox { given, ..wiring::tools::of_service(&config, &self.environment)? };
         let checkout = Checkout {
             git: &git,
             forge: &forge,
@@ -59,7 +62,8 @@ impl Command {
             remote: &remote,
             rules: &Rules::new(config.clone()).map_err(wiring::bad_pattern)?,
             reader: &reader,
-            outputs: &outputs,
+            toolbox: &toolbox,
+            trust: Trust::new(format!("review {}", id.key().as_str())),
         };
         let (review, pinned, published) = match store {
             Some(store) if self.args.publish => {
@@ -75,7 +79,7 @@ impl Command {
                     dry_run: self.args.dry_run,
                     attempts: &self.attempts,
                     told: self.told.clone(),
-                    outputs: outputs.clone(),
+                    toolbox: toolbox.clone(),
                 };
                 let (review, published) = Box::pin(publishing.run(store)).await?;
                 (review, pinned, Some(published))

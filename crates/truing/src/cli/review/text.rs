@@ -16,7 +16,7 @@ use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReas
 use truing_git::options::MAX_FILE_BYTES;
 use truing_loops::compare::Against;
 use truing_loops::local::{Review, Reviewed};
-use truing_loops::text::{by, counted, remembered};
+use truing_loops::text::{by, counted, remarks};
 
 use crate::cli::columns::folded;
 
@@ -63,7 +63,7 @@ pub(super) fn report(
     text += &too_large(&record.detail.coverage.not_reviewed).map_or_else(String::new, |steps| filled(&steps));
     text += &filled(&compared(review, head));
     text += &configured.map_or_else(String::new, |from| filled(&self::configured(from)));
-    for told in remembered(record) {
+    for told in remarks(record) {
         text += &filled(&visible(&told));
     }
     text + &filled(&by(record))

@@ -137,7 +137,7 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),
             wake: truing_service::scheduler::Wake::default(),
-            outputs: Vec::new(),
+            toolbox: truing_loops::tools::Toolbox::default(),
             sole: truing_service::sole::Sole::default(),
             step_time,
         }

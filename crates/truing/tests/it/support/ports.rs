@@ -23,6 +23,7 @@ use truing_core::port::{
     NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed, PullActivity, PullNow, PullRequest,
     PullReview, ReadReport, ReadRequest, Reader, ReaderError, Replacement, Reply, Repository, RepositoryNow,
     ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError, ToolFindings, ToolRequest,
+    UsedTool, UsedToolsRequest,
     UserRequest, Watchlist, WriteGate, Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
@@ -498,6 +499,10 @@ impl Reader for FaultyReader {
 
     async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
         self.inner.inner.tool_findings(request).await
+    }
+
+    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<Vec<UsedTool>, ReaderError> {
+        self.inner.inner.used_tools(request).await
     }
 
     async fn companions(

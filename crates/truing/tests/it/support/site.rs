@@ -363,7 +363,7 @@ impl Site {
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),
             wake: truing_service::scheduler::Wake::default(),
-            outputs: Vec::new(),
+            toolbox: truing_loops::tools::Toolbox::default(),
             sole: truing_service::sole::Sole::default(),
             step_time: truing_service::worker::STEP_TIME,
         }

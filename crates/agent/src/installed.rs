@@ -1,0 +1,330 @@
+//! Programs that are installed on this machine, with the folders that they need: a sandbox shows nothing else of it.
+//!
+//! A program that a project has installed in its tree comes before one of the search path. A script needs its interpreter,
+//! a virtual environment the Python that it is made of, a module of Node.js the modules beside it. A folder that may hold
+//! a person's other things, such as the home folder, is never shown for it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::sandbox::SYSTEM;
+
+/// The most interpreters that are followed: a script may name another script.
+const MAX_STEPS: usize = 4;
+/// The most bytes of a file in which its interpreter is looked for, or a version's name.
+const MAX_HEAD: u64 = 4 << 10;
+/// The file by which a folder is a virtual environment of Python.
+const ENVIRONMENT: &str = "pyvenv.cfg";
+/// The folder of the modules of Node.js.
+const MODULES: &str = "node_modules";
+
+/// The machine's search path and home folder.
+#[derive(Clone, Debug, Default)]
+pub struct Machine {
+    /// The folders of `PATH`, in order.
+    pub path: Vec<PathBuf>,
+    /// The home folder.
+    pub home: Option<PathBuf>,
+}
+
+/// A program that is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Installed {
+    /// The file to start.
+    pub file: PathBuf,
+    /// The folders, and files, that have to be shown to it.
+    pub read: BTreeSet<PathBuf>,
+}
+
+impl Machine {
+    /// As variables of the environment name them.
+    pub fn new(path: Option<&OsStr>, home: Option<&Path>) -> Self {
+        let path = path.map(|path| std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect());
+        let home = home.and_then(|home| home.canonicalize().ok());
+        Self { path: path.unwrap_or_default(), home }
+    }
+
+    /// The program of this name: the first of `places` that is there, or one of the search path. `tree`: the project's
+    /// folder, whose pinned version of Rust counts.
+    pub fn find(&self, program: &str, places: &[PathBuf], tree: &Path) -> Option<Installed> {
+        let here = places.iter().find(|file| is_program(file)).cloned();
+        let file = here.or_else(|| self.on_path(program))?;
+        let file = self.behind_shim(&file, program, tree).unwrap_or(file);
+        let mut installed = Installed { file: file.clone(), read: BTreeSet::new() };
+        self.add(&file, &mut installed.read, MAX_STEPS);
+        // A link from elsewhere is not shown: what it leads to is. The Python of an environment is known by its link.
+        if !installed.read.iter().any(|folder| file.starts_with(folder)) {
+            installed.file = file.canonicalize().ok()?;
+        }
+        Some(installed)
+    }
+
+    fn on_path(&self, program: &str) -> Option<PathBuf> {
+        if program.contains('/') {
+            let file = PathBuf::from(program);
+            return (file.is_absolute() && is_program(&file)).then_some(file);
+        }
+        self.path.iter().map(|folder| folder.join(program)).find(|file| is_program(file))
+    }
+
+    /// The program that a manager of versions starts in the place of its own: pyenv's and rustup's.
+    fn behind_shim(&self, file: &Path, program: &str, tree: &Path) -> Option<PathBuf> {
+        let folder = file.parent()?;
+        if folder.file_name() == Some(OsStr::new("shims")) {
+            let root = folder.parent()?;
+            let of_version = |version: &str| root.join("versions").join(version).join("bin").join(program);
+            let chosen = head(&root.join("version"));
+            let chosen = chosen.lines().map(|version| of_version(version.trim()));
+            let all = names(&root.join("versions"));
+            return chosen.chain(all.iter().rev().map(|name| of_version(name))).find(|file| is_program(file));
+        }
+        let target = file.canonicalize().ok()?;
+        let is_rustup = target.file_name() == Some(OsStr::new("rustup")) && program != "rustup";
+        if !is_rustup {
+            return None;
+        }
+        let root = self.home.as_ref()?.join(".rustup");
+        let pinned = ["rust-toolchain.toml", "rust-toolchain"].map(|name| channel(&head(&tree.join(name))));
+        let default = value(&head(&root.join("settings.toml")), "default_toolchain");
+        let all = names(&root.join("toolchains"));
+        let named = pinned.into_iter().flatten().chain(default);
+        let found = named.filter_map(|wanted| {
+            all.iter().find(|name| **name == wanted || name.starts_with(&format!("{wanted}-")))
+        });
+        let mut found = found.map(|name| root.join("toolchains").join(name).join("bin").join(program));
+        found.find(|file| is_program(file))
+    }
+
+    /// Adds what a program needs.
+    fn add(&self, file: &Path, read: &mut BTreeSet<PathBuf>, steps: usize) {
+        let Ok(real) = file.canonicalize() else { return };
+        let environment = file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file());
+        if let Some(root) = environment {
+            read.insert(root.to_owned());
+            if let Some(home) = value(&head(&root.join(ENVIRONMENT)), "home") {
+                self.show(&Path::new(&home).join("python3"), read);
+            }
+        }
+        self.show(&real, read);
+        let Some(interpreter) = interpreter(&real).filter(|_| steps > 0) else { return };
+        if let Some(program) = if interpreter.is_absolute() {
+            Some(interpreter)
+        } else {
+            interpreter.to_str().and_then(|name| self.on_path(name))
+        } {
+            self.add(&program, read, steps - 1);
+        }
+    }
+
+    /// Adds the folder that a file was installed into, or as much of it as holds nothing else.
+    fn show(&self, file: &Path, read: &mut BTreeSet<PathBuf>) {
+        let Ok(file) = file.canonicalize() else { return };
+        if SYSTEM.iter().any(|folder| file.starts_with(folder)) {
+            return;
+        }
+        let modules = file.ancestors().filter(|folder| folder.file_name() == Some(OsStr::new(MODULES)));
+        let beside = file.parent();
+        let prefix = beside.filter(|folder| folder.file_name() == Some(OsStr::new("bin")));
+        let shown = modules
+            .last()
+            .into_iter()
+            .chain(prefix.and_then(Path::parent))
+            .chain(beside)
+            .find(|folder| !self.is_wide(folder));
+        read.insert(shown.unwrap_or(&file).to_owned());
+    }
+
+    /// May the folder hold other things than what was installed there?
+    fn is_wide(&self, folder: &Path) -> bool {
+        let is_near_root = folder.components().count() < 3;
+        let is_environment = folder.join(ENVIRONMENT).is_file();
+        let is_homes = self.home.as_ref().is_some_and(|home| {
+            home.starts_with(folder) || (folder.parent() == Some(home) && !is_environment)
+        });
+        is_homes || is_near_root
+    }
+}
+
+fn is_program(file: &Path) -> bool {
+    file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// The interpreter that a script names: a path, or a name to look for.
+fn interpreter(file: &Path) -> Option<PathBuf> {
+    let text = head(file);
+    let line = text.strip_prefix("#!")?.lines().next()?;
+    let mut words = line.split_whitespace();
+    let first = Path::new(words.next()?);
+    if first.file_name() != Some(OsStr::new("env")) {
+        return Some(first.to_owned());
+    }
+    let is_program = |word: &&str| !word.starts_with('-') && !word.contains('=');
+    words.find(is_program).map(PathBuf::from)
+}
+
+/// The beginning of a file as text; nothing of one that cannot be read, or is no file.
+fn head(file: &Path) -> String {
+    let mut bytes = Vec::new();
+    if file.metadata().is_ok_and(|found| found.is_file())
+        && let Ok(file) = File::open(file)
+    {
+        let _ = file.take(MAX_HEAD).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The value of `key = value`, with quotes or without.
+fn value(text: &str, key: &str) -> Option<String> {
+    let of = |line: &str| {
+        let (name, value) = line.split_once('=')?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        (name.trim() == key && !value.is_empty()).then(|| value.to_owned())
+    };
+    text.lines().find_map(of)
+}
+
+/// The version of Rust that a project pins: of a file with tables, or of one that holds nothing else.
+fn channel(text: &str) -> Option<String> {
+    let alone = || {
+        let word = text.trim();
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+        (!word.is_empty() && word.chars().all(is_plain)).then(|| word.to_owned())
+    };
+    value(text, "channel").or_else(alone)
+}
+
+/// The names in a folder, in order.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let text = |name: &OsStr| std::str::from_utf8(name.as_bytes()).ok().map(str::to_owned);
+    let mut names: Vec<String> = entries.filter_map(|entry| text(&entry.file_name())).collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A home folder, with a machine whose search path is these folders of it.
+    struct Home {
+        folder: tempfile::TempDir,
+        machine: Machine,
+    }
+
+    impl Home {
+        fn new(path: &[&str]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let home = folder.path().canonicalize().unwrap();
+            let path = path.iter().map(|name| home.join(name)).collect();
+            Self { folder, machine: Machine { path, home: Some(home) } }
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.folder.path().canonicalize().unwrap().join(name)
+        }
+
+        fn file(&self, name: &str, text: &str) -> PathBuf {
+            let file = self.at(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, text).unwrap();
+            file
+        }
+
+        fn program(&self, name: &str, text: &str) -> PathBuf {
+            let file = self.file(name, text);
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+            file
+        }
+
+        fn link(&self, name: &str, to: &Path) {
+            std::fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
+            symlink(to, self.at(name)).unwrap();
+        }
+
+        fn found(&self, program: &str, places: &[&str]) -> Installed {
+            let places: Vec<_> = places.iter().map(|place| self.at(place)).collect();
+            self.machine.find(program, &places, &self.at("work/project")).unwrap()
+        }
+
+        fn read(&self, names: &[&str]) -> BTreeSet<PathBuf> {
+            names.iter().map(|name| self.at(name)).collect()
+        }
+    }
+
+    #[test]
+    fn a_script_needs_its_environment_and_the_python_of_that() {
+        let home = Home::new(&[".local/bin"]);
+        home.program(".pyenv/versions/3.12/bin/python3", "\x7fELF");
+        home.file("tools/ruff/pyvenv.cfg", &format!("home = {}\n", home.at(".pyenv/versions/3.12/bin").display()));
+        home.link("tools/ruff/bin/python", &home.at(".pyenv/versions/3.12/bin/python3"));
+        let python = home.at("tools/ruff/bin/python");
+        let script = home.program("tools/ruff/bin/ruff", &format!("#!{}\n", python.display()));
+        home.link(".local/bin/ruff", &script);
+        let found = home.found("ruff", &[]);
+        assert_eq!(found.file, script);
+        assert_eq!(found.read, home.read(&["tools/ruff", ".pyenv/versions/3.12"]));
+    }
+
+    #[test]
+    fn a_module_of_node_needs_the_modules_beside_it_and_node() {
+        let home = Home::new(&[".nvm/versions/node/v22/bin"]);
+        home.program(".nvm/versions/node/v22/bin/node", "\x7fELF");
+        let script = "work/project/node_modules/eslint/bin/eslint.js";
+        let script = home.program(script, "#!/usr/bin/env -S node --no-warnings\n");
+        home.link("work/project/node_modules/.bin/eslint", &script);
+        let found = home.found("eslint", &["work/project/node_modules/.bin/eslint"]);
+        assert_eq!(found.file, home.at("work/project/node_modules/.bin/eslint"));
+        assert_eq!(found.read, home.read(&["work/project/node_modules", ".nvm/versions/node/v22"]));
+    }
+
+    #[test]
+    fn nothing_else_of_a_home_is_shown() {
+        let home = Home::new(&["bin", "go/bin", ".cargo/bin"]);
+        let one = home.program("bin/one", "\x7fELF");
+        home.program("go/bin/two", "\x7fELF");
+        home.file(".cargo/credentials.toml", "token");
+        home.program(".cargo/bin/three", "\x7fELF");
+        assert_eq!(home.found("one", &[]).read, BTreeSet::from([one]));
+        assert_eq!(home.found("two", &[]).read, home.read(&["go/bin"]));
+        assert_eq!(home.found("three", &[]).read, home.read(&[".cargo/bin"]));
+        assert_eq!(home.machine.find("four", &[], Path::new("/")), None);
+    }
+
+    #[test]
+    fn managers_of_versions_are_looked_behind() {
+        let home = Home::new(&[".cargo/bin", ".pyenv/shims"]);
+        home.program(".pyenv/shims/mypy", "#!/bin/sh\n");
+        home.file(".pyenv/version", "3.11\n");
+        home.program(".pyenv/versions/3.11/bin/mypy", "\x7fELF");
+        home.program(".pyenv/versions/3.12/bin/mypy", "\x7fELF");
+        assert_eq!(home.found("mypy", &[]).file, home.at(".pyenv/versions/3.11/bin/mypy"));
+
+        let rustup = home.program(".cargo/bin/rustup", "\x7fELF");
+        home.link(".cargo/bin/cargo", &rustup);
+        home.file(".rustup/settings.toml", "default_toolchain = \"stable-x86_64\"\n");
+        for name in ["1.95.0-x86_64", "stable-x86_64"] {
+            home.program(&format!(".rustup/toolchains/{name}/bin/cargo"), "\x7fELF");
+        }
+        let found = home.found("cargo", &[]);
+        assert_eq!(found.file, home.at(".rustup/toolchains/stable-x86_64/bin/cargo"));
+        assert_eq!(found.read, home.read(&[".rustup/toolchains/stable-x86_64"]));
+        home.file("work/project/rust-toolchain.toml", "[toolchain]\nchannel = \"1.95.0\"\n");
+        assert_eq!(home.found("cargo", &[]).file, home.at(".rustup/toolchains/1.95.0-x86_64/bin/cargo"));
+    }
+
+    #[test]
+    fn a_script_that_names_itself_comes_to_an_end() {
+        let home = Home::new(&["opt/bin"]);
+        let file = home.at("opt/bin/loop");
+        home.program("opt/bin/loop", &format!("#!{}\n", file.display()));
+        assert_eq!(home.found("loop", &[]).file, file);
+    }
+}

@@ -1,0 +1,71 @@
+//! A program that looks at a tree and changes nothing: in the sandbox, without a network, on files that it may only read.
+//! It is bounded in time, in memory and in what it prints.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use truing_core::verification::End;
+
+use crate::command::{self, Bounds, Ended, NotRun};
+use crate::sandbox::{Job, Level, Run};
+use crate::verify::{OFFLINE, Printout, end, milliseconds};
+
+/// A program and all that it may see.
+#[derive(Clone, Debug)]
+pub struct Looking {
+    /// The file to start, and its arguments.
+    pub argv: Vec<OsString>,
+    /// The tree that it looks at.
+    pub tree: PathBuf,
+    /// Further folders and files that it may read.
+    pub read: BTreeSet<PathBuf>,
+    /// Further variables that it finds.
+    pub variables: Vec<(String, String)>,
+    /// The strength of the sandbox.
+    pub level: Level,
+    /// The time that it may take.
+    pub time: Duration,
+}
+
+impl Looking {
+    /// Runs it to its end. Letting go of the future ends it, with everything that it has started.
+    ///
+    /// # Errors
+    /// [`NotRun`], if there is no sandbox for it; however the program ends is none.
+    pub async fn run(self) -> Result<Printout, NotRun> {
+        let Self { argv, tree, read, variables, level, time } = self;
+        let began = std::time::Instant::now();
+        let mut job = Job::new(level, &tree, Run::Program(argv))?;
+        // Below `full` a program has no folders of its own: its home is one that is gone afterwards.
+        let private = tempfile::tempdir()?;
+        job.private = private.path().to_owned();
+        job.sockets = true;
+        job.read = outermost(&read, &job.tree);
+        job.variables = OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        job.variables.extend(variables);
+        let bounds = Bounds { time, written: None, whole: true };
+        Ok(match command::run(job, &bounds).await {
+            Ok(Ended { end: ended, out, err, took }) => Printout {
+                end: end(&ended),
+                ms: milliseconds(took),
+                output: out.text(),
+                errors: err.text(),
+            },
+            Err(NotRun::NoProgram { why, .. }) => {
+                let ms = milliseconds(began.elapsed());
+                Printout { end: End::NoProgram, ms, output: String::new(), errors: why }
+            }
+            Err(error) => return Err(error),
+        })
+    }
+}
+
+/// Folders without those that are in another one, or in the tree: each is shown once.
+fn outermost(read: &BTreeSet<PathBuf>, tree: &Path) -> Vec<PathBuf> {
+    let is_inside = |path: &PathBuf| {
+        path.starts_with(tree) || read.iter().any(|other| other != path && path.starts_with(other))
+    };
+    read.iter().filter(|path| !is_inside(path)).cloned().collect()
+}

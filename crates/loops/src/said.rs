@@ -1,0 +1,27 @@
+//! What a program printed, in words for people.
+
+use truing_agent::verify::Printout;
+use truing_core::line;
+use truing_reader::redact::redact;
+
+/// Characters that a command's last words have in an error.
+const MAX_LAST_WORDS: usize = 500;
+/// Lines of them.
+const MAX_LINES: usize = 3;
+
+/// How a command ended that could not do its work, and what it said last.
+pub(crate) fn why(printout: &Printout) -> String {
+    let said = [&printout.errors, &printout.output].map(|text| shown(text.trim_end()));
+    let last = said.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
+    let lines: Vec<&str> = last.lines().rev().take(MAX_LINES).collect();
+    let words = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
+    let words = line::clean(&words, MAX_LAST_WORDS);
+    if words.is_empty() { printout.end.to_string() } else { format!("{}: {words}", printout.end) }
+}
+
+/// Text of a command without its colours and without secrets, line by line.
+fn shown(text: &str) -> String {
+    // Nobody reads further back than this.
+    let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_LAST_WORDS * 8));
+    redact(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
+}

@@ -1,0 +1,514 @@
+//! Linters that a review runs on the files that it looks at: those that the repository uses and that are installed, and
+//! those that are configured.
+//!
+//! Each runs in the sandbox, without a network, on files that it may only read, and is told of changed files alone where it
+//! allows that. What it printed is read by the reader's process, as an output is that somebody else gives (docs/adr/0090).
+
+mod baseline;
+mod select;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+use truing_agent::installed::{Installed, Machine};
+use truing_agent::looking::Looking;
+use truing_agent::sandbox::Level;
+use truing_agent::verify::{Printout, Scope as Trust, SetUp, Verifier};
+use truing_config::tool::{ToolConfig, ToolScope, Tools, When};
+use truing_core::identity::Placed;
+use truing_core::line::clean;
+use truing_core::outcome::ToolRun;
+use truing_core::port::{
+    ChangedFile, Reader, ReaderError, ToolOutput, ToolRequest, UsedTool, UsedToolsRequest,
+};
+use truing_core::verification::End;
+use truing_diff::RepoPath;
+use truing_git::PrivateFolder;
+use truing_reader::output::known::{FILES, Fetched, Stream, arguments};
+use truing_reader::output::tool_name;
+
+use crate::said::why;
+pub use select::{Selected, select};
+
+/// The folders in which signs of tools are looked for, from the root.
+const SIGN_FOLDERS: &[&str] = &["", ".github", ".github/workflows", ".semgrep"];
+/// The most files of a folder that are looked at.
+const MAX_SIGNS: usize = 2_000;
+/// The most bytes of files' names that a program is given at once: the system takes some more.
+const MAX_NAMES_BYTES: usize = 100_000;
+/// The most linters of a review.
+const MAX_TOOLS: usize = 50;
+/// The most characters of a reason.
+const MAX_REASON: usize = 600;
+/// Outputs that say nothing.
+const NOTHING: &[&str] = &["", "[]", "{}"];
+
+/// The linters that the configuration wants.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Are any run?
+    pub tools: Tools,
+    /// Those that it names itself.
+    pub configured: Vec<ToolConfig>,
+}
+
+impl Default for Wanted {
+    /// None.
+    fn default() -> Self {
+        Self { tools: Tools::Off, configured: Vec::new() }
+    }
+}
+
+impl Wanted {
+    /// Are any run?
+    pub fn any(&self) -> bool {
+        match self.tools {
+            Tools::Off => false,
+            Tools::Auto => true,
+        }
+    }
+}
+
+/// The linters of this machine, and outputs that were given.
+#[derive(Clone, Debug, Default)]
+pub struct Toolbox {
+    /// Outputs of tools that ran on the head.
+    pub given: Vec<ToolOutput>,
+    /// The runs of those that are wanted; none: they are not run here.
+    pub running: Option<Running>,
+}
+
+impl Toolbox {
+    /// Are there linters to run?
+    pub fn run_any(&self, wanted: &Wanted) -> bool {
+        self.running.is_some() && wanted.any()
+    }
+}
+
+/// The way in which linters are run.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// The machine's programs.
+    pub machine: Machine,
+    /// The strength of its sandbox.
+    pub level: Level,
+    /// The folders that variables name, of [`Fetched::variable`].
+    pub folders: BTreeMap<String, PathBuf>,
+    /// Are the files somebody else's? Then the programs that they bring along are not run, nor is what configures by code where
+    /// the change configures it.
+    pub is_served: bool,
+    /// Sets up the project's dependencies, for linters that need them.
+    pub verifier: Option<Verifier>,
+}
+
+/// The files that linters look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// The folder that holds them.
+    pub tree: &'a Path,
+    /// The folder in which their owner has installed programs for them; none: nobody has.
+    pub project: Option<&'a Path>,
+    /// Those that changed and are there.
+    pub changed: &'a [ChangedFile],
+    /// Whose set-ups may be used.
+    pub trust: Option<&'a Trust>,
+}
+
+/// The linters of a review, and what they may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Tooling<'a> {
+    /// Those of the machine, and outputs.
+    pub toolbox: &'a Toolbox,
+    /// As [`Files::project`].
+    pub project: Option<&'a Path>,
+    /// As [`Files::trust`].
+    pub trust: Option<&'a Trust>,
+}
+
+impl Tooling<'_> {
+    /// Outputs that were given, and those of the linters that are wanted.
+    ///
+    /// # Errors
+    /// As [`Running::look`].
+    pub async fn look<R: Reader>(
+        self,
+        tree: &Path,
+        changed: &[ChangedFile],
+        wanted: &Wanted,
+        reader: &R,
+    ) -> Result<Looked, ReaderError> {
+        let Self { toolbox, project, trust } = self;
+        let mut looked = match &toolbox.running {
+            Some(running) => running.look(Files { tree, project, changed, trust }, wanted, reader).await?,
+            None => Looked::default(),
+        };
+        looked.outputs.splice(0..0, toolbox.given.iter().cloned());
+        Ok(looked)
+    }
+
+    /// Takes those of the findings of linters that the base had already. `base` lays its files out, and is asked only if there is
+    /// something to compare. A linter that fails there has nothing old.
+    ///
+    /// # Errors
+    /// Those of `base`; [`ReaderError`]
+    pub async fn take_old<R: Reader, E: From<ReaderError>>(
+        self,
+        found: &mut Vec<Placed>,
+        diff: &[u8],
+        wanted: &Wanted,
+        reader: &R,
+        base: impl AsyncFnOnce() -> Result<PrivateFolder, E>,
+    ) -> Result<(), E> {
+        let Self { toolbox, project, trust } = self;
+        let Some(running) = toolbox.running.as_ref().filter(|_| wanted.any()) else { return Ok(()) };
+        let only = baseline::found_by(found);
+        let everywhere = wanted.configured.iter().any(|tool| tool.scope == ToolScope::Files);
+        let removed = baseline::removed(diff, everywhere);
+        if only.is_empty() || removed.is_empty() {
+            return Ok(());
+        }
+        let folder = base().await?;
+        let tree = folder.path();
+        let files = Files { tree, project, changed: &removed, trust };
+        let mut old = Vec::new();
+        for output in running.look_only(files, wanted, reader, Some(&only)).await?.outputs {
+            if output.failed.is_some() {
+                tracing::debug!(tool = output.tool, "a linter fails on the base");
+                continue;
+            }
+            let (tree, files) = (tree.to_owned(), removed.clone());
+            old.extend(reader.tool_findings(&ToolRequest { tree, files, output }).await?.findings);
+        }
+        let count = baseline::take_old(found, &old);
+        tracing::debug!(count, "findings of linters are as old as the base");
+        Ok(())
+    }
+}
+
+/// The result of running linters.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// Their outputs, to be read.
+    pub outputs: Vec<ToolOutput>,
+    /// Those that did not run though the repository uses them.
+    pub skipped: Vec<ToolRun>,
+}
+
+/// A linter that is ready to run.
+struct Ready<'a> {
+    tool: &'a Selected,
+    files: Vec<&'a str>,
+    by: By<'a>,
+}
+
+/// A way to run a linter.
+enum By<'a> {
+    /// As a program of the machine.
+    Machine(Installed),
+    /// As a program that the project's set-up or the system has, on a copy of the files with that set-up.
+    SetUp(&'a Verifier, &'a SetUp),
+}
+
+impl Running {
+    /// Runs all that are wanted, some at once.
+    ///
+    /// # Errors
+    /// [`ReaderError`], if nobody can tell which tools the repository uses. A tool that fails is none.
+    pub async fn look<R: Reader>(
+        &self,
+        files: Files<'_>,
+        wanted: &Wanted,
+        reader: &R,
+    ) -> Result<Looked, ReaderError> {
+        self.look_only(files, wanted, reader, None).await
+    }
+
+    /// The same, of those of these names alone.
+    async fn look_only<R: Reader>(
+        &self,
+        files: Files<'_>,
+        wanted: &Wanted,
+        reader: &R,
+        only: Option<&BTreeSet<String>>,
+    ) -> Result<Looked, ReaderError> {
+        let mut looked = Looked::default();
+        if !wanted.any() {
+            return Ok(looked);
+        }
+        let used = used(files.tree, reader).await?;
+        let mut selected = select(&used, &wanted.configured);
+        selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
+        let set_up = self.set_up(&selected, files).await;
+        let mut ready = Vec::new();
+        for (at, tool) in selected.iter().enumerate() {
+            let names = changed(tool, files.changed);
+            if tool.when == When::Changed && names.is_empty() {
+                continue;
+            }
+            if at >= MAX_TOOLS {
+                looked.outputs.push(failed(tool, &format!("more than {MAX_TOOLS} linters are not run")));
+                continue;
+            }
+            match self.ready(tool, files, set_up.as_ref()) {
+                Ok(by) => ready.push(Ready { tool, files: names, by }),
+                Err(reason) if tool.is_configured => looked.outputs.push(failed(tool, &reason)),
+                Err(reason) => looked.skipped.push(ToolRun {
+                    name: tool_name(&tool.name),
+                    skipped: Some(clean(&reason, MAX_REASON)),
+                    ..ToolRun::default()
+                }),
+            }
+        }
+        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let places = Semaphore::new(at_once);
+        let mut runs = Vec::new();
+        for ready in ready {
+            runs.push(self.run(ready, files.tree, &places));
+        }
+        looked.outputs.extend(join_all(runs).await.into_iter().flatten());
+        Ok(looked)
+    }
+
+    /// The tools that a repository uses and that could look at these files of it here, for people.
+    ///
+    /// # Errors
+    /// [`ReaderError`]
+    pub async fn could_run<R: Reader>(
+        &self,
+        project: &Path,
+        reviewed: &[RepoPath],
+        reader: &R,
+    ) -> Result<Vec<String>, ReaderError> {
+        let used = used(project, reader).await?;
+        let could = select(&used, &[]).into_iter().filter(|tool| {
+            let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
+            reviewed.iter().any(looks_at) && self.installed(tool, project, Some(project)).is_some()
+        });
+        Ok(could.map(|tool| tool.name).collect())
+    }
+
+    /// The project's dependencies, where a wanted tool needs them and they are set up for it.
+    async fn set_up(
+        &self,
+        selected: &[Selected],
+        files: Files<'_>,
+    ) -> Option<Result<(&Verifier, SetUp), String>> {
+        let (verifier, trust) = (self.verifier.as_ref()?, files.trust?);
+        if !selected.iter().any(|tool| tool.needs_setup && !changed(tool, files.changed).is_empty()) {
+            return None;
+        }
+        Some(match verifier.set_up(files.tree, trust).await {
+            Ok(set_up) if set_up.works() => Ok((verifier, set_up)),
+            Ok(_) => Err("the set-up (`verify.setup`) does not work".to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    /// The way to run a tool, or the reason not to.
+    fn ready<'a>(
+        &self,
+        tool: &Selected,
+        files: Files<'_>,
+        set_up: Option<&'a Result<(&'a Verifier, SetUp), String>>,
+    ) -> Result<By<'a>, String> {
+        match self.level {
+            Level::Full => {}
+            Level::Landlock if !tool.code_configuration => {}
+            Level::Landlock | Level::None => {
+                return Err("the sandbox of this machine is too weak for it (`truing sandbox check`)".to_owned());
+            }
+        }
+        if self.is_served && tool.code_configuration {
+            let sign = files.changed.iter().find_map(|file| tool.configured_by(file.path.as_str()?));
+            if let Some(sign) = sign {
+                return Err(format!("its configuration is code, and this change configures it: {sign}"));
+            }
+        }
+        if self.is_served && tool.needs_setup {
+            return match set_up {
+                Some(Ok((verifier, set_up))) => Ok(By::SetUp(verifier, set_up)),
+                Some(Err(reason)) => Err(reason.clone()),
+                None => Err("it needs the project's dependencies: set `verify.setup`".to_owned()),
+            };
+        }
+        let installed = self.installed(tool, files.tree, files.project);
+        installed.map(By::Machine).ok_or_else(|| format!("`{}` is not installed", tool.program))
+    }
+
+    fn installed(&self, tool: &Selected, tree: &Path, project: Option<&Path>) -> Option<Installed> {
+        let own = project.filter(|_| !self.is_served);
+        let places: Vec<PathBuf> =
+            own.map(|project| tool.places.iter().map(|place| project.join(place)).collect()).unwrap_or_default();
+        let mut installed = self.machine.find(&tool.program, &places, tree)?;
+        for program in &tool.starts {
+            if let Some(found) = self.machine.find(program, &[], tree) {
+                installed.read.extend(found.read);
+            }
+        }
+        for fetched in &tool.fetched {
+            if let Some(folder) = self.folder(fetched) {
+                installed.read.extend(fetched.parts.iter().map(|part| folder.join(part)).filter(|it| it.exists()));
+            }
+        }
+        Some(installed)
+    }
+
+    fn folder(&self, fetched: &Fetched) -> Option<PathBuf> {
+        let named = self.folders.get(&fetched.variable).cloned();
+        named.or_else(|| Some(self.machine.home.as_ref()?.join(&fetched.folder))).filter(|it| it.is_dir())
+    }
+
+    /// Runs a tool when there is a place, again and again if it is told of more files than a program takes at once.
+    async fn run(&self, ready: Ready<'_>, tree: &Path, places: &Semaphore) -> Vec<ToolOutput> {
+        // Nobody closes them.
+        let _place = places.acquire().await;
+        let Ready { tool, files, by } = ready;
+        let mut outputs = Vec::new();
+        for names in batches(tool, &files) {
+            let words = arguments(&tool.arguments, names, &tool.sign);
+            let ran = match &by {
+                By::Machine(installed) => self.by_machine(tool, installed, words, tree).await,
+                By::SetUp(verifier, set_up) => by_set_up(tool, (verifier, set_up), words, tree).await,
+            };
+            outputs.push(match ran {
+                Ok(printout) => output(tool, &printout, tree),
+                Err(reason) => failed(tool, &reason),
+            });
+        }
+        outputs
+    }
+
+    async fn by_machine(
+        &self,
+        tool: &Selected,
+        installed: &Installed,
+        words: Vec<String>,
+        tree: &Path,
+    ) -> Result<Printout, String> {
+        let program = installed.file.clone().into_os_string();
+        let fetched = tool.fetched.iter();
+        let variables =
+            fetched.filter_map(|it| Some((it.variable.clone(), self.folder(it)?.to_str()?.to_owned())));
+        let looking = Looking {
+            argv: std::iter::once(program).chain(words.into_iter().map(OsString::from)).collect(),
+            tree: tree.to_owned(),
+            read: installed.read.clone(),
+            variables: variables.collect(),
+            level: self.level,
+            time: tool.time,
+        };
+        looking.run().await.map_err(|error| error.to_string())
+    }
+}
+
+/// Runs a tool where the project is set up: as the project has installed it, else as the system has.
+async fn by_set_up(
+    tool: &Selected,
+    (verifier, set_up): (&Verifier, &SetUp),
+    words: Vec<String>,
+    tree: &Path,
+) -> Result<Printout, String> {
+    let place = tool.places.iter().find(|place| set_up.has(Path::new(place)));
+    let program = place.map_or_else(|| tool.program.clone(), |place| format!("./{place}"));
+    let argv: Vec<String> = std::iter::once(program).chain(words).collect();
+    verifier.asked(set_up, tree, &argv).await.map_err(|error| error.to_string())
+}
+
+/// The known tools that a repository uses.
+async fn used<R: Reader>(tree: &Path, reader: &R) -> Result<Vec<UsedTool>, ReaderError> {
+    let folder = tree.to_owned();
+    let paths = tokio::task::spawn_blocking(move || sign_paths(&folder)).await;
+    let paths = paths.map_err(|stopped| ReaderError::Failed(stopped.to_string()))?;
+    reader.used_tools(&UsedToolsRequest { tree: tree.to_owned(), paths }).await
+}
+
+/// The paths of plain files that may show which tools are used, in order.
+fn sign_paths(tree: &Path) -> Vec<String> {
+    let mut paths = BTreeSet::new();
+    for folder in SIGN_FOLDERS {
+        let entries = std::fs::read_dir(tree.join(folder)).into_iter().flatten().flatten();
+        let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+        let names = files.filter_map(|entry| entry.file_name().into_string().ok()).take(MAX_SIGNS);
+        paths.extend(names.map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") }));
+    }
+    paths.into_iter().collect()
+}
+
+/// The changed files that a tool looks at.
+fn changed<'a>(tool: &Selected, files: &'a [ChangedFile]) -> Vec<&'a str> {
+    files.iter().filter_map(|file| file.path.as_str()).filter(|path| tool.looks_at(path)).collect()
+}
+
+/// The files of each run of a tool.
+fn batches<'a, 'b>(tool: &Selected, files: &'b [&'a str]) -> Vec<&'b [&'a str]> {
+    if !tool.arguments.iter().any(|word| word == FILES) {
+        return vec![files];
+    }
+    let (mut batches, mut rest) = (Vec::new(), files);
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |file: &&&str| {
+            bytes += file.len() + 1;
+            bytes <= MAX_NAMES_BYTES
+        };
+        let count = rest.iter().take_while(fits).count().max(1);
+        let (batch, others) = rest.split_at(count);
+        batches.push(batch);
+        rest = others;
+    }
+    batches
+}
+
+/// A run as an output to be read.
+fn output(tool: &Selected, printout: &Printout, tree: &Path) -> ToolOutput {
+    let Printout { end, output, errors, .. } = printout;
+    let is_blank = output.trim().is_empty();
+    let text = match tool.stream {
+        Stream::Stdout => output,
+        Stream::Stderr => errors,
+        Stream::Either => if is_blank { errors } else { output },
+    };
+    let is_silent = NOTHING.contains(&text.trim());
+    let failed = match end {
+        End::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(why(printout)),
+        End::Exit { code } if *code != 0 && is_silent => {
+            Some(format!("it says that it found something, and does not say what: {}", why(printout)))
+        }
+        End::Exit { .. } => None,
+        End::Killed
+        | End::Time
+        | End::Output
+        | End::Disk
+        | End::Limit { .. }
+        | End::Full
+        | End::NoProgram => Some(why(printout)),
+    };
+    let inside = truing_agent::verify::INSIDE.to_owned();
+    ToolOutput {
+        tool: tool.name.clone(),
+        format: Some(tool.format.clone()),
+        roots: vec![tree.to_string_lossy().into_owned(), inside],
+        text: text.clone(),
+        failed: failed.map(|reason| clean(&reason, MAX_REASON)),
+        everywhere: tool.everywhere,
+    }
+}
+
+/// A tool that could not be run at all.
+fn failed(tool: &Selected, reason: &str) -> ToolOutput {
+    ToolOutput {
+        tool: tool.name.clone(),
+        format: Some(tool.format.clone()),
+        roots: Vec::new(),
+        text: String::new(),
+        failed: Some(clean(reason, MAX_REASON)),
+        everywhere: false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

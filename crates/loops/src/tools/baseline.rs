@@ -1,0 +1,125 @@
+//! Findings that are as old as the base: a change that moves, re-indents or renames code is not told again of what linters
+//! said of it before.
+//!
+//! The linters that found something look at the base, too, at the lines that the change removes. A finding there of the same
+//! rule and the same words, on the same code but for blanks, is the same as one on an added line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use truing_core::finding::{RawFinding, Source};
+use truing_core::identity::Placed;
+use truing_core::port::ChangedFile;
+use truing_diff::{Status, parse, removed_ranges};
+
+/// The files of the base of which a change removes lines, each with those, in the order of their paths.
+pub fn removed(diff: &[u8], everywhere: bool) -> Vec<ChangedFile> {
+    let mut files: Vec<ChangedFile> = Vec::new();
+    for file in parse(diff).files {
+        let removed = if everywhere { vec![(1, u32::MAX)] } else { removed_ranges(&file) };
+        if removed.is_empty() || file.status == Status::Added || file.is_binary {
+            continue;
+        }
+        let path = file.old_path.unwrap_or(file.path);
+        files.push(ChangedFile { path, old_path: None, added: removed });
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.dedup_by(|a, b| a.path == b.path);
+    files
+}
+
+/// The names of the linters that have found something.
+pub fn found_by(found: &[Placed]) -> BTreeSet<String> {
+    found.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
+}
+
+/// Takes the findings of linters away that are among those of the base, each of those once. The answer is their number.
+pub fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) -> usize {
+    let mut old: BTreeMap<Same, usize> = BTreeMap::new();
+    for raw in base.iter().filter(|raw| raw.source == Source::Tool) {
+        *old.entry(same(raw)).or_default() += 1;
+    }
+    let before = found.len();
+    found.retain(|placed| {
+        if placed.raw.source != Source::Tool {
+            return true;
+        }
+        match old.get_mut(&same(&placed.raw)) {
+            Some(left @ 1..) => {
+                *left -= 1;
+                false
+            }
+            Some(_) | None => true,
+        }
+    });
+    before - found.len()
+}
+
+/// What two findings have in common that are the same.
+type Same = (String, String, String);
+
+fn same(raw: &RawFinding) -> Same {
+    let without_blanks = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Numbers of lines and columns in a message move with the code.
+    let words = raw.title.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+    (raw.rule.clone(), words, without_blanks(&raw.snippet))
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::finding::{AnchorKind, Category, Place, Severity, Side};
+    use truing_core::identity::Sighting;
+
+    use super::*;
+
+    fn raw(rule: &str, line: u32, title: &str, snippet: &str) -> RawFinding {
+        RawFinding {
+            place: Place { path: "a.py".into(), side: Side::New, start_line: line, end_line: line },
+            severity: Severity::P2,
+            category: Category::J,
+            rule: rule.into(),
+            title: title.into(),
+            body: String::new(),
+            snippet: snippet.into(),
+            suggestion: None,
+            source: Source::Tool,
+        }
+    }
+
+    fn placed(raw: RawFinding) -> Placed {
+        let at = raw.place.clone();
+        Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+    }
+
+    #[test]
+    fn code_that_is_moved_or_indented_keeps_its_findings_and_new_ones_are_told() {
+        let mut found: Vec<Placed> = [
+            raw("ruff/E741", 9, "Ambiguous variable name: `l` (line 9)", "        l = 1"),
+            raw("ruff/E741", 12, "Ambiguous variable name: `l` (line 12)", "l = 1"),
+            raw("ruff/F401", 3, "`os` imported but unused", "import os"),
+        ]
+        .into_iter()
+        .map(placed)
+        .collect();
+        let base = [raw("ruff/E741", 4, "Ambiguous variable name: `l` (line 4)", "    l = 1")];
+        assert_eq!(take_old(&mut found, &base), 1);
+        let lines: Vec<u32> = found.iter().map(|placed| placed.raw.place.start_line).collect();
+        assert_eq!(lines, [12, 3], "one of two equal ones is old, not both");
+    }
+
+    #[test]
+    fn a_finding_of_a_rule_is_none_of_a_linter() {
+        let rule = RawFinding { source: Source::Rule, ..raw("core/x", 1, "t", "s") };
+        let mut found = vec![placed(rule.clone())];
+        assert_eq!(take_old(&mut found, &[rule]), 0);
+    }
+
+    #[test]
+    fn removed_lines_are_those_of_the_base_under_its_names() {
+        let diff = b"diff --git a/old.py b/new.py\nsimilarity index 60%\nrename from old.py\nrename to new.py\n\
+            --- a/old.py\n+++ b/new.py\n@@ -3,3 +3,2 @@\n-a\n-b\n c\n+d\n\
+            diff --git a/added.py b/added.py\nnew file mode 100644\n--- /dev/null\n+++ b/added.py\n@@ -0,0 +1 @@\n+x\n\
+            diff --git a/gone.py b/gone.py\ndeleted file mode 100644\n--- a/gone.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n";
+        let files: Vec<_> = removed(diff, false).into_iter().map(|file| (file.path.to_string(), file.added)).collect();
+        assert_eq!(files, [("gone.py".into(), vec![(1, 1)]), ("old.py".into(), vec![(3, 4)])]);
+    }
+}

@@ -1,0 +1,129 @@
+//! The linters to run: known ones that a repository uses, and those that are configured, which may say otherwise of a
+//! known one.
+
+use std::time::Duration;
+
+use globset::GlobSet;
+use truing_config::tool::{ToolConfig, ToolScope, When};
+use truing_config::value::globs;
+use truing_core::port::UsedTool;
+use truing_reader::output::known::{self, Fetched, KnownTool, Stream};
+
+/// The time that a tool may take that nobody says anything of.
+const TIME: Duration = Duration::from_secs(300);
+/// The exit codes of a run that went well, of a tool of which nobody says anything.
+const EXIT: [i32; 2] = [0, 1];
+
+/// A linter that is to be run.
+#[derive(Clone, Debug)]
+pub struct Selected {
+    /// Its name.
+    pub name: String,
+    /// The name of its program, or the path of it.
+    pub program: String,
+    /// The places where a project installs it.
+    pub places: Vec<String>,
+    /// The arguments, with signs for files.
+    pub arguments: Vec<String>,
+    /// The file or folder by which it was recognised.
+    pub sign: String,
+    /// The format of what it prints.
+    pub format: String,
+    /// The stream that it prints that to.
+    pub stream: Stream,
+    /// The exit codes of a run that went well.
+    pub exit: Vec<i32>,
+    /// The reviews in which it runs.
+    pub when: When,
+    /// The time that it may take.
+    pub time: Duration,
+    /// Do its findings count anywhere in changed files?
+    pub everywhere: bool,
+    /// Is its configuration code?
+    pub code_configuration: bool,
+    /// Does it need the project's dependencies?
+    pub needs_setup: bool,
+    /// Programs that it starts if they are there.
+    pub starts: Vec<String>,
+    /// Folders with what was fetched for projects.
+    pub fetched: Vec<Fetched>,
+    /// Does the configuration name it?
+    pub is_configured: bool,
+    /// Of a known tool: its row of the table.
+    known: Option<&'static KnownTool>,
+    /// The files that it looks at.
+    paths: GlobSet,
+}
+
+impl Selected {
+    /// Does it look at this file?
+    pub fn looks_at(&self, path: &str) -> bool {
+        self.paths.is_match(path)
+    }
+
+    /// The path itself, if a file of this path configures the tool.
+    pub fn configured_by<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let configures = |sign: &known::Sign| {
+            sign.glob().is_some_and(|glob| known::sign::compiled(glob).is_some_and(|glob| glob.is_match(path)))
+        };
+        self.known?.recognised.iter().any(configures).then_some(path)
+    }
+}
+
+/// The linters to run, in the order of their names: those of `used` that the configuration does not switch off, and those that it
+/// names. A known one that it names need not be recognised.
+pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<Selected> {
+    let named = |name: &str| configured.iter().find(|config| config.name == name);
+    let recognised = used.iter().filter(|used| named(&used.name).is_none());
+    let recognised = recognised.filter_map(|used| selected(&used.name, Some(used), None));
+    let configured = configured.iter().filter(|config| config.when != When::Never);
+    let configured = configured.filter_map(|config| {
+        let sign = used.iter().find(|used| used.name == config.name);
+        selected(&config.name, sign, Some(config))
+    });
+    let mut all: Vec<Selected> = recognised.chain(configured).collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+/// A linter as the table and the configuration have it. None, if neither has a command and a format; the configuration was checked
+/// for that.
+fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) -> Option<Selected> {
+    let known = known::find(name);
+    let command = config.and_then(|config| config.command.clone());
+    // A command of the operator's own has its own program and arguments.
+    let own = command.as_ref().and_then(|words| words.split_first());
+    let (program, arguments, places) = match (own, known) {
+        (Some((program, arguments)), _) => {
+            // A path of the tree's own, as a repository's own file may have it.
+            let is_of_tree = program.contains('/') && !program.starts_with('/');
+            let places = if is_of_tree { vec![program.clone()] } else { Vec::new() };
+            (program.clone(), arguments.to_vec(), places)
+        }
+        (None, Some(known)) => (known.program.clone(), known.command.clone(), known.installed.clone()),
+        (None, None) => return None,
+    };
+    let format = config.and_then(|config| config.format.clone()).or_else(|| Some(known?.format.clone()))?;
+    let patterns = config.and_then(|config| config.paths.clone()).or_else(|| Some(known?.paths.clone()));
+    let exit = config.and_then(|config| config.exit.clone()).or_else(|| Some(known?.exit.clone()));
+    Some(Selected {
+        name: known.map_or(name, |known| &known.name).to_owned(),
+        program,
+        places,
+        arguments,
+        sign: used.map(|used| used.sign.clone()).unwrap_or_default(),
+        format,
+        stream: known.map_or(Stream::Stdout, |known| known.stream),
+        exit: exit.unwrap_or_else(|| EXIT.to_vec()),
+        when: config.map_or(When::Changed, |config| config.when),
+        time: config.map_or(TIME, |config| config.timeout),
+        everywhere: config.is_some_and(|config| config.scope == ToolScope::Files),
+        code_configuration: known.is_some_and(|known| known.code_configuration),
+        needs_setup: known.is_some_and(|known| known.needs_setup),
+        starts: known.map(|known| known.starts.clone()).unwrap_or_default(),
+        fetched: known.map(|known| known.fetched.clone()).unwrap_or_default(),
+        is_configured: config.is_some(),
+        known,
+        paths: globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
+    })
+}

@@ -1,0 +1,121 @@
+use truing_config::tool::ToolScope;
+
+use super::*;
+
+fn used(name: &str, sign: &str) -> UsedTool {
+    UsedTool { name: name.into(), sign: sign.into(), shown_by: sign.into() }
+}
+
+fn configured(name: &str) -> ToolConfig {
+    ToolConfig {
+        name: name.into(),
+        command: None,
+        format: None,
+        paths: None,
+        when: When::Changed,
+        exit: None,
+        timeout: std::time::Duration::from_secs(7),
+        scope: ToolScope::Lines,
+    }
+}
+
+fn one(tools: &[UsedTool], config: ToolConfig) -> Selected {
+    let mut all = select(tools, &[config]);
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+#[test]
+fn what_a_repository_uses_is_run_as_the_table_says() {
+    let all = select(&[used("semgrep", ".semgrep"), used("ruff", "pyproject.toml")], &[]);
+    let names: Vec<_> = all.iter().map(|tool| (tool.name.as_str(), tool.format.as_str())).collect();
+    assert_eq!(names, [("ruff", "ruff-json"), ("semgrep", "semgrep-json")]);
+    let semgrep = all.last().unwrap();
+    let words = arguments(&semgrep.arguments, &["a.py", "-b.py"], &semgrep.sign);
+    assert!(words.ends_with(&["a.py".into(), "./-b.py".into()]), "{words:?}");
+    assert!(words.contains(&".semgrep".to_owned()), "{words:?}");
+    assert!(!semgrep.is_configured && semgrep.when == When::Changed);
+}
+
+#[test]
+fn the_configuration_says_otherwise_adds_and_switches_off() {
+    let tools = [used("mypy", "mypy.ini"), used("ruff", "ruff.toml")];
+    let never = ToolConfig { when: When::Never, ..configured("mypy") };
+    let own = ToolConfig {
+        command: Some(vec!["make".into(), "lint".into()]),
+        format: Some("unix".into()),
+        exit: Some(vec![0, 2]),
+        when: When::Always,
+        scope: ToolScope::Files,
+        ..configured("own")
+    };
+    let ruff = ToolConfig { paths: Some(vec!["src/**".into()]), ..configured("ruff") };
+    let all = select(&tools, &[never, own, ruff]);
+    let names: Vec<_> = all.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["own", "ruff"]);
+    let [own, ruff] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!((own.program.as_str(), &own.arguments[..]), ("make", &["lint".to_owned()][..]));
+    assert_eq!((own.exit.as_slice(), own.when, own.everywhere), (&[0, 2][..], When::Always, true));
+    assert!(own.looks_at("any/file") && own.is_configured);
+    assert!(ruff.looks_at("src/a.py") && !ruff.looks_at("docs/a.py"));
+    assert_eq!((ruff.program.as_str(), ruff.time.as_secs()), ("ruff", 7));
+}
+
+#[test]
+fn a_command_of_ones_own_is_never_replaced_by_what_the_tree_brings_along() {
+    let own = ToolConfig { command: Some(vec!["ruff".into(), "{files}".into()]), ..configured("ruff") };
+    let own = one(&[used("ruff", "ruff.toml")], own);
+    assert!(own.places.is_empty(), "{own:?}");
+}
+
+#[test]
+fn files_that_configure_a_tool_are_known_by_their_names() {
+    let all = select(&[used("eslint", "eslint.config.js")], &[]);
+    let eslint = all.first().unwrap();
+    for path in ["eslint.config.mjs", ".eslintrc.js", "package.json"] {
+        assert_eq!(eslint.configured_by(path), Some(path));
+    }
+    assert_eq!(eslint.configured_by("src/index.js"), None);
+}
+
+#[test]
+fn many_files_are_told_in_several_runs_and_none_twice() {
+    let tool = one(&[], configured("ruff"));
+    let names: Vec<String> = (0..3_000).map(|at| format!("folder/of/some/depth/{at:0>40}.py")).collect();
+    let files: Vec<&str> = names.iter().map(String::as_str).collect();
+    let batches = batches(&tool, &files);
+    assert!(batches.len() > 1);
+    assert!(batches.iter().all(|batch| batch.iter().map(|name| name.len() + 1).sum::<usize>() <= MAX_NAMES_BYTES));
+    assert_eq!(batches.concat(), files);
+    let whole = one(&[], configured("clippy"));
+    assert_eq!(super::batches(&whole, &files).len(), 1, "it looks at the whole project");
+    let long = "x".repeat(MAX_NAMES_BYTES + 1);
+    assert_eq!(super::batches(&tool, &[&long, "b.py"]).len(), 2);
+}
+
+#[test]
+fn a_run_is_whole_only_if_its_end_says_so() {
+    let tool = one(&[], configured("ruff"));
+    let ran = |end: End, out: &str| {
+        let printout = Printout { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
+        output(&tool, &printout, Path::new("/tree")).failed
+    };
+    assert_eq!(ran(End::Exit { code: 0 }, "[]"), None);
+    assert_eq!(ran(End::Exit { code: 1 }, "[{\"code\": 1}]"), None);
+    assert_eq!(ran(End::Exit { code: 2 }, "").unwrap(), "exit code 2: ruff: bad");
+    assert!(ran(End::Exit { code: 1 }, " []\n").unwrap().starts_with("it says that it found something"));
+    assert_eq!(ran(End::Time, "[]").unwrap(), "took too long: ruff: bad");
+    assert_eq!(ran(End::NoProgram, "").unwrap(), "cannot be started: ruff: bad");
+}
+
+#[test]
+fn signs_are_plain_files_of_a_few_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in ["ruff.toml", ".github/workflows/ci.yml", "deep/er/ruff.toml", ".semgrep/a.yml"] {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("mypy.ini")).unwrap();
+    assert_eq!(sign_paths(folder.path()), [".github/workflows/ci.yml", ".semgrep/a.yml", "ruff.toml"]);
+}

@@ -1,0 +1,57 @@
+//! The linters of this machine, as the environment has them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use truing_agent::installed::Machine;
+use truing_agent::verify::Verifier;
+use truing_config::Config;
+use truing_config::environment::Environment;
+use truing_config::tool::Tools;
+use truing_loops::tools::{Running, Toolbox};
+use truing_reader::output::known;
+
+use crate::cli::error::CliError;
+
+/// The way in which linters are run on files of one's own.
+pub(crate) fn own(environment: &Environment) -> Running {
+    Running { is_served: false, ..served(environment, None) }
+}
+
+/// The way in which they are run on files of others, with what sets up the project's dependencies.
+pub(crate) fn served(environment: &Environment, verifier: Option<Verifier>) -> Running {
+    let home = environment.get("HOME").map(Path::new);
+    Running {
+        machine: Machine::new(environment.get("PATH"), home),
+        level: truing_loops::machine::sandbox_level(),
+        folders: folders(environment),
+        is_served: true,
+        verifier,
+    }
+}
+
+/// The linters of a service: what they may use, and no output that was given. The configuration says whether any is run.
+///
+/// # Errors
+/// As [`verifier`](super::verify::verifier).
+pub(crate) fn of_service(config: &Config, environment: &Environment) -> Result<Toolbox, CliError> {
+    let verify = &config.verify;
+    let runner = || super::verify::verifier(verify, environment);
+    let verifier = match config.review.tools {
+        Tools::Auto if !verify.setup.is_empty() => Some(runner()?),
+        // A repository's own file may want them; then those that need no set-up run all the same.
+        Tools::Off if !verify.setup.is_empty() => runner().ok(),
+        Tools::Auto | Tools::Off => None,
+    };
+    Ok(Toolbox { given: Vec::new(), running: Some(served(environment, verifier)) })
+}
+
+/// The folders that variables name in which there is what was fetched for projects.
+fn folders(environment: &Environment) -> BTreeMap<String, PathBuf> {
+    let fetched = known::all().iter().flat_map(|tool| &tool.fetched);
+    let named = fetched.filter_map(|fetched| {
+        let folder = PathBuf::from(environment.get(&fetched.variable)?);
+        folder.is_absolute().then(|| (fetched.variable.clone(), folder))
+    });
+    named.collect()
+}
