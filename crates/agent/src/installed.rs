@@ -44,7 +44,8 @@ pub struct Installed {
 impl Machine {
     /// As variables of the environment name them.
     pub fn new(path: Option<&OsStr>, home: Option<&Path>) -> Self {
-        let path = path.map(|path| std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect());
+        let path =
+            path.map(|path| std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect());
         let home = home.and_then(|home| home.canonicalize().ok());
         Self { path: path.unwrap_or_default(), home }
     }
@@ -103,7 +104,8 @@ impl Machine {
     /// Adds what a program needs.
     fn add(&self, file: &Path, read: &mut BTreeSet<PathBuf>, steps: usize) {
         let Ok(real) = file.canonicalize() else { return };
-        let environment = file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file());
+        let environment =
+            file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file());
         if let Some(root) = environment {
             read.insert(root.to_owned());
             if let Some(home) = value(&head(&root.join(ENVIRONMENT)), "home") {
@@ -263,7 +265,10 @@ mod tests {
     fn a_script_needs_its_environment_and_the_python_of_that() {
         let home = Home::new(&[".local/bin"]);
         home.program(".pyenv/versions/3.12/bin/python3", "\x7fELF");
-        home.file("tools/ruff/pyvenv.cfg", &format!("home = {}\n", home.at(".pyenv/versions/3.12/bin").display()));
+        home.file(
+            "tools/ruff/pyvenv.cfg",
+            &format!("home = {}\n", home.at(".pyenv/versions/3.12/bin").display()),
+        );
         home.link("tools/ruff/bin/python", &home.at(".pyenv/versions/3.12/bin/python3"));
         let python = home.at("tools/ruff/bin/python");
         let script = home.program("tools/ruff/bin/ruff", &format!("#!{}\n", python.display()));

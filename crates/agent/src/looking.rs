@@ -43,16 +43,14 @@ impl Looking {
         job.private = private.path().to_owned();
         job.sockets = true;
         job.read = outermost(&read, &job.tree);
-        job.variables = OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        job.variables =
+            OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         job.variables.extend(variables);
         let bounds = Bounds { time, written: None, whole: true };
         Ok(match command::run(job, &bounds).await {
-            Ok(Ended { end: ended, out, err, took }) => Printout {
-                end: end(&ended),
-                ms: milliseconds(took),
-                output: out.text(),
-                errors: err.text(),
-            },
+            Ok(Ended { end: ended, out, err, took }) => {
+                Printout { end: end(&ended), ms: milliseconds(took), output: out.text(), errors: err.text() }
+            }
             Err(NotRun::NoProgram { why, .. }) => {
                 let ms = milliseconds(began.elapsed());
                 Printout { end: End::NoProgram, ms, output: String::new(), errors: why }

@@ -16,7 +16,9 @@ mod track;
 
 pub use anchor::{AnchorKind, Anchored, Reason, Side, anchor};
 pub use apply::{apply, fits};
-pub use model::{FileDiff, FileOf, Hunk, Line, LineKind, Lines, Outline, Span, Status, added_ranges, removed_ranges};
+pub use model::{
+    FileDiff, FileOf, Hunk, Line, LineKind, Lines, Outline, Span, Status, added_ranges, removed_ranges,
+};
 pub use parse::{Files, Outlines, ParseError, Parsed, files, parse};
 pub use path::{RepoPath, quoted};
 pub use track::{Fate, MAX_TRACKED_BYTES, Source, Tracked, Tracker};

@@ -262,7 +262,8 @@ impl<R: Reader> Checkout<'_, R> {
             mirror.export(&change.base, folder.path(), None).await?;
             Ok::<_, CheckoutError>(folder)
         };
-        tooling.take_old(&mut reading.found, &change.diff, &scope.tools, self.reader, base).await?;
+        let found = (&mut reading.found, reading.tools.as_mut_slice());
+        tooling.take_old(found, &change.diff, &scope.tools, self.reader, base).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
         let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))

@@ -4,6 +4,8 @@
 //! private folder; nothing in the repository changes. Findings and the outcome go to the user's own records, so that ids and
 //! dismissals last; a review whose records fail is still a review, with a warning.
 
+use std::path::Path;
+
 use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
@@ -277,7 +279,7 @@ where
             self.repository.export(&change.base, folder.path(), None).await?;
             Ok::<_, LocalError>(folder)
         };
-        let (found, wanted) = (&mut reading.found, &self.scope.tools);
+        let (found, wanted) = ((&mut reading.found, reading.tools.as_mut_slice()), &self.scope.tools);
         tooling.take_old(found, &change.diff, wanted, self.reader, base).await
     }
 
@@ -318,12 +320,24 @@ where
         };
         plan.stand_in(&too_large, folder.path());
         plan.leave_out(left_out);
+        if is_all {
+            link_modules(self.repository.root(), folder.path());
+        }
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
         self.take_old(&mut reading, change, tooling).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
         let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))
+    }
+}
+
+/// Lets linters find the modules of Node.js that the user has installed, which no commit holds. Without them they tell themselves
+/// that some are missing.
+fn link_modules(root: &Path, tree: &Path) {
+    let modules = root.join("node_modules");
+    if modules.is_dir() {
+        let _ = std::os::unix::fs::symlink(modules, tree.join("node_modules"));
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Running {
     pub level: Level,
     /// The folders that variables name, of [`Fetched::variable`].
     pub folders: BTreeMap<String, PathBuf>,
+    /// The virtual environment of Python that is active.
+    pub environment: Option<PathBuf>,
     /// Are the files somebody else's? Then the programs that they bring along are not run, nor is what configures by code where
     /// the change configures it.
     pub is_served: bool,
@@ -157,7 +159,7 @@ impl Tooling<'_> {
     /// Those of `base`; [`ReaderError`]
     pub async fn take_old<R: Reader, E: From<ReaderError>>(
         self,
-        found: &mut Vec<Placed>,
+        (found, runs): (&mut Vec<Placed>, &mut [ToolRun]),
         diff: &[u8],
         wanted: &Wanted,
         reader: &R,
@@ -183,8 +185,11 @@ impl Tooling<'_> {
             let (tree, files) = (tree.to_owned(), removed.clone());
             old.extend(reader.tool_findings(&ToolRequest { tree, files, output }).await?.findings);
         }
-        let count = baseline::take_old(found, &old);
-        tracing::debug!(count, "findings of linters are as old as the base");
+        baseline::take_old(found, &old);
+        for run in runs {
+            let told = found.iter().filter(|placed| placed.raw.tool() == Some(&run.name)).count();
+            run.findings = u32::try_from(told).unwrap_or(u32::MAX);
+        }
         Ok(())
     }
 }
@@ -319,7 +324,9 @@ impl Running {
             Level::Full => {}
             Level::Landlock if !tool.code_configuration => {}
             Level::Landlock | Level::None => {
-                return Err("the sandbox of this machine is too weak for it (`truing sandbox check`)".to_owned());
+                return Err(
+                    "the sandbox of this machine is too weak for it (`truing sandbox check`)".to_owned()
+                );
             }
         }
         if self.is_served && tool.code_configuration {
@@ -336,14 +343,28 @@ impl Running {
             };
         }
         let installed = self.installed(tool, files.tree, files.project);
-        installed.map(By::Machine).ok_or_else(|| format!("`{}` is not installed", tool.program))
+        installed.map(By::Machine).ok_or_else(|| match tool.places.first() {
+            Some(place) if self.is_projects_own(tool) => {
+                format!("it needs the project's dependencies, and is not installed with them (`{place}`)")
+            }
+            Some(_) | None => format!("`{}` is not installed", tool.program),
+        })
+    }
+
+    /// Does it see the project's dependencies only where it is installed beside them?
+    fn is_projects_own(&self, tool: &Selected) -> bool {
+        tool.needs_setup && !tool.places.is_empty() && !tool.is_configured
     }
 
     fn installed(&self, tool: &Selected, tree: &Path, project: Option<&Path>) -> Option<Installed> {
         let own = project.filter(|_| !self.is_served);
-        let places: Vec<PathBuf> =
-            own.map(|project| tool.places.iter().map(|place| project.join(place)).collect()).unwrap_or_default();
-        let mut installed = self.machine.find(&tool.program, &places, tree)?;
+        let mut places: Vec<PathBuf> = own
+            .map(|project| tool.places.iter().map(|place| project.join(place)).collect())
+            .unwrap_or_default();
+        places.extend(self.environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
+        let everywhere = Machine { path: Vec::new(), home: self.machine.home.clone() };
+        let machine = if self.is_projects_own(tool) { &everywhere } else { &self.machine };
+        let mut installed = machine.find(&tool.program, &places, tree)?;
         for program in &tool.starts {
             if let Some(found) = self.machine.find(program, &[], tree) {
                 installed.read.extend(found.read);
@@ -351,7 +372,9 @@ impl Running {
         }
         for fetched in &tool.fetched {
             if let Some(folder) = self.folder(fetched) {
-                installed.read.extend(fetched.parts.iter().map(|part| folder.join(part)).filter(|it| it.exists()));
+                installed
+                    .read
+                    .extend(fetched.parts.iter().map(|part| folder.join(part)).filter(|it| it.exists()));
             }
         }
         Some(installed)
@@ -470,13 +493,19 @@ fn output(tool: &Selected, printout: &Printout, tree: &Path) -> ToolOutput {
     let text = match tool.stream {
         Stream::Stdout => output,
         Stream::Stderr => errors,
-        Stream::Either => if is_blank { errors } else { output },
+        Stream::Either => {
+            if is_blank {
+                errors
+            } else {
+                output
+            }
+        }
     };
     let is_silent = NOTHING.contains(&text.trim());
     let failed = match end {
         End::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(why(printout)),
         End::Exit { code } if *code != 0 && is_silent => {
-            Some(format!("it says that it found something, and does not say what: {}", why(printout)))
+            Some(format!("it names no finding: {}", why(printout)))
         }
         End::Exit { .. } => None,
         End::Killed
@@ -487,6 +516,12 @@ fn output(tool: &Selected, printout: &Printout, tree: &Path) -> ToolOutput {
         | End::Full
         | End::NoProgram => Some(why(printout)),
     };
+    let failed = failed.map(|reason| match (&tool.fetch, end) {
+        (Some(fetch), End::Exit { .. }) => {
+            format!("{reason}; it has no network: if the project's dependencies are missing, run `{fetch}`")
+        }
+        (Some(_) | None, _) => reason,
+    });
     let inside = truing_agent::verify::INSIDE.to_owned();
     ToolOutput {
         tool: tool.name.clone(),

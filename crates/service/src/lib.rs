@@ -42,18 +42,18 @@ use tokio::time::Instant;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock, EffectLog, ForgeRead, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError,
-    Watchlist, WriteGate,
+    Clock, EffectLog, ForgeRead, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError, Watchlist,
+    WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::Server;
 use truing_forge::watch::Watch;
 use truing_git::Git;
-use truing_loops::tools::Toolbox;
 use truing_loops::agent::Agent;
 use truing_loops::checkout::Rules;
 use truing_loops::slots::end_orphans;
+use truing_loops::tools::Toolbox;
 
 use self::converges::Converging;
 use self::lease::Lease;

@@ -12,7 +12,7 @@ use truing_core::port::ChangedFile;
 use truing_diff::{Status, parse, removed_ranges};
 
 /// The files of the base of which a change removes lines, each with those, in the order of their paths.
-pub fn removed(diff: &[u8], everywhere: bool) -> Vec<ChangedFile> {
+pub(super) fn removed(diff: &[u8], everywhere: bool) -> Vec<ChangedFile> {
     let mut files: Vec<ChangedFile> = Vec::new();
     for file in parse(diff).files {
         let removed = if everywhere { vec![(1, u32::MAX)] } else { removed_ranges(&file) };
@@ -28,17 +28,16 @@ pub fn removed(diff: &[u8], everywhere: bool) -> Vec<ChangedFile> {
 }
 
 /// The names of the linters that have found something.
-pub fn found_by(found: &[Placed]) -> BTreeSet<String> {
+pub(super) fn found_by(found: &[Placed]) -> BTreeSet<String> {
     found.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
 }
 
-/// Takes the findings of linters away that are among those of the base, each of those once. The answer is their number.
-pub fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) -> usize {
+/// Takes the findings of linters away that are among those of the base, each of those once.
+pub(super) fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) {
     let mut old: BTreeMap<Same, usize> = BTreeMap::new();
     for raw in base.iter().filter(|raw| raw.source == Source::Tool) {
         *old.entry(same(raw)).or_default() += 1;
     }
-    let before = found.len();
     found.retain(|placed| {
         if placed.raw.source != Source::Tool {
             return true;
@@ -51,7 +50,6 @@ pub fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) -> usize {
             Some(_) | None => true,
         }
     });
-    before - found.len()
 }
 
 /// What two findings have in common that are the same.
@@ -101,7 +99,7 @@ mod tests {
         .map(placed)
         .collect();
         let base = [raw("ruff/E741", 4, "Ambiguous variable name: `l` (line 4)", "    l = 1")];
-        assert_eq!(take_old(&mut found, &base), 1);
+        take_old(&mut found, &base);
         let lines: Vec<u32> = found.iter().map(|placed| placed.raw.place.start_line).collect();
         assert_eq!(lines, [12, 3], "one of two equal ones is old, not both");
     }
@@ -110,7 +108,8 @@ mod tests {
     fn a_finding_of_a_rule_is_none_of_a_linter() {
         let rule = RawFinding { source: Source::Rule, ..raw("core/x", 1, "t", "s") };
         let mut found = vec![placed(rule.clone())];
-        assert_eq!(take_old(&mut found, &[rule]), 0);
+        take_old(&mut found, &[rule]);
+        assert_eq!(found.len(), 1);
     }
 
     #[test]
@@ -119,7 +118,8 @@ mod tests {
             --- a/old.py\n+++ b/new.py\n@@ -3,3 +3,2 @@\n-a\n-b\n c\n+d\n\
             diff --git a/added.py b/added.py\nnew file mode 100644\n--- /dev/null\n+++ b/added.py\n@@ -0,0 +1 @@\n+x\n\
             diff --git a/gone.py b/gone.py\ndeleted file mode 100644\n--- a/gone.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n";
-        let files: Vec<_> = removed(diff, false).into_iter().map(|file| (file.path.to_string(), file.added)).collect();
+        let files: Vec<_> =
+            removed(diff, false).into_iter().map(|file| (file.path.to_string(), file.added)).collect();
         assert_eq!(files, [("gone.py".into(), vec![(1, 1)]), ("old.py".into(), vec![(3, 4)])]);
     }
 }

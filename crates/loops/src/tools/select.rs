@@ -47,6 +47,8 @@ pub struct Selected {
     pub starts: Vec<String>,
     /// Folders with what was fetched for projects.
     pub fetched: Vec<Fetched>,
+    /// The command that fetches that, for people.
+    pub fetch: Option<String>,
     /// Does the configuration name it?
     pub is_configured: bool,
     /// Of a known tool: its row of the table.
@@ -64,7 +66,8 @@ impl Selected {
     /// The path itself, if a file of this path configures the tool.
     pub fn configured_by<'a>(&self, path: &'a str) -> Option<&'a str> {
         let configures = |sign: &known::Sign| {
-            sign.glob().is_some_and(|glob| known::sign::compiled(glob).is_some_and(|glob| glob.is_match(path)))
+            sign.glob()
+                .is_some_and(|glob| known::sign::compiled(glob).is_some_and(|glob| glob.is_match(path)))
         };
         self.known?.recognised.iter().any(configures).then_some(path)
     }
@@ -122,6 +125,7 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
         needs_setup: known.is_some_and(|known| known.needs_setup),
         starts: known.map(|known| known.starts.clone()).unwrap_or_default(),
         fetched: known.map(|known| known.fetched.clone()).unwrap_or_default(),
+        fetch: known.and_then(|known| known.fetch.clone()),
         is_configured: config.is_some(),
         known,
         paths: globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,

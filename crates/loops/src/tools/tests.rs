@@ -85,7 +85,9 @@ fn many_files_are_told_in_several_runs_and_none_twice() {
     let files: Vec<&str> = names.iter().map(String::as_str).collect();
     let batches = batches(&tool, &files);
     assert!(batches.len() > 1);
-    assert!(batches.iter().all(|batch| batch.iter().map(|name| name.len() + 1).sum::<usize>() <= MAX_NAMES_BYTES));
+    assert!(
+        batches.iter().all(|batch| batch.iter().map(|name| name.len() + 1).sum::<usize>() <= MAX_NAMES_BYTES)
+    );
     assert_eq!(batches.concat(), files);
     let whole = one(&[], configured("clippy"));
     assert_eq!(super::batches(&whole, &files).len(), 1, "it looks at the whole project");
@@ -97,13 +99,14 @@ fn many_files_are_told_in_several_runs_and_none_twice() {
 fn a_run_is_whole_only_if_its_end_says_so() {
     let tool = one(&[], configured("ruff"));
     let ran = |end: End, out: &str| {
-        let printout = Printout { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
+        let printout =
+            Printout { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
         output(&tool, &printout, Path::new("/tree")).failed
     };
     assert_eq!(ran(End::Exit { code: 0 }, "[]"), None);
     assert_eq!(ran(End::Exit { code: 1 }, "[{\"code\": 1}]"), None);
     assert_eq!(ran(End::Exit { code: 2 }, "").unwrap(), "exit code 2: ruff: bad");
-    assert!(ran(End::Exit { code: 1 }, " []\n").unwrap().starts_with("it says that it found something"));
+    assert!(ran(End::Exit { code: 1 }, " []\n").unwrap().starts_with("it names no finding: "));
     assert_eq!(ran(End::Time, "[]").unwrap(), "took too long: ruff: bad");
     assert_eq!(ran(End::NoProgram, "").unwrap(), "cannot be started: ruff: bad");
 }

@@ -159,8 +159,7 @@ impl Mapping {
             Level::Warning => self.levels.warning,
             Level::Note => self.levels.note,
         };
-        let of_known =
-            |tool: &'static KnownTool| tool.severity(diagnostic.rule.as_deref(), diagnostic.level);
+        let of_known = |tool: &'static KnownTool| tool.severity(diagnostic.rule.as_deref(), diagnostic.level);
         set.or_else(|| known::find(&diagnostic.tool).map(of_known)).unwrap_or_else(of_level)
     }
 

@@ -1,5 +1,7 @@
 //! `truing kill`: the kill switch. It works on the store's file, whether a server runs or not.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use truing_core::port::{Operations as _, Slots as _};
 use truing_core::slot::State;
@@ -13,6 +15,9 @@ use super::output::Output;
 use super::target::{actor, existing_store, store_error, tell_absent};
 use super::{Context, runtime};
 use crate::wiring::store::Place;
+
+/// The pauses before further tries, where servers hold the switch.
+const PAUSES: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
 
 /// The kill switch: stop everything that spends or writes, or resume it
 ///
@@ -77,13 +82,24 @@ impl Status {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    turn(args, context).map_err(|error| match (&args.action, error.exit) {
+    turn_at_last(args, context).map_err(|error| match (&args.action, error.exit) {
         // Whoever wants everything stopped must not have to think now.
         (Action::On { .. }, Exit::Failed) => {
             error.hint("until then stop the service itself: send SIGTERM to `truing serve`")
         }
         (Action::On { .. } | Action::Off | Action::Status, _) => error,
     })
+}
+
+/// Turns it, again if a server lost the connection meanwhile: to turn it twice is to turn it once.
+fn turn_at_last(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    for pause in PAUSES {
+        match turn(args, context) {
+            Err(error) if error.exit == Exit::Failed => std::thread::sleep(*pause),
+            turned => return turned,
+        }
+    }
+    turn(args, context)
 }
 
 fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {

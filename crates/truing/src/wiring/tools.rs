@@ -15,7 +15,8 @@ use crate::cli::error::CliError;
 
 /// The way in which linters are run on files of one's own.
 pub(crate) fn own(environment: &Environment) -> Running {
-    Running { is_served: false, ..served(environment, None) }
+    let active = environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    Running { is_served: false, environment: active, ..served(environment, None) }
 }
 
 /// The way in which they are run on files of others, with what sets up the project's dependencies.
@@ -25,6 +26,7 @@ pub(crate) fn served(environment: &Environment, verifier: Option<Verifier>) -> R
         machine: Machine::new(environment.get("PATH"), home),
         level: truing_loops::machine::sandbox_level(),
         folders: folders(environment),
+        environment: None,
         is_served: true,
         verifier,
     }

@@ -10,6 +10,7 @@ mod gone;
 mod keys;
 mod kill;
 mod large;
+mod linters;
 mod many;
 mod mcp;
 mod model;

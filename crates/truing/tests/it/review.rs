@@ -24,6 +24,7 @@ mod specialists;
 mod staged;
 mod sums;
 mod tape;
+mod tools;
 mod traces;
 
 use crate::support::{claude, otlp, place, quiet};

@@ -7,6 +7,7 @@ pub(crate) mod claude;
 pub(crate) mod deliver;
 pub(crate) mod folder;
 pub(crate) mod home;
+pub(crate) mod linter;
 pub(crate) mod otlp;
 pub(crate) mod package;
 pub(crate) mod place;

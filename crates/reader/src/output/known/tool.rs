@@ -72,6 +72,9 @@ pub struct KnownTool {
     /// What is fetched for a project and kept in a person's home folder.
     #[serde(default)]
     pub fetched: Vec<Fetched>,
+    /// The command that fetches that, for people.
+    #[serde(default)]
+    pub fetch: Option<String>,
     /// Its own comment that suppresses a rule, for people.
     pub ignore_comment: String,
 }

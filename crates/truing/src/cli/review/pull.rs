@@ -1,10 +1,10 @@
 //! `truing review --pr`: reviews a pull request from here, and tells nobody but the caller, unless it is to be published
 //! ([`super::publish`]).
 
+use truing_agent::verify::Scope as Trust;
 use truing_core::id::PrId;
 use truing_core::port::{Described, ForgeRead as _, PullRequest, Runs as _, read_only};
 use truing_core::publish::Producer;
-use truing_agent::verify::Scope as Trust;
 use truing_forge::remote::{Purpose, RemoteError};
 use truing_forge::{ForgeServer as _, Server};
 use truing_loops::checkout;

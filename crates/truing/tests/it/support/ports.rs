@@ -23,8 +23,7 @@ use truing_core::port::{
     NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed, PullActivity, PullNow, PullRequest,
     PullReview, ReadReport, ReadRequest, Reader, ReaderError, Replacement, Reply, Repository, RepositoryNow,
     ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError, ToolFindings, ToolRequest,
-    UsedTool, UsedToolsRequest,
-    UserRequest, Watchlist, WriteGate, Writer,
+    UsedTool, UsedToolsRequest, UserRequest, Watchlist, WriteGate, Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use truing_core::run::{Detail, RunRecord};

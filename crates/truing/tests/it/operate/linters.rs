@@ -1,0 +1,71 @@
+//! Linters that a service runs: their findings are posted once, move, and are resolved; the pull request has no say in which
+//! program looks.
+
+use super::*;
+use crate::support::linter::{RUFF, install};
+
+impl Site {
+    /// A service that runs linters, with one of its own.
+    fn serve_linters(&self) -> Server {
+        let file = self.home.path().join("truing.toml");
+        let config = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, config.replace("[review]\n", "[review]\ntools = \"auto\"\n")).unwrap();
+        let own = install(self.home.path(), "ruff", RUFF);
+        let machine = std::env::var_os("PATH").unwrap();
+        let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&machine))).unwrap();
+        self.serve_by(self.command(&["serve"]).env("PATH", path))
+    }
+
+    async fn pushes(&self, commit: Commit) {
+        self.repo.push("one", commit).await.unwrap();
+        assert_eq!(self.deliver().await, [202]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_is_posted_once_moves_with_its_line_and_is_resolved() {
+    let site = Site::new().await;
+    let _server = site.serve_linters();
+    let first = Commit::new("add").write("ruff.toml", "").write("a.py", "a = 1\nl = 2\n");
+    site.repo.push("one", first).await.unwrap();
+    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    assert!(site.deliver().await.iter().all(|status| *status == 202));
+    let view = site.until(number, "it is reviewed", is_reviewed).await;
+    assert_eq!(view.inline().count(), 1, "{view:#?}");
+    assert!(view.inline().all(|comment| comment.body.contains("Ambiguous variable name")), "{view:#?}");
+
+    site.pushes(Commit::new("move").write("a.py", "a = 1\nb = 1\nl = 2\n")).await;
+    let view = site.until(number, "it is reviewed again", is_reviewed).await;
+    assert_eq!(view.inline().count(), 1, "{view:#?}");
+    assert!(view.inline().all(|comment| !comment.resolved), "{view:#?}");
+
+    site.pushes(Commit::new("fix").write("a.py", "a = 1\nb = 1\nlength = 2\n")).await;
+    let resolved = |view: &PullView| is_reviewed(view) && view.inline().all(|comment| comment.resolved);
+    let view = site.until(number, "it is resolved", resolved).await;
+    assert_eq!(view.inline().count(), 1, "{view:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
+    let site = Site::new().await;
+    let _server = site.serve_linters();
+    let silent = "#!/bin/sh\necho '[]'\n";
+    let hostile = Commit::new("add")
+        .write("ruff.toml", "")
+        .write(".venv/bin/ruff", silent)
+        .write("eslint.config.js", "export default []\n")
+        .write("mypy.ini", "[mypy]\n")
+        .write("a.py", "a = 1\nl = 2\n");
+    site.repo.push("one", hostile).await.unwrap();
+    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    assert!(site.deliver().await.iter().all(|status| *status == 202));
+    let view = site.until(number, "it is reviewed", is_reviewed).await;
+    assert_eq!(view.inline().count(), 1, "the service's own ruff has looked: {view:#?}");
+    let summary = &view.summaries().next().unwrap().body;
+    for told in [
+        "eslint did not look: its configuration is code, and this change configures it",
+        "mypy did not look: ",
+    ] {
+        assert!(summary.contains(told), "{told}: {summary}");
+    }
+}

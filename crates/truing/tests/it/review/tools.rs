@@ -1,0 +1,195 @@
+//! `truing review --tools`: linters that run on the files that changed, in the sandbox.
+
+use serde_json::{Value, json};
+
+use crate::review::place::{Place, Ran, each};
+use crate::support::linter::{RUFF, install, says, write_program};
+
+/// A repository that uses ruff, with a file whose last line was added.
+fn linted(old: &str, new: &str) -> Place {
+    let place = Place::new();
+    place.write("ruff.toml", "");
+    place.write("a.py", old);
+    place.commit("second");
+    place.write("a.py", new);
+    place
+}
+
+/// A review with these programs before those of the machine.
+fn reviewed(place: &Place, arguments: &[&str]) -> Ran {
+    let mut command = place.command(&[&["review"], arguments].concat());
+    let bin = place.home().join("opt/bin");
+    let machine = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&machine))).unwrap();
+    Ran::from(command.env("PATH", path).output().unwrap())
+}
+
+fn report(place: &Place, arguments: &[&str]) -> Value {
+    let ran = reviewed(place, &[&["--quiet", "--tools", "--format", "json"], arguments].concat());
+    assert!(ran.exit < 2, "{}", ran.err);
+    ran.json()
+}
+
+/// The reason for which a review is incomplete.
+fn incomplete(place: &Place) -> String {
+    let told = report(place, &[]);
+    assert_eq!(told["outcome"]["kind"], "partial", "{told:#}");
+    told["outcome"]["reason"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_linter_that_the_repository_uses_tells_of_changed_lines_alone() {
+    let place = linted("l = 1\n", "l = 1\nl = 2\n");
+    place.write("b.md", "l = 3\n");
+    install(place.home(), "ruff", RUFF);
+    let told = report(&place, &[]);
+    assert_eq!(each(&told, "path"), ["a.py"], "{told:#}");
+    assert_eq!(each(&told, "start_line"), [2], "{told:#}");
+    let finding = &told["findings"][0];
+    assert_eq!(
+        (&finding["tool"], &finding["rule"], &finding["source"]),
+        (&json!("ruff"), &json!("E741"), &json!("tool"))
+    );
+    assert_eq!(told["tools"], json!([{ "name": "ruff", "findings": 1, "elsewhere": 1 }]));
+    assert_eq!(told["outcome"]["kind"], "reviewed");
+
+    let said = reviewed(&place, &["--tools"]);
+    assert!(said.out.contains("rules and what ruff printed: no model was called"), "{}", said.out);
+    // Of what is committed, too.
+    place.commit("third");
+    assert_eq!(each(&report(&place, &["--head", "HEAD", "--base", "HEAD~1"]), "start_line"), [2]);
+}
+
+#[test]
+fn without_tools_one_line_tells_which_could_look() {
+    let place = linted("a = 1\n", "a = 1\nl = 2\n");
+    let silent = reviewed(&place, &[]);
+    assert!(!silent.err.contains("ruff"), "it is not installed: {}", silent.err);
+    install(place.home(), "ruff", RUFF);
+    let said = reviewed(&place, &[]);
+    assert_eq!(said.exit, 0, "{}", said.out);
+    assert!(
+        said.err.contains("linters that could look at this, too: ruff (`truing review --tools`)"),
+        "{}",
+        said.err
+    );
+    place.write("a.py", "a = 1\n");
+    place.write("b.md", "text\n");
+    assert!(!reviewed(&place, &[]).err.contains("ruff"), "it looks at no file that changed");
+}
+
+#[test]
+fn a_linter_changes_nothing_and_sees_no_home() {
+    let place = linted("a = 1\n", "a = 1\nb = 2\n");
+    std::fs::write(place.home().join("secret"), "canary").unwrap();
+    let home = place.home().display();
+    let tries = format!(
+        "#!/bin/sh\ntold=''\ntouch made 2>/dev/null && told=\"$told wrote\"\nrm a.py 2>/dev/null && told=\"$told removed\"\n\
+         [ -e '{home}/secret' ] && told=\"$told read\"\n[ -e \"$HOME/secret\" ] && told=\"$told home\"\n{}exit 1\n",
+        says("it could:$told.", 2)
+    );
+    install(place.home(), "ruff", &tries);
+    let before = place.files();
+    let told = report(&place, &[]);
+    assert_eq!(each(&told, "title"), ["it could:."], "{told:#}");
+    assert_eq!(place.files(), before);
+}
+
+#[test]
+fn a_linter_that_fails_is_named_and_the_review_is_not_green() {
+    let place = linted("a = 1\n", "a = 1\nb = 2\n");
+    let cases = [
+        ("echo 'ruff: no such rule' >&2; exit 2", "ruff: exit code 2: ruff: no such rule"),
+        ("echo '[]'; exit 1", "ruff: it names no finding: exit code 1"),
+        ("echo 'all is well'", "ruff: "),
+        ("kill -9 $$", "ruff: signal 9"),
+        ("yes", "ruff: printed too much"),
+        ("sleep 1000 & sleep 1000", "ruff: took too long"),
+    ];
+    place.write("ops.toml", "[[tool]]\nname = \"ruff\"\ntimeout = \"3s\"\n");
+    for (body, reason) in cases {
+        install(place.home(), "ruff", &format!("#!/bin/sh\n{body}\n"));
+        let arguments = ["--config", "ops.toml", "review", "--quiet", "--tools", "--format", "json"];
+        let mut command = place.command(&arguments);
+        let told = Ran::from(command.env("PATH", with_own(&place)).output().unwrap());
+        assert_eq!(told.exit, 1, "{body}: {}", told.err);
+        let told = told.json();
+        assert_eq!(told["outcome"]["kind"], "partial", "{body}: {told:#}");
+        let said = told["outcome"]["reason"].as_str().unwrap();
+        assert!(said.starts_with(reason), "{body}: {said}");
+    }
+}
+
+fn with_own(place: &Place) -> std::ffi::OsString {
+    let machine = std::env::var_os("PATH").unwrap();
+    let own = std::iter::once(place.home().join("opt/bin"));
+    std::env::join_paths(own.chain(std::env::split_paths(&machine))).unwrap()
+}
+
+#[test]
+fn what_it_found_before_it_failed_is_told() {
+    let place = linted("a = 1\n", "a = 1\nb = 2\n");
+    install(place.home(), "ruff", &format!("#!/bin/sh\n{}exit 7\n", says("found", 2)));
+    let told = report(&place, &[]);
+    assert_eq!(each(&told, "title"), ["found"]);
+    assert!(incomplete(&place).starts_with("ruff: exit code 7"));
+}
+
+#[test]
+fn code_that_moves_is_not_told_of_again() {
+    let place = linted("l = 1\n\n\ndef f():\n    pass\n", "\n\ndef f():\n    l = 1\n    l = 5\n");
+    install(place.home(), "ruff", RUFF);
+    let told = report(&place, &[]);
+    assert_eq!(each(&told, "start_line"), [5], "{told:#}");
+    assert_eq!(told["tools"][0]["findings"], 1);
+}
+
+#[test]
+fn a_program_of_the_projects_own_comes_first_and_one_that_needs_it_is_told_to_be_missing() {
+    let place = linted("a = 1\n", "a = 1\nl = 2\n");
+    place.write("mypy.ini", "[mypy]\n");
+    place.write(".gitignore", ".venv\n");
+    place.commit("uses mypy");
+    place.write("a.py", "a = 1\nl = 2\nl = 3\n");
+    install(place.home(), "ruff", "#!/bin/sh\nexit 9\n");
+    install(place.home(), "mypy", "#!/bin/sh\nexit 9\n");
+    write_program(&place.repo().join(".venv/bin/ruff"), RUFF);
+    let told = report(&place, &[]);
+    assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
+    assert_eq!(each(&told, "tool"), ["ruff"]);
+    let skipped = told["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == "mypy").unwrap();
+    let reason = "it needs the project's dependencies, and is not installed with them (`.venv/bin/mypy`)";
+    assert_eq!(skipped["skipped"], reason);
+    let said = reviewed(&place, &["--tools"]).out;
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(&format!("mypy did not look: {reason}")), "{said}");
+}
+
+#[test]
+fn the_operator_adds_linters_widens_them_and_switches_them_off() {
+    let place = linted("l = 1\na = 1\n", "l = 1\na = 2\n");
+    install(place.home(), "ruff", RUFF);
+    install(place.home(), "own", "#!/bin/sh\nfor file; do echo \"$file:2: own words\"; done; exit 1\n");
+    let run = |config: &str| {
+        place.write("ops.toml", config);
+        let arguments = ["--config", "ops.toml", "review", "--quiet", "--tools", "--format", "json"];
+        let ran = Ran::from(place.command(&arguments).env("PATH", with_own(&place)).output().unwrap());
+        assert!(ran.exit < 2, "{}", ran.err);
+        ran.json()
+    };
+    let own =
+        "[[tool]]\nname = \"own\"\ncommand = [\"own\", \"{files}\"]\nformat = \"unix\"\npaths = [\"*.py\"]\n";
+    let told = run(own);
+    assert_eq!(each(&told, "title"), ["own words"], "{told:#}");
+    assert_eq!(each(&told, "tool"), ["own"]);
+    let told = run("[[tool]]\nname = \"ruff\"\nscope = \"files\"\n");
+    assert!(each(&told, "start_line").is_empty(), "the base has it already: {told:#}");
+    let told = run("[[tool]]\nname = \"ruff\"\nwhen = \"never\"\n");
+    assert_eq!(told.get("tools"), None, "{told:#}");
+    let told = run("[[tool]]\nname = \"gone\"\ncommand = [\"gone\"]\nformat = \"unix\"\n");
+    assert_eq!(told["outcome"]["reason"], "gone: `gone` is not installed");
+    // A repository's own file names none, unless the operator lets it.
+    place.write(".truing.toml", own);
+    assert!(each(&run(""), "tool").is_empty());
+    assert_eq!(each(&run("[verify]\nfrom_repository = true\n"), "tool"), ["own"]);
+}
