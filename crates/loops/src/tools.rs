@@ -244,7 +244,7 @@ impl Running {
         if !wanted.any() {
             return Ok(looked);
         }
-        let used = used(files.tree, reader).await?;
+        let used = used(files.tree, files.changed.iter().map(|file| &file.path), reader).await?;
         let mut selected = select(&used, &wanted.configured);
         selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
         let set_up = self.set_up(&selected, files).await;
@@ -288,7 +288,7 @@ impl Running {
         reviewed: &[RepoPath],
         reader: &R,
     ) -> Result<Vec<String>, ReaderError> {
-        let used = used(project, reader).await?;
+        let used = used(project, reviewed.iter(), reader).await?;
         let could = select(&used, &[]).into_iter().filter(|tool| {
             let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
             reviewed.iter().any(looks_at) && self.installed(tool, project, Some(project)).is_some()
@@ -392,7 +392,7 @@ impl Running {
         let Ready { tool, files, by } = ready;
         let mut outputs = Vec::new();
         for names in batches(tool, &files) {
-            let words = arguments(&tool.arguments, names, &tool.sign);
+            let words = arguments(&tool.arguments, &tool.more, names, &tool.sign);
             let ran = match &by {
                 By::Machine(installed) => self.by_machine(tool, installed, words, tree).await,
                 By::SetUp(verifier, set_up) => by_set_up(tool, (verifier, set_up), words, tree).await,
@@ -441,12 +441,17 @@ async fn by_set_up(
     verifier.asked(set_up, tree, &argv).await.map_err(|error| error.to_string())
 }
 
-/// The known tools that a repository uses.
-async fn used<R: Reader>(tree: &Path, reader: &R) -> Result<Vec<UsedTool>, ReaderError> {
+/// The known tools that a repository uses, with what it says of their runs over these files.
+async fn used<R: Reader>(
+    tree: &Path,
+    files: impl Iterator<Item = &RepoPath>,
+    reader: &R,
+) -> Result<Vec<UsedTool>, ReaderError> {
+    let changed = files.filter_map(|path| path.as_str()).map(str::to_owned).collect();
     let folder = tree.to_owned();
     let paths = tokio::task::spawn_blocking(move || sign_paths(&folder)).await;
     let paths = paths.map_err(|stopped| ReaderError::Failed(stopped.to_string()))?;
-    reader.used_tools(&UsedToolsRequest { tree: tree.to_owned(), paths }).await
+    reader.used_tools(&UsedToolsRequest { tree: tree.to_owned(), paths, changed }).await
 }
 
 /// The paths of plain files that may show which tools are used, in order.

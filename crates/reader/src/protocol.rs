@@ -35,7 +35,7 @@ use crate::sources::{Asked, SourcesAnswer};
 use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
 
 /// The version of this protocol: raised with every change of what is said.
-pub const PROTOCOL: u32 = 9;
+pub const PROTOCOL: u32 = 10;
 
 /// The longest hello, in bytes.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;

@@ -94,6 +94,8 @@ pub struct UsedToolsRequest {
     pub tree: PathBuf,
     /// The paths of files that may show that a tool is used.
     pub paths: Vec<String>,
+    /// The paths of the changed files, of which a project may keep some from a tool.
+    pub changed: Vec<String>,
 }
 
 /// A known tool that a repository uses.
@@ -105,6 +107,12 @@ pub struct UsedTool {
     pub sign: String,
     /// The same for people, with the part of the file: `pyproject.toml ([tool.ruff])`.
     pub shown_by: String,
+    /// Options that a hook of pre-commit gives the tool: those alone that choose what it tells.
+    pub args: Vec<String>,
+    /// Those of the changed files that the hook keeps from the tool.
+    pub left_out: Vec<String>,
+    /// Does the tool's configuration choose the files? Then it is told of none, since that would override it.
+    pub whole: bool,
 }
 
 /// The findings of an output.

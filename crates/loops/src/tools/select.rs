@@ -1,6 +1,7 @@
 //! The linters to run: known ones that a repository uses, and those that are configured, which may say otherwise of a
 //! known one.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use globset::GlobSet;
@@ -25,6 +26,8 @@ pub struct Selected {
     pub places: Vec<String>,
     /// The arguments, with signs for files.
     pub arguments: Vec<String>,
+    /// Options that a hook of pre-commit gives it, to be put before the files.
+    pub more: Vec<String>,
     /// The file or folder by which it was recognised.
     pub sign: String,
     /// The format of what it prints.
@@ -55,21 +58,26 @@ pub struct Selected {
     known: Option<&'static KnownTool>,
     /// The files that it looks at.
     paths: GlobSet,
+    /// Those of them that the hook keeps from it.
+    left_out: BTreeSet<String>,
 }
 
 impl Selected {
     /// Does it look at this file?
     pub fn looks_at(&self, path: &str) -> bool {
-        self.paths.is_match(path)
+        self.paths.is_match(path) && !self.left_out.contains(path)
     }
 
-    /// The path itself, if a file of this path configures the tool.
+    /// The path itself, if a file of this path configures the tool: by its name, or because a hook names it.
     pub fn configured_by<'a>(&self, path: &'a str) -> Option<&'a str> {
         let configures = |sign: &known::Sign| {
             sign.glob()
                 .is_some_and(|glob| known::sign::compiled(glob).is_some_and(|glob| glob.is_match(path)))
         };
-        self.known?.recognised.iter().any(configures).then_some(path)
+        let is_known = self.known?.recognised.iter().any(configures);
+        // As `--config=path`, or with folders before it that lead nowhere else.
+        let is_named = self.more.iter().any(|word| word.ends_with(path));
+        (is_known || is_named).then_some(path)
     }
 }
 
@@ -103,17 +111,25 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
             let places = if is_of_tree { vec![program.clone()] } else { Vec::new() };
             (program.clone(), arguments.to_vec(), places)
         }
-        (None, Some(known)) => (known.program.clone(), known.command.clone(), known.installed.clone()),
+        (None, Some(known)) => {
+            let is_whole = used.is_some_and(|used| used.whole);
+            let arguments = if is_whole { &known.whole } else { &known.command };
+            (known.program.clone(), arguments.clone(), known.installed.clone())
+        }
         (None, None) => return None,
     };
     let format = config.and_then(|config| config.format.clone()).or_else(|| Some(known?.format.clone()))?;
     let patterns = config.and_then(|config| config.paths.clone()).or_else(|| Some(known?.paths.clone()));
+    // A hook says nothing of a command of the operator's own, nor of files that he chooses.
+    let hook = used.filter(|_| command.is_none());
+    let left_out = hook.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let exit = config.and_then(|config| config.exit.clone()).or_else(|| Some(known?.exit.clone()));
     Some(Selected {
         name: known.map_or(name, |known| &known.name).to_owned(),
         program,
         places,
         arguments,
+        more: hook.map(|used| used.args.clone()).unwrap_or_default(),
         sign: used.map(|used| used.sign.clone()).unwrap_or_default(),
         format,
         stream: known.map_or(Stream::Stdout, |known| known.stream),
@@ -129,5 +145,6 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
         is_configured: config.is_some(),
         known,
         paths: globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
+        left_out: left_out.map(|used| used.left_out.iter().cloned().collect()).unwrap_or_default(),
     })
 }

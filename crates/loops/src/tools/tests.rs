@@ -3,7 +3,14 @@ use truing_config::tool::ToolScope;
 use super::*;
 
 fn used(name: &str, sign: &str) -> UsedTool {
-    UsedTool { name: name.into(), sign: sign.into(), shown_by: sign.into() }
+    UsedTool {
+        name: name.into(),
+        sign: sign.into(),
+        shown_by: sign.into(),
+        args: Vec::new(),
+        left_out: Vec::new(),
+        whole: false,
+    }
 }
 
 fn configured(name: &str) -> ToolConfig {
@@ -31,7 +38,7 @@ fn what_a_repository_uses_is_run_as_the_table_says() {
     let names: Vec<_> = all.iter().map(|tool| (tool.name.as_str(), tool.format.as_str())).collect();
     assert_eq!(names, [("ruff", "ruff-json"), ("semgrep", "semgrep-json")]);
     let semgrep = all.last().unwrap();
-    let words = arguments(&semgrep.arguments, &["a.py", "-b.py"], &semgrep.sign);
+    let words = arguments(&semgrep.arguments, &semgrep.more, &["a.py", "-b.py"], &semgrep.sign);
     assert!(words.ends_with(&["a.py".into(), "./-b.py".into()]), "{words:?}");
     assert!(words.contains(&".semgrep".to_owned()), "{words:?}");
     assert!(!semgrep.is_configured && semgrep.when == When::Changed);
@@ -66,6 +73,38 @@ fn a_command_of_ones_own_is_never_replaced_by_what_the_tree_brings_along() {
     let own = ToolConfig { command: Some(vec!["ruff".into(), "{files}".into()]), ..configured("ruff") };
     let own = one(&[used("ruff", "ruff.toml")], own);
     assert!(own.places.is_empty(), "{own:?}");
+}
+
+#[test]
+fn a_hook_says_with_which_options_and_over_which_files_a_tool_runs() {
+    let hook = UsedTool {
+        args: vec!["--config=./lint/eslint.js".into()],
+        left_out: vec!["docs/a.js".into()],
+        ..used("eslint", "eslint.config.js")
+    };
+    let tools = [hook];
+    let all = select(&tools, &[]);
+    let eslint = all.first().unwrap();
+    assert!(eslint.looks_at("src/a.js") && !eslint.looks_at("docs/a.js"));
+    let words = arguments(&eslint.arguments, &eslint.more, &["a.js"], &eslint.sign);
+    assert!(words.ends_with(&["--config=./lint/eslint.js".into(), "a.js".into()]), "{words:?}");
+    assert_eq!(eslint.configured_by("lint/eslint.js"), Some("lint/eslint.js"));
+    let chosen = one(&tools, ToolConfig { paths: Some(vec!["docs/**".into()]), ..configured("eslint") });
+    assert!(chosen.looks_at("docs/a.js") && !chosen.more.is_empty());
+    let own = ToolConfig { command: Some(vec!["eslint".into(), "{files}".into()]), ..configured("eslint") };
+    let own = one(&tools, own);
+    assert!(own.more.is_empty() && own.looks_at("docs/a.js"));
+}
+
+#[test]
+fn a_tool_whose_configuration_chooses_the_files_is_told_of_none() {
+    let mypy = UsedTool { whole: true, ..used("mypy", "mypy.ini") };
+    let all = select(std::slice::from_ref(&mypy), &[]);
+    let tool = all.first().unwrap();
+    assert!(!tool.arguments.iter().any(|word| word == FILES) && tool.arguments.contains(&"json".to_owned()));
+    assert_eq!(batches(tool, &["a.py", "b.py"]).len(), 1);
+    let all = select(&[used("mypy", "mypy.ini")], &[]);
+    assert!(all.first().unwrap().arguments.iter().any(|word| word == FILES));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::output::json::{cargo, go, python, ruby, script, search, secrets, shel
 use crate::output::patterns::table;
 use crate::output::report::Report;
 
+pub mod hooks;
 pub mod sign;
 pub mod tool;
 

@@ -10,7 +10,7 @@ const HOOK_FILES: &str = ".pre-commit-config.{yaml,yml}";
 /// The most files that are read for one sign.
 const MAX_FILES: usize = 50;
 /// The most bytes of a file in which a sign is looked for; nothing is found in a larger one.
-const MAX_BYTES: usize = 1 << 20;
+pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// A sign.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -36,7 +36,9 @@ pub enum What {
     Table(String),
     /// A section of an INI file.
     Section(String),
-    /// A key of a JSON file, as names with dots between.
+    /// An option of a section of an INI file: the section, the option.
+    Option(String, String),
+    /// A key of a JSON file, or of a TOML file by its name, as names with dots between.
     Key(String),
     /// A word, or words.
     Word(String),
@@ -44,13 +46,14 @@ pub enum What {
     Hook(String),
 }
 
-/// A sign as it is written: `file` and at most one of the four after it, or one of the last two.
+/// A sign as it is written: `file` and at most one of the next four, where `option` may follow `section`, or one of the last two.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     file: Option<String>,
     table: Option<String>,
     section: Option<String>,
+    option: Option<String>,
     key: Option<String>,
     word: Option<String>,
     folder: Option<String>,
@@ -61,14 +64,15 @@ impl TryFrom<Written> for Sign {
     type Error = &'static str;
 
     fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let Written { file, table, section, key, word, folder, hook } = written;
-        let things = [
-            table.map(What::Table),
-            section.map(What::Section),
-            key.map(What::Key),
-            word.map(What::Word),
-            hook.map(What::Hook),
-        ];
+        let Written { file, table, section, option, key, word, folder, hook } = written;
+        let section = match (section, option) {
+            (Some(section), Some(option)) => Some(What::Option(section, option)),
+            (Some(section), None) => Some(What::Section(section)),
+            (None, None) => None,
+            (None, Some(_)) => return Err("an option is one of a section"),
+        };
+        let things =
+            [table.map(What::Table), section, key.map(What::Key), word.map(What::Word), hook.map(What::Hook)];
         let mut things = things.into_iter().flatten();
         let sign = match (file, folder, things.next()) {
             (Some(file), None, None) => Self::File(file),
@@ -95,7 +99,7 @@ impl Sign {
             Self::Within { file, what } => {
                 let shows = |path: &&str| {
                     let text = read(path).filter(|bytes| bytes.len() <= MAX_BYTES);
-                    text.is_some_and(|bytes| what.is_in(&String::from_utf8_lossy(&bytes)))
+                    text.is_some_and(|bytes| what.is_in(path, &String::from_utf8_lossy(&bytes)))
                 };
                 matching(file, tracked).take(MAX_FILES).find(shows).map(str::to_owned)
             }
@@ -108,6 +112,7 @@ impl Sign {
             Self::File(_) | Self::Folder(_) => path.to_owned(),
             Self::Within { what, .. } => match what {
                 What::Table(name) | What::Section(name) => format!("{path} ([{name}])"),
+                What::Option(section, option) => format!("{path} ([{section}] {option})"),
                 What::Key(name) | What::Word(name) => format!("{path} ({name})"),
                 What::Hook(id) => format!("{path} (hook {id})"),
             },
@@ -121,17 +126,32 @@ impl Sign {
             Self::Folder(_) => None,
         }
     }
+
+    /// The id of the hook, if the sign is one.
+    pub fn hook(&self) -> Option<&str> {
+        match self {
+            Self::Within { what: What::Hook(id), .. } => Some(id),
+            Self::Within {
+                what: What::Table(_) | What::Section(_) | What::Option(_, _) | What::Key(_) | What::Word(_),
+                ..
+            }
+            | Self::File(_)
+            | Self::Folder(_) => None,
+        }
+    }
 }
 
 impl What {
-    /// Is it in the text of a file?
-    fn is_in(&self, text: &str) -> bool {
+    /// Is it in the text of the file at this path?
+    fn is_in(&self, path: &str, text: &str) -> bool {
         match self {
-            Self::Table(name) => has_table(text, name),
+            Self::Table(name) => in_toml(text, name).is_some_and(|value| value.is_table()),
             Self::Section(name) => {
                 let section = format!("[{name}]");
                 text.lines().any(|line| line.trim_end() == section)
             }
+            Self::Option(section, option) => has_option(text, section, option),
+            Self::Key(name) if path.ends_with(".toml") => in_toml(text, name).is_some(),
             Self::Key(name) => has_key(text, name),
             Self::Word(word) => has_word(text, word),
             Self::Hook(id) => text.lines().any(|line| is_hook(line, id)),
@@ -157,22 +177,85 @@ pub fn compiled(glob: &str) -> Option<GlobMatcher> {
     Some(glob.compile_matcher())
 }
 
-fn has_table(text: &str, name: &str) -> bool {
+/// The value of this name, with dots between its parts.
+fn in_toml(text: &str, name: &str) -> Option<toml::Value> {
     if is_too_deep(text) {
-        return false;
+        return None;
     }
-    let Ok(table) = text.parse::<toml::Table>() else { return false };
-    let mut names = name.split('.');
-    let first = names.next().and_then(|first| table.get(first));
-    names
-        .try_fold(first, |value, name| Some(value?.as_table()?.get(name)))
-        .flatten()
-        .is_some_and(toml::Value::is_table)
+    let table = toml::Value::Table(text.parse::<toml::Table>().ok()?);
+    name.split('.').try_fold(&table, |value, name| value.as_table()?.get(name)).cloned()
+}
+
+/// Has a section this option? A line that begins with a blank goes on with the option before it.
+fn has_option(text: &str, section: &str, option: &str) -> bool {
+    let head = format!("[{section}]");
+    let mut is_within = false;
+    for line in text.lines() {
+        if line.starts_with('[') {
+            is_within = line.trim_end() == head;
+        } else if is_within && !line.starts_with([' ', '\t']) {
+            let name = line.split(['=', ':']).next().filter(|name| name.len() < line.len());
+            if name.is_some_and(|name| name.trim_end().eq_ignore_ascii_case(option)) {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 fn has_key(text: &str, name: &str) -> bool {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else { return false };
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(&without_comments(text)) else { return false };
     name.split('.').try_fold(&value, |value, name| value.get(name)).is_some()
+}
+
+/// JSON without the comments and the commas before a closing bracket that files of configuration may have.
+fn without_comments(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    // The place of a comma that nothing but blanks has followed.
+    let mut comma = None;
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let length = match letter {
+            '"' => string_length(rest),
+            '/' if rest.starts_with("//") => {
+                rest = rest.find('\n').and_then(|end| rest.get(end..)).unwrap_or_default();
+                continue;
+            }
+            '/' if rest.starts_with("/*") => {
+                let within = rest.get(2..).unwrap_or_default();
+                rest = within.split_once("*/").map(|(_, after)| after).unwrap_or_default();
+                continue;
+            }
+            other => other.len_utf8(),
+        };
+        match (letter, comma) {
+            (',', _) => comma = Some(plain.len()),
+            (']' | '}', Some(at)) => {
+                plain.replace_range(at..=at, " ");
+                comma = None;
+            }
+            (other, _) if other.is_whitespace() => {}
+            (_, _) => comma = None,
+        }
+        let (piece, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        plain.push_str(piece);
+        rest = after;
+    }
+    plain
+}
+
+/// The length of the string of JSON that a text begins with, in bytes, with its quotes.
+fn string_length(text: &str) -> usize {
+    let mut is_escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// Do the words stand in the text, and not as a part of longer ones?
@@ -200,24 +283,51 @@ mod tests {
     #[test]
     fn things_are_found_in_files() {
         let toml = "[tool.ruff.lint]\nselect = []\n[tool.black]\n";
-        assert!(What::Table("tool.ruff".into()).is_in(toml));
-        assert!(!What::Table("tool.mypy".into()).is_in(toml));
-        assert!(!What::Table("tool.ruff".into()).is_in("[tool.ruff"));
-        assert!(!What::Table("tool.black.line-length".into()).is_in("tool.black.line-length = 3"));
-        assert!(What::Section("flake8".into()).is_in("[metadata]\r\n[flake8]\r\n"));
-        assert!(!What::Section("flake8".into()).is_in("# [flake8]\n[flake8:local-plugins]\n"));
+        assert!(What::Table("tool.ruff".into()).is_in("a.toml", toml));
+        assert!(!What::Table("tool.mypy".into()).is_in("a.toml", toml));
+        assert!(!What::Table("tool.ruff".into()).is_in("a", "[tool.ruff"));
+        assert!(!What::Table("tool.black.line-length".into()).is_in("a", "tool.black.line-length = 3"));
+        assert!(What::Section("flake8".into()).is_in("a", "[metadata]\r\n[flake8]\r\n"));
+        assert!(!What::Section("flake8".into()).is_in("a", "# [flake8]\n[flake8:local-plugins]\n"));
         assert!(
             What::Key("devDependencies.@biomejs/biome".into())
-                .is_in(r#"{"devDependencies":{"@biomejs/biome":"2"}}"#)
+                .is_in("a.json", r#"{"devDependencies":{"@biomejs/biome":"2"}}"#)
         );
-        assert!(!What::Key("eslintConfig".into()).is_in("{"));
-        assert!(What::Word("cargo clippy".into()).is_in("run: cargo clippy --all"));
-        assert!(!What::Word("shellcheck".into()).is_in("uses: my-shellcheck-action"));
+        assert!(!What::Key("eslintConfig".into()).is_in("a", "{"));
+        assert!(What::Word("cargo clippy".into()).is_in("a", "run: cargo clippy --all"));
+        assert!(!What::Word("shellcheck".into()).is_in("a", "uses: my-shellcheck-action"));
         for line in ["      - id: ruff", "  - id: 'ruff' # fast", "    id: \"ruff\""] {
-            assert!(What::Hook("ruff".into()).is_in(line), "{line}");
+            assert!(What::Hook("ruff".into()).is_in("a.yaml", line), "{line}");
         }
         for line in ["- id: ruff-format", "# - id: ruff", "- name: ruff"] {
-            assert!(!What::Hook("ruff".into()).is_in(line), "{line}");
+            assert!(!What::Hook("ruff".into()).is_in("a.yaml", line), "{line}");
+        }
+    }
+
+    #[test]
+    fn keys_and_options_are_found_in_files() {
+        let toml = "[tool.mypy]\nfiles = ['src']\n[tool.mypy.overrides]\n";
+        let key = |name: &str| What::Key(name.into()).is_in("pyproject.toml", toml);
+        assert!(key("tool.mypy.files") && key("tool.mypy"));
+        assert!(!key("tool.mypy.packages") && !key("files"));
+        let ini = "[mypy]\nstrict = true\nexclude =\n  files = x\nFiles: src\n[other]\nmodules=a\npackages\n";
+        let option =
+            |name: &str, section: &str| What::Option(section.into(), name.into()).is_in("mypy.ini", ini);
+        assert!(option("strict", "mypy") && option("files", "mypy") && option("modules", "other"));
+        assert!(!option("modules", "mypy") && !option("packages", "other") && !option("files", "other"));
+        assert!(
+            !What::Option("mypy".into(), "files".into()).is_in("a", "[mypy]\n# files = x\n  files = y\n")
+        );
+    }
+
+    #[test]
+    fn json_may_have_comments() {
+        let json =
+            "// a\n{\"a\": [1, 2,], /* \" */ \"b\": \"// \\\" /*\", // c\n \"include\": {\"é\": 1, }\n,}";
+        let key = |name: &str| What::Key(name.into()).is_in("a.json", json);
+        assert!(key("include.é") && key("a") && key("b"), "{}", without_comments(json));
+        for text in ["/*", "/*/", "//", "\"", "\"\\", ",", ",}", "{\"a\"", "/", "\"é"] {
+            without_comments(text);
         }
     }
 

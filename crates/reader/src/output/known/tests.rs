@@ -7,7 +7,7 @@ use truing_core::finding::{Category, Severity};
 use crate::output::diagnostic::Level;
 use crate::output::format::Format;
 use crate::output::known::sign::compiled;
-use crate::output::known::tool::{FILES, KnownTool, RULE, SIGN};
+use crate::output::known::tool::{FILES, KnownTool, RULE, SIGN, arguments};
 use crate::output::known::{NAMED, TOOLS, all, find, parse};
 use crate::output::patterns::table;
 
@@ -55,6 +55,67 @@ fn each_tool_is_whole() {
             assert!(tool.recognised.iter().all(|sign| !sign.reason("x").contains('(')), "{name}");
         }
     }
+}
+
+#[test]
+fn no_option_of_a_hook_changes_files_prints_otherwise_or_loads_code() {
+    let never = [
+        "--fix",
+        "--write-changes",
+        "-w",
+        "--format",
+        "--output-format",
+        "--output",
+        "--plugin",
+        "--load-plugins",
+        "--init-hook",
+        "--rulesdir",
+        "--require",
+        "--parser",
+        "--custom-syntax",
+        "--custom-typeshed-dir",
+        "--library-path",
+        "--addon",
+        "--extra-arg",
+        "--load",
+        "-load",
+        "--ruleset",
+    ];
+    for tool in all() {
+        let name = &tool.name;
+        assert!(tool.keeps.is_empty() || !tool.hook_ids().is_empty(), "{name}: no hook gives it options");
+        for keep in &tool.keeps {
+            let option = keep.strip_suffix('=').unwrap_or(keep);
+            assert!(
+                option.starts_with('-') && option.len() > 1 && !option.contains([' ', '=']),
+                "{name}: {keep}"
+            );
+            assert!(!never.contains(&option), "{name}: {keep}");
+            assert!(!tool.command.iter().any(|word| word == option), "{name} has {keep} already");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_chooses_files_is_told_of_none() {
+    for tool in all() {
+        let name = &tool.name;
+        assert_eq!(tool.selects.is_empty(), tool.whole.is_empty(), "{name}");
+        assert!(!tool.whole.iter().any(|word| word == FILES), "{name}");
+        for chooses in &tool.selects {
+            let shows = tool.recognised.iter().any(|sign| sign.glob() == chooses.glob());
+            assert!(shows, "{name} is not recognised by {chooses:?}");
+        }
+    }
+}
+
+#[test]
+fn options_of_a_hook_come_before_the_files() {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
+    let line = |template: &str| arguments(&words(template), &words("-L te"), &["a.py"], "s").join(" ");
+    assert_eq!(line("check --config {sign} {files} -q"), "check --config s -L te a.py -q");
+    assert_eq!(line("check -- {files}"), "check -L te -- a.py");
+    assert_eq!(line("vet ./..."), "vet ./... -L te");
 }
 
 #[test]

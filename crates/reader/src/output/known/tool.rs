@@ -35,6 +35,18 @@ pub struct KnownTool {
     pub installed: Vec<String>,
     /// The arguments, with [`FILES`] and [`SIGN`] in the place of others.
     pub command: Vec<String>,
+    /// Signs that the configuration itself chooses the files, each one enough, in the file that the tool was recognised by.
+    #[serde(default)]
+    pub selects: Vec<Sign>,
+    /// The arguments in the place of `command` where the configuration chooses the files.
+    #[serde(default)]
+    pub whole: Vec<String>,
+    /// Ids of hooks of pre-commit that run it, beside those that it is recognised by.
+    #[serde(default)]
+    pub hooks: Vec<String>,
+    /// The options that are taken over from the arguments of a hook; one with a value ends with `=`.
+    #[serde(default)]
+    pub keeps: Vec<String>,
     /// The arguments by which it tells its version.
     pub version: Vec<String>,
     /// The name of the format of what it prints.
@@ -131,7 +143,18 @@ impl KnownTool {
     /// The arguments of a run over these files, after the sign at this path. A file whose name begins with a dash is
     /// written so that no program takes it for an option.
     pub fn arguments(&self, files: &[&str], sign: &str) -> Vec<String> {
-        arguments(&self.command, files, sign)
+        arguments(&self.command, &[], files, sign)
+    }
+
+    /// Does the configuration that it was recognised by choose the files itself? Its other configuration does not count then.
+    pub fn chooses_files(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
+        self.selects.iter().any(|chooses| chooses.found(&[sign], read).is_some())
+    }
+
+    /// The ids of the hooks of pre-commit that run it.
+    pub fn hook_ids(&self) -> Vec<&str> {
+        let recognised = self.recognised.iter().filter_map(Sign::hook);
+        recognised.chain(self.hooks.iter().map(String::as_str)).collect()
     }
 
     /// The severity of a diagnostic of this rule and level.
@@ -161,15 +184,19 @@ impl KnownTool {
     }
 }
 
-/// Arguments with these files in the place of [`FILES`], and this path in the place of [`SIGN`].
-pub fn arguments(template: &[String], files: &[&str], sign: &str) -> Vec<String> {
+/// Arguments with these files in the place of [`FILES`], and this path in the place of [`SIGN`]. `more` comes before the first file
+/// and before a `--`, else at the end.
+pub fn arguments(template: &[String], more: &[String], files: &[&str], sign: &str) -> Vec<String> {
     let path = |path: &str| if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
     let part = |part: &String| match part.as_str() {
         FILES => files.iter().map(|file| path(file)).collect(),
         SIGN => vec![path(sign)],
         other => vec![other.to_owned()],
     };
-    template.iter().flat_map(part).collect()
+    let place = template.iter().position(|part| part == FILES || part == "--").unwrap_or(template.len());
+    let (before, after) = template.split_at_checked(place).unwrap_or((template, &[]));
+    let more = more.iter().cloned();
+    before.iter().flat_map(part).chain(more).chain(after.iter().flat_map(part)).collect()
 }
 
 /// The value of the longest key that a rule's name begins with; the empty key is that of any rule, and of none.

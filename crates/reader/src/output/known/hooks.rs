@@ -1,0 +1,287 @@
+//! Hooks of pre-commit: how a project has a tool run, by the arguments that it gives the hook and by the files that it keeps
+//! from it.
+//!
+//! Of the arguments those are taken that an allow-list has ([`kept`]): they choose rules, words, severities, lengths and files of
+//! configuration. Others change files, print in another form, or load code.
+
+use std::collections::BTreeSet;
+
+use regex::{Regex, RegexBuilder};
+use serde::Deserialize;
+
+use crate::output::known::sign::MAX_BYTES;
+
+/// The files that list hooks; pre-commit reads the first one.
+pub const FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre-commit-config.yml"];
+/// The most arguments that are taken.
+pub const MAX_ARGUMENTS: usize = 50;
+/// The most bytes of an argument.
+pub const MAX_ARGUMENT_BYTES: usize = 2_000;
+/// The most memory of a compiled pattern of paths, in bytes.
+const MAX_PATTERN: usize = 1 << 20;
+
+/// The hooks of a repository.
+#[derive(Debug, Default, Deserialize)]
+pub struct Hooks {
+    #[serde(default)]
+    repos: Vec<Repository>,
+    files: Option<String>,
+    exclude: Option<String>,
+}
+
+/// Where hooks come from.
+#[derive(Debug, Deserialize)]
+struct Repository {
+    #[serde(default)]
+    hooks: Vec<Hook>,
+}
+
+/// A hook.
+#[derive(Debug, Deserialize)]
+struct Hook {
+    id: String,
+    #[serde(default)]
+    args: Vec<String>,
+    files: Option<String>,
+    exclude: Option<String>,
+    /// Is it told of files? Else the tool chooses them, whatever the patterns say.
+    pass_filenames: Option<bool>,
+}
+
+/// A project's way to run a tool.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// The arguments that are kept.
+    pub args: Vec<String>,
+    /// The files that no hook of the tool is told of.
+    pub left_out: Vec<String>,
+}
+
+impl Hooks {
+    /// Those of a file. None for one that is malformed or too large: it says nothing then.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_BYTES)?;
+        serde_saphyr::from_str(text).ok()
+    }
+
+    /// The way in which the hooks of these ids run a tool that looks at these files: with the arguments that all of those hooks
+    /// have, over the files that at least one of them is told of. Without such a hook: without arguments, over all.
+    pub fn usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> Usage {
+        let all = self.repos.iter().flat_map(|repository| &repository.hooks);
+        let hooks: Vec<&Hook> = all.filter(|hook| ids.contains(&hook.id.as_str())).collect();
+        let mut options = hooks.iter().map(|hook| options(keeps, &hook.args));
+        let Some(mut common) = options.next() else { return Usage::default() };
+        for other in options {
+            common.retain(|option| other.contains(option));
+        }
+        let everywhere = Filter::new(self.files.as_deref(), self.exclude.as_deref());
+        let own: Vec<Option<Filter>> = hooks
+            .iter()
+            .map(|hook| match hook.pass_filenames {
+                Some(false) => None,
+                Some(true) | None => Some(Filter::new(hook.files.as_deref(), hook.exclude.as_deref())),
+            })
+            .collect();
+        let is_told = |path: &str| {
+            own.iter().any(|own| own.as_ref().is_none_or(|own| own.takes(path) && everywhere.takes(path)))
+        };
+        let left_out = files.iter().filter(|path| !is_told(path)).map(|path| (*path).to_owned()).collect();
+        Usage { args: common.concat(), left_out }
+    }
+}
+
+/// Patterns that choose files: Python's regular expressions, looked for anywhere in a path.
+struct Filter {
+    files: Option<Regex>,
+    exclude: Option<Regex>,
+}
+
+impl Filter {
+    /// One that cannot be compiled here (it looks around, say) leaves nothing out.
+    fn new(files: Option<&str>, exclude: Option<&str>) -> Self {
+        let compiled = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build().ok();
+        Self { files: files.and_then(compiled), exclude: exclude.and_then(compiled) }
+    }
+
+    fn takes(&self, path: &str) -> bool {
+        self.files.as_ref().is_none_or(|files| files.is_match(path))
+            && !self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(path))
+    }
+}
+
+/// Those of the arguments that an allow-list has. An entry of it with `=` at its end is an option with a value, which may follow it
+/// as a word of its own; any other one is an option without. What this answers it keeps as a whole.
+pub fn kept(keeps: &[String], args: &[String]) -> Vec<String> {
+    options(keeps, args).concat()
+}
+
+/// The same, each option with its value.
+fn options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
+    let mut found: Vec<Vec<String>> = Vec::new();
+    let mut count = 0;
+    let mut words = args.iter().peekable();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            break;
+        }
+        let option = match form(keeps, word) {
+            Form::Other => continue,
+            Form::Whole => vec![word.clone()],
+            Form::Valued => match words.next_if(|next| !next.starts_with('-') || *next == "-") {
+                Some(value) => vec![word.clone(), value.clone()],
+                None => continue,
+            },
+        };
+        if option.iter().all(|word| is_plain(word)) && count + option.len() <= MAX_ARGUMENTS {
+            count += option.len();
+            found.push(option);
+        }
+    }
+    found
+}
+
+/// The forms of a word on a command line.
+enum Form {
+    /// An option that is kept, as a whole.
+    Whole,
+    /// An option that is kept, and whose value follows.
+    Valued,
+    /// Anything else.
+    Other,
+}
+
+fn form(keeps: &[String], word: &str) -> Form {
+    for keep in keeps {
+        let Some(name) = keep.strip_suffix('=') else {
+            if keep == word {
+                return Form::Whole;
+            }
+            continue;
+        };
+        if word == name {
+            return Form::Valued;
+        }
+        // `-Lword` is the option of one letter with its value.
+        let is_letter = name.len() == 2 && !name.ends_with('-');
+        if word.starts_with(keep.as_str()) || (is_letter && word.starts_with(name)) {
+            return Form::Whole;
+        }
+    }
+    Form::Other
+}
+
+/// Can it be an argument of a program, and be told of?
+fn is_plain(word: &str) -> bool {
+    word.len() <= MAX_ARGUMENT_BYTES && !word.chars().any(char::is_control)
+}
+
+/// Can hooks have led to these arguments, and kept these files from a tool?
+pub fn is_possible(args: &[String], left_out: &[String], keeps: &[String], files: &BTreeSet<&str>) -> bool {
+    kept(keeps, args) == args && left_out.iter().all(|path| files.contains(path.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn usage(text: &str, files: &[&str]) -> Usage {
+        let keeps = words("--ignore-words-list= -L= --check-hidden");
+        Hooks::parse(text.as_bytes()).unwrap().usage(&["codespell"], &keeps, files)
+    }
+
+    #[test]
+    fn options_of_the_allow_list_are_kept_with_their_values_and_no_others() {
+        let keeps = words("--select= -L= --strict -ignore=");
+        let same = ["--select=E,F", "--select E,F", "-L te", "-Lte", "--strict -ignore x", "-L -"];
+        for args in same {
+            assert_eq!(kept(&keeps, &words(args)), words(args), "{args}");
+        }
+        assert_eq!(kept(&keeps, &words("--fix --select E --strict=1 src -w -q 3")), words("--select E"));
+        assert_eq!(kept(&keeps, &words("--select --fix")), words(""), "its value is missing");
+        assert_eq!(kept(&keeps, &words("--selected=E --strictest")), words(""));
+        assert_eq!(kept(&keeps, &words("--strict -- --select E")), words("--strict"), "files follow");
+        assert_eq!(kept(&keeps, &["--select".into(), "a\nb".into()]), words(""));
+        assert_eq!(kept(&keeps, &[format!("--select={}", "x".repeat(MAX_ARGUMENT_BYTES))]), words(""));
+        let many = kept(&keeps, &words(&"-L a --strict ".repeat(50)));
+        assert_eq!(many.len(), MAX_ARGUMENTS);
+        assert_eq!(kept(&keeps, &many), many);
+    }
+
+    #[test]
+    fn a_hook_says_how_a_tool_is_run() {
+        let text = "
+exclude: ^vendor/
+repos:
+  - repo: https://github.com/codespell-project/codespell
+    rev: v2
+    hooks:
+      - id: codespell
+        args: ['--write-changes', '--ignore-words-list=inout,te']
+        files: \\.(md|py)$
+        exclude: |
+          (?x)^(
+            docs/old\\.md  # as it was
+            | tests/.*
+          )$
+  - repo: meta
+    hooks: [{ id: check-hooks-apply }]
+";
+        let files = ["a.md", "a.txt", "docs/old.md", "tests/a.py", "vendor/a.py", "src/vendor/a.py"];
+        let usage = usage(text, &files);
+        assert_eq!(usage.args, ["--ignore-words-list=inout,te"]);
+        assert_eq!(usage.left_out, ["a.txt", "docs/old.md", "tests/a.py", "vendor/a.py"]);
+    }
+
+    #[test]
+    fn a_pattern_that_looks_around_leaves_nothing_out_and_the_others_do() {
+        let hook = |more: &str| format!("repos:\n- repo: x\n  hooks:\n  - id: codespell\n{more}");
+        let of = |more: &str| usage(&hook(more), &["a.md", "b.md"]).left_out;
+        assert_eq!(of("    files: ^(?!a)\n"), Vec::<String>::new());
+        assert_eq!(of("    files: ^(?!a)\n    exclude: ^b\n"), ["b.md"]);
+        assert_eq!(of("    exclude: .\n    pass_filenames: false\n"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn several_hooks_of_a_tool_have_their_common_arguments_and_all_their_files() {
+        let text = "
+repos:
+  - repo: x
+    hooks:
+      - { id: codespell, files: '^a', args: [-L, te, --check-hidden] }
+      - { id: codespell, files: '^b', args: [--check-hidden] }
+      - { id: typos, files: '^c' }
+";
+        let usage = usage(text, &["a.md", "b.md", "c.md"]);
+        assert_eq!(usage.args, ["--check-hidden"]);
+        assert_eq!(usage.left_out, ["c.md"]);
+    }
+
+    #[test]
+    fn without_a_hook_nothing_is_said() {
+        assert_eq!(usage("exclude: .\nrepos: []\n", &["a.md"]), Usage::default());
+        assert_eq!(usage("{}", &["a.md"]), Usage::default());
+    }
+
+    #[test]
+    fn a_file_that_is_malformed_too_large_or_too_deep_says_nothing() {
+        for text in ["repos: 3", "repos: [", "- a", "repos: [{hooks: [{args: [a]}]}]"] {
+            assert!(Hooks::parse(text.as_bytes()).is_none(), "{text}");
+        }
+        assert!(Hooks::parse(b"repos: []\n# \xff").is_none());
+        assert!(Hooks::parse(format!("repos: []\n#{}", "x".repeat(MAX_BYTES)).as_bytes()).is_none());
+        for bracket in ["[", "{a: ", "- "] {
+            let deep = format!("ci: {}", bracket.repeat((MAX_BYTES - 10) / bracket.len()));
+            assert!(Hooks::parse(deep.as_bytes()).is_none(), "{bracket}");
+        }
+        let doubled = "&a [x, x, x, x, x, x, x, x, x, x]".to_owned();
+        let bomb = ('b'..='i').fold(format!("a: {doubled}\n"), |text, name| {
+            let before = char::from_u32(name as u32 - 1).unwrap();
+            format!("{text}{name}: &{name} [{}]\n", vec![format!("*{before}"); 10].join(", "))
+        });
+        assert!(Hooks::parse(bomb.as_bytes()).is_none_or(|hooks| hooks.repos.is_empty()));
+    }
+}
