@@ -41,6 +41,7 @@ use truing_model::gateway;
 
 use super::agent::{Agent, Spent};
 use super::reading::{self, Change, Reading, Scope};
+use super::tools::{Toolbox, Tooling};
 use crate::machine::SystemClock;
 use audit::Audited;
 use gate::{Commands, GateError, Gated};
@@ -65,6 +66,10 @@ pub struct Looks {
     pub programs: Vec<std::path::PathBuf>,
     /// What the gate's rules look at.
     pub scope: Scope,
+    /// Linters, whose findings belong to the gate.
+    pub toolbox: Toolbox,
+    /// The folder in which the owner of the files has installed programs for them; none: nobody has.
+    pub project: Option<std::path::PathBuf>,
     /// Commands of the gate; none: the rules alone.
     pub commands: Option<Commands>,
     /// Names the gate, the checks and the rules.
@@ -533,16 +538,20 @@ impl<S> Runner<'_, S> {
     async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, Stop> {
         let base = self.record.detail.base.clone();
         let change = self.change(&base, head).await?;
-        let mut gated = Gated::of_rules(self.read(&change, head).await?);
+        let mut gated = Gated::of(self.read(&change, head).await?)?;
         if let Some(commands) = &self.looks.commands {
-            // What code of a model sets up is kept apart, as it is of checks.
-            let own = format!("converge {}", self.record.key);
-            let trust = Trust::new(format!("{own} fix")).trusting(own);
+            let trust = self.trust();
             let folder = PrivateFolder::new().map_err(Stop::Folder)?;
             self.mirror.private_clone(head, std::slice::from_ref(&change.base), folder.path()).await?;
             commands.look(folder.path(), &change, &trust, &mut gated).await?;
         }
         Ok(gated.seen()?.words())
+    }
+
+    /// The set-ups that may be used. What code of a model sets up is kept apart, as it is of checks.
+    fn trust(&self) -> Trust {
+        let own = format!("converge {}", self.record.key);
+        Trust::new(format!("{own} fix")).trusting(own)
     }
 
     /// The change between two commits.
@@ -557,7 +566,7 @@ impl<S> Runner<'_, S> {
         })
     }
 
-    /// What the rules say of a change up to this commit. They run nothing: auditors see the same files after them.
+    /// What rules and linters say of a change up to this commit. They change nothing: auditors see the same files after them.
     async fn read(&mut self, change: &Change, head: &Sha) -> Result<Reading, Stop> {
         if let Some(reading) = self.known_reading(&change.base, head) {
             return Ok(reading.clone());
@@ -565,9 +574,18 @@ impl<S> Runner<'_, S> {
         let laid = self.mirror.lay(head, self.laid.take()).await?;
         let (scope, reader) = (&self.looks.scope, &self.agents.auditor.reader);
         let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
-        let reading = plan.read(laid.path().to_owned(), scope, reader, None).await;
+        let (trust, Looks { toolbox, project, .. }) = (self.trust(), self.looks);
+        let tooling = Tooling { toolbox, project: project.as_deref(), trust: Some(&trust) };
+        let reading = plan.read(laid.path().to_owned(), scope, reader, Some(tooling)).await;
         self.laid = Some(laid);
-        let reading = reading.map_err(GateError::Reading)?;
+        let mut reading = reading.map_err(GateError::Reading)?;
+        let base = async || {
+            let folder = PrivateFolder::new().map_err(Stop::Folder)?;
+            self.mirror.export(&change.base, folder.path(), None).await?;
+            Ok::<_, Stop>(folder)
+        };
+        let found = (&mut reading.found, reading.tools.as_mut_slice());
+        tooling.take_old(found, &change.diff, &scope.tools, reader, base).await?;
         self.readings.truncate(KEPT_READINGS - 1);
         self.readings.insert(0, ((change.base.clone(), head.clone()), reading.clone()));
         Ok(reading)

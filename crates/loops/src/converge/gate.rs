@@ -1,4 +1,4 @@
-//! The gate, which has to be clean before each audit: the commands that the operator has configured, and the rule packs
+//! The gate, which has to be clean before each audit: the commands that the operator has configured, linters, and the rule packs
 //! (spec/converge.md "Gate", 2.10, 4).
 //!
 //! A command says 0 for clean and 1 for findings; whatever else it comes to means that it could not run, which is
@@ -102,6 +102,14 @@ pub enum GateError {
         /// How it ended, and what it said last.
         why: String,
     },
+    /// A linter.
+    #[error("code rules gate could not run: {name}: {why}")]
+    Linter {
+        /// Its name.
+        name: String,
+        /// The reason for which not all of its findings are known.
+        why: String,
+    },
     /// The sandbox, a set-up, or the copy of the files.
     #[error("code rules gate could not run: {0}")]
     Verify(#[from] VerifyError),
@@ -168,16 +176,22 @@ impl Commands {
 }
 
 impl Gated {
-    /// With what the rules found: all of it is on changed lines.
-    pub fn of_rules(reading: Reading) -> Self {
-        let Reading { found, coverage: Coverage { reviewed, not_reviewed }, .. } = reading;
+    /// With what the rules and linters found.
+    ///
+    /// # Errors
+    /// [`GateError::Linter`]
+    pub fn of(reading: Reading) -> Result<Self, GateError> {
+        let Reading { found, tools, coverage: Coverage { reviewed, not_reviewed }, .. } = reading;
+        if let Some((name, why)) = tools.into_iter().find_map(|tool| Some((tool.name, tool.failed?))) {
+            return Err(GateError::Linter { name, why });
+        }
         let mut gated = Self { inspected: reviewed.len(), not_inspected: not_reviewed, ..Self::default() };
         for raw in found.into_iter().map(|placed| placed.raw) {
             let text = line::clean(&format!("{}: {}", raw.title, raw.body), MAX_TEXT);
             let place = Some((raw.place.path, raw.place.start_line));
             gated.blocking.add(|| Said { by: raw.rule, place, text });
         }
-        gated
+        Ok(gated)
     }
 
     /// Is there nothing that blocks?

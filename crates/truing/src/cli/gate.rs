@@ -16,6 +16,7 @@ use truing_loops::converge::gate::{Came, Found, GateError, Gated, Said};
 use truing_loops::local::LocalError;
 use truing_loops::reading::{self, Change, ReadingError};
 use truing_loops::text::counted;
+use truing_loops::tools::{Toolbox, Tooling};
 use truing_loops::verify::{State, laid_out};
 
 use super::columns::folded;
@@ -126,7 +127,9 @@ impl Args {
                 let folder = git.private_folder().map_err(wiring::git_error)?;
                 let plan = reading::plan(&change, &rules).map_err(LocalError::Reading)?;
                 let paths = plan.paths(&rules, &reader).await.map_err(LocalError::Reading)?;
-                index.export(folder.path(), Some(&paths)).await.map_err(wiring::git_error)?;
+                // Linters may look at every file.
+                let only = (!rules.tools.any()).then_some(paths.as_slice());
+                index.export(folder.path(), only).await.map_err(wiring::git_error)?;
                 let tree = folder.path().to_owned();
                 (Some(folder), tree)
             }
@@ -136,8 +139,19 @@ impl Args {
         let trust = Scope::new(format!("local {}", repository.root().display()));
         let unread = |error| failed(GateError::Reading(error));
         let plan = reading::plan(&change, &rules).map_err(unread)?;
-        let reading = plan.read(tree.clone(), &rules, &reader, None).await.map_err(unread)?;
-        let mut gated = Gated::of_rules(reading);
+        let toolbox =
+            Toolbox { given: Vec::new(), running: Some(wiring::tools::own(&context.environment)) };
+        let tooling = Tooling { toolbox: &toolbox, project: Some(repository.root()), trust: None };
+        let mut reading =
+            plan.read(tree.clone(), &rules, &reader, Some(tooling)).await.map_err(unread)?;
+        let base = async || {
+            let folder = git.private_folder()?;
+            repository.export(&change.base, folder.path(), None).await?;
+            Ok::<_, LocalError>(folder)
+        };
+        let found = (&mut reading.found, reading.tools.as_mut_slice());
+        tooling.take_old(found, &change.diff, &rules.tools, &reader, base).await?;
+        let mut gated = Gated::of(reading).map_err(failed)?;
         if let Some(commands) = &commands {
             commands.look(&tree, &change, &trust, &mut gated).await.map_err(failed)?;
         }
@@ -215,6 +229,8 @@ pub(super) fn failed(error: GateError) -> CliError {
              try it in the sandbox: `truing sandbox run -- COMMAND`",
         ),
         GateError::Unread { .. } => CliError::failed("gate", text),
+        GateError::Linter { .. } => CliError::failed("gate", text)
+            .hint("run the linter by hand; `[[tool]]` with `when = \"never\"` switches it off"),
         GateError::Verify(error) => CliError { message: text, ..wiring::verify::failed(error) },
         GateError::Reading(ReadingError::Reader(error)) => {
             CliError { message: text, ..wiring::reader_error(error) }

@@ -41,6 +41,8 @@ pub fn looks(config: &Config, environment: &Environment) -> Result<Looks, CliErr
         verifier: verifier.transpose()?,
         programs: checks.programs.clone(),
         scope: super::scope(config)?,
+        toolbox: super::tools::of_service(config, environment)?,
+        project: None,
         commands: verify::gate(config, environment)?,
         name: named(config),
     })
@@ -48,8 +50,9 @@ pub fn looks(config: &Config, environment: &Environment) -> Result<Looks, CliErr
 
 /// Another name for another gate, check or rule.
 fn named(config: &Config) -> String {
-    let Config { converge, verify, rules, .. } = config;
-    let all = (&converge.gate, &verify.setup, &verify.check, &rules.packs, &rules.ignore, &rules.dir);
+    let Config { converge, verify, rules, review, tools, .. } = config;
+    let linters = (review.tools, tools);
+    let all = (&converge.gate, &verify.setup, &verify.check, &rules.packs, &rules.ignore, &rules.dir, linters);
     hex::encode(Sha256::digest(format!("{all:?}")))
 }
 

@@ -76,10 +76,13 @@ impl Ready {
             Ok(agents) => agents,
             Err(error) => return Err(ground.failed(&store, args.is_audit, error).await),
         };
-        let looks = match wiring::converge::looks(&config, &context.environment) {
+        let mut looks = match wiring::converge::looks(&config, &context.environment) {
             Ok(looks) => looks,
             Err(error) => return Err(ground.failed(&store, args.is_audit, error).await),
         };
+        // The branch is the user's own.
+        looks.toolbox.running = Some(wiring::tools::own(&context.environment));
+        looks.project = Some(ground.repository.root().to_owned());
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
         let (mut record, earlier) =
