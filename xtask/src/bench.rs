@@ -5,6 +5,7 @@ mod converge;
 mod diff;
 pub(crate) mod hard;
 mod ingress;
+mod linters;
 mod meter;
 mod process;
 mod program;
@@ -40,6 +41,8 @@ enum What {
     Records(records::Options),
     /// Rules of syntax: the same findings as ast-grep's command line, at least as fast
     Rules(rules::Options),
+    /// Linters: the findings that are told of a history's commits, beside the linter and a filter of added lines
+    Linters(linters::Options),
     /// A loop of `truing converge`: what it takes by itself, beside git laying the same files out
     Converge(converge::Options),
     /// A whole review of 10,000 changed lines: what it takes beyond `git diff`, in time and memory
@@ -59,6 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         What::Workers(options) => workers::run(options),
         What::Records(options) => records::run(options),
         What::Rules(options) => rules::run(options),
+        What::Linters(options) => linters::run(options),
         What::Converge(options) => converge::run(options),
         What::Review(options) => review::run(options),
         What::Runtimes(options) => runtimes::run(options),

@@ -139,11 +139,9 @@ impl Args {
         let trust = Scope::new(format!("local {}", repository.root().display()));
         let unread = |error| failed(GateError::Reading(error));
         let plan = reading::plan(&change, &rules).map_err(unread)?;
-        let toolbox =
-            Toolbox { given: Vec::new(), running: Some(wiring::tools::own(&context.environment)) };
+        let toolbox = Toolbox { given: Vec::new(), running: Some(wiring::tools::own(&context.environment)) };
         let tooling = Tooling { toolbox: &toolbox, project: Some(repository.root()), trust: None };
-        let mut reading =
-            plan.read(tree.clone(), &rules, &reader, Some(tooling)).await.map_err(unread)?;
+        let mut reading = plan.read(tree.clone(), &rules, &reader, Some(tooling)).await.map_err(unread)?;
         let base = async || {
             let folder = git.private_folder()?;
             repository.export(&change.base, folder.path(), None).await?;

@@ -52,7 +52,8 @@ pub fn looks(config: &Config, environment: &Environment) -> Result<Looks, CliErr
 fn named(config: &Config) -> String {
     let Config { converge, verify, rules, review, tools, .. } = config;
     let linters = (review.tools, tools);
-    let all = (&converge.gate, &verify.setup, &verify.check, &rules.packs, &rules.ignore, &rules.dir, linters);
+    let all =
+        (&converge.gate, &verify.setup, &verify.check, &rules.packs, &rules.ignore, &rules.dir, linters);
     hex::encode(Sha256::digest(format!("{all:?}")))
 }
 

@@ -361,6 +361,29 @@ fn wrong_uses_are_refused_and_say_what_is_wrong() {
 const KEY: (&str, &str) = ("ANTHROPIC_API_KEY", "a key");
 
 #[test]
+fn linters_belong_to_the_gate_and_one_that_fails_is_no_finding() {
+    let site = Site::new("[review]\ntools = \"auto\"\n");
+    let folder = crate::support::linter::install(site.0.path(), "ruff", crate::support::linter::RUFF);
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", folder.display());
+    site.write("repository/ruff.toml", "");
+    site.write("repository/b.py", "l = 1\n");
+    site.commit();
+    site.write("repository/b.py", "l = 1\nl = 2\n");
+    let gate = |arguments: &[&str]| site.command(arguments).env("PATH", &path).output().unwrap();
+    let ran = gate(&["gate", "--format", "json"]);
+    let answer: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"));
+    assert_eq!(ran.status.code(), Some(1), "{answer:#}");
+    let found = answer["blocking"].as_array().unwrap();
+    assert!(found.iter().all(|one| one["by"] == "ruff/E741" && one["path"] == "b.py"), "{answer:#}");
+    assert!(found.iter().any(|one| one["line"] == 2), "{answer:#}");
+
+    crate::support::linter::install(site.0.path(), "ruff", "#!/bin/sh\necho 'no such rule' >&2\nexit 2\n");
+    let ran = gate(&["gate"]);
+    assert_eq!(ran.status.code(), Some(3), "{ran:?}");
+    assert!(text(&ran.stderr).contains("ruff: exit code 2: no such rule"), "{ran:?}");
+}
+
+#[test]
 fn a_preflight_passes_where_all_is_there_and_says_what_it_looked_at() {
     let site = Site::new("");
     site.write("repository/old.txt", "new\n");

@@ -1,0 +1,419 @@
+//! `cargo xtask bench linters`: of each of many commits, the findings that `truing review --tools` tells of a linter, beside the
+//! linter itself and a filter that keeps lines that the commit adds. The filter, and what reads the linter's output, are this
+//! file's own: nothing of the program is measured by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+use crate::{say, workspace};
+
+/// What to compare.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The repository whose history is looked at; it is cloned
+    repository: PathBuf,
+    /// The linter: one of the table in this bench, on the search path
+    #[arg(long)]
+    tool: String,
+    /// The newest commits that change files of the linter
+    #[arg(long, default_value_t = 300)]
+    commits: usize,
+    /// The optimized program to measure [default: built now]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// A linter, as people call it, and the places of what it prints.
+struct Linter {
+    name: &'static str,
+    command: &'static [&'static str],
+    /// The ends of the names of its files.
+    files: &'static [&'static str],
+    shape: Shape,
+}
+
+/// The form of an output: pointers into JSON, or lines `path:line:`.
+enum Shape {
+    /// One text of JSON: where the list is, then path, line and end of an entry.
+    List(&'static str, [&'static str; 3]),
+    /// A list of files, each with its own list: the path, the list, line and end.
+    PerFile([&'static str; 4]),
+    /// A JSON text on each line.
+    Lines([&'static str; 3]),
+    /// Lines of text.
+    Text,
+}
+
+const LINTERS: &[Linter] = &[
+    Linter {
+        name: "ruff",
+        command: &["ruff", "check", "--output-format", "json", "--no-cache", "--force-exclude"],
+        files: &[".py", ".pyi"],
+        shape: Shape::List("", ["/filename", "/location/row", "/end_location/row"]),
+    },
+    Linter { name: "flake8", command: &["flake8"], files: &[".py"], shape: Shape::Text },
+    Linter {
+        name: "pylint",
+        command: &["pylint", "--output-format", "json2", "--score", "n"],
+        files: &[".py"],
+        shape: Shape::List("/messages", ["/path", "/line", "/endLine"]),
+    },
+    Linter {
+        name: "mypy",
+        command: &["mypy", "--output", "json", "--cache-dir", "/dev/null"],
+        files: &[".py", ".pyi"],
+        shape: Shape::Lines(["/file", "/line", "/line"]),
+    },
+    Linter {
+        name: "bandit",
+        command: &["bandit", "-q", "-f", "json"],
+        files: &[".py"],
+        shape: Shape::List("/results", ["/filename", "/line_number", "/line_range"]),
+    },
+    Linter {
+        name: "codespell",
+        command: &["codespell"],
+        files: &[".py", ".md", ".rst", ".txt", ".js", ".ts", ".go", ".rs", ".sh"],
+        shape: Shape::Text,
+    },
+    Linter {
+        name: "yamllint",
+        command: &["yamllint", "-f", "parsable"],
+        files: &[".yml", ".yaml"],
+        shape: Shape::Text,
+    },
+    Linter {
+        name: "shellcheck",
+        command: &["shellcheck", "-f", "json1"],
+        files: &[".sh", ".bash"],
+        shape: Shape::List("/comments", ["/file", "/line", "/endLine"]),
+    },
+    Linter {
+        name: "semgrep",
+        command: &[
+            "semgrep",
+            "scan",
+            "--json",
+            "--quiet",
+            "--metrics",
+            "off",
+            "--disable-version-check",
+            "--config",
+            ".semgrep",
+        ],
+        files: &[".py", ".js", ".ts", ".go"],
+        shape: Shape::List("/results", ["/path", "/start/line", "/end/line"]),
+    },
+    Linter {
+        name: "eslint",
+        command: &["eslint", "-f", "json", "--no-warn-ignored"],
+        files: &[".js", ".mjs", ".cjs", ".ts"],
+        shape: Shape::PerFile(["/filePath", "/messages", "/line", "/endLine"]),
+    },
+    Linter {
+        name: "biome",
+        command: &[
+            "biome",
+            "lint",
+            "--reporter=rdjson",
+            "--max-diagnostics=none",
+            "--no-errors-on-unmatched",
+        ],
+        files: &[".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx"],
+        shape: Shape::List(
+            "/diagnostics",
+            ["/location/path", "/location/range/start/line", "/location/range/end/line"],
+        ),
+    },
+    Linter {
+        name: "oxlint",
+        command: &["oxlint", "-f", "unix"],
+        files: &[".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx"],
+        shape: Shape::Text,
+    },
+];
+
+/// A place that a linter names: the path, and its first and last line.
+type Place = (String, u64, u64);
+
+/// The sums over all commits.
+#[derive(Default)]
+struct Sums {
+    commits: usize,
+    found: usize,
+    on_added: usize,
+    told: usize,
+    old: usize,
+    missing: usize,
+    more: usize,
+    failed: usize,
+    tool: Vec<f64>,
+    ours: Vec<f64>,
+    without: Vec<f64>,
+}
+
+/// Compares. `false`: something is told that the filter does not have, or something of it is missing.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let named = |linter: &&Linter| linter.name == options.tool;
+    let Some(linter) = LINTERS.iter().find(named) else {
+        let names: Vec<_> = LINTERS.iter().map(|linter| linter.name).collect();
+        bail!("there is no linter `{}`; known are {}", options.tool, names.join(", "));
+    };
+    let folder = tempfile::tempdir().context("no temporary folder can be made")?;
+    let here = folder.path();
+    let program = match &options.program {
+        Some(program) => program.canonicalize()?,
+        None => super::program::build(&workspace::root()?)?,
+    };
+    let repository = options.repository.canonicalize().context("the repository")?;
+    let (ours, theirs) = (here.join("ours"), here.join("theirs"));
+    for clone in [&ours, &theirs] {
+        git(here, &["clone", "--quiet", &repository.display().to_string(), &clone.display().to_string()])?;
+    }
+    std::fs::write(here.join("truing.toml"), configuration(linter))?;
+    let mut sums = Sums::default();
+    for commit in git(&ours, &["log", "--no-merges", "--format=%H", "--min-parents=1"])?.lines() {
+        if sums.commits == options.commits {
+            break;
+        }
+        let changed = changed(&ours, commit)?;
+        let wanted = |path: &&String| linter.files.iter().any(|end| path.ends_with(end));
+        let files: Vec<&String> = changed.keys().filter(wanted).collect();
+        if files.is_empty() {
+            continue;
+        }
+        sums.commits += 1;
+        let compared = Compared { linter, program: &program, ours: &ours, theirs: &theirs, commit };
+        compared.add(&files, &changed, &mut sums)?;
+    }
+    tell(linter, &repository, &mut sums);
+    Ok(sums.missing == 0 && sums.more == 0 && sums.commits > 0)
+}
+
+/// One commit.
+struct Compared<'a> {
+    linter: &'a Linter,
+    program: &'a Path,
+    ours: &'a Path,
+    theirs: &'a Path,
+    commit: &'a str,
+}
+
+impl Compared<'_> {
+    fn add(
+        &self,
+        files: &[&String],
+        changed: &BTreeMap<String, BTreeSet<u64>>,
+        sums: &mut Sums,
+    ) -> Result<()> {
+        let found = self.by_the_tool(self.commit, files, &mut sums.tool)?;
+        let is_added = |(path, first, last): &&Place| {
+            changed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
+        };
+        let added: Vec<&Place> = found.iter().filter(is_added).collect();
+        let Some(told) = self.told(true, &mut sums.ours)? else {
+            sums.failed += 1;
+            return Ok(());
+        };
+        self.told(false, &mut sums.without)?;
+        sums.found += found.len();
+        sums.on_added += added.len();
+        sums.told += told.len();
+        let mut left: BTreeMap<(&str, u64), usize> = BTreeMap::new();
+        for (path, line, _) in &told {
+            *left.entry((path, *line)).or_default() += 1;
+        }
+        let mut not_told = Vec::new();
+        for place in added {
+            match left.get_mut(&(place.0.as_str(), place.1)) {
+                Some(count @ 1..) => *count -= 1,
+                Some(_) | None => not_told.push(place),
+            }
+        }
+        let more: usize = left.values().sum();
+        if more > 0 {
+            say::line(&format!("{}: told, and not found by the linter itself: {left:?}", self.commit));
+        }
+        sums.more += more;
+        let missing = not_told.iter().filter(|place| !self.is_old(place)).collect::<Vec<_>>();
+        if let Some(first) = missing.first() {
+            say::line(&format!("{}: {} are not told, such as {first:?}", self.commit, missing.len()));
+        }
+        sums.old += not_told.len() - missing.len();
+        sums.missing += missing.len();
+        Ok(())
+    }
+
+    /// Did the parent have the same line, but for blanks, among those that the commit removes? Or does the linter say two
+    /// things of the same line that are one?
+    fn is_old(&self, (path, line, _): &Place) -> bool {
+        let at = format!("{}:{path}", self.commit);
+        let text = git(self.ours, &["show", &at]).unwrap_or_default();
+        let blank = |text: &str| text.split_whitespace().collect::<String>();
+        let Some(wanted) = text.lines().nth(usize::try_from(*line).unwrap_or(1).saturating_sub(1)).map(blank)
+        else {
+            return false;
+        };
+        let diff =
+            git(self.ours, &["show", "--format=", "--unified=0", "-M", self.commit]).unwrap_or_default();
+        diff.lines().filter_map(|line| line.strip_prefix('-')).any(|line| blank(line) == wanted)
+    }
+
+    fn by_the_tool(&self, commit: &str, files: &[&String], times: &mut Vec<f64>) -> Result<Vec<Place>> {
+        git(self.theirs, &["checkout", "--quiet", "--force", commit])?;
+        let (program, arguments) = self.linter.command.split_first().context("a command")?;
+        let mut command = Command::new(program);
+        command.args(arguments).args(files).current_dir(self.theirs).stdin(Stdio::null());
+        let began = Instant::now();
+        let output = command.output().with_context(|| format!("cannot start {program}"))?;
+        times.push(began.elapsed().as_secs_f64());
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(places(&self.linter.shape, &text, self.theirs))
+    }
+
+    /// The places that are told of the linter; none: the review is not whole.
+    fn told(&self, tools: bool, times: &mut Vec<f64>) -> Result<Option<Vec<Place>>> {
+        let base = format!("{}~1", self.commit);
+        let mut command = Command::new(self.program);
+        command.args(["--config", "../truing.toml", "review", "--quiet", "--no-record", "--format", "json"]);
+        command.args(["--base", &base, "--head", self.commit, "--fail-on", "never", "--allow-partial"]);
+        if tools {
+            command.arg("--tools");
+        }
+        command.current_dir(self.ours).stdin(Stdio::null());
+        let began = Instant::now();
+        let output = command.output()?;
+        times.push(began.elapsed().as_secs_f64());
+        let told: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{}: {}", self.commit, String::from_utf8_lossy(&output.stderr)))?;
+        let runs = told["tools"].as_array().cloned().unwrap_or_default();
+        if let Some(why) = runs.iter().find_map(|run| run["failed"].as_str().or(run["skipped"].as_str())) {
+            say::line(&format!("{}: {why}", self.commit));
+            return Ok(None);
+        }
+        let findings = told["findings"].as_array().cloned().unwrap_or_default();
+        let of_tool = findings.iter().filter(|finding| finding["source"] == "tool");
+        Ok(Some(
+            of_tool.filter_map(|one| place(one, ["/path", "/start_line", "/end_line"], self.ours)).collect(),
+        ))
+    }
+}
+
+/// A configuration in which this linter alone is run, whatever the repository uses.
+fn configuration(linter: &Linter) -> String {
+    let mut text = "[rules]\npacks = []\n".to_owned();
+    for known in truing_reader::output::known::all() {
+        let when = if known.name == linter.name { "changed" } else { "never" };
+        text += &format!("[[tool]]\nname = \"{}\"\nwhen = \"{when}\"\n", known.name);
+    }
+    text
+}
+
+/// The lines that a commit adds, by file, from git's own words.
+fn changed(repository: &Path, commit: &str) -> Result<BTreeMap<String, BTreeSet<u64>>> {
+    let mut files: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    let mut path = None;
+    let diff = git(repository, &["show", "--format=", "--unified=0", "-M", "--no-color", commit])?;
+    for line in diff.lines() {
+        if let Some(name) = line.strip_prefix("+++ ") {
+            path = name.strip_prefix("b/").map(str::to_owned);
+        } else if let (Some(path), Some(hunk)) = (&path, line.strip_prefix("@@ -")) {
+            let Some((first, count)) = hunk.split('+').nth(1).and_then(|new| {
+                let new = new.split(' ').next()?;
+                let (first, count) = new.split_once(',').unwrap_or((new, "1"));
+                Some((first.parse::<u64>().ok()?, count.parse::<u64>().ok()?))
+            }) else {
+                continue;
+            };
+            files.entry(path.clone()).or_default().extend(first..first + count);
+        }
+    }
+    Ok(files)
+}
+
+fn places(shape: &Shape, text: &str, root: &Path) -> Vec<Place> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    match shape {
+        Shape::List(pointer, names) => {
+            let value: Value = serde_json::from_str(text).unwrap_or_default();
+            let entries = value.pointer(pointer).map(list).unwrap_or_default();
+            entries.iter().filter_map(|entry| place(entry, *names, root)).collect()
+        }
+        Shape::PerFile([path, messages, line, end]) => {
+            let files: Value = serde_json::from_str(text).unwrap_or_default();
+            let of = |file: &Value| {
+                let name = file.pointer(path).cloned().unwrap_or_default();
+                let messages = file.pointer(messages).map(list).unwrap_or_default();
+                let one = |message: &Value| {
+                    let mut message = message.clone();
+                    message["file"] = name.clone();
+                    place(&message, ["/file", line, end], root)
+                };
+                messages.iter().filter_map(one).collect::<Vec<_>>()
+            };
+            list(&files).iter().flat_map(of).collect()
+        }
+        Shape::Lines(names) => {
+            let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            entries.filter_map(|entry| place(&entry, *names, root)).collect()
+        }
+        Shape::Text => {
+            let of = |line: &str| {
+                let mut parts = line.splitn(3, ':');
+                let (path, number) = (parts.next()?, parts.next()?.trim().parse().ok()?);
+                Some((below(path, root), number, number))
+            };
+            text.lines().filter_map(of).collect()
+        }
+    }
+}
+
+fn place(entry: &Value, [path, line, end]: [&str; 3], root: &Path) -> Option<Place> {
+    let first = entry.pointer(line)?.as_u64()?;
+    let last = entry.pointer(end).and_then(|end| match end {
+        Value::Array(lines) => lines.last()?.as_u64(),
+        other => other.as_u64(),
+    });
+    Some((below(entry.pointer(path)?.as_str()?, root), first, last.unwrap_or(first).max(first)))
+}
+
+fn below(path: &str, root: &Path) -> String {
+    let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(path));
+    below.strip_prefix("./").unwrap_or(below).display().to_string()
+}
+
+fn git(here: &Path, arguments: &[&str]) -> Result<String> {
+    let output = Command::new("git").args(arguments).current_dir(here).stdin(Stdio::null()).output()?;
+    if !output.status.success() {
+        bail!("git {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn tell(linter: &Linter, repository: &Path, sums: &mut Sums) {
+    let name = repository.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 2).copied().unwrap_or_default() * 1000.0
+    };
+    let (tool, ours, without) = (median(&mut sums.tool), median(&mut sums.ours), median(&mut sums.without));
+    say::line(&format!(
+        "{} on {name}: {} commits, {} findings, {} on added lines; told {}, as old as the base {}, missing {}, told beyond {}, \
+         not run {}; medians: the linter {tool:.0} ms, a review {without:.0} ms, both {ours:.0} ms",
+        linter.name,
+        sums.commits,
+        sums.found,
+        sums.on_added,
+        sums.told,
+        sums.old,
+        sums.missing,
+        sums.more,
+        sums.failed,
+    ));
+}
