@@ -335,8 +335,8 @@ where
 /// Lets linters find the modules of Node.js that the user has installed, which no commit holds. Without them they tell themselves
 /// that some are missing.
 fn link_modules(root: &Path, tree: &Path) {
-    let modules = root.join("node_modules");
-    if modules.is_dir() {
+    // It may be a link itself.
+    if let Ok(modules) = root.join("node_modules").canonicalize() {
         let _ = std::os::unix::fs::symlink(modules, tree.join("node_modules"));
     }
 }

@@ -72,6 +72,8 @@ struct Inner {
     model_denials: IntCounter,
     model_retries: IntCounter,
     mcp_failures: IntCounterVec,
+    linter_runs: IntCounterVec,
+    linter_findings: IntCounterVec,
     run_cost: HistogramVec,
     failures: IntCounterVec,
     parked: IntCounterVec,
@@ -113,6 +115,8 @@ impl Metrics {
             model_denials: made.one("truing_model_denials_total", IntCounter::with_opts)?,
             model_retries: made.one("truing_model_retries_total", IntCounter::with_opts)?,
             mcp_failures: made.vec("truing_mcp_failures_total", IntCounterVec::new)?,
+            linter_runs: made.vec("truing_linter_runs_total", IntCounterVec::new)?,
+            linter_findings: made.vec("truing_linter_findings_total", IntCounterVec::new)?,
             run_cost: made.histograms("truing_run_cost_usd", COST_USD)?,
             failures: made.vec("truing_attempts_failed_total", IntCounterVec::new)?,
             parked: made.vec("truing_parked_total", IntCounterVec::new)?,
@@ -231,6 +235,15 @@ impl Counts for Metrics {
     }
 
     fn reviewed(&self, record: &ReviewRecord) {
+        for run in &record.detail.tools {
+            let result = match (&run.failed, &run.skipped) {
+                (Some(_), _) => "failed",
+                (None, Some(_)) => "skipped",
+                (None, None) => "looked",
+            };
+            self.0.linter_runs.with_label_values(&[run.name.as_str(), result]).inc();
+            self.0.linter_findings.with_label_values(&[&run.name]).inc_by(u64::from(run.findings));
+        }
         let Some(modelled) = &record.detail.modelled else { return };
         let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = modelled.tokens;
         let written = cache_write_5m.saturating_add(cache_write_1h);

@@ -2,7 +2,7 @@
 //! says, this service, and people who push too often. Nothing of it leaves the machine, and nothing costs money.
 //!
 //! [`Demo`] opens one pull request and shows its review by rules and model, lets the model forget a finding after a second
-//! push to another one, follows the comments on another one through five pushes,
+//! push to another one, follows the comments on another one through five pushes, and a linter's finding through three,
 //! then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what the pull
 //! requests show in the end. [`sync`] and [`converge`] tell other stories.
 
@@ -11,6 +11,7 @@
 mod code;
 pub mod converge;
 mod forge;
+mod linter;
 mod model;
 pub mod sync;
 
@@ -47,6 +48,7 @@ use truing_store::Store;
 use crate::wiring::{ServedContext, Servers};
 use code::{cart, first_commit, planted, pushed, refunding};
 use forge::DemoForge;
+pub use linter::Linted;
 pub(crate) use forge::pulls_page;
 pub use model::Asked;
 use model::Scripted;
@@ -120,6 +122,9 @@ pub struct Report {
     pub unreviewed_heads: usize,
     /// What became of the comments on one pull request.
     pub lifecycle: Lifecycle,
+    /// What became of a finding of a linter; none: this machine has no sandbox for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linted: Option<Linted>,
     /// What became of a finding that the model forgot.
     pub forgotten: Forgotten,
     /// What the model was asked, and what that would have cost, all pull requests together.
@@ -139,6 +144,7 @@ impl Report {
             && self.most_reviews_of_one <= 2 * self.storms_each
             && self.lifecycle.holds()
             && self.forgotten.holds()
+            && self.linted.as_ref().is_none_or(Linted::holds)
     }
 }
 
@@ -275,6 +281,7 @@ pub struct Demo {
     serving: JoinHandle<Result<(), ServeError>>,
     began: Instant,
     folder: tempfile::TempDir,
+    has_linter: bool,
 }
 
 impl Demo {
@@ -302,6 +309,7 @@ impl Demo {
         forge.admit(&server, &repo).await?;
         let servers = Servers(BTreeMap::from([(forge.name().to_owned(), server)]));
         let context = context((servers, &model), git, store.clone(), reader, folder.path())?;
+        let has_linter = context.toolbox.running.is_some();
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
         let address = listener.local_addr().map_err(set_up)?;
         forge.fake.hook(Hook {
@@ -327,7 +335,7 @@ impl Demo {
         };
         let serving =
             tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));
-        Ok(Self { forge, model, repo, store, repository, address, stop, serving, began, folder })
+        Ok(Self { forge, model, repo, store, repository, address, stop, serving, began, folder, has_linter })
     }
 
     /// The page of the pull requests, if the forge has one, and the address of the service, for `--stay`.
@@ -454,7 +462,7 @@ impl Demo {
     pub async fn storm(
         &self,
         first: f64,
-        (lifecycle, forgotten): (Lifecycle, Forgotten),
+        (lifecycle, forgotten, linted): (Lifecycle, Forgotten, Option<Linted>),
         tell: impl Fn(usize),
     ) -> Result<Report, DemoError> {
         let began = Instant::now();
@@ -507,6 +515,7 @@ impl Demo {
             duplicates: views.iter().map(duplicates).sum(),
             unreviewed_heads: views.iter().filter(|view| !is_reviewed(view)).count(),
             lifecycle,
+            linted,
             forgotten,
             model: self.asked()?,
             seconds_to_first_review: (first * 1000.0).round() / 1000.0,
@@ -582,6 +591,7 @@ fn context(
     let metrics = Metrics::new().map_err(set_up)?;
     metrics.watch(&store);
     let agent = Some(model.agent(store.clone(), reader.clone())?);
+    let (config, toolbox) = linter::with_linter(&model.config, folder)?;
     Ok(ServiceContext {
         converging: Err("the demo converges by its own command".to_owned()),
         switch_store: store.clone(),
@@ -594,7 +604,7 @@ fn context(
         mirrors: folder.join("mirrors"),
         limits: TIMINGS,
         repositories: truing_service::repositories::Repositories::default(),
-        rules: Rules::new(model.config.clone()).map_err(set_up)?,
+        rules: Rules::new(config).map_err(set_up)?,
         max_inline: 30,
         agent,
         kill_switch: truing_service::switch::KillSwitch::default(),
@@ -602,7 +612,7 @@ fn context(
         swept: truing_service::sweep::Periods::default(),
         metrics,
         wake: truing_service::scheduler::Wake::default(),
-        toolbox: truing_loops::tools::Toolbox::default(),
+        toolbox,
         sole: truing_service::sole::Sole::default(),
         step_time: truing_service::worker::STEP_TIME,
     })

@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// The newest commits that change files of the linter
     #[arg(long, default_value_t = 300)]
     commits: usize,
+    /// A command of a shell that prepares each of the two clones, such as one that links `node_modules`
+    #[arg(long)]
+    prepare: Option<String>,
     /// The optimized program to measure [default: built now]
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
@@ -175,6 +178,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let (ours, theirs) = (here.join("ours"), here.join("theirs"));
     for clone in [&ours, &theirs] {
         git(here, &["clone", "--quiet", &repository.display().to_string(), &clone.display().to_string()])?;
+    }
+    for clone in options.prepare.iter().flat_map(|_| [&ours, &theirs]) {
+        let script = options.prepare.as_deref().unwrap_or_default();
+        let status = Command::new("sh").args(["-c", script]).current_dir(clone).status()?;
+        if !status.success() {
+            bail!("`{script}`: {status}");
+        }
     }
     std::fs::write(here.join("truing.toml"), configuration(linter))?;
     let mut sums = Sums::default();

@@ -9,6 +9,7 @@ mod documented;
 mod findings;
 mod gitlab;
 mod junit;
+mod page;
 mod paths;
 mod ranges;
 mod rdjson;

@@ -114,6 +114,18 @@ pub const METRICS: &[Metric] = &[
         "MCP servers (`[mcp.NAME]`) that failed in a review, or did not offer what they should; it goes on without.",
     ),
     metric(
+        "truing_linter_runs_total",
+        Kind::Counter,
+        &["linter", "result"],
+        "Linters in reviews, by what became of each: looked, failed (the review is partial), or skipped, such as one that is not installed.",
+    ),
+    metric(
+        "truing_linter_findings_total",
+        Kind::Counter,
+        &["linter"],
+        "Findings of linters in reviews, on the lines that count; the same finding in a later review counts again.",
+    ),
+    metric(
         "truing_attempts_failed_total",
         Kind::Counter,
         &["loop", "class"],

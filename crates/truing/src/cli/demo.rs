@@ -16,7 +16,7 @@ use super::error::{CliError, Exit};
 use super::output::Output;
 use super::runtime::{self, StopSignal};
 use crate::demo::{
-    self, Changes, DISMISSAL, Demo, DemoError, Forgotten, Lifecycle, PLANTED, Report, SETTLE, TIMINGS,
+    self, Changes, DISMISSAL, Demo, DemoError, Forgotten, Lifecycle, Linted, PLANTED, Report, SETTLE, TIMINGS,
 };
 use crate::wiring;
 
@@ -134,12 +134,16 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     if !output.is_json() {
         output.data(followed(&lifecycle))?;
     }
+    let linted = demo.linted().await.map_err(failed)?;
+    if let Some(linted) = linted.as_ref().filter(|_| !output.is_json()) {
+        output.data(self::linted(linted))?;
+    }
     let bar = output.progress(
         // With its bar it fits into 80 columns.
         "A storm: 20 pull requests, 50 pushes each",
         Some(50),
     );
-    let report = demo.storm(first, (lifecycle, forgotten), |_| bar.advance(1)).await.map_err(failed)?;
+    let report = demo.storm(first, (lifecycle, forgotten, linted), |_| bar.advance(1)).await.map_err(failed)?;
     drop(bar);
     output.answer(&report, || story(&report))?;
     if args.stay {
@@ -190,26 +194,39 @@ fn followed(lifecycle: &Lifecycle) -> String {
     let mut text = "\nAnother one, through five pushes:\n".to_owned();
     let titles = ["opened", "lines on top", "one fixed", "as before", "rebased"];
     for (index, (changes, title)) in lifecycle.pushes.iter().zip(titles).enumerate() {
-        let Changes { new, moved, fixed, reopened, dismissed } = changes;
-        let told = [
-            (new, "new"),
-            (moved, "moved with their lines"),
-            (fixed, "fixed and resolved"),
-            (reopened, "open again"),
-            (dismissed, "dismissed"),
-        ];
-        let told = told.into_iter().filter(|(count, _)| **count > 0);
-        let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
         if title == "rebased" {
             text += &format!("  somebody answers: {DISMISSAL}\n");
         }
-        text += &format!("  push {}, {title:<13} {}\n", index + 1, told.join(", "));
+        text += &format!("  push {}, {title:<13} {}\n", index + 1, changed(changes));
     }
     text += &format!(
         "  {} comments for {PLANTED} findings, {} doubled\n",
         lifecycle.comments, lifecycle.duplicates
     );
     text
+}
+
+/// What became of the comment on a linter's finding.
+fn linted(linted: &Linted) -> String {
+    let mut text = "\nA linter, which is a script here, through three pushes:\n".to_owned();
+    for (index, (changes, title)) in linted.pushes.iter().zip(["opened", "lines on top", "fixed"]).enumerate() {
+        text += &format!("  push {}, {title:<13} {}\n", index + 1, changed(changes));
+    }
+    text + &format!("  {} comment for 1 finding, {} doubled\n", linted.comments, linted.duplicates)
+}
+
+/// What changed with a push, in words.
+fn changed(changes: &Changes) -> String {
+    let Changes { new, moved, fixed, reopened, dismissed } = changes;
+    let told = [
+        (new, "new"),
+        (moved, "moved with their lines"),
+        (fixed, "fixed and resolved"),
+        (reopened, "open again"),
+        (dismissed, "dismissed"),
+    ];
+    let told = told.into_iter().filter(|(count, _)| **count > 0);
+    told.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
 }
 
 fn story(report: &Report) -> String {
