@@ -42,7 +42,7 @@ enum Action {
     List,
     /// Show one rule with its file: what it matches, what it says, and its tests
     Show {
-        /// The rule's name, as `truing rules list` shows it; without its pack if no other pack has a rule of that name
+        /// The rule's name, as PACK/RULE; a RULE alone will do if one pack alone has it
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
