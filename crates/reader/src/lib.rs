@@ -39,4 +39,4 @@ mod used_tools;
 pub use file::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
 pub use fixed::{Edit, Fixed, apply};
 pub use in_process::InProcess;
-pub use pack::{Listed, Packs, Tested};
+pub use pack::{Listed, Packs, Tested, Written};

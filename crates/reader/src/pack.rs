@@ -260,6 +260,24 @@ impl Packs {
         Ok(listed)
     }
 
+    /// A rule by its whole name, `pack/rule`, with the file that it is from; none if there is no such rule.
+    ///
+    /// # Errors
+    /// A rule of the pack is wrong.
+    pub fn written(&self, name: &str) -> Result<Option<Written<'_>>, PackError> {
+        let Some(pack) = name.split_once('/').and_then(|(pack, _)| self.packs.get(pack)) else {
+            return Ok(None);
+        };
+        let mut rules = pack.files.iter().zip(pack.rules()?);
+        Ok(rules.find(|(_, rule)| rule.name == name).map(|((file, text), rule)| Written {
+            listed: Listed::of(rule),
+            file,
+            text,
+            valid: rule.examples.valid.len(),
+            invalid: rule.examples.invalid.len(),
+        }))
+    }
+
     /// The rules that a run with these packs uses: the enabled ones, each once.
     ///
     /// # Errors
@@ -338,6 +356,21 @@ impl<'packs> Listed<'packs> {
             body: &rule.body,
         }
     }
+}
+
+/// A rule with the file that it is from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written<'packs> {
+    /// As people see it.
+    pub listed: Listed<'packs>,
+    /// `{pack}/rules/{rule}.toml` or `.yml`, from the folder of packs.
+    pub file: &'packs str,
+    /// All that the file holds.
+    pub text: &'packs str,
+    /// The number of examples in which nothing must be found.
+    pub valid: usize,
+    /// The number of those in which something must be found.
+    pub invalid: usize,
 }
 
 /// The rule that a file holds.

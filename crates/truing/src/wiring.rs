@@ -349,14 +349,18 @@ pub fn mirrors(folder: &Path) -> PathBuf {
 /// How alike a name must be to a known one to be taken for it, from 0 to 1.
 const NEAR: f64 = 0.6;
 
+/// The known name that is most like this one, if any is like it.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = |word: &&str| strsim::normalized_damerau_levenshtein(name, word);
+    known.into_iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|word| near(word) >= NEAR)
+}
+
 /// A reader error as the command line tells it.
 pub fn reader_error(error: ReaderError) -> CliError {
     match error {
         ReaderError::UnknownPack { ref name, ref known } => {
-            let near = |word: &&str| strsim::normalized_damerau_levenshtein(name, word);
-            let nearest = known.split(", ").max_by(|a, b| near(a).total_cmp(&near(b)));
             let told = CliError::usage("unknown_pack", error.to_string());
-            match nearest.filter(|word| near(word) >= NEAR) {
+            match nearest(name, known.split(", ")) {
                 Some(word) => told.hint(format!("did you mean `{word}`?")),
                 None => told.hint(
                     "`truing rules list` shows the packs; `rules.dir` in the configuration names the folder of your own",

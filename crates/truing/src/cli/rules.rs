@@ -1,6 +1,9 @@
-//! `truing rules`: which rules there are, what they find in whole files, and whether they do what their own
-//! examples say.
+//! `truing rules`: which rules there are, what they find in whole files, whether they do what their own examples
+//! say, and how a new one begins.
 
+mod new;
+mod show;
+mod template;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -26,7 +29,7 @@ use super::review::{json, markdown, sarif, text};
 use super::{Context, Format};
 use crate::wiring;
 
-/// List rules, check whole files with them, or run the rules' own examples
+/// List and show rules, check whole files with them, run their examples, or begin a rule of your own
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -37,6 +40,12 @@ pub struct Args {
 enum Action {
     /// List every rule
     List,
+    /// Show one rule with its file: what it matches, what it says, and its tests
+    Show {
+        /// The rule's name, as PACK/RULE; a RULE alone will do if one pack alone has it
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+    },
     /// Check whole files, not only changed lines
     ///
     /// Folders are searched as git would: ignored files are left out. Exit code 1 if there is a finding of P0 or P1,
@@ -56,6 +65,11 @@ enum Action {
         /// A pack's name, or the path of its folder, which holds a folder `rules`
         pack: Option<String>,
     },
+    /// Begin a rule of your own: an example that works, with its tests
+    ///
+    /// Writes FOLDER/PACK/rules/RULE.yml, a rule in ast-grep's YAML that forbids a call, and makes the folders that are
+    /// missing. A file that is there is left as it is.
+    New(new::Args),
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
@@ -69,6 +83,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             Ok(exit)
         }
         Action::Test { pack } => test(pack.as_deref(), context),
+        Action::Show { name } => show::run(name, context),
+        Action::New(args) => new::run(args, context),
     }
 }
 
@@ -77,20 +93,9 @@ fn list(context: &Context) -> Result<Exit, CliError> {
     let rules = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
     match context.output.is_json() {
         true => context.output.json_lines(&rules)?,
-        false => context.output.data(rules.iter().map(line).collect::<String>())?,
+        false => context.output.data(rules.iter().map(show::line).collect::<String>())?,
     }
     Ok(Exit::Done)
-}
-
-/// `core/x  P1 F  syntax (python)  title`.
-fn line(rule: &Listed<'_>) -> String {
-    let languages = match rule.languages.as_slice() {
-        [] => String::new(),
-        languages => format!(" ({})", languages.join(", ")),
-    };
-    let off = if rule.enabled { "" } else { " [off]" };
-    let (name, severity, category) = (rule.rule, rule.severity.as_str(), rule.category);
-    format!("{name}  {severity} {category:?}  {}{languages}{off}\n  {}\n", rule.kind, rule.title)
 }
 
 // ---------------------------------------------------------------------------------------------- check

@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::place::{Place, Ran};
+
 /// The program in a folder, with nothing of this machine's configuration.
 fn truing(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_truing"))
@@ -360,4 +362,164 @@ fn a_pack_that_is_not_known_is_told_with_the_nearest_one() {
     assert!(
         !said(&truing(folder.path(), &["rules", "check", ".", "--pack", "zzz"])).contains("did you mean")
     );
+}
+
+const LANGUAGES: [&str; 7] = ["python", "typescript", "tsx", "javascript", "rust", "go", "java"];
+
+#[test]
+fn a_new_rule_passes_its_tests_in_every_language_and_finds_its_example_in_a_review() {
+    let place = Place::new();
+    let ran = |arguments: &[&str]| Ran::from(place.command(arguments).output().unwrap());
+    for language in LANGUAGES {
+        let name = format!("ours/no-{language}");
+        let made = ran(&["rules", "new", &name, "--dir", "../packs", "--language", language]);
+        let path = format!("../packs/ours/rules/no-{language}.yml\n");
+        assert_eq!((made.exit, made.out), (0, path), "{}", made.err);
+    }
+    let tested = ran(&["rules", "test", "../packs/ours"]);
+    assert_eq!((tested.exit, tested.out.as_str()), (0, "7 rules, 28 examples: all as they say\n"));
+
+    fs::write(place.home().join("op.toml"), "[rules]\ndir = \"packs\"\npacks = [\"core\", \"ours\"]\n")
+        .unwrap();
+    place.write("b.py", "import ast\npoint = eval(text)\nother = ast.literal_eval(text)\n");
+    place.write("c.go", "package a\n\nfunc f() {\n\tos.Exit(1)\n}\n");
+    let report = place.report(&["--config", "../op.toml"]);
+    let told: Vec<String> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| format!("{} {}:{}", found["rule"], found["path"], found["start_line"]).replace('"', ""))
+        .collect();
+    assert_eq!(told, ["ours/no-python b.py:2", "ours/no-go c.go:4"]);
+}
+
+#[test]
+fn a_new_rule_goes_to_the_configured_folder_and_the_next_steps_are_told() {
+    let here = folder(&[("truing.toml", "[rules]\ndir = \"packs\"\n")]);
+    let path = here.path().canonicalize().unwrap();
+    let with = |arguments: &[&str]| truing(here.path(), &[&["--config", "truing.toml"], arguments].concat());
+    let made = with(&["rules", "new", "no-eval", "--format", "json"]);
+    let file = path.join("packs/house/rules/no-eval.yml");
+    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+    assert_eq!(lines(&made)[0]["rule"], "house/no-eval");
+    assert_eq!(Path::new(lines(&made)[0]["path"].as_str().unwrap()).canonicalize().unwrap(), file);
+    let steps = "to test it: `truing --config truing.toml rules test house`\n\
+                 to use it, in truing.toml:\n  [rules]\n  packs = [\"core\", \"house\"]\n\
+                 to try it: `truing --config truing.toml rules check . --pack house`\n";
+    assert_eq!(said(&made), steps);
+    let tested = with(&["rules", "test", "house"]);
+    assert_eq!(String::from_utf8(tested.stdout).unwrap(), "1 rule, 4 examples: all as they say\n");
+
+    // Elsewhere the folder has to be named, too, by what stands for it everywhere.
+    let made = truing(here.path(), &["rules", "new", "a/b", "--dir", "my packs"]);
+    assert_eq!(String::from_utf8(made.stdout.clone()).unwrap(), "my packs/a/rules/b.yml\n");
+    let told = said(&made);
+    assert!(told.contains("`truing rules test 'my packs/a'`\n"), "{told}");
+    let dir = format!("\n  [rules]\n  dir = \"{}/my packs\"\n  packs = [\"core\", \"a\"]\n", path.display());
+    assert!(told.contains(&dir), "{told}");
+    let instead = said(&with(&["rules", "new", "a/c", "--dir", "my packs"]));
+    let other = format!("/my packs\" # instead of {}/packs\n", path.display());
+    assert!(instead.contains(&other), "{instead}");
+}
+
+#[test]
+fn a_new_rule_replaces_no_file_and_no_rule_and_a_wrong_name_makes_nothing() {
+    let here = folder(&[
+        ("packs/house/rules/no-eval.yml", HOUSE_RULE),
+        ("packs/house/rules/own.toml", ""),
+        ("blocked/house", ""),
+    ]);
+    let before = fs::read_dir(here.path()).unwrap().count();
+    for (name, dir, exit, wrong, hint) in [
+        (
+            "no-eval",
+            "packs",
+            2,
+            "packs/house/rules/no-eval.yml exists already and is left as it is",
+            "another",
+        ),
+        ("own", "packs", 2, "packs/house/rules/own.toml exists already", "another name"),
+        (
+            "core/rust-dbg",
+            "packs",
+            2,
+            "there is a rule `core/rust-dbg` already, built in",
+            "rules show core/",
+        ),
+        ("no_eval", "new", 2, "`no_eval` cannot be a rule's name", "did you mean `no-eval`?"),
+        ("../a", "new", 2, "`..` cannot be a pack's name", "lower-case letters, digits and `-`"),
+        ("2/a", "new", 2, "`2` cannot be a pack's name", "a pack's begins with a letter"),
+        ("a/../../b", "new", 2, "`../../b` cannot be a rule's name", "did you mean `a/b`?"),
+        ("a", "blocked", 3, "cannot write blocked/house/rules/a.yml: ", "--dir FOLDER"),
+    ] {
+        let ran = truing(here.path(), &["rules", "new", name, "--dir", dir]);
+        let told = said(&ran);
+        assert_eq!((ran.status.code(), ran.stdout.is_empty()), (Some(exit), true), "{name}: {told}");
+        assert!(told.contains(wrong) && told.contains(hint), "{name}: {told}");
+    }
+    let nowhere = truing(here.path(), &["rules", "new", "a"]);
+    let told = said(&nowhere);
+    assert_eq!(nowhere.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("there is no `rules.dir` in ") && told.contains("new house/a --dir packs`"),
+        "{told}"
+    );
+    let cobol = truing(here.path(), &["rules", "new", "a", "--dir", "packs", "--language", "cobol"]);
+    assert_eq!(cobol.status.code(), Some(2));
+    assert_eq!(fs::read_dir(here.path()).unwrap().count(), before);
+    assert_eq!(fs::read_to_string(here.path().join("packs/house/rules/no-eval.yml")).unwrap(), HOUSE_RULE);
+}
+
+#[test]
+fn a_rule_is_shown_with_its_file_by_its_whole_name_or_by_its_own() {
+    let here = folder(&[
+        ("packs/house/rules/no-eval.yml", HOUSE_RULE),
+        ("packs/other/rules/no-eval.yml", HOUSE_RULE),
+        ("packs/other/rules/alone.yml", &HOUSE_RULE.replace("no-eval", "alone")),
+        ("truing.toml", "[rules]\ndir = \"packs\"\n"),
+    ]);
+    let show = |arguments: &[&str]| {
+        truing(here.path(), &[&["--config", "truing.toml", "rules", "show"], arguments].concat())
+    };
+    let text = String::from_utf8(show(&["house/no-eval"]).stdout).unwrap();
+    let head = "house/no-eval  P1 J  syntax (python)\n  eval runs whatever it is given\n";
+    let tests = "1 example in which it must find nothing, 1 example in which it must find something\n\n";
+    assert!(text.starts_with(head) && text.contains(tests) && text.ends_with(HOUSE_RULE), "{text}");
+    assert!(text.contains("/packs/house/rules/no-eval.yml\n"), "{text}");
+
+    let own = lines(&show(&["alone", "--format", "json"]))[0].clone();
+    assert_eq!((&own["rule"], &own["built_in"]), (&"other/alone".into(), &false.into()));
+    assert_eq!(
+        (&own["valid"], &own["invalid"], &own["languages"][0]),
+        (&1.into(), &1.into(), &"python".into())
+    );
+    let built_in = lines(&show(&["rust-dbg", "--format", "json"]))[0].clone();
+    assert_eq!((&built_in["rule"], &built_in["built_in"]), (&"core/rust-dbg".into(), &true.into()));
+    assert!(built_in["text"].as_str().unwrap().contains("dbg!"), "{built_in}");
+
+    for (name, wrong, hint) in [
+        ("no-eval", "2 packs have a rule `no-eval`", "house/no-eval, other/no-eval"),
+        ("house/no-eva", "there is no rule `house/no-eva`", "did you mean `house/no-eval`?"),
+        ("alon", "there is no rule `alon`", "did you mean `alone`?"),
+        ("core", "there is no rule `core`", "`core` is a pack"),
+        ("a/b/c", "there is no rule `a/b/c`", "rules list"),
+        ("zzzzzzzzzz", "there is no rule `zzzzzzzzzz`", "rules list` shows the rules"),
+    ] {
+        let ran = show(&[name]);
+        let told = said(&ran);
+        assert_eq!((ran.status.code(), ran.stdout.is_empty()), (Some(2), true), "{name}: {told}");
+        assert!(told.contains(wrong) && told.contains(hint), "{name}: {told}");
+    }
+}
+
+#[test]
+fn the_guide_s_example_is_the_file_that_a_new_rule_begins_as() {
+    let here = folder(&[]);
+    assert_eq!(truing(here.path(), &["rules", "new", "no-eval", "--dir", "packs"]).status.code(), Some(0));
+    let made = fs::read_to_string(here.path().join("packs/house/rules/no-eval.yml")).unwrap();
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rules/writing.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let (_, after) = guide.split_once("```yaml\n").unwrap();
+    let (shown, _) = after.split_once("```\n").unwrap();
+    assert_eq!(shown, made);
 }

@@ -1,0 +1,249 @@
+//! `truing rules new`: writes the file of a new rule where the folder of packs has it, and says how to go on.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use truing_config::RulesConfig;
+use truing_reader::Packs;
+
+use super::template::{self, Language};
+use crate::cli::Context;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::quoted;
+use crate::wiring;
+
+/// The pack of a rule that is named without one.
+const OWN_PACK: &str = "house";
+
+/// The folder of rules in a pack.
+const RULES: &str = "rules";
+
+/// The endings that a rule's file may have; a new one gets the first.
+const ENDINGS: [&str; 3] = ["yml", "yaml", "toml"];
+
+/// The arguments.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// The rule's name, as PACK/RULE; a RULE alone is one of the pack `house`
+    name: String,
+    /// The folder of packs, instead of `rules.dir`
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    /// The language that the rule is for
+    #[arg(long, value_enum, default_value_t)]
+    language: Language,
+}
+
+/// The new rule, for programs.
+#[derive(Serialize)]
+struct Answer<'a> {
+    rule: &'a str,
+    path: &'a Path,
+}
+
+/// Writes the file. One that exists is left alone.
+pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let name = Name::parse(&args.name)?;
+    let rules = context.config(&[])?.rules;
+    let shown = args.dir.as_deref().or(rules.dir.as_deref()).ok_or_else(|| no_folder(&name, context))?;
+    let folder = context.environment.directory().join(shown);
+    let whole = name.whole();
+    is_free(&whole)?;
+    let file = |folder: &Path, ending: &str| {
+        folder.join(name.pack).join(RULES).join(format!("{}.{ending}", name.rule))
+    };
+    for ending in ENDINGS {
+        if file(&folder, ending).symlink_metadata().is_ok() {
+            return Err(exists(&file(shown, ending)));
+        }
+    }
+    let [ending, ..] = ENDINGS;
+    let (path, shown_path) = (file(&folder, ending), file(shown, ending));
+    let text = template::text(name.rule, args.language);
+    // A folder that must be made, and is a file, is said to exist, too.
+    let is_there = || path.symlink_metadata().is_ok();
+    write(&path, &text).map_err(|error| match error.kind() == ErrorKind::AlreadyExists && is_there() {
+        true => exists(&shown_path),
+        false => CliError::failed("write_failed", format!("cannot write {}: {error}", shown_path.display()))
+            .hint("name a folder that you may write to: `truing rules new NAME --dir FOLDER`"),
+    })?;
+    let answer = Answer { rule: &whole, path: &path };
+    context.output.answer(&answer, || format!("{}\n", shown_path.display()))?;
+    for line in next(&name, (folder.as_path(), shown), &rules, context) {
+        context.output.say(line);
+    }
+    Ok(Exit::Done)
+}
+
+/// A rule's name.
+struct Name<'a> {
+    pack: &'a str,
+    rule: &'a str,
+}
+
+impl<'a> Name<'a> {
+    /// `PACK/RULE` or `RULE`, each as the configuration and the loader of packs take it.
+    fn parse(text: &'a str) -> Result<Self, CliError> {
+        let (pack, rule) = text.split_once('/').unwrap_or((OWN_PACK, text));
+        if is_pack(pack) && is_rule(rule) {
+            return Ok(Self { pack, rule });
+        }
+        let wrong = if is_pack(pack) {
+            format!("`{rule}` cannot be a rule's name")
+        } else {
+            format!("`{pack}` cannot be a pack's name")
+        };
+        let error = CliError::usage("bad_name", wrong).hint(
+            "a name has lower-case letters, digits and `-`; a pack's begins with a letter, a rule's with a letter or a digit",
+        );
+        Err(match mended(text) {
+            Some(mended) => error.hint(format!("did you mean `{mended}`?")),
+            None => error,
+        })
+    }
+
+    /// As findings and lists show it.
+    fn whole(&self) -> String {
+        format!("{}/{}", self.pack, self.rule)
+    }
+}
+
+/// Can a pack be called so? The configuration takes no other names.
+fn is_pack(name: &str) -> bool {
+    is_rule(name) && name.starts_with(|first: char| first.is_ascii_lowercase())
+}
+
+/// Can a rule be called so?
+fn is_rule(name: &str) -> bool {
+    let counts = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
+    name.starts_with(counts) && name.chars().all(|char| counts(char) || char == '-')
+}
+
+/// The right name that a wrong one is likely to stand for.
+fn mended(text: &str) -> Option<String> {
+    let without = |ending: &&str| text.strip_suffix(*ending)?.strip_suffix('.');
+    let text = ENDINGS.iter().find_map(without).unwrap_or(text);
+    let part = |part: &str| -> String {
+        let lower = part.to_ascii_lowercase();
+        let plain = |char: char| if char.is_ascii_alphanumeric() { char } else { '-' };
+        lower.chars().map(plain).collect::<String>().trim_matches('-').to_owned()
+    };
+    let mended = match text.split_once('/') {
+        Some((pack, rule)) => (part(pack), part(rule)),
+        None => (OWN_PACK.to_owned(), part(text)),
+    };
+    let is_right = is_pack(&mended.0) && is_rule(&mended.1);
+    is_right.then(|| if text.contains('/') { format!("{}/{}", mended.0, mended.1) } else { mended.1 })
+}
+
+/// A folder may add rules to a pack that is built in, and cannot replace one of it.
+fn is_free(whole: &str) -> Result<(), CliError> {
+    let packs = Packs::embedded().map_err(wiring::reader_error)?;
+    match packs.written(whole).map_err(|error| wiring::reader_error(error.into()))? {
+        None => Ok(()),
+        Some(_) => {
+            Err(CliError::usage("rule_exists", format!("there is a rule `{whole}` already, built in"))
+                .hint(format!("choose another name; `truing rules show {whole}` shows that rule")))
+        }
+    }
+}
+
+fn exists(path: &Path) -> CliError {
+    CliError::usage("file_exists", format!("{} exists already and is left as it is", path.display()))
+        .hint("change that file, or choose another name for the new rule")
+}
+
+fn no_folder(name: &Name<'_>, context: &Context) -> CliError {
+    let place = context.operator_place();
+    CliError::usage(
+        "no_folder",
+        format!("no folder of packs is configured: there is no `rules.dir` in {place}"),
+    )
+    .hint(format!(
+        "name one, which is made if it is missing: `truing rules new {} --dir packs`",
+        name.whole()
+    ))
+}
+
+/// Writes a file that is not there yet, and makes the folders above it.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// The lines that say how to test the rule, use it and try it. The folder is given with the words that named it.
+fn next(
+    name: &Name<'_>,
+    (folder, shown): (&Path, &Path),
+    rules: &RulesConfig,
+    context: &Context,
+) -> Vec<String> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = real(folder);
+    let pack = name.pack;
+    let configured = rules.dir.as_deref().map(real);
+    let is_configured = configured.as_ref() == Some(&folder);
+    let tested = match is_configured {
+        true => pack.to_owned(),
+        false => quoted(&shown.join(pack).display().to_string()),
+    };
+    let mut lines = vec![format!("to test it: `truing rules test {tested}`")];
+    let is_used = rules.packs.iter().any(|used| used == pack);
+    if !is_configured || !is_used {
+        lines.push(format!("to use it, in {}:", context.operator_place()));
+        lines.push("  [rules]".to_owned());
+    }
+    if !is_configured {
+        let instead =
+            configured.map_or_else(String::new, |other| format!(" # instead of {}", other.display()));
+        lines.push(format!("  dir = {:?}{instead}", folder.display().to_string()));
+    }
+    if !is_used {
+        let packs: Vec<&str> = rules.packs.iter().map(String::as_str).chain([pack]).collect();
+        lines.push(format!("  packs = {packs:?}"));
+    }
+    let then = if is_configured { "to try it" } else { "then, to try it" };
+    lines.push(format!("{then}: `truing rules check . --pack {pack}`"));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_the_configuration_and_the_loader_take() {
+        for (text, whole) in [
+            ("no-eval", "house/no-eval"),
+            ("2nd", "house/2nd"),
+            ("a/b", "a/b"),
+            ("core/my-rule-2", "core/my-rule-2"),
+        ] {
+            assert_eq!(Name::parse(text).map(|name| name.whole()), Ok(whole.to_owned()));
+        }
+        for (text, mended) in [
+            ("", None),
+            ("-", None),
+            ("a/", None),
+            ("/a", None),
+            ("../a", None),
+            ("2a/b", None),
+            ("no_eval", Some("no-eval")),
+            ("No eval!", Some("no-eval")),
+            ("House/NoEval", Some("house/noeval")),
+            ("no-eval.yml", Some("no-eval")),
+            ("a/b/c", Some("a/b-c")),
+        ] {
+            let error = Name::parse(text).map(|name| name.whole()).unwrap_err();
+            assert_eq!((error.exit, error.code), (Exit::Usage, "bad_name"), "{text}");
+            let hint = mended.map(|mended| format!("did you mean `{mended}`?"));
+            assert_eq!(error.hints.get(1), hint.as_ref(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The file that a new rule begins as: a rule that forbids a call, with its tests, in ast-grep's YAML.
+
+/// The words that YAML takes for something else than text.
+const WORDS_OF_YAML: [&str; 3] = ["null", "true", "false"];
+
+/// The spaces before each line of a test.
+const TEST_INDENT: usize = 8;
+
+/// The languages that rules can be for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub(super) enum Language {
+    /// Forbids `eval`
+    #[default]
+    #[value(alias = "py")]
+    Python,
+    /// Forbids `eval`
+    #[value(name = "typescript", alias = "ts")]
+    TypeScript,
+    /// Forbids `eval`, in TypeScript with JSX
+    Tsx,
+    /// Forbids `eval`
+    #[value(name = "javascript", aliases = ["js", "jsx"])]
+    JavaScript,
+    /// Forbids `std::process::exit`
+    #[value(alias = "rs")]
+    Rust,
+    /// Forbids `os.Exit`
+    #[value(alias = "golang")]
+    Go,
+    /// Forbids `System.exit`
+    Java,
+}
+
+impl Language {
+    /// As rule files write it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::TypeScript => "typescript",
+            Self::Tsx => "tsx",
+            Self::JavaScript => "javascript",
+            Self::Rust => "rust",
+            Self::Go => "go",
+            Self::Java => "java",
+        }
+    }
+
+    fn sample(self) -> &'static Sample {
+        match self {
+            Self::Python => &PYTHON,
+            Self::TypeScript | Self::Tsx | Self::JavaScript => &SCRIPT,
+            Self::Rust => &RUST,
+            Self::Go => &GO,
+            Self::Java => &JAVA,
+        }
+    }
+}
+
+/// A rule to begin with.
+struct Sample {
+    /// The call that it forbids.
+    call: &'static str,
+    /// The reason, and what to do instead: one line of Markdown.
+    note: &'static str,
+    /// The lines under `rule:`.
+    rule: &'static str,
+    category: char,
+    /// Whole files in which it finds nothing.
+    valid: [&'static str; 2],
+    /// Whole files in which it finds something.
+    invalid: [&'static str; 2],
+}
+
+const PYTHON: Sample = Sample {
+    call: "eval",
+    note: "It runs whatever text it is given. Read what is expected instead: `ast.literal_eval` reads plain values.",
+    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
+    category: 'H',
+    valid: ["point = ast.literal_eval(text)\n", "print(\"eval(text)\")\n"],
+    invalid: ["point = eval(text)\n", "point = eval(text, {}, names)\n"],
+};
+
+const SCRIPT: Sample = Sample {
+    call: "eval",
+    note: "It runs whatever text it is given. Read what is expected instead: `JSON.parse` reads plain values.",
+    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
+    category: 'H',
+    valid: ["const point = JSON.parse(text);\n", "console.log(\"eval(text)\");\n"],
+    invalid: ["const point = eval(text);\n", "eval(\"point = \" + text);\n"],
+};
+
+const RUST: Sample = Sample {
+    call: "std::process::exit",
+    note: "The process ends at once, and nothing is dropped. Return an error, and let `main` choose the exit code.",
+    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: std::process::exit($$$ARGUMENTS)\n",
+    category: 'C',
+    valid: [
+        "fn main() -> ExitCode {\n    ExitCode::FAILURE\n}\n",
+        "fn stop() {\n    log(\"std::process::exit(1)\");\n}\n",
+    ],
+    invalid: [
+        "fn stop() {\n    std::process::exit(1);\n}\n",
+        "fn code() -> i32 {\n    read().unwrap_or_else(|_| std::process::exit(2))\n}\n",
+    ],
+};
+
+const GO: Sample = Sample {
+    call: "os.Exit",
+    note: "The program ends at once, and no deferred call runs. Return an error, and let `main` choose the exit code.",
+    rule: "  # `os.Exit(1)` by itself is read as a conversion, so the pattern is a whole function, of which `selector` takes\n  \
+           # the call. `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  \
+           pattern:\n    \
+           context: func f() { os.Exit($$$ARGUMENTS) }\n    \
+           selector: call_expression\n",
+    category: 'C',
+    valid: [
+        "package a\n\nfunc stop() error {\n\treturn errors.New(\"stop\")\n}\n",
+        "package a\n\nfunc stop() {\n\tlog.Print(\"os.Exit(1)\")\n}\n",
+    ],
+    invalid: [
+        "package a\n\nfunc stop() {\n\tos.Exit(1)\n}\n",
+        "package a\n\nfunc stop(err error) {\n\tif err != nil {\n\t\tos.Exit(code(err))\n\t}\n}\n",
+    ],
+};
+
+const JAVA: Sample = Sample {
+    call: "System.exit",
+    note: "The whole virtual machine ends, whoever else runs in it. Throw an exception, and let `main` choose the exit code.",
+    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: System.exit($$$ARGUMENTS)\n",
+    category: 'C',
+    valid: [
+        "class A {\n    void stop() {\n        throw new IllegalStateException(\"stop\");\n    }\n}\n",
+        "class A {\n    void stop() {\n        log.info(\"System.exit(1)\");\n    }\n}\n",
+    ],
+    invalid: [
+        "class A {\n    void stop() {\n        System.exit(1);\n    }\n}\n",
+        "class A {\n    void stop(Exception e) {\n        System.exit(code(e));\n    }\n}\n",
+    ],
+};
+
+/// The file of a new rule `id` in this language.
+pub(super) fn text(id: &str, language: Language) -> String {
+    let Sample { call, note, rule, category, valid, invalid } = language.sample();
+    let (id, language) = (word(id), language.name());
+    let (valid, invalid) = (examples(valid), examples(invalid));
+    format!(
+        "\
+# An example to begin with, in ast-grep's YAML: it forbids a call. Put your own pattern, words and tests in.
+id: {id}
+language: {language}
+# `error` is P1 and blocks; `warning` is P2 and does not.
+severity: warning
+# The title of a finding; then why it matters, and what to do.
+message: The code calls `{call}`
+note: |
+  {note}
+rule:
+{rule}\
+metadata:
+  truing:
+    category: {category}
+    # Whole files in which the rule must find nothing.
+    valid:
+{valid}\
+{indent}# Whole files in which it must find something.
+    invalid:
+{invalid}",
+        indent = "    ",
+    )
+}
+
+/// A rule's id as YAML reads it back as text.
+fn word(id: &str) -> String {
+    let is_plain = id.starts_with(|first: char| first.is_ascii_lowercase()) && !WORDS_OF_YAML.contains(&id);
+    if is_plain { id.to_owned() } else { format!("'{id}'") }
+}
+
+/// The items of a list of files.
+fn examples(files: &[&str]) -> String {
+    let line = |line: &str| match line {
+        "" => "\n".to_owned(),
+        line => format!("{:TEST_INDENT$}{line}\n", ""),
+    };
+    files.iter().map(|file| format!("      - |\n{}", file.lines().map(line).collect::<String>())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+    use truing_reader::Packs;
+
+    use super::*;
+
+    #[test]
+    fn what_a_rule_begins_as_does_what_its_tests_say_in_every_language_under_every_name() {
+        for language in Language::value_variants() {
+            for id in ["no-call", "null", "true", "2", "0x1", "1e5", "2nd-call", "a"] {
+                let (file, text) = (format!("house/rules/{id}.yml"), text(id, *language));
+                let packs = Packs::parse(&[(file.as_str(), text.as_str())]).unwrap();
+                let tested = packs.test(&[]).unwrap();
+                assert_eq!((tested.rules, tested.examples), (1, 4), "{text}");
+                let wrong = [tested.failing, tested.untested].concat();
+                assert!(wrong.is_empty(), "{wrong:?}\n{text}");
+                let rule = packs.written(&format!("house/{id}")).unwrap().unwrap();
+                assert_eq!((rule.valid, rule.invalid, rule.text), (2, 2, text.as_str()));
+                assert_eq!(rule.listed.languages, [language.name()]);
+            }
+        }
+    }
+}
