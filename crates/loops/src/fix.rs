@@ -2,8 +2,8 @@
 //! patches that say so. Files are changed by [`truing_agent::tree`], what undoes it is kept by [`undo`].
 //!
 //! A suggestion is worth something only for the bytes that it was made for. So the files that have one are read once
-//! more, the rules look at these very bytes again, and only what they suggest now, too, is applied to them; a file is
-//! replaced only while it still holds them.
+//! more, the rules look at these very bytes again, and so do the linters that suggest something. Only what they suggest now,
+//! too, is applied; a file is replaced only while it still holds these bytes.
 
 pub mod lock;
 pub mod undo;
@@ -14,13 +14,19 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use truing_agent::tree::{Kept, Lost, Tree};
-use truing_core::finding::{Finding, RawFinding};
+use truing_core::finding::{Finding, RawFinding, Source};
 use truing_core::port::{ChangedFile, ReadRequest, Reader};
 use truing_diff::{RepoPath, quoted};
 use truing_git::write_new;
-use truing_reader::{Edit, apply};
+use truing_reader::{Edit, apply, is_parsed};
 
 use super::reading::ReadingError;
+use super::tools::{Tooling, Wanted};
+
+/// The reason where a linter's suggestion is not applied, since it cannot look again.
+const NOT_HERE: &str = "a linter's fix is made in the working tree alone";
+/// The reason where nothing tells whether the file is still one.
+const UNPROVEN: &str = "nothing can prove it: no grammar is known for this file";
 
 /// What can be fixed, and what cannot.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -86,7 +92,8 @@ pub fn paths(open: &[Finding]) -> Vec<RepoPath> {
     paths.into_iter().cloned().collect()
 }
 
-/// Plans the fixes of what is open. `tree` holds the reviewed files: the working tree itself, or a copy of the index.
+/// Plans the fixes of what is open. `tree` holds the reviewed files: the working tree itself, or a copy of the index. `linters`: those
+/// that can look at it again.
 ///
 /// # Errors
 /// [`FixError`]
@@ -95,7 +102,9 @@ pub async fn plan<R: Reader>(
     tree: &Path,
     packs: &[String],
     reader: &R,
+    linters: Option<(Tooling<'_>, &Wanted)>,
 ) -> Result<Plan, FixError> {
+    let root = tree;
     let mut files: BTreeMap<&RepoPath, Vec<&RawFinding>> = BTreeMap::new();
     for finding in open.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some()) {
         files.entry(&finding.place.path).or_default().push(finding);
@@ -117,13 +126,23 @@ pub async fn plan<R: Reader>(
             Err(why) => plan.left.extend(findings.iter().map(|raw| left(raw, why.to_string()))),
         }
     }
-    let again = reread(copy.path(), &read, &files, packs, reader).await?;
+    let mut again = reread(copy.path(), &read, &files, packs, reader).await?;
+    if let Some((tooling, wanted)) = linters.filter(|_| any_of_a_linter(&files)) {
+        let changed = changed(&read, &files);
+        again.extend(tooling.findings(root, &changed, wanted, reader).await.map_err(ReadingError::from)?);
+    }
     for (path, old) in read {
         let Some(findings) = files.get(path) else { continue };
         let (same, other): (Vec<&RawFinding>, Vec<&RawFinding>) =
             findings.iter().partition(|raw| again.iter().any(|found| same_suggestion(found, raw)));
-        plan.left.extend(other.iter().map(|raw| left(raw, Kept::Changed.to_string())));
-        plan.add(path, old, &same);
+        let is_rerun = |raw: &RawFinding| raw.source != Source::Tool || linters.is_some();
+        let gone =
+            |raw: &RawFinding| if is_rerun(raw) { Kept::Changed.to_string() } else { NOT_HERE.to_owned() };
+        plan.left.extend(other.iter().map(|raw| left(raw, gone(raw))));
+        let is_proven = |raw: &&RawFinding| raw.source != Source::Tool || is_parsed(path);
+        let (proven, unproven): (Vec<&RawFinding>, Vec<&RawFinding>) = same.into_iter().partition(is_proven);
+        plan.left.extend(unproven.iter().map(|raw| left(raw, UNPROVEN.to_owned())));
+        plan.add(path, old, &proven);
     }
     plan.left.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     Ok(plan)
@@ -137,6 +156,21 @@ async fn reread<R: Reader>(
     packs: &[String],
     reader: &R,
 ) -> Result<Vec<RawFinding>, FixError> {
+    let request = ReadRequest {
+        tree: copy.to_owned(),
+        files: changed(read, files),
+        also_changed: Vec::new(),
+        packs: packs.to_vec(),
+    };
+    Ok(reader.read(&request).await.map_err(ReadingError::from)?.findings)
+}
+
+fn any_of_a_linter(files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> bool {
+    files.values().flatten().any(|raw| raw.source == Source::Tool)
+}
+
+/// The files with the lines of their findings.
+fn changed(read: &[(&RepoPath, Vec<u8>)], files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> Vec<ChangedFile> {
     let lines = |path: &RepoPath| {
         let findings = files.get(path).into_iter().flatten();
         let mut lines: Vec<(u32, u32)> =
@@ -153,13 +187,7 @@ async fn reread<R: Reader>(
         lines
     };
     let file = |path: &RepoPath| ChangedFile { path: path.clone(), old_path: None, added: lines(path) };
-    let request = ReadRequest {
-        tree: copy.to_owned(),
-        files: read.iter().map(|(path, _)| file(path)).collect(),
-        also_changed: Vec::new(),
-        packs: packs.to_vec(),
-    };
-    Ok(reader.read(&request).await.map_err(ReadingError::from)?.findings)
+    read.iter().map(|(path, _)| file(path)).collect()
 }
 
 fn same_suggestion(a: &RawFinding, b: &RawFinding) -> bool {

@@ -19,6 +19,7 @@ use truing_agent::looking::Looking;
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{Printout, Scope as Trust, SetUp, Verifier};
 use truing_config::tool::{ToolConfig, ToolScope, Tools, When};
+use truing_core::finding::RawFinding;
 use truing_core::identity::Placed;
 use truing_core::line::clean;
 use truing_core::outcome::ToolRun;
@@ -152,6 +153,25 @@ impl Tooling<'_> {
         Ok(looked)
     }
 
+    /// What linters say of these files of a tree now.
+    ///
+    /// # Errors
+    /// [`ReaderError`]
+    pub async fn findings<R: Reader>(
+        self,
+        tree: &Path,
+        changed: &[ChangedFile],
+        wanted: &Wanted,
+        reader: &R,
+    ) -> Result<Vec<RawFinding>, ReaderError> {
+        let mut found = Vec::new();
+        for output in self.look(tree, changed, wanted, reader).await?.outputs {
+            let (tree, files) = (tree.to_owned(), changed.to_vec());
+            found.extend(reader.tool_findings(&ToolRequest { tree, files, output }).await?.findings);
+        }
+        Ok(found)
+    }
+
     /// Takes those of the findings of linters that the base had already. `base` lays its files out, and is asked only if there is
     /// something to compare. A linter that fails there has nothing old.
     ///
@@ -261,6 +281,8 @@ impl Running {
             match self.ready(tool, files, set_up.as_ref()) {
                 Ok(by) => ready.push(Ready { tool, files: names, by }),
                 Err(reason) if tool.is_configured => looked.outputs.push(failed(tool, &reason)),
+                // The files that it looks at do not say that anybody uses it.
+                Err(_) if tool.is_guessed => {}
                 Err(reason) => looked.skipped.push(ToolRun {
                     name: tool_name(&tool.name),
                     skipped: Some(clean(&reason, MAX_REASON)),
@@ -272,7 +294,7 @@ impl Running {
         let places = Semaphore::new(at_once);
         let mut runs = Vec::new();
         for ready in ready {
-            runs.push(self.run(ready, files.tree, &places));
+            runs.push(self.run(ready, files, &places));
         }
         looked.outputs.extend(join_all(runs).await.into_iter().flatten());
         Ok(looked)
@@ -386,9 +408,10 @@ impl Running {
     }
 
     /// Runs a tool when there is a place, again and again if it is told of more files than a program takes at once.
-    async fn run(&self, ready: Ready<'_>, tree: &Path, places: &Semaphore) -> Vec<ToolOutput> {
+    async fn run(&self, ready: Ready<'_>, files: Files<'_>, places: &Semaphore) -> Vec<ToolOutput> {
         // Nobody closes them.
         let _place = places.acquire().await;
+        let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
         let Ready { tool, files, by } = ready;
         let mut outputs = Vec::new();
         for names in batches(tool, &files) {
@@ -398,7 +421,7 @@ impl Running {
                 By::SetUp(verifier, set_up) => by_set_up(tool, (verifier, set_up), words, tree).await,
             };
             outputs.push(match ran {
-                Ok(printout) => output(tool, &printout, tree),
+                Ok(printout) => output(tool, &printout, tree, is_copy),
                 Err(reason) => failed(tool, &reason),
             });
         }
@@ -491,8 +514,8 @@ fn batches<'a, 'b>(tool: &Selected, files: &'b [&'a str]) -> Vec<&'b [&'a str]> 
     batches
 }
 
-/// A run as an output to be read.
-fn output(tool: &Selected, printout: &Printout, tree: &Path) -> ToolOutput {
+/// A run as an output to be read. `is_copy`: the tree is one of a commit.
+fn output(tool: &Selected, printout: &Printout, tree: &Path, is_copy: bool) -> ToolOutput {
     let Printout { end, output, errors, .. } = printout;
     let is_blank = output.trim().is_empty();
     let text = match tool.stream {
@@ -535,6 +558,8 @@ fn output(tool: &Selected, printout: &Printout, tree: &Path) -> ToolOutput {
         text: text.clone(),
         failed: failed.map(|reason| clean(&reason, MAX_REASON)),
         everywhere: tool.everywhere,
+        left_out: tool.left_out.clone(),
+        without: if is_copy { tool.of_permissions.clone() } else { BTreeSet::new() },
     }
 }
 
@@ -547,6 +572,8 @@ fn failed(tool: &Selected, reason: &str) -> ToolOutput {
         text: String::new(),
         failed: Some(clean(reason, MAX_REASON)),
         everywhere: false,
+        left_out: BTreeSet::new(),
+        without: BTreeSet::new(),
     }
 }
 

@@ -36,6 +36,11 @@ mod tool_findings;
 pub mod tools;
 mod used_tools;
 
+/// Is a grammar known for files of this path, so that a change of one can be proven?
+pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
+    syntax::Language::of_path(path.as_bytes()).is_some()
+}
+
 pub use file::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
 pub use fixed::{Edit, Fixed, apply};
 pub use in_process::InProcess;

@@ -15,13 +15,16 @@ use crate::bounds::{
     MAX_BODY_BYTES, MAX_FINDINGS, MAX_RULE_BYTES, MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_TITLE_BYTES,
 };
 use crate::file::Tree;
+use crate::fix::Fix;
 use crate::lines::{Lines, touches};
 use crate::output::report::MAX_TOOLS;
 use crate::output::{
     FileText, Finder, Format, Input, Mapping, Problem, ProblemKind, Report, read, recognize, tool_name,
 };
+use crate::proof::Prover;
 use crate::snippet::CUT;
 use crate::suppress;
+use crate::syntax::{Language, MAX_TIME, Parsers};
 
 /// The most problems that are told.
 const MAX_PROBLEMS: usize = 20;
@@ -51,14 +54,16 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
     }
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
-        if diagnostic.suppressed {
+        let is_without = diagnostic.rule.as_ref().is_some_and(|rule| request.output.without.contains(rule));
+        if diagnostic.suppressed || is_without {
             found.suppressed += 1;
         } else {
             by_file.entry(&diagnostic.path).or_default().push(diagnostic);
         }
     }
     for (path, diagnostics) in by_file {
-        let Some(file) = changed(request, path) else {
+        let is_left_out = path.as_str().is_some_and(|path| request.output.left_out.contains(path));
+        let Some(file) = changed(request, path).filter(|_| !is_left_out) else {
             found.elsewhere += diagnostics.len() as u64;
             continue;
         };
@@ -69,6 +74,11 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
         };
         let (text, lines) = (FileText::of(&content), Lines::of(&content));
         let finder = Finder::new(&text, &mapping);
+        let mut parsers = Parsers::default();
+        parsers.begin_file(MAX_TIME);
+        let mut prover = Language::of_path(path.as_bytes())
+            .zip(std::str::from_utf8(&content).ok())
+            .map(|(language, text)| Prover::new(language, &lines, text, &mut parsers));
         let mut seen = BTreeSet::new();
         for diagnostic in diagnostics {
             let Ok(raw) = finder.finding(diagnostic) else {
@@ -88,13 +98,23 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
             } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
                 found.suppressed += 1;
             } else if seen.insert((first, last, words(&raw))) {
-                found.findings.push(raw);
+                found.findings.push(proven(raw, &lines, prover.as_mut()));
             }
         }
     }
     found.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
     bound(&mut found);
     Ok(found)
+}
+
+/// The finding with its suggestion, if the file parses with it as well as before and nothing around changes. In a file of which no
+/// grammar is known, nobody can tell.
+fn proven(raw: RawFinding, lines: &Lines<'_>, prover: Option<&mut Prover<'_>>) -> RawFinding {
+    let (Some(suggestion), Some(prover)) = (&raw.suggestion, prover) else { return raw };
+    let (first, last) = (raw.place.start_line, raw.place.end_line);
+    let range = lines.range(first).start..lines.range(last).end;
+    let fix = Fix { range, replacement: suggestion.replacement.clone() };
+    RawFinding { suggestion: prover.suggestion(first, last, &fix), ..raw }
 }
 
 /// A finding of a program that looks for secrets: its place is one, of a form that no rule of ours may know.

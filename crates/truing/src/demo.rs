@@ -48,8 +48,8 @@ use truing_store::Store;
 use crate::wiring::{ServedContext, Servers};
 use code::{cart, first_commit, planted, pushed, refunding};
 use forge::DemoForge;
-pub use linter::Linted;
 pub(crate) use forge::pulls_page;
+pub use linter::Linted;
 pub use model::Asked;
 use model::Scripted;
 

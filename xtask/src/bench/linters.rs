@@ -56,7 +56,7 @@ enum Shape {
 const LINTERS: &[Linter] = &[
     Linter {
         name: "ruff",
-        command: &["ruff", "check", "--output-format", "json", "--no-cache", "--force-exclude"],
+        command: &["ruff", "check", "--output-format", "json", "--no-fix", "--no-cache", "--force-exclude"],
         files: &[".py", ".pyi"],
         shape: Shape::List("", ["/filename", "/location/row", "/end_location/row"]),
     },
@@ -153,6 +153,7 @@ struct Sums {
     on_added: usize,
     told: usize,
     old: usize,
+    twice: usize,
     missing: usize,
     more: usize,
     failed: usize,
@@ -192,7 +193,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         if sums.commits == options.commits {
             break;
         }
-        let changed = changed(&ours, commit)?;
+        let changed = lines_of(&ours, commit, Side::New)?;
         let wanted = |path: &&String| linter.files.iter().any(|end| path.ends_with(end));
         let files: Vec<&String> = changed.keys().filter(wanted).collect();
         if files.is_empty() {
@@ -251,7 +252,14 @@ impl Compared<'_> {
             say::line(&format!("{}: told, and not found by the linter itself: {left:?}", self.commit));
         }
         sums.more += more;
-        let missing = not_told.iter().filter(|place| !self.is_old(place)).collect::<Vec<_>>();
+        // Two findings of one rule on one line are one; and what the linter says of lines that the commit removes is old.
+        let is_told =
+            |place: &&&Place| told.iter().any(|(path, line, _)| (path, line) == (&place.0, &place.1));
+        let twice = not_told.iter().filter(is_told).count();
+        not_told.retain(|place| !is_told(&place));
+        let old = if not_told.is_empty() { BTreeMap::new() } else { self.old(&not_told)? };
+        let missing: Vec<_> = not_told.iter().filter(|place| !old.contains_key(&place.0)).collect();
+        sums.twice += twice;
         if let Some(first) = missing.first() {
             say::line(&format!("{}: {} are not told, such as {first:?}", self.commit, missing.len()));
         }
@@ -260,19 +268,22 @@ impl Compared<'_> {
         Ok(())
     }
 
-    /// Did the parent have the same line, but for blanks, among those that the commit removes? Or does the linter say two
-    /// things of the same line that are one?
-    fn is_old(&self, (path, line, _): &Place) -> bool {
-        let at = format!("{}:{path}", self.commit);
-        let text = git(self.ours, &["show", &at]).unwrap_or_default();
-        let blank = |text: &str| text.split_whitespace().collect::<String>();
-        let Some(wanted) = text.lines().nth(usize::try_from(*line).unwrap_or(1).saturating_sub(1)).map(blank)
-        else {
-            return false;
-        };
-        let diff =
-            git(self.ours, &["show", "--format=", "--unified=0", "-M", self.commit]).unwrap_or_default();
-        diff.lines().filter_map(|line| line.strip_prefix('-')).any(|line| blank(line) == wanted)
+    /// The files of these places in which the parent has findings on lines that the commit removes.
+    fn old(&self, places: &[&Place]) -> Result<BTreeMap<String, usize>> {
+        let parent = format!("{}~1", self.commit);
+        let removed = lines_of(self.ours, self.commit, Side::Old)?;
+        let files: BTreeSet<&String> =
+            places.iter().map(|place| &place.0).filter(|path| removed.contains_key(*path)).collect();
+        let files: Vec<&String> = files.into_iter().collect();
+        let mut old = BTreeMap::new();
+        if !files.is_empty() {
+            for (path, first, last) in self.by_the_tool(&parent, &files, &mut Vec::new())? {
+                if removed.get(&path).is_some_and(|lines| lines.range(first..=last).next().is_some()) {
+                    *old.entry(path).or_default() += 1;
+                }
+            }
+        }
+        Ok(old)
     }
 
     fn by_the_tool(&self, commit: &str, files: &[&String], times: &mut Vec<f64>) -> Result<Vec<Place>> {
@@ -325,16 +336,27 @@ fn configuration(linter: &Linter) -> String {
     text
 }
 
-/// The lines that a commit adds, by file, from git's own words.
-fn changed(repository: &Path, commit: &str) -> Result<BTreeMap<String, BTreeSet<u64>>> {
+/// The side of a diff.
+#[derive(Clone, Copy)]
+enum Side {
+    Old,
+    New,
+}
+
+/// The lines that a commit adds, or removes, by file, from git's own words.
+fn lines_of(repository: &Path, commit: &str, side: Side) -> Result<BTreeMap<String, BTreeSet<u64>>> {
+    let (mark, prefix, part) = match side {
+        Side::Old => ("--- ", "a/", 0),
+        Side::New => ("+++ ", "b/", 1),
+    };
     let mut files: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     let mut path = None;
     let diff = git(repository, &["show", "--format=", "--unified=0", "-M", "--no-color", commit])?;
     for line in diff.lines() {
-        if let Some(name) = line.strip_prefix("+++ ") {
-            path = name.strip_prefix("b/").map(str::to_owned);
+        if let Some(name) = line.strip_prefix(mark) {
+            path = name.strip_prefix(prefix).map(str::to_owned);
         } else if let (Some(path), Some(hunk)) = (&path, line.strip_prefix("@@ -")) {
-            let Some((first, count)) = hunk.split('+').nth(1).and_then(|new| {
+            let Some((first, count)) = hunk.split('+').nth(part).and_then(|new| {
                 let new = new.split(' ').next()?;
                 let (first, count) = new.split_once(',').unwrap_or((new, "1"));
                 Some((first.parse::<u64>().ok()?, count.parse::<u64>().ok()?))
@@ -414,13 +436,14 @@ fn tell(linter: &Linter, repository: &Path, sums: &mut Sums) {
     };
     let (tool, ours, without) = (median(&mut sums.tool), median(&mut sums.ours), median(&mut sums.without));
     say::line(&format!(
-        "{} on {name}: {} commits, {} findings, {} on added lines; told {}, as old as the base {}, missing {}, told beyond {}, \
+        "{} on {name}: {} commits, {} findings, {} on added lines; told {}, said twice {}, as old as the base {}, missing {}, told beyond {}, \
          not run {}; medians: the linter {tool:.0} ms, a review {without:.0} ms, both {ours:.0} ms",
         linter.name,
         sums.commits,
         sums.found,
         sums.on_added,
         sums.told,
+        sums.twice,
         sums.old,
         sums.missing,
         sums.more,

@@ -74,6 +74,12 @@ pub struct ToolOutput {
     /// Do its findings count anywhere in changed files, not on added lines alone?
     #[serde(default)]
     pub everywhere: bool,
+    /// Changed files of which its findings do not count, though it has looked at them.
+    #[serde(default)]
+    pub left_out: BTreeSet<String>,
+    /// Rules of the tool whose findings do not count.
+    #[serde(default)]
+    pub without: BTreeSet<String>,
 }
 
 /// An output to read, and the change that it is about.

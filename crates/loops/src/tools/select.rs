@@ -52,6 +52,10 @@ pub struct Selected {
     pub fetched: Vec<Fetched>,
     /// The command that fetches that, for people.
     pub fetch: Option<String>,
+    /// Rules about permissions of files.
+    pub of_permissions: BTreeSet<String>,
+    /// Is it recognised by nothing but a file of those that it looks at?
+    pub is_guessed: bool,
     /// Does the configuration name it?
     pub is_configured: bool,
     /// Of a known tool: its row of the table.
@@ -59,7 +63,7 @@ pub struct Selected {
     /// The files that it looks at.
     paths: GlobSet,
     /// Those of them that the hook keeps from it.
-    left_out: BTreeSet<String>,
+    pub left_out: BTreeSet<String>,
 }
 
 impl Selected {
@@ -142,9 +146,19 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
         starts: known.map(|known| known.starts.clone()).unwrap_or_default(),
         fetched: known.map(|known| known.fetched.clone()).unwrap_or_default(),
         fetch: known.and_then(|known| known.fetch.clone()),
+        of_permissions: known.map(|known| known.of_permissions.iter().cloned().collect()).unwrap_or_default(),
+        is_guessed: config.is_none() && used.zip(known).is_some_and(|(used, known)| is_guessed(used, known)),
         is_configured: config.is_some(),
         known,
         paths: globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
         left_out: left_out.map(|used| used.left_out.iter().cloned().collect()).unwrap_or_default(),
+    })
+}
+
+fn is_guessed(used: &UsedTool, known: &KnownTool) -> bool {
+    let shows = |glob: &String| known::sign::compiled(glob).is_some_and(|glob| glob.is_match(&used.sign));
+    known.recognised.iter().any(|sign| match sign {
+        known::Sign::File(glob) => known.paths.contains(glob) && shows(glob),
+        known::Sign::Folder(_) | known::Sign::Within { .. } => false,
     })
 }

@@ -140,7 +140,7 @@ fn a_run_is_whole_only_if_its_end_says_so() {
     let ran = |end: End, out: &str| {
         let printout =
             Printout { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
-        output(&tool, &printout, Path::new("/tree")).failed
+        output(&tool, &printout, Path::new("/tree"), false).failed
     };
     assert_eq!(ran(End::Exit { code: 0 }, "[]"), None);
     assert_eq!(ran(End::Exit { code: 1 }, "[{\"code\": 1}]"), None);
@@ -160,4 +160,13 @@ fn signs_are_plain_files_of_a_few_folders() {
     }
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("mypy.ini")).unwrap();
     assert_eq!(sign_paths(folder.path()), [".github/workflows/ci.yml", ".semgrep/a.yml", "ruff.toml"]);
+}
+
+#[test]
+fn a_file_that_a_tool_looks_at_is_a_guess_and_its_own_configuration_is_none() {
+    let guessed = |name: &str, sign: &str| select(&[used(name, sign)], &[]).remove(0).is_guessed;
+    assert!(guessed("actionlint", ".github/workflows/ci.yml"));
+    assert!(!guessed("actionlint", ".github/actionlint.yml"));
+    assert!(!guessed("eslint", "eslint.config.js"), "though it looks at that, too");
+    assert!(!guessed("clippy", "Cargo.toml"));
 }

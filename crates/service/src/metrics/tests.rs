@@ -8,7 +8,7 @@ use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::ledger::{LevelKind, Usage};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
-    AskedModel, Coverage, Modelled, Outcome, OutcomeKind, ReviewDetail, ReviewRecord,
+    AskedModel, Coverage, Modelled, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, ToolRun,
 };
 use truing_store::Census;
 
@@ -50,10 +50,30 @@ fn by_a_model() -> ReviewRecord {
     let denials = [("run".to_owned(), 3), ("write".to_owned(), 4)].into();
     let servers_failed = [("docs".to_owned(), 2)].into();
     let outcome = Outcome::of_rules(&Coverage::default());
-    let detail = ReviewDetail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome);
+    let run = |name: &str, findings| ToolRun { name: name.into(), findings, ..ToolRun::default() };
+    let tools = vec![
+        run("ruff", 2),
+        ToolRun { failed: Some("exit code 2".into()), ..run("mypy", 1) },
+        ToolRun { skipped: Some("not installed".into()), ..run("tsc", 0) },
+    ];
+    let detail =
+        ReviewDetail { tools, ..ReviewDetail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome) };
     let did = Modelled { tokens, denials, servers_failed, ..Modelled::default() };
     let asked = AskedModel { turns: 1, cost: MicroUsd(250_000), did, ..AskedModel::default() };
     ReviewRecord::begin(RunId::new("r"), Key::new("pr/hub/1/1"), detail, Millis(0)).asked(Some(asked))
+}
+
+#[test]
+fn linters_are_counted_by_what_became_of_them() {
+    let (_, text) = told();
+    for line in [
+        "truing_linter_runs_total{linter=\"ruff\",result=\"looked\"} 2",
+        "truing_linter_runs_total{linter=\"mypy\",result=\"failed\"} 2",
+        "truing_linter_runs_total{linter=\"tsc\",result=\"skipped\"} 2",
+        "truing_linter_findings_total{linter=\"ruff\"} 4",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line}: {text}");
+    }
 }
 
 #[test]

@@ -143,7 +143,8 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         "A storm: 20 pull requests, 50 pushes each",
         Some(50),
     );
-    let report = demo.storm(first, (lifecycle, forgotten, linted), |_| bar.advance(1)).await.map_err(failed)?;
+    let report =
+        demo.storm(first, (lifecycle, forgotten, linted), |_| bar.advance(1)).await.map_err(failed)?;
     drop(bar);
     output.answer(&report, || story(&report))?;
     if args.stay {
@@ -209,7 +210,8 @@ fn followed(lifecycle: &Lifecycle) -> String {
 /// What became of the comment on a linter's finding.
 fn linted(linted: &Linted) -> String {
     let mut text = "\nA linter, which is a script here, through three pushes:\n".to_owned();
-    for (index, (changes, title)) in linted.pushes.iter().zip(["opened", "lines on top", "fixed"]).enumerate() {
+    for (index, (changes, title)) in linted.pushes.iter().zip(["opened", "lines on top", "fixed"]).enumerate()
+    {
         text += &format!("  push {}, {title:<13} {}\n", index + 1, changed(changes));
     }
     text + &format!("  {} comment for 1 finding, {} doubled\n", linted.comments, linted.duplicates)

@@ -41,7 +41,7 @@ use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Unopened;
 use truing_loops::reader::ChildReader;
 use truing_loops::reading::ReadingError;
-use truing_loops::tools::Toolbox;
+use truing_loops::tools::{Toolbox, Tooling};
 use truing_store::Store;
 
 use super::destination::Destination;
@@ -480,7 +480,14 @@ impl Command {
                 folder.path()
             }
         };
-        let plan = truing_loops::fix::plan(&review.kept.open, tree, &config.rules.packs, reader).await?;
+        let scope = wiring::scope(config)?;
+        let running = Some(wiring::tools::own(&self.environment));
+        let toolbox = Toolbox { given: Vec::new(), running };
+        let tooling = Tooling { toolbox: &toolbox, project: Some(root), trust: None };
+        // A copy of the index holds the files of findings alone.
+        let linters = index.is_none().then_some((tooling, &scope.tools));
+        let (open, packs) = (&review.kept.open, &config.rules.packs);
+        let plan = truing_loops::fix::plan(open, tree, packs, reader, linters).await?;
         let fixed = fixing.carry_out(plan, SystemClock.now())?;
         if fixed && index.is_some() {
             self.output.say("the index is as it was: `git add` the files to commit them as they are now");

@@ -87,6 +87,9 @@ pub struct KnownTool {
     /// The command that fetches that, for people.
     #[serde(default)]
     pub fetch: Option<String>,
+    /// Rules about permissions of files, which a copy of a commit does not have.
+    #[serde(default)]
+    pub of_permissions: Vec<String>,
     /// Its own comment that suppresses a rule, for people.
     pub ignore_comment: String,
 }

@@ -19,7 +19,8 @@ fn page() -> String {
 }
 
 fn section(tool: &KnownTool) -> String {
-    let mut text = format!("## {}\n\n{}.\n\n| | |\n|---|---|\n", tool.name, tool.languages.join(", "));
+    let languages = capitalised(&tool.languages.join(", "));
+    let mut text = format!("## {}\n\n{languages}.\n\n| | |\n|---|---|\n", tool.name);
     let mut row = |name: &str, value: &str| {
         if !value.is_empty() {
             let _ = writeln!(text, "| {name} | {} |", value.replace('|', "\\|"));
@@ -27,12 +28,16 @@ fn section(tool: &KnownTool) -> String {
     };
     row("looks at", &codes(&tool.paths));
     row("recognised by", &tool.recognised.iter().map(sign).collect::<Vec<_>>().join(", "));
-    let argv = |arguments: &[String]| code(&[std::slice::from_ref(&tool.program), arguments].concat().join(" "));
+    let argv =
+        |arguments: &[String]| code(&[std::slice::from_ref(&tool.program), arguments].concat().join(" "));
     row("run as", &argv(&tool.command));
     row("program of the project's own", &codes(&tool.installed));
     if !tool.selects.is_empty() {
         let signs: Vec<String> = tool.selects.iter().map(sign).collect();
-        row("run without files", &format!("{}, where its configuration chooses them: {}", argv(&tool.whole), signs.join(", ")));
+        row(
+            "run without files",
+            &format!("{}, where its configuration chooses them: {}", argv(&tool.whole), signs.join(", ")),
+        );
     }
     row("taken over from pre-commit", &codes(&tool.keeps));
     let stream = match tool.stream {
@@ -51,14 +56,19 @@ fn section(tool: &KnownTool) -> String {
     let needs: Vec<&str> = needs.into_iter().filter_map(|(is, words)| is.then_some(words)).collect();
     row("needs", &needs.join("; "));
     row("dependencies are fetched by", &tool.fetch.as_deref().map(code).unwrap_or_default());
-    row("its own comment", &code(&tool.ignore_comment));
+    let comment = tool
+        .ignore_comment
+        .strip_prefix("none")
+        .map_or_else(|| code(&tool.ignore_comment), |instead| format!("none{instead}"));
+    row("its own comment", &comment);
     text
 }
 
 fn severity(tool: &KnownTool) -> String {
     let levels = [("error", tool.levels.error), ("warning", tool.levels.warning), ("note", tool.levels.note)];
     let levels = levels.iter().map(|(name, is)| format!("{name} {}", is.as_str()));
-    let rules = tool.severity.iter().map(|(rule, is): (&String, &Severity)| format!("`{rule}…` {}", is.as_str()));
+    let rules =
+        tool.severity.iter().map(|(rule, is): (&String, &Severity)| format!("`{rule}…` {}", is.as_str()));
     levels.chain(rules).collect::<Vec<_>>().join(", ")
 }
 
@@ -68,15 +78,24 @@ fn sign(sign: &Sign) -> String {
         Sign::Folder(folder) => format!("the folder {}", code(folder)),
         Sign::Within { file, what } => match what {
             What::Hook(id) => format!("the hook {}", code(id)),
-            What::Table(name) | What::Section(name) => format!("{} with {}", code(file), code(&format!("[{name}]"))),
+            What::Table(name) | What::Section(name) => {
+                format!("{} with {}", code(file), code(&format!("[{name}]")))
+            }
             What::Key(name) | What::Word(name) => format!("{} with {}", code(file), code(name)),
-            What::Option(section, option) => format!("{} with {} in {}", code(file), code(option), code(&format!("[{section}]"))),
+            What::Option(section, option) => {
+                format!("{} with {} in {}", code(file), code(option), code(&format!("[{section}]")))
+            }
         },
     }
 }
 
 fn codes(texts: &[String]) -> String {
     texts.iter().map(|text| code(text)).collect::<Vec<_>>().join(", ")
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 fn code(text: &str) -> String {
@@ -96,7 +115,8 @@ fn the_page_of_known_tools_is_what_the_table_says() {
 
 #[test]
 fn the_guide_links_to_the_page_and_names_every_format() {
-    let guide = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tools.md")).unwrap();
+    let guide =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tools.md")).unwrap();
     assert!(guide.contains("reference/tools.md"));
     for tool in known::all() {
         assert!(guide.contains(&format!("`{}`", tool.format)), "{}: {}", tool.name, tool.format);

@@ -51,6 +51,8 @@ impl Read {
             text,
             failed: None,
             everywhere: false,
+            left_out: std::collections::BTreeSet::new(),
+            without: std::collections::BTreeSet::new(),
         };
         self.outputs.into_iter().map(output).collect()
     }

@@ -193,3 +193,33 @@ fn the_operator_adds_linters_widens_them_and_switches_them_off() {
     assert!(each(&run(""), "tool").is_empty());
     assert_eq!(each(&run("[verify]\nfrom_repository = true\n"), "tool"), ["own"]);
 }
+
+/// Ruff that renames what it finds.
+fn renaming(to: &str) -> String {
+    let edit = format!(
+        "\\\"edits\\\":[{{\\\"content\\\":\\\"{to}\\\",\\\"location\\\":{{\\\"row\\\":%d,\\\"column\\\":1}},\
+         \\\"end_location\\\":{{\\\"row\\\":%d,\\\"column\\\":2}}}}]"
+    );
+    let fix =
+        format!("\\\"fix\\\":{{\\\"applicability\\\":\\\"safe\\\",\\\"message\\\":\\\"Rename\\\",{edit}}}");
+    RUFF.replace("\\\"fix\\\":null", &fix).replace("/x\\\"}\", FNR", "/x\\\"}\", FNR, FNR, FNR")
+}
+
+#[test]
+fn a_fix_of_a_linter_is_suggested_and_made_if_the_file_still_parses_with_it() {
+    let place = linted("a = 1\n", "a = 1\nl = 2\n");
+    install(place.home(), "ruff", &renaming("length"));
+    let told = report(&place, &[]);
+    assert_eq!(told["findings"][0]["suggestion"]["replacement"], "length = 2", "{told:#}");
+    let fixed = reviewed(&place, &["--tools", "--fix"]);
+    assert_eq!(fixed.exit, 0, "{} {}", fixed.out, fixed.err);
+    assert_eq!(std::fs::read_to_string(place.repo().join("a.py")).unwrap(), "a = 1\nlength = 2\n");
+    assert!(fixed.out.contains("no findings"), "{}", fixed.out);
+
+    place.write("a.py", "a = 1\nl = 2\n");
+    install(place.home(), "ruff", &renaming("((("));
+    let told = report(&place, &[]);
+    assert_eq!(told["findings"][0]["suggestion"], Value::Null, "{told:#}");
+    reviewed(&place, &["--tools", "--fix"]);
+    assert_eq!(std::fs::read_to_string(place.repo().join("a.py")).unwrap(), "a = 1\nl = 2\n");
+}
