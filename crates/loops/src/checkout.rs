@@ -15,7 +15,7 @@ use truing_config::layer::SourceFile;
 use truing_config::problem::{ConfigError, Problem};
 use truing_config::{Config, REPOSITORY_FILE, value};
 use truing_core::id::{PrId, Sha};
-use truing_core::port::{Gate, PullRequest, Reader, ReaderError, Revision};
+use truing_core::port::{Gate, PullRequest, Reader, Revision};
 use truing_diff::{RepoPath, Status, parse};
 use truing_forge::Server;
 use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
@@ -24,7 +24,7 @@ use super::agent::{self, AgentError, Asking, ContextSources, Part, Place, Recall
 use super::earlier::Earlier;
 use super::fetch;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
-use super::tools::{Toolbox, Tooling};
+use super::tools::{Base, Toolbox, Tooling};
 
 /// Where the mirror of a pull request's repository is among them.
 pub fn mirror(mirrors: &Path, id: &PrId) -> PathBuf {
@@ -204,12 +204,6 @@ pub enum CheckoutError {
     Pattern(#[from] globset::Error),
 }
 
-impl From<ReaderError> for CheckoutError {
-    fn from(error: ReaderError) -> Self {
-        Self::Reading(error.into())
-    }
-}
-
 impl<R: Reader> Checkout<'_, R> {
     /// Fetches both commits, and what configures their review.
     ///
@@ -255,15 +249,9 @@ impl<R: Reader> Checkout<'_, R> {
         plan.stand_in(&exported.too_large, folder.path());
         plan.leave_out(exported.left_out);
         let tree = folder.path().to_owned();
-        let tooling = Tooling { toolbox: self.toolbox, project: None, trust: Some(&self.trust) };
+        let base = Base::Mirror(mirror, &change.base);
+        let tooling = Tooling { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
         let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
-        let base = async || {
-            let folder = self.git.private_folder()?;
-            mirror.export(&change.base, folder.path(), None).await?;
-            Ok::<_, CheckoutError>(folder)
-        };
-        let found = (&mut reading.found, reading.tools.as_mut_slice());
-        tooling.take_old(found, &change.diff, &scope.tools, self.reader, base).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
         let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))
@@ -278,7 +266,7 @@ pub async fn changed(mirror: &Mirror, revision: &Revision) -> Result<Change, Git
     let Revision { head, base } = revision;
     let left = mirror.merge_base(base, head).await?.unwrap_or_else(|| base.clone());
     let diff = mirror.diff(&left, head).await?;
-    Ok(Change { base: left, head: Some(head.clone()), diff, left_out: vec![], large: vec![] })
+    Ok(Change::between(left, head, diff))
 }
 
 /// The files of a change that would configure its review, were they where that is taken from. `by_model`: memory and

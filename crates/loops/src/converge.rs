@@ -41,7 +41,7 @@ use truing_model::gateway;
 
 use super::agent::{Agent, Spent};
 use super::reading::{self, Change, Reading, Scope};
-use super::tools::{Toolbox, Tooling};
+use super::tools::{Base, Toolbox, Tooling};
 use crate::machine::SystemClock;
 use audit::Audited;
 use gate::{Commands, GateError, Gated};
@@ -556,14 +556,7 @@ impl<S> Runner<'_, S> {
 
     /// The change between two commits.
     async fn change(&mut self, base: &Sha, head: &Sha) -> Result<Change, GitError> {
-        let diff = self.diff(base, head).await?;
-        Ok(Change {
-            base: base.clone(),
-            head: Some(head.clone()),
-            diff,
-            left_out: Vec::new(),
-            large: Vec::new(),
-        })
+        Ok(Change::between(base.clone(), head, self.diff(base, head).await?))
     }
 
     /// What rules and linters say of a change up to this commit. They change nothing: auditors see the same files after them.
@@ -575,17 +568,11 @@ impl<S> Runner<'_, S> {
         let (scope, reader) = (&self.looks.scope, &self.agents.auditor.reader);
         let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
         let (trust, Looks { toolbox, project, .. }) = (self.trust(), self.looks);
-        let tooling = Tooling { toolbox, project: project.as_deref(), trust: Some(&trust) };
+        let (project, base) = (project.as_deref(), Base::Mirror(self.mirror, &change.base));
+        let tooling = Tooling { toolbox, project, trust: Some(&trust), base };
         let reading = plan.read(laid.path().to_owned(), scope, reader, Some(tooling)).await;
         self.laid = Some(laid);
-        let mut reading = reading.map_err(GateError::Reading)?;
-        let base = async || {
-            let folder = PrivateFolder::new().map_err(Stop::Folder)?;
-            self.mirror.export(&change.base, folder.path(), None).await?;
-            Ok::<_, Stop>(folder)
-        };
-        let found = (&mut reading.found, reading.tools.as_mut_slice());
-        tooling.take_old(found, &change.diff, &scope.tools, reader, base).await?;
+        let reading = reading.map_err(GateError::Reading)?;
         self.readings.truncate(KEPT_READINGS - 1);
         self.readings.insert(0, ((change.base.clone(), head.clone()), reading.clone()));
         Ok(reading)

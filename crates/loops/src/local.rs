@@ -10,7 +10,7 @@ use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::outcome::{ReviewDetail, ReviewRecord};
-use truing_core::port::{Clock, Ids, Reader, ReaderError, Revision, Runs};
+use truing_core::port::{Clock, Ids, Reader, Revision, Runs};
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
 use super::agent::{
@@ -24,7 +24,7 @@ use super::memory::{Kept, Line, Memory, Recall, Unopened, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
 use crate::telemetry;
-use crate::tools::{Toolbox, Tooling};
+use crate::tools::{Base, Toolbox, Tooling};
 
 /// The longest remote URL, in bytes, that a repository is known by.
 const MAX_URL_BYTES: usize = 1024;
@@ -94,12 +94,6 @@ pub struct Review {
     pub kept: Kept,
     /// Why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
-}
-
-impl From<ReaderError> for LocalError {
-    fn from(error: ReaderError) -> Self {
-        Self::Reading(error.into())
-    }
 }
 
 /// Why a review could not be done.
@@ -267,22 +261,6 @@ where
         })
     }
 
-    /// Takes what linters said of the base already.
-    async fn take_old(
-        &self,
-        reading: &mut Reading,
-        change: &Change,
-        tooling: Tooling<'_>,
-    ) -> Result<(), LocalError> {
-        let base = async || {
-            let folder = truing_git::PrivateFolder::new()?;
-            self.repository.export(&change.base, folder.path(), None).await?;
-            Ok::<_, LocalError>(folder)
-        };
-        let (found, wanted) = ((&mut reading.found, reading.tools.as_mut_slice()), &self.scope.tools);
-        tooling.take_old(found, &change.diff, wanted, self.reader, base).await
-    }
-
     /// Lets the reader read the changed files: in the working tree, or from a folder that is gone afterwards.
     async fn read(
         &self,
@@ -292,12 +270,12 @@ where
     ) -> Result<(Reading, Option<Part>), LocalError> {
         let mut plan = reading::plan(change, self.scope)?;
         let project = Some(self.repository.root());
-        let tooling = Tooling { toolbox: self.toolbox, project, trust: None };
+        let base = Base::Repository(self.repository, &change.base);
+        let tooling = Tooling { toolbox: self.toolbox, project, trust: None, base };
         if let Head::WorkingTree = self.head {
             let tree = self.repository.root();
             let reading = plan.read(tree.to_owned(), self.scope, self.reader, Some(tooling));
             let mut reading = reading.await?;
-            self.take_old(&mut reading, change, tooling).await?;
             let place = Place { tree, is_working_tree: true };
             let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
             return Ok((reading, part));
@@ -325,7 +303,6 @@ where
         }
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
-        self.take_old(&mut reading, change, tooling).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
         let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))

@@ -42,6 +42,13 @@ pub struct Change {
     pub large: Vec<RepoPath>,
 }
 
+impl Change {
+    /// The one between two commits.
+    pub fn between(base: Sha, head: &Sha, diff: Vec<u8>) -> Self {
+        Self { base, head: Some(head.clone()), diff, left_out: Vec::new(), large: Vec::new() }
+    }
+}
+
 /// What the rules look at: from the operator and the repository's default branch, never from the change.
 #[derive(Clone, Debug)]
 pub struct Scope {
@@ -293,6 +300,9 @@ impl<'a> Plan<'a> {
         };
         let mut suppressions = report.suppressions;
         suppressions.retain(|idle| idle.problem != Idleness::UnknownRule || !is_of_a_tool(&idle.rule));
+        if let Some(tooling) = tooling {
+            tooling.take_old((&mut found, &mut tools), &files, &scope.tools, reader).await?;
+        }
         Ok(Reading { found, coverage, renames, rechecked, suppressed, suppressions, tools })
     }
 }

@@ -4,6 +4,7 @@
 //! Each runs in the sandbox, without a network, on files that it may only read, and is told of changed files alone where it
 //! allows that. What it printed is read by the reader's process, as an output is that somebody else gives (docs/adr/0090).
 
+mod base;
 mod baseline;
 mod select;
 
@@ -27,12 +28,12 @@ use truing_core::port::{
     ChangedFile, Reader, ReaderError, ToolOutput, ToolRequest, UsedTool, UsedToolsRequest,
 };
 use truing_core::verification::End;
-use truing_diff::RepoPath;
-use truing_git::PrivateFolder;
+use truing_diff::{FileDiff, RepoPath};
 use truing_reader::output::known::{FILES, Fetched, Stream, arguments};
 use truing_reader::output::tool_name;
 
 use crate::said::why;
+pub use base::Base;
 pub use select::{Selected, select};
 
 /// The folders in which signs of tools are looked for, from the root.
@@ -130,6 +131,8 @@ pub struct Tooling<'a> {
     pub project: Option<&'a Path>,
     /// As [`Files::trust`].
     pub trust: Option<&'a Trust>,
+    /// The base, where they look, too, if they found something.
+    pub base: Base<'a>,
 }
 
 impl Tooling<'_> {
@@ -144,7 +147,7 @@ impl Tooling<'_> {
         wanted: &Wanted,
         reader: &R,
     ) -> Result<Looked, ReaderError> {
-        let Self { toolbox, project, trust } = self;
+        let Self { toolbox, project, trust, base: _ } = self;
         let mut looked = match &toolbox.running {
             Some(running) => running.look(Files { tree, project, changed, trust }, wanted, reader).await?,
             None => Looked::default(),
@@ -172,28 +175,27 @@ impl Tooling<'_> {
         Ok(found)
     }
 
-    /// Takes those of the findings of linters that the base had already. `base` lays its files out, and is asked only if there is
-    /// something to compare. A linter that fails there has nothing old.
+    /// Takes those of the findings of linters that the base had already. `changes`: the sections of the diff. A linter that fails on the
+    /// base has nothing old.
     ///
     /// # Errors
-    /// Those of `base`; [`ReaderError`]
-    pub async fn take_old<R: Reader, E: From<ReaderError>>(
+    /// [`ReaderError`], also if the base cannot be laid out.
+    pub async fn take_old<R: Reader>(
         self,
         (found, runs): (&mut Vec<Placed>, &mut [ToolRun]),
-        diff: &[u8],
+        changes: &[FileDiff<'_>],
         wanted: &Wanted,
         reader: &R,
-        base: impl AsyncFnOnce() -> Result<PrivateFolder, E>,
-    ) -> Result<(), E> {
-        let Self { toolbox, project, trust } = self;
+    ) -> Result<(), ReaderError> {
+        let Self { toolbox, project, trust, base } = self;
         let Some(running) = toolbox.running.as_ref().filter(|_| wanted.any()) else { return Ok(()) };
         let only = baseline::found_by(found);
         let everywhere = wanted.configured.iter().any(|tool| tool.scope == ToolScope::Files);
-        let removed = baseline::removed(diff, everywhere);
+        let removed = baseline::removed(changes, everywhere);
         if only.is_empty() || removed.is_empty() {
             return Ok(());
         }
-        let folder = base().await?;
+        let folder = base.laid_out().await?;
         let tree = folder.path();
         let files = Files { tree, project, changed: &removed, trust };
         let mut old = Vec::new();

@@ -49,7 +49,6 @@ use crate::wiring::{ServedContext, Servers};
 use code::{cart, first_commit, planted, pushed, refunding};
 use forge::DemoForge;
 pub(crate) use forge::pulls_page;
-pub use linter::Linted;
 pub use model::Asked;
 use model::Scripted;
 
@@ -157,6 +156,25 @@ pub struct Lifecycle {
     pub comments: usize,
     /// Comments that say what another one says already.
     pub duplicates: usize,
+}
+
+/// What a pull request with one finding of a linter showed through three pushes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Linted {
+    /// The changes with each push.
+    pub pushes: Vec<Changes>,
+    /// Comments on code in the end.
+    pub comments: usize,
+    /// Comments that say what another one says already.
+    pub duplicates: usize,
+}
+
+impl Linted {
+    /// Was the finding posted once, and was it moved and resolved?
+    pub fn holds(&self) -> bool {
+        let [opened, moved, fixed] = self.pushes.as_slice() else { return false };
+        (opened.new, moved.moved, fixed.fixed) == (1, 1, 1) && (self.comments, self.duplicates) == (1, 0)
+    }
 }
 
 /// What a pull request shows of a finding whose lines were edited, and of which the model says nothing more.
@@ -433,6 +451,39 @@ impl Demo {
         })
     }
 
+    /// Follows a pull request with a finding of a linter through three pushes: opened, lines on top, fixed. None, where this
+    /// machine has no sandbox.
+    ///
+    /// # Errors
+    /// [`DemoError`]
+    pub async fn linted(&self) -> Result<Option<Linted>, DemoError> {
+        if !self.has_linter {
+            return Ok(None);
+        }
+        let (repo, branch) = (&self.repo, "report");
+        repo.permit(WRITER, "write").await?;
+        let push =
+            async |text: &str| repo.push(branch, Commit::new("Report").write(linter::FILE, text)).await;
+        push("def report():\n    return 1  # TODO round\n").await?;
+        let number = repo.open(NewPull::of(branch)).await?;
+        self.deliver(Chaos::default()).await?;
+        let first = self.until_reviewed(number).await?;
+        let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
+        for text in [
+            "# Sums.\n\n\ndef report():\n    return 1  # TODO round\n",
+            "# Sums.\n\n\ndef report():\n    return round(1)\n",
+        ] {
+            push(text).await?;
+            views.push(self.asked_for(number).await?);
+        }
+        let Some(last) = views.last() else { return Err(set_up("no review")) };
+        Ok(Some(Linted {
+            pushes: views.windows(2).map(|pair| Changes::of(&pair[0], &pair[1])).collect(),
+            comments: last.inline().filter(|comment| comment.author == LOGIN).count(),
+            duplicates: duplicates(last),
+        }))
+    }
+
     /// Asks for a review of what was pushed, and waits for it.
     async fn asked_for(&self, number: u64) -> Result<PullView, DemoError> {
         self.repo.comment(number, WRITER, "/review").await?;
@@ -591,7 +642,7 @@ fn context(
     let metrics = Metrics::new().map_err(set_up)?;
     metrics.watch(&store);
     let agent = Some(model.agent(store.clone(), reader.clone())?);
-    let (config, toolbox) = linter::with_linter(&model.config, folder)?;
+    let (config, toolbox) = linter::with_linter(&model.config, folder).map_err(set_up)?;
     Ok(ServiceContext {
         converging: Err("the demo converges by its own command".to_owned()),
         switch_store: store.clone(),

@@ -9,17 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use truing_core::finding::{RawFinding, Source};
 use truing_core::identity::Placed;
 use truing_core::port::ChangedFile;
-use truing_diff::{Status, parse, removed_ranges};
+use truing_diff::{FileDiff, Status, removed_ranges};
 
 /// The files of the base of which a change removes lines, each with those, in the order of their paths.
-pub(super) fn removed(diff: &[u8], everywhere: bool) -> Vec<ChangedFile> {
+pub(super) fn removed(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<ChangedFile> {
     let mut files: Vec<ChangedFile> = Vec::new();
-    for file in parse(diff).files {
-        let removed = if everywhere { vec![(1, u32::MAX)] } else { removed_ranges(&file) };
+    for file in changes {
+        let removed = if everywhere { vec![(1, u32::MAX)] } else { removed_ranges(file) };
         if removed.is_empty() || file.status == Status::Added || file.is_binary {
             continue;
         }
-        let path = file.old_path.unwrap_or(file.path);
+        let path = file.old_path.as_ref().unwrap_or(&file.path).clone();
         files.push(ChangedFile { path, old_path: None, added: removed });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -118,8 +118,10 @@ mod tests {
             --- a/old.py\n+++ b/new.py\n@@ -3,3 +3,2 @@\n-a\n-b\n c\n+d\n\
             diff --git a/added.py b/added.py\nnew file mode 100644\n--- /dev/null\n+++ b/added.py\n@@ -0,0 +1 @@\n+x\n\
             diff --git a/gone.py b/gone.py\ndeleted file mode 100644\n--- a/gone.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n";
-        let files: Vec<_> =
-            removed(diff, false).into_iter().map(|file| (file.path.to_string(), file.added)).collect();
+        let files: Vec<_> = removed(&truing_diff::parse(diff).files, false)
+            .into_iter()
+            .map(|file| (file.path.to_string(), file.added))
+            .collect();
         assert_eq!(files, [("gone.py".into(), vec![(1, 1)]), ("old.py".into(), vec![(3, 4)])]);
     }
 }

@@ -16,7 +16,7 @@ use truing_loops::converge::gate::{Came, Found, GateError, Gated, Said};
 use truing_loops::local::LocalError;
 use truing_loops::reading::{self, Change, ReadingError};
 use truing_loops::text::counted;
-use truing_loops::tools::{Toolbox, Tooling};
+use truing_loops::tools::{Base, Toolbox, Tooling};
 use truing_loops::verify::{State, laid_out};
 
 use super::columns::folded;
@@ -140,15 +140,10 @@ impl Args {
         let unread = |error| failed(GateError::Reading(error));
         let plan = reading::plan(&change, &rules).map_err(unread)?;
         let toolbox = Toolbox { given: Vec::new(), running: Some(wiring::tools::own(&context.environment)) };
-        let tooling = Tooling { toolbox: &toolbox, project: Some(repository.root()), trust: None };
-        let mut reading = plan.read(tree.clone(), &rules, &reader, Some(tooling)).await.map_err(unread)?;
-        let base = async || {
-            let folder = git.private_folder()?;
-            repository.export(&change.base, folder.path(), None).await?;
-            Ok::<_, LocalError>(folder)
-        };
-        let found = (&mut reading.found, reading.tools.as_mut_slice());
-        tooling.take_old(found, &change.diff, &rules.tools, &reader, base).await?;
+        let base = Base::Repository(&repository, &change.base);
+        let project = Some(repository.root());
+        let tooling = Tooling { toolbox: &toolbox, project, trust: None, base };
+        let reading = plan.read(tree.clone(), &rules, &reader, Some(tooling)).await.map_err(unread)?;
         let mut gated = Gated::of(reading).map_err(failed)?;
         if let Some(commands) = &commands {
             commands.look(&tree, &change, &trust, &mut gated).await.map_err(failed)?;

@@ -82,7 +82,8 @@ impl Status {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    turn_at_last(args, context).map_err(|error| match (&args.action, error.exit) {
+    let turned = runtime::start()?.block_on(turn_at_last(args, context));
+    turned.map_err(|error| match (&args.action, error.exit) {
         // Whoever wants everything stopped must not have to think now.
         (Action::On { .. }, Exit::Failed) => {
             error.hint("until then stop the service itself: send SIGTERM to `truing serve`")
@@ -92,57 +93,53 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 }
 
 /// Turns it, again if a server lost the connection meanwhile: to turn it twice is to turn it once.
-fn turn_at_last(args: &Args, context: &Context) -> Result<Exit, CliError> {
+async fn turn_at_last(args: &Args, context: &Context) -> Result<Exit, CliError> {
     for pause in PAUSES {
-        match turn(args, context) {
-            Err(error) if error.exit == Exit::Failed => std::thread::sleep(*pause),
+        match turn(args, context).await {
+            Err(error) if error.exit == Exit::Failed => tokio::time::sleep(*pause).await,
             turned => return turned,
         }
     }
-    turn(args, context)
+    turn(args, context).await
 }
 
-fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
+async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
-    runtime::start()?.block_on(async {
-        let (store, turn) = match &args.action {
-            // A server that is started later must find it on.
-            Action::On { reason, mode } => {
-                let mode = mode.map(|mode| match mode {
-                    ModeFlag::Finish => Mode::Finish,
-                    ModeFlag::Stop => Mode::Stop,
-                });
-                let place = Place::of(&config, &context.environment)?;
-                let is_new = place.file().is_some_and(|path| !path.exists());
-                let store = place.open().await?;
-                if is_new {
-                    let path = &place;
-                    context.output.warn(format_args!(
+    let (store, turn) = match &args.action {
+        // A server that is started later must find it on.
+        Action::On { reason, mode } => {
+            let mode = mode.map(|mode| match mode {
+                ModeFlag::Finish => Mode::Finish,
+                ModeFlag::Stop => Mode::Stop,
+            });
+            let place = Place::of(&config, &context.environment)?;
+            let is_new = place.file().is_some_and(|path| !path.exists());
+            let store = place.open().await?;
+            if is_new {
+                let path = &place;
+                context.output.warn(format_args!(
                         "there was no database at {path}: it is made now, and the switch is in it. A server that runs on \
                          another one does not see it: see that `store.url` is the server's"
                     ));
-                }
-                (Some(store), Some(Turn::On { reason: reason.clone(), mode }))
             }
-            Action::Off => (existing_store(&config, &context.environment).await?, Some(Turn::Off)),
-            Action::Status => (existing_store(&config, &context.environment).await?, None),
-        };
-        tell_absent(store.as_ref(), &config, context)?;
-        let (switch, work) = match &store {
-            None => (Switch::Off, Work::default()),
-            Some(store) => {
-                let switch = match turn {
-                    Some(turn) => {
-                        store.turn(&turn, &actor(&context.environment)).await.map(|(_, after)| after)
-                    }
-                    None => store.switch().await,
-                };
-                (switch.map_err(store_error)?, Work::of(store).await?)
-            }
-        };
-        context.output.answer(&Status::of(&switch), || screen(&switch, work, context.output))?;
-        Ok(Exit::Done)
-    })
+            (Some(store), Some(Turn::On { reason: reason.clone(), mode }))
+        }
+        Action::Off => (existing_store(&config, &context.environment).await?, Some(Turn::Off)),
+        Action::Status => (existing_store(&config, &context.environment).await?, None),
+    };
+    tell_absent(store.as_ref(), &config, context)?;
+    let (switch, work) = match &store {
+        None => (Switch::Off, Work::default()),
+        Some(store) => {
+            let switch = match turn {
+                Some(turn) => store.turn(&turn, &actor(&context.environment)).await.map(|(_, after)| after),
+                None => store.switch().await,
+            };
+            (switch.map_err(store_error)?, Work::of(store).await?)
+        }
+    };
+    context.output.answer(&Status::of(&switch), || screen(&switch, work, context.output))?;
+    Ok(Exit::Done)
 }
 
 /// What there is to do.

@@ -4,6 +4,7 @@ mod annotations;
 mod fix;
 mod from;
 pub(super) mod json;
+mod linters;
 pub(super) mod markdown;
 mod publish;
 mod pull;
@@ -25,7 +26,6 @@ use clap::builder::NonEmptyStringValueParser;
 use tokio::sync::watch;
 use truing_config::environment::Environment;
 use truing_config::layer::{Flag, SourceFile};
-use truing_config::tool::Tools;
 use truing_config::{Config, REPOSITORY_FILE};
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::{Key, Sha};
@@ -39,9 +39,8 @@ use truing_loops::compare::Head;
 use truing_loops::local::{Local, LocalError, Review};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Unopened;
-use truing_loops::reader::ChildReader;
 use truing_loops::reading::ReadingError;
-use truing_loops::tools::{Toolbox, Tooling};
+use truing_loops::tools::Toolbox;
 use truing_store::Store;
 
 use super::destination::Destination;
@@ -127,7 +126,7 @@ pub struct Args {
     /// [default: review.tools]
     ///
     /// They run in the sandbox, without a network, on files that they may only read.
-    #[arg(long, conflicts_with = "replay")]
+    #[arg(long, conflicts_with_all = ["replay", "diff"])]
     tools: bool,
     #[command(flatten)]
     outputs: Outputs,
@@ -393,28 +392,6 @@ impl Command {
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 
-    /// Tells which linters could look at the files, too, if none are to.
-    async fn tell_of_tools(
-        &self,
-        review: &Review,
-        config: &Config,
-        repository: &Repository,
-        reader: &ChildReader,
-    ) {
-        if config.review.tools != Tools::Off || self.args.outputs.any() {
-            return;
-        }
-        let running = wiring::tools::own(&self.environment);
-        let reviewed = &review.record.detail.coverage.reviewed;
-        // It is a hint: where nobody can tell, nothing is told.
-        let could = running.could_run(repository.root(), reviewed, reader).await.unwrap_or_default();
-        if !could.is_empty() {
-            let run = self.output.command("review --tools");
-            let could = could.join(", ");
-            self.output.say(format_args!("linters that could look at this, too: {could} (`{run}`)"));
-        }
-    }
-
     /// A review by a model is one to record, also where it fails before it has begun.
     fn asked_for(&self, key: Key) {
         let runtime = match self.config.review.runtime {
@@ -458,41 +435,6 @@ impl Command {
     /// The right to change files of the working tree.
     fn fixing(&self, root: &Path) -> Result<Fixing<'_>, CliError> {
         Fixing::begin(root, self.config.store.folder()?, &self.stop, self.output)
-    }
-
-    /// Makes the fixes that the review suggests. The answer: did anything change?
-    async fn fix(
-        &self,
-        fixing: &mut Fixing<'_>,
-        review: &Review,
-        repository: &Repository,
-        index: Option<&Index>,
-        config: &Config,
-        reader: &ChildReader,
-    ) -> Result<bool, CliError> {
-        let root = repository.root();
-        let folder = truing_git::PrivateFolder::new().map_err(LocalError::NoFolder)?;
-        let tree = match index {
-            None => root,
-            Some(index) => {
-                let paths = truing_loops::fix::paths(&review.kept.open);
-                index.export(folder.path(), Some(&paths)).await.map_err(wiring::git_error)?;
-                folder.path()
-            }
-        };
-        let scope = wiring::scope(config)?;
-        let running = Some(wiring::tools::own(&self.environment));
-        let toolbox = Toolbox { given: Vec::new(), running };
-        let tooling = Tooling { toolbox: &toolbox, project: Some(root), trust: None };
-        // A copy of the index holds the files of findings alone.
-        let linters = index.is_none().then_some((tooling, &scope.tools));
-        let (open, packs) = (&review.kept.open, &config.rules.packs);
-        let plan = truing_loops::fix::plan(open, tree, packs, reader, linters).await?;
-        let fixed = fixing.carry_out(plan, SystemClock.now())?;
-        if fixed && index.is_some() {
-            self.output.say("the index is as it was: `git add` the files to commit them as they are now");
-        }
-        Ok(fixed)
     }
 
     fn path(&self) -> PathBuf {

@@ -1,0 +1,75 @@
+//! Linters of a local review: a word on those that could look, and the fixes that they suggest beside the rules.
+
+use truing_config::Config;
+use truing_config::tool::Tools;
+use truing_core::port::Clock as _;
+use truing_git::{Index, Repository};
+use truing_loops::local::{LocalError, Review};
+use truing_loops::machine::SystemClock;
+use truing_loops::reader::ChildReader;
+use truing_loops::tools::{Base, Toolbox, Tooling};
+
+use super::Command;
+use super::fix::Fixing;
+use crate::cli::error::CliError;
+use crate::wiring;
+
+impl Command {
+    /// Tells which linters could look at the files, too, if none are to.
+    pub(super) async fn tell_of_tools(
+        &self,
+        review: &Review,
+        config: &Config,
+        repository: &Repository,
+        reader: &ChildReader,
+    ) {
+        if config.review.tools != Tools::Off || self.args.outputs.any() {
+            return;
+        }
+        let running = wiring::tools::own(&self.environment);
+        let reviewed = &review.record.detail.coverage.reviewed;
+        // It is a hint: where nobody can tell, nothing is told.
+        let could = running.could_run(repository.root(), reviewed, reader).await.unwrap_or_default();
+        if !could.is_empty() {
+            let run = self.output.command("review --tools");
+            let could = could.join(", ");
+            self.output.say(format_args!("linters that could look at this, too: {could} (`{run}`)"));
+        }
+    }
+
+    /// Makes the fixes that the review suggests. The answer: did anything change?
+    pub(super) async fn fix(
+        &self,
+        fixing: &mut Fixing<'_>,
+        review: &Review,
+        repository: &Repository,
+        index: Option<&Index>,
+        config: &Config,
+        reader: &ChildReader,
+    ) -> Result<bool, CliError> {
+        let root = repository.root();
+        let folder = truing_git::PrivateFolder::new().map_err(LocalError::NoFolder)?;
+        let tree = match index {
+            None => root,
+            Some(index) => {
+                let paths = truing_loops::fix::paths(&review.kept.open);
+                index.export(folder.path(), Some(&paths)).await.map_err(wiring::git_error)?;
+                folder.path()
+            }
+        };
+        let scope = wiring::scope(config)?;
+        let running = Some(wiring::tools::own(&self.environment));
+        let toolbox = Toolbox { given: Vec::new(), running };
+        let base = Base::Repository(repository, &review.record.detail.base);
+        let tooling = Tooling { toolbox: &toolbox, project: Some(root), trust: None, base };
+        // A copy of the index holds the files of findings alone.
+        let linters = index.is_none().then_some((tooling, &scope.tools));
+        let (open, packs) = (&review.kept.open, &config.rules.packs);
+        let plan = truing_loops::fix::plan(open, tree, packs, reader, linters).await?;
+        let fixed = fixing.carry_out(plan, SystemClock.now())?;
+        if fixed && index.is_some() {
+            self.output.say("the index is as it was: `git add` the files to commit them as they are now");
+        }
+        Ok(fixed)
+    }
+}
