@@ -114,11 +114,12 @@ impl Machine {
         }
         self.show(&real, read);
         let Some(interpreter) = interpreter(&real).filter(|_| steps > 0) else { return };
-        if let Some(program) = if interpreter.is_absolute() {
+        let program = if interpreter.is_absolute() {
             Some(interpreter)
         } else {
             interpreter.to_str().and_then(|name| self.on_path(name))
-        } {
+        };
+        if let Some(program) = program {
             self.add(&program, read, steps - 1);
         }
     }
@@ -126,7 +127,8 @@ impl Machine {
     /// Adds the folder that a file was installed into, or as much of it as holds nothing else.
     fn show(&self, file: &Path, read: &mut BTreeSet<PathBuf>) {
         let Ok(file) = file.canonicalize() else { return };
-        if SYSTEM.iter().any(|folder| file.starts_with(folder)) {
+        // A link of the tree may lead to any file: only programs are shown.
+        if !is_program(&file) || SYSTEM.iter().any(|folder| file.starts_with(folder)) {
             return;
         }
         let modules = file.ancestors().filter(|folder| folder.file_name() == Some(OsStr::new(MODULES)));

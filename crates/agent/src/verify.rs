@@ -210,6 +210,12 @@ impl Verifier {
         Ok(Self { plan, cache })
     }
 
+    /// The same, whose commands may take so long.
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Self {
+        Self { plan: Plan { time, ..self.plan.clone() }, cache: self.cache.clone() }
+    }
+
     /// All of it: sets `tree` up, and runs the checks if that works. From now on the tree is theirs: a private copy.
     /// `baseline` is what they said of the state before, if that is known.
     ///

@@ -10,9 +10,10 @@ use super::problem::{ConfigError, Origin, Problem};
 use super::value::Value;
 
 /// The linters that reviews run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Tools {
     /// None.
+    #[default]
     Off,
     /// Known ones that the repository configures and that are installed, and all that are configured here.
     Auto,
@@ -29,7 +30,7 @@ impl Tools {
     }
 }
 
-/// Section `tool.NAME`, or a `[[tool]]`. None: as it is with the known tool of this name.
+/// Section `tool.NAME`, or a `[[tool]]`. A field without a value is as the known tool of this name has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolConfig {
     /// Its name. One that is not of a known tool has a command and a format.

@@ -559,7 +559,7 @@ impl<S> Runner<'_, S> {
         Ok(Change::between(base.clone(), head, self.diff(base, head).await?))
     }
 
-    /// What rules and linters say of a change up to this commit. They change nothing: auditors see the same files after them.
+    /// The findings of rules and linters on a change up to this commit. Auditors see the same files after them.
     async fn read(&mut self, change: &Change, head: &Sha) -> Result<Reading, Stop> {
         if let Some(reading) = self.known_reading(&change.base, head) {
             return Ok(reading.clone());

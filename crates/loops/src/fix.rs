@@ -24,7 +24,7 @@ use super::reading::ReadingError;
 use super::tools::{Tooling, Wanted};
 
 /// The reason where a linter's suggestion is not applied, since it cannot look again.
-const NOT_HERE: &str = "a linter's fix is made in the working tree alone";
+const NOT_HERE: &str = "a linter's fix needs `--tools`, and is made in the working tree alone";
 /// The reason where nothing tells whether the file is still one.
 const UNPROVEN: &str = "nothing can prove it: no grammar is known for this file";
 
@@ -105,6 +105,7 @@ pub async fn plan<R: Reader>(
     linters: Option<(Tooling<'_>, &Wanted)>,
 ) -> Result<Plan, FixError> {
     let root = tree;
+    let linters = linters.filter(|(tooling, wanted)| tooling.toolbox.run_any(wanted));
     let mut files: BTreeMap<&RepoPath, Vec<&RawFinding>> = BTreeMap::new();
     for finding in open.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some()) {
         files.entry(&finding.place.path).or_default().push(finding);

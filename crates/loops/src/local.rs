@@ -4,8 +4,6 @@
 //! private folder; nothing in the repository changes. Findings and the outcome go to the user's own records, so that ids and
 //! dismissals last; a review whose records fail is still a review, with a warning.
 
-use std::path::Path;
-
 use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
@@ -298,23 +296,11 @@ where
         };
         plan.stand_in(&too_large, folder.path());
         plan.leave_out(left_out);
-        if is_all {
-            link_modules(self.repository.root(), folder.path());
-        }
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
         let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
         Ok((reading, part))
-    }
-}
-
-/// Lets linters find the modules of Node.js that the user has installed, which no commit holds. Without them they tell themselves
-/// that some are missing.
-fn link_modules(root: &Path, tree: &Path) {
-    // It may be a link itself.
-    if let Ok(modules) = root.join("node_modules").canonicalize() {
-        let _ = std::os::unix::fs::symlink(modules, tree.join("node_modules"));
     }
 }
 

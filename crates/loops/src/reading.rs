@@ -251,14 +251,19 @@ impl<'a> Plan<'a> {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let also_changed = coverage.not_reviewed.iter().map(|gap| gap.path.clone()).collect();
         let request = ReadRequest { tree, files: to_read, also_changed, packs: scope.packs.clone() };
+        let of_diff = files.iter().flat_map(|file| [Some(&file.path), file.old_path.as_ref()]).flatten();
+        let touched = of_diff.chain(request.files.iter().map(|file| &file.path));
+        let touched: Vec<RepoPath> = touched.cloned().collect();
         let look = async {
             match tooling {
-                Some(tooling) => tooling.look(&request.tree, &request.files, &scope.tools, reader).await,
+                Some(tooling) => {
+                    let files = (request.files.as_slice(), touched.as_slice());
+                    tooling.look(&request.tree, files, &scope.tools, reader).await
+                }
                 None => Ok(Looked::default()),
             }
         };
-        let (report, looked) = tokio::join!(reader.read(&request), look);
-        let (report, Looked { outputs, skipped }) = (report?, looked?);
+        let (report, Looked { outputs, skipped }) = tokio::try_join!(reader.read(&request), look)?;
         coverage.reviewed = report.reviewed;
         coverage.not_reviewed.extend(report.not_reviewed);
         coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));

@@ -1,4 +1,4 @@
-//! What a program printed, in words for people.
+//! Words for people on a program's output.
 
 use truing_agent::verify::Printout;
 use truing_core::line;
@@ -9,7 +9,7 @@ const MAX_LAST_WORDS: usize = 500;
 /// Lines of them.
 const MAX_LINES: usize = 3;
 
-/// How a command ended that could not do its work, and what it said last.
+/// The end of a command that could not do its work, and its last words.
 pub(crate) fn why(printout: &Printout) -> String {
     let said = [&printout.errors, &printout.output].map(|text| shown(text.trim_end()));
     let last = said.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();

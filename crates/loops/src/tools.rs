@@ -2,11 +2,12 @@
 //! those that are configured.
 //!
 //! Each runs in the sandbox, without a network, on files that it may only read, and is told of changed files alone where it
-//! allows that. What it printed is read by the reader's process, as an output is that somebody else gives (docs/adr/0090).
+//! allows that. The reader's process reads what it prints, as it reads an output of `--from` (docs/adr/0090).
 
 mod base;
 mod baseline;
 mod select;
+mod signs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -18,15 +19,13 @@ use tokio::sync::Semaphore;
 use truing_agent::installed::{Installed, Machine};
 use truing_agent::looking::Looking;
 use truing_agent::sandbox::Level;
-use truing_agent::verify::{Printout, Scope as Trust, SetUp, Verifier};
+use truing_agent::verify::{INSIDE, Printout, Scope as Trust, SetUp, Verifier, decides_set_up};
 use truing_config::tool::{ToolConfig, ToolScope, Tools, When};
 use truing_core::finding::RawFinding;
 use truing_core::identity::Placed;
 use truing_core::line::clean;
 use truing_core::outcome::ToolRun;
-use truing_core::port::{
-    ChangedFile, Reader, ReaderError, ToolOutput, ToolRequest, UsedTool, UsedToolsRequest,
-};
+use truing_core::port::{ChangedFile, Reader, ReaderError, ToolOutput, ToolRequest};
 use truing_core::verification::End;
 use truing_diff::{FileDiff, RepoPath};
 use truing_reader::output::known::{FILES, Fetched, Stream, arguments};
@@ -35,13 +34,12 @@ use truing_reader::output::tool_name;
 use crate::said::why;
 pub use base::Base;
 pub use select::{Selected, select};
+use signs::used;
 
-/// The folders in which signs of tools are looked for, from the root.
-const SIGN_FOLDERS: &[&str] = &["", ".github", ".github/workflows", ".semgrep"];
-/// The most files of a folder that are looked at.
-const MAX_SIGNS: usize = 2_000;
 /// The most bytes of files' names that a program is given at once: the system takes some more.
 const MAX_NAMES_BYTES: usize = 100_000;
+/// The folder of modules of Node.js.
+const MODULES: &str = "node_modules";
 /// The most linters of a review.
 const MAX_TOOLS: usize = 50;
 /// The most characters of a reason.
@@ -50,19 +48,12 @@ const MAX_REASON: usize = 600;
 const NOTHING: &[&str] = &["", "[]", "{}"];
 
 /// The linters that the configuration wants.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// Are any run?
     pub tools: Tools,
     /// Those that it names itself.
     pub configured: Vec<ToolConfig>,
-}
-
-impl Default for Wanted {
-    /// None.
-    fn default() -> Self {
-        Self { tools: Tools::Off, configured: Vec::new() }
-    }
 }
 
 impl Wanted {
@@ -102,8 +93,8 @@ pub struct Running {
     pub folders: BTreeMap<String, PathBuf>,
     /// The virtual environment of Python that is active.
     pub environment: Option<PathBuf>,
-    /// Are the files somebody else's? Then the programs that they bring along are not run, nor is what configures by code where
-    /// the change configures it.
+    /// Are the files somebody else's? Then no program that they bring along runs, and no linter with code for its configuration if
+    /// the change touches that.
     pub is_served: bool,
     /// Sets up the project's dependencies, for linters that need them.
     pub verifier: Option<Verifier>,
@@ -118,6 +109,8 @@ pub struct Files<'a> {
     pub project: Option<&'a Path>,
     /// Those that changed and are there.
     pub changed: &'a [ChangedFile],
+    /// Every path that the change names, also of files that are not reviewed.
+    pub touched: &'a [RepoPath],
     /// Whose set-ups may be used.
     pub trust: Option<&'a Trust>,
 }
@@ -143,20 +136,21 @@ impl Tooling<'_> {
     pub async fn look<R: Reader>(
         self,
         tree: &Path,
-        changed: &[ChangedFile],
+        (changed, touched): (&[ChangedFile], &[RepoPath]),
         wanted: &Wanted,
         reader: &R,
     ) -> Result<Looked, ReaderError> {
         let Self { toolbox, project, trust, base: _ } = self;
+        let files = Files { tree, project, changed, touched, trust };
         let mut looked = match &toolbox.running {
-            Some(running) => running.look(Files { tree, project, changed, trust }, wanted, reader).await?,
+            Some(running) => running.look(files, wanted, reader, None).await?,
             None => Looked::default(),
         };
         looked.outputs.splice(0..0, toolbox.given.iter().cloned());
         Ok(looked)
     }
 
-    /// What linters say of these files of a tree now.
+    /// The findings of linters on these files, as they are now.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -167,19 +161,15 @@ impl Tooling<'_> {
         wanted: &Wanted,
         reader: &R,
     ) -> Result<Vec<RawFinding>, ReaderError> {
-        let mut found = Vec::new();
-        for output in self.look(tree, changed, wanted, reader).await?.outputs {
-            let (tree, files) = (tree.to_owned(), changed.to_vec());
-            found.extend(reader.tool_findings(&ToolRequest { tree, files, output }).await?.findings);
-        }
-        Ok(found)
+        let looked = self.look(tree, (changed, &[]), wanted, reader).await?;
+        read_all(looked.outputs, (tree, changed), reader).await
     }
 
     /// Takes those of the findings of linters that the base had already. `changes`: the sections of the diff. A linter that fails on the
     /// base has nothing old.
     ///
     /// # Errors
-    /// [`ReaderError`], also if the base cannot be laid out.
+    /// [`ReaderError`]
     pub async fn take_old<R: Reader>(
         self,
         (found, runs): (&mut Vec<Placed>, &mut [ToolRun]),
@@ -195,25 +185,32 @@ impl Tooling<'_> {
         if only.is_empty() || removed.is_empty() {
             return Ok(());
         }
-        let folder = base.laid_out().await?;
+        let Some(folder) = base.laid_out().await else { return Ok(()) };
         let tree = folder.path();
-        let files = Files { tree, project, changed: &removed, trust };
-        let mut old = Vec::new();
-        for output in running.look_only(files, wanted, reader, Some(&only)).await?.outputs {
-            if output.failed.is_some() {
-                tracing::debug!(tool = output.tool, "a linter fails on the base");
-                continue;
-            }
-            let (tree, files) = (tree.to_owned(), removed.clone());
-            old.extend(reader.tool_findings(&ToolRequest { tree, files, output }).await?.findings);
-        }
-        baseline::take_old(found, &old);
+        let files = Files { tree, project, changed: &removed, touched: &[], trust };
+        let mut outputs = running.look(files, wanted, reader, Some(&only)).await?.outputs;
+        outputs.retain(|output| output.failed.is_none());
+        baseline::take_old(found, &read_all(outputs, (tree, &removed), reader).await?);
         for run in runs {
             let told = found.iter().filter(|placed| placed.raw.tool() == Some(&run.name)).count();
             run.findings = u32::try_from(told).unwrap_or(u32::MAX);
         }
         Ok(())
     }
+}
+
+/// The findings of outputs.
+async fn read_all<R: Reader>(
+    outputs: Vec<ToolOutput>,
+    (tree, changed): (&Path, &[ChangedFile]),
+    reader: &R,
+) -> Result<Vec<RawFinding>, ReaderError> {
+    let mut found = Vec::new();
+    for output in outputs {
+        let (tree, files) = (tree.to_owned(), changed.to_vec());
+        found.extend(reader.tool_findings(&ToolRequest { tree, files, output }).await?.findings);
+    }
+    Ok(found)
 }
 
 /// The result of running linters.
@@ -241,21 +238,11 @@ enum By<'a> {
 }
 
 impl Running {
-    /// Runs all that are wanted, some at once.
+    /// Runs all that are wanted, some at once; `only`: those of these names.
     ///
     /// # Errors
-    /// [`ReaderError`], if nobody can tell which tools the repository uses. A tool that fails is none.
+    /// [`ReaderError`], if nobody can tell which tools the repository uses. A tool that fails is no error: its output says so.
     pub async fn look<R: Reader>(
-        &self,
-        files: Files<'_>,
-        wanted: &Wanted,
-        reader: &R,
-    ) -> Result<Looked, ReaderError> {
-        self.look_only(files, wanted, reader, None).await
-    }
-
-    /// The same, of those of these names alone.
-    async fn look_only<R: Reader>(
         &self,
         files: Files<'_>,
         wanted: &Wanted,
@@ -271,12 +258,12 @@ impl Running {
         selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
         let set_up = self.set_up(&selected, files).await;
         let mut ready = Vec::new();
-        for (at, tool) in selected.iter().enumerate() {
+        for tool in &selected {
             let names = changed(tool, files.changed);
             if tool.when == When::Changed && names.is_empty() {
                 continue;
             }
-            if at >= MAX_TOOLS {
+            if ready.len() >= MAX_TOOLS {
                 looked.outputs.push(failed(tool, &format!("more than {MAX_TOOLS} linters are not run")));
                 continue;
             }
@@ -298,6 +285,7 @@ impl Running {
         for ready in ready {
             runs.push(self.run(ready, files, &places));
         }
+        let _modules = if runs.is_empty() { None } else { Modules::link(files) };
         looked.outputs.extend(join_all(runs).await.into_iter().flatten());
         Ok(looked)
     }
@@ -310,12 +298,14 @@ impl Running {
         &self,
         project: &Path,
         reviewed: &[RepoPath],
+        configured: &[ToolConfig],
         reader: &R,
     ) -> Result<Vec<String>, ReaderError> {
         let used = used(project, reviewed.iter(), reader).await?;
-        let could = select(&used, &[]).into_iter().filter(|tool| {
+        let files = Files { tree: project, project: Some(project), changed: &[], touched: &[], trust: None };
+        let could = select(&used, configured).into_iter().filter(|tool| {
             let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
-            reviewed.iter().any(looks_at) && self.installed(tool, project, Some(project)).is_some()
+            reviewed.iter().any(looks_at) && self.ready(tool, files, None).is_ok()
         });
         Ok(could.map(|tool| tool.name).collect())
     }
@@ -327,7 +317,10 @@ impl Running {
         files: Files<'_>,
     ) -> Option<Result<(&Verifier, SetUp), String>> {
         let (verifier, trust) = (self.verifier.as_ref()?, files.trust?);
-        if !selected.iter().any(|tool| tool.needs_setup && !changed(tool, files.changed).is_empty()) {
+        let is_needed = |tool: &Selected| {
+            tool.needs_setup && (tool.when == When::Always || !changed(tool, files.changed).is_empty())
+        };
+        if !selected.iter().any(is_needed) {
             return None;
         }
         Some(match verifier.set_up(files.tree, trust).await {
@@ -353,13 +346,19 @@ impl Running {
                 );
             }
         }
-        if self.is_served && tool.code_configuration {
-            let sign = files.changed.iter().find_map(|file| tool.configured_by(file.path.as_str()?));
-            if let Some(sign) = sign {
-                return Err(format!("its configuration is code, and this change configures it: {sign}"));
-            }
+        let touched = || files.touched.iter().filter(|_| self.is_served).filter_map(|path| path.as_str());
+        if let Some(path) = touched().find(|path| tool.code_configuration && tool.is_configured_by(path)) {
+            return Err(format!("its configuration is code, and this change configures it: {path}"));
         }
         if self.is_served && tool.needs_setup {
+            // Its program, or a part of it, would be the change's.
+            let is_brought = |path: &&str| tool.places.iter().any(|place| top(place) == top(path));
+            if let Some(path) = touched().find(is_brought) {
+                return Err(format!("this change brings programs of its own along: {path}"));
+            }
+            if let Some(path) = touched().find(|path| decides_set_up(Path::new(path))) {
+                return Err(format!("this change decides what `verify.setup` installs: {path}"));
+            }
             return match set_up {
                 Some(Ok((verifier, set_up))) => Ok(By::SetUp(verifier, set_up)),
                 Some(Err(reason)) => Err(reason.clone()),
@@ -386,9 +385,11 @@ impl Running {
             .map(|project| tool.places.iter().map(|place| project.join(place)).collect())
             .unwrap_or_default();
         places.extend(self.environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
-        let everywhere = Machine { path: Vec::new(), home: self.machine.home.clone() };
-        let machine = if self.is_projects_own(tool) { &everywhere } else { &self.machine };
-        let mut installed = machine.find(&tool.program, &places, tree)?;
+        // Elsewhere it would not see the project's dependencies.
+        if self.is_projects_own(tool) && !places.iter().any(|place| place.exists()) {
+            return None;
+        }
+        let mut installed = self.machine.find(&tool.program, &places, tree)?;
         for program in &tool.starts {
             if let Some(found) = self.machine.find(program, &[], tree) {
                 installed.read.extend(found.read);
@@ -422,8 +423,13 @@ impl Running {
                 By::Machine(installed) => self.by_machine(tool, installed, words, tree).await,
                 By::SetUp(verifier, set_up) => by_set_up(tool, (verifier, set_up), words, tree).await,
             };
+            let root = match &by {
+                // The sandbox shows a folder without links in its path.
+                By::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
+                By::SetUp(..) => PathBuf::from(INSIDE),
+            };
             outputs.push(match ran {
-                Ok(printout) => output(tool, &printout, tree, is_copy),
+                Ok(printout) => output(tool, &printout, &root, is_copy),
                 Err(reason) => failed(tool, &reason),
             });
         }
@@ -461,34 +467,42 @@ async fn by_set_up(
     tree: &Path,
 ) -> Result<Printout, String> {
     let place = tool.places.iter().find(|place| set_up.has(Path::new(place)));
-    let program = place.map_or_else(|| tool.program.clone(), |place| format!("./{place}"));
+    let program = match place {
+        Some(place) => format!("./{place}"),
+        // A path of the tree's own would be the change's program.
+        None if tool.program.contains('/') && !tool.program.starts_with('/') => {
+            return Err(format!("`{}` is not installed by `verify.setup`", tool.program));
+        }
+        None => tool.program.clone(),
+    };
     let argv: Vec<String> = std::iter::once(program).chain(words).collect();
-    verifier.asked(set_up, tree, &argv).await.map_err(|error| error.to_string())
+    verifier.within(tool.time).asked(set_up, tree, &argv).await.map_err(|error| error.to_string())
 }
 
-/// The known tools that a repository uses, with what it says of their runs over these files.
-async fn used<R: Reader>(
-    tree: &Path,
-    files: impl Iterator<Item = &RepoPath>,
-    reader: &R,
-) -> Result<Vec<UsedTool>, ReaderError> {
-    let changed = files.filter_map(|path| path.as_str()).map(str::to_owned).collect();
-    let folder = tree.to_owned();
-    let paths = tokio::task::spawn_blocking(move || sign_paths(&folder)).await;
-    let paths = paths.map_err(|stopped| ReaderError::Failed(stopped.to_string()))?;
-    reader.used_tools(&UsedToolsRequest { tree: tree.to_owned(), paths, changed }).await
+/// The first name of a path.
+fn top(path: &str) -> &str {
+    path.split('/').next().unwrap_or(path)
 }
 
-/// The paths of plain files that may show which tools are used, in order.
-fn sign_paths(tree: &Path) -> Vec<String> {
-    let mut paths = BTreeSet::new();
-    for folder in SIGN_FOLDERS {
-        let entries = std::fs::read_dir(tree.join(folder)).into_iter().flatten().flatten();
-        let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-        let names = files.filter_map(|entry| entry.file_name().into_string().ok()).take(MAX_SIGNS);
-        paths.extend(names.map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") }));
+/// The link by which linters find the modules of Node.js that the user has installed, which no commit holds. Gone when it is dropped:
+/// others read the tree afterwards.
+struct Modules(PathBuf);
+
+impl Modules {
+    fn link(files: Files<'_>) -> Option<Self> {
+        let project = files.project.filter(|project| *project != files.tree)?;
+        // It may be a link itself.
+        let modules = project.join(MODULES).canonicalize().ok()?;
+        let link = files.tree.join(MODULES);
+        std::os::unix::fs::symlink(modules, &link).ok()?;
+        Some(Self(link))
     }
-    paths.into_iter().collect()
+}
+
+impl Drop for Modules {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// The changed files that a tool looks at.
@@ -517,7 +531,7 @@ fn batches<'a, 'b>(tool: &Selected, files: &'b [&'a str]) -> Vec<&'b [&'a str]> 
 }
 
 /// A run as an output to be read. `is_copy`: the tree is one of a commit.
-fn output(tool: &Selected, printout: &Printout, tree: &Path, is_copy: bool) -> ToolOutput {
+fn output(tool: &Selected, printout: &Printout, root: &Path, is_copy: bool) -> ToolOutput {
     let Printout { end, output, errors, .. } = printout;
     let is_blank = output.trim().is_empty();
     let text = match tool.stream {
@@ -552,11 +566,10 @@ fn output(tool: &Selected, printout: &Printout, tree: &Path, is_copy: bool) -> T
         }
         (Some(_) | None, _) => reason,
     });
-    let inside = truing_agent::verify::INSIDE.to_owned();
     ToolOutput {
         tool: tool.name.clone(),
         format: Some(tool.format.clone()),
-        roots: vec![tree.to_string_lossy().into_owned(), inside],
+        roots: vec![root.to_string_lossy().into_owned()],
         text: text.clone(),
         failed: failed.map(|reason| clean(&reason, MAX_REASON)),
         everywhere: tool.everywhere,

@@ -45,3 +45,4 @@ pub use file::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
 pub use fixed::{Edit, Fixed, apply};
 pub use in_process::InProcess;
 pub use pack::{Listed, Packs, Tested, Written};
+pub use snippet::CUT;

@@ -13,7 +13,7 @@ const LEAD_BYTES: usize = 80;
 /// How many bytes of a secret stay readable: enough to tell which kind it is and to tell keys apart.
 pub(crate) const REDACTED_PREFIX_BYTES: usize = 4;
 /// Stands for what is left out.
-pub(crate) const CUT: &str = "…";
+pub const CUT: &str = "…";
 
 /// Ranges of a file that must not be shown: ascending, not overlapping, not empty.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! From what a tool has printed to findings on the lines that a change adds.
 //!
 //! The output is read as diagnostics ([`output`](crate::output)); each is placed in the file as it is at the head. One that
-//! touches an added line is a finding; the others are counted. Where two tools, or one tool twice, say the same of the same
-//! lines, it is one finding.
+//! touches an added line is a finding; the others are counted. Where one output says the same of the same lines twice, it is
+//! one finding.
 
 use std::collections::{BTreeMap, BTreeSet};
 

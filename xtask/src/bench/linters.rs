@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{say, workspace};
 
-/// What to compare.
+/// The comparison to make.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The repository whose history is looked at; it is cloned
@@ -180,11 +180,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for clone in [&ours, &theirs] {
         git(here, &["clone", "--quiet", &repository.display().to_string(), &clone.display().to_string()])?;
     }
-    for clone in options.prepare.iter().flat_map(|_| [&ours, &theirs]) {
-        let script = options.prepare.as_deref().unwrap_or_default();
-        let status = Command::new("sh").args(["-c", script]).current_dir(clone).status()?;
-        if !status.success() {
-            bail!("`{script}`: {status}");
+    if let Some(script) = &options.prepare {
+        for clone in [&ours, &theirs] {
+            let status = Command::new("sh").args(["-c", script]).current_dir(clone).status()?;
+            if !status.success() {
+                bail!("`{script}`: {status}");
+            }
         }
     }
     std::fs::write(here.join("truing.toml"), configuration(linter))?;
@@ -257,33 +258,31 @@ impl Compared<'_> {
             |place: &&&Place| told.iter().any(|(path, line, _)| (path, line) == (&place.0, &place.1));
         let twice = not_told.iter().filter(is_told).count();
         not_told.retain(|place| !is_told(&place));
-        let old = if not_told.is_empty() { BTreeMap::new() } else { self.old(&not_told)? };
-        let missing: Vec<_> = not_told.iter().filter(|place| !old.contains_key(&place.0)).collect();
+        // Code moves between files, too: as many may be old as the parent has on removed lines.
+        let old = if not_told.is_empty() { 0 } else { self.old()?.min(not_told.len()) };
+        let missing = not_told.len() - old;
         sums.twice += twice;
-        if let Some(first) = missing.first() {
-            say::line(&format!("{}: {} are not told, such as {first:?}", self.commit, missing.len()));
+        if let (1.., Some(first)) = (missing, not_told.first()) {
+            say::line(&format!("{}: {missing} are not told, such as {first:?}", self.commit));
         }
-        sums.old += not_told.len() - missing.len();
-        sums.missing += missing.len();
+        sums.old += old;
+        sums.missing += missing;
         Ok(())
     }
 
-    /// The files of these places in which the parent has findings on lines that the commit removes.
-    fn old(&self, places: &[&Place]) -> Result<BTreeMap<String, usize>> {
-        let parent = format!("{}~1", self.commit);
+    /// The number of findings that the parent has on lines that the commit removes.
+    fn old(&self) -> Result<usize> {
         let removed = lines_of(self.ours, self.commit, Side::Old)?;
-        let files: BTreeSet<&String> =
-            places.iter().map(|place| &place.0).filter(|path| removed.contains_key(*path)).collect();
-        let files: Vec<&String> = files.into_iter().collect();
-        let mut old = BTreeMap::new();
-        if !files.is_empty() {
-            for (path, first, last) in self.by_the_tool(&parent, &files, &mut Vec::new())? {
-                if removed.get(&path).is_some_and(|lines| lines.range(first..=last).next().is_some()) {
-                    *old.entry(path).or_default() += 1;
-                }
-            }
+        let wanted = |path: &&String| self.linter.files.iter().any(|end| path.ends_with(end));
+        let files: Vec<&String> = removed.keys().filter(wanted).collect();
+        if files.is_empty() {
+            return Ok(0);
         }
-        Ok(old)
+        let found = self.by_the_tool(&format!("{}~1", self.commit), &files, &mut Vec::new())?;
+        let is_removed = |(path, first, last): &&Place| {
+            removed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
+        };
+        Ok(found.iter().filter(is_removed).count())
     }
 
     fn by_the_tool(&self, commit: &str, files: &[&String], times: &mut Vec<f64>) -> Result<Vec<Place>> {

@@ -1,7 +1,6 @@
 //! The base of a change, laid out for linters.
 
 use truing_core::id::Sha;
-use truing_core::port::ReaderError;
 use truing_git::{Mirror, PrivateFolder, Repository};
 
 /// A commit, and the repository that has it.
@@ -14,17 +13,16 @@ pub enum Base<'a> {
 }
 
 impl Base<'_> {
-    /// Its files, in a folder that is gone afterwards.
-    pub(super) async fn laid_out(self) -> Result<PrivateFolder, ReaderError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            ReaderError::Failed(format!("the base cannot be laid out for linters: {error}"))
-        };
-        let folder = PrivateFolder::new().map_err(|error| failed(&error))?;
+    /// Its files, in a folder that is gone afterwards. None, if it cannot be laid out: then nothing is known to be old.
+    pub(super) async fn laid_out(self) -> Option<PrivateFolder> {
+        let folder = PrivateFolder::new();
+        let folder =
+            folder.inspect_err(|error| tracing::warn!(%error, "linters cannot look at the base")).ok()?;
         let exported = match self {
             Self::Repository(repository, commit) => repository.export(commit, folder.path(), None).await,
             Self::Mirror(mirror, commit) => mirror.export(commit, folder.path(), None).await,
         };
-        exported.map_err(|error| failed(&error))?;
-        Ok(folder)
+        exported.inspect_err(|error| tracing::warn!(%error, "linters cannot look at the base")).ok()?;
+        Some(folder)
     }
 }

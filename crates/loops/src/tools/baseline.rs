@@ -1,8 +1,8 @@
 //! Findings that are as old as the base: a change that moves, re-indents or renames code is not told again of what linters
 //! said of it before.
 //!
-//! The linters that found something look at the base, too, at the lines that the change removes. A finding there of the same
-//! rule and the same words, on the same code but for blanks, is the same as one on an added line.
+//! The linters that found something look at the base, too, at the lines that the change removes. It is the same finding as one
+//! on an added line if rule, words and code are equal; blanks do not count, nor digits in the words.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +10,15 @@ use truing_core::finding::{RawFinding, Source};
 use truing_core::identity::Placed;
 use truing_core::port::ChangedFile;
 use truing_diff::{FileDiff, Status, removed_ranges};
+use truing_reader::CUT;
 
 /// The files of the base of which a change removes lines, each with those, in the order of their paths.
 pub(super) fn removed(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<ChangedFile> {
     let mut files: Vec<ChangedFile> = Vec::new();
     for file in changes {
-        let removed = if everywhere { vec![(1, u32::MAX)] } else { removed_ranges(file) };
-        if removed.is_empty() || file.status == Status::Added || file.is_binary {
+        let removed = removed_ranges(file);
+        // An output that counts everywhere has its findings on any line.
+        if (removed.is_empty() && !everywhere) || file.status == Status::Added || file.is_binary {
             continue;
         }
         let path = file.old_path.as_ref().unwrap_or(&file.path).clone();
@@ -39,7 +41,9 @@ pub(super) fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) {
         *old.entry(same(raw)).or_default() += 1;
     }
     found.retain(|placed| {
-        if placed.raw.source != Source::Tool {
+        // A secret is hidden: a new one looks like the one before.
+        let is_hidden = placed.raw.snippet.trim().is_empty() || placed.raw.snippet.contains(CUT);
+        if placed.raw.source != Source::Tool || is_hidden {
             return true;
         }
         match old.get_mut(&same(&placed.raw)) {
@@ -52,7 +56,7 @@ pub(super) fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) {
     });
 }
 
-/// What two findings have in common that are the same.
+/// Two findings of equal values here are the same.
 type Same = (String, String, String);
 
 fn same(raw: &RawFinding) -> Same {

@@ -1,5 +1,5 @@
-//! The linters to run: known ones that a repository uses, and those that are configured, which may say otherwise of a
-//! known one.
+//! The linters to run: known ones that the repository uses, and those that the configuration names; it may change a known
+//! one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -72,16 +72,20 @@ impl Selected {
         self.paths.is_match(path) && !self.left_out.contains(path)
     }
 
-    /// The path itself, if a file of this path configures the tool: by its name, or because a hook names it.
-    pub fn configured_by<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let configures = |sign: &known::Sign| {
-            sign.glob()
-                .is_some_and(|glob| known::sign::compiled(glob).is_some_and(|glob| glob.is_match(path)))
+    /// Does a file of this path configure the tool: by its name, in whatever folder, or because a hook names it?
+    pub fn is_configured_by(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let fits = |glob: &str| {
+            known::sign::compiled(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
         };
-        let is_known = self.known?.recognised.iter().any(configures);
-        // As `--config=path`, or with folders before it that lead nowhere else.
-        let is_named = self.more.iter().any(|word| word.ends_with(path));
-        (is_known || is_named).then_some(path)
+        let is_known = self.known.is_some_and(|known| {
+            known.recognised.iter().filter_map(known::Sign::glob).any(fits)
+                || known.configures.iter().any(|glob| fits(glob))
+        });
+        let names = |word: &String| {
+            word == path || word.ends_with(&format!("={path}")) || word.ends_with(&format!("/{path}"))
+        };
+        is_known || self.more.iter().any(names)
     }
 }
 

@@ -1,4 +1,5 @@
 use truing_config::tool::ToolScope;
+use truing_core::port::UsedTool;
 
 use super::*;
 
@@ -88,7 +89,7 @@ fn a_hook_says_with_which_options_and_over_which_files_a_tool_runs() {
     assert!(eslint.looks_at("src/a.js") && !eslint.looks_at("docs/a.js"));
     let words = arguments(&eslint.arguments, &eslint.more, &["a.js"], &eslint.sign);
     assert!(words.ends_with(&["--config=./lint/eslint.js".into(), "a.js".into()]), "{words:?}");
-    assert_eq!(eslint.configured_by("lint/eslint.js"), Some("lint/eslint.js"));
+    assert!(eslint.is_configured_by("lint/eslint.js"));
     let chosen = one(&tools, ToolConfig { paths: Some(vec!["docs/**".into()]), ..configured("eslint") });
     assert!(chosen.looks_at("docs/a.js") && !chosen.more.is_empty());
     let own = ToolConfig { command: Some(vec!["eslint".into(), "{files}".into()]), ..configured("eslint") };
@@ -112,9 +113,10 @@ fn files_that_configure_a_tool_are_known_by_their_names() {
     let all = select(&[used("eslint", "eslint.config.js")], &[]);
     let eslint = all.first().unwrap();
     for path in ["eslint.config.mjs", ".eslintrc.js", "package.json"] {
-        assert_eq!(eslint.configured_by(path), Some(path));
+        assert!(eslint.is_configured_by(path), "{path}");
     }
-    assert_eq!(eslint.configured_by("src/index.js"), None);
+    assert!(eslint.is_configured_by("web/.eslintrc.js"), "in whatever folder");
+    assert!(!eslint.is_configured_by("src/index.js"));
 }
 
 #[test]
@@ -159,7 +161,7 @@ fn signs_are_plain_files_of_a_few_folders() {
         std::fs::write(path, "").unwrap();
     }
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("mypy.ini")).unwrap();
-    assert_eq!(sign_paths(folder.path()), [".github/workflows/ci.yml", ".semgrep/a.yml", "ruff.toml"]);
+    assert_eq!(signs::paths(folder.path()), [".github/workflows/ci.yml", ".semgrep/a.yml", "ruff.toml"]);
 }
 
 #[test]

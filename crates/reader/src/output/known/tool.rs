@@ -72,6 +72,9 @@ pub struct KnownTool {
     /// Is its configuration code, or does it load code that the repository names?
     #[serde(default)]
     pub code_configuration: bool,
+    /// Globs of files that configure it by code, besides those by which it is recognised.
+    #[serde(default)]
+    pub configures: Vec<String>,
     /// Does a run fetch anything?
     #[serde(default)]
     pub network: bool,
@@ -94,7 +97,7 @@ pub struct KnownTool {
     pub ignore_comment: String,
 }
 
-/// A folder with what was fetched for projects, such as the modules of Go.
+/// A folder with what was fetched for projects, in a person's home, such as the modules of Go.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fetched {

@@ -23,13 +23,14 @@ impl Command {
         repository: &Repository,
         reader: &ChildReader,
     ) {
-        if config.review.tools != Tools::Off || self.args.outputs.any() {
+        if config.review.tools != Tools::Off || self.args.outputs.any() || self.args.diff.is_some() {
             return;
         }
         let running = wiring::tools::own(&self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
         // It is a hint: where nobody can tell, nothing is told.
-        let could = running.could_run(repository.root(), reviewed, reader).await.unwrap_or_default();
+        let could =
+            running.could_run(repository.root(), reviewed, &config.tools, reader).await.unwrap_or_default();
         if !could.is_empty() {
             let run = self.output.command("review --tools");
             let could = could.join(", ");
