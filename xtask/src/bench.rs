@@ -9,6 +9,7 @@ mod linters;
 mod meter;
 mod process;
 mod program;
+mod pushes;
 mod records;
 mod review;
 mod rules;
@@ -43,6 +44,8 @@ enum What {
     Rules(rules::Options),
     /// Linters: the findings that are told of a history's commits, beside the linter and a filter of added lines
     Linters(linters::Options),
+    /// Linters on pull requests of several pushes: comments posted, repeated and left, beside reviewdog's rules
+    Pushes(pushes::Options),
     /// A loop of `truing converge`: what it takes by itself, beside git laying the same files out
     Converge(converge::Options),
     /// A whole review of 10,000 changed lines: what it takes beyond `git diff`, in time and memory
@@ -63,6 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         What::Records(options) => records::run(options),
         What::Rules(options) => rules::run(options),
         What::Linters(options) => linters::run(options),
+        What::Pushes(options) => pushes::run(options),
         What::Converge(options) => converge::run(options),
         What::Review(options) => review::run(options),
         What::Runtimes(options) => runtimes::run(options),

@@ -33,16 +33,16 @@ pub(crate) struct Options {
 }
 
 /// A linter, as people call it, and the places of what it prints.
-struct Linter {
-    name: &'static str,
-    command: &'static [&'static str],
+pub(super) struct Linter {
+    pub(super) name: &'static str,
+    pub(super) command: &'static [&'static str],
     /// The ends of the names of its files.
-    files: &'static [&'static str],
-    shape: Shape,
+    pub(super) files: &'static [&'static str],
+    pub(super) shape: Shape,
 }
 
 /// The form of an output: pointers into JSON, or lines `path:line:`.
-enum Shape {
+pub(super) enum Shape {
     /// One text of JSON: where the list is, then path, line and end of an entry.
     List(&'static str, [&'static str; 3]),
     /// A list of files, each with its own list: the path, the list, line and end.
@@ -53,7 +53,7 @@ enum Shape {
     Text,
 }
 
-const LINTERS: &[Linter] = &[
+pub(super) const LINTERS: &[Linter] = &[
     Linter {
         name: "ruff",
         command: &["ruff", "check", "--output-format", "json", "--no-fix", "--no-cache", "--force-exclude"],
@@ -143,7 +143,7 @@ const LINTERS: &[Linter] = &[
 ];
 
 /// A place that a linter names: the path, and its first and last line.
-type Place = (String, u64, u64);
+pub(super) type Place = (String, u64, u64);
 
 /// The sums over all commits.
 #[derive(Default)]
@@ -326,7 +326,7 @@ impl Compared<'_> {
 }
 
 /// A configuration in which this linter alone is run, whatever the repository uses.
-fn configuration(linter: &Linter) -> String {
+pub(super) fn configuration(linter: &Linter) -> String {
     let mut text = "[rules]\npacks = []\n".to_owned();
     for known in truing_reader::output::known::all() {
         let when = if known.name == linter.name { "changed" } else { "never" };
@@ -337,20 +337,28 @@ fn configuration(linter: &Linter) -> String {
 
 /// The side of a diff.
 #[derive(Clone, Copy)]
-enum Side {
+pub(super) enum Side {
     Old,
     New,
 }
 
-/// The lines that a commit adds, or removes, by file, from git's own words.
-fn lines_of(repository: &Path, commit: &str, side: Side) -> Result<BTreeMap<String, BTreeSet<u64>>> {
+/// The lines that a commit, or all of a range `from..to`, adds or removes, by file, from git's own words.
+pub(super) fn lines_of(
+    repository: &Path,
+    commit: &str,
+    side: Side,
+) -> Result<BTreeMap<String, BTreeSet<u64>>> {
     let (mark, prefix, part) = match side {
         Side::Old => ("--- ", "a/", 0),
         Side::New => ("+++ ", "b/", 1),
     };
     let mut files: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     let mut path = None;
-    let diff = git(repository, &["show", "--format=", "--unified=0", "-M", "--no-color", commit])?;
+    let range = commit.split_once("..");
+    let diff = match range {
+        Some((from, to)) => git(repository, &["diff", "--unified=0", "-M", "--no-color", from, to])?,
+        None => git(repository, &["show", "--format=", "--unified=0", "-M", "--no-color", commit])?,
+    };
     for line in diff.lines() {
         if let Some(name) = line.strip_prefix(mark) {
             path = name.strip_prefix(prefix).map(str::to_owned);
@@ -368,7 +376,7 @@ fn lines_of(repository: &Path, commit: &str, side: Side) -> Result<BTreeMap<Stri
     Ok(files)
 }
 
-fn places(shape: &Shape, text: &str, root: &Path) -> Vec<Place> {
+pub(super) fn places(shape: &Shape, text: &str, root: &Path) -> Vec<Place> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     match shape {
         Shape::List(pointer, names) => {
@@ -419,7 +427,7 @@ fn below(path: &str, root: &Path) -> String {
     below.strip_prefix("./").unwrap_or(below).display().to_string()
 }
 
-fn git(here: &Path, arguments: &[&str]) -> Result<String> {
+pub(super) fn git(here: &Path, arguments: &[&str]) -> Result<String> {
     let output = Command::new("git").args(arguments).current_dir(here).stdin(Stdio::null()).output()?;
     if !output.status.success() {
         bail!("git {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));

@@ -1,0 +1,266 @@
+//! `cargo xtask bench pushes`: pull requests of several pushes with the findings of a linter, at the forge's double: the comments that
+//! Truing leaves, beside those of reviewdog by its rules. reviewdog itself is not run: its source of August 2026 says that a comment is
+//! known by path, line and a fingerprint of the whole diagnostic, that an unknown one is posted, and that a known one which is not found
+//! any more is deleted, unless somebody has answered it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use tokio::runtime::Runtime;
+use truing_fakes::forge::{FakeForge, NewPull, Options as ForgeOptions, PullView};
+use truing_fakes::repo::Commit;
+
+use super::linters::{LINTERS, Linter, Side, configuration, git, lines_of, places};
+use crate::{say, workspace};
+
+const TOKEN: &str = "a token of the bench";
+const LOGIN: &str = "truing[bot]";
+
+/// The pull requests to make.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The repository whose commits are the pushes
+    repository: PathBuf,
+    /// The linter, as for `bench linters`
+    #[arg(long)]
+    tool: String,
+    /// Pull requests
+    #[arg(long, default_value_t = 10)]
+    pulls: usize,
+    /// Pushes of each
+    #[arg(long, default_value_t = 5)]
+    pushes: usize,
+    /// The optimized program to measure [default: built now]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// A finding by its text: the path and the line without blanks.
+type Said = (String, String);
+
+/// The comments of one of the two, over all pull requests.
+#[derive(Default)]
+struct Sums {
+    posted: usize,
+    repeated: usize,
+    deleted: usize,
+    stale: usize,
+    lost: usize,
+}
+
+/// Compares. `false`: Truing repeats, forgets or loses something.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let linter =
+        LINTERS.iter().find(|linter| linter.name == options.tool).context("there is no such linter")?;
+    let folder = tempfile::tempdir()?;
+    let here = folder.path();
+    let program = match &options.program {
+        Some(program) => program.canonicalize()?,
+        None => super::program::build(&workspace::root()?)?,
+    };
+    let clone = here.join("clone");
+    let from = options.repository.canonicalize()?;
+    git(here, &["clone", "--quiet", &from.display().to_string(), &clone.display().to_string()])?;
+    let history = history(&clone, linter, options.pulls * (options.pushes + 1))?;
+    let (mut ours, mut theirs) = (Sums::default(), Sums::default());
+    let runtime = Runtime::new()?;
+    for commits in history.chunks(options.pushes + 1).take(options.pulls) {
+        let [base, pushes @ ..] = commits else { continue };
+        let site = Site { linter, program: &program, clone: &clone, here };
+        let found = site.found(base, pushes)?;
+        reviewdog(&found, &mut theirs);
+        let view = runtime.block_on(site.published(base, pushes))?;
+        add(&view, &found, &mut ours);
+    }
+    for (name, sums) in [("truing", &ours), ("reviewdog", &theirs)] {
+        let Sums { posted, repeated, deleted, stale, lost } = sums;
+        say::line(&format!(
+            "{name:<10} posted {posted}, of these again {repeated}, deleted {deleted}, left though fixed {stale}, lost {lost}"
+        ));
+    }
+    Ok((ours.repeated, ours.stale, ours.lost) == (0, 0, 0))
+}
+
+/// The newest commits that change files of the linter, oldest first.
+fn history(clone: &Path, linter: &Linter, count: usize) -> Result<Vec<String>> {
+    let mut commits = Vec::new();
+    for commit in
+        git(clone, &["log", "--no-merges", "--min-parents=1", "--first-parent", "--format=%H"])?.lines()
+    {
+        let changed = lines_of(clone, commit, Side::New)?;
+        if changed.keys().any(|path| linter.files.iter().any(|end| path.ends_with(end))) {
+            commits.push(commit.to_owned());
+        }
+        if commits.len() == count {
+            break;
+        }
+    }
+    if commits.len() < count {
+        bail!("{} commits are too few, {count} are needed", commits.len());
+    }
+    commits.reverse();
+    Ok(commits)
+}
+
+/// The pushes of one pull request.
+struct Site<'a> {
+    linter: &'a Linter,
+    program: &'a Path,
+    clone: &'a Path,
+    here: &'a Path,
+}
+
+/// The findings on added lines at one push: their line, by text.
+type Found = BTreeMap<Said, BTreeSet<u64>>;
+
+impl Site<'_> {
+    /// The linter's findings at each push, on lines that the pull request adds until then.
+    fn found(&self, base: &str, pushes: &[String]) -> Result<Vec<Found>> {
+        let mut all = Vec::new();
+        for push in pushes {
+            let added = self.added(base, push)?;
+            let wanted = |path: &&String| self.linter.files.iter().any(|end| path.ends_with(end));
+            let files: Vec<&String> = added.keys().filter(wanted).collect();
+            git(self.clone, &["checkout", "--quiet", "--force", push])?;
+            let mut found = Found::new();
+            if !files.is_empty() {
+                let (program, arguments) = self.linter.command.split_first().context("a command")?;
+                let mut command = Command::new(program);
+                command.args(arguments).args(&files).current_dir(self.clone).stdin(Stdio::null());
+                let output = command.output().with_context(|| format!("cannot start {program}"))?;
+                for (path, line, _) in
+                    places(&self.linter.shape, &String::from_utf8_lossy(&output.stdout), self.clone)
+                {
+                    if added.get(&path).is_some_and(|lines| lines.contains(&line)) {
+                        let text = std::fs::read_to_string(self.clone.join(&path)).unwrap_or_default();
+                        let at = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+                        let text: String =
+                            text.lines().nth(at).unwrap_or_default().split_whitespace().collect();
+                        found.entry((path, text)).or_default().insert(line);
+                    }
+                }
+            }
+            all.push(found);
+        }
+        Ok(all)
+    }
+
+    fn added(&self, base: &str, push: &str) -> Result<BTreeMap<String, BTreeSet<u64>>> {
+        lines_of(self.clone, &format!("{base}..{push}"), Side::New)
+    }
+
+    /// The pull request after all pushes, each reviewed by `truing review --pr --publish --tools`.
+    async fn published(&self, base: &str, pushes: &[String]) -> Result<PullView> {
+        let forge = FakeForge::start(ForgeOptions::default()).await?;
+        forge.token(TOKEN, LOGIN);
+        let home = self.here.join(format!("home-{}", base.get(..8).unwrap_or(base)));
+        std::fs::create_dir_all(&home)?;
+        let url = forge.base_url();
+        let rest = configuration(self.linter);
+        let config = format!(
+            "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"100ms\"\n[review]\nquiet = \"1s\"\n{rest}"
+        );
+        std::fs::write(home.join("truing.toml"), config)?;
+        let repo = forge.create_repository("o", "r", self.files(None, base)?).await?;
+        let mut number = 0;
+        let mut before = base;
+        for push in pushes {
+            repo.push("one", self.files(Some(before), push)?).await?;
+            if number == 0 {
+                number = repo.open(NewPull::of("one")).await?;
+            }
+            self.review(&home, number).await?;
+            before = push;
+        }
+        Ok(repo.pull(number).await?)
+    }
+
+    async fn review(&self, home: &Path, number: u64) -> Result<()> {
+        let mut command = tokio::process::Command::new(self.program);
+        command.args([
+            "--config",
+            "truing.toml",
+            "--quiet",
+            "review",
+            "--pr",
+            &format!("o/r#{number}"),
+            "--publish",
+        ]);
+        command
+            .args(["--tools", "--fail-on", "never", "--allow-partial"])
+            .current_dir(home)
+            .stdin(Stdio::null());
+        command.env_clear().env("HOME", home).env("GITHUB_TOKEN", TOKEN);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let output = command.output().await?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// The linter's files and its configuration as they are at a commit; `before`: those that differ from it alone.
+    fn files(&self, before: Option<&str>, commit: &str) -> Result<Commit> {
+        let named = match before {
+            None => git(self.clone, &["ls-tree", "-r", "--name-only", commit])?,
+            Some(before) => git(self.clone, &["diff", "--no-renames", "--name-only", before, commit])?,
+        };
+        let is_wanted = |path: &&str| {
+            self.linter.files.iter().any(|end| path.ends_with(end))
+                || path.ends_with(".toml")
+                || path.ends_with(".cfg")
+        };
+        let mut change = Commit::new("push").write("README.md", commit);
+        for path in named.lines().filter(is_wanted) {
+            change = match git(self.clone, &["show", &format!("{commit}:{path}")]) {
+                Ok(text) => change.write(path, text),
+                Err(_) => change.delete(path),
+            };
+        }
+        Ok(change)
+    }
+}
+
+/// The comments that reviewdog posts and deletes for these findings.
+fn reviewdog(found: &[Found], sums: &mut Sums) {
+    let (mut there, mut said): (BTreeSet<(Said, u64)>, BTreeMap<Said, usize>) =
+        (BTreeSet::new(), BTreeMap::new());
+    for push in found {
+        let now: BTreeSet<(Said, u64)> =
+            push.iter().flat_map(|(said, lines)| lines.iter().map(|line| (said.clone(), *line))).collect();
+        for (text, _) in now.difference(&there) {
+            sums.posted += 1;
+            let before = said.entry(text.clone()).or_default();
+            *before += 1;
+            let needed = push.get(text).map_or(1, BTreeSet::len);
+            sums.repeated += usize::from(*before > needed);
+        }
+        sums.deleted += there.difference(&now).count();
+        there = now;
+    }
+}
+
+/// The comments that Truing has left, beside the last findings.
+fn add(view: &PullView, found: &[Found], sums: &mut Sums) {
+    let comments: Vec<_> = view.inline().filter(|comment| comment.author == LOGIN).collect();
+    sums.posted += comments.len();
+    sums.deleted += view.comments.iter().filter(|comment| comment.deleted && comment.place.is_some()).count();
+    let markers: BTreeSet<&str> = comments.iter().filter_map(|comment| comment.body.lines().last()).collect();
+    sums.repeated += comments.len() - markers.len();
+    let last = found.last().cloned().unwrap_or_default();
+    let expected: BTreeSet<(&str, u64)> = last
+        .iter()
+        .flat_map(|((path, _), lines)| lines.iter().map(move |line| (path.as_str(), *line)))
+        .collect();
+    let open: BTreeSet<(String, u64)> = comments
+        .iter()
+        .filter(|comment| !comment.resolved)
+        .filter_map(|comment| Some((comment.place.as_ref()?.path.clone(), u64::from(comment.line?))))
+        .collect();
+    let is_expected = |(path, line): &&(String, u64)| expected.contains(&(path.as_str(), *line));
+    sums.stale += open.iter().filter(|place| !is_expected(place)).count();
+    sums.lost += expected.iter().filter(|(path, line)| !open.contains(&((*path).to_owned(), *line))).count();
+}
