@@ -20,6 +20,24 @@ const MAX_STEPS: usize = 4;
 const MAX_HEAD: u64 = 4 << 10;
 /// The file by which a folder is a virtual environment of Python.
 const ENVIRONMENT: &str = "pyvenv.cfg";
+/// The folder of programs.
+const PROGRAMS: &str = "bin";
+/// The folders and files of an installation; Go and Rust have some of their own.
+const PARTS: &[&str] = &[
+    PROGRAMS,
+    "lib",
+    "lib32",
+    "lib64",
+    "libexec",
+    "include",
+    "share",
+    "src",
+    "pkg",
+    "misc",
+    "VERSION",
+    "go.env",
+    ENVIRONMENT,
+];
 /// The folder of the modules of Node.js.
 const MODULES: &str = "node_modules";
 
@@ -39,6 +57,11 @@ pub struct Installed {
     pub file: PathBuf,
     /// The folders, and files, that have to be shown to it.
     pub read: BTreeSet<PathBuf>,
+    /// The folders in which it finds other programs, before those of the system: first its own, so that a virtual environment's Python
+    /// comes before the one that it is made of.
+    pub path: Vec<PathBuf>,
+    /// The virtual environment of Python that it is installed in.
+    pub environment: Option<PathBuf>,
 }
 
 impl Machine {
@@ -56,8 +79,15 @@ impl Machine {
         let here = places.iter().find(|file| is_program(file)).cloned();
         let file = here.or_else(|| self.on_path(program))?;
         let file = self.behind_shim(&file, program, tree).unwrap_or(file);
-        let mut installed = Installed { file: file.clone(), read: BTreeSet::new() };
+        let mut installed = Installed {
+            file: file.clone(),
+            read: BTreeSet::new(),
+            path: file.parent().map(Path::to_owned).into_iter().collect(),
+            environment: environment(&file).map(Path::to_owned),
+        };
         self.add(&file, &mut installed.read, MAX_STEPS);
+        let programs = installed.read.iter().filter(|folder| folder.ends_with(PROGRAMS));
+        installed.path.extend(programs.cloned());
         // A link from elsewhere is not shown: what it leads to is. The Python of an environment is known by its link.
         if !installed.read.iter().any(|folder| file.starts_with(folder)) {
             installed.file = file.canonicalize().ok()?;
@@ -104,10 +134,8 @@ impl Machine {
     /// Adds what a program needs.
     fn add(&self, file: &Path, read: &mut BTreeSet<PathBuf>, steps: usize) {
         let Ok(real) = file.canonicalize() else { return };
-        let environment =
-            file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file());
-        if let Some(root) = environment {
-            read.insert(root.to_owned());
+        if let Some(root) = environment(file) {
+            add_parts(root, read);
             if let Some(home) = value(&head(&root.join(ENVIRONMENT)), "home") {
                 self.show(&Path::new(&home).join("python3"), read);
             }
@@ -133,14 +161,15 @@ impl Machine {
         }
         let modules = file.ancestors().filter(|folder| folder.file_name() == Some(OsStr::new(MODULES)));
         let beside = file.parent();
-        let prefix = beside.filter(|folder| folder.file_name() == Some(OsStr::new("bin")));
-        let shown = modules
-            .last()
-            .into_iter()
-            .chain(prefix.and_then(Path::parent))
-            .chain(beside)
-            .find(|folder| !self.is_wide(folder));
-        read.insert(shown.unwrap_or(&file).to_owned());
+        let prefix = beside.filter(|folder| folder.ends_with(PROGRAMS)).and_then(Path::parent);
+        if let Some(modules) = modules.last().filter(|folder| !self.is_wide(folder)) {
+            read.insert(modules.to_owned());
+        } else if let Some(prefix) = prefix.filter(|folder| !self.is_wide(folder)) {
+            add_parts(prefix, read);
+        } else {
+            let beside = beside.filter(|folder| !self.is_wide(folder));
+            read.insert(beside.unwrap_or(&file).to_owned());
+        }
     }
 
     /// May the folder hold other things than what was installed there?
@@ -152,6 +181,16 @@ impl Machine {
         });
         is_homes || is_near_root
     }
+}
+
+/// The virtual environment of Python that a program is installed in.
+fn environment(file: &Path) -> Option<&Path> {
+    file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file())
+}
+
+/// Adds what programs are installed as below a folder, and nothing else that may be there.
+fn add_parts(root: &Path, read: &mut BTreeSet<PathBuf>) {
+    read.extend(PARTS.iter().map(|part| root.join(part)).filter(|part| part.exists()));
 }
 
 fn is_program(file: &Path) -> bool {
@@ -277,7 +316,9 @@ mod tests {
         home.link(".local/bin/ruff", &script);
         let found = home.found("ruff", &[]);
         assert_eq!(found.file, script);
-        assert_eq!(found.read, home.read(&["tools/ruff", ".pyenv/versions/3.12"]));
+        let parts = ["tools/ruff/bin", "tools/ruff/pyvenv.cfg", ".pyenv/versions/3.12/bin"];
+        assert_eq!(found.read, home.read(&parts));
+        assert_eq!(home.found("ruff", &["tools/ruff/bin/ruff"]).environment, Some(home.at("tools/ruff")));
     }
 
     #[test]
@@ -289,7 +330,20 @@ mod tests {
         home.link("work/project/node_modules/.bin/eslint", &script);
         let found = home.found("eslint", &["work/project/node_modules/.bin/eslint"]);
         assert_eq!(found.file, home.at("work/project/node_modules/.bin/eslint"));
-        assert_eq!(found.read, home.read(&["work/project/node_modules", ".nvm/versions/node/v22"]));
+        assert_eq!(found.read, home.read(&["work/project/node_modules", ".nvm/versions/node/v22/bin"]));
+    }
+
+    #[test]
+    fn nothing_else_beside_an_interpreter_is_shown() {
+        let home = Home::new(&[]);
+        home.program("srv/app/bin/python3", "\x7fELF");
+        home.file("srv/app/.ssh/id", "key");
+        home.file("work/project/.venv/pyvenv.cfg", &format!("home = {}\n", home.at("srv/app/bin").display()));
+        home.program("work/project/.venv/bin/ruff", "\x7fELF");
+        let found = home.found("ruff", &["work/project/.venv/bin/ruff"]);
+        assert!(found.read.contains(&home.at("srv/app/bin")), "{found:?}");
+        assert!(!found.read.iter().any(|shown| home.at("srv/app/.ssh/id").starts_with(shown)), "{found:?}");
+        assert_eq!(found.path.first(), Some(&home.at("work/project/.venv/bin")));
     }
 
     #[test]
@@ -322,7 +376,7 @@ mod tests {
         }
         let found = home.found("cargo", &[]);
         assert_eq!(found.file, home.at(".rustup/toolchains/stable-x86_64/bin/cargo"));
-        assert_eq!(found.read, home.read(&[".rustup/toolchains/stable-x86_64"]));
+        assert_eq!(found.read, home.read(&[".rustup/toolchains/stable-x86_64/bin"]));
         home.file("work/project/rust-toolchain.toml", "[toolchain]\nchannel = \"1.95.0\"\n");
         assert_eq!(home.found("cargo", &[]).file, home.at(".rustup/toolchains/1.95.0-x86_64/bin/cargo"));
     }

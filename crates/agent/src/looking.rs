@@ -9,7 +9,7 @@ use std::time::Duration;
 use truing_core::verification::End;
 
 use crate::command::{self, Bounds, Ended, NotRun};
-use crate::sandbox::{Job, Level, Run};
+use crate::sandbox::{Job, Level, Run, SYSTEM_PATH};
 use crate::verify::{OFFLINE, Printout, end, milliseconds};
 
 /// A program and all that it may see.
@@ -21,6 +21,8 @@ pub struct Looking {
     pub tree: PathBuf,
     /// Further folders and files that it may read.
     pub read: BTreeSet<PathBuf>,
+    /// The folders in which it finds other programs, before those of the system.
+    pub path: Vec<PathBuf>,
     /// Further variables that it finds.
     pub variables: Vec<(String, String)>,
     /// The strength of the sandbox.
@@ -35,7 +37,7 @@ impl Looking {
     /// # Errors
     /// [`NotRun`], if there is no sandbox for it; however the program ends is none.
     pub async fn run(self) -> Result<Printout, NotRun> {
-        let Self { argv, tree, read, variables, level, time } = self;
+        let Self { argv, tree, read, path, variables, level, time } = self;
         let began = std::time::Instant::now();
         let mut job = Job::new(level, &tree, Run::Program(argv))?;
         // Below `full` a program has no folders of its own: its home is one that is gone afterwards.
@@ -45,7 +47,10 @@ impl Looking {
         job.read = outermost(&read, &job.tree);
         job.variables =
             OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        job.variables.push(("PATH".to_owned(), search_path(&path)));
         job.variables.extend(variables);
+        // Checkouts of build machines keep tokens there.
+        job.hidden = vec![PathBuf::from(".git/config")];
         let bounds = Bounds { time, written: None, whole: true };
         Ok(match command::run(job, &bounds).await {
             Ok(Ended { end: ended, out, err, took }) => {
@@ -58,6 +63,12 @@ impl Looking {
             Err(error) => return Err(error),
         })
     }
+}
+
+/// A search path of these folders, and those of the system.
+fn search_path(folders: &[PathBuf]) -> String {
+    let own = folders.iter().filter_map(|folder| folder.to_str()).filter(|folder| !folder.contains(':'));
+    own.chain([SYSTEM_PATH]).collect::<Vec<_>>().join(":")
 }
 
 /// Folders without those that are in another one, or in the tree: each is shown once.

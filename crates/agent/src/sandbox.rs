@@ -87,6 +87,7 @@ impl Job {
             tree,
             writable: false,
             read: Vec::new(),
+            hidden: Vec::new(),
             sockets: false,
             limits: Limits::default(),
             room: None,

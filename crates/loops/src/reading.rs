@@ -282,7 +282,7 @@ impl<'a> Plan<'a> {
         let suppressed = suppressed.collect();
         let mut renames = Renames::default();
         renames.learn(&files);
-        let mut tools = Vec::new();
+        let (mut tools, mut told_before) = (Vec::new(), BTreeSet::new());
         for output in outputs {
             // It may have printed findings before it failed.
             let told = if output.failed.is_some() && output.text.trim().is_empty() {
@@ -292,7 +292,11 @@ impl<'a> Plan<'a> {
                 reader.tool_findings(&ToolRequest { tree, files, output: output.clone() }).await?
             };
             add_runs(&mut tools, &told, &output);
-            found.extend(told.findings.into_iter().filter_map(place));
+            // The same linter may have been run, and its output given.
+            let mut findings = told.findings;
+            findings
+                .retain(|raw| told_before.insert((raw.place.clone(), raw.rule.clone(), raw.title.clone())));
+            found.extend(findings.into_iter().filter_map(place));
         }
         let looked = tools.iter().filter(|run: &&ToolRun| run.failed.is_none());
         let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
@@ -320,7 +324,9 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) {
         [one, more @ ..] => Some(format!("{one}; and {}", counted_in_words(more.len(), "more problem"))),
     };
     // Whoever has run it knows better than its words.
-    let failed = output.failed.clone().or(failed);
+    let is_empty = told.findings.is_empty() && told.elsewhere == 0 && told.suppressed == 0;
+    let unnamed = output.unnamed.clone().filter(|_| is_empty);
+    let failed = output.failed.clone().or(unnamed).or(failed);
     let mut names = told.tools.clone();
     if names.is_empty() {
         names.insert(tool_name(&output.tool));

@@ -6,6 +6,8 @@ use truing_reader::redact::redact;
 
 /// Characters that a command's last words have in an error.
 const MAX_LAST_WORDS: usize = 500;
+/// Bytes in which an error is looked for.
+const MAX_LOOKED_AT: usize = 64 << 10;
 /// Lines of them.
 const MAX_LINES: usize = 3;
 
@@ -17,6 +19,25 @@ pub(crate) fn why(printout: &Printout) -> String {
     let words = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
     let words = line::clean(&words, MAX_LAST_WORDS);
     if words.is_empty() { printout.end.to_string() } else { format!("{}: {words}", printout.end) }
+}
+
+/// The end of a program that could not do its work, and its words from the first that speaks of an error on.
+pub(crate) fn cause(printout: &Printout) -> String {
+    let said = [&printout.errors, &printout.output].map(|text| redact(&plain(text)));
+    let speaks = |line: &str| line.to_ascii_lowercase().contains("error");
+    let from_error = said.iter().find_map(|text| {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let lines: Vec<&str> = lines.skip_while(|line| !speaks(line)).take(MAX_LINES).collect();
+        let words = line::clean(&lines.join("; "), MAX_LAST_WORDS);
+        (!words.is_empty()).then_some(words)
+    });
+    from_error.map_or_else(|| why(printout), |words| format!("{}: {words}", printout.end))
+}
+
+/// The beginning of a text without its colours.
+fn plain(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_LOOKED_AT.min(text.len()));
+    anstream::adapter::strip_str(text.get(..end).unwrap_or_default()).to_string()
 }
 
 /// Text of a command without its colours and without secrets, line by line.

@@ -31,21 +31,20 @@ use truing_diff::{FileDiff, RepoPath};
 use truing_reader::output::known::{FILES, Fetched, Stream, arguments};
 use truing_reader::output::tool_name;
 
-use crate::said::why;
+use crate::said::cause;
 pub use base::Base;
 pub use select::{Selected, select};
 use signs::used;
 
-/// The most bytes of files' names that a program is given at once: the system takes some more.
-const MAX_NAMES_BYTES: usize = 100_000;
+/// The most bytes of files' names that a program is given at once. The sandbox's helper is told all in one argument, of which the system
+/// takes 128 KiB.
+const MAX_NAMES_BYTES: usize = 40_000;
 /// The folder of modules of Node.js.
 const MODULES: &str = "node_modules";
 /// The most linters of a review.
 const MAX_TOOLS: usize = 50;
 /// The most characters of a reason.
 const MAX_REASON: usize = 600;
-/// Outputs that say nothing.
-const NOTHING: &[&str] = &["", "[]", "{}"];
 
 /// The linters that the configuration wants.
 #[derive(Clone, Debug, Default)]
@@ -393,6 +392,7 @@ impl Running {
         for program in &tool.starts {
             if let Some(found) = self.machine.find(program, &[], tree) {
                 installed.read.extend(found.read);
+                installed.path.extend(found.path);
             }
         }
         for fetched in &tool.fetched {
@@ -447,11 +447,14 @@ impl Running {
         let fetched = tool.fetched.iter();
         let variables =
             fetched.filter_map(|it| Some((it.variable.clone(), self.folder(it)?.to_str()?.to_owned())));
+        let environment = installed.environment.as_ref().and_then(|folder| folder.to_str());
+        let environment = environment.map(|folder| ("VIRTUAL_ENV".to_owned(), folder.to_owned()));
         let looking = Looking {
             argv: std::iter::once(program).chain(words.into_iter().map(OsString::from)).collect(),
             tree: tree.to_owned(),
             read: installed.read.clone(),
-            variables: variables.collect(),
+            path: installed.path.clone(),
+            variables: variables.chain(environment).collect(),
             level: self.level,
             time: tool.time,
         };
@@ -545,24 +548,29 @@ fn output(tool: &Selected, printout: &Printout, root: &Path, is_copy: bool) -> T
             }
         }
     };
-    let is_silent = NOTHING.contains(&text.trim());
+    // A text may be of anything; JSON is at least an empty list.
+    let is_missing = text.trim().is_empty() && tool.format.ends_with("json");
+    let mut unnamed = None;
     let failed = match end {
-        End::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(why(printout)),
-        End::Exit { code } if *code != 0 && is_silent => {
-            Some(format!("it names no finding: {}", why(printout)))
+        End::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(cause(printout)),
+        End::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
+        End::Exit { .. } => {
+            unnamed = Some(clean(&format!("it names no finding: {}", cause(printout)), MAX_REASON));
+            None
         }
-        End::Exit { .. } => None,
         End::Killed
         | End::Time
         | End::Output
         | End::Disk
         | End::Limit { .. }
         | End::Full
-        | End::NoProgram => Some(why(printout)),
+        | End::NoProgram => Some(cause(printout)),
     };
     let failed = failed.map(|reason| match (&tool.fetch, end) {
         (Some(fetch), End::Exit { .. }) => {
-            format!("{reason}; it has no network: if the project's dependencies are missing, run `{fetch}`")
+            format!(
+                "{reason}; without a network, dependencies and the lock file have to be there: run `{fetch}`"
+            )
         }
         (Some(_) | None, _) => reason,
     });
@@ -572,6 +580,7 @@ fn output(tool: &Selected, printout: &Printout, root: &Path, is_copy: bool) -> T
         roots: vec![root.to_string_lossy().into_owned()],
         text: text.clone(),
         failed: failed.map(|reason| clean(&reason, MAX_REASON)),
+        unnamed,
         everywhere: tool.everywhere,
         left_out: tool.left_out.clone(),
         without: if is_copy { tool.of_permissions.clone() } else { BTreeSet::new() },
@@ -586,6 +595,7 @@ fn failed(tool: &Selected, reason: &str) -> ToolOutput {
         roots: Vec::new(),
         text: String::new(),
         failed: Some(clean(reason, MAX_REASON)),
+        unnamed: None,
         everywhere: false,
         left_out: BTreeSet::new(),
         without: BTreeSet::new(),

@@ -32,6 +32,8 @@ const MAX_PROBLEMS: usize = 20;
 const MAX_PROBLEM_CHARS: usize = 400;
 /// Tools that look for secrets.
 const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
+/// The most suggestions of a file: each is proven by parsing it.
+const MAX_SUGGESTIONS: usize = 100;
 /// The most bytes of a tool's name.
 const MAX_TOOL_BYTES: usize = 120;
 
@@ -79,7 +81,7 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
         let mut prover = Language::of_path(path.as_bytes())
             .zip(std::str::from_utf8(&content).ok())
             .map(|(language, text)| Prover::new(language, &lines, text, &mut parsers));
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut suggested) = (BTreeSet::new(), 0);
         for diagnostic in diagnostics {
             let Ok(raw) = finder.finding(diagnostic) else {
                 found.elsewhere += 1;
@@ -98,7 +100,9 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
             } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
                 found.suppressed += 1;
             } else if seen.insert((first, last, words(&raw))) {
-                found.findings.push(proven(raw, &lines, prover.as_mut()));
+                suggested += usize::from(raw.suggestion.is_some());
+                let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
+                found.findings.push(proven(RawFinding { suggestion, ..raw }, &lines, prover.as_mut()));
             }
         }
     }

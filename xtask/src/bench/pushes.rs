@@ -161,7 +161,7 @@ impl Site<'_> {
         let url = forge.base_url();
         let rest = configuration(self.linter);
         let config = format!(
-            "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"100ms\"\n[review]\nquiet = \"1s\"\n{rest}"
+            "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"100ms\"\n[review]\nquiet = \"1s\"\nmax_inline = 200\n{rest}"
         );
         std::fs::write(home.join("truing.toml"), config)?;
         let repo = forge.create_repository("o", "r", self.files(None, base)?).await?;

@@ -45,6 +45,8 @@ pub struct Job {
     pub writable: bool,
     /// Further folders that it may read and run programs from.
     pub read: Vec<PathBuf>,
+    /// Files of the tree, by their paths in it, that are empty inside ([`Level::Full`] alone).
+    pub hidden: Vec<PathBuf>,
     /// May it make sockets? They reach nothing outside.
     pub sockets: bool,
     /// The resources that it may use.

@@ -145,6 +145,12 @@ impl Space {
         if job.writable && under(self.old, &job.tree).join(".git").exists() {
             self.show_as(&job.tree.join(".git"), &job.inside.join(".git"), false)?;
         }
+        for file in &job.hidden {
+            // A link is not gone through: what it leads to has no name inside.
+            if under(self.old, &job.tree.join(file)).symlink_metadata().is_ok_and(|found| found.is_file()) {
+                self.bind_as(Path::new("/dev/null"), &job.inside.join(file))?;
+            }
+        }
         Ok(())
     }
 

@@ -71,6 +71,9 @@ pub struct ToolOutput {
     /// The reason for which the tool did not look to its end, as far as whoever ran it knows.
     #[serde(default)]
     pub failed: Option<String>,
+    /// The reason for which it failed if no finding can be read of it, since it ended as one that found something.
+    #[serde(default)]
+    pub unnamed: Option<String>,
     /// Do its findings count anywhere in changed files, not on added lines alone?
     #[serde(default)]
     pub everywhere: bool,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use truing_core::finding::{Category, Place, RawFinding, Severity, Side, Source, Suggestion};
 
-use crate::output::diagnostic::{Diagnostic, Level, MAX_TITLE_CHARS};
+use crate::output::diagnostic::{Diagnostic, Level, MAX_TITLE_CHARS, ToolFix};
 use crate::output::known::{self, KnownTool};
 use crate::output::range::Range;
 use crate::output::resolve::{ByteEdit, FileText, Unresolved, resolve_fix};
@@ -14,6 +14,8 @@ use crate::snippet::{Secrets, snippet};
 
 /// The most bytes of a suggestion.
 const MAX_SUGGESTION_BYTES: usize = 8 << 10;
+/// The most edits of a fix that is suggested.
+const MAX_SUGGESTED_EDITS: usize = 20;
 /// The most bytes of a title: less than the protocol between processes takes.
 const MAX_TITLE_BYTES: usize = 480;
 /// The most bytes of a tool's name, and of a rule's, in the name of a finding's rule.
@@ -96,7 +98,8 @@ impl<'a> Finder<'a> {
     pub fn finding(&self, diagnostic: &Diagnostic) -> Result<RawFinding, Unresolved> {
         let (first, last) = self.file.lines(&diagnostic.range)?;
         let rule = rule_name(&diagnostic.tool, diagnostic.rule.as_deref(), &self.mapping.reserved);
-        let suggestion = diagnostic.fixes.iter().find_map(|fix| {
+        let is_short = |fix: &&ToolFix| fix.edits.len() <= MAX_SUGGESTED_EDITS;
+        let suggestion = diagnostic.fixes.iter().filter(is_short).find_map(|fix| {
             let edits = resolve_fix(fix, &diagnostic.path, self.file).ok()?;
             let suggestion = whole_lines(self.file, (first, last), &edits)?;
             // Secrets are not suggested.

@@ -193,7 +193,8 @@ impl KnownTool {
 /// Arguments with these files in the place of [`FILES`], and this path in the place of [`SIGN`]. `more` comes before the first file
 /// and before a `--`, else at the end.
 pub fn arguments(template: &[String], more: &[String], files: &[&str], sign: &str) -> Vec<String> {
-    let path = |path: &str| if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
+    // Programs take a dash for an option, and some take `@` for a file of arguments.
+    let path = |path: &str| if path.starts_with(['-', '@']) { format!("./{path}") } else { path.to_owned() };
     let part = |part: &String| match part.as_str() {
         FILES => files.iter().map(|file| path(file)).collect(),
         SIGN => vec![path(sign)],

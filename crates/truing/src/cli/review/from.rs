@@ -50,6 +50,7 @@ impl Read {
             roots: vec![root.clone()],
             text,
             failed: None,
+            unnamed: None,
             everywhere: false,
             left_out: std::collections::BTreeSet::new(),
             without: std::collections::BTreeSet::new(),

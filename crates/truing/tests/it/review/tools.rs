@@ -82,10 +82,12 @@ fn without_tools_one_line_tells_which_could_look() {
 fn a_linter_changes_nothing_and_sees_no_home() {
     let place = linted("a = 1\n", "a = 1\nb = 2\n");
     std::fs::write(place.home().join("secret"), "canary").unwrap();
+    place.git(["config", "http.extraheader", "AUTHORIZATION: basic canary"]);
     let home = place.home().display();
     let tries = format!(
         "#!/bin/sh\ntold=''\ntouch made 2>/dev/null && told=\"$told wrote\"\nrm a.py 2>/dev/null && told=\"$told removed\"\n\
-         [ -e '{home}/secret' ] && told=\"$told read\"\n[ -e \"$HOME/secret\" ] && told=\"$told home\"\n{}exit 1\n",
+         [ -e '{home}/secret' ] && told=\"$told read\"\n[ -e \"$HOME/secret\" ] && told=\"$told home\"\n\
+         grep -q canary .git/config && told=\"$told config\"\n{}exit 1\n",
         says("it could:$told.", 2)
     );
     install(place.home(), "ruff", &tries);
@@ -222,4 +224,32 @@ fn a_fix_of_a_linter_is_suggested_and_made_if_the_file_still_parses_with_it() {
     assert_eq!(told["findings"][0]["suggestion"], Value::Null, "{told:#}");
     reviewed(&place, &["--tools", "--fix"]);
     assert_eq!(std::fs::read_to_string(place.repo().join("a.py")).unwrap(), "a = 1\nl = 2\n");
+}
+
+#[test]
+fn one_that_ends_as_if_it_had_found_something_and_names_nothing_has_failed() {
+    let place = linted("a = 1\n", "a = 1\nb = 2\n");
+    install(
+        place.home(),
+        "own",
+        "#!/bin/sh\necho 'Traceback: error in the configuration' >&2\necho nonsense\nexit 1\n",
+    );
+    place
+        .write("ops.toml", "[[tool]]\nname = \"own\"\ncommand = [\"own\", \"{files}\"]\nformat = \"unix\"\n");
+    let arguments = ["--config", "ops.toml", "review", "--quiet", "--tools", "--format", "json"];
+    let ran = Ran::from(place.command(&arguments).env("PATH", with_own(&place)).output().unwrap());
+    assert_eq!(ran.exit, 1, "{}", ran.err);
+    let reason = "own: it names no finding: exit code 1: Traceback: error in the configuration";
+    assert_eq!(ran.json()["outcome"]["reason"], reason);
+}
+
+#[test]
+fn the_same_linter_by_its_output_and_by_running_it_tells_once() {
+    let place = linted("a = 1\n", "a = 1\nl = 2\n");
+    install(place.home(), "ruff", RUFF);
+    let mut command = std::process::Command::new(place.home().join("opt/bin/ruff"));
+    let printed = command.args(["check", "a.py"]).current_dir(place.repo()).output().unwrap().stdout;
+    std::fs::write(place.home().join("found.json"), printed).unwrap();
+    let told = report(&place, &["--from", "../found.json"]);
+    assert_eq!(each(&told, "start_line"), [2], "{told:#}");
 }
