@@ -28,7 +28,10 @@ impl Operations for Store {
             Some(by_hand) if by_hand != is_on => {
                 let reason = Some("set by hand at Valkey".to_owned());
                 let turn = if by_hand { Turn::On { reason, mode: None } } else { Turn::Off };
-                return Ok(self.turn(&turn, BY_HAND).await?.1);
+                // Only from the position that was read: a command that came in between counts, and is not undone.
+                let (_, after) = self.turn_kept(&turn, BY_HAND, Some(kept)).await?;
+                apart(|| valkey.repair_switch(&mirror, after.engaged().is_some())).await?;
+                return Ok(after);
             }
             Some(_) | None => {}
         }
@@ -39,7 +42,11 @@ impl Operations for Store {
     }
 
     async fn turn(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError> {
-        let turned = self.turn_kept(turn, by).await?;
+        if self.slots().is_some() {
+            // Whatever was set by hand before is written down first: another process may be about to, and would undo this.
+            self.switch().await?;
+        }
+        let turned = self.turn_kept(turn, by, None).await?;
         if let Some(valkey) = self.slots() {
             apart(|| valkey.set_switch(turned.1.engaged().is_some())).await?;
         }
@@ -94,11 +101,19 @@ const BY_HAND: &str = "bot:killswitch:enabled";
 const LOOKED_AT: usize = 1_024;
 
 impl Store {
-    /// Turns the switch in the records.
-    async fn turn_kept(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError> {
+    /// Turns the switch in the records; `from`: only from this position.
+    async fn turn_kept(
+        &self,
+        turn: &Turn,
+        by: &str,
+        from: Option<Switch>,
+    ) -> Result<(Switch, Switch), StoreError> {
         let (turn, by, clock) = (turn.clone(), by.to_owned(), Arc::clone(&self.0.clock));
         self.write(move |connection| {
             let (before, now) = (switch::read(connection)?, clock.now());
+            if from.as_ref().is_some_and(|from| *from != before) {
+                return Ok((before.clone(), before));
+            }
             let Some(turned) = before.turn(&turn, &by, now) else { return Ok((before.clone(), before)) };
             switch::write(connection, &turned.switch, now)?;
             audit::append(connection, &[turned.act], now)?;
