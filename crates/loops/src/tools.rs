@@ -6,6 +6,7 @@
 
 mod base;
 mod baseline;
+mod modules;
 mod select;
 mod signs;
 
@@ -33,14 +34,13 @@ use truing_reader::output::tool_name;
 
 use crate::said::cause;
 pub use base::Base;
+use modules::Modules;
 pub use select::{Selected, select};
 use signs::used;
 
 /// The most bytes of files' names that a program is given at once. The sandbox's helper is told all in one argument, of which the system
 /// takes 128 KiB.
 const MAX_NAMES_BYTES: usize = 40_000;
-/// The folder of modules of Node.js.
-const MODULES: &str = "node_modules";
 /// The most linters of a review.
 const MAX_TOOLS: usize = 50;
 /// The most characters of a reason.
@@ -284,7 +284,7 @@ impl Running {
         for ready in ready {
             runs.push(self.run(ready, files, &places));
         }
-        let _modules = if runs.is_empty() { None } else { Modules::link(files) };
+        let _modules = if runs.is_empty() { None } else { Modules::link(files.project, files.tree) };
         looked.outputs.extend(join_all(runs).await.into_iter().flatten());
         Ok(looked)
     }
@@ -485,27 +485,6 @@ async fn by_set_up(
 /// The first name of a path.
 fn top(path: &str) -> &str {
     path.split('/').next().unwrap_or(path)
-}
-
-/// The link by which linters find the modules of Node.js that the user has installed, which no commit holds. Gone when it is dropped:
-/// others read the tree afterwards.
-struct Modules(PathBuf);
-
-impl Modules {
-    fn link(files: Files<'_>) -> Option<Self> {
-        let project = files.project.filter(|project| *project != files.tree)?;
-        // It may be a link itself.
-        let modules = project.join(MODULES).canonicalize().ok()?;
-        let link = files.tree.join(MODULES);
-        std::os::unix::fs::symlink(modules, &link).ok()?;
-        Some(Self(link))
-    }
-}
-
-impl Drop for Modules {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 /// The changed files that a tool looks at.

@@ -415,9 +415,9 @@ pub(super) fn places(shape: &Shape, text: &str, root: &Path) -> Vec<Place> {
 
 fn place(entry: &Value, [path, line, end]: [&str; 3], root: &Path) -> Option<Place> {
     let first = entry.pointer(line)?.as_u64()?;
-    let last = entry.pointer(end).and_then(|end| match end {
-        Value::Array(lines) => lines.last()?.as_u64(),
-        other => other.as_u64(),
+    let last = entry.pointer(end).and_then(|end| match end.as_array() {
+        Some(lines) => lines.last()?.as_u64(),
+        None => end.as_u64(),
     });
     Some((below(entry.pointer(path)?.as_str()?, root), first, last.unwrap_or(first).max(first)))
 }

@@ -92,9 +92,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     })
 }
 
-/// Turns it, again if a server lost the connection meanwhile: to turn it twice is to turn it once.
+/// Turns it. Where servers hold it, again if one lost the connection meanwhile: to turn it twice is to turn it once.
 async fn turn_at_last(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    for pause in PAUSES {
+    let is_file = Place::of(&context.config(&[])?, &context.environment)?.file().is_some();
+    for pause in PAUSES.iter().filter(|_| !is_file) {
         match turn(args, context).await {
             Err(error) if error.exit == Exit::Failed => tokio::time::sleep(*pause).await,
             turned => return turned,
