@@ -483,9 +483,10 @@ impl Command {
             Format::Json => json::report(review, published)?,
             // The last two are refused before.
             Format::Text | Format::Csv | Format::Html => {
+                let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
                 let fix = match &self.args.path {
-                    Some(path) => format!("review {} --fix", quoted(&path.display().to_string())),
-                    None => "review --fix".to_owned(),
+                    Some(path) => format!("review {} {flags}", quoted(&path.display().to_string())),
+                    None => format!("review {flags}"),
                 };
                 let list = match (&self.args.pr, &self.args.path) {
                     (Some(_), _) => "run it with `--format json`".to_owned(),
