@@ -71,9 +71,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let [base, pushes @ ..] = commits else { continue };
         let site = Site { linter, program: &program, clone: &clone, here };
         let found = site.found(base, pushes)?;
+        let old: BTreeSet<Said> = site.old(base)?.into_keys().collect();
         reviewdog(&found, &mut theirs);
         let view = runtime.block_on(site.published(base, pushes))?;
-        add(&view, &found, &mut ours);
+        add(&view, &found, &old, &mut ours);
     }
     for (name, sums) in [("truing", &ours), ("reviewdog", &theirs)] {
         let Sums { posted, repeated, deleted, stale, lost } = sums;
@@ -113,8 +114,8 @@ struct Site<'a> {
     here: &'a Path,
 }
 
-/// The findings on added lines at one push: their line, by text.
-type Found = BTreeMap<Said, BTreeSet<u64>>;
+/// The findings on added lines at one push: their first and last lines, by text.
+type Found = BTreeMap<Said, BTreeSet<(u64, u64)>>;
 
 impl Site<'_> {
     /// The linter's findings at each push, on lines that the pull request adds until then.
@@ -124,28 +125,48 @@ impl Site<'_> {
             let added = self.added(base, push)?;
             let wanted = |path: &&String| self.linter.files.iter().any(|end| path.ends_with(end));
             let files: Vec<&String> = added.keys().filter(wanted).collect();
-            git(self.clone, &["checkout", "--quiet", "--force", push])?;
-            let mut found = Found::new();
-            if !files.is_empty() {
-                let (program, arguments) = self.linter.command.split_first().context("a command")?;
-                let mut command = Command::new(program);
-                command.args(arguments).args(&files).current_dir(self.clone).stdin(Stdio::null());
-                let output = command.output().with_context(|| format!("cannot start {program}"))?;
-                for (path, line, _) in
-                    places(&self.linter.shape, &String::from_utf8_lossy(&output.stdout), self.clone)
-                {
-                    if added.get(&path).is_some_and(|lines| lines.contains(&line)) {
-                        let text = std::fs::read_to_string(self.clone.join(&path)).unwrap_or_default();
-                        let at = usize::try_from(line).unwrap_or(1).saturating_sub(1);
-                        let text: String =
-                            text.lines().nth(at).unwrap_or_default().split_whitespace().collect();
-                        found.entry((path, text)).or_default().insert(line);
-                    }
-                }
-            }
+            let files: Vec<&str> = files.into_iter().map(String::as_str).collect();
+            let touches = |path: &str, first, last| {
+                added
+                    .get(path)
+                    .is_some_and(|lines: &BTreeSet<u64>| lines.range(first..=last).next().is_some())
+            };
+            let found = self.at(push, &files, touches)?;
             all.push(found);
         }
         Ok(all)
+    }
+
+    /// The linter's findings at the base, anywhere.
+    fn old(&self, base: &str) -> Result<Found> {
+        let tree = git(self.clone, &["ls-tree", "-r", "--name-only", base])?;
+        let wanted = |path: &&str| self.linter.files.iter().any(|end| path.ends_with(end));
+        let files: Vec<&str> = tree.lines().filter(wanted).collect();
+        self.at(base, &files, |_, _, _| true)
+    }
+
+    /// The linter's findings in these files of a commit, of those places that count.
+    fn at(&self, commit: &str, files: &[&str], counts: impl Fn(&str, u64, u64) -> bool) -> Result<Found> {
+        let mut found = Found::new();
+        git(self.clone, &["checkout", "--quiet", "--force", commit])?;
+        if files.is_empty() {
+            return Ok(found);
+        }
+        let (program, arguments) = self.linter.command.split_first().context("a command")?;
+        let mut command = Command::new(program);
+        command.args(arguments).args(files).current_dir(self.clone).stdin(Stdio::null());
+        let output = command.output().with_context(|| format!("cannot start {program}"))?;
+        for (path, line, last) in
+            places(&self.linter.shape, &String::from_utf8_lossy(&output.stdout), self.clone)
+        {
+            if counts(&path, line, last) {
+                let text = std::fs::read_to_string(self.clone.join(&path)).unwrap_or_default();
+                let at = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+                let text: String = text.lines().nth(at).unwrap_or_default().split_whitespace().collect();
+                found.entry((path, text)).or_default().insert((line, last));
+            }
+        }
+        Ok(found)
     }
 
     fn added(&self, base: &str, push: &str) -> Result<BTreeMap<String, BTreeSet<u64>>> {
@@ -226,11 +247,12 @@ impl Site<'_> {
 
 /// The comments that reviewdog posts and deletes for these findings.
 fn reviewdog(found: &[Found], sums: &mut Sums) {
-    let (mut there, mut said): (BTreeSet<(Said, u64)>, BTreeMap<Said, usize>) =
-        (BTreeSet::new(), BTreeMap::new());
+    let (mut there, mut said) = (BTreeSet::new(), BTreeMap::<Said, usize>::new());
     for push in found {
-        let now: BTreeSet<(Said, u64)> =
-            push.iter().flat_map(|(said, lines)| lines.iter().map(|line| (said.clone(), *line))).collect();
+        let one = |(said, lines): (&Said, &BTreeSet<(u64, u64)>)| {
+            lines.iter().map(|lines| (said.clone(), *lines)).collect::<Vec<_>>()
+        };
+        let now: BTreeSet<(Said, (u64, u64))> = push.iter().flat_map(one).collect();
         for (text, _) in now.difference(&there) {
             sums.posted += 1;
             let before = said.entry(text.clone()).or_default();
@@ -244,23 +266,33 @@ fn reviewdog(found: &[Found], sums: &mut Sums) {
 }
 
 /// The comments that Truing has left, beside the last findings.
-fn add(view: &PullView, found: &[Found], sums: &mut Sums) {
+fn add(view: &PullView, found: &[Found], old: &BTreeSet<Said>, sums: &mut Sums) {
     let comments: Vec<_> = view.inline().filter(|comment| comment.author == LOGIN).collect();
     sums.posted += comments.len();
     sums.deleted += view.comments.iter().filter(|comment| comment.deleted && comment.place.is_some()).count();
     let markers: BTreeSet<&str> = comments.iter().filter_map(|comment| comment.body.lines().last()).collect();
     sums.repeated += comments.len() - markers.len();
     let last = found.last().cloned().unwrap_or_default();
-    let expected: BTreeSet<(&str, u64)> = last
-        .iter()
-        .flat_map(|((path, _), lines)| lines.iter().map(move |line| (path.as_str(), *line)))
-        .collect();
-    let open: BTreeSet<(String, u64)> = comments
+    let open: Vec<(String, u64)> = comments
         .iter()
         .filter(|comment| !comment.resolved)
         .filter_map(|comment| Some((comment.place.as_ref()?.path.clone(), u64::from(comment.line?))))
         .collect();
-    let is_expected = |(path, line): &&(String, u64)| expected.contains(&(path.as_str(), *line));
-    sums.stale += open.iter().filter(|place| !is_expected(place)).count();
-    sums.lost += expected.iter().filter(|(path, line)| !open.contains(&((*path).to_owned(), *line))).count();
+    let is_at = |(path, line): &(String, u64), said: &Said, lines: &BTreeSet<(u64, u64)>| {
+        *path == said.0 && lines.iter().any(|(first, last)| (first..=last).contains(&line))
+    };
+    sums.stale +=
+        open.iter().filter(|place| !last.iter().any(|(said, lines)| is_at(place, said, lines))).count();
+    let news = last.iter().filter(|(said, _)| !old.contains(*said));
+    // An open comment whose line is not in the diff any more is still there, in its file.
+    let mut hidden: BTreeMap<&str, usize> = BTreeMap::new();
+    for comment in comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()) {
+        *hidden.entry(comment.place.as_ref().map_or("", |place| &place.path)).or_default() += 1;
+    }
+    for (said, _) in news.filter(|(said, lines)| !open.iter().any(|place| is_at(place, said, lines))) {
+        match hidden.get_mut(said.0.as_str()) {
+            Some(left @ 1..) => *left -= 1,
+            Some(_) | None => sums.lost += 1,
+        }
+    }
 }
