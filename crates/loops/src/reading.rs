@@ -17,10 +17,9 @@ use truing_core::recheck::Rechecked;
 use truing_core::suppression::{IdleSuppression, Idleness, Suppressed};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
-use truing_reader::output::tool_name;
-
 use truing_config::Config;
 use truing_config::value::globs;
+use truing_reader::output::tool_name;
 
 use crate::tools::{Looked, Tooling, Wanted};
 

@@ -49,7 +49,7 @@ pub struct Summary<'a> {
     pub configuring: &'a [RepoPath],
     /// Comments of the change that suppress nothing.
     pub suppressions: &'a [IdleSuppression],
-    /// What the repository told the model, and what of that did not count: [`remarks`].
+    /// Remarks on what the model was told and on linters that did not look: [`remarks`].
     pub remarks: &'a [String],
     /// Open findings.
     pub open: &'a [&'a Finding],
@@ -99,8 +99,8 @@ fn capitalised(text: &str) -> String {
     first.into_iter().chain(letters).collect()
 }
 
-/// What the repository told the model besides, and where that is from; what of memory and skills did not count; the linters
-/// that did not look.
+/// Remarks on a review: the repository's own words that the model was told, and where they are from; memory and skills that did
+/// not count; linters that did not look.
 pub fn remarks(record: &ReviewRecord) -> Vec<String> {
     let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let memory = memory.into_iter().flat_map(|Remembered { own, notes, .. }| {

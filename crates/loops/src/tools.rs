@@ -515,17 +515,10 @@ fn batches<'a, 'b>(tool: &Selected, files: &'b [&'a str]) -> Vec<&'b [&'a str]> 
 /// A run as an output to be read. `is_copy`: the tree is one of a commit.
 fn output(tool: &Selected, printout: &Printout, root: &Path, is_copy: bool) -> ToolOutput {
     let Printout { end, output, errors, .. } = printout;
-    let is_blank = output.trim().is_empty();
     let text = match tool.stream {
-        Stream::Stdout => output,
+        Stream::Either if output.trim().is_empty() => errors,
+        Stream::Stdout | Stream::Either => output,
         Stream::Stderr => errors,
-        Stream::Either => {
-            if is_blank {
-                errors
-            } else {
-                output
-            }
-        }
     };
     // A text may be of anything; JSON is at least an empty list.
     let is_missing = text.trim().is_empty() && tool.format.ends_with("json");

@@ -121,7 +121,7 @@ pub struct Report {
     pub unreviewed_heads: usize,
     /// What became of the comments on one pull request.
     pub lifecycle: Lifecycle,
-    /// What became of a finding of a linter; none: this machine has no sandbox for one.
+    /// The comments on a linter's finding; none: this machine has no sandbox for a linter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linted: Option<Linted>,
     /// What became of a finding that the model forgot.
@@ -158,7 +158,7 @@ pub struct Lifecycle {
     pub duplicates: usize,
 }
 
-/// What a pull request with one finding of a linter showed through three pushes.
+/// The comments on a linter's one finding, through three pushes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Linted {
     /// The changes with each push.

@@ -71,7 +71,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let [base, pushes @ ..] = commits else { continue };
         let site = Site { linter, program: &program, clone: &clone, here };
         let found = site.found(base, pushes)?;
-        let old: BTreeSet<Said> = site.old(base)?.into_keys().collect();
+        // Code moves between files, too.
+        let old: BTreeSet<String> = site.old(base)?.into_keys().map(|(_, text)| text).collect();
         reviewdog(&found, &mut theirs);
         let view = runtime.block_on(site.published(base, pushes))?;
         add(&view, &found, &old, &mut ours);
@@ -266,7 +267,7 @@ fn reviewdog(found: &[Found], sums: &mut Sums) {
 }
 
 /// The comments that Truing has left, beside the last findings.
-fn add(view: &PullView, found: &[Found], old: &BTreeSet<Said>, sums: &mut Sums) {
+fn add(view: &PullView, found: &[Found], old: &BTreeSet<String>, sums: &mut Sums) {
     let comments: Vec<_> = view.inline().filter(|comment| comment.author == LOGIN).collect();
     sums.posted += comments.len();
     sums.deleted += view.comments.iter().filter(|comment| comment.deleted && comment.place.is_some()).count();
@@ -283,16 +284,9 @@ fn add(view: &PullView, found: &[Found], old: &BTreeSet<Said>, sums: &mut Sums) 
     };
     sums.stale +=
         open.iter().filter(|place| !last.iter().any(|(said, lines)| is_at(place, said, lines))).count();
-    let news = last.iter().filter(|(said, _)| !old.contains(*said));
-    // An open comment whose line is not in the diff any more is still there, in its file.
-    let mut hidden: BTreeMap<&str, usize> = BTreeMap::new();
-    for comment in comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()) {
-        *hidden.entry(comment.place.as_ref().map_or("", |place| &place.path)).or_default() += 1;
-    }
-    for (said, _) in news.filter(|(said, lines)| !open.iter().any(|place| is_at(place, said, lines))) {
-        match hidden.get_mut(said.0.as_str()) {
-            Some(left @ 1..) => *left -= 1,
-            Some(_) | None => sums.lost += 1,
-        }
-    }
+    let news = last.iter().filter(|((_, text), _)| !old.contains(text));
+    // An open comment whose line is not in the diff any more, or whose file has another name, is still there.
+    let hidden = comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()).count();
+    let without = news.filter(|(said, lines)| !open.iter().any(|place| is_at(place, said, lines))).count();
+    sums.lost += without.saturating_sub(hidden);
 }

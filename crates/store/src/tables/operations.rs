@@ -42,9 +42,12 @@ impl Operations for Store {
     }
 
     async fn turn(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError> {
-        if self.slots().is_some() {
-            // Whatever was set by hand before is written down first: another process may be about to, and would undo this.
-            self.switch().await?;
+        if self.slots().is_some()
+            && let Err(error) = self.switch().await
+        {
+            // A position that was set by hand before is written down first: another process may be about to, and would undo this.
+            // Where it cannot be read, the command counts all the same.
+            tracing::warn!(%error, "nobody knows whether the kill switch was set by hand");
         }
         let turned = self.turn_kept(turn, by, None).await?;
         if let Some(valkey) = self.slots() {

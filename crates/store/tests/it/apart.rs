@@ -53,6 +53,17 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
     assert!(store.switch().await.unwrap().engaged().is_none());
 
+    // A command counts over a position that was set before it, which is written down first: nobody who has read that undoes it.
+    let on = truing_core::switch::Turn::On { reason: None, mode: None };
+    store.turn(&on, "ada").await.unwrap();
+    server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
+    store.turn(&on, "ada").await.unwrap();
+    assert!(store.switch().await.unwrap().engaged().is_some());
+    let log = store.audited(4).await.unwrap();
+    let acts: Vec<_> = log.iter().map(|line| (line.act.actor.as_str(), line.act.action.as_str())).collect();
+    let both = [("ada", "kill on"), ("bot:killswitch:enabled", "kill off")];
+    assert_eq!(acts, [both, both].concat());
+
     // A lost switch comes back from the records.
     store.turn(&truing_core::switch::Turn::On { reason: None, mode: None }, "ada").await.unwrap();
     server.by_hand(slots, &["FLUSHDB"]);

@@ -207,7 +207,7 @@ fn followed(lifecycle: &Lifecycle) -> String {
     text
 }
 
-/// What became of the comment on a linter's finding.
+/// The comment on a linter's finding, push by push.
 fn linted(linted: &Linted) -> String {
     let mut text = "\nA linter, which is a script here, through three pushes:\n".to_owned();
     for (index, (changes, title)) in linted.pushes.iter().zip(["opened", "lines on top", "fixed"]).enumerate()
@@ -217,7 +217,7 @@ fn linted(linted: &Linted) -> String {
     text + &format!("  {} comment for 1 finding, {} doubled\n", linted.comments, linted.duplicates)
 }
 
-/// What changed with a push, in words.
+/// The changes of a push, in words.
 fn changed(changes: &Changes) -> String {
     let Changes { new, moved, fixed, reopened, dismissed } = changes;
     let told = [

@@ -16,7 +16,7 @@ use truing_loops::converge::gate::{Came, Found, GateError, Gated, Said};
 use truing_loops::local::LocalError;
 use truing_loops::reading::{self, Change, ReadingError};
 use truing_loops::text::counted;
-use truing_loops::tools::{Base, Toolbox, Tooling};
+use truing_loops::tools::{Base, Tooling};
 use truing_loops::verify::{State, laid_out};
 
 use super::columns::folded;
@@ -139,7 +139,7 @@ impl Args {
         let trust = Scope::new(format!("local {}", repository.root().display()));
         let unread = |error| failed(GateError::Reading(error));
         let plan = reading::plan(&change, &rules).map_err(unread)?;
-        let toolbox = Toolbox { given: Vec::new(), running: Some(wiring::tools::own(&context.environment)) };
+        let toolbox = wiring::tools::own_toolbox(&context.environment, Vec::new());
         let base = Base::Repository(&repository, &change.base);
         let project = Some(repository.root());
         let tooling = Tooling { toolbox: &toolbox, project, trust: None, base };

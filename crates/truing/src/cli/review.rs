@@ -40,7 +40,6 @@ use truing_loops::local::{Local, LocalError, Review};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Unopened;
 use truing_loops::reading::ReadingError;
-use truing_loops::tools::Toolbox;
 use truing_store::Store;
 
 use super::destination::Destination;
@@ -350,10 +349,7 @@ impl Command {
             },
             scope: &wiring::scope(&config)?,
             reader: &reader,
-            toolbox: &Toolbox {
-                given: outputs.of(repository.root()),
-                running: Some(wiring::tools::own(&self.environment)),
-            },
+            toolbox: &wiring::tools::own_toolbox(&self.environment, outputs.of(repository.root())),
             model: asked.agent.as_ref().map(wiring::agent::model_use),
             attempts: &self.attempts,
             records: self.records(&config),

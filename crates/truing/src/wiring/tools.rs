@@ -8,6 +8,7 @@ use truing_agent::verify::Verifier;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::tool::Tools;
+use truing_core::port::ToolOutput;
 use truing_loops::tools::{Running, Toolbox};
 use truing_reader::output::known;
 
@@ -17,6 +18,11 @@ use crate::cli::error::CliError;
 pub(crate) fn own(environment: &Environment) -> Running {
     let active = environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|folder| folder.is_absolute());
     Running { is_served: false, environment: active, ..served(environment, None) }
+}
+
+/// The linters of files of one's own, beside outputs that were given.
+pub(crate) fn own_toolbox(environment: &Environment, given: Vec<ToolOutput>) -> Toolbox {
+    Toolbox { given, running: Some(own(environment)) }
 }
 
 /// The way in which they are run on files of others, with what sets up the project's dependencies.

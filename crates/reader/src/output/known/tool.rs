@@ -84,7 +84,7 @@ pub struct KnownTool {
     /// Programs that it starts if they are there.
     #[serde(default)]
     pub starts: Vec<String>,
-    /// What is fetched for a project and kept in a person's home folder.
+    /// Folders with what is fetched for a project, in a person's home folder.
     #[serde(default)]
     pub fetched: Vec<Fetched>,
     /// The command that fetches that, for people.

@@ -7,7 +7,7 @@ use truing_git::{Index, Repository};
 use truing_loops::local::{LocalError, Review};
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
-use truing_loops::tools::{Base, Toolbox, Tooling};
+use truing_loops::tools::{Base, Tooling};
 
 use super::Command;
 use super::fix::Fixing;
@@ -59,8 +59,7 @@ impl Command {
             }
         };
         let scope = wiring::scope(config)?;
-        let running = Some(wiring::tools::own(&self.environment));
-        let toolbox = Toolbox { given: Vec::new(), running };
+        let toolbox = wiring::tools::own_toolbox(&self.environment, Vec::new());
         let base = Base::Repository(repository, &review.record.detail.base);
         let tooling = Tooling { toolbox: &toolbox, project: Some(root), trust: None, base };
         // A copy of the index holds the files of findings alone.
