@@ -1,25 +1,22 @@
 //! `cargo xtask`: the commands that test, check and measure the workspace, alike on a desk and in CI.
+//!
+//! It uses no crate of the product, so that it starts in seconds; what does is in the crate `bench`.
 
-mod bench;
 mod check;
 mod contract;
 #[cfg(test)]
-mod effects;
-mod fuzz;
-#[cfg(test)]
 mod limits;
-mod rules;
-mod say;
+mod lock;
+mod measure;
 mod sbom;
 mod size;
 mod soak;
 mod test;
-mod tools;
-mod workspace;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::{say, tools, workspace};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Tests, checks and measures the workspace", version)]
@@ -36,16 +33,21 @@ enum Command {
     Test(test::Options),
     /// Check what the compiler does not: crate arrows, licences, duplicates, advisories, file sizes, test programs, words, docs, changelog
     Check(check::Options),
+    /// Run a command while no other build of this repository runs, as `.ci/run` does with itself
+    Lock(lock::Options),
     /// Run schedules and storms until the time is over
     Soak(soak::Options),
     /// Measure what is promised in figures, beside its peers
-    Bench(bench::Options),
+    #[command(disable_help_flag = true)]
+    Bench(measure::Options),
     /// Cut the descriptions that forges publish of their APIs down to what tests check exchanges against
     Contract(contract::Options),
     /// Feed readers of foreign bytes with damaged input until the time is over
-    Fuzz(fuzz::Options),
+    #[command(disable_help_flag = true)]
+    Fuzz(measure::Options),
     /// Run the rules over the histories of public repositories, beside what people judged of what they find there
-    Rules(rules::Options),
+    #[command(disable_help_flag = true)]
+    Rules(measure::Options),
     /// Write what the program is built from, as a CycloneDX bill of materials
     Sbom(sbom::Options),
     /// Build the release binary from clean and print build time, size and start-up time
@@ -53,23 +55,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    say::exit_code(match Arguments::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Lock(options) => lock::run(&options),
         Command::Soak(options) => soak::run(&options),
-        Command::Bench(options) => bench::run(&options),
+        Command::Bench(options) => measure::run("bench", "release", &options),
         Command::Contract(options) => contract::run(&options),
-        Command::Fuzz(options) => fuzz::run(&options),
-        Command::Rules(options) => rules::run(&options),
+        Command::Fuzz(options) => measure::run("fuzz", "dev", &options),
+        Command::Rules(options) => measure::run("rules", "dev", &options),
         Command::Sbom(options) => sbom::run(&options),
         Command::Size => size::run(),
-    };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say::problem(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    })
 }

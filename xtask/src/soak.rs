@@ -80,7 +80,7 @@ const PARTS: [Part; 10] = [
         name: "crash",
         promise: "the reviews' on Valkey and PostgreSQL, interrupted at each of their calls",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "crash::stories"],
-        size: Some(("TRUING_CRASHES", "all")),
+        size: Some(("TRUING_TEST_FULL", "1")),
         told: "crash:",
     },
     Part {

@@ -6,15 +6,23 @@ mod tally;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
-use crate::{say, tools, workspace};
+use crate::lock::Lock;
+use crate::tools::{self, Missing, Provided};
+use crate::{say, workspace};
+use programs::Program;
 use tally::Tally;
 
 /// What chooses the tests that need the network: for cargo, and for the program. They are ignored by name, and print what
 /// they measured.
 const ONLINE: ([&str; 2], [&str; 4]) =
     (["--package=truing", "--test=it"], ["online::", "--ignored", "--nocapture", "--test-threads=1"]);
+
+/// The variable that lets tests play every point of interruption.
+const FULL: &str = "TRUING_TEST_FULL";
+/// The variable that names the file to which tests append how many points they have played, and of how many.
+const POINTS: &str = "TRUING_TEST_POINTS";
 
 /// How many of the slowest tests are named.
 const SLOWEST: usize = 10;
@@ -25,6 +33,9 @@ pub(crate) struct Options {
     /// Fail if a package's tests could not be run; parts that a test passes over are listed
     #[arg(long)]
     require_all: bool,
+    /// Play every point at which a run can be interrupted, not a selection of them
+    #[arg(long)]
+    full: bool,
     /// Run the tests that need the network, and no others; what each needs besides it says itself
     #[arg(long, conflicts_with = "arguments")]
     online: bool,
@@ -33,36 +44,29 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Tests that could not be run, or not whole.
-struct NotRun {
-    need: tools::Need,
-    why: String,
-}
-
 /// Runs the tests. `false`: something failed, or was not run though `--require-all` asked for it.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
-    let not_run = missing_tools(&root);
+    let _lock = Lock::take(&root)?;
     let start = Instant::now();
-    let mut tally = run_programs(&root, options, &not_run)?;
+    let mut tally = Tally::default();
+    let missing = run_programs(&root, options, &mut tally)?;
 
     for name in &tally.failures {
         say::line(&format!("failed: {name}"));
     }
-    for NotRun { need, why } in &not_run {
-        match need {
-            tools::Need::Packages(packages) => {
-                say::line(&format!("not run: the tests of {}: {why}", packages.join(", ")));
-            }
-            tools::Need::Part(shows) => say::line(&format!("not shown: {shows}: {why}")),
+    for Missing { need, why } in &missing {
+        match need.shows {
+            None => say::line(&format!("not run: the tests of {}: {why}", need.packages.join(", "))),
+            Some(shows) => say::line(&format!("not shown: {shows}: {why}")),
         }
     }
     if !options.online {
         say::line("not run: what needs the network: cargo xtask test --online");
         say::line("not run: what takes long: cargo xtask soak");
     }
-    tally.skipped += not_run.len() as u64;
-    let incomplete = options.require_all && left_out(&not_run).next().is_some();
+    tally.skipped += missing.len() as u64;
+    let incomplete = options.require_all && missing.iter().any(|missing| missing.need.shows.is_none());
     if incomplete {
         say::line("--require-all: what was not run counts as an error");
     }
@@ -71,70 +75,59 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(tally.failed == 0 && !incomplete)
 }
 
-/// The packages whose tests are left out.
-fn left_out(not_run: &[NotRun]) -> impl Iterator<Item = &'static str> {
-    not_run.iter().flat_map(|not_run| match not_run.need {
-        tools::Need::Packages(packages) => packages.iter().copied(),
-        tools::Need::Part(_) => [].iter().copied(),
-    })
-}
-
-/// Provides every tool, and lists what cannot be tried for want of one.
-fn missing_tools(root: &Path) -> Vec<NotRun> {
-    let mut not_run = Vec::new();
-    for tool in tools::TOOLS {
-        match tools::provide(tool) {
-            Ok(version) => say::line(&format!("{} {version} (needed: {})", tool.name, tool.minimum)),
-            Err(why) => not_run.push(NotRun { need: tool.need, why }),
-        }
-    }
-    for packed in tools::PACKED {
-        match tools::unpack(root, packed) {
-            Ok(_) => say::line(&format!("{} {}", packed.name, packed.version)),
-            Err(why) => not_run.push(NotRun { need: packed.need, why }),
-        }
-    }
-    match tools::install(root) {
-        Ok(()) => say::line("what is in xtask/npm"),
-        Err(why) => not_run.push(NotRun { need: tools::NPM, why }),
-    }
-    not_run
-}
-
-/// Builds and runs the test programs one after the other, and says how long each took.
-fn run_programs(root: &Path, options: &Options, not_run: &[NotRun]) -> Result<Tally> {
-    let (cargos, own) = chosen(options, not_run);
-    let mut tally = Tally::default();
+/// Builds the test programs, while what they need is installed, and runs one after the other; prints how long each took.
+/// Returns what is missing.
+fn run_programs(root: &Path, options: &Options, tally: &mut Tally) -> Result<Vec<Missing>> {
+    let (for_cargo, for_programs) = chosen(options);
+    let packages = packages(&for_cargo);
     let begun = Instant::now();
-    let Some(programs) = programs::build(root, &cargos)? else {
-        tally.fail("the tests could not be built (see above)".to_owned());
-        return Ok(tally);
+    let (programs, provided) = std::thread::scope(|scope| {
+        let provided = scope.spawn(|| tools::provide(root, &packages));
+        (programs::build(root, &for_cargo), provided.join())
+    });
+    let Ok(Provided { found, missing }) = provided else {
+        bail!("the installation of tools panicked (see above)")
     };
+    let Some(programs) = programs? else {
+        tally.fail("the tests could not be built (see above)".to_owned());
+        return Ok(missing);
+    };
+    found.iter().for_each(|tool| say::line(tool));
     let mut times = vec![("building".to_owned(), begun.elapsed())];
-    for program in &programs {
-        times.push((program.name().to_owned(), program.run(root, &own, &mut tally)?));
+    let left_out = |program: &Program| {
+        missing.iter().any(|it| it.need.shows.is_none() && it.need.packages.contains(&program.package()))
+    };
+    let points = tempfile::NamedTempFile::new().context("cannot make a file for the counts of points")?;
+    let mut variables = vec![(POINTS, points.path().as_os_str())];
+    if options.full {
+        variables.push((FULL, "1".as_ref()));
     }
-    if !options.online && !cargos.iter().any(|argument| chooses_targets(argument)) {
-        let took = programs::examples(root, &cargos, &own, &mut tally)?;
+    for program in programs.iter().filter(|program| !left_out(program)) {
+        times.push((program.name().to_owned(), program.run(root, &for_programs, &variables, tally)?));
+    }
+    if !options.online && !for_cargo.iter().any(|argument| chooses_targets(argument)) {
+        let is_all = for_cargo.iter().any(|argument| argument == "--workspace");
+        let chosen = if is_all { programs::with_examples(root)? } else { for_cargo };
+        let took = programs::examples(root, &chosen, &for_programs, tally)?;
         times.push(("examples of the documentation".to_owned(), took));
     }
-    tell_times(&times, tally.slowest(SLOWEST));
-    Ok(tally)
+    print_times(&times, tally.slowest(SLOWEST));
+    print_points(&std::fs::read_to_string(points.path()).context("cannot read the counts of points")?);
+    Ok(missing)
 }
 
 /// The arguments for cargo, and those for the programs.
-fn chosen(options: &Options, not_run: &[NotRun]) -> (Vec<String>, Vec<String>) {
+fn chosen(options: &Options) -> (Vec<String>, Vec<String>) {
     let owned = |arguments: &[&str]| arguments.iter().map(|argument| (*argument).to_owned()).collect();
     if options.online {
         return (owned(&ONLINE.0), owned(&ONLINE.1));
     }
     let mut parts = options.arguments.splitn(2, |argument| argument == "--");
-    let mut cargos = parts.next().unwrap_or_default().to_vec();
+    let mut for_cargo = parts.next().unwrap_or_default().to_vec();
     if !names_packages(&options.arguments) {
-        cargos.push("--workspace".to_owned());
-        cargos.extend(left_out(not_run).flat_map(|package| ["--exclude".to_owned(), package.to_owned()]));
+        for_cargo.push("--workspace".to_owned());
     }
-    (cargos, parts.next().unwrap_or_default().to_vec())
+    (for_cargo, parts.next().unwrap_or_default().to_vec())
 }
 
 /// Does an argument for cargo choose among the targets of a package, so that examples of the documentation are not meant?
@@ -145,7 +138,7 @@ fn chooses_targets(argument: &str) -> bool {
 }
 
 /// Prints how long the programs took that took a second, and the slowest tests.
-fn tell_times(programs: &[(String, Duration)], slowest: &[(f64, String)]) {
+fn print_times(programs: &[(String, Duration)], slowest: &[(f64, String)]) {
     let row = |seconds: f64, name: &str| say::line(&format!("{seconds:>8.1} s  {name}"));
     say::line("\nTimes:");
     for (name, took) in programs.iter().filter(|(_, took)| took.as_secs() > 0) {
@@ -158,6 +151,34 @@ fn tell_times(programs: &[(String, Duration)], slowest: &[(f64, String)]) {
         row(*seconds, name);
     }
     say::line("");
+}
+
+/// The packages that arguments for cargo choose; none: all.
+fn packages(for_cargo: &[String]) -> Vec<String> {
+    let mut arguments = for_cargo.iter();
+    let mut packages = Vec::new();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--workspace" => return Vec::new(),
+            "-p" | "--package" => packages.extend(arguments.next().cloned()),
+            other => packages.extend(other.strip_prefix("--package=").map(str::to_owned)),
+        }
+    }
+    packages
+}
+
+/// Prints how many points of interruption were played, from lines `PLAYED ALL`.
+fn print_points(counts: &str) {
+    let sums = counts.lines().filter_map(|line| {
+        let (played, all) = line.split_once(' ')?;
+        Some((played.parse::<u64>().ok()?, all.parse::<u64>().ok()?))
+    });
+    let (played, all) = sums.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
+    if all > 0 {
+        say::line(&format!(
+            "points of interruption: {played} of {all} played (all: cargo xtask test --full)"
+        ));
+    }
 }
 
 /// Whether arguments for cargo itself (those before a second `--`) choose packages, so that `--workspace` must not.
@@ -176,18 +197,18 @@ mod tests {
     fn arguments_are_cargos_before_the_dashes_and_the_programs_behind_them() {
         let options = |arguments: &[&str]| Options {
             require_all: false,
+            full: false,
             online: false,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         };
-        let (cargos, own) = chosen(&options(&["-p", "truing-core", "--", "slot::", "--nocapture"]), &[]);
-        assert_eq!(
-            (cargos, own),
-            (vec!["-p".into(), "truing-core".into()], vec!["slot::".into(), "--nocapture".into()])
-        );
-        let need = tools::Need::Packages(&["truing-store"]);
-        let (cargos, own) = chosen(&options(&[]), &[NotRun { need, why: String::new() }]);
-        assert_eq!(cargos, ["--workspace", "--exclude", "truing-store"]);
-        assert!(own.is_empty());
+        let (for_cargo, for_programs) =
+            chosen(&options(&["-p", "truing-core", "--", "slot::", "--nocapture"]));
+        assert_eq!(for_cargo, ["-p", "truing-core"]);
+        assert_eq!(for_programs, ["slot::", "--nocapture"]);
+        assert_eq!(packages(&for_cargo), ["truing-core"]);
+        let (for_cargo, for_programs) = chosen(&options(&[]));
+        assert_eq!(for_cargo, ["--workspace"]);
+        assert!(for_programs.is_empty() && packages(&for_cargo).is_empty());
         assert!(chooses_targets("--test=it") && chooses_targets("--lib") && !chooses_targets("-p"));
     }
 

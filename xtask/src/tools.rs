@@ -10,39 +10,39 @@ use sha2::Digest as _;
 use crate::say;
 
 /// A program that tests start.
-pub(crate) struct Tool {
-    pub(crate) name: &'static str,
+pub struct Tool {
+    pub name: &'static str,
     /// The command that prints its version; empty: its name with `--version`.
-    pub(crate) probe: &'static [&'static str],
+    pub probe: &'static [&'static str],
     /// The oldest version that will do.
-    pub(crate) minimum: Version,
+    pub minimum: Version,
     /// The Debian package that holds it.
-    pub(crate) debian: &'static str,
-    pub(crate) need: Need,
+    pub debian: &'static str,
+    pub need: Need,
 }
 
-/// What cannot be tried without a tool.
+/// What needs a tool.
 #[derive(Clone, Copy)]
-pub(crate) enum Need {
-    /// No test of these packages of the workspace: they are left out.
-    Packages(&'static [&'static str]),
-    /// A part of a test, which passes over it: what it would show.
-    Part(&'static str),
+pub struct Need {
+    /// The packages of the workspace whose tests start it.
+    pub packages: &'static [&'static str],
+    /// What their tests do not show without it, if they pass over that; none: without it they are not run.
+    pub shows: Option<&'static str>,
 }
 
 /// A program that is no part of any system: an archive of npm's registry, unpacked where tests look for it.
-pub(crate) struct Packed {
-    pub(crate) name: &'static str,
+pub struct Packed {
+    pub name: &'static str,
     /// The package, but for the machine's architecture at its end.
     package: &'static str,
-    pub(crate) version: &'static str,
+    pub version: &'static str,
     /// The architectures that it is there for, as Rust and npm name them, and the SHA-512 of each archive in hex.
     archives: &'static [(&'static str, &'static str, &'static str)],
-    pub(crate) need: Need,
+    pub need: Need,
 }
 
 /// Every such program. Its licence does not let it be passed on, so each machine gets its own.
-pub(crate) const PACKED: &[Packed] = &[Packed {
+pub const PACKED: &[Packed] = &[Packed {
     name: "claude",
     package: "@anthropic-ai/claude-code-linux",
     version: "2.1.328",
@@ -58,11 +58,14 @@ pub(crate) const PACKED: &[Packed] = &[Packed {
             "cde5ac0a5cf1feb962f2ae91b2780a8acbb9067b99e3527b1eda74aa0b1d66899a24220d8a4b1ffa67b043f8326b294a6a30590a813d67c47e3a42cc8c89098a",
         ),
     ],
-    need: Need::Part("reviews with the real claude program in between"),
+    need: Need {
+        packages: &["truing", "truing-agent"],
+        shows: Some("reviews with the real claude program in between"),
+    },
 }];
 
 /// Finds the program, or gets it from the registry that npm is configured for. `Err` is why it cannot be had.
-pub(crate) fn unpack(root: &Path, packed: &Packed) -> Result<PathBuf, String> {
+pub fn unpack(root: &Path, packed: &Packed) -> Result<PathBuf, String> {
     let Packed { name, package, version, archives, .. } = packed;
     let folder = root.join("target/tools").join(name).join(version);
     let program = folder.join(name);
@@ -102,15 +105,18 @@ fn got(package: &str, digest: &str, name: &str, folder: &Path) -> Result<()> {
 }
 
 /// What the programs in `xtask/npm` are for.
-pub(crate) const NPM: Need = Need::Part(
-    "that the server and the client of the Model Context Protocol are as its suite and its inspector ask",
-);
+pub const NPM: Need = Need {
+    packages: &["truing", "truing-agent"],
+    shows: Some(
+        "that the server and the client of the Model Context Protocol are as its suite and its inspector ask",
+    ),
+};
 /// How many seconds npm may take to install them: far more than it needs on a net that works.
 const NPM_TIME: &str = "240";
 
 /// Finds the packages of `xtask/npm`, or installs what its lock names, with the digests there, from the registry that npm is
 /// configured for; no script of theirs runs. `Err` is why they cannot be had.
-pub(crate) fn install(root: &Path) -> Result<(), String> {
+fn install(root: &Path) -> Result<(), String> {
     let (wanted, tools) = (root.join("xtask/npm"), root.join("target/tools"));
     let lock = |folder: &Path| std::fs::read(folder.join(LOCK)).ok();
     let folder = tools.join("npm");
@@ -149,13 +155,13 @@ fn installed(wanted: &Path, tools: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Every tool that a test needs.
-pub(crate) const TOOLS: &[Tool] = &[
+pub const TOOLS: &[Tool] = &[
     Tool {
         name: "git",
         probe: &["git", "--version"],
         minimum: Version::new(2, 41, 0),
         debian: "git",
-        need: Need::Packages(&["truing", "truing-fakes", "truing-forge", "truing-git"]),
+        need: Need { packages: &["truing", "truing-fakes", "truing-forge", "truing-git"], shows: None },
     },
     Tool {
         name: "postgres",
@@ -167,21 +173,21 @@ pub(crate) const TOOLS: &[Tool] = &[
         ],
         minimum: Version::new(14, 0, 0),
         debian: "postgresql",
-        need: Need::Packages(&["truing", "truing-store"]),
+        need: Need { packages: &["truing", "truing-store"], shows: None },
     },
     Tool {
         name: "redis-server",
         probe: &["sh", "-c", "(valkey-server --version || redis-server --version) 2>/dev/null | tr = ' '"],
         minimum: Version::new(7, 0, 0),
         debian: "redis-server",
-        need: Need::Packages(&["truing", "truing-store"]),
+        need: Need { packages: &["truing", "truing-store"], shows: None },
     },
     Tool {
         name: "faketime",
         probe: &[],
         minimum: Version::new(0, 9, 0),
         debian: "faketime",
-        need: Need::Packages(&["truing"]),
+        need: Need { packages: &["truing"], shows: None },
     },
     part("curl", "curl", Version::new(7, 0, 0), "that the calls in the runbooks work as written"),
     part("groff", "groff", Version::new(1, 22, 0), "that the pages of the manual are well formed"),
@@ -191,35 +197,94 @@ pub(crate) const TOOLS: &[Tool] = &[
 ];
 
 const fn part(name: &'static str, debian: &'static str, minimum: Version, shows: &'static str) -> Tool {
-    Tool { name, probe: &[], minimum, debian, need: Need::Part(shows) }
+    Tool { name, probe: &[], minimum, debian, need: Need { packages: &["truing"], shows: Some(shows) } }
 }
 
-/// Finds `tool`, installing it if it is missing or too old and this machine lets us.
-/// `Err` is why it cannot be had, and what to do.
-pub(crate) fn provide(tool: &Tool) -> Result<Version, String> {
-    let missing = match find(tool) {
-        Ok(version) => return Ok(version),
-        Err(missing) => missing,
+/// What was found, and what was not: what needs it, and why it cannot be had.
+#[derive(Default)]
+pub struct Provided {
+    /// Names with versions.
+    pub found: Vec<String>,
+    pub missing: Vec<Missing>,
+}
+
+/// A tool that cannot be had.
+pub struct Missing {
+    pub need: Need,
+    pub why: String,
+}
+
+/// Finds the tools that tests of `packages` need (empty: of all), and installs those that are missing or too old, as far as
+/// this machine lets us.
+pub fn provide(root: &Path, packages: &[String]) -> Provided {
+    let is_wanted = |need: Need| {
+        packages.is_empty() || packages.iter().any(|name| need.packages.contains(&name.as_str()))
     };
-    let install = format!("apt-get install -y {}", tool.debian);
+    let wanted: Vec<&Tool> = TOOLS.iter().filter(|tool| is_wanted(tool.need)).collect();
+    let lacking: Vec<&str> =
+        wanted.iter().filter(|tool| find(tool).is_err()).map(|tool| tool.debian).collect();
+    let installed = if lacking.is_empty() { Ok(()) } else { install_debian(&lacking) };
+
+    let mut provided = Provided::default();
+    let mut add = |need: Need, found: Result<String, String>| match found {
+        Ok(name) => provided.found.push(name),
+        Err(why) => provided.missing.push(Missing { need, why }),
+    };
+    for tool in wanted {
+        let found = find(tool).map(|version| format!("{} {version} (needed: {})", tool.name, tool.minimum));
+        let why = installed.as_ref().err();
+        add(
+            tool.need,
+            found.map_err(|missing| why.map_or(missing.clone(), |why| format!("{missing}; {why}"))),
+        );
+    }
+    for packed in PACKED.iter().filter(|packed| is_wanted(packed.need)) {
+        add(packed.need, unpack(root, packed).map(|_| format!("{} {}", packed.name, packed.version)));
+    }
+    if is_wanted(NPM) {
+        add(NPM, install(root).map(|()| "the packages of xtask/npm".to_owned()));
+    }
+    provided
+}
+
+/// Installs packages of Debian by one call; one by one where that fails, since one unknown name stops the call. `Err`: what
+/// to do.
+fn install_debian(packages: &[&str]) -> Result<(), String> {
+    let install = format!("apt-get install -y {}", packages.join(" "));
     if !on_path("apt-get") {
-        return Err(format!("{missing}; install {} {} or newer", tool.name, tool.minimum));
+        return Err(format!("install {}", packages.join(", ")));
     }
     if !is_root() {
-        return Err(format!("{missing}; run: sudo {install}"));
+        return Err(format!("run: sudo {install}"));
     }
-    say::line(&format!("{missing}: installing it with `apt-get update` and `{install}`"));
-    for arguments in [&["update"][..], &["install", "-y", "--no-install-recommends", tool.debian][..]] {
-        let status = Command::new("apt-get")
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .status();
-        if !status.is_ok_and(|status| status.success()) {
-            return Err(format!("{missing}, and `apt-get {}` failed", arguments.join(" ")));
-        }
+    say::line(&format!("installing what is missing with `apt-get update` and `{install}`"));
+    // Without a network, what was fetched before can be installed all the same.
+    let _ = apt_get(&["update"], &[]);
+    let options = ["install", "-y", "--no-install-recommends"];
+    if apt_get(&options, packages).is_ok() {
+        return Ok(());
     }
-    find(tool).map_err(|still| format!("{still}, even after `{install}`"))
+    let failed: Vec<String> =
+        packages.iter().filter_map(|package| apt_get(&options, &[package]).err()).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+}
+
+/// Runs `apt-get`, silently. `Err`: the call and the end of its output.
+fn apt_get(options: &[&str], packages: &[&str]) -> Result<(), String> {
+    let output = Command::new("apt-get")
+        .arg("-q")
+        .args(options)
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("apt-get cannot be started ({error})"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let last = text.lines().rfind(|line| !line.is_empty()).unwrap_or("it printed nothing");
+    Err(format!("`apt-get {} {}` failed: {last}", options.join(" "), packages.join(" ")))
 }
 
 /// The installed version, if it will do; else what is wrong.
@@ -284,7 +349,7 @@ mod tests {
             probe: &["cargo", "--version"],
             minimum,
             debian: "cargo",
-            need: Need::Part("nothing"),
+            need: Need { packages: &[], shows: None },
         }
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 /// The folder of the root manifest. `cargo run` and `cargo test` both name the package's own folder.
-pub(crate) fn root() -> Result<PathBuf> {
+pub fn root() -> Result<PathBuf> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .context("CARGO_MANIFEST_DIR is not set: start this as `cargo xtask …`")?;
     let parent = Path::new(&manifest).parent().context("the folder of xtask has no parent")?;
@@ -15,7 +15,7 @@ pub(crate) fn root() -> Result<PathBuf> {
 }
 
 /// A cargo command in `root`, with the cargo that started this one, without standard input.
-pub(crate) fn cargo(root: &Path) -> Command {
+pub fn cargo(root: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(root).stdin(Stdio::null());
@@ -23,7 +23,7 @@ pub(crate) fn cargo(root: &Path) -> Command {
 }
 
 /// Runs `command` to its end and returns what it printed; its complaints are part of the error.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let shown = format!("{command:?}");
     let output = command.output().with_context(|| format!("cannot start {shown}"))?;
     if !output.status.success() {
@@ -33,15 +33,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 /// A file under version control.
-pub(crate) struct Tracked {
+pub struct Tracked {
     /// Relative to the root, with `/`.
-    pub(crate) path: String,
+    pub path: String,
     /// Its text in the work tree.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// Every tracked file that is text and exists in the work tree.
-pub(crate) fn tracked(root: &Path) -> Result<Vec<Tracked>> {
+pub fn tracked(root: &Path) -> Result<Vec<Tracked>> {
     // A checkout made by another user (a CI runner's) is read all the same: only names are asked for.
     let trust = format!("safe.directory={}", root.display());
     let names = output(Command::new("git").args(["-c", &trust, "ls-files", "-z"]).current_dir(root))
@@ -62,21 +62,21 @@ pub(crate) fn tracked(root: &Path) -> Result<Vec<Tracked>> {
 
 /// A crate of this workspace, as its manifest declares it.
 #[derive(Deserialize)]
-pub(crate) struct Member {
-    pub(crate) name: String,
-    pub(crate) dependencies: Vec<Declared>,
+pub struct Member {
+    pub name: String,
+    pub dependencies: Vec<Declared>,
 }
 
 /// A dependency as declared; optional ones and those of other platforms included.
 #[derive(Deserialize)]
-pub(crate) struct Declared {
-    pub(crate) name: String,
+pub struct Declared {
+    pub name: String,
     /// `None`: a normal dependency; else `dev` or `build`.
-    pub(crate) kind: Option<String>,
+    pub kind: Option<String>,
 }
 
 /// The crates of this workspace.
-pub(crate) fn members(root: &Path) -> Result<Vec<Member>> {
+pub fn members(root: &Path) -> Result<Vec<Member>> {
     #[derive(Deserialize)]
     struct Metadata {
         packages: Vec<Member>,
@@ -96,11 +96,11 @@ pub(crate) fn members(root: &Path) -> Result<Vec<Member>> {
 
 /// A package of a resolved dependency graph.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Package {
-    pub(crate) name: String,
-    pub(crate) version: String,
+pub struct Package {
+    pub name: String,
+    pub version: String,
     /// The licence expression of its manifest, if it has one.
-    pub(crate) licence: Option<String>,
+    pub licence: Option<String>,
 }
 
 /// The crate that only tests depend on, and so is no part of what is built for others.
@@ -108,7 +108,7 @@ const FOR_TESTS: &str = "truing-contract";
 
 /// Which part of the dependency graph to look at. All features and all platforms, always.
 #[derive(Clone, Copy)]
-pub(crate) enum Part<'a> {
+pub enum Part<'a> {
     /// What the workspace's crates are built from, without [`FOR_TESTS`].
     Built,
     /// The same, and what only the tests use.
@@ -119,7 +119,7 @@ pub(crate) enum Part<'a> {
 
 /// The packages of a part of the graph, sorted, each version once. It is what cargo would build: unlike the lock
 /// file, it leaves out optional dependencies that no feature switches on.
-pub(crate) fn graph(root: &Path, part: Part<'_>) -> Result<Vec<Package>> {
+pub fn graph(root: &Path, part: Part<'_>) -> Result<Vec<Package>> {
     let (crates, edges) = match part {
         Part::Built => (vec!["--workspace", "--exclude", FOR_TESTS], "normal,build"),
         Part::WithTests => (vec!["--workspace"], "normal,build,dev"),
@@ -154,15 +154,15 @@ fn package(line: &str) -> Result<Package> {
 
 /// A package of the lock file.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Locked {
-    pub(crate) name: String,
-    pub(crate) version: String,
+pub struct Locked {
+    pub name: String,
+    pub version: String,
     /// Where it comes from; `None` for the workspace's own crates.
-    pub(crate) source: Option<String>,
+    pub source: Option<String>,
 }
 
 /// Every package of `Cargo.lock`.
-pub(crate) fn lock_file(root: &Path) -> Result<Vec<Locked>> {
+pub fn lock_file(root: &Path) -> Result<Vec<Locked>> {
     #[derive(Deserialize)]
     struct LockFile {
         package: Vec<Locked>,

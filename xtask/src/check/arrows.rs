@@ -75,7 +75,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("truing-store", &["truing-core"]),
     ("truing-upstream", &["truing-core", "truing-reader"]),
-    ("xtask", &["truing-core", "truing-diff", "truing-fakes", "truing-reader"]),
+    ("truing-bench", &["truing-core", "truing-diff", "truing-fakes", "truing-reader", "xtask"]),
+    ("xtask", &[]),
 ];
 
 /// The crates that decide, and so see no clock, randomness, environment, file system or network.

@@ -1,5 +1,7 @@
 //! The programs that hold the tests: building them, and running each by itself, which tells how long it and its tests take.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -23,6 +25,8 @@ const THREADS: &str = "RUST_TEST_THREADS";
 
 /// A test program.
 pub(super) struct Program {
+    /// The package.
+    package: String,
     /// The package and the target, such as `truing-core identity`.
     name: String,
     /// The package's folder, where its tests run.
@@ -82,15 +86,22 @@ fn program(line: &str) -> Option<Program> {
     let target = message.target?;
     let unit = ["lib", "bin"].iter().any(|kind| target.kind.iter().any(|own| own == kind));
     let name = if unit { package.to_owned() } else { format!("{package} {}", target.name) };
-    Some(Program { name, folder, file: message.executable? })
+    Some(Program { package: package.to_owned(), name, folder, file: message.executable? })
 }
 
 impl Program {
     /// Runs its tests, passing on what they print; how long that took.
-    pub(super) fn run(&self, root: &Path, arguments: &[String], tally: &mut Tally) -> Result<Duration> {
+    pub(super) fn run(
+        &self,
+        root: &Path,
+        arguments: &[String],
+        variables: &[(&str, &OsStr)],
+        tally: &mut Tally,
+    ) -> Result<Duration> {
         let times: &[&str] = if self.tells_times() { &TIMES } else { &[] };
         let mut command = self.command();
         command.args(times).args(arguments).env("INSTA_WORKSPACE_ROOT", root);
+        command.envs(variables.iter().copied());
         say::line(&format!("\n== {}", self.name));
         let begun = Instant::now();
         let passed = follow(command, tally)?;
@@ -117,9 +128,27 @@ impl Program {
         listed.is_ok_and(|status| status.success())
     }
 
+    pub(super) fn package(&self) -> &str {
+        &self.package
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
+}
+
+/// The options that choose the crates of the workspace whose documentation has examples: rustdoc takes seconds for each of
+/// the others, too.
+pub(super) fn with_examples(root: &Path) -> Result<Vec<String>> {
+    let has_block =
+        |text: &str| text.lines().any(|line| line.trim_start().starts_with("//") && line.contains("```"));
+    let files = workspace::tracked(root)?;
+    let names = files.iter().filter(|file| file.path.ends_with(".rs") && has_block(&file.text));
+    let folders: BTreeSet<&str> = names
+        .filter_map(|file| file.path.strip_prefix("crates/")?.split_once("/src/"))
+        .map(|(name, _)| name)
+        .collect();
+    Ok(folders.into_iter().map(|name| format!("--package=truing-{name}")).collect())
 }
 
 /// Runs the examples of the documentation.

@@ -14,7 +14,7 @@ pub(super) fn of(pack: &str, rules: &[Rule], judged: &BTreeMap<String, String>) 
              them is right, with its interval of 95 %; [figures.md](figures.md) tells how that was found.\n",
             " Judged |",
             "---|",
-            "xtask",
+            "truing-bench",
         ),
     };
     let mut text = format!(

@@ -49,7 +49,7 @@ fn no_rule_file_holds_what_the_secret_rules_find() {
 #[test]
 fn the_pages_of_packs_are_up_to_date() {
     let packs = Packs::embedded().unwrap();
-    // That of `aiobotocore` tells more, and is written by hand; that of `core` is made with what was judged, by xtask.
+    // That of `aiobotocore` tells more, and is written by hand; that of `core` is made with what was judged, by crate `bench`.
     for pack in ["code-rules", "code-rules-strict"] {
         let page = packs.page(pack, &BTreeMap::new()).unwrap();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/rules/{pack}.md"));

@@ -6,16 +6,16 @@
 //!
 //! The store is the real one, and so is the client, which speaks HTTP to the fake forge; git is git. Only the
 //! clock is by hand: it goes straight to the next instant at which something is due. Every story is played on a file; one of
-//! them is also played on Valkey and PostgreSQL with the other tests, in one way, and all of them by `cargo xtask soak --only crash`.
+//! them is also played on Valkey and PostgreSQL, in one way. `points` selects the calls; `cargo xtask test --full` plays all
+//! stories at all calls, on a file and on the servers.
 
 use crate::support::home::{self, Deployment, Home};
 use crate::support::site::TestParts;
-use crate::support::{change, deliver, folder, ports, watch};
+use crate::support::{change, deliver, folder, points, ports, watch};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use axum::http::StatusCode;
 use tempfile::TempDir;
@@ -397,7 +397,6 @@ impl Process {
 
 /// Interrupts a story at each of its calls in one way; those must be as many as this at least.
 async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, least: usize) {
-    let begun = Instant::now();
     let lane = Lane::new(deployment).await;
     let scene = lane.set(story).await;
     let clean = lane.play(&scene, None).await.unwrap();
@@ -410,11 +409,15 @@ async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, 
     let call = |name: &str| clean.calls.iter().position(|call| *call == name);
     let unrecorded = call("read").zip(call("computed"));
     let mut wrong = Vec::new();
-    let mut points = 0;
     let writes_only = story.review == Review::Forty;
-    let calls = clean.calls.iter().enumerate().filter(|(_, name)| !writes_only || WRITES.contains(name));
-    for (index, name) in calls {
-        points += 1;
+    let calls = clean.calls.iter().copied().enumerate();
+    let (indices, names): (Vec<usize>, Vec<&str>) =
+        calls.filter(|(_, name)| !writes_only || WRITES.contains(name)).unzip();
+    assert!(names.len() >= least, "the enumeration has shrunk to {} points", names.len());
+    let played =
+        points::to_play(&format!("crash: {deployment:?} {story:?} {mode:?}"), &names, 2 * mode as usize);
+    for &point in &played {
+        let (index, name) = (indices[point], names[point]);
         let fault = Fault { call: index + 1, mode };
         let most =
             1 + u32::from(unrecorded.is_some_and(|(read, recorded)| (read..=recorded).contains(&index)));
@@ -426,12 +429,7 @@ async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, 
             Err(problem) => wrong.push(format!("{at}: {problem}")),
         }
     }
-    println!(
-        "crash: {deployment:?} {story:?} {mode:?}: {points} points in {:.1} s",
-        begun.elapsed().as_secs_f32()
-    );
-    assert!(wrong.is_empty(), "{} of {points} points end wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(points >= least, "the enumeration has shrunk to {points} points");
+    assert!(wrong.is_empty(), "{} of {} points end wrong:\n{}", wrong.len(), played.len(), wrong.join("\n"));
 }
 
 /// The story without a fault is what the others are compared with, so it is looked at closely.
@@ -461,9 +459,6 @@ fn check_clean(story: Story, picture: &Picture) {
     assert_eq!(picture.status, Some(("failure".to_owned(), format!("{open} findings"))));
 }
 
-/// The variable that lets every story be played on the servers.
-const EVERYTHING: &str = "TRUING_CRASHES";
-
 /// The tests of stories: whose forge, which review, and at how many calls it is interrupted at least.
 macro_rules! stories {
     ($($name:ident: $manner:ident, $review:ident, $least:literal;)*) => {
@@ -491,11 +486,11 @@ macro_rules! stories {
             }
         )*
 
-        /// Plays one story on the servers, or all of them in each way if the variable is set.
+        /// Plays one story on the servers, or all of them in each way if everything is to be played.
         #[tokio::test]
         async fn stories_survive_crashes_on_servers() {
             let all = [$(($name::STORY, $name::LEAST)),*];
-            if std::env::var_os(EVERYTHING).is_none() {
+            if !points::is_full() {
                 let (story, least) = all[0];
                 return interrupt_everywhere(Deployment::Servers, story, Mode::CrashAfter, least).await;
             }

@@ -11,6 +11,7 @@ pub(crate) mod linter;
 pub(crate) mod otlp;
 pub(crate) mod package;
 pub(crate) mod place;
+pub(crate) mod points;
 pub(crate) mod ports;
 #[path = "../../../store/tests/it/postgres.rs"]
 pub(crate) mod postgres;

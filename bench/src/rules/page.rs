@@ -66,7 +66,7 @@ pub(super) fn figures(labels: &Labels, repositories: &Repositories) -> String {
     let mut text = format!(
         "# What the rules of `core` find in the histories of public repositories\n\n\
          <!-- Generated from labels.csv and repositories.toml in crates/reader/packs/core. To write it anew: \
-         UPDATE_DOCS=1 cargo test -p xtask -->\n\n\
+         UPDATE_DOCS=1 cargo test -p truing-bench -->\n\n\
          The rules ran over what {commits} commits changed, the newest with one parent of each of {} repositories, and over\n\
          all files of the newest commit (\"trees\"), where every line counts as new. Languages: {}.\n\
          Passed over were eight commits of which the clones lacked a large file. {judged} findings were looked at with what is\n\
@@ -200,7 +200,11 @@ mod tests {
                 fs::write(&file, &page).unwrap();
             }
             let written = fs::read_to_string(&file).unwrap_or_default();
-            assert!(written == page, "{}: write it anew: UPDATE_DOCS=1 cargo test -p xtask", file.display());
+            assert!(
+                written == page,
+                "{}: write it anew: UPDATE_DOCS=1 cargo test -p truing-bench",
+                file.display()
+            );
         }
     }
 

@@ -56,9 +56,6 @@ enum What {
 
 /// Measures. `false`: something promised does not hold.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    if cfg!(debug_assertions) {
-        return optimized();
-    }
     match &options.what {
         What::Diff(options) => diff::run(options),
         What::Ingress(options) => ingress::run(options),
@@ -71,13 +68,4 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         What::Review(options) => review::run(options),
         What::Runtimes(options) => runtimes::run(options),
     }
-}
-
-/// Runs this very command again from an optimized build: others tell nothing.
-fn optimized() -> Result<bool> {
-    let mut command = workspace::cargo(&workspace::root()?);
-    command.args(["run", "--release", "--locked", "--quiet", "--package", "xtask", "--"]);
-    command.args(std::env::args_os().skip(1)).current_dir(std::env::current_dir()?);
-    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
-    Ok(status.success())
 }

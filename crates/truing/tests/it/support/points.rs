@@ -1,0 +1,50 @@
+//! Which points of an enumeration are played: a selection that follows from the names of the calls alone, or all of them
+//! (`cargo xtask test --full`).
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+/// The variable that asks for every point.
+const FULL: &str = "TRUING_TEST_FULL";
+/// The variable that names the file to which every enumeration appends `PLAYED ALL`.
+const COUNTS: &str = "TRUING_TEST_POINTS";
+/// Of the points whose call was there before, one of so many is played.
+const STRIDE: usize = 6;
+
+/// Are all points to be played?
+pub(crate) fn is_full() -> bool {
+    std::env::var_os(FULL).is_some()
+}
+
+/// The indices of `calls` at which to interrupt: the first call of each name, and every [`STRIDE`]-th call, beginning at
+/// `offset`, which differs between the ways of interrupting.
+pub(crate) fn select(calls: &[&str], offset: usize) -> Vec<usize> {
+    let mut names = BTreeSet::new();
+    let is_selected =
+        |(index, name): &(usize, &&str)| names.insert(**name) || index % STRIDE == offset % STRIDE;
+    calls.iter().enumerate().filter(is_selected).map(|(index, _)| index).collect()
+}
+
+/// The indices to play: [`select`]ed ones, or all. Both counts are handed to `cargo xtask test`, and printed with the
+/// indices.
+pub(crate) fn to_play(test: &str, calls: &[&str], offset: usize) -> Vec<usize> {
+    let chosen = if is_full() { (0..calls.len()).collect() } else { select(calls, offset) };
+    println!("{test}: {} of {} points: {chosen:?}", chosen.len(), calls.len());
+    if let Some(file) = std::env::var_os(COUNTS) {
+        let mut file = std::fs::File::options().append(true).create(true).open(file).unwrap();
+        file.write_all(format!("{} {}\n", chosen.len(), calls.len()).as_bytes()).unwrap();
+    }
+    chosen
+}
+
+#[test]
+fn every_kind_of_call_is_selected_and_the_ways_select_different_points() {
+    let calls: Vec<&str> = ["open", "read", "write", "read", "write"].into_iter().cycle().take(60).collect();
+    let selections = [0, 2, 4].map(|offset| select(&calls, offset));
+    for selection in &selections {
+        assert_eq!(selection[..3], [0, 1, 2]);
+        assert!((10..=14).contains(&selection.len()), "{selection:?}");
+    }
+    let union: BTreeSet<usize> = selections.into_iter().flatten().collect();
+    assert!(union.len() > 30, "{union:?}");
+}

@@ -1,0 +1,156 @@
+//! One build at a time, whatever work tree it is in: a lock beside the repository that the work trees share.
+//!
+//! The kernel drops it with the process that holds it. Commands that this one starts go on under the same lock.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{say, workspace};
+
+/// The variable that names the lock that a parent process holds.
+const HELD: &str = "TRUING_BUILD_LOCK";
+/// How long to wait for another build.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The options of `cargo xtask lock`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The command, with its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
+    command: Vec<std::ffi::OsString>,
+}
+
+/// The lock, until it is dropped.
+pub(crate) struct Lock {
+    path: PathBuf,
+    /// None: a parent process holds it.
+    _file: Option<File>,
+}
+
+impl Lock {
+    /// Takes the lock of this repository, or waits for it and says for whom.
+    pub(crate) fn take(root: &Path) -> Result<Self> {
+        let trust = format!("safe.directory={}", root.display());
+        let mut git = Command::new("git");
+        git.args(["-c", &trust, "rev-parse", "--path-format=absolute", "--git-common-dir"]).current_dir(root);
+        // An archive of the sources is in no repository, and has no other work trees.
+        let folder =
+            workspace::output(&mut git).map_or_else(|_| root.join("target"), |path| path.trim_end().into());
+        Self::take_file(folder.join("truing-build.lock"), std::env::var_os(HELD).map(PathBuf::from), PATIENCE)
+    }
+
+    fn take_file(path: PathBuf, held: Option<PathBuf>, patience: Duration) -> Result<Self> {
+        if held.as_ref() == Some(&path) {
+            return Ok(Self { path, _file: None });
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        let begun = Instant::now();
+        let mut is_said = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                }
+            }
+            let mut holder = String::new();
+            file.rewind()?;
+            file.read_to_string(&mut holder).with_context(|| format!("cannot read {}", path.display()))?;
+            if begun.elapsed() >= patience {
+                bail!("another build is still running after {} s: {}", patience.as_secs(), holder.trim_end());
+            }
+            if !std::mem::replace(&mut is_said, true) {
+                say::problem(&format!("waiting for another build: {}", holder.trim_end()));
+            }
+            std::thread::sleep(PAUSE.min(patience));
+        }
+        file.rewind()?;
+        file.set_len(0)?;
+        let folder = std::env::current_dir().unwrap_or_default();
+        writeln!(file, "process {} in {}", std::process::id(), folder.display())?;
+        Ok(Self { path, _file: Some(file) })
+    }
+
+    /// Lets a command, and what it starts, go on under this lock.
+    fn pass_to(&self, command: &mut Command) {
+        command.env(HELD, &self.path);
+    }
+}
+
+/// Runs a command under the lock. `false`: it failed.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let lock = Lock::take(&workspace::root()?)?;
+    let Some((program, arguments)) = options.command.split_first() else {
+        bail!("there is no command to run")
+    };
+    let mut command = Command::new(program);
+    lock.pass_to(command.args(arguments));
+    let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
+    Ok(status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_build_waits_and_names_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = Lock::take_file(path.clone(), None, Duration::ZERO).unwrap();
+        let refused = Lock::take_file(path.clone(), None, Duration::ZERO).map(|_| ()).unwrap_err();
+        let holder = format!("process {} in ", std::process::id());
+        assert!(refused.to_string().contains(&holder), "{refused}");
+        drop(first);
+        assert!(Lock::take_file(path, None, Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn what_the_holder_starts_goes_on_under_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = Lock::take_file(path.clone(), None, Duration::ZERO).unwrap();
+        let mut command = Command::new("true");
+        first.pass_to(&mut command);
+        let held = command.get_envs().find(|(name, _)| *name == HELD).and_then(|(_, value)| value);
+        assert!(Lock::take_file(path.clone(), held.map(PathBuf::from), Duration::ZERO).is_ok());
+        // A lock of another repository says nothing of this one.
+        assert!(Lock::take_file(path, Some("/other".into()), Duration::ZERO).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_lock_is_free_when_its_holder_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let mut holder = Command::new("flock")
+            .arg("--no-fork")
+            .arg(&path)
+            .args(["sh", "-c", "echo held; exec sleep 600"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut word = [0; 4];
+        holder.stdout.take().unwrap().read_exact(&mut word).unwrap();
+        assert!(Lock::take_file(path.clone(), None, Duration::ZERO).is_err());
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        assert!(Lock::take_file(path, None, Duration::from_secs(60)).is_ok());
+    }
+}
