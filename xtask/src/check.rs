@@ -11,6 +11,7 @@ mod duplicates;
 mod forges;
 mod licences;
 mod lines;
+mod names;
 mod paths;
 mod programs;
 mod report;
@@ -55,6 +56,8 @@ enum Check {
     Advisories,
     /// No source file is too long to find one's way in
     Lines,
+    /// No more bare, short or shared names, and no more empty comments, than names.toml records
+    Names,
     /// ARCHITECTURE.md names no file that is not there
     Paths,
     /// Each crate has one program of integration tests, and no file is left out of it
@@ -104,6 +107,7 @@ fn one(check: Check, root: &Path, options: &Options) -> Result<Report> {
         Check::Duplicates => duplicates::check(root),
         Check::Advisories => advisories::check(root, options.advisory_db.as_deref()),
         Check::Lines => lines::check(root),
+        Check::Names => names::check(root),
         Check::Paths => paths::check(root),
         Check::Programs => programs::check(root),
         Check::Words => words::check(root),

@@ -1,0 +1,145 @@
+//! Names and comments that a stranger stumbles over: they may become fewer, and never more.
+//!
+//! `names.toml` records how many there are of each fault. A larger number is a problem. A smaller one is a warning that
+//! names the number to write, because two branches that both lower a number would conflict in that file.
+
+mod changes;
+mod faults;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use self::changes::ChangedLines;
+use self::faults::{FaultPlace, NamingFault, NamingFaults};
+use super::report::Report;
+use crate::workspace;
+
+/// The file that records the numbers, below the root.
+const RECORD: &str = "xtask/src/check/names.toml";
+
+/// Places that a problem lists at most.
+const MAX_PLACES: usize = 20;
+
+/// Checks every tracked Rust file that is not of tests.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let mut files = workspace::tracked(root)?;
+    files.retain(|file| faults::is_measured(&file.path));
+    let text = std::fs::read_to_string(root.join(RECORD)).with_context(|| format!("cannot read {RECORD}"))?;
+    let record = toml::from_str(&text).with_context(|| format!("cannot understand {RECORD}"))?;
+    let faults = NamingFaults::of_files(&files);
+    let (problems, warnings) = compare_record(&faults, &record, &changes::read_changes(root));
+    Ok(Report::Looked { at: format!("{} source files", files.len()), problems, warnings })
+}
+
+/// The problems and the warnings of these faults beside the recorded numbers.
+fn compare_record(
+    faults: &NamingFaults,
+    record: &BTreeMap<String, usize>,
+    changes: &[ChangedLines],
+) -> (Vec<String>, Vec<String>) {
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    for fault in NamingFault::ALL {
+        let (key, number) = (fault.record_key(), faults.number_of(fault));
+        match record.get(key) {
+            None => problems.push(format!("{RECORD} has no {key}: write `{key} = {number}`")),
+            Some(&recorded) if number > recorded => problems.push(format!(
+                "{key}: {number}, and {RECORD} records {recorded}: {}; {}",
+                fault.remedy_text(),
+                list_places(&faults.places_of(fault), changes)
+            )),
+            Some(&recorded) if number < recorded => {
+                warnings.push(format!("{RECORD} can be lowered: `{key} = {number}`, in place of {recorded}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let is_known = |key: &str| NamingFault::ALL.iter().any(|fault| fault.record_key() == key);
+    let unknown = record.keys().filter(|key| !is_known(key));
+    problems.extend(unknown.map(|key| format!("{RECORD}: {key} is no fault that is counted: remove it")));
+    (problems, warnings)
+}
+
+/// The places on the lines of the first change that has any, since the new one is likely among them; else the first of
+/// all.
+fn list_places(places: &[&FaultPlace], changes: &[ChangedLines]) -> String {
+    let on_lines = |lines: &ChangedLines| -> Vec<&FaultPlace> {
+        places.iter().filter(|place| lines.contains_line(&place.path, place.line)).copied().collect()
+    };
+    let changed = changes.iter().map(on_lines).find(|changed| !changed.is_empty());
+    let (title, listed) = match &changed {
+        Some(changed) => ("on changed lines", changed.as_slice()),
+        None => ("no changed line has one, so of all", places),
+    };
+    let mut list = format!("{title}:");
+    for place in listed.iter().take(MAX_PLACES) {
+        list.push_str(&format!("\n  {place}"));
+    }
+    if listed.len() > MAX_PLACES {
+        list.push_str(&format!("\n  … and {} more", listed.len() - MAX_PLACES));
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Tracked;
+
+    /// Three types of one word on the first three lines, and a type of two words.
+    fn some_faults() -> NamingFaults {
+        let text = "struct Tree;\nstruct Plan;\nstruct Step;\nstruct PlanStep;\n";
+        NamingFaults::of_files(&[Tracked { path: "a.rs".into(), text: text.into() }])
+    }
+
+    fn record_of(one_word_types: usize) -> BTreeMap<String, usize> {
+        let mut record: BTreeMap<_, _> =
+            NamingFault::ALL.iter().map(|fault| (fault.record_key().to_owned(), 0)).collect();
+        record.insert("one-word-types".into(), one_word_types);
+        record
+    }
+
+    #[test]
+    fn more_than_recorded_is_a_problem_and_less_a_warning() {
+        let compare = |recorded| compare_record(&some_faults(), &record_of(recorded), &[]);
+        assert_eq!(compare(3), (vec![], vec![]));
+        let (problems, warnings) = compare(2);
+        assert_eq!((problems.len(), warnings.len()), (1, 0));
+        assert!(problems[0].starts_with("one-word-types: 3, and xtask/src/check/names.toml records 2: "));
+        assert!(
+            problems[0].ends_with("of all:\n  a.rs:1 Tree\n  a.rs:2 Plan\n  a.rs:3 Step"),
+            "{problems:?}"
+        );
+        let (problems, warnings) = compare(4);
+        assert_eq!((problems.len(), warnings.len()), (0, 1));
+        assert!(warnings[0].contains("`one-word-types = 3`"), "{warnings:?}");
+    }
+
+    #[test]
+    fn the_places_on_changed_lines_are_listed_alone() {
+        let lines = |range: &str| ChangedLines::from_diff(&format!("+++ a.rs\n@@ -0,0 +{range} @@\n"));
+        let changes = [lines("4,9"), lines("3"), lines("1,9")];
+        let (problems, _) = compare_record(&some_faults(), &record_of(2), &changes);
+        assert!(problems[0].ends_with("on changed lines:\n  a.rs:3 Step"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let text: String = (0..MAX_PLACES + 2).map(|number| format!("struct T{number};\n")).collect();
+        let faults = NamingFaults::of_files(&[Tracked { path: "a.rs".into(), text }]);
+        let (problems, _) = compare_record(&faults, &record_of(0), &[]);
+        assert!(problems[0].ends_with("\n  a.rs:20 T19\n  … and 2 more"), "{problems:?}");
+    }
+
+    #[test]
+    fn the_record_has_each_fault_and_no_other() {
+        let mut record = record_of(3);
+        record.remove("short-blocks");
+        record.insert("long-blocks".into(), 1);
+        let (problems, _) = compare_record(&some_faults(), &record, &[]);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].ends_with("write `short-blocks = 0`"));
+        assert!(problems[1].contains("long-blocks"));
+    }
+}

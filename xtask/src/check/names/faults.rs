@@ -1,0 +1,460 @@
+//! The faults of names and comments, found in the text of the sources: a row that looks like a declaration is one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::workspace::Tracked;
+
+/// Types that have a name together before it is one that a reader cannot place.
+const SHARED_BY: usize = 5;
+
+/// Words that a documentation block has at least.
+const MIN_WORDS: usize = 4;
+
+/// Words of a documentation block that a place shows.
+const SHOWN_WORDS: usize = 10;
+
+/// Names of one word that every Rust programmer knows.
+const USUAL_NAMES: &str = "Error Result Args Options Config Builder Iter";
+
+/// Participles, adjectives, pronouns and adverbs: no noun of what a type is.
+const BARE_NAMES: &str = "Said Asked Kept Went Found Told Shown Seen Made Given Left Read Done Known Lost Taken Begun \
+    Ended Heard Tried Held Meant Brought Sent Drawn Put Set Come Gone Chosen Decided Spent Wanted Needed Used Missed \
+    Passed Stopped Started Settled Loaded Parsed Looked Traced Watched Bounded Served Printed Identified Recalled \
+    Performed Replaced Refused Untold Unread Beside Before After What Why How Which Who Where When Whose So Such Own \
+    Others Fresh Whole Lately Ready Past Ahead Old New Same Other Mine Ours";
+
+/// The forms of a verb that hides the subject of a comment.
+const TOLD_WORDS: &str = "told tell tells telling";
+
+/// Words that open a question in place of a sentence.
+const QUESTION_WORDS: &str = "What Whether Which Why When How Who Where So";
+
+/// Folders that hold no sources of ours.
+const SKIPPED_FOLDERS: &str = "target generated node_modules fixtures snapshots";
+
+/// A fault that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NamingFault {
+    /// The name of a type is one word, and no usual one.
+    OneWordType,
+    /// The name of a type is that of [`SHARED_BY`] types or more.
+    SharedType,
+    /// The name of a type is no noun.
+    BareType,
+    /// The name of a function is one word.
+    OneWordFunction,
+    /// A parameter of a function takes a tuple apart.
+    TupleParameter,
+    /// A comment has one of the [`TOLD_WORDS`].
+    ToldComment,
+    /// A documentation block has fewer than [`MIN_WORDS`] words.
+    ShortBlock,
+    /// A documentation block opens with one of the [`QUESTION_WORDS`].
+    QuestionBlock,
+}
+
+impl NamingFault {
+    pub(super) const ALL: [Self; 8] = [
+        Self::OneWordType,
+        Self::SharedType,
+        Self::BareType,
+        Self::OneWordFunction,
+        Self::TupleParameter,
+        Self::ToldComment,
+        Self::ShortBlock,
+        Self::QuestionBlock,
+    ];
+
+    /// The key of its number in the record.
+    pub(super) fn record_key(self) -> &'static str {
+        match self {
+            Self::OneWordType => "one-word-types",
+            Self::SharedType => "shared-types",
+            Self::BareType => "bare-types",
+            Self::OneWordFunction => "one-word-functions-percent",
+            Self::TupleParameter => "tuple-parameters",
+            Self::ToldComment => "told-comments",
+            Self::ShortBlock => "short-blocks",
+            Self::QuestionBlock => "question-blocks",
+        }
+    }
+
+    /// The advice to somebody who has added one.
+    pub(super) fn remedy_text(self) -> &'static str {
+        match self {
+            Self::OneWordType => "name a type with two words",
+            Self::SharedType => "add no type of a name that five have",
+            Self::BareType => "name a type with a noun",
+            Self::OneWordFunction => "name a function with a verb and its object",
+            Self::TupleParameter => "take two parameters or a struct in place of a tuple",
+            Self::ToldComment => "write another verb than `tell`",
+            Self::ShortBlock => "write a sentence of four words or more, or no documentation",
+            Self::QuestionBlock => "open documentation with the subject of a sentence",
+        }
+    }
+}
+
+/// A place that has a fault.
+pub(super) struct FaultPlace {
+    pub(super) fault: NamingFault,
+    pub(super) path: String,
+    pub(super) line: usize,
+    /// The name, the word, or the first words of the block.
+    pub(super) name: String,
+}
+
+impl fmt::Display for FaultPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{} {}", self.path, self.line, self.name)
+    }
+}
+
+/// The faults of a set of files.
+#[derive(Default)]
+pub(super) struct NamingFaults {
+    places: Vec<FaultPlace>,
+    /// The number of all functions, of one word or more.
+    functions: usize,
+}
+
+impl NamingFaults {
+    pub(super) fn of_files(files: &[Tracked]) -> Self {
+        let mut faults = Self::default();
+        for file in files {
+            faults.add_file(&file.path, before_tests(&file.text));
+        }
+        faults.keep_shared_types();
+        faults
+    }
+
+    /// The number that the record holds: places, but of functions a share of all. An `impl` asks for names of one word
+    /// (`fmt`, `from`), so that their number grows with every type.
+    pub(super) fn number_of(&self, fault: NamingFault) -> usize {
+        let places = self.places_of(fault).len();
+        if fault == NamingFault::OneWordFunction { 100 * places / self.functions.max(1) } else { places }
+    }
+
+    /// The places of one fault, by file and line.
+    pub(super) fn places_of(&self, fault: NamingFault) -> Vec<&FaultPlace> {
+        self.places.iter().filter(|place| place.fault == fault).collect()
+    }
+
+    fn add_file(&mut self, path: &str, text: &str) {
+        let places = &mut self.places;
+        let mut add_place = |fault, line, name: &str| {
+            places.push(FaultPlace { fault, path: path.to_owned(), line, name: name.to_owned() });
+        };
+        for (index, row) in text.split('\n').enumerate() {
+            let line = index + 1;
+            if let Some(name) = type_name(row) {
+                add_place(NamingFault::SharedType, line, name);
+                if capital_letters(name) <= 1 && !has_word(USUAL_NAMES, name) {
+                    add_place(NamingFault::OneWordType, line, name);
+                }
+                if has_word(BARE_NAMES, name) {
+                    add_place(NamingFault::BareType, line, name);
+                }
+            }
+            for name in find_functions(row).map(|function| function.name) {
+                self.functions += 1;
+                if !name.trim_matches('_').contains('_') {
+                    add_place(NamingFault::OneWordFunction, line, name);
+                }
+            }
+            for word in comment_words(row).filter(|word| has_word(TOLD_WORDS, word)) {
+                add_place(NamingFault::ToldComment, line, word);
+            }
+        }
+        for block in doc_blocks(text) {
+            let shown = block.words.iter().take(SHOWN_WORDS).copied().collect::<Vec<_>>().join(" ");
+            if block.words.len() < MIN_WORDS {
+                add_place(NamingFault::ShortBlock, block.line, &shown);
+            }
+            if block.words.first().is_some_and(|word| has_word(QUESTION_WORDS, word)) {
+                add_place(NamingFault::QuestionBlock, block.line, &shown);
+            }
+        }
+        for head in function_heads(text) {
+            for _ in 0..tuple_parameters(head.text) {
+                let line = text[..head.at].matches('\n').count() + 1;
+                add_place(NamingFault::TupleParameter, line, head.name);
+            }
+        }
+    }
+
+    /// Drops the types whose name is shared by too few, which is known after the last file.
+    fn keep_shared_types(&mut self) {
+        let mut types = BTreeMap::<String, usize>::new();
+        for place in self.places_of(NamingFault::SharedType) {
+            *types.entry(place.name.clone()).or_default() += 1;
+        }
+        self.places.retain(|place| {
+            place.fault != NamingFault::SharedType
+                || types.get(&place.name).is_some_and(|&count| count >= SHARED_BY)
+        });
+    }
+}
+
+/// Is the file at this path Rust, ours and no test, benchmark or example?
+pub(super) fn is_measured(path: &str) -> bool {
+    let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let skipped = |folder: &str| folder.starts_with('.') || has_word(SKIPPED_FOLDERS, folder);
+    let of_tests = |folder: &str| matches!(folder, "test" | "tests");
+    let below_crate = |folder: &str| matches!(folder, "benches" | "examples");
+    let test_file = |ending: &str| file == ending || file.ends_with(&format!("_{ending}"));
+    file.ends_with(".rs")
+        && !folders.split('/').any(|folder| skipped(folder) || of_tests(folder))
+        // A folder of the root with such a name holds crates: `examples/`.
+        && !folders.split('/').skip(1).any(below_crate)
+        && !["test.rs", "tests.rs"].into_iter().any(test_file)
+        && !path.contains("testutils")
+}
+
+/// The part of a source before its module of tests, which is its last.
+fn before_tests(text: &str) -> &str {
+    let opens_tests = |after: &str| {
+        let after = after.trim_start();
+        let module = after.strip_prefix("pub ").unwrap_or(after).strip_prefix("mod ");
+        module.is_some_and(|name| {
+            let word = first_word(name);
+            !word.is_empty() && name[word.len()..].starts_with(" {")
+        })
+    };
+    let mut attributes = text.match_indices("#[cfg(test)]");
+    let tests = attributes.find(|(at, attribute)| opens_tests(&text[at + attribute.len()..]));
+    tests.map_or(text, |(at, _)| &text[..at])
+}
+
+/// The name of the type that a row declares.
+fn type_name(row: &str) -> Option<&str> {
+    let row = row.trim_start();
+    let in_crate = || row.strip_prefix("pub(")?.split_once(')')?.1.strip_prefix(' ');
+    let row = row.strip_prefix("pub ").or_else(in_crate).unwrap_or(row);
+    let keywords = ["struct ", "enum ", "trait ", "union "];
+    let name = first_word(keywords.into_iter().find_map(|keyword| row.strip_prefix(keyword))?);
+    (!name.is_empty()).then_some(name)
+}
+
+/// A function that a text declares or writes about.
+struct FunctionHead<'a> {
+    /// The offset of `fn`.
+    at: usize,
+    name: &'a str,
+    /// The text after the name.
+    text: &'a str,
+}
+
+/// The functions of a text, each with all the text that follows its name.
+fn find_functions(text: &str) -> impl Iterator<Item = FunctionHead<'_>> {
+    const KEYWORD: &str = "fn ";
+    text.match_indices(KEYWORD).filter_map(|(at, _)| {
+        let after = &text[at + KEYWORD.len()..];
+        let name = first_word(after);
+        let is_keyword = !text[..at].ends_with(is_word_char) && !name.is_empty();
+        is_keyword.then(|| FunctionHead { at, name, text: &after[name.len()..] })
+    })
+}
+
+/// The functions with a body, each with the text between its name and the body. A comment that writes about a function takes the next one
+/// with it, so that no parameter counts twice.
+fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
+    let mut heads = Vec::new();
+    let mut last_end = 0;
+    for function in find_functions(text) {
+        let Some(end) = function.text.find([';', '{']) else { break };
+        if function.at >= last_end && function.text[end..].starts_with('{') {
+            last_end = text.len() - function.text.len() + end;
+            heads.push(FunctionHead { text: &function.text[..end], ..function });
+        }
+    }
+    heads
+}
+
+/// The number of parameters of the form `(a, b): (…` in the head of a function.
+fn tuple_parameters(head: &str) -> usize {
+    let takes_apart = |after_open: &str| {
+        let (names, after) = after_open.split_once(')')?;
+        let is_name = |name: &str| !name.trim().is_empty() && name.trim().chars().all(is_word_char);
+        let is_tuple = names.contains(',') && names.split(',').all(is_name);
+        let has_type = after.trim_start().strip_prefix(':')?.trim_start().starts_with('(');
+        Some(is_tuple && has_type)
+    };
+    head.match_indices('(').filter(|(open, _)| takes_apart(&head[open + 1..]) == Some(true)).count()
+}
+
+/// The words of a row that is a comment.
+fn comment_words(row: &str) -> impl Iterator<Item = &str> {
+    let comment = row.trim_start().strip_prefix("//");
+    comment.into_iter().flat_map(|text| text.split(|char| !is_word_char(char)))
+}
+
+/// Documentation rows that follow each other.
+struct DocBlock<'a> {
+    /// The line of the first row.
+    line: usize,
+    words: Vec<&'a str>,
+}
+
+fn doc_blocks(text: &str) -> Vec<DocBlock<'_>> {
+    let mut blocks: Vec<DocBlock<'_>> = Vec::new();
+    let mut is_inside = false;
+    for (index, row) in text.split('\n').enumerate() {
+        let row = row.trim_start();
+        let doc = row.strip_prefix("///").or_else(|| row.strip_prefix("//!"));
+        if doc.is_some() && !is_inside {
+            blocks.push(DocBlock { line: index + 1, words: Vec::new() });
+        }
+        if let (Some(doc), Some(block)) = (doc, blocks.last_mut()) {
+            block.words.extend(doc.split_whitespace());
+        }
+        is_inside = doc.is_some();
+    }
+    blocks
+}
+
+fn first_word(text: &str) -> &str {
+    let end = text.find(|char| !is_word_char(char)).unwrap_or(text.len());
+    &text[..end]
+}
+
+fn is_word_char(char: char) -> bool {
+    char.is_alphanumeric() || char == '_'
+}
+
+fn capital_letters(name: &str) -> usize {
+    name.chars().filter(char::is_ascii_uppercase).count()
+}
+
+/// Is `word` one of these words?
+fn has_word(words: &str, word: &str) -> bool {
+    words.split_whitespace().any(|known| known == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use NamingFault::{
+        BareType, OneWordFunction, OneWordType, QuestionBlock, SharedType, ShortBlock, ToldComment,
+        TupleParameter,
+    };
+
+    use super::*;
+
+    /// The places of a fault in one source: `LINE NAME`.
+    fn found(fault: NamingFault, text: &str) -> Vec<String> {
+        let faults = NamingFaults::of_files(&[Tracked { path: "a.rs".into(), text: text.into() }]);
+        let places = faults.places_of(fault).into_iter();
+        places.map(|place| format!("{} {}", place.line, place.name)).collect()
+    }
+
+    #[test]
+    fn a_type_of_one_word_is_found_and_a_usual_one_is_not() {
+        let text = "pub struct Tree {}\n  pub(crate) enum Plan {}\npub(in crate::a) trait Walk {}\nunion Bits {}\n\
+            struct PlanStep;\nenum Error {}\n/// struct Comment\nlet x = struct Inline;\nstruct lower;\n";
+        assert_eq!(found(OneWordType, text), ["1 Tree", "2 Plan", "3 Walk", "4 Bits", "9 lower"]);
+    }
+
+    #[test]
+    fn a_name_is_shared_when_five_types_have_it() {
+        let four = "struct Run;\nenum Run {}\ntrait Run {}\nstruct Run;\n";
+        assert_eq!(found(SharedType, four), [""; 0]);
+        assert_eq!(found(SharedType, &format!("{four}struct Other;\nstruct Run;\n")).len(), 5);
+    }
+
+    #[test]
+    fn a_participle_is_no_name_of_a_type_but_may_be_part_of_one() {
+        assert_eq!(
+            found(BareType, "struct Kept;\nenum Why {}\nstruct KeptPlan;\nfn Asked() {}"),
+            ["1 Kept", "2 Why"]
+        );
+    }
+
+    #[test]
+    fn a_function_of_one_word_counts_in_a_share_of_all() {
+        let text = "fn run() {}\nfn _run_() {}\nfn run_all() {}\npub fn a_b() {} // my_fn x, fn (u8)\n";
+        assert_eq!(found(OneWordFunction, text), ["1 run", "2 _run_"]);
+        let number = |text: &str| {
+            let file = Tracked { path: "a.rs".into(), text: text.into() };
+            NamingFaults::of_files(&[file]).number_of(OneWordFunction)
+        };
+        assert_eq!(number(text), 50);
+        assert_eq!(number("fn run() {}\nfn a_b() {}\nfn c_d() {}"), 33, "a part of a per cent is dropped");
+        assert_eq!(number(""), 0);
+    }
+
+    #[test]
+    fn a_tuple_parameter_is_one_that_is_taken_apart() {
+        let text = "fn one((a, b): (u8, u8)) {}\n\nfn two(\n    ( a , b ) : ( u8, u8 ),\n    (c, d): (u8, u8),\n) {\n}\n";
+        assert_eq!(found(TupleParameter, text), ["1 one", "3 two", "3 two"]);
+        assert_eq!(found(TupleParameter, "/// As fn other,\nfn one((a, b): (u8, u8)) {}"), ["1 other"]);
+        for other in [
+            "fn whole(pair: (u8, u8)) {}",
+            "fn apart((a, b): Pair) {}",
+            "fn single((a): (u8)) {}",
+            "fn nested((a, (b, c)): (u8, Pair)) {}",
+            "fn without_body((a, b): (u8, u8));",
+            "/// A `fn` of two.\nfn body() { let (a, b): (u8, u8) = c; }",
+        ] {
+            assert_eq!(found(TupleParameter, other), [""; 0], "{other}");
+        }
+    }
+
+    #[test]
+    fn told_words_are_found_in_rows_that_are_comments() {
+        let text = "/// It is told, and tells.\n  // telling\n//! tell\nlet told = 1; // told\n// teller untold Told\n";
+        assert_eq!(found(ToldComment, text), ["1 told", "1 tells", "2 telling", "3 tell"]);
+    }
+
+    #[test]
+    fn a_short_block_has_three_words_or_fewer_in_all_its_rows() {
+        let text =
+            "/// One two three.\nstruct A;\n/// One two\n/// three four.\nstruct B;\n//!\n\n    /// Last";
+        assert_eq!(found(ShortBlock, text), ["1 One two three.", "6 ", "8 Last"]);
+        assert_eq!(found(ShortBlock, "// One\n"), [""; 0]);
+    }
+
+    #[test]
+    fn a_block_that_opens_with_a_question_is_found_by_its_first_word() {
+        let text = "/// What it is.\n/// More.\nstruct A;\n/// It says\n/// What it is.\nstruct B;\n/// What's this\n\n//! So";
+        assert_eq!(found(QuestionBlock, text), ["1 What it is. More.", "9 So"]);
+    }
+
+    #[test]
+    fn nothing_counts_from_the_module_of_tests_on() {
+        let code = "/// What\nstruct Kept;\nfn run((a, b): (u8, u8)) {} \n// told\n";
+        for tests in ["#[cfg(test)]\nmod tests {\n", "#[cfg(test)] pub mod t {\n"] {
+            for fault in NamingFault::ALL {
+                assert_eq!(found(fault, &format!("{tests}{code}}}")), [""; 0], "{fault:?}");
+            }
+        }
+        // A module in a file of its own is no end, nor is an item for tests.
+        for before in
+            ["#[cfg(test)]\nmod tests;\n", "#[cfg(test)]\nuse a;\n", "#[cfg(test)]\npub(crate) mod a {}\n"]
+        {
+            assert_eq!(found(BareType, &format!("{before}{code}")).len(), 1, "{before}");
+        }
+    }
+
+    #[test]
+    fn files_of_tests_and_of_others_are_not_measured() {
+        for path in ["a.rs", "crates/a/src/b.rs", "examples/a/src/lib.rs", "crates/a/src/contest.rs"] {
+            assert!(is_measured(path), "{path}");
+        }
+        for path in [
+            "crates/a/README.md",
+            "crates/a/tests/it/main.rs",
+            "crates/a/src/tests.rs",
+            "crates/a/src/test/b.rs",
+            "xtask/src/test.rs",
+            "crates/a/src/b_test.rs",
+            "crates/a/benches/b.rs",
+            "crates/a/examples/b.rs",
+            "crates/testutils/src/lib.rs",
+            "crates/a/fixtures/b.rs",
+            "crates/a/src/generated/b.rs",
+            ".ci/a.rs",
+        ] {
+            assert!(!is_measured(path), "{path}");
+        }
+    }
+}
