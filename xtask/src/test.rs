@@ -4,6 +4,7 @@ mod programs;
 mod tally;
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -23,6 +24,10 @@ const ONLINE: ([&str; 2], [&str; 4]) =
 const FULL: &str = "TRUING_TEST_FULL";
 /// The variable that names the file to which tests append how many points they have played, and of how many.
 const POINTS: &str = "TRUING_TEST_POINTS";
+
+/// Where Linux keeps files in memory, and how many KiB must be free there.
+const MEMORY: &str = "/dev/shm";
+const MEMORY_KIB: u64 = 8 << 20;
 
 /// How many of the slowest tests are named.
 const SLOWEST: usize = 10;
@@ -97,10 +102,18 @@ fn run_programs(root: &Path, options: &Options, tally: &mut Tally) -> Result<Vec
     let left_out = |program: &Program| {
         missing.iter().any(|it| it.need.shows.is_none() && it.need.packages.contains(&program.package()))
     };
+    let memory = memory_folder();
     let points = tempfile::NamedTempFile::new().context("cannot make a file for the counts of points")?;
     let mut variables = vec![(POINTS, points.path().as_os_str())];
     if options.full {
         variables.push((FULL, "1".as_ref()));
+    }
+    if let Some(folder) = &memory {
+        say::line(&format!(
+            "temporary files are in {} (TMPDIR chooses another place)",
+            folder.path().display()
+        ));
+        variables.push(("TMPDIR", folder.path().as_os_str()));
     }
     for program in programs.iter().filter(|program| !left_out(program)) {
         times.push((program.name().to_owned(), program.run(root, &for_programs, &variables, tally)?));
@@ -114,6 +127,18 @@ fn run_programs(root: &Path, options: &Options, tally: &mut Tally) -> Result<Vec
     print_times(&times, tally.slowest(SLOWEST));
     print_points(&std::fs::read_to_string(points.path()).context("cannot read the counts of points")?);
     Ok(missing)
+}
+
+/// A folder in memory for the temporary files of tests, of which a file system on a disk takes a sixth of all time; none:
+/// one is set, or this machine has no such place with enough room.
+fn memory_folder() -> Option<tempfile::TempDir> {
+    let is_set = std::env::var_os("TMPDIR").is_some();
+    let output = Command::new("df").args(["-Pk", MEMORY]).output().ok().filter(|_| !is_set)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut fields = text.lines().nth(1)?.split_whitespace();
+    let (system, free) = (fields.next()?, fields.nth(2)?.parse::<u64>().ok()?);
+    let is_roomy = system == "tmpfs" && free >= MEMORY_KIB;
+    is_roomy.then(|| tempfile::Builder::new().prefix("truing-").tempdir_in(MEMORY).ok()).flatten()
 }
 
 /// The arguments for cargo, and those for the programs.

@@ -69,8 +69,11 @@ pub(super) fn private_folders(job: &Job) -> (PathBuf, PathBuf) {
 /// Is this one of the system's folders, does it hold one, or is it where the machine keeps what it is and its secrets?
 pub(super) fn is_system(tree: &Path) -> bool {
     let known = ["/proc", "/sys", "/dev", "/etc", "/run", "/boot"].iter().chain(SYSTEM);
+    // Below it are files of people, in memory.
+    let is_in_memory = tree.starts_with("/dev/shm") && tree != Path::new("/dev/shm");
     known.map(Path::new).any(|system| system.starts_with(tree))
         || ["/proc", "/sys", "/dev", "/etc", "/boot"].iter().any(|system| tree.starts_with(system))
+            && !is_in_memory
 }
 
 /// Builds the inside, moves into it, and leaves the machine's file system for good.
