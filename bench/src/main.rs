@@ -1,7 +1,8 @@
-//! What measures the product or feeds it for long, and so is built from its crates: `cargo xtask bench`, `fuzz` and
-//! `rules` build this program and run it.
+//! What measures the product, feeds it for long, or makes its data, and needs more crates than `xtask` may: `cargo xtask
+//! bench`, `contract`, `fuzz` and `rules` build this program and run it.
 
 mod bench;
+mod contract;
 #[cfg(test)]
 mod effects;
 mod fuzz;
@@ -23,6 +24,8 @@ struct Arguments {
 enum Command {
     /// Measure what is promised in figures, beside its peers
     Bench(bench::Options),
+    /// Cut the descriptions that forges publish of their APIs down to what tests check exchanges against
+    Contract(contract::Options),
     /// Feed readers of foreign bytes with damaged input until the time is over
     Fuzz(fuzz::Options),
     /// Run the rules over the histories of public repositories, beside what people judged of what they find there
@@ -32,6 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::Contract(options) => contract::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Rules(options) => rules::run(&options),
     };

@@ -3,10 +3,11 @@
 //! The kernel drops it with the process that holds it. Commands that this one starts go on under the same lock.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -16,7 +17,6 @@ use crate::{say, workspace};
 const HELD: &str = "TRUING_BUILD_LOCK";
 /// How long to wait for another build.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// The options of `cargo xtask lock`.
 #[derive(clap::Args)]
@@ -52,33 +52,14 @@ impl Lock {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
-        let begun = Instant::now();
-        let mut is_said = false;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-                }
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => file = wait(file, &path, patience)?,
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
-            let mut holder = String::new();
-            file.rewind()?;
-            file.read_to_string(&mut holder).with_context(|| format!("cannot read {}", path.display()))?;
-            if begun.elapsed() >= patience {
-                bail!("another build is still running after {} s: {}", patience.as_secs(), holder.trim_end());
-            }
-            if !std::mem::replace(&mut is_said, true) {
-                say::problem(&format!("waiting for another build: {}", holder.trim_end()));
-            }
-            std::thread::sleep(PAUSE.min(patience));
         }
         file.rewind()?;
         file.set_len(0)?;
@@ -90,6 +71,19 @@ impl Lock {
     /// Lets a command, and what it starts, go on under this lock.
     fn pass_to(&self, command: &mut Command) {
         command.env(HELD, &self.path);
+    }
+}
+
+/// Waits until the file can be locked, and says for whom.
+fn wait(file: File, path: &Path, patience: Duration) -> Result<File> {
+    let holder = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let holder = holder.trim_end();
+    say::problem(&format!("waiting for another build: {holder}"));
+    let (sender, locked) = sync_channel(1);
+    std::thread::spawn(move || sender.send(file.lock().map(|()| file)));
+    match locked.recv_timeout(patience) {
+        Ok(locked) => locked.with_context(|| format!("cannot lock {}", path.display())),
+        Err(_) => bail!("another build is still running after {} s: {holder}", patience.as_secs()),
     }
 }
 
@@ -107,6 +101,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     #[test]

@@ -3,7 +3,6 @@
 //! It uses no crate of the product, so that it starts in seconds; what does is in the crate `bench`.
 
 mod check;
-mod contract;
 #[cfg(test)]
 mod limits;
 mod lock;
@@ -41,7 +40,8 @@ enum Command {
     #[command(disable_help_flag = true)]
     Bench(measure::Options),
     /// Cut the descriptions that forges publish of their APIs down to what tests check exchanges against
-    Contract(contract::Options),
+    #[command(disable_help_flag = true)]
+    Contract(measure::Options),
     /// Feed readers of foreign bytes with damaged input until the time is over
     #[command(disable_help_flag = true)]
     Fuzz(measure::Options),
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         Command::Lock(options) => lock::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Bench(options) => measure::run("bench", "release", &options),
-        Command::Contract(options) => contract::run(&options),
+        Command::Contract(options) => measure::run("contract", "dev", &options),
         Command::Fuzz(options) => measure::run("fuzz", "dev", &options),
         Command::Rules(options) => measure::run("rules", "dev", &options),
         Command::Sbom(options) => sbom::run(&options),

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`, `fuzz` and `rules`: builds the crate `bench` and runs it with the same arguments.
+//! `cargo xtask bench`, `contract`, `fuzz` and `rules`: builds the crate `bench` and runs it with the same arguments.
 
 use std::ffi::OsString;
 

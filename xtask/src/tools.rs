@@ -11,6 +11,7 @@ use crate::say;
 
 /// A program that tests start.
 pub struct Tool {
+    /// Its name, by which it is started.
     pub name: &'static str,
     /// The command that prints its version; empty: its name with `--version`.
     pub probe: &'static [&'static str],
@@ -18,6 +19,7 @@ pub struct Tool {
     pub minimum: Version,
     /// The Debian package that holds it.
     pub debian: &'static str,
+    /// What needs it.
     pub need: Need,
 }
 
@@ -32,12 +34,15 @@ pub struct Need {
 
 /// A program that is no part of any system: an archive of npm's registry, unpacked where tests look for it.
 pub struct Packed {
+    /// Its name, and that of the file in the archive.
     pub name: &'static str,
     /// The package, but for the machine's architecture at its end.
     package: &'static str,
+    /// The version.
     pub version: &'static str,
     /// The architectures that it is there for, as Rust and npm name them, and the SHA-512 of each archive in hex.
     archives: &'static [(&'static str, &'static str, &'static str)],
+    /// What needs it.
     pub need: Need,
 }
 
@@ -205,12 +210,15 @@ const fn part(name: &'static str, debian: &'static str, minimum: Version, shows:
 pub struct Provided {
     /// Names with versions.
     pub found: Vec<String>,
+    /// What cannot be had.
     pub missing: Vec<Missing>,
 }
 
 /// A tool that cannot be had.
 pub struct Missing {
+    /// What needs it.
     pub need: Need,
+    /// Why it cannot be had, and what to do.
     pub why: String,
 }
 

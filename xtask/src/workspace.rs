@@ -63,13 +63,16 @@ pub fn tracked(root: &Path) -> Result<Vec<Tracked>> {
 /// A crate of this workspace, as its manifest declares it.
 #[derive(Deserialize)]
 pub struct Member {
+    /// Its name.
     pub name: String,
+    /// What it depends on, directly.
     pub dependencies: Vec<Declared>,
 }
 
 /// A dependency as declared; optional ones and those of other platforms included.
 #[derive(Deserialize)]
 pub struct Declared {
+    /// Its name.
     pub name: String,
     /// `None`: a normal dependency; else `dev` or `build`.
     pub kind: Option<String>,
@@ -97,7 +100,9 @@ pub fn members(root: &Path) -> Result<Vec<Member>> {
 /// A package of a resolved dependency graph.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Package {
+    /// Its name.
     pub name: String,
+    /// Its version.
     pub version: String,
     /// The licence expression of its manifest, if it has one.
     pub licence: Option<String>,
@@ -155,7 +160,9 @@ fn package(line: &str) -> Result<Package> {
 /// A package of the lock file.
 #[derive(Debug, Deserialize)]
 pub struct Locked {
+    /// Its name.
     pub name: String,
+    /// Its version.
     pub version: String,
     /// Where it comes from; `None` for the workspace's own crates.
     pub source: Option<String>,
