@@ -18,10 +18,8 @@ mod stores;
 mod watch;
 mod workers;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand};
-
-use crate::workspace;
 
 /// What to measure.
 #[derive(Args)]
