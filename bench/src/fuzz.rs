@@ -15,7 +15,7 @@ use crate::{say, workspace};
 use random::Random;
 
 /// How long one input may take before it counts as a hang.
-const MAX_ROUND: Duration = Duration::from_secs(10);
+const MAX_ROUND: Duration = Duration::from_secs(120);
 
 /// What to feed.
 #[derive(Args)]

@@ -94,6 +94,7 @@ impl Job {
             variables: Vec::new(),
             listens: Vec::new(),
             hears: false,
+            shows_looks: false,
             private: PathBuf::new(),
             run,
         })

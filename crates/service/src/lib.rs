@@ -327,7 +327,10 @@ impl<P: Parts> Service<P> {
         }
         let finished = tokio::select! {
             finished = drained(&mut workers.running, DRAIN) => finished,
-            () = hurry => false,
+            () = hurry => {
+                tracing::info!(running = workers.running.len(), "stopping at once: runs give back what they have leased");
+                false
+            }
         };
         if !finished {
             giving_back.send_replace(true);

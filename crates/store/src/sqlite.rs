@@ -28,11 +28,16 @@ use crate::fault::Fault;
 use crate::sql::{Connection, Purpose};
 use crate::watch::Watch;
 
+/// A file as it was when it was opened.
+pub(crate) struct Opened {
+    path: Arc<Path>,
+    /// Device and number of the file that was at the path.
+    file: Option<(u64, u64)>,
+}
+
 /// A file that is open.
 pub(crate) struct File {
-    path: Arc<Path>,
-    /// Device and number of the file at its path when it was opened.
-    file: Option<(u64, u64)>,
+    opened: Arc<Opened>,
     readers: Arc<Readers>,
     writer: Writer,
     /// Given up once nothing else here has the file open.
@@ -42,6 +47,29 @@ pub(crate) struct File {
 /// Device and number of the file at a path; none if there is none.
 fn file_at(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+impl Opened {
+    fn at(path: Arc<Path>) -> Self {
+        let file = file_at(&path);
+        Self { path, file }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Is the file that was opened still at its path?
+    pub(crate) fn in_place(&self) -> Result<(), StoreError> {
+        if file_at(&self.path) == self.file {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(format!(
+            "{} was deleted or replaced after it was opened: what is written would be lost; stop this process, put the file \
+             back, and start it again",
+            self.path.display()
+        )))
+    }
 }
 
 impl File {
@@ -56,30 +84,18 @@ impl File {
         let named = Arc::new(Named::of(&path)?);
         let connection = open::connect(&path, purpose)?;
         clock.observe(&connection).map_err(|fault| OpenError::Sqlite(fault.told(&path).to_string()))?;
-        let readers = Arc::new(Readers::new(Arc::clone(&path), Arc::clone(&named)));
-        let writer = Writer::start(connection, Arc::clone(&path), Arc::clone(clock), Arc::clone(watch))?;
-        let file = file_at(&path);
-        Ok(Self { path, file, readers, writer, _named: named })
+        let opened = Arc::new(Opened::at(Arc::clone(&path)));
+        let readers = Arc::new(Readers::new(Arc::clone(&opened), Arc::clone(&named)));
+        let writer = Writer::start(connection, path, Arc::clone(clock), Arc::clone(watch))?;
+        Ok(Self { opened, readers, writer, _named: named })
     }
 
     pub(crate) fn prepare(path: &Path) -> Result<(), OpenError> {
         open::prepared(path).map(drop)
     }
 
-    /// Is the file that was opened still at its path?
-    pub(crate) fn in_place(&self) -> Result<(), StoreError> {
-        if file_at(&self.path) == self.file {
-            return Ok(());
-        }
-        Err(StoreError::Unavailable(format!(
-            "{} was deleted or replaced after it was opened: what is written would be lost; stop this process, put the file \
-             back, and start it again",
-            self.path.display()
-        )))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn opened(&self) -> &Arc<Opened> {
+        &self.opened
     }
 
     /// Runs `work` on the writing thread.
@@ -88,7 +104,7 @@ impl File {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        self.in_place()?;
+        self.opened.in_place()?;
         self.writer.write(work).await
     }
 

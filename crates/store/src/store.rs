@@ -10,7 +10,7 @@ use crate::clock::StoreClock;
 use crate::fault::Fault;
 use crate::postgres::{ConnectError, Database};
 use crate::sql::{Connection, Mode, Purpose};
-use crate::sqlite::{File, OpenError};
+use crate::sqlite::{File, OpenError, Opened};
 use crate::valkey::Valkey;
 use crate::watch::Watch;
 
@@ -123,7 +123,7 @@ impl Store {
     /// Can what is written still be found?
     pub(crate) fn in_place(&self) -> Result<(), StoreError> {
         match &self.0.engine {
-            Engine::Sqlite(file) => file.in_place(),
+            Engine::Sqlite(file) => file.opened().in_place(),
             Engine::Servers { .. } => Ok(()),
         }
     }
@@ -132,7 +132,7 @@ impl Store {
     pub fn name(&self) -> String {
         match &self.0.engine {
             Engine::Sqlite(file) => {
-                let path = file.path();
+                let path = file.opened().path();
                 path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
             }
             Engine::Servers { records, slots } => format!("{} with {}", records.name(), slots.name()),
@@ -141,8 +141,13 @@ impl Store {
 
     /// The file, as an absolute path; none where a server keeps it.
     pub fn path(&self) -> Option<&Path> {
+        self.opened().map(|opened| opened.path())
+    }
+
+    /// The file as it was when it was opened; none where a server keeps it.
+    pub(crate) fn opened(&self) -> Option<&Arc<Opened>> {
         match &self.0.engine {
-            Engine::Sqlite(file) => Some(file.path()),
+            Engine::Sqlite(file) => Some(file.opened()),
             Engine::Servers { .. } => None,
         }
     }

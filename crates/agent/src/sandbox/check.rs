@@ -1,13 +1,14 @@
 //! The self-test: tries for real what must be impossible inside, against a playground made for it.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tempfile::TempDir;
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 use super::machine_code::{self, By as Through, Step, Value, call};
 use super::{
     HELPER_FAILED, Job, Level, Limits, Probe, Reading, Run, SYSTEM_PATH, SandboxError, Stage, bound_passed,
-    helper,
+    helper, watch,
 };
 
 /// What a job of the self-test may use, so that more than that is quickly used.
@@ -28,6 +29,10 @@ const SOCKETS: u64 = 256;
 /// As many pipes as hold more than the limit, and how many one process has of them: fewer than it may open files.
 const PIPES: u64 = 7200;
 const PIPES_OF_ONE: u64 = 900;
+/// So often the watcher has looked at what a try holds when that is let go, however long it takes.
+const LOOKS: u32 = 10;
+/// How long a try may hold: one of several processes may have ended, and the others would wait for it.
+const HANGS: Duration = Duration::from_secs(120);
 /// The temporary folder inside.
 const TEMPORARY: &str = "/tmp";
 /// Calls by other numbers, which not every kernel has.
@@ -97,6 +102,8 @@ struct Escape {
     name: &'static str,
     by: By,
     seen: Seen,
+    /// How many of its processes hold on to what they have until they are let go.
+    holders: u32,
 }
 
 /// A tree with traps, and around it what must not be reached.
@@ -158,10 +165,10 @@ impl Playground {
     }
 
     fn escapes(&self) -> Vec<Escape> {
-        let probe = |name, probe| Some(Escape { name, by: By::Command(Run::Probe(probe)), seen: Seen::End });
+        let probe = |name, probe| Some(of_probe(name, probe));
         let marked = |name, words: &[&str]| {
             let argv = words.iter().map(OsString::from).collect();
-            Some(Escape { name, by: By::Command(Run::Program(argv)), seen: Seen::File })
+            Some(Escape { name, by: By::Command(Run::Program(argv)), seen: Seen::File, holders: 0 })
         };
         let outside = |name: &str| self.mark.with_file_name(name);
         let pid = i32::try_from(self.bystander.0.id()).unwrap_or_default();
@@ -174,6 +181,7 @@ impl Playground {
             name: "udp",
             by: By::Command(Run::Probe(Probe::Udp(address))),
             seen: Seen::Datagram,
+            holders: 0,
         });
         let all = [
             probe("parent_folder", Probe::Read("../secret".into())),
@@ -183,6 +191,7 @@ impl Playground {
                 name: "write_outside",
                 by: By::Command(Run::Probe(Probe::Write(self.mark.clone()))),
                 seen: Seen::File,
+                holders: 0,
             }),
             probe("environment_of_others", Probe::Environment(CANARY.to_owned())),
             marked("git_output", &["git", "diff", "--no-index", &output, "trap.sh", "/dev/null"]),
@@ -195,7 +204,7 @@ impl Playground {
             probe("unix_socket", Probe::Socket(outside("socket"))),
             probe("signal", Probe::Signal(pid)),
             probe("trace", Probe::Trace(pid)),
-            probe("fork_bomb", Probe::Threads(LIMITS.processes * TIMES)),
+            probe("fork_bomb", Probe::Hold(Box::new(Probe::Threads(LIMITS.processes * TIMES)))),
             probe("memory", Probe::Memory(LIMITS.memory * TIMES)),
             probe("disk", Probe::Disk(LIMITS.disk * TIMES)),
         ];
@@ -206,16 +215,17 @@ impl Playground {
     /// What takes machine code, where it is this machine's.
     fn escapes_of_code(&self) -> impl Iterator<Item = Escape> {
         let programs = if cfg!(target_arch = "x86_64") { written() } else { Vec::new() };
-        programs.into_iter().map(|Written { name, .. }| {
+        programs.into_iter().map(|Written { name, steps }| {
             let argv = vec![OsString::from(self.tree.join(name))];
-            Escape { name, by: By::Command(Run::Program(argv)), seen: Seen::End }
+            let holders = machine_code::holders(&steps);
+            Escape { name, by: By::Command(Run::Program(argv)), seen: Seen::End, holders }
         })
     }
 
     /// What a reader must not be able to do, whatever it has read. It has no links followed by the kernel for it, and
     /// less than a command may do: it starts, writes and changes nothing at all.
     fn escapes_of_readers(&self, pid: i32) -> Vec<Escape> {
-        let probe = |name, probe| Some(Escape { name, by: By::Reader(probe), seen: Seen::End });
+        let probe = |name, probe| Some(Escape { name, by: By::Reader(probe), seen: Seen::End, holders: 0 });
         let (outside, inside) =
             (|name: &str| self.mark.with_file_name(name), |name: &str| self.tree.join(name));
         let program = || PathBuf::from(SUCCEEDS);
@@ -223,6 +233,7 @@ impl Playground {
             name: "reader_udp",
             by: By::Reader(Probe::Udp(address)),
             seen: Seen::Datagram,
+            holders: 0,
         });
         let all = [
             probe("reader_parent_folder", Probe::Read(inside("../secret"))),
@@ -236,6 +247,7 @@ impl Playground {
                 name: "reader_write_outside",
                 by: By::Reader(Probe::Write(self.mark.clone())),
                 seen: Seen::File,
+                holders: 0,
             }),
             probe("reader_mode", Probe::Mode(inside("file"))),
             probe("reader_start", Probe::Start(program())),
@@ -262,6 +274,7 @@ impl Playground {
                 let limits = if level == Level::None { Limits::default() } else { LIMITS };
                 // With sockets: what stops them is what is tried, not that there are none.
                 (job.limits, job.private, job.sockets) = (limits, private.to_owned(), true);
+                job.shows_looks = true;
                 Ok(job.command()?)
             }
             (By::Reader(probe), Level::Full | Level::Landlock) => {
@@ -287,8 +300,13 @@ impl Playground {
         }
         let private = tempfile::tempdir_in(self.folder.path())?;
         let mut command = self.command(level, escape.by, &private.path().canonicalize()?)?;
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let ended = command.output()?;
+        let end = || if escape.holders > 0 { Stdio::piped() } else { Stdio::null() };
+        command.env_clear().stdin(end()).stdout(end()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        if let Some((input, output)) = child.stdin.take().zip(child.stdout.take()) {
+            look_at(escape.holders, input, output)?;
+        }
+        let ended = child.wait_with_output()?;
         if ended.status.code() == Some(i32::from(HELPER_FAILED)) {
             let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
             return Err(SandboxError::Start(io::Error::other(said)));
@@ -313,6 +331,27 @@ impl Playground {
     }
 }
 
+/// Waits until all processes of a try hold what they go for, and the watcher has looked at that; or the try has ended. Then
+/// lets them end.
+fn look_at(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<()> {
+    let (begun, mut holding, mut looks, mut mark) = (Instant::now(), 0, 0, [0]);
+    while looks < LOOKS && begun.elapsed() < HANGS && output.read(&mut mark)? > 0 {
+        match mark {
+            [machine_code::HOLDING] => holding += 1,
+            [watch::LOOKED] if holding >= holders => looks += 1,
+            _ => {}
+        }
+    }
+    drop(input);
+    Ok(())
+}
+
+/// A try of a command that says by its end whether it worked.
+fn of_probe(name: &'static str, probe: Probe) -> Escape {
+    let holders = probe.holders();
+    Escape { name, by: By::Command(Run::Probe(probe)), seen: Seen::End, holders }
+}
+
 /// Tries to use more than a job may, by ordinary means, with all its processes together.
 fn uses() -> impl Iterator<Item = Escape> {
     let hold = |probe| Probe::Hold(Box::new(probe));
@@ -329,7 +368,7 @@ fn uses() -> impl Iterator<Item = Escape> {
         ("sockets", hold(Probe::Sockets(SOCKETS * TIMES / 2))),
         ("pipes", Probe::Family(PIPES / PIPES_OF_ONE, Box::new(hold(Probe::Pipes(PIPES_OF_ONE))))),
     ];
-    all.into_iter().map(|(name, probe)| Escape { name, by: By::Command(Run::Probe(probe)), seen: Seen::End })
+    all.into_iter().map(|(name, probe)| of_probe(name, probe))
 }
 
 /// Tries that call the kernel by number.

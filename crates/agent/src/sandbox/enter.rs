@@ -79,6 +79,10 @@ pub(super) fn outside(job: &Job, parent: i32) -> io::Result<u8> {
             break;
         }
         took = began.elapsed();
+        if job.shows_looks {
+            // Who has seen enough does not read on.
+            let _ = io::stdout().write_all(&[watch::LOOKED]).and_then(|()| io::stdout().flush());
+        }
     }
     if both.first().is_none_or(|ended| ended.revents().is_empty()) {
         child.kill()?;

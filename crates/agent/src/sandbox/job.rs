@@ -59,6 +59,8 @@ pub struct Job {
     pub listens: Vec<String>,
     /// Does it read what [`super::Listening::say`] says, as its standard input?
     pub hears: bool,
+    /// Does the helper write [`super::watch::LOOKED`] to the output whenever it has looked? For tries.
+    pub(super) shows_looks: bool,
     /// Home and temporary folders where there is no own file system (below [`Level::Full`]).
     pub private: PathBuf,
     /// The command.

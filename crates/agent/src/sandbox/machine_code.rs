@@ -31,23 +31,25 @@ pub(super) enum Step {
     OnlyChild,
     /// Makes so many processes, which wait.
     Processes(u32),
-    /// Waits a while, so that whoever looks from time to time sees what the program holds.
+    /// Writes [`HOLDING`] to the output and waits for the end of the input, so that the watcher sees what the program
+    /// holds however rarely it looks.
     Hold,
 }
 
-/// How long a program holds what it has, in nanoseconds: many times as long as a watcher looks away.
-pub(super) const HOLDS: u64 = 500_000_000;
+/// What a process writes when it holds all that it goes for.
+pub(super) const HOLDING: u8 = b'H';
+const READ: u32 = 0;
+const WRITE: u32 = 1;
 const EXIT: u32 = 60;
 const EXIT_GROUP: u32 = 231;
-const NANOSLEEP: u32 = 35;
 const PAUSE: u32 = 34;
 const FORK: u32 = 57;
 /// Where the program is in memory.
 const BASE: u64 = 0x40_0000;
-/// Length of the two headers, after which the time of [`Step::Hold`] and then the code are.
+/// Length of the two headers, after which the mark of [`Step::Hold`] and then the code are.
 const HEADERS: u64 = 64 + 56;
-/// Two words of eight bytes.
-const TIME: u64 = 16;
+/// The mark, and as much as keeps the code aligned.
+const MARK: [u8; 16] = [HOLDING; 16];
 
 /// A call with up to six numbers.
 pub(super) fn call(number: u32, values: &[u64]) -> Step {
@@ -73,11 +75,20 @@ pub(super) fn program(steps: &[Step]) -> Vec<u8> {
             }
             Step::OnlyChild => unless_zero(&mut code, &ended(EXIT, 0)),
             Step::Processes(count) => processes(&mut code, *count),
-            Step::Hold => checked(&mut code, By::Syscall, NANOSLEEP, &values_of(&[BASE + HEADERS, 0])),
+            Step::Hold => {
+                checked(&mut code, By::Syscall, WRITE, &values_of(&[1, BASE + HEADERS, 1]));
+                checked(&mut code, By::Syscall, READ, &values_of(&[0, BASE + HEADERS, 1]));
+            }
         }
     }
     code.extend(ended(EXIT_GROUP, 0));
     file(&code)
+}
+
+/// How many processes hold at once: each of a call's two, where it makes another.
+pub(super) fn holders(steps: &[Step]) -> u32 {
+    let forks = steps.iter().filter(|step| matches!(step, Step::Call { number: FORK, .. })).count();
+    if steps.contains(&Step::Hold) { 1 << forks } else { 0 }
 }
 
 fn values_of(numbers: &[u64]) -> [Value; 6] {
@@ -166,12 +177,13 @@ fn processes(code: &mut Vec<u8>, count: u32) {
 
 /// An ELF file with one part, which is read, written and run.
 fn file(code: &[u8]) -> Vec<u8> {
-    let length = HEADERS + TIME + code.len() as u64;
+    let start = HEADERS + MARK.len() as u64;
+    let length = start + code.len() as u64;
     let mut file = Vec::new();
     file.extend(*b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
     // A program for x86-64, version 1.
     file.extend([2, 0, 62, 0, 1, 0, 0, 0]);
-    for word in [BASE + HEADERS + TIME, 64, 0] {
+    for word in [BASE + start, 64, 0] {
         file.extend(word.to_le_bytes());
     }
     file.extend([0, 0, 0, 0]);
@@ -185,9 +197,7 @@ fn file(code: &[u8]) -> Vec<u8> {
     for word in [0, BASE, BASE, length, length, 0x1000] {
         file.extend(word.to_le_bytes());
     }
-    for word in [0, HOLDS] {
-        file.extend(word.to_le_bytes());
-    }
+    file.extend(MARK);
     file.extend(code);
     file
 }

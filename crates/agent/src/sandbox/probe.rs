@@ -17,10 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use super::machine_code;
 
-/// How long a connection may take: on one machine it is made or refused at once.
-const CONNECTS: Duration = Duration::from_secs(2);
-/// How long what is held is held, where somebody looks from time to time.
-const HOLDS: Duration = Duration::from_nanos(machine_code::HOLDS);
+/// How long a connection may take: on one machine it is made or refused at once, however long it is until this process is
+/// run again.
+const CONNECTS: Duration = Duration::from_secs(120);
 /// What is written at once.
 const CHUNK: usize = 1 << 20;
 /// What the kernel holds memory in units of: the least that a pipe takes at once.
@@ -79,7 +78,7 @@ pub enum Probe {
     Pipes(u64),
     /// Makes so many processes of this program, each of which does this.
     Family(u64, Box<Probe>),
-    /// Does this, and then holds on to nothing more but what the process has.
+    /// Does this, says so by one letter, and holds on to what the process has until its input ends.
     Hold(Box<Probe>),
     /// Does both, and holds on to what they have.
     Both(Box<Probe>, Box<Probe>),
@@ -89,6 +88,14 @@ impl Probe {
     /// Tries it. What the process ends with.
     pub(super) fn tried(&self) -> u8 {
         u8::from(self.run().is_err())
+    }
+
+    /// How many processes hold on to what they have at once.
+    pub(super) fn holders(&self) -> u32 {
+        if let Self::Family(count, probe) = self {
+            return u32::try_from(*count).unwrap_or(u32::MAX).saturating_mul(probe.holders());
+        }
+        u32::from(matches!(self, Self::Hold(_)))
     }
 
     fn run(&self) -> io::Result<()> {
@@ -128,7 +135,7 @@ impl Probe {
                 Ok(kill_process(pid, Signal::CONT)?)
             }
             Self::Trace(pid) => std::fs::File::open(format!("/proc/{pid}/mem")).map(drop),
-            Self::Threads(count) => threads(*count),
+            Self::Threads(count) => threads(*count, &mut held.threads),
             Self::Memory(bytes) => memory(*bytes).map(|used| held.memory.push(used)),
             Self::Disk(bytes) => disk(&std::env::temp_dir(), *bytes),
             Self::Files(count) => {
@@ -161,10 +168,10 @@ impl Probe {
             }),
             Self::Hold(probe) => {
                 probe.begin(held)?;
-                // Nobody sends anything.
-                let (_end, nothing) = mpsc::channel::<()>();
-                let _ = nothing.recv_timeout(HOLDS);
-                Ok(())
+                let mut output = io::stdout();
+                output.write_all(&[machine_code::HOLDING])?;
+                output.flush()?;
+                io::stdin().read_to_end(&mut Vec::new()).map(drop)
             }
             Self::Both(one, other) => {
                 one.begin(held)?;
@@ -178,6 +185,7 @@ impl Probe {
 #[derive(Default)]
 struct Held {
     memory: Vec<Vec<u8>>,
+    threads: Vec<mpsc::Sender<()>>,
     files: Vec<std::fs::File>,
     sockets: Vec<(UnixStream, UnixStream)>,
     pipes: Vec<io::PipeReader>,
@@ -214,9 +222,8 @@ fn environment(canary: &str) -> io::Result<()> {
     Err(io::Error::other("no process has it"))
 }
 
-/// They all wait for the end of a channel, which comes with the end of this function.
-fn threads(count: u64) -> io::Result<()> {
-    let mut ends = Vec::new();
+/// They all wait for the end of a channel, which comes when what is held is let go.
+fn threads(count: u64, ends: &mut Vec<mpsc::Sender<()>>) -> io::Result<()> {
     for _ in 0..count {
         let (end, waits) = mpsc::channel::<()>();
         let thread = std::thread::Builder::new().stack_size(SMALL_STACK);

@@ -191,7 +191,7 @@ fn a_command_reads_its_tree_and_its_end_is_told() {
 /// Also at a level that has no namespaces, and also when the command has said something before.
 fn what_passes_a_bound_ends_and_says_which() {
     let here = folder();
-    let script = "echo said >&2; head -c 40M /dev/zero > \"$TMPDIR/a\"; sleep 60 | sleep 60 | sleep 60";
+    let script = "echo said >&2; head -c 40M /dev/zero > \"$TMPDIR/a\"; sleep 1000 | sleep 1000 | sleep 1000";
     let ended = |level: Level, bound: Bound| {
         let mut job = job(here.path(), shell(script));
         job.level = level;

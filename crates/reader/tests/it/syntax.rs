@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use truing_core::outcome::SkipReason;
@@ -205,13 +204,13 @@ invalid = ["marker"]
 "#;
 
 #[test]
-fn a_file_of_a_gigabyte_is_refused_unread() {
+fn a_file_of_a_terabyte_is_refused_unread() {
     let tree = TempDir::new().unwrap();
-    let begun = Instant::now();
+    // No machine for tests has the memory to read it.
     for (first, expected) in [(b"text".as_slice(), SkipReason::TooLarge), (b"\0", SkipReason::Binary)] {
         let file = fs::File::create(tree.path().join("a.py")).unwrap();
         std::io::Write::write_all(&mut &file, &first.repeat(10_000)).unwrap();
-        file.set_len(1 << 30).unwrap();
+        file.set_len(1 << 40).unwrap();
         let request = ReadRequest {
             tree: tree.path().to_owned(),
             files: vec![ChangedFile { path: "a.py".into(), old_path: None, added: vec![ALL] }],
@@ -221,8 +220,6 @@ fn a_file_of_a_gigabyte_is_refused_unread() {
         let report = InProcess::new().unwrap().read_blocking(&request).unwrap();
         assert_eq!(skipped(&report), Some(expected));
     }
-    // Reading it takes longer, and its gigabyte of memory would be noticed too.
-    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[test]

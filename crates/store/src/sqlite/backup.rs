@@ -4,9 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::fault::sql_message;
-use super::open;
+use super::{Opened, open};
+use crate::fault::Fault;
 use crate::store::Store;
 
 /// Why there is no copy.
@@ -48,7 +49,7 @@ impl Store {
     /// # Errors
     /// [`BackupError`]; then nothing has the name.
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
-        let (from, to) = (self.path().ok_or(BackupError::Served)?.to_owned(), to.to_owned());
+        let (from, to) = (Arc::clone(self.opened().ok_or(BackupError::Served)?), to.to_owned());
         let told = to.clone();
         tokio::task::spawn_blocking(move || copy(&from, &to)).await.unwrap_or_else(|error| {
             Err(BackupError::Write { path: told, source: io::Error::other(error.to_string()) })
@@ -56,7 +57,7 @@ impl Store {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
+fn copy(from: &Opened, to: &Path) -> Result<(), BackupError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| BackupError::Write { path, source }
@@ -88,12 +89,12 @@ fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))
 }
 
-fn fill(from: &Path, partial: &Path) -> Result<(), BackupError> {
-    let work = || -> rusqlite::Result<()> {
+fn fill(from: &Opened, partial: &Path) -> Result<(), BackupError> {
+    let work = || -> Result<(), Fault> {
         let connection = open::read_only(from)?;
         let name = partial.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(partial.to_owned()))?;
         connection.execute("VACUUM INTO ?1", [name])?;
         Ok(())
     };
-    work().map_err(|error| BackupError::Sqlite(sql_message(partial, &error)))
+    work().map_err(|fault| BackupError::Sqlite(fault.told(partial).to_string()))
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use super::fault::sql_message;
-use super::one_table;
+use super::{Opened, one_table};
+use crate::fault::Fault;
 use crate::lock::{Held, by, server_of, was_locked};
 use crate::sql::Purpose;
 
@@ -187,10 +188,14 @@ pub(super) fn prepared(path: &Path) -> Result<Arc<Path>, OpenError> {
     Ok(path.into())
 }
 
-/// One more connection to a file that is open already, for reading.
-pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+/// One more connection to a file that is open already, for reading. Another file at its path is refused: where that is
+/// empty, SQLite deletes the log beside it, and with the log all that is in no other place.
+pub(super) fn read_only(opened: &Opened) -> Result<Connection, Fault> {
+    opened.in_place()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(opened.path(), flags)?;
+    // SQLite looks at the log with the first statement: a file that came meanwhile is closed before that.
+    opened.in_place()?;
     prepare(&connection)?;
     Ok(connection)
 }
@@ -382,7 +387,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = prepared(&folder.path().join("truing.db")).unwrap();
         let _writer = connect(&path, Purpose::Use).unwrap();
-        let reader = read_only(&path).unwrap();
+        let reader = read_only(&Opened::at(path)).unwrap();
         reader.execute("UPDATE store SET counter = 9", []).unwrap_err();
     }
 }

@@ -1,6 +1,5 @@
 //! The connections that read. A read starts its own snapshot, so it sees every write answered before it.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -10,7 +9,7 @@ use truing_core::port::StoreError;
 use crate::sql::Connection as Statements;
 
 use super::named::Named;
-use super::open;
+use super::{Opened, open};
 use crate::fault::Fault;
 
 /// Connections that read at once; more reads wait.
@@ -18,7 +17,7 @@ const READERS: usize = 4;
 
 /// A few connections, opened when they are first needed.
 pub(super) struct Readers {
-    path: Arc<Path>,
+    opened: Arc<Opened>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     /// A read that is under way may outlive the store.
@@ -26,9 +25,9 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(path: Arc<Path>, named: Arc<Named>) -> Self {
+    pub(super) fn new(opened: Arc<Opened>, named: Arc<Named>) -> Self {
         let permits = Arc::new(Semaphore::new(READERS));
-        Self { path, permits, idle: Mutex::new(Vec::new()), _named: named }
+        Self { opened, permits, idle: Mutex::new(Vec::new()), _named: named }
     }
 
     pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
@@ -36,12 +35,13 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Statements) -> Result<T, Fault> + Send + 'static,
     {
-        let stopped = || StoreError::Unavailable(format!("{}: reading was interrupted", self.path.display()));
+        let path = self.opened.path();
+        let stopped = || StoreError::Unavailable(format!("{}: reading was interrupted", path.display()));
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| stopped())?;
         let readers = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            readers.read_now(work).map_err(|fault| fault.told(&readers.path))
+            readers.read_now(work).map_err(|fault| fault.told(readers.opened.path()))
         })
         .await
         .map_err(|_| stopped())?
@@ -50,7 +50,7 @@ impl Readers {
     fn read_now<T>(&self, work: impl FnOnce(&Statements) -> Result<T, Fault>) -> Result<T, Fault> {
         let connection = match self.idle().pop() {
             Some(connection) => connection,
-            None => open::read_only(&self.path)?,
+            None => open::read_only(&self.opened)?,
         };
         let snapshot = connection.unchecked_transaction()?;
         let answer = work(&*snapshot)?;

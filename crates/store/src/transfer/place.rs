@@ -73,7 +73,7 @@ pub(super) enum Right {
 impl Right {
     pub(super) async fn take(target: &Store) -> Result<Self, TransferError> {
         match &target.0.engine {
-            Engine::Sqlite(file) => Ok(Self::File { _lock: serve_lock(target, file.path())? }),
+            Engine::Sqlite(file) => Ok(Self::File { _lock: serve_lock(target, file.opened().path())? }),
             Engine::Servers { records, .. } => match apart(|| records.alone()).await? {
                 Some(lock) => Ok(Self::Database { _lock: Box::new(lock) }),
                 None => Err(TransferError::Busy { store: target.name(), by: String::new() }),

@@ -198,7 +198,7 @@ async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while
     assert_eq!((other.lend_sole(Span(0)).await, one.lend_sole(minute).await), (Ok(false), Ok(true)));
     assert_eq!((one.lend_sole(Span(0)).await, other.lend_sole(Span(1)).await), (Ok(false), Ok(true)));
     // It ends by itself: the other one may be dead.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while one.lend_sole(minute).await != Ok(true) {
         assert!(std::time::Instant::now() < deadline, "the right never ends");
     }
@@ -226,7 +226,7 @@ async fn a_slot_that_waits_is_told_to_those_that_listen() {
     let told = tokio::spawn(async move { other.changed().await });
     // It may not listen yet.
     let mut number = 0;
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while !told.is_finished() {
         number += 1;
         one.mark(&[mark(number)], &Limits::default(), Halted::Refused).await.unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use truing_core::id::{Millis, Version};
-use truing_core::port::{Runs, Slots, StoreError};
+use truing_core::port::{Operations as _, Runs, Slots, StoreError};
 use truing_store::{LockError, OpenError, ServeLock, Store};
 
 use super::{Hand, NOW, open};
@@ -36,7 +36,7 @@ async fn a_missing_folder_and_file_are_made_for_their_owner_alone() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_or_replaced_takes_no_more_writes() {
+async fn what_is_deleted_or_replaced_is_written_and_opened_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let (path, aside) = (folder.path().join("truing.db"), folder.path().join("aside.db"));
     let store = open(&path);
@@ -47,9 +47,14 @@ async fn what_is_deleted_or_replaced_takes_no_more_writes() {
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::write(&path, "").unwrap();
     store.raise(Version(2)).await.unwrap_err();
+    // No connection reads yet. To open one to the empty file would delete the log, which the other file needs.
+    let error = store.switch().await.unwrap_err().to_string();
+    assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::rename(&aside, &path).unwrap();
     store.is_in_place().unwrap();
     store.raise(Version(2)).await.unwrap();
+    open(&path).raise(Version(3)).await.unwrap();
+    store.switch().await.unwrap();
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Server {
         std::mem::forget(child);
         let server = Self { folder: PathBuf::from(folder.trim()), bin, port };
         assert!(server.folder.is_dir(), "PostgreSQL did not start: {folder:?}");
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while !server.psql("postgres", &["SELECT 1"]).1 {
             assert!(Instant::now() < deadline, "PostgreSQL does not answer");
             std::thread::yield_now();

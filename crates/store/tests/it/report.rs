@@ -1,7 +1,5 @@
 //! What `truing report` is told.
 
-use std::time::Instant;
-
 use truing_core::id::Millis;
 use truing_core::ledger::{Ask, Known, Level, LevelKind, Purse, Reserved};
 use truing_core::money::MicroUsd;
@@ -169,7 +167,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(1, 7)]);
 }
 
-/// Not more than a scan of what is asked for: a bound far above what it takes, so that a busy machine passes.
+/// Not more than a scan of what is asked for. Who looks at all for each takes hours.
 #[tokio::test]
 async fn a_hundred_thousand_runs_are_counted_at_once() {
     let (home, store) = new_store().await;
@@ -181,12 +179,8 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
              SELECT 'k' || (i % 5000), loop, i, 'r' || i, stage, head, base, began, kept + i, ended + i, kind, cost, record
              FROM n, run WHERE run.token = 1",
         );
-    let began = Instant::now();
     let counted: u64 =
         store.ended_by_day(Loop::Review, Millis(0)).await.unwrap().iter().map(|row| row.runs).sum();
     let last = store.records::<ReviewDetail>(None, Millis(0), 100).await.unwrap().len();
-    let took = began.elapsed();
     assert_eq!((counted, last), (100_000, 100));
-    assert!(took.as_secs() < 20, "{took:?}");
-    println!("{took:?}");
 }

@@ -101,7 +101,7 @@ async fn mark(store: &Store, number: u64) -> Result<Marked, StoreError> {
 
 /// Marks until a mark is accepted; the errors before that.
 async fn marks_again(store: &Store, number: u64) -> Vec<String> {
-    let (deadline, mut errors) = (Instant::now() + Duration::from_secs(60), Vec::new());
+    let (deadline, mut errors) = (Instant::now() + Duration::from_secs(120), Vec::new());
     while let Err(error) = mark(store, number).await {
         errors.push(error.to_string());
         assert!(Instant::now() < deadline, "no mark is accepted: {errors:?}");
@@ -152,7 +152,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     assert_eq!(keys, [1, 2, 3].map(|number| marked(number).key), "each once");
 
     // The news come from the new primary.
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     let mut number = 3;
     while !told.is_finished() {
         number += 1;

@@ -42,7 +42,7 @@ impl SlotServer {
         let mut command = Command::new("sh");
         command.args(["-c", LIFE, "sh", &format!("bind 127.0.0.1\n{settings}"), kind]);
         let server = Self { port, life: command.stdin(Stdio::piped()).spawn().unwrap() };
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(
                 Instant::now() < deadline,

@@ -25,7 +25,7 @@ use files::READY;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 /// Longer than anything here may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = crate::support::HANGS;
 
 /// A tree with something to find, and programs that pretend to be a reader.
 struct Stage(TempDir);

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 /// How long something may take that has to happen at once.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = crate::support::HANGS;
 /// What is about use, and not about reach: without namespaces not all of it is counted.
 const USES: [&str; 16] = [
     "fork_bomb",

@@ -24,3 +24,6 @@ pub(crate) mod steady;
 #[path = "../../../store/tests/it/valkey.rs"]
 pub(crate) mod valkey;
 pub(crate) mod watch;
+
+/// How long a test waits for what happens at once, unless it hangs: so long that no machine is too slow for it.
+pub(crate) const HANGS: std::time::Duration = std::time::Duration::from_secs(300);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long something may take that has to happen at once.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = crate::support::HANGS;
 /// Asks the proxy for the index that a variable names: what a program does that installs packages.
 const FETCH: &str = r#"
 proxy=${http_proxy#http://}

@@ -214,9 +214,9 @@ fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
 
 fn patience() -> Patience {
     Patience {
-        connect: Duration::from_secs(5),
-        read: Duration::from_secs(60),
-        total: Duration::from_secs(60),
+        connect: Duration::from_secs(120),
+        read: Duration::from_secs(120),
+        total: Duration::from_secs(120),
         retry_delay: Duration::ZERO,
     }
 }

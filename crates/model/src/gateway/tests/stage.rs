@@ -135,7 +135,7 @@ pub(super) fn patience() -> Patience {
     Patience {
         tries: 3,
         wait: Duration::from_millis(1),
-        begin: Duration::from_secs(20),
+        begin: Duration::from_secs(120),
         ..Patience::default()
     }
 }

@@ -261,34 +261,46 @@ proptest! {
     }
 }
 
-/// The seconds that this thread has computed, however busy the machine is.
-fn spent() -> i64 {
-    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).tv_sec
+/// The bytes that reading this takes for each entry beyond the first hundred.
+fn allocated_for_each(format: Format, text: impl Fn(usize) -> String) -> u64 {
+    let [few, many] = [100, 200].map(|entries| {
+        let text = text(entries);
+        allocation_counter::measure(|| drop(report(format, &text))).bytes_total
+    });
+    many.saturating_sub(few) / 100
 }
 
 #[test]
 fn a_long_text_that_many_entries_share_is_not_copied_for_each() {
-    let begun = spent();
     let long = "x/".repeat(1 << 20);
     let rule = format!(
         r#"{{"id":"{long}","shortDescription":{{"text":"{long}"}},"help":{{"text":"{long}"}},"helpUri":"https://x.example/{long}","messageStrings":{{"m":{{"text":"{long}"}}}},"properties":{{"tags":["{long}"]}}}}"#
     );
-    let place = r#"{"physicalLocation":{"artifactLocation":{"uri":"a","uriBaseId":"B"}}}"#;
-    let result = format!(r#"{{"ruleIndex":0,"message":{{"id":"m"}},"locations":[{place}]}},"#).repeat(15_000);
-    let results = result.trim_end_matches(',');
-    let log = format!(
-        r#"{{"runs":[{{"tool":{{"driver":{{"name":"{long}","rules":[{rule}]}}}},"originalUriBaseIds":{{"B":{{"uri":"{long}"}}}},"results":[{results}]}}]}}"#
-    );
-    let base_is_too_long = report(Format::Sarif, &log);
-    assert_eq!((base_is_too_long.diagnostics.len(), base_is_too_long.left_out), (0, 15_000));
-    let named = report(Format::Sarif, &log.replace(",\"uriBaseId\":\"B\"", ""));
-    let kept = named.diagnostics.len();
-    assert!(kept > 10_000 && kept as u64 + named.left_out == 15_000, "{kept}");
-    let failures = "<failure/>".repeat(20_000);
-    let cases = format!("<testsuite><testcase name=\"{long}\" file=\"a\">{failures}</testcase></testsuite>");
-    assert_eq!(report(Format::Junit, &cases).diagnostics.len(), 20_000);
-    // Copied for each it is a hundred gigabytes.
-    assert!(spent() - begun < 15, "{} seconds", spent() - begun);
+    let log = |place: &str, results: usize| {
+        let result = format!(
+            r#"{{"ruleIndex":0,"message":{{"id":"m"}},"locations":[{{"physicalLocation":{{"artifactLocation":{place}}}}}]}},"#
+        );
+        let results = result.repeat(results);
+        let results = results.trim_end_matches(',');
+        format!(
+            r#"{{"runs":[{{"tool":{{"driver":{{"name":"{long}","rules":[{rule}]}}}},"originalUriBaseIds":{{"B":{{"uri":"{long}"}}}},"results":[{results}]}}]}}"#
+        )
+    };
+    let (named, below) = (r#"{"uri":"a"}"#, r#"{"uri":"a","uriBaseId":"B"}"#);
+    assert_eq!(report(Format::Sarif, &log(named, 2)).diagnostics.len(), 2);
+    assert_eq!(report(Format::Sarif, &log(below, 2)).left_out, 2, "the base is too long");
+    let cases = |failures: usize| {
+        let failures = "<failure/>".repeat(failures);
+        format!("<testsuite><testcase name=\"{long}\" file=\"a\">{failures}</testcase></testsuite>")
+    };
+    assert_eq!(report(Format::Junit, &cases(2)).diagnostics.len(), 2);
+    for (what, each) in [
+        ("a result", allocated_for_each(Format::Sarif, |results| log(named, results))),
+        ("a result below a base", allocated_for_each(Format::Sarif, |results| log(below, results))),
+        ("a failure", allocated_for_each(Format::Junit, cases)),
+    ] {
+        assert!(each < long.len() as u64 / 4, "{what} takes {each} bytes");
+    }
 }
 
 #[test]

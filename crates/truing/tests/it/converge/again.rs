@@ -184,7 +184,7 @@ fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
     scene.model.stall(1);
     let child =
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + crate::support::HANGS;
     while scene.asked() == 0 {
         assert!(std::time::Instant::now() < deadline, "no request came");
         std::thread::yield_now();

@@ -1,6 +1,6 @@
 //! A branch of a local repository: how runs end, and what they leave.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use truing_fakes::model::{Answer, Bug, Call as FixCall, Fault, Mend, Place as At, Play, Role};
@@ -353,7 +353,7 @@ fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
             .unwrap();
         let began = Instant::now();
         while scene.asked() < 2 {
-            assert!(began.elapsed() < Duration::from_secs(60), "the fixer is not asked");
+            assert!(began.elapsed() < crate::support::HANGS, "the fixer is not asked");
             std::thread::yield_now();
         }
         let second = scene.json(&[]);
@@ -424,7 +424,7 @@ fn what_a_run_costs_is_what_the_ledger_has_settled() {
     let child = scene.command(&["--format", "json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
     while scene.model.bills().len() < 2 {
-        assert!(began.elapsed() < Duration::from_secs(60), "the fixer is not asked");
+        assert!(began.elapsed() < crate::support::HANGS, "the fixer is not asked");
         std::thread::yield_now();
     }
     std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

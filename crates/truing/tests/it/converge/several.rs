@@ -1,7 +1,7 @@
 //! Several pull requests of one call: side by side, each by itself.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -45,7 +45,7 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
     while site.model.log().len() < 3 {
-        assert!(began.elapsed() < Duration::from_secs(60), "not all are at work");
+        assert!(began.elapsed() < crate::support::HANGS, "not all are at work");
         tokio::task::yield_now().await;
     }
     std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

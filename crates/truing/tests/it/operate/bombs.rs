@@ -14,7 +14,7 @@ use crate::operate::large::{children_of, peak};
 const HOW_MANY: &str = "TRUING_BOMBS";
 const FEW: usize = 4;
 /// The time that it may take at full size.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// The number of files that a summary names.
 const MOST_NAMED: usize = 50;
 

@@ -6,7 +6,7 @@
 use truing_loops::reader::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
 
 use super::bomb::{self, Asked, Random, Worst};
-use super::files::Peak;
+use super::files::{LATE, Peak};
 use super::*;
 
 /// The number that is read with the other tests.
@@ -15,8 +15,6 @@ const FEW: u64 = 7;
 const LARGEST: usize = 16;
 /// The memory of a reader above the limit of its data: its stack, and pages of files.
 const SLACK: u64 = 16 << 20;
-/// Until a reader that works for too long is seen to, on a machine that is busy with others.
-const LATE: Duration = Duration::from_millis(500);
 
 /// A language: the ending of its files, what code may begin with, and words that mean something in it.
 struct Grammar {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use truing_core::ledger::Usage;
@@ -252,7 +252,7 @@ fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_who
     scene.model.stall(2);
     let mut command = scene.command(&["--format", "json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + crate::support::HANGS;
     while scene.model.log().len() < 2 {
         assert!(Instant::now() < deadline, "no request came");
         std::thread::yield_now();

@@ -19,7 +19,7 @@ use crate::review::model::{Scene, finding, read, report};
 use crate::review::place::{Ran, each};
 
 /// How long anything may take that has to come.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = crate::support::HANGS;
 
 /// A scene with the program, whose temporary files are in a folder of their own.
 fn scene(answers: impl IntoIterator<Item = Answer>) -> Option<Scene> {

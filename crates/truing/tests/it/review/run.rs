@@ -3,7 +3,6 @@
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -162,7 +161,7 @@ fn an_interruption_ends_it_at_once_and_leaves_no_child() {
     std::fs::create_dir(&bin).unwrap();
     let real = String::from_utf8(Command::new("which").arg("git").output().unwrap().stdout).unwrap();
     let script = format!(
-        "#!/bin/sh\nif [ \"$1\" = diff ]; then exec 3>'{}'; echo up >&3; sleep 60; fi\nexec {} \"$@\"\n",
+        "#!/bin/sh\nif [ \"$1\" = diff ]; then exec 3>'{}'; echo up >&3; tail -f /dev/null; fi\nexec {} \"$@\"\n",
         pipe.display(),
         real.trim()
     );
@@ -188,13 +187,11 @@ fn an_interruption_ends_it_at_once_and_leaves_no_child() {
         let mut up = [0; 3];
         alive.read_exact(&mut up).unwrap();
 
-        let told = Instant::now();
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         let ran = Ran::from(child.wait_with_output().unwrap());
         assert_eq!((ran.exit, &ran.json()["error"]["code"]), (130, &json!("interrupted")));
         // It ends when the last process that holds it has ended.
         alive.read_to_end(&mut Vec::new()).unwrap();
-        assert!(told.elapsed() < Duration::from_secs(30), "{:?}", told.elapsed());
         assert!(!place.home().join("out.json").exists() && !place.store().exists());
         assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 0, "no private folder is left");
     }

@@ -2,7 +2,7 @@
 //! same.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use truing_fakes::model::{Answer, Fault, Place as At, Script};
@@ -15,7 +15,7 @@ use crate::review::place::Ran;
 fn interrupted(scene: &Scene, arguments: &[&str]) -> Ran {
     let mut command = scene.command(arguments);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + crate::support::HANGS;
     while scene.model.bills().len() < 2 {
         assert!(Instant::now() < deadline, "no request came");
         std::thread::yield_now();

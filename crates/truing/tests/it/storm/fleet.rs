@@ -18,8 +18,8 @@ const SIZE: &str = "TRUING_FLEET";
 const BETWEEN_FAULTS: (u64, u64) = (1_500, 4_500);
 /// Nobody writes any more if nobody has for so long.
 const SILENT: Duration = Duration::from_secs(4);
-/// The promise for the last write after the kill switch was turned on.
-const STOPPED: Duration = Duration::from_secs(30);
+/// Writes that go on for so long after the kill switch was turned on do not stop.
+const STOPPED: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FleetSize {
@@ -156,7 +156,7 @@ impl Fleet {
             records,
             ports: (ports, workers),
             processes: Mutex::default(),
-            client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
+            client: reqwest::Client::builder().timeout(crate::support::HANGS).build().unwrap(),
             sent: AtomicUsize::new(0),
         }
     }

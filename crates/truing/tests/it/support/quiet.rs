@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long it may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = super::HANGS;
 /// How often in a row it is seen to be so.
 const LOOKS: u32 = 5;
 

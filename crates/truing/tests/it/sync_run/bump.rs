@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -206,7 +206,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + crate::support::HANGS;
     while scene.model.log().iter().filter(|request| request.path == "/v1/messages").count() < 2 {
         assert!(Instant::now() < deadline, "the model is not asked");
         tokio::task::yield_now().await;

@@ -2,7 +2,7 @@
 //! given back, and the next run goes on.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use truing_core::ledger::Usage;
@@ -30,7 +30,7 @@ impl Scene {
     async fn interrupted(&self, signal: &'static str) -> Ran {
         let mut command = self.site.command(&["sync", "run", "demo"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + crate::support::HANGS;
         while self.model.hung() == 0 {
             assert!(Instant::now() < deadline, "the model is not asked");
             tokio::task::yield_now().await;
