@@ -2,6 +2,7 @@
 //! the file, because commands open the same one while a server runs.
 
 mod backup;
+mod database_file;
 pub(crate) mod fault;
 mod named;
 mod one_table;
@@ -11,7 +12,6 @@ mod statements;
 mod whole;
 mod writer;
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ use truing_core::port::StoreError;
 
 pub use self::backup::BackupError;
 pub use self::open::OpenError;
+
+pub(crate) use self::database_file::DatabaseFile;
 
 use self::named::Named;
 use self::readers::Readers;
@@ -28,48 +30,13 @@ use crate::fault::Fault;
 use crate::sql::{Connection, Purpose};
 use crate::watch::Watch;
 
-/// A file as it was when it was opened.
-pub(crate) struct Opened {
-    path: Arc<Path>,
-    /// Device and number of the file that was at the path.
-    file: Option<(u64, u64)>,
-}
-
 /// A file that is open.
 pub(crate) struct File {
-    opened: Arc<Opened>,
+    opened: Arc<DatabaseFile>,
     readers: Arc<Readers>,
     writer: Writer,
     /// Given up once nothing else here has the file open.
     _named: Arc<Named>,
-}
-
-/// Device and number of the file at a path; none if there is none.
-fn file_at(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
-}
-
-impl Opened {
-    fn at(path: Arc<Path>) -> Self {
-        let file = file_at(&path);
-        Self { path, file }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Is the file that was opened still at its path?
-    pub(crate) fn in_place(&self) -> Result<(), StoreError> {
-        if file_at(&self.path) == self.file {
-            return Ok(());
-        }
-        Err(StoreError::Unavailable(format!(
-            "{} was deleted or replaced after it was opened: what is written would be lost; stop this process, put the file \
-             back, and start it again",
-            self.path.display()
-        )))
-    }
 }
 
 impl File {
@@ -84,7 +51,7 @@ impl File {
         let named = Arc::new(Named::of(&path)?);
         let connection = open::connect(&path, purpose)?;
         clock.observe(&connection).map_err(|fault| OpenError::Sqlite(fault.told(&path).to_string()))?;
-        let opened = Arc::new(Opened::at(Arc::clone(&path)));
+        let opened = Arc::new(DatabaseFile::at(Arc::clone(&path)));
         let readers = Arc::new(Readers::new(Arc::clone(&opened), Arc::clone(&named)));
         let writer = Writer::start(connection, path, Arc::clone(clock), Arc::clone(watch))?;
         Ok(Self { opened, readers, writer, _named: named })
@@ -94,7 +61,7 @@ impl File {
         open::prepared(path).map(drop)
     }
 
-    pub(crate) fn opened(&self) -> &Arc<Opened> {
+    pub(crate) fn opened(&self) -> &Arc<DatabaseFile> {
         &self.opened
     }
 

@@ -10,7 +10,7 @@ use crate::clock::StoreClock;
 use crate::fault::Fault;
 use crate::postgres::{ConnectError, Database};
 use crate::sql::{Connection, Mode, Purpose};
-use crate::sqlite::{File, OpenError, Opened};
+use crate::sqlite::{DatabaseFile, File, OpenError};
 use crate::valkey::Valkey;
 use crate::watch::Watch;
 
@@ -145,7 +145,7 @@ impl Store {
     }
 
     /// The file as it was when it was opened; none where a server keeps it.
-    pub(crate) fn opened(&self) -> Option<&Arc<Opened>> {
+    pub(crate) fn opened(&self) -> Option<&Arc<DatabaseFile>> {
         match &self.0.engine {
             Engine::Sqlite(file) => Some(file.opened()),
             Engine::Servers { .. } => None,

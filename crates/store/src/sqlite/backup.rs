@@ -6,7 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Opened, open};
+use super::database_file::DatabaseFile;
+use super::open;
 use crate::fault::Fault;
 use crate::store::Store;
 
@@ -57,7 +58,7 @@ impl Store {
     }
 }
 
-fn copy(from: &Opened, to: &Path) -> Result<(), BackupError> {
+fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| BackupError::Write { path, source }
@@ -89,7 +90,7 @@ fn copy(from: &Opened, to: &Path) -> Result<(), BackupError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))
 }
 
-fn fill(from: &Opened, partial: &Path) -> Result<(), BackupError> {
+fn fill(from: &DatabaseFile, partial: &Path) -> Result<(), BackupError> {
     let work = || -> Result<(), Fault> {
         let connection = open::read_only(from)?;
         let name = partial.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(partial.to_owned()))?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::file_at;
+use super::database_file::file_at;
 use super::open::OpenError;
 use crate::lock::{LockState, lock_state};
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
+use super::database_file::DatabaseFile;
 use super::fault::sql_message;
-use super::{Opened, one_table};
+use super::one_table;
 use crate::fault::Fault;
 use crate::lock::{Held, by, server_of, was_locked};
 use crate::sql::Purpose;
@@ -190,7 +191,7 @@ pub(super) fn prepared(path: &Path) -> Result<Arc<Path>, OpenError> {
 
 /// One more connection to a file that is open already, for reading. Another file at its path is refused: where that is
 /// empty, SQLite deletes the log beside it, and with the log all that is in no other place.
-pub(super) fn read_only(opened: &Opened) -> Result<Connection, Fault> {
+pub(super) fn read_only(opened: &DatabaseFile) -> Result<Connection, Fault> {
     opened.in_place()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(opened.path(), flags)?;
@@ -387,7 +388,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = prepared(&folder.path().join("truing.db")).unwrap();
         let _writer = connect(&path, Purpose::Use).unwrap();
-        let reader = read_only(&Opened::at(path)).unwrap();
+        let reader = read_only(&DatabaseFile::at(path)).unwrap();
         reader.execute("UPDATE store SET counter = 9", []).unwrap_err();
     }
 }

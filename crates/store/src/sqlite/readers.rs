@@ -8,8 +8,9 @@ use truing_core::port::StoreError;
 
 use crate::sql::Connection as Statements;
 
+use super::database_file::DatabaseFile;
 use super::named::Named;
-use super::{Opened, open};
+use super::open;
 use crate::fault::Fault;
 
 /// Connections that read at once; more reads wait.
@@ -17,7 +18,7 @@ const READERS: usize = 4;
 
 /// A few connections, opened when they are first needed.
 pub(super) struct Readers {
-    opened: Arc<Opened>,
+    opened: Arc<DatabaseFile>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     /// A read that is under way may outlive the store.
@@ -25,7 +26,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(opened: Arc<Opened>, named: Arc<Named>) -> Self {
+    pub(super) fn new(opened: Arc<DatabaseFile>, named: Arc<Named>) -> Self {
         let permits = Arc::new(Semaphore::new(READERS));
         Self { opened, permits, idle: Mutex::new(Vec::new()), _named: named }
     }

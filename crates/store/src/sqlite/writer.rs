@@ -197,7 +197,8 @@ mod tests {
     use truing_core::id::Millis;
     use truing_core::port::Clock;
 
-    use super::super::{Opened, open};
+    use super::super::database_file::DatabaseFile;
+    use super::super::open;
     use super::*;
     use crate::store::Store;
 
@@ -253,7 +254,7 @@ mod tests {
             }),
             store.write(move |connection| {
                 insert(connection, "b")?;
-                Ok((keys(connection), keys(&open::read_only(&Opened::at(path.as_path().into()))?)))
+                Ok((keys(connection), keys(&open::read_only(&DatabaseFile::at(path.as_path().into()))?)))
             })
         );
         assert_eq!(first, Ok(()));

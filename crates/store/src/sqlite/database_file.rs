@@ -1,0 +1,42 @@
+//! The file at a store's path, as it was when it was opened.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use truing_core::port::StoreError;
+
+/// A file as it was when it was opened.
+pub(crate) struct DatabaseFile {
+    path: Arc<Path>,
+    /// Device and number of the file that was at the path.
+    file: Option<(u64, u64)>,
+}
+
+impl DatabaseFile {
+    pub(super) fn at(path: Arc<Path>) -> Self {
+        let file = file_at(&path);
+        Self { path, file }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Is the file that was opened still at its path?
+    pub(crate) fn in_place(&self) -> Result<(), StoreError> {
+        if file_at(&self.path) == self.file {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(format!(
+            "{} was deleted or replaced after it was opened: what is written would be lost; stop this process, put the file \
+             back, and start it again",
+            self.path.display()
+        )))
+    }
+}
+
+/// Device and number of the file at a path.
+pub(super) fn file_at(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
