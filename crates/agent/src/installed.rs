@@ -22,22 +22,16 @@ const MAX_HEAD: u64 = 4 << 10;
 const ENVIRONMENT: &str = "pyvenv.cfg";
 /// The folder of programs.
 const PROGRAMS: &str = "bin";
-/// The folders and files of an installation; Go and Rust have some of their own.
-const PARTS: &[&str] = &[
-    PROGRAMS,
-    "lib",
-    "lib32",
-    "lib64",
-    "libexec",
-    "include",
-    "share",
-    "src",
-    "pkg",
-    "misc",
-    "VERSION",
-    "go.env",
-    ENVIRONMENT,
-];
+/// The folders and files of an installation below its prefix (FHS 3.0, section 4).
+const PARTS: &[&str] = &[PROGRAMS, "lib", "lib32", "lib64", "libexec", "include", "share", ENVIRONMENT];
+/// What an installation of Go has besides, which [`GO_VERSION`] marks.
+const GO_PARTS: &[&str] = &["src", "pkg", "misc", GO_VERSION, "go.env"];
+/// The file that holds the version of a toolchain of Go, which begins with `go`.
+const GO_VERSION: &str = "VERSION";
+/// The users of this machine, with their homes in the sixth field (passwd(5)).
+const USERS: &str = "/etc/passwd";
+/// The folders that hold the homes of people, whatever [`USERS`] lists.
+const HOMES: [&str; 2] = ["/home", "/Users"];
 /// The folder of the modules of Node.js.
 const MODULES: &str = "node_modules";
 
@@ -48,6 +42,8 @@ pub struct Machine {
     pub path: Vec<PathBuf>,
     /// The home folder.
     pub home: Option<PathBuf>,
+    /// The home folders of all users.
+    homes: Vec<PathBuf>,
 }
 
 /// A program that is there.
@@ -70,7 +66,8 @@ impl Machine {
         let path =
             path.map(|path| std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect());
         let home = home.and_then(|home| home.canonicalize().ok());
-        Self { path: path.unwrap_or_default(), home }
+        let homes = home.iter().cloned().chain(homes()).collect();
+        Self { path: path.unwrap_or_default(), home, homes }
     }
 
     /// The program of this name: the first of `places` that is there, or one of the search path. `tree`: the project's
@@ -167,8 +164,8 @@ impl Machine {
         } else if let Some(prefix) = prefix.filter(|folder| !self.is_wide(folder)) {
             add_parts(prefix, read);
         } else {
-            let beside = beside.filter(|folder| !self.is_wide(folder));
-            read.insert(beside.unwrap_or(&file).to_owned());
+            let programs = beside.filter(|folder| folder.ends_with(PROGRAMS) && !self.is_wide(folder));
+            read.insert(programs.unwrap_or(&file).to_owned());
         }
     }
 
@@ -176,10 +173,13 @@ impl Machine {
     fn is_wide(&self, folder: &Path) -> bool {
         let is_near_root = folder.components().count() < 3;
         let is_environment = folder.join(ENVIRONMENT).is_file();
-        let is_homes = self.home.as_ref().is_some_and(|home| {
-            home.starts_with(folder) || (folder.parent() == Some(home) && !is_environment)
-        });
-        is_homes || is_near_root
+        let is_of_home = self
+            .homes
+            .iter()
+            .any(|home| home.starts_with(folder) || (folder.parent() == Some(home) && !is_environment));
+        let is_home =
+            folder.parent().is_some_and(|parent| HOMES.iter().any(|homes| parent == Path::new(homes)));
+        is_of_home || is_home || is_near_root
     }
 }
 
@@ -190,7 +190,17 @@ fn environment(file: &Path) -> Option<&Path> {
 
 /// Adds what programs are installed as below a folder, and nothing else that may be there.
 fn add_parts(root: &Path, read: &mut BTreeSet<PathBuf>) {
-    read.extend(PARTS.iter().map(|part| root.join(part)).filter(|part| part.exists()));
+    let go: &[&str] = if head(&root.join(GO_VERSION)).starts_with("go") { GO_PARTS } else { &[] };
+    read.extend(PARTS.iter().chain(go).map(|part| root.join(part)).filter(|part| part.exists()));
+}
+
+/// The homes of the users that this machine lists, but for `/` and those in folders of the system.
+fn homes() -> impl Iterator<Item = PathBuf> {
+    let users = std::fs::read_to_string(USERS).unwrap_or_default();
+    let homes = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
+    let homes =
+        homes.filter(|home| home.parent().is_some() && !SYSTEM.iter().any(|folder| home.starts_with(folder)));
+    homes.collect::<Vec<_>>().into_iter()
 }
 
 fn is_program(file: &Path) -> bool {
@@ -267,7 +277,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let home = folder.path().canonicalize().unwrap();
             let path = path.iter().map(|name| home.join(name)).collect();
-            Self { folder, machine: Machine { path, home: Some(home) } }
+            Self { folder, machine: Machine { path, homes: vec![home.clone()], home: Some(home) } }
         }
 
         fn at(&self, name: &str) -> PathBuf {
@@ -357,6 +367,35 @@ mod tests {
         assert_eq!(home.found("two", &[]).read, home.read(&["go/bin"]));
         assert_eq!(home.found("three", &[]).read, home.read(&[".cargo/bin"]));
         assert_eq!(home.machine.find("four", &[], Path::new("/")), None);
+    }
+
+    #[test]
+    fn of_an_operators_folder_and_of_other_peoples_homes_the_program_alone_is_shown() {
+        let home = Home::new(&[]);
+        let lint = home.program("etc/truing/lint", "#!/bin/sh\n");
+        home.file("etc/truing/marker.key", "key");
+        assert_eq!(home.found("lint", &["etc/truing/lint"]).read, BTreeSet::from([lint]));
+
+        // The variable `HOME` is unset, or another user's.
+        let check = home.program("people/ada/bin/check", "\x7fELF");
+        home.file("people/ada/lib/token", "key");
+        let machine =
+            Machine { path: vec![home.at("people/ada/bin")], homes: vec![home.at("people/ada")], home: None };
+        assert_eq!(machine.find("check", &[], Path::new("/")).unwrap().read, BTreeSet::from([check]));
+        assert!(Machine::new(None, None).is_wide(Path::new("/home/ada")));
+        assert!(Machine::new(None, None).is_wide(Path::new("/root")));
+    }
+
+    #[test]
+    fn the_sources_of_an_installation_are_shown_for_go_alone() {
+        let home = Home::new(&["opt/go/bin", "opt/app/bin"]);
+        home.program("opt/go/bin/gofmt", "\x7fELF");
+        home.file("opt/go/VERSION", "go1.25.1\n");
+        home.file("opt/go/src/fmt/print.go", "");
+        home.program("opt/app/bin/lint", "\x7fELF");
+        home.file("opt/app/src/settings.py", "key");
+        assert_eq!(home.found("gofmt", &[]).read, home.read(&["opt/go/bin", "opt/go/VERSION", "opt/go/src"]));
+        assert_eq!(home.found("lint", &[]).read, home.read(&["opt/app/bin"]));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(crate) const NO_HOOKS: &str = "/dev/null";
 /// Here it cannot: what reads content does not load it (see `view.rs`), so other people's
 /// repositories may be read, as in a container whose files belong to the host's user.
 const CONFIGURATION: &[(&str, &str)] = &[
-    ("safe.directory", "*"),
+    (SAFE_FOLDERS, "*"),
     ("core.hooksPath", NO_HOOKS),
     ("core.fsmonitor", "false"),
     ("core.attributesFile", "/dev/null"),
@@ -74,6 +74,15 @@ const CONFIGURATION: &[(&str, &str)] = &[
     ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "60"),
 ];
+
+/// The setting that names the repositories of other users that git reads.
+const SAFE_FOLDERS: &str = "safe.directory";
+
+/// The variables of [`ENVIRONMENT`] that hide the configuration of the system and of the user.
+const USER_CONFIGURATION: [&str; 3] = ["GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_GLOBAL"];
+
+/// The variable that holds how many settings are passed in variables.
+const CONFIGURATION_COUNT: &str = "GIT_CONFIG_COUNT";
 
 /// Git's words where it gets no more memory.
 const OUT_OF_MEMORY: [&str; 3] = ["Out of memory", "out of memory", "Cannot allocate memory"];
@@ -148,6 +157,7 @@ impl Git {
             folder: self.inner.home.path().to_owned(),
             environment: Vec::new(),
             configuration: Vec::new(),
+            reads_user: false,
             protocol: "none".into(),
             input: None,
             time: self.limits().local_time,
@@ -191,6 +201,8 @@ pub(crate) struct Call {
     folder: PathBuf,
     environment: Vec<(&'static str, OsString)>,
     configuration: Vec<(String, OsString)>,
+    /// Is the configuration read that the user's own git reads?
+    reads_user: bool,
     protocol: String,
     input: Option<Vec<u8>>,
     time: Duration,
@@ -233,6 +245,13 @@ impl Call {
     /// Adds configuration, which stands above all other.
     pub(crate) fn config(mut self, key: impl Into<String>, value: impl Into<OsString>) -> Self {
         self.configuration.push((key.into(), value.into()));
+        self
+    }
+
+    /// Reads the configuration that the user's own git reads ([`GitOptions::user_variables`]), and none of ours: only for
+    /// `git config`, which starts no program that a configuration names.
+    pub(crate) fn with_user_configuration(mut self) -> Self {
+        self.reads_user = true;
         self
     }
 
@@ -303,10 +322,21 @@ impl Call {
         command.env("PATH", &inner.path).env("HOME", inner.home.path());
         // Stronger than any `protocol.*.allow` in a repository's configuration.
         command.env("GIT_ALLOW_PROTOCOL", &self.protocol);
-        let fixed = CONFIGURATION.iter().map(|(key, value)| ((*key).to_owned(), OsString::from(value)));
+        let user: &[(String, OsString)] = if self.reads_user { &inner.options.user_variables } else { &[] };
+        let fixed = CONFIGURATION.iter().filter(|(key, _)| !self.reads_user || *key == SAFE_FOLDERS);
+        let fixed = fixed.map(|(key, value)| ((*key).to_owned(), OsString::from(value)));
         let configuration = fixed.chain(self.configuration).collect::<Vec<_>>();
-        command.env("GIT_CONFIG_COUNT", configuration.len().to_string());
-        for (number, (key, value)) in configuration.into_iter().enumerate() {
+        if self.reads_user {
+            for name in USER_CONFIGURATION {
+                command.env_remove(name);
+            }
+            command.envs(user.iter().map(|(name, value)| (name, value)));
+        }
+        // Settings that the user has passed in variables come first.
+        let passed = user.iter().find(|(name, _)| name == CONFIGURATION_COUNT);
+        let passed = passed.and_then(|(_, count)| count.to_str()?.parse::<usize>().ok()).unwrap_or(0);
+        command.env(CONFIGURATION_COUNT, passed.saturating_add(configuration.len()).to_string());
+        for (number, (key, value)) in (passed..).zip(configuration) {
             command
                 .env(format!("GIT_CONFIG_KEY_{number}"), key)
                 .env(format!("GIT_CONFIG_VALUE_{number}"), value);

@@ -46,9 +46,13 @@ pub struct GitOptions {
     pub programs: Programs,
     /// Where private folders (home, views, credentials) are made, each readable by this user only.
     pub temp: PathBuf,
-    /// The user's own ignore file (git's `core.excludesFile`), used when a working tree's new files are
-    /// listed. Not looked up here: the user's configuration is not read.
+    /// The user's ignore file where no configuration names one with `core.excludesFile`. Files that it ignores are not
+    /// among the new files of a working tree.
     pub excludes: Option<PathBuf>,
+    /// The variables by which git finds the configuration of the system and of the user: `HOME`, `XDG_CONFIG_HOME` and
+    /// those that begin with `GIT_CONFIG_`. `core.excludesFile`, `core.autocrlf`, `core.eol` and `core.ignoreCase` are taken
+    /// from there for working trees, and nothing else. Empty: no configuration but the repository's is read.
+    pub user_variables: Vec<(String, OsString)>,
     /// The bounds.
     pub limits: Limits,
 }
@@ -64,6 +68,7 @@ impl Default for GitOptions {
             ),
             temp: std::env::temp_dir(),
             excludes: None,
+            user_variables: Vec::new(),
             limits: Limits::default(),
         }
     }

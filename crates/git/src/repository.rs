@@ -88,8 +88,11 @@ impl Git {
         lay_out(private.path(), layout.format)?;
         borrow(private.path(), &layout.objects)?;
         let on_it = |name| self.call(name).folder(&layout.root).env("GIT_DIR", &layout.git_dir);
-        let (settings, branches) =
-            tokio::join!(Settings::ask(on_it("config")), base::branches(on_it("for-each-ref")));
+        let reads_user = !self.options().user_variables.is_empty();
+        let (settings, branches) = tokio::join!(
+            Settings::ask(|| on_it("config"), reads_user),
+            base::branches(on_it("for-each-ref"))
+        );
         let settings = settings?;
         let view = View::new(self.clone(), private.path().to_owned(), layout.format);
         Ok(Repository {

@@ -1,7 +1,9 @@
 //! A repository's own checks on a state of it: laid out where nothing of the user's is changed, set up, run, and compared
 //! with the state before.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
@@ -83,7 +85,7 @@ pub async fn verified(
         Some(commit) => lay_out(&mirror, commit, &tree).await?,
         None => {
             lay_out(&mirror, repository.head()?, &tree).await?;
-            lay_over_working_tree(root, &tree)?;
+            lay_over_working_tree(question.repository, &tree).await?;
         }
     }
     let baseline = base.as_ref().and_then(|base| base.verification.as_ref());
@@ -132,9 +134,9 @@ pub async fn laid_out(
             let staged = at(&folder, "index");
             make(&staged)?;
             index.export(&staged, None).await?;
-            lay_over(&staged, WalkBuilder::new(&staged).standard_filters(false), &tree)?;
+            lay_over(&staged, files(&staged), &tree)?;
         }
-        State::WorkingTree => lay_over_working_tree(repository.root(), &tree)?,
+        State::WorkingTree => lay_over_working_tree(repository, &tree).await?,
     }
     Ok((folder, tree))
 }
@@ -171,36 +173,36 @@ async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), LayOu
 }
 
 /// Makes of a commit's files those of the working tree: changed and new ones, without what git ignores.
-fn lay_over_working_tree(root: &Path, tree: &Path) -> Result<(), LayOutError> {
-    let mut walk = WalkBuilder::new(root);
-    walk.hidden(false).require_git(false);
-    lay_over(root, &mut walk, tree)
+async fn lay_over_working_tree(repository: &Repository, tree: &Path) -> Result<(), LayOutError> {
+    let new = repository.new_files().await?;
+    let new = new.iter().map(|path| PathBuf::from(OsStr::from_bytes(path.as_bytes())));
+    lay_over(repository.root(), new.collect(), tree)
 }
 
-/// Makes of a commit's files those of another folder: changed ones, and the new ones that `walk` finds.
-fn lay_over(root: &Path, walk: &mut WalkBuilder, tree: &Path) -> Result<(), LayOutError> {
-    for path in files(WalkBuilder::new(tree).standard_filters(false)) {
-        let below = path.strip_prefix(tree).unwrap_or(&path);
-        let failed = |source| LayOutError::Copy { path: root.join(below), source };
-        std::fs::remove_file(&path).map_err(failed)?;
-        copy(&root.join(below), &path).map_err(failed)?;
+/// Makes of a commit's files those of another folder: changed ones, and the `new` ones, by their paths below it.
+fn lay_over(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), LayOutError> {
+    for below in files(tree) {
+        let (from, to) = (root.join(&below), tree.join(&below));
+        let failed = |source| LayOutError::Copy { path: from.clone(), source };
+        std::fs::remove_file(&to).map_err(failed)?;
+        copy(&from, &to).map_err(failed)?;
     }
-    for path in files(walk) {
-        let below = path.strip_prefix(root).unwrap_or(&path);
-        let to = tree.join(below);
+    for below in new {
+        let (from, to) = (root.join(&below), tree.join(&below));
         if to.symlink_metadata().is_err() {
-            copy(&path, &to).map_err(|source| LayOutError::Copy { path, source })?;
+            copy(&from, &to).map_err(|source| LayOutError::Copy { path: from, source })?;
         }
     }
     Ok(())
 }
 
-/// Files and links, without git's own.
-fn files(walk: &mut WalkBuilder) -> Vec<PathBuf> {
-    let found = walk.filter_entry(|entry| entry.file_name() != GIT).build().flatten();
+/// The paths of files and links below a folder, without git's own.
+fn files(root: &Path) -> Vec<PathBuf> {
+    let mut walk = WalkBuilder::new(root);
+    let found = walk.standard_filters(false).filter_entry(|entry| entry.file_name() != GIT).build().flatten();
     found
         .filter(|entry| entry.file_type().is_some_and(|kind| !kind.is_dir()))
-        .map(ignore::DirEntry::into_path)
+        .filter_map(|entry| entry.path().strip_prefix(root).ok().map(Path::to_owned))
         .collect()
 }
 

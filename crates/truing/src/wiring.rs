@@ -135,6 +135,10 @@ fn git_options(environment: &Environment) -> GitOptions {
     }
     options.excludes =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
+    let places =
+        ["HOME", "XDG_CONFIG_HOME"].into_iter().filter_map(|name| Some((name, environment.get(name)?)));
+    let variables = places.chain(environment.with_prefix("GIT_CONFIG_"));
+    options.user_variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     options
 }
 

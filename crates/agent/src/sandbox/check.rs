@@ -116,7 +116,7 @@ struct Playground {
     tcp: TcpListener,
     udp: UdpSocket,
     abstract_name: String,
-    _listeners: [UnixListener; 2],
+    _listeners: [UnixListener; 3],
 }
 
 /// Another process of the same user, with something in its environment.
@@ -157,6 +157,7 @@ impl Playground {
         let listeners = [
             UnixListener::bind_addr(&SocketAddr::from_abstract_name(&abstract_name)?)?,
             UnixListener::bind(at.join("socket"))?,
+            UnixListener::bind(tree.join("socket"))?,
         ];
         let udp = UdpSocket::bind("127.0.0.1:0")?;
         udp.set_nonblocking(true)?;
@@ -202,6 +203,7 @@ impl Playground {
             udp,
             probe("abstract_socket", Probe::Abstract(self.abstract_name.clone())),
             probe("unix_socket", Probe::Socket(outside("socket"))),
+            probe("tree_socket", Probe::Socket(self.tree.join("socket"))),
             probe("signal", Probe::Signal(pid)),
             probe("trace", Probe::Trace(pid)),
             probe("fork_bomb", Probe::Hold(Box::new(Probe::Threads(LIMITS.processes * TIMES)))),
@@ -256,6 +258,7 @@ impl Playground {
             udp,
             probe("reader_abstract_socket", Probe::Abstract(self.abstract_name.clone())),
             probe("reader_unix_socket", Probe::Socket(outside("socket"))),
+            probe("reader_tree_socket", Probe::Socket(self.tree.join("socket"))),
             probe("reader_signal", Probe::Signal(pid)),
             probe("reader_trace", Probe::Trace(pid)),
             probe("reader_memory", Probe::Memory(LIMITS.memory * TIMES)),

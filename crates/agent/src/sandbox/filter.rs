@@ -65,6 +65,8 @@ const UNCOUNTED: &[i64] = &[
     libc::SYS_memfd_create,
     libc::SYS_memfd_secret,
     libc::SYS_msgget,
+    libc::SYS_semget,
+    libc::SYS_mq_open,
     // A pipe keeps what a process has unmapped: 2 MiB for each piece of a large page.
     libc::SYS_vmsplice,
     // The machine has so many events of this kind for all its programs together.
@@ -238,8 +240,11 @@ fn sockets(job: &Job) -> io::Result<Vec<SeccompRule>> {
     let allowed: &[i32] = match (job.sockets, job.level) {
         // Landlock has no word on sockets that are files.
         (false, _) | (true, Level::Landlock | Level::None) => return Ok(Vec::new()),
-        // Its own network has nobody else in it.
-        (true, Level::Full) => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
+        // Its own network has no other process in it. Where the tree is written, it is a copy that no other process uses;
+        // elsewhere a process outside may listen on a socket that is a file of the tree, which a read-only mount does not
+        // stop. `socketpair` makes pairs without a name.
+        (true, Level::Full) if job.writable => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
+        (true, Level::Full) => &[libc::AF_INET, libc::AF_INET6],
     };
     let others = allowed.iter().map(|family| equal(0, u64::from(family.unsigned_abs()), Op::Ne));
     Ok(vec![rule(others.collect::<io::Result<_>>()?)?])

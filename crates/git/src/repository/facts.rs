@@ -24,6 +24,9 @@ const ORIGIN: &str = "remote.origin.url";
 const PROMISOR: &str = ".promisor";
 const HOOKS: &str = "core.hookspath";
 
+/// How files become content, for the configuration of the system and of the user: what runs no program.
+const USER_SETTINGS: &str = "^core\\.(autocrlf|eol|ignorecase)$";
+
 /// Where a repository is, and what it is like.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
@@ -101,44 +104,83 @@ impl Layout {
     }
 }
 
-/// What the repository's configuration says.
+/// What the configuration says: the repository's, and for ignored files and content that of the system and the user, too.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     /// The URL of `origin`, without credentials.
     pub(super) origin: Option<String>,
     /// Were objects left out when it was cloned?
     pub(super) partial: bool,
-    /// How files become content: keys and values.
+    /// How files become content: keys and values; of equal keys the last one counts.
     pub(super) content: Vec<(String, String)>,
     /// Where its hooks are, if not in its git folder.
     pub(super) hooks: Option<PathBuf>,
+    /// The file that `core.excludesFile` names, as git expands it; relative to the root of the working tree.
+    pub(super) excludes: Option<PathBuf>,
 }
 
 impl Settings {
-    /// Reads what `config`, a call on the repository, says.
-    pub(super) async fn ask(config: Call) -> Result<Self, GitError> {
-        let answer = config.args(["-z", "--get-regexp", SETTINGS]).run().await?;
-        let answer = match answer.code() {
-            Some(1) => Vec::new(),
-            Some(_) | None => answer.success("config")?,
+    /// Reads what `config`, which makes calls on the repository, says.
+    pub(super) async fn ask(config: impl Fn() -> Call, reads_user: bool) -> Result<Self, GitError> {
+        let own = entries(config().args(["-z", "--get-regexp", SETTINGS]));
+        let of_user = async {
+            if !reads_user {
+                return Ok((Vec::new(), None));
+            }
+            let content = entries(config().with_user_configuration().args([
+                "-z",
+                "--includes",
+                "--get-regexp",
+                USER_SETTINGS,
+            ]));
+            let excludes = config().with_user_configuration().args([
+                "-z",
+                "--includes",
+                "--type=path",
+                "--get",
+                "core.excludesFile",
+            ]);
+            let (content, excludes) = tokio::try_join!(content, answer(excludes))?;
+            let excludes = excludes.strip_suffix(b"\0").filter(|path| !path.is_empty()).map(path_of);
+            Ok((content, excludes))
         };
-        let entries = answer.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(|entry| {
-            let entry = String::from_utf8_lossy(entry);
-            // A key without a value means true.
-            let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
-            (key.to_owned(), value.to_owned())
-        });
-        let (origins, others): (Vec<_>, Vec<_>) = entries.partition(|(key, _)| key == ORIGIN);
+        let (own, (user_content, excludes)) = tokio::try_join!(own, of_user)?;
+
+        let (origins, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|(key, _)| key == ORIGIN);
         let (promisors, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR));
-        let (hooks, content): (Vec<_>, Vec<_>) = others.into_iter().partition(|(key, _)| key == HOOKS);
+        let (hooks, mut content): (Vec<_>, Vec<_>) = others.into_iter().partition(|(key, _)| key == HOOKS);
+        // Git's answer for the user has the repository's own settings at its end, so the last one counts here, too.
+        content.extend(user_content);
         // Our own calls are told that there are none.
         let hooks =
             hooks.into_iter().rfind(|(_, path)| path != NO_HOOKS).map(|(_, path)| PathBuf::from(path));
         // As everywhere in git, the last one counts.
         let origin = origins.last().map(|(_, url)| without_credentials(url.trim_end()));
-        Ok(Self { origin, partial: promisors.iter().any(|(_, value)| value == "true"), content, hooks })
+        let partial = promisors.iter().any(|(_, value)| value == "true");
+        Ok(Self { origin, partial, content, hooks, excludes })
     }
+}
+
+/// The answer of a call that reads settings; empty if there is none.
+async fn answer(config: Call) -> Result<Vec<u8>, GitError> {
+    let answer = config.run().await?;
+    match answer.code() {
+        Some(1) => Ok(Vec::new()),
+        Some(_) | None => answer.success("config"),
+    }
+}
+
+/// The keys and values of an answer.
+async fn entries(config: Call) -> Result<Vec<(String, String)>, GitError> {
+    let answer = answer(config).await?;
+    let entries = answer.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(|entry| {
+        let entry = String::from_utf8_lossy(entry);
+        // A key without a value means true.
+        let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
+        (key.to_owned(), value.to_owned())
+    });
+    Ok(entries.collect())
 }
 
 /// The parts between separators.

@@ -84,6 +84,17 @@ impl Plan {
 }
 
 impl Repository {
+    /// The files of the working tree that git neither tracks nor ignores, as paths below its root.
+    ///
+    /// # Errors
+    /// As [`Repository::worktree_diff`].
+    pub async fn new_files(&self) -> Result<Vec<RepoPath>, GitError> {
+        refuse_in_working_tree(self.root()).await?;
+        let found = Work::begin(self.clone(), None).await?.new_files().await?;
+        // A repository in this one ends in `/`.
+        Ok(found.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
+    }
+
     /// The difference between `base` (a commit or tree) and the working tree, with new files that are not
     /// ignored. What is staged counts as it is on disk.
     ///
@@ -167,8 +178,10 @@ impl Work {
         let mut call =
             self.in_tree("ls-files").args(["--others", "-z", "--exclude-per-directory=.gitignore"]);
         // Later ones win: the repository's own list over the user's.
-        let own = &self.repository.layout.excludes;
-        for list in self.repository.git.options().excludes.iter().chain([own]).filter(|list| list.is_file()) {
+        let own = self.repository.layout.excludes.clone();
+        let named = self.repository.settings.excludes.as_ref().map(|path| self.repository.root().join(path));
+        let user = named.or_else(|| self.repository.git.options().excludes.clone());
+        for list in user.into_iter().chain([own]).filter(|list| list.is_file()) {
             let mut argument = OsStr::new("--exclude-from=").to_owned();
             argument.push(list);
             call = call.arg(argument);

@@ -309,6 +309,101 @@ async fn line_ends_that_were_stored_stay_wherever_a_conversion_comes_from() {
     }
 }
 
+/// What git's configuration says in each place from which git itself reads it.
+#[tokio::test]
+async fn what_the_users_git_ignores_is_not_new_wherever_that_is_configured() {
+    let place = Place::new();
+    let home = place.path("home");
+    std::fs::create_dir_all(home.join("xdg/git")).unwrap();
+    let configuration = format!("[core]\n\texcludesFile = {}\n", place.path("excludes").display());
+    std::fs::write(place.path("excludes"), "secret\n").unwrap();
+    std::fs::write(place.path("named"), &configuration).unwrap();
+    std::fs::write(place.path("empty"), "").unwrap();
+    let include = format!("[include]\n\tpath = {}\n", place.path("named").display());
+    let conditional = format!("[includeIf \"gitdir:**\"]\n\tpath = {}\n", place.path("named").display());
+    let (named, empty) = (place.path("named"), place.path("empty"));
+    let here = |name: &str, text: &str| std::fs::write(home.join(name), text).unwrap();
+    let clear = || {
+        here(".gitconfig", "");
+        here("xdg/git/config", "");
+        here("xdg/git/ignore", "");
+    };
+    type Case<'a> = (&'a str, Box<dyn Fn(&Repo) + 'a>, Vec<(&'a str, std::ffi::OsString)>);
+    let in_home: &dyn Fn(&str) = &|text| here(".gitconfig", text);
+    let relative = |repo: &Repo| {
+        repo.run(["config", "core.excludesFile", ".git/own-list"]);
+        repo.write(".git/own-list", "secret\n");
+    };
+    let cases: Vec<Case<'_>> = vec![
+        ("user", Box::new(|_| in_home(&configuration)), vec![]),
+        ("tilde", Box::new(|_| in_home("[core]\n\texcludesfile = ~/list\n")), vec![]),
+        ("include", Box::new(|_| in_home(&include)), vec![]),
+        ("conditional", Box::new(|_| in_home(&conditional)), vec![]),
+        ("xdg", Box::new(|_| here("xdg/git/config", &configuration)), vec![]),
+        ("default", Box::new(|_| here("xdg/git/ignore", "secret\n")), vec![]),
+        ("system", Box::new(|_| {}), vec![("GIT_CONFIG_SYSTEM", named.clone().into())]),
+        ("global", Box::new(|_| {}), vec![("GIT_CONFIG_GLOBAL", named.clone().into())]),
+        (
+            "repository",
+            Box::new(|repo| drop(repo.run(["config", "include.path", named.to_str().unwrap()]))),
+            vec![],
+        ),
+        ("relative", Box::new(relative), vec![]),
+        (
+            "variables",
+            Box::new(|_| {}),
+            vec![
+                ("GIT_CONFIG_COUNT", "1".into()),
+                ("GIT_CONFIG_KEY_0", "core.excludesFile".into()),
+                ("GIT_CONFIG_VALUE_0", place.path("excludes").into()),
+            ],
+        ),
+    ];
+    for (name, configure, variables) in cases {
+        clear();
+        here("list", "secret\n");
+        let repo = place.repo(name);
+        repo.write("secret", "canary\n");
+        repo.write("new", "seen\n");
+        configure(&repo);
+        let mut user_variables = vec![
+            ("HOME".to_owned(), home.clone().into()),
+            ("XDG_CONFIG_HOME".to_owned(), home.join("xdg").into()),
+            ("GIT_CONFIG_SYSTEM".to_owned(), empty.clone().into()),
+        ];
+        user_variables.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let options =
+            GitOptions { excludes: Some(home.join("xdg/git/ignore")), user_variables, ..place.options() };
+        let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
+        let diff = text(&repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff);
+        assert!(diff.contains("b/new") && !diff.contains("canary"), "{name}: {diff}");
+        let new: Vec<String> =
+            repository.new_files().await.unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(new, ["new"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn line_ends_that_the_users_git_converts_are_no_change_and_programs_of_the_user_are_not_run() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.write("a.txt", "one\ntwo\n");
+    let base = repo.commit("base");
+    repo.write("a.txt", "one\r\n2\r\n");
+    let trace = place.path("ran");
+    let text_of = format!(
+        "[core]\n\tautocrlf = true\n\tfsmonitor = \"touch {0}\"\n\teditor = \"touch {0}\"\n[diff]\n\texternal = \"touch {0}\"\n",
+        trace.display()
+    );
+    std::fs::write(place.path("configuration"), text_of).unwrap();
+    let variable = ("GIT_CONFIG_GLOBAL".to_owned(), place.path("configuration").into());
+    let options = GitOptions { user_variables: vec![variable], ..place.options() };
+    let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
+    let diff = text(&repository.worktree_diff(&base).await.unwrap().diff);
+    assert!(diff.contains(" one\n-two\n+2\n"), "{diff}");
+    assert!(!trace.exists(), "a program was run");
+}
+
 #[tokio::test]
 async fn the_users_ignore_file_counts_if_it_is_given() {
     let place = Place::new();

@@ -50,7 +50,7 @@ pub(super) fn with_linter(config: &Config, folder: &Path) -> io::Result<(Config,
     config.review.tools = Tools::Auto;
     config.tools = vec![tool];
     let running = Running {
-        machine: Machine { path: vec![bin], home: None },
+        machine: Machine::new(Some(bin.as_os_str()), None),
         level,
         folders: std::collections::BTreeMap::new(),
         environment: None,

@@ -56,3 +56,40 @@ fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is
         );
     }
 }
+
+/// Where git is configured to ignore a file, and by what.
+const IGNORED: [(&str, &str); 4] = [
+    (".env", ".gitconfig"),
+    ("notes-private.md", "included"),
+    ("by-exclude.txt", ".git/info/exclude"),
+    ("by-repository.txt", ".gitignore"),
+];
+
+#[test]
+fn what_git_ignores_does_not_leave_for_a_model() {
+    for runtime in ["native", "cli"] {
+        let Some(program) = (if runtime == "cli" { claude() } else { Some("claude".into()) }) else { return };
+        let looks = IGNORED.iter().map(|(name, _)| read(name));
+        let others = [
+            Answer::tool("grep", json!({ "pattern": "canary" })).usage(100, 10),
+            Answer::tool("list", json!({ "path": "." })).usage(100, 10),
+        ];
+        let scene = Scene::of(looks.chain(others).chain([report(&[])]))
+            .with(&format!("[review]\nclaude = {:?}\n", program.display().to_string()))
+            .by(runtime);
+        let home = scene.place.home();
+        for (name, _) in IGNORED {
+            scene.place.write(name, "canary-of-ignored\n");
+        }
+        scene.place.write(".git/info/exclude", "by-exclude.txt\n");
+        scene.place.write(".gitignore", "by-repository.txt\n");
+        std::fs::write(home.join("included"), "[core]\n\texcludesFile = ~/list\n").unwrap();
+        std::fs::write(home.join("list"), ".env\nnotes-private.md\n").unwrap();
+        std::fs::write(home.join(".gitconfig"), "[include]\n\tpath = included\n").unwrap();
+        let ran = Ran::from(scene.command(&["--format", "json"]).output().unwrap());
+        assert!(ran.exit < 2, "{runtime}: {}", ran.err);
+        let asked: Vec<String> = scene.model.log().into_iter().map(|asked| asked.body.to_string()).collect();
+        assert_eq!(asked.len(), IGNORED.len() + 3, "{runtime}");
+        assert!(!asked.concat().contains("canary-of-ignored"), "{runtime}");
+    }
+}
