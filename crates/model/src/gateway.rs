@@ -1,11 +1,12 @@
 //! What a run asks a model through ([`Model`]), everything that can come of it, and the [`Gateway`], which every call
 //! of a process to its provider passes.
 
-mod body;
 mod bound;
+mod call;
 mod circuit;
 mod session;
 mod settling;
+mod signed;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -21,8 +22,9 @@ use truing_core::ledger::{Level, Purse, Usage};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock, Common, Gate, Ledger};
 
+pub use self::call::LEAST_TOKENS;
 use self::circuit::Circuit;
-pub use self::session::{LEAST_TOKENS, Session};
+pub use self::session::Session;
 use self::settling::Settling;
 pub use self::settling::settled;
 use crate::client::Client;
@@ -59,8 +61,21 @@ pub struct Answer {
     pub cost: MicroUsd,
     /// The model that answered.
     pub model: String,
+    /// The fallback that it is of; none: the model that was asked for answered itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<String>,
     /// The provider's name for the exchange, for its support; empty if it gave none.
     pub request_id: String,
+}
+
+impl Answer {
+    /// Who answered, for people and records.
+    pub fn served(&self) -> String {
+        match &self.served_by {
+            Some(fallback) => format!("{} (fallback {fallback})", self.model),
+            None => self.model.clone(),
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -132,6 +147,17 @@ pub enum Refused {
 /// processes where they keep something in common.
 pub struct Gateway<L: Ledger + 'static> {
     shared: Arc<Shared<L>>,
+    fallback: Option<Arc<Fallback<L>>>,
+}
+
+/// Who is asked while the provider is not available.
+struct Fallback<L: Ledger + 'static> {
+    /// What it is called.
+    name: String,
+    /// The way to it.
+    gateway: Gateway<L>,
+    /// The model that is asked there instead of any other.
+    model: String,
 }
 
 /// What all sessions share.
@@ -162,12 +188,21 @@ impl<L: Ledger + 'static> Gateway<L> {
         let circuit = Circuit::new(Arc::clone(&clock), common, settling.clone());
         let client = Client::new(provider, patience)?;
         let shared = Shared { client, prices, ledger, clock, circuit, settling, retries };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), fallback: None })
+    }
+
+    /// The same, with another one that is asked for this model while the provider is not available. Both draw on the
+    /// same purse; its own fallback is not asked.
+    #[must_use]
+    pub fn with_fallback(self, name: impl Into<String>, gateway: Self, model: impl Into<String>) -> Self {
+        let fallback = Fallback { name: name.into(), gateway, model: model.into() };
+        Self { fallback: Some(Arc::new(fallback)), ..self }
     }
 
     /// How often a call was tried again since the gateway was made, by all its sessions.
     pub fn retries(&self) -> u64 {
-        self.shared.retries.load(Ordering::Relaxed)
+        let fallback = self.fallback.as_ref().map_or(0, |fallback| fallback.gateway.retries());
+        self.shared.retries.load(Ordering::Relaxed).saturating_add(fallback)
     }
 
     /// One run's way to the models that it may use, paid from its purse, while its kill switch is off.
@@ -184,12 +219,15 @@ impl<L: Ledger + 'static> Gateway<L> {
     /// that ends before leaves that to the expiry of its reservations, which are then settled in full.
     pub async fn quiet(&self) {
         self.shared.settling.none().await;
+        if let Some(fallback) = &self.fallback {
+            fallback.gateway.shared.settling.none().await;
+        }
     }
 }
 
 impl<L: Ledger + 'static> Clone for Gateway<L> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone() }
+        Self { shared: self.shared.clone(), fallback: self.fallback.clone() }
     }
 }
 

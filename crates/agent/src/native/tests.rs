@@ -61,6 +61,7 @@ impl Model for Scripted {
             usage: self.usage,
             cost: MicroUsd(self.cost),
             model: "m-1".into(),
+            served_by: None,
             request_id: String::new(),
         })
     }

@@ -63,6 +63,8 @@ struct Progress<F> {
     cost: MicroUsd,
     last_cost: MicroUsd,
     model: String,
+    /// The fallback that gave the last answer.
+    fallback: Option<String>,
     calls: BTreeMap<String, u32>,
     denials: BTreeMap<String, u32>,
     trimmed: u32,
@@ -203,9 +205,23 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
         let answer = asked?;
         self.ran.turns += 1;
         self.ran.usage = self.ran.usage.plus(&answer.usage);
-        self.ran.model.clone_from(&answer.model);
+        self.served(&answer);
         self.window.counted(&answer.usage);
         Ok(answer)
+    }
+
+    /// Notes who has answered; of a run that a fallback has taken over, both.
+    fn served(&mut self, answer: &Answer) {
+        let Progress { turns, model, fallback, .. } = &mut self.ran;
+        let served = answer.served();
+        if *turns > 1 && *fallback != answer.served_by {
+            if !model.contains(&served) {
+                *model = format!("{model}, then {served}");
+            }
+        } else if fallback.is_none() {
+            *model = served;
+        }
+        fallback.clone_from(&answer.served_by);
     }
 
     /// What an answer leads to.
