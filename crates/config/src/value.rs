@@ -30,7 +30,7 @@ use super::secret::{Secret, SecretText};
 pub use checked::Value;
 pub(crate) use checked::Wrong;
 use checked::must;
-use ids::{ids, ids_in_toml};
+use ids::{ids, ids_in_toml, is_model};
 pub use length::ShownDuration;
 use length::duration;
 pub use length::milliseconds;
@@ -337,14 +337,6 @@ fn is_account(text: &str) -> bool {
     let text = text.strip_prefix('{').and_then(|inside| inside.strip_suffix('}')).unwrap_or(text);
     let name = text.strip_suffix("[bot]").unwrap_or(text);
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-}
-
-/// The most characters of a model's name.
-const MAX_NAME: usize = 200;
-
-/// Visible characters of ASCII: what ids of models are made of, wherever they are served.
-fn is_model(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// `"a"`, `"a" or "b"`.

@@ -7,6 +7,7 @@ mod forges;
 pub mod jobs;
 mod mcp;
 mod provider;
+pub mod role;
 pub mod store;
 mod threaded;
 pub(crate) mod tools;

@@ -4,7 +4,15 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
-use super::{Kind, Value, Wrong, is_model, must};
+use super::{Kind, Value, Wrong, must};
+
+/// The most characters of a model's name.
+const MAX_NAME: usize = 200;
+
+/// Does the text have visible characters of ASCII alone, of which ids of models are made wherever they are served?
+pub(super) fn is_model(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
 
 /// Those of a file.
 pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<Value, Wrong> {

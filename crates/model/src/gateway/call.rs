@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use truing_core::breaker::{Open, Why};
 use truing_core::id::Span;
-use truing_core::ledger::{Ask, Reserved, Usage};
+use truing_core::ledger::{Ask, Purse, Reserved, Usage};
 use truing_core::port::{Gate, Ledger, StoreError};
 
+use super::answer::{Answer, Refused};
 use super::bound::{Bound, History, Measured, measure};
 use super::circuit::Admitted;
-use super::session::Session;
-use super::settling::UnderWay;
+use super::settling::{Account, UnderWay};
+use super::shared::Shared;
 use super::ticket::{Ticket, overrun, possible};
-use super::{Answer, Refused, Shared};
 use crate::client::{Answered, Failure};
 use crate::messages::Request;
 use crate::price::Price;
@@ -31,8 +31,12 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// A call of a run to one provider.
 pub(super) struct Call<'a, L: Ledger + 'static, G> {
-    /// The run.
-    pub(super) session: &'a Session<L, G>,
+    /// The run's money.
+    pub(super) purse: &'a Purse,
+    /// The kill switch of the run.
+    pub(super) gate: &'a G,
+    /// What the run's calls come to.
+    pub(super) account: &'a Account,
     /// The way to the provider.
     pub(super) shared: &'a Arc<Shared<L>>,
     /// What this provider has counted of the run's conversation: it is not counted again.
@@ -62,7 +66,8 @@ impl<L: Ledger + 'static, G: Gate> Call<'_, L, G> {
     fn price(&self, model: &str) -> Result<Price, Refused> {
         let (prices, wire) = (&self.shared.prices, self.shared.client.wire());
         wire.price(prices, model).cloned().ok_or_else(|| {
-            Refused::NotAllowed(format!("nobody knows what the model `{model}` costs: declare its price"))
+            let name = wire.priced_as(model);
+            Refused::NotAllowed(format!("nobody knows what the model `{name}` costs: declare its price"))
         })
     }
 
@@ -72,7 +77,7 @@ impl<L: Ledger + 'static, G: Gate> Call<'_, L, G> {
         let begin = Instant::now() + patience.begin;
         let mut tries = 0;
         loop {
-            if !self.session.gate.is_open().await {
+            if !self.gate.is_open().await {
                 return Err(Refused::Switch);
             }
             if let Some(open) = self.shared.circuit.open().await {
@@ -188,8 +193,8 @@ impl<L: Ledger + 'static, G: Gate> Call<'_, L, G> {
             most: price.most(bound.most, u64::from(request.max_tokens)),
             expires: shared.clock.now() + span(lasts),
         };
-        let (purse, price) = (self.session.purse.clone(), price.clone());
-        let account = self.session.account.clone();
+        let (purse, price) = (self.purse.clone(), price.clone());
+        let account = self.account.clone();
         let under_way = UnderWay::of(&account, &shared.settling);
         let task = tokio::spawn(async move {
             Ok::<_, StoreError>(match shared.ledger.reserve(&purse, &ask).await? {
@@ -263,8 +268,7 @@ impl<L: Ledger + 'static, G: Gate> Call<'_, L, G> {
 
     /// Differs from run to run.
     fn seed(&self) -> u64 {
-        self.session
-            .purse
+        self.purse
             .run
             .as_str()
             .bytes()

@@ -1,27 +1,29 @@
 //! One run's way to its models: those that it may use, and which of two providers is asked.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use truing_core::id::Millis;
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::port::{Gate, Ledger};
 
+use super::answer::{Answer, Refused};
 use super::bound::History;
 use super::call::Call;
 use super::settling::Account;
+use super::shared::Shared;
 use super::signed::{Side, Signed};
-use super::{Answer, Fallback, Gateway, Model, Refused};
+use super::{Fallback, Gateway, Model};
 use crate::messages::Request;
 
 /// What one run asks models through. A run that went over to its fallback stays there as long as that answers.
 #[derive(Debug)]
 pub struct Session<L: Ledger + 'static, G> {
     gateway: Gateway<L>,
-    pub(super) purse: Purse,
+    purse: Purse,
     models: Vec<String>,
-    pub(super) gate: G,
-    pub(super) account: Account,
+    gate: G,
+    account: Account,
     first: Mutex<History>,
     second: Mutex<History>,
     /// Who answers, and whose thinking the conversation holds.
@@ -53,10 +55,15 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
                 (&fallback.gateway.shared, &self.second)
             }
         };
-        let answer = Call { session: self, shared, history }.ask(&carried).await?;
+        let answer = self.call(shared, history).ask(&carried).await?;
         self.signed().answered(side, &answer.message);
         let served_by = (side == Side::Second).then(|| fallback.name.clone());
         Ok(Answer { served_by, ..answer })
+    }
+
+    /// A call to one provider, which the run pays for.
+    fn call<'a>(&'a self, shared: &'a Arc<Shared<L>>, history: &'a Mutex<History>) -> Call<'a, L, G> {
+        Call { purse: &self.purse, gate: &self.gate, account: &self.account, shared, history }
     }
 
     fn signed(&self) -> MutexGuard<'_, Signed> {
@@ -68,8 +75,7 @@ impl<L: Ledger + 'static, G: Gate> Model for Session<L, G> {
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
         self.allowed(&request.model)?;
         let Some(fallback) = self.gateway.fallback.as_deref() else {
-            let call = Call { session: self, shared: &self.gateway.shared, history: &self.first };
-            return call.ask(request).await;
+            return self.call(&self.gateway.shared, &self.first).ask(request).await;
         };
         let side = self.signed().side();
         let away = match self.by(side, fallback, request).await {

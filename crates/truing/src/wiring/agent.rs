@@ -12,7 +12,6 @@ use truing_config::environment::Environment;
 use truing_config::problem::{ConfigError, Origin};
 use truing_config::sync::JobConfig;
 use truing_config::{Config, Runtime, SkillsDir, layer};
-use truing_core::converge::Code;
 #[cfg(feature = "demo")]
 use truing_core::secret::Secret;
 use truing_git::programs::NOT_FOUND;
@@ -31,44 +30,12 @@ use truing_service::worker::STEP_TIME;
 use truing_store::Store;
 
 use super::provider::{self, Way};
+use super::role::Role;
 use super::{bad_pattern, child_reader, prompts};
 use crate::cli::error::CliError;
 
 /// The model's share of the time of a served step, in percent.
 const SHARE: u32 = 80;
-
-/// The work that a model is asked for: an error tells who cannot do theirs without it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// A review.
-    Reviewer,
-    /// The audits of a converge run.
-    Auditor,
-    /// The fixes of a converge run.
-    Fixer,
-    /// Code for a sync job.
-    Porter,
-}
-
-impl Role {
-    /// The error where its model cannot be asked; of a converge run it is the refusal R3.
-    pub(super) fn refused(self, code: &'static str, message: String) -> CliError {
-        let worker = match self {
-            Self::Reviewer | Self::Porter => return CliError::usage(code, message),
-            Self::Auditor => "auditor",
-            Self::Fixer => "fixer",
-        };
-        CliError::usage(Code::NoAgent.as_str(), format!("the {worker} has no model: {message}"))
-    }
-
-    /// The way to do the work without a model, to be added to a hint.
-    pub(super) fn without(self) -> &'static str {
-        match self {
-            Self::Reviewer => ", or review without a model: `--runtime rules`",
-            Self::Auditor | Self::Fixer | Self::Porter => "",
-        }
-    }
-}
 
 /// The model that the configuration names. Nothing is sent.
 ///
