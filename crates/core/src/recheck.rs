@@ -37,6 +37,8 @@ pub struct Rechecked {
     pub outside: BTreeSet<FindingId>,
     /// Names of the rules that looked; none: that is not known.
     pub rules: BTreeSet<String>,
+    /// Rules whose findings on a file are there, and left to a linter that knows them better.
+    pub left: BTreeSet<(String, RepoPath)>,
     /// Names of the tools that looked, each to its end.
     pub tools: BTreeSet<String>,
     /// Findings of tools that are there, and as old as the base.
@@ -45,7 +47,7 @@ pub struct Rechecked {
 
 impl Rechecked {
     /// The status of findings that are `gone`. A model's are fixed where that was shown, else as they were; those of a rule
-    /// that did not look are no part of the review any more. Those of a tool that did not look are as they were: it may have
+    /// that did not look, or that is left to a linter there, are no part of the review any more. Those of a tool that did not look are as they were: it may have
     /// failed, or another job runs it. Those that the base has by now are no part of the review any more, and not fixed.
     pub fn settle(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
         let known: BTreeMap<&FindingId, &Finding> =
@@ -75,7 +77,9 @@ impl Rechecked {
         let is_unused = |rule: &str| !self.rules.is_empty() && !self.rules.contains(rule);
         for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Rule) {
             let was_open = known.get(&finding.id).is_some_and(|before| before.is_open());
-            if was_open && matches!(finding.status, FindingStatus::Fixed(_)) && is_unused(&finding.raw.rule) {
+            let RawFinding { rule, place, .. } = &finding.raw;
+            let is_off = is_unused(rule) || self.left.contains(&(rule.clone(), place.path.clone()));
+            if was_open && matches!(finding.status, FindingStatus::Fixed(_)) && is_off {
                 finding.status = FindingStatus::Outside;
             }
         }

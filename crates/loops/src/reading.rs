@@ -19,7 +19,7 @@ use truing_config::Config;
 use truing_config::value::globs;
 use truing_reader::output::tool_name;
 
-use crate::tools::overlap::{self, Told};
+use crate::tools::overlap::{self, LookedAt, Told};
 use crate::tools::{Looked, Tooling, Wanted};
 
 /// All lines of a file.
@@ -285,7 +285,9 @@ impl<'a> Plan<'a> {
         let mut renames = Renames::default();
         renames.learn(&files);
         let (mut tools, mut told_before) = (Vec::new(), Told::default());
-        for printed in outputs {
+        let mut looked_at = LookedAt::default();
+        for mut printed in outputs {
+            let files = std::mem::take(&mut printed.looked_at);
             // It may have printed findings before it failed.
             let is_silent = printed.output.failed.is_some() && printed.output.text.trim().is_empty();
             let (told, output) = if is_silent {
@@ -293,7 +295,9 @@ impl<'a> Plan<'a> {
             } else {
                 printed.read((&request.tree, &request.files), reader).await?
             };
-            add_runs(&mut tools, &told, &output);
+            if add_runs(&mut tools, &told, &output) {
+                looked_at.entry(tool_name(&output.tool)).or_default().extend(files);
+            }
             let findings = told.findings.into_iter().filter(|raw| told_before.is_new(raw));
             found.extend(findings.filter_map(place));
         }
@@ -306,9 +310,9 @@ impl<'a> Plan<'a> {
             }
         }
         tools.extend(skipped);
-        let replaced = overlap::take_replaced(&mut found, &tools);
-        let rules = report.rules.into_iter().filter(|rule| !replaced.contains(rule)).collect();
-        let mut rechecked = Rechecked { rules, tools: looked, ..Rechecked::default() };
+        let left = overlap::take_replaced(&mut found, &looked_at);
+        let rules = report.rules.into_iter().collect();
+        let mut rechecked = Rechecked { rules, left, tools: looked, ..Rechecked::default() };
         // Who reads for the rules does not know those of tools.
         let is_of_a_tool = |rule: &str| {
             rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
@@ -324,8 +328,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Adds the part of each tool of an output. Those whose findings are not all known have failed.
-fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) {
+/// Adds the part of each tool of an output. Those whose findings are not all known have failed. The answer: are all known?
+fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) -> bool {
     let failed = match told.problems.as_slice() {
         [] => None,
         [one] => Some(one.clone()),
@@ -348,7 +352,7 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) {
             Some(run) => run,
             None => {
                 runs.push(ToolRun { name: name.clone(), ..ToolRun::default() });
-                let Some(run) = runs.last_mut() else { return };
+                let Some(run) = runs.last_mut() else { return failed.is_none() };
                 run
             }
         };
@@ -356,6 +360,7 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) {
         run.elsewhere = run.elsewhere.saturating_add(elsewhere);
         run.failed = run.failed.take().or_else(|| failed.clone());
     }
+    failed.is_none()
 }
 
 /// A finding with how near a comment on it can be. `files`: what the diff says of each, sorted by path.

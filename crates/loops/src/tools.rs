@@ -492,7 +492,8 @@ impl Running {
         };
         if !recalled.known.is_empty() {
             left.retain(|name| !recalled.known.contains(*name));
-            outputs.push(Printed::kept(tool, std::mem::take(&mut recalled.findings), &without));
+            let kept = Printed::kept(tool, std::mem::take(&mut recalled.findings), &without);
+            outputs.push(kept.looking_at(recalled.known.iter().map(String::as_str)));
         }
         for names in batches(tool, &left) {
             let own: Vec<&str> = names.iter().filter_map(|name| tool.own(name)).collect();
@@ -508,7 +509,9 @@ impl Running {
             };
             outputs.push(match ran {
                 Ok(printout) => {
-                    let printed = Printed::of(tool, &printout, &root, &without);
+                    let given = if tool.looks_at_changed() { names } else { &[] };
+                    let printed =
+                        Printed::of(tool, &printout, &root, &without).looking_at(given.iter().copied());
                     match &recipe {
                         Some(recipe) => printed.keeping(recipe.clone(), recalled.states_of(names)),
                         None => printed,

@@ -79,6 +79,19 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
     assert_eq!(settled(&[]), [fixed.clone(), fixed]);
 }
 
+#[test]
+fn a_finding_that_is_left_to_a_linter_is_not_called_fixed_and_one_of_another_file_is() {
+    let mut known = [of_a_rule("core/left"), of_a_rule("core/left"), of_a_rule("core/other")];
+    known[1].raw.place.path = "elsewhere.py".into();
+    let head = Sha::parse(&"a".repeat(40)).unwrap();
+    let mut gone = known.clone();
+    gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
+    let left = [("core/left".to_owned(), known[0].raw.place.path.clone())].into();
+    Rechecked { left, ..Rechecked::default() }.settle(&mut gone, &known, &head);
+    let fixed = FindingStatus::Fixed(head);
+    assert_eq!(gone.map(|finding| finding.status), [FindingStatus::Outside, fixed.clone(), fixed]);
+}
+
 const BEFORE: &str = "def head():
     return 1
 

@@ -1,4 +1,5 @@
-//! Findings that say the same: those of two linters are told once, and those of a rule that a linter knows better are left to it.
+//! Findings that say the same: those of two linters are told once, and those of a rule that a linter knows better are left to it
+//! in the files that it was given.
 //!
 //! Two linters say the same of a line if the rule has one name in both, or the table of tools says which name it has in others.
 
@@ -6,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::finding::{Place, RawFinding, Source};
 use truing_core::identity::Placed;
-use truing_core::outcome::ToolRun;
 use truing_diff::RepoPath;
-use truing_reader::output::known::{self, KnownTool, sign};
+use truing_reader::output::known::{self, KnownTool};
 use truing_reader::output::{NO_RULE, tool_name};
 
 /// All that linters have told so far.
@@ -35,27 +35,33 @@ impl Told {
     }
 }
 
-/// Takes the findings of rules that linters know better, of the files that these have looked at. The answer: all rules that are left to
-/// them.
-pub(crate) fn take_replaced(found: &mut Vec<Placed>, runs: &[ToolRun]) -> BTreeSet<String> {
-    let looked = runs.iter().filter(|run| run.failed.is_none() && run.skipped.is_none());
-    let looked: Vec<&KnownTool> = looked.filter_map(|run| find(&run.name)).collect();
+/// The files that linters were given in runs that did not fail, by the names that findings have for the linters.
+pub(crate) type LookedAt = BTreeMap<String, BTreeSet<RepoPath>>;
+
+/// Takes the findings of rules that linters know better, in the files that these have looked at. The answer: the rules of what was
+/// taken, each with the file, also by its name at the base.
+pub(crate) fn take_replaced(found: &mut Vec<Placed>, looked_at: &LookedAt) -> BTreeSet<(String, RepoPath)> {
+    let looked: Vec<(&KnownTool, &BTreeSet<RepoPath>)> =
+        looked_at.iter().filter_map(|(name, files)| Some((find(name)?, files))).collect();
+    let mut taken = BTreeSet::new();
     found.retain(|placed| {
         let RawFinding { rule, place, source, .. } = &placed.raw;
-        let knows_better = |known: &&KnownTool| known.replaces.contains(rule) && looks_at(known, &place.path);
-        *source != Source::Rule || !looked.iter().any(knows_better)
+        let knows_better = |(known, files): &(&KnownTool, &BTreeSet<RepoPath>)| {
+            known.replaces.contains(rule) && files.contains(&place.path)
+        };
+        let is_left = *source == Source::Rule && looked.iter().any(knows_better);
+        if is_left {
+            let names = std::iter::once(&place.path).chain(&placed.old_path);
+            taken.extend(names.map(|path| (rule.clone(), path.clone())));
+        }
+        !is_left
     });
-    looked.into_iter().flat_map(|known| known.replaces.iter().cloned()).collect()
+    taken
 }
 
 /// The known tool of a name that findings have.
 fn find(name: &str) -> Option<&'static KnownTool> {
     known::all().iter().find(|known| tool_name(&known.name) == name)
-}
-
-fn looks_at(known: &KnownTool, path: &RepoPath) -> bool {
-    let Some(path) = path.as_str() else { return false };
-    known.paths.iter().filter_map(|glob| sign::compiled(glob)).any(|glob| glob.is_match(path))
 }
 
 #[cfg(test)]
@@ -101,29 +107,32 @@ mod tests {
             let at = raw.place.clone();
             Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
         };
+        let rule = "core/python-assert-tuple";
         let all = || {
-            let rule = "core/python-assert-tuple";
             vec![
                 placed(rule, "a.py"),
-                placed(rule, "a.txt"),
+                placed(rule, "other/a.py"),
                 placed("core/focused-test", "a.py"),
                 placed("ruff/F631", "a.py"),
             ]
         };
-        let ran = ToolRun { name: "ruff".into(), ..ToolRun::default() };
-        let failed = ToolRun { failed: Some("why".into()), ..ran.clone() };
-        let skipped = ToolRun { skipped: Some("why".into()), ..ran.clone() };
-        for runs in [vec![], vec![failed], vec![skipped]] {
+        let looked_at = |linter: &str, files: &[&str]| -> LookedAt {
+            [(linter.to_owned(), files.iter().map(|file| RepoPath::from(*file)).collect())].into()
+        };
+        for looked in
+            [LookedAt::default(), looked_at("ruff", &[]), looked_at("eslint", &["a.py", "other/a.py"])]
+        {
             let mut found = all();
-            assert!(take_replaced(&mut found, &runs).is_empty());
-            assert_eq!(found.len(), 4, "{runs:?}");
+            assert!(take_replaced(&mut found, &looked).is_empty());
+            assert_eq!(found.len(), 4, "{looked:?}");
         }
         let mut found = all();
-        assert!(take_replaced(&mut found, &[ran]).contains("core/python-assert-tuple"));
+        found[0].old_path = Some("before.py".into());
+        let taken = take_replaced(&mut found, &looked_at("ruff", &["a.py", "b.py"]));
+        assert_eq!(taken, [(rule.to_owned(), "a.py".into()), (rule.to_owned(), "before.py".into())].into());
         let left: Vec<_> =
             found.iter().map(|one| (one.raw.rule.as_str(), one.raw.place.path.to_string())).collect();
-        let expected =
-            [("core/python-assert-tuple", "a.txt"), ("core/focused-test", "a.py"), ("ruff/F631", "a.py")];
+        let expected = [(rule, "other/a.py"), ("core/focused-test", "a.py"), ("ruff/F631", "a.py")];
         assert_eq!(left, expected.map(|(rule, path)| (rule, path.to_owned())));
     }
 }

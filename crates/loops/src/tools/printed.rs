@@ -8,6 +8,7 @@ use truing_core::finding::RawFinding;
 use truing_core::line::clean;
 use truing_core::port::{ChangedFile, Reader, ReaderError, ToolFindings, ToolOutput, ToolRequest};
 use truing_core::verification::End;
+use truing_diff::RepoPath;
 use truing_reader::output::known::Stream;
 
 use super::alone::State;
@@ -23,13 +24,15 @@ const MAX_REASON: usize = 600;
 pub struct Printed {
     /// The output.
     pub output: ToolOutput,
+    /// The files that the run was given; of an output that was given nobody knows them.
+    pub(crate) looked_at: BTreeSet<RepoPath>,
     /// Keeps the findings of files that are in these states.
     keeping: Option<(Recipe, BTreeMap<String, State>)>,
 }
 
 impl From<ToolOutput> for Printed {
     fn from(output: ToolOutput) -> Self {
-        Self { output, keeping: None }
+        Self { output, looked_at: BTreeSet::new(), keeping: None }
     }
 }
 
@@ -88,13 +91,18 @@ impl Printed {
         Self::from(ToolOutput { failed: Some(clean(reason, MAX_REASON)), everywhere: false, ..of(tool) })
     }
 
+    /// The same, of a run that was given these files.
+    pub(super) fn looking_at<'a>(self, files: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { looked_at: files.into_iter().map(RepoPath::from).collect(), ..self }
+    }
+
     /// The same, whose findings on files in these states are to be kept.
     pub(super) fn keeping(self, recipe: Recipe, states: BTreeMap<String, State>) -> Self {
         if self.output.failed.is_some() || states.is_empty() {
             return self;
         }
         let keep = states.keys().cloned().collect();
-        Self { output: ToolOutput { keep, ..self.output }, keeping: Some((recipe, states)) }
+        Self { output: ToolOutput { keep, ..self.output }, keeping: Some((recipe, states)), ..self }
     }
 
     /// The findings in it, which are kept if they are to be; and the output again.
@@ -106,7 +114,7 @@ impl Printed {
         (tree, changed): (&Path, &[ChangedFile]),
         reader: &R,
     ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
-        let Self { output, keeping } = self;
+        let Self { output, keeping, .. } = self;
         let request = ToolRequest { tree: tree.to_owned(), files: changed.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;
         let is_empty = found.findings.is_empty() && found.elsewhere == 0 && found.suppressed == 0;

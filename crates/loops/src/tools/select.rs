@@ -9,7 +9,7 @@ use globset::GlobSet;
 use truing_config::tool::{ToolConfig, ToolScope, When};
 use truing_config::value::globs;
 use truing_core::port::UsedTool;
-use truing_reader::output::known::{self, Fetched, KnownTool, Stream};
+use truing_reader::output::known::{self, FILES, Fetched, KnownTool, Stream};
 
 /// The time that a tool may take that nobody says anything of.
 const TIME: Duration = Duration::from_secs(300);
@@ -118,6 +118,14 @@ impl Selected {
     /// The files that the hook keeps from it, by their paths in the tree.
     pub(super) fn left_out(&self) -> BTreeSet<String> {
         self.left_out.iter().map(|own| self.of_tree(own)).collect()
+    }
+
+    /// Does a run look at the changed files that it is for: is it told of them, or run over the project as the table says?
+    pub(super) fn looks_at_changed(&self) -> bool {
+        self.arguments.iter().any(|word| word == FILES)
+            || self
+                .known
+                .is_some_and(|known| self.arguments == known.command && self.program == known.program)
     }
 
     /// The row of the table of a tool whose findings may be kept: it is run as that says, on each file alone.

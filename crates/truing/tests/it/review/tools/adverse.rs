@@ -35,6 +35,46 @@ fn a_rule_of_ours_is_left_to_a_linter_that_knows_it_better() {
 }
 
 #[test]
+fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
+    let (old, new) = ("a = 1\n", "a = 1\nassert (a, 'always true')\n");
+    let place = Place::new();
+    for file in ["a.py", "src/a.py", "services/x/a.py"] {
+        place.write(file, old);
+    }
+    place.write("services/x/ruff.toml", "");
+    place.commit("second");
+    for file in ["a.py", "src/a.py", "services/x/a.py"] {
+        place.write(file, new);
+    }
+    install(place.home(), "ruff", "#!/bin/sh\necho '[]'\n");
+    assert_eq!(each(&report(&place, &[]), "path"), ["a.py", "src/a.py"], "it has run in its folder alone");
+
+    // Nobody knows at which files an output that is given was made.
+    let output = place.home().join("ruff.json");
+    std::fs::write(&output, "[]").unwrap();
+    let given =
+        ["--quiet", "--format", "json", "--format-in", "ruff-json", "--from", output.to_str().unwrap()];
+    let told = reviewed(&place, &given).json();
+    assert_eq!(told["tools"][0]["name"], "ruff", "{told:#}");
+    assert_eq!(each(&told, "path"), ["a.py", "services/x/a.py", "src/a.py"], "{told:#}");
+
+    let operators = |tool: &str| {
+        std::fs::write(place.home().join("ops.toml"), format!("[[tool]]\nname = \"ruff\"\n{tool}\n"))
+            .unwrap();
+        let config = place.home().join("ops.toml");
+        let arguments =
+            ["--config", config.to_str().unwrap(), "review", "--quiet", "--tools", "--format", "json"];
+        let told =
+            Ran::from(place.command(&arguments).env("PATH", with_own(&place)).output().unwrap()).json();
+        each(&told, "path").into_iter().map(|path| path.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(operators("paths = [\"src/**\"]"), ["a.py", "services/x/a.py"]);
+    // The command names files itself.
+    let all = ["a.py", "services/x/a.py", "src/a.py"];
+    assert_eq!(operators("command = [\"ruff\", \"check\", \"docs\"]"), all);
+}
+
+#[test]
 fn hooks_that_cannot_be_read_are_named() {
     let place = linted("a = 1\n", "a = 1\nl = 2\n");
     install(place.home(), "ruff", RUFF);
@@ -74,8 +114,8 @@ fn runs(text: &str) -> bool {
 fn a_program_that_is_replaced_between_the_two_looks_is_named_and_the_base_is_not_believed() {
     let place = linted("l = 1\n\n\ndef f():\n    pass\n", "\n\ndef f():\n    l = 1\n    l = 5\n");
     place.write("head", "");
-    // On the head it waits for its successor.
-    let wait = "[ -e head ] && while [ ! -e go ]; do sleep 0.05; done\n[ \"$1\" = check ]";
+    // On the head it waits for its successor, which has no version.
+    let wait = "[ \"$1\" = check ] || exit 9\n[ -e head ] && while [ ! -e go ]; do sleep 0.05; done\n[ \"$1\" = check ]";
     let waiting = RUFF.replace("[ \"$1\" = check ]", wait);
     let program = install(place.home(), "ruff", &waiting).join("ruff");
     let arguments = ["review", "--quiet", "--tools", "--format", "json"];
