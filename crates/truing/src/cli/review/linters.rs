@@ -17,9 +17,13 @@ use crate::cli::error::CliError;
 use crate::wiring;
 
 impl Command {
-    /// The linters of a local review, beside outputs that were given. With `--no-record` nothing of them is kept.
+    /// The linters of a local review, beside outputs that were given.
     pub(super) fn toolbox(&self, config: &Config, given: Vec<ToolOutput>) -> Toolbox {
-        let mut toolbox = wiring::tools::own_toolbox(config, &self.environment, given);
+        self.keeping(wiring::tools::own_toolbox(config, &self.environment, given))
+    }
+
+    /// These linters; `--no-record` keeps nothing of what they say.
+    pub(super) fn keeping(&self, mut toolbox: Toolbox) -> Toolbox {
         if let Some(running) = &mut toolbox.running
             && self.args.no_record
         {

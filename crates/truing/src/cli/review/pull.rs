@@ -53,7 +53,8 @@ impl Command {
             .remote(&id.repository, &repo, Purpose::Fetch)
             .await
             .map_err(|error| wiring::error_of((&forge, client.kind()), error))?;
-        let toolbox = Toolbox { given, ..wiring::tools::of_service(&config, &self.environment)? };
+        let toolbox = self.keeping(wiring::tools::of_service(&config, &self.environment)?);
+        let toolbox = Toolbox { given, ..toolbox };
         let checkout = Checkout {
             git: &git,
             forge: &forge,
