@@ -124,13 +124,16 @@ impl Wire {
 
     /// What a model costs that is asked in this form; none: nobody knows.
     pub fn price<'a>(&self, prices: &'a Prices, model: &str) -> Option<&'a Price> {
+        prices.of(self.priced_as(model))
+    }
+
+    /// The name by which prices know a model that is asked in this form.
+    pub fn priced_as<'a>(&'a self, model: &'a str) -> &'a str {
         match self {
-            Self::Messages => prices.of(model),
-            // Its own name comes first: what a model costs differs by region.
+            Self::Messages => model,
+            // What a model costs there differs by region, and from its price elsewhere: its own id alone counts.
             #[cfg(feature = "aws")]
-            Self::Bedrock(bedrock) => {
-                bedrock.id(model).ok().and_then(|id| prices.of(id)).or_else(|| prices.of(model))
-            }
+            Self::Bedrock(bedrock) => bedrock.id(model).unwrap_or(model),
         }
     }
 

@@ -26,6 +26,11 @@ const ERROR_TYPE: &str = "x-amzn-errortype";
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 const JSON: &str = "application/json";
 
+/// The domain of its addresses.
+const DOMAIN: &str = "amazonaws.com";
+/// Those of regions that are kept apart, by the beginning of a region's name.
+const DOMAINS: &[(&str, &str)] = &[("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu")];
+
 /// Bedrock's errors, of refusals and of streams, in lower case; of what is not here the status decides.
 const ERRORS: &[(&str, Kind)] = &[
     ("throttlingexception", Kind::RateLimit),
@@ -140,7 +145,9 @@ impl Bedrock {
     pub fn address(region: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_region = !region.is_empty() && region.bytes().all(is_plain);
-        is_region.then(|| format!("https://bedrock-runtime.{region}.amazonaws.com"))
+        let domains = DOMAINS.iter().find(|(begin, _)| region.starts_with(begin));
+        let domain = domains.map_or(DOMAIN, |(_, domain)| domain);
+        is_region.then(|| format!("https://bedrock-runtime.{region}.{domain}"))
     }
 
     /// Bedrock's id of a model.
@@ -266,6 +273,9 @@ mod tests {
             // Nothing leaves a geography by itself.
             ("eu-central-1", "claude-mythos-5-1", None),
             ("eu-central-1", "claude-unknown", None),
+            // Regions that are kept apart have no profile of another geography.
+            ("cn-north-1", "claude-sonnet-5-5", None),
+            ("eusc-de-east-1", "claude-sonnet-5-5", None),
         ] {
             assert_eq!(bedrock(region).id(model).ok(), expected, "{region} {model}");
         }
@@ -276,6 +286,19 @@ mod tests {
         let bedrock = Bedrock::new("eu-central-1", &own).unwrap();
         for (name, id) in &own {
             assert_eq!(bedrock.id(name).ok(), Some(id.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_region_has_the_domain_of_its_partition() {
+        for (region, expected) in [
+            ("eu-central-1", Some("https://bedrock-runtime.eu-central-1.amazonaws.com")),
+            ("cn-north-1", Some("https://bedrock-runtime.cn-north-1.amazonaws.com.cn")),
+            ("eusc-de-east-1", Some("https://bedrock-runtime.eusc-de-east-1.amazonaws.eu")),
+            ("", None),
+            ("evil.example/", None),
+        ] {
+            assert_eq!(Bedrock::address(region).as_deref(), expected, "{region}");
         }
     }
 

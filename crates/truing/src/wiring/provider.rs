@@ -19,7 +19,7 @@ use truing_model::wire::Wire;
 #[cfg(feature = "aws")]
 use truing_model::wire::bedrock::Bedrock;
 
-use super::agent::Role;
+use super::role::Role;
 use crate::cli::error::CliError;
 
 /// The way to a model.
@@ -46,7 +46,9 @@ pub(super) fn way(config: &Config, environment: &Environment, role: Role) -> Res
     let wire = wire(config, &mut prices, role)?;
     if wire.price(&prices, &model.name).is_none() {
         let ModelConfig { section, name, .. } = model;
-        let message = format!("nobody knows what the model `{name}` costs, so it is not asked");
+        let id = Some(wire.priced_as(name)).filter(|id| *id != name.as_str());
+        let by = id.map(|id| format!(" by the id `{id}`")).unwrap_or_default();
+        let message = format!("nobody knows what the model `{name}` costs{by}, so it is not asked");
         return Err(role.refused("model_price", message).hint(format!(
             "name another in `{section}.name`, or declare its price, which may be 0: [price.\"{name}\"] input = … output = …"
         )));

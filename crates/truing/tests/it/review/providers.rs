@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, Answer, KEY, When, aws_secret_key};
 
 use crate::review::model::{Scene, finding, read, report};
-use crate::review::place::Ran;
+use crate::review::place::{Place, Ran};
 
 /// A way to the model: the lines of the operator's file, and variables.
 struct Kind {
@@ -97,6 +97,10 @@ fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
     let token = "region = \"eu-central-1\"\napi_key = { env = \"ANTHROPIC_API_KEY\" }\n";
     refused(&format!("{token}name = \"claude-mythos-5-1\"\n"), &["claude-mythos-5-1", "model_ids"]);
     refused(&format!("{token}model_ids = [\"x\"]\n"), &["model.model_ids", "table"]);
+    // What it costs elsewhere is not what it costs by an id of one's own.
+    let arn = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x";
+    let own = format!("{token}model_ids = {{ \"claude-sonnet-5-5\" = \"{arn}\" }}\n");
+    refused(&own, &[arn, "[price.\"claude-sonnet-5-5\"]"]);
 }
 
 #[test]
@@ -122,4 +126,27 @@ fn a_fallback_answers_where_the_model_does_not_and_the_report_says_so() {
     let scene = Scene::of([]).with("fallback = \"nobody\"\n");
     let ran = Ran::from(scene.command(&[]).output().unwrap());
     assert!(ran.exit == 2 && ran.err.contains("model.fallback"), "{} {}", ran.exit, ran.err);
+}
+
+#[test]
+fn the_prices_of_bedrock_are_shown_where_the_model_or_its_fallback_is_asked_there() {
+    let place = Place::new();
+    let bedrock = "provider = \"bedrock\"\nregion = \"eu-central-1\"\n";
+    for (config, is_there) in [
+        (String::new(), false),
+        (format!("[model]\n{bedrock}"), true),
+        (format!("[model]\nfallback = \"other\"\n[model.other]\n{bedrock}"), true),
+        (format!("[model.other]\n{bedrock}"), false),
+    ] {
+        std::fs::write(place.home().join("op.toml"), &config).unwrap();
+        let arguments = ["--config", "../op.toml", "budget", "prices", "--format", "json"];
+        let ran = Ran::from(place.command(&arguments).output().unwrap());
+        assert_eq!(
+            ran.out.contains("eu.anthropic.claude-opus-5-5"),
+            is_there,
+            "{config}: {} {}",
+            ran.out,
+            ran.err
+        );
+    }
 }
