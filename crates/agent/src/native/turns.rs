@@ -19,6 +19,8 @@ use crate::schema::{self, REPORT};
 
 /// How often in a row an answer may be cut off, or stop for a full context, before the run ends.
 const MAX_CUT: u32 = 2;
+/// The words between the names of two that have answered in one run.
+const THEN: &str = ", then ";
 /// How often the model is asked again for a report in place of something else.
 const MAX_REPAIRS: u32 = 1;
 /// The share of the wall clock, in percent, that is left when the model is asked to conclude.
@@ -215,8 +217,8 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
         let Progress { turns, model, fallback, .. } = &mut self.ran;
         let served = answer.served();
         if *turns > 1 && *fallback != answer.served_by {
-            if !model.contains(&served) {
-                *model = format!("{model}, then {served}");
+            if !model.split(THEN).any(|before| before == served) {
+                *model = format!("{model}{THEN}{served}");
             }
         } else if fallback.is_none() {
             *model = served;
