@@ -31,8 +31,6 @@ const MAX_NAMED: usize = 500;
 const MAX_NAMES: usize = 20_000;
 /// The most bytes of an expression when it is compiled.
 const MAX_EXPRESSION: usize = 1 << 20;
-/// Ends of the names of configuration that is code.
-const CODE: &[&str] = &["js", "cjs", "mjs", "ts", "cts", "mts", "py", "rb"];
 /// Ends of the names of files in which names of others are looked for.
 const TEXTS: &[&str] = &["toml", "ini", "cfg", "conf", "yml", "yaml", "json", "jsonc", "rc"];
 
@@ -95,10 +93,13 @@ impl<'a> Alone<'a> {
         Some(parts.state())
     }
 
-    /// The files that options name.
+    /// The files that options name. An option may itself be configuration.
     fn of_options(&self, options: &[String], folder: &str) -> Certain<State> {
         let (mut parts, mut named) = (Parts::default(), BTreeSet::new());
         for option in options {
+            if self.is_together(option.as_bytes()) {
+                return None;
+            }
             self.add_named(option.as_bytes(), folder, &mut named, &mut parts)?;
         }
         Some(parts.state())
@@ -119,7 +120,7 @@ impl<'a> Alone<'a> {
         for name in &self.known.alone {
             let path = within(folder, name);
             let bytes = match self.opened(&path, MAX_CONFIGURATION as u64) {
-                Opened::File { bytes, .. } if !has_end(name, CODE) && !self.is_together(&bytes) => bytes,
+                Opened::File { bytes, .. } if !self.is_together(&bytes) => bytes,
                 Opened::File { .. } | Opened::Unknown => return None,
                 Opened::Nothing => continue,
             };
@@ -142,6 +143,9 @@ impl<'a> Alone<'a> {
             return None;
         }
         for word in words {
+            if is_outside(word) {
+                return None;
+            }
             for path in [joined(folder, word), joined("", word)].into_iter().flatten() {
                 if named.contains(&path) {
                     continue;
@@ -158,6 +162,9 @@ impl<'a> Alone<'a> {
                 }
                 let (beside, name) = path.rsplit_once('/').unwrap_or(("", &path));
                 if bytes.len() <= MAX_CONFIGURATION && (has_end(name, TEXTS) || name.starts_with('.')) {
+                    if self.is_together(&bytes) {
+                        return None;
+                    }
                     self.add_named(&bytes, beside, named, parts)?;
                 }
             }
@@ -278,6 +285,11 @@ fn joined(folder: &str, word: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
+/// Is it the absolute path of a file, which no state is of?
+fn is_outside(word: &str) -> bool {
+    word.starts_with('/') && std::fs::metadata(word).is_ok_and(|found| !found.is_dir())
+}
+
 fn has_end(name: &str, ends: &[&str]) -> bool {
     let end = Path::new(name).extension().and_then(OsStr::to_str);
     end.is_some_and(|end| ends.contains(&end))
@@ -376,23 +388,44 @@ mod tests {
     }
 
     #[test]
+    fn a_file_outside_that_a_configuration_names_leaves_no_state() {
+        let outside = tempfile::tempdir().unwrap();
+        let base = outside.path().join("base.toml");
+        let files = Files::new(&[("a.py", ""), ("ruff.toml", &format!("extend = \"{}\"\n", base.display()))]);
+        assert!(files.state("ruff", "a.py").is_some(), "there is no such file");
+        std::fs::write(&base, "").unwrap();
+        assert_eq!(files.state("ruff", "a.py"), None);
+        files.write("ruff.toml", "exclude = [\"/usr\"]\n");
+        assert!(files.state("ruff", "a.py").is_some(), "a folder configures nothing");
+        let option = format!("--config={}", base.display());
+        assert_eq!(files.with("ruff", &[&option], "a.py"), None);
+    }
+
+    #[test]
     fn what_is_looked_at_with_others_has_no_state() {
         let files = Files::new(&[
             ("alone.sh", "echo resource\n"),
             ("reads.sh", "set -e; . ./lib.sh\n"),
             ("sources.sh", "source lib.sh\n"),
+            ("runs.sh", "said=`. lib.sh`\n"),
             ("a.py", ""),
             ("a.md", ""),
         ]);
         assert!(files.state("shellcheck", "alone.sh").is_some());
         assert_eq!(files.state("shellcheck", "reads.sh"), None);
         assert_eq!(files.state("shellcheck", "sources.sh"), None);
+        assert_eq!(files.state("shellcheck", "runs.sh"), None);
+        assert_eq!(files.with("ruff", &["--config=src = ['lib']"], "a.py"), None);
+        for config in ["src = [\"lib\"]\n", "tool.ruff.src=['lib']\n", "ruff = { \"src\" = [\"lib\"] }\n"] {
+            files.write("pyproject.toml", "[project]\nsrcs = [\"lib\"]\n");
+            assert!(files.state("ruff", "a.py").is_some());
+            files.write("pyproject.toml", config);
+            assert_eq!(files.state("ruff", "a.py"), None, "{config}");
+        }
         assert!(files.state("flake8", "a.py").is_some());
         files.write("setup.cfg", "[flake8:local-plugins]\nextension = X = own:Check\n");
         assert_eq!(files.state("flake8", "a.py"), None);
-        assert!(files.state("markdownlint-cli2", "a.md").is_some());
-        files.write(".markdownlint.cjs", "");
-        assert_eq!(files.state("markdownlint-cli2", "a.md"), None, "it is code");
+        assert_eq!(files.state("markdownlint-cli2", "a.md"), None);
         assert_eq!(files.state("mypy", "a.py"), None);
     }
 
