@@ -19,6 +19,8 @@ pub struct Looking {
     pub argv: Vec<OsString>,
     /// The tree that it looks at.
     pub tree: PathBuf,
+    /// The folder of the tree that it begins in; empty: the tree.
+    pub folder: PathBuf,
     /// Further folders and files that it may read.
     pub read: BTreeSet<PathBuf>,
     /// The folders in which it finds other programs, before those of the system.
@@ -37,12 +39,13 @@ impl Looking {
     /// # Errors
     /// [`NotRun`], if there is no sandbox for it; however the program ends is none.
     pub async fn run(self) -> Result<Printout, NotRun> {
-        let Self { argv, tree, read, path, variables, level, time } = self;
+        let Self { argv, tree, folder, read, path, variables, level, time } = self;
         let began = std::time::Instant::now();
         let mut job = Job::new(level, &tree, Run::Program(argv))?;
         // Below `full` a program has no folders of its own: its home is one that is gone afterwards.
         let private = tempfile::tempdir()?;
         job.private = private.path().to_owned();
+        job.folder = folder;
         job.sockets = true;
         job.read = outermost(&read, &job.tree);
         job.variables =

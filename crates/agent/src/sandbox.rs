@@ -85,6 +85,7 @@ impl Job {
             level,
             inside: tree.clone(),
             tree,
+            folder: PathBuf::new(),
             writable: false,
             read: Vec::new(),
             hidden: Vec::new(),

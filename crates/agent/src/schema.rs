@@ -2,8 +2,8 @@
 //!
 //! A tool, and not structured output, because every endpoint that can run the tool loop at all has tools; a wrong
 //! report can be answered as a failed call; and findings that were reported before a limit are not lost with it
-//! (docs/adr/0018). What is reported is data: [`check`] compares it with the tree before anything is believed. It holds
-//! no replacement of lines: nobody has proven one, and forges offer to apply it.
+//! (docs/adr/0018). What is reported is data: [`check`] compares it with the tree before anything is believed. A
+//! replacement of lines is one that somebody else has still to prove: forges offer to apply it.
 
 pub mod audit;
 mod check;
@@ -11,12 +11,14 @@ pub mod described;
 pub mod judged;
 pub mod mended;
 mod owed;
+mod proposed;
+pub mod walkthrough;
 pub mod work;
 
 #[cfg(test)]
 mod tests;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use truing_core::finding::{Category, Severity};
 use truing_model::messages::Tool;
@@ -25,6 +27,7 @@ use crate::native::Form;
 
 pub use check::{Checked, Dropped, check, rule, unfit};
 pub use owed::{Said, Word, missing, verdicts};
+pub use proposed::shown;
 
 /// The tool's name.
 pub const REPORT: &str = "report";
@@ -61,6 +64,8 @@ pub struct Items {
     pub beyond: u32,
     /// Its verdicts on findings of earlier reviews.
     pub verdicts: Vec<Said>,
+    /// The lines of its walkthrough, if one was asked for.
+    pub walkthrough: Vec<ToldLine>,
 }
 
 impl Items {
@@ -74,6 +79,8 @@ impl Items {
         self.beyond = self.beyond.saturating_add(more.beyond).saturating_add(beyond);
         self.verdicts.extend(more.verdicts);
         self.verdicts.truncate(MAX_ITEMS);
+        self.walkthrough.extend(more.walkthrough);
+        self.walkthrough.truncate(MAX_ITEMS);
     }
 }
 
@@ -129,6 +136,26 @@ pub struct Item {
     pub body: String,
     /// What the lines say, word by word.
     pub excerpt: String,
+    /// The text that they should be.
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub replacement: Option<String>,
+}
+
+/// A text, if it is one: what else stands there costs no finding.
+fn text_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(value)? {
+        Value::String(text) => Some(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    })
+}
+
+/// A line of a walkthrough as a model says it.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct ToldLine {
+    /// The file at the head.
+    pub path: String,
+    /// The sentence about it.
+    pub text: String,
 }
 
 /// Why an input of `report` is none.
@@ -147,7 +174,10 @@ pub enum Malformed {
 
 /// The tool, as the model is told of it.
 pub fn tool() -> Tool {
-    let finding = finding_form();
+    let mut finding = finding_form();
+    finding["properties"]["replacement"] = json!({ "type": "string",
+        "description": "Only if these lines alone fix it: their whole new text, with its indentation. `excerpt` is all of \
+            the lines then." });
     let input_schema = json!({
         "type": "object",
         "properties": {

@@ -164,6 +164,7 @@ fn default_as_toml(key: &Key) -> String {
         (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
         (Default::Text(text), Kind::Integer(..) | Kind::Usd(_) | Kind::Flag) => text.to_owned(),
         (Default::Text(text), Kind::Codes) => format!("[{}]", text.replace(',', ", ")),
+        (Default::Text(text), Kind::Ids) => format!("{{{text}}}"),
         (
             Default::Text(""),
             Kind::Globs
@@ -284,6 +285,9 @@ fn schema_of(key: &Key) -> Json {
         }
         Kind::Packs => json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } }),
         Kind::Format => json!({ "enum": Format::all().map(Format::as_str).collect::<Vec<_>>() }),
+        Kind::Ids => json!({
+            "type": "object", "additionalProperties": { "type": "string", "pattern": "^[!-~]+$" }
+        }),
         Kind::Codes => json!({
             "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 0, "maximum": 255 }
         }),
@@ -292,6 +296,8 @@ fn schema_of(key: &Key) -> Json {
         (Default::Computed { .. }, _) => None,
         (Default::Variable(name), _) => Some(json!({ "env": name })),
         (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
+        // None has a default with anything in it.
+        (Default::Text(_), Kind::Ids) => Some(json!({})),
         (Default::Text(text), Kind::Codes) => {
             Some(json!(text.split(',').filter_map(|code| code.parse::<i32>().ok()).collect::<Vec<_>>()))
         }
@@ -416,5 +422,6 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Commands => "list of commands, each a list of words".to_owned(),
         Kind::Format => "name of a format of diagnostics".to_owned(),
         Kind::Codes => "list of whole numbers, 0 to 255".to_owned(),
+        Kind::Ids => "table of names and ids (in a variable: a JSON object)".to_owned(),
     }
 }

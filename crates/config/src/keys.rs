@@ -72,7 +72,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("model", "The model that reviews, if `review.runtime` says that one does."),
     (
         "model.NAME",
-        "Another model, under a name of your choice: lower-case letters, digits and `-`. It is asked where a key or a flag names it, such as `converge.fixer`.",
+        "Another model, under a name of your choice: lower-case letters, digits and `-`. It is asked where a key or a flag names it, such as `converge.fixer` or `model.fallback`.",
     ),
     ("review", "The review loop."),
     (
@@ -128,12 +128,12 @@ pub const SECTIONS: &[(&str, &str)] = &[
 
 /// Who may serve a model.
 #[cfg(feature = "aws")]
-const PROVIDERS: &[&str] = &["anthropic", "aws"];
+const PROVIDERS: &[&str] = &["anthropic", "aws", "bedrock"];
 #[cfg(not(feature = "aws"))]
 const PROVIDERS: &[&str] = &["anthropic"];
 /// Who may later, or in another build.
 #[cfg(feature = "aws")]
-const PLANNED_PROVIDERS: &[&str] = &["bedrock"];
+const PLANNED_PROVIDERS: &[&str] = &[];
 #[cfg(not(feature = "aws"))]
 const PLANNED_PROVIDERS: &[&str] = &["aws", "bedrock"];
 /// The greatest number of a GitHub App: what JSON's numbers hold exactly.
@@ -462,7 +462,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("anthropic"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `aws` is the one on AWS, whose requests are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary one, `AWS_SESSION_TOKEN` (no profile and no role is looked for). Variable `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`.",
+        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `aws` is the one on AWS, `bedrock` is Amazon Bedrock. Requests to both are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary one, `AWS_SESSION_TOKEN` (no profile and no role is looked for); those to Bedrock have a bearer token instead where `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
     },
     Key {
         path: "model.region",
@@ -470,7 +470,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Computed { words: "none", example: "\"eu-central-1\"" },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The region of AWS, with the provider `aws`. Variables `AWS_REGION`, `AWS_DEFAULT_REGION`.",
+        doc: "The region of AWS, with the providers `aws` and `bedrock`. Variables `AWS_REGION`, `AWS_DEFAULT_REGION`.",
     },
     Key {
         path: "model.workspace_id",
@@ -486,7 +486,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("https://api.anthropic.com"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`. With the provider `aws` it is the region's own, unless this key is set.",
+        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`. With the providers `aws` and `bedrock` it is the region's own, unless this key is set.",
     },
     Key {
         path: "model.api_key",
@@ -505,6 +505,22 @@ pub const KEYS: &[Key] = &[
         doc: "The model's id. One whose price nobody knows is refused.",
     },
     Key {
+        path: "model.model_ids",
+        kind: Kind::Ids,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The ids that Amazon Bedrock has for models, by the name that is asked for: inference profiles, also as ARNs. What is not here is named by the built-in table, with the prefix of the region's own geography.",
+    },
+    Key {
+        path: "model.fallback",
+        kind: Kind::Model,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The `NAME` of the `[model.NAME]` that is asked while this one's provider is not available, or its spending cap is reached. Both draw on the same budgets, and the outcome says who answered.",
+    },
+    Key {
         path: "model.NAME.provider",
         kind: Kind::Choice { built: PROVIDERS, planned: PLANNED_PROVIDERS },
         default: Default::Text("anthropic"),
@@ -518,7 +534,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Computed { words: "none", example: "\"eu-central-1\"" },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The region of AWS, with the provider `aws`.",
+        doc: "The region of AWS, with the providers `aws` and `bedrock`.",
     },
     Key {
         path: "model.NAME.workspace_id",
@@ -534,7 +550,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("https://api.anthropic.com"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Where its Messages API is. With the provider `aws` it is the region's own, unless this key is set.",
+        doc: "Where its Messages API is. With the providers `aws` and `bedrock` it is the region's own, unless this key is set.",
     },
     Key {
         path: "model.NAME.api_key",
@@ -545,7 +561,7 @@ pub const KEYS: &[Key] = &[
         },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The key that opens it. With the provider `aws` it is not used.",
+        doc: "The key that opens it. With the provider `aws` it is not used; of `bedrock` it is the bearer token, if requests are not signed.",
     },
     Key {
         path: "model.NAME.name",
@@ -554,6 +570,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "The model's id. One whose price nobody knows is refused: `[price.\"ID\"]` says it.",
+    },
+    Key {
+        path: "model.NAME.model_ids",
+        kind: Kind::Ids,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The ids that Amazon Bedrock has for models, as `model.model_ids`.",
     },
     Key {
         path: "review.runtime",
@@ -602,6 +626,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "Let several reviewers look at each change side by side in place of one: security, code quality, test coverage, architecture, and up to four of the repository's own (`.claude/agents/NAME.md` of the branch that configures). Each may cost $0.50, and all together what a review may. See docs/specialists.md.",
+    },
+    Key {
+        path: "review.walkthrough",
+        kind: Kind::Flag,
+        default: Default::Text("false"),
+        repository: Repository::Sets,
+        since: "0.1.0",
+        doc: "Ask the model that reviews for a walkthrough, too: at most eight lines in the summary on what the change does and where to look first, by file. It is part of the same run, within the same budget, and passes no verdict.",
     },
     Key {
         path: "review.skills_dir",

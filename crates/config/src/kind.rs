@@ -81,6 +81,8 @@ pub enum Kind {
     Format,
     /// Exit codes of a program, one at least.
     Codes,
+    /// A table of names, each with an id.
+    Ids,
     /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
     Networks,
 }
@@ -131,6 +133,7 @@ impl Kind {
             Self::Commands => "[[\"cargo\", \"test\"]]",
             Self::Format => "\"sarif\"",
             Self::Codes => "[0, 1]",
+            Self::Ids => "{ \"claude-sonnet-5-5\" = \"global.anthropic.claude-sonnet-5-5\" }",
         }
     }
 }

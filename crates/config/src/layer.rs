@@ -460,10 +460,12 @@ pub(crate) fn of_foreign(
             problems.extend(wrong);
         }
     }
-    if !decided(PROVIDER) && is_on(environment, USE_AWS) {
-        let origin = Origin::Foreign(USE_AWS.to_owned());
-        // A build without it tells when a model is asked.
-        set_text(&mut layer, PROVIDER, "aws", origin, environment.directory(), &mut Vec::new());
+    for (variable, provider) in USE.into_iter().filter(|_| !decided(PROVIDER)) {
+        if is_on(environment, variable) {
+            let origin = Origin::Foreign(variable.to_owned());
+            // A build without it tells when a model is asked; so it does if both are on.
+            set_text(&mut layer, PROVIDER, provider, origin, environment.directory(), &mut Vec::new());
+        }
     }
     layer
 }
@@ -493,8 +495,9 @@ const FOREIGN: [(&str, &str); 5] = [
 ];
 /// What other programs say of models is judged only when one is asked.
 const OF_MODELS: &str = "model.";
-/// The variable that chooses the Messages API on AWS.
-pub const USE_AWS: &str = "CLAUDE_CODE_USE_ANTHROPIC_AWS";
+/// Variables of other programs that choose a provider, and the provider.
+pub const USE: [(&str, &str); 2] =
+    [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "aws"), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
 /// The key that it sets.
 pub(crate) const PROVIDER: &str = "model.provider";
 

@@ -152,6 +152,8 @@ pub struct ReviewConfig {
     pub max_turns: u32,
     /// Do several reviewers look at each change?
     pub specialists: bool,
+    /// Is the model asked for a walkthrough, too?
+    pub walkthrough: bool,
     /// The linters that reviews run.
     pub tools: Tools,
     /// The folder with the operator's skills.
@@ -410,7 +412,7 @@ impl Config {
                 trusted_proxies: of.networks("server.trusted_proxies")?,
             },
             forges: each(&names, Named::Forge, |name| of.forge(name))?,
-            model: model::of(&of)?,
+            model: model::of(&of, names.get(&Named::Model))?,
             models: each(&names, Named::Model, |name| model::named(&of, name))?,
             review: ReviewConfig {
                 runtime: of.word("review.runtime", |word| match word {
@@ -424,6 +426,7 @@ impl Config {
                 claude_start: of.duration("review.claude_start")?,
                 max_turns: of.number("review.max_turns")?,
                 specialists: of.flag("review.specialists")?,
+                walkthrough: of.flag("review.walkthrough")?,
                 tools: of.word("review.tools", Tools::named)?,
                 skills_dir: SkillsDir {
                     path: of.path("review.skills_dir")?.unwrap_or_default(),

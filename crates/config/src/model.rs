@@ -1,6 +1,9 @@
 //! Which models there are, and where they are.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Typed;
+use super::converge::no_model;
 use super::problem::{ConfigError, Origin, Problem};
 use super::secret::Secret;
 
@@ -11,8 +14,7 @@ pub struct ModelConfig {
     pub section: String,
     /// Who serves it.
     pub provider: ProviderKind,
-    /// Where the Messages API is, without a slash at the end; of [`ProviderKind::Aws`] none, where that is the
-    /// region's own.
+    /// Where the provider is, without a slash at the end; of those on AWS none, where that is the region's own.
     pub base_url: Option<String>,
     /// The key that opens it.
     pub api_key: Secret,
@@ -22,6 +24,10 @@ pub struct ModelConfig {
     pub workspace_id: Option<String>,
     /// The model's id.
     pub name: String,
+    /// Ids of models at Amazon Bedrock, by name.
+    pub model_ids: BTreeMap<String, String>,
+    /// The `NAME` of the `[model.NAME]` that is asked where this one is not available.
+    pub fallback: Option<String>,
 }
 
 /// Who serves models.
@@ -32,11 +38,56 @@ pub enum ProviderKind {
     /// The Messages API on AWS.
     #[cfg(feature = "aws")]
     Aws,
+    /// Amazon Bedrock.
+    #[cfg(feature = "aws")]
+    Bedrock,
 }
 
-/// Section `model`.
-pub(super) fn of(settings: &Typed<'_>) -> Result<ModelConfig, ConfigError> {
-    read(settings, "model")
+impl ProviderKind {
+    /// Is it Amazon Bedrock?
+    pub fn is_bedrock(self) -> bool {
+        match self {
+            Self::Anthropic => false,
+            #[cfg(feature = "aws")]
+            Self::Aws => false,
+            #[cfg(feature = "aws")]
+            Self::Bedrock => true,
+        }
+    }
+
+    /// Its name in a configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anthropic => "anthropic",
+            #[cfg(feature = "aws")]
+            Self::Aws => "aws",
+            #[cfg(feature = "aws")]
+            Self::Bedrock => "bedrock",
+        }
+    }
+}
+
+/// The variable that holds a bearer token for Amazon Bedrock.
+#[cfg(feature = "aws")]
+pub const BEDROCK_TOKEN: &str = "AWS_BEARER_TOKEN_BEDROCK";
+
+/// The key with who is asked where a model is not available.
+const FALLBACK: &str = "model.fallback";
+
+/// Section `model`; `models` are the names of the others.
+pub(super) fn of(
+    settings: &Typed<'_>,
+    models: Option<&BTreeSet<String>>,
+) -> Result<ModelConfig, ConfigError> {
+    let fallback = settings.name_if_any(FALLBACK)?;
+    if let Some(name) = &fallback
+        && !models.is_some_and(|models| models.contains(name))
+    {
+        let at = settings.setting(FALLBACK)?.origin.clone();
+        let (key, wrong) = (FALLBACK.to_owned(), no_model(name, models.into_iter().flatten()));
+        return Err(Problem::BadValue { at, key, wrong }.into());
+    }
+    Ok(ModelConfig { fallback, ..read(settings, "model")? })
 }
 
 /// Section `model.NAME`.
@@ -54,6 +105,8 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
         "anthropic" => Some(ProviderKind::Anthropic),
         #[cfg(feature = "aws")]
         "aws" => Some(ProviderKind::Aws),
+        #[cfg(feature = "aws")]
+        "bedrock" => Some(ProviderKind::Bedrock),
         _ => None,
     })?;
     let address = path("base_url");
@@ -61,16 +114,22 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
         ProviderKind::Anthropic => false,
         // What others say of it, they say of another provider.
         #[cfg(feature = "aws")]
-        ProviderKind::Aws => {
+        ProviderKind::Aws | ProviderKind::Bedrock => {
             matches!(settings.setting(&address)?.origin, Origin::Default | Origin::Foreign(_))
         }
     };
-    let api_key = match (settings.secret(&path("api_key"))?, provider) {
+    let api_key = path("api_key");
+    let api_key = match (settings.secret(&api_key)?, provider) {
+        // The key of another provider is not for this one.
+        #[cfg(feature = "aws")]
+        (_, ProviderKind::Bedrock) if settings.setting(&api_key)?.origin == Origin::Default => {
+            Secret::Env(BEDROCK_TOKEN.to_owned())
+        }
         (Some(key), _) => key,
         (None, ProviderKind::Anthropic) => return Err(needed("api_key").into()),
         // Its requests are signed.
         #[cfg(feature = "aws")]
-        (None, ProviderKind::Aws) => Secret::Env("AWS_SECRET_ACCESS_KEY".to_owned()),
+        (None, ProviderKind::Aws | ProviderKind::Bedrock) => Secret::Env("AWS_SECRET_ACCESS_KEY".to_owned()),
     };
     Ok(ModelConfig {
         section: section.to_owned(),
@@ -80,5 +139,7 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
         region: settings.name_if_any(&path("region"))?,
         workspace_id: settings.name_if_any(&path("workspace_id"))?,
         name: settings.name_if_any(&path("name"))?.ok_or_else(|| needed("name"))?,
+        model_ids: settings.ids(&path("model_ids"))?,
+        fallback: None,
     })
 }

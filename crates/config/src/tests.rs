@@ -466,6 +466,24 @@ fn the_api_on_aws_is_chosen_by_the_variables_of_others_and_has_an_address_of_its
     assert_eq!(model(&[("AWS_REGION", "eu central")]).region, None);
 }
 
+#[cfg(feature = "aws")]
+#[test]
+fn bedrock_has_no_key_of_the_first_party_and_ids_by_name() {
+    use super::model::{BEDROCK_TOKEN, ProviderKind};
+    use super::secret::Secret;
+    let model = |given: &[(&str, &str)]| Config::resolve(&variables(given), None, &[]).unwrap().model;
+    let bedrock = model(&[
+        ("CLAUDE_CODE_USE_BEDROCK", "1"),
+        ("ANTHROPIC_BASE_URL", "https://gateway.example"),
+        ("TRUING_MODEL__MODEL_IDS", r#"{"claude-x": "eu.anthropic.claude-x"}"#),
+    ]);
+    assert_eq!((bedrock.provider, bedrock.base_url), (ProviderKind::Bedrock, None));
+    assert_eq!(bedrock.api_key, Secret::Env(BEDROCK_TOKEN.to_owned()));
+    assert_eq!(bedrock.model_ids["claude-x"], "eu.anthropic.claude-x");
+    let own = [("TRUING_MODEL__PROVIDER", "bedrock"), ("TRUING_MODEL__API_KEY__ENV", "OTHER_KEY")];
+    assert_eq!(model(&own).api_key, Secret::Env("OTHER_KEY".to_owned()));
+}
+
 #[test]
 fn values_that_do_not_go_together_are_refused_with_both_places() {
     insta::assert_snapshot!(told_of("[server]\nlease = \"15s\"\n[review]\ndebounce = \"5m\"\nbackoff = \"1h\"\nquiet = \"1h\""), @r#"

@@ -59,6 +59,10 @@ impl Typed<'_> {
         self.get(path, |value| if let Value::Commands(all) = value { Some(all.clone()) } else { None })
     }
 
+    pub(super) fn ids(&self, path: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+        self.get(path, |value| if let Value::Ids(ids) = value { Some(ids.clone()) } else { None })
+    }
+
     pub(super) fn networks(&self, path: &str) -> Result<Vec<IpNet>, ConfigError> {
         self.list(path)?.iter().map(|item| value::network(item).ok_or_else(|| bug(path))).collect()
     }

@@ -18,6 +18,7 @@ pub use truing_model::provider::is_loopback;
 use url::Url;
 
 mod checked;
+mod ids;
 mod length;
 mod linter;
 mod places;
@@ -29,6 +30,7 @@ use super::secret::{Secret, SecretText};
 pub use checked::Value;
 pub(crate) use checked::Wrong;
 use checked::must;
+use ids::{ids, ids_in_toml, is_model};
 pub use length::ShownDuration;
 use length::duration;
 pub use length::milliseconds;
@@ -89,6 +91,7 @@ impl Value {
             }),
             Kind::Secrets => Err(must(no_secrets())),
             Kind::Codes => codes_in_toml(value),
+            Kind::Ids => ids_in_toml(value),
             Kind::Store(_)
             | Kind::Address
             | Kind::Duration(..)
@@ -187,6 +190,8 @@ impl Value {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(), folder)
             }
             Kind::Format => format_of_output(text),
+            Kind::Ids if text.trim().is_empty() => Ok(Self::Ids(Default::default())),
+            Kind::Ids => ids(serde_json::from_str(text).ok()),
             Kind::Codes => codes(text.split(',').map(|code| code.trim().parse().ok()).collect()),
             Kind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
             Kind::Command => match serde_json::from_str::<Vec<String>>(text) {
@@ -220,6 +225,7 @@ impl Value {
             Self::List(items) => json!(items),
             Self::Commands(all) => json!(all),
             Self::Codes(codes) => json!(codes),
+            Self::Ids(ids) => json!(ids),
         }
     }
 }
@@ -243,6 +249,11 @@ impl fmt::Display for Value {
             Self::Integer(number) => write!(f, "{number}"),
             Self::Flag(yes) => write!(f, "{yes}"),
             Self::Codes(codes) => write!(f, "{codes:?}"),
+            Self::Ids(ids) if ids.is_empty() => f.write_str("{}"),
+            Self::Ids(ids) => {
+                let one = |(name, id): (&String, &String)| format!("{} = {}", string(name), string(id));
+                write!(f, "{{ {} }}", ids.iter().map(one).collect::<Vec<_>>().join(", "))
+            }
             Self::Secret(secret) => f.write_str(&place_in_toml(secret)),
             Self::Secrets(all) => {
                 write!(f, "[{}]", all.iter().map(place_in_toml).collect::<Vec<_>>().join(", "))
@@ -326,14 +337,6 @@ fn is_account(text: &str) -> bool {
     let text = text.strip_prefix('{').and_then(|inside| inside.strip_suffix('}')).unwrap_or(text);
     let name = text.strip_suffix("[bot]").unwrap_or(text);
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-}
-
-/// The most characters of a model's name.
-const MAX_NAME: usize = 200;
-
-/// Visible characters of ASCII: what ids of models are made of, wherever they are served.
-fn is_model(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// `"a"`, `"a" or "b"`.

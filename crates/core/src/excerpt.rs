@@ -20,6 +20,11 @@ pub fn says(lines: &[&str], excerpt: &str) -> bool {
     !said.is_empty() && folded(lines.iter().copied()).contains(&said)
 }
 
+/// Does an excerpt hold all of these lines, and nothing else?
+pub fn is_whole(lines: &[&str], excerpt: &str) -> bool {
+    folded(lines.iter().copied()) == folded(unescaped(excerpt).lines())
+}
+
 /// Without escapes of what cannot be seen (`\u{202e}`), as which a prompt shows it.
 pub fn unescaped(text: &str) -> String {
     let mut parts = text.split("\\u{");

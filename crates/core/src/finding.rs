@@ -100,13 +100,38 @@ pub struct RawFinding {
     pub body: String,
     /// The lines it is about, without line ends: identity is made of them, and text output shows them.
     pub snippet: String,
-    /// Replacement of the whole lines `start_line..=end_line`, if one was proven.
+    /// Replacement of the whole lines `start_line..=end_line`, if one was proven: a model's at each head anew.
     pub suggestion: Option<Suggestion>,
     /// Who said it.
     pub source: Source,
 }
 
+/// Stands in the body of a model's finding before a replacement that was not proven, on a line of its own.
+const PROPOSED: &str = "Proposed replacement, not proven to fit:";
+
 impl RawFinding {
+    /// Without its suggestion, which is not proven: it is shown as code at the end of the body, which nobody can apply with
+    /// one click. `shown`: as much of it as is to be seen.
+    #[must_use]
+    pub fn unproven(mut self, shown: &str) -> Self {
+        self.suggestion = None;
+        let body = self.own_body();
+        // No run of back ticks in it is as long as the fence.
+        let longest = shown.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
+        let fence = "`".repeat(longest.max(2) + 1);
+        let lines = if shown.is_empty() { String::new() } else { format!("{shown}\n") };
+        self.body = format!("{body}\n\n{PROPOSED}\n\n{fence}\n{lines}{fence}");
+        self
+    }
+
+    /// The body without a replacement that was not proven: how a fix is written does not tell findings apart.
+    pub fn own_body(&self) -> &str {
+        match (self.source, self.body.split_once(PROPOSED)) {
+            (Source::Agent, Some((own, _))) => own.trim_end(),
+            (Source::Agent | Source::Rule | Source::Tool, _) => &self.body,
+        }
+    }
+
     /// The tool that said it; none: a rule of ours, or a model.
     pub fn tool(&self) -> Option<&str> {
         match self.source {

@@ -239,7 +239,7 @@ fn distance(placed: &Placed, finding: &Finding) -> i64 {
 /// A finding as it is compared with others, as if it were in this file.
 pub fn statement(path: &str, raw: &RawFinding) -> Statement {
     let snippet = Some(raw.snippet.as_str()).filter(|snippet| !snippet.trim().is_empty());
-    Statement::new(path, &format!("{}\n\n{}", raw.title, raw.body), snippet)
+    Statement::new(path, &format!("{}\n\n{}", raw.title, raw.own_body()), snippet)
 }
 
 /// The weight of a match in one file; 0 if it is none. Distance decides only between equal scores.

@@ -313,6 +313,18 @@ pub struct Modelled {
     /// Its answers came from a cassette.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+    /// The walkthrough of a whole report; empty: nobody asked for one, or there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub walkthrough: Vec<WalkthroughLine>,
+}
+
+/// A line of a walkthrough.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WalkthroughLine {
+    /// A file of the change.
+    pub path: RepoPath,
+    /// A model's words on what the change does there, on one line.
+    pub text: String,
 }
 
 /// What one of several reviewers of a change did.
@@ -394,9 +406,17 @@ pub struct ToolRun {
     /// The reason, for people, for which it did not look though the repository uses it; none: it looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// Changed files that it could not be told of, since their names are not UTF-8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlinted: Vec<RepoPath>,
 }
 
 impl ReviewDetail {
+    /// The walkthrough of the change; empty: there is none.
+    pub fn walkthrough(&self) -> &[WalkthroughLine] {
+        self.modelled.as_ref().map_or(&[], |did| did.walkthrough.as_slice())
+    }
+
     /// A review of this head, compared with this base, that has read nothing.
     pub fn new(head: Option<Sha>, base: Sha, outcome: Outcome) -> Self {
         Self {

@@ -85,6 +85,9 @@ impl Item {
     }
 }
 
+/// Stands before a replacement that a forge does not offer to apply.
+const PROPOSED: &str = "Proposed replacement of these lines:";
+
 /// A row of desired state: one comment that should be there, and how it should read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Desired {
@@ -97,6 +100,10 @@ pub struct Desired {
     /// A proven replacement for exactly the lines of `place`, on the new side. Shown only with a comment on these lines.
     #[serde(default)]
     pub suggestion: Option<Suggestion>,
+    /// Is it shown as code where the forge does not offer to apply it? A rule's body says what to do; a model's fix stands
+    /// nowhere else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_proposed: bool,
     /// Should its thread be resolved?
     pub resolved: bool,
     /// The comment that shows it, once known.
@@ -107,7 +114,7 @@ impl Desired {
     /// The summary's row.
     pub fn summary(body: String) -> Self {
         let (item, place, suggestion) = (Item::Summary, None, None);
-        Self { item, place, body, suggestion, resolved: false, comment: None }
+        Self { item, place, body, suggestion, is_proposed: false, resolved: false, comment: None }
     }
 
     /// The text of a new comment, without marker.
@@ -124,8 +131,12 @@ impl Desired {
     }
 
     fn suggested(&self, bounds: &Bounds) -> Option<String> {
-        let suggestion = self.suggestion.as_ref().filter(|_| bounds.suggestions && !self.resolved)?;
-        markdown::suggestion(&suggestion.replacement)
+        let Suggestion { replacement } = self.suggestion.as_ref().filter(|_| !self.resolved)?;
+        match (bounds.suggestions, self.is_proposed) {
+            (true, _) => markdown::suggestion(replacement),
+            (false, true) => Some(format!("{PROPOSED}\n\n{}", markdown::fence("", replacement))),
+            (false, false) => None,
+        }
     }
 
     fn text(&self, bounds: &Bounds, suggested: Option<String>) -> String {

@@ -25,7 +25,7 @@ pub use statement::Marks;
 
 use crate::excerpt;
 use crate::finding::{AnchorKind, Evidence, Finding, FindingStatus, Place, RawFinding, Side, Source};
-use crate::id::{FindingId, Sha};
+use crate::id::{FindingId, Fingerprint, Sha};
 use crate::identity::{Placed, SAME, Sighting, Statement, similarity};
 
 /// What became of findings that were not found again.
@@ -37,14 +37,18 @@ pub struct Rechecked {
     pub outside: BTreeSet<FindingId>,
     /// Names of the rules that looked; none: that is not known.
     pub rules: BTreeSet<String>,
+    /// Rules whose findings on a file are there, and left to a linter that knows them better.
+    pub left: BTreeSet<(String, RepoPath)>,
     /// Names of the tools that looked, each to its end.
     pub tools: BTreeSet<String>,
+    /// Findings of tools that are there, and as old as the base.
+    pub old: BTreeSet<Fingerprint>,
 }
 
 impl Rechecked {
     /// The status of findings that are `gone`. A model's are fixed where that was shown, else as they were; those of a rule
-    /// that did not look are no part of the review any more. Those of a tool that did not look are as they were: it may have
-    /// failed, or another job runs it.
+    /// that did not look, or that is left to a linter there, are no part of the review any more. Those of a tool that did not look are as they were: it may have
+    /// failed, or another job runs it. Those that the base has by now are no part of the review any more, and not fixed.
     pub fn settle(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
         let known: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
@@ -64,12 +68,18 @@ impl Rechecked {
             let Some(before) = known.get(&finding.id) else { continue };
             if !has_looked(finding) {
                 finding.status = before.status.clone();
+            } else if matches!(finding.status, FindingStatus::Fixed(_))
+                && self.old.contains(&finding.fingerprint)
+            {
+                finding.status = FindingStatus::Outside;
             }
         }
         let is_unused = |rule: &str| !self.rules.is_empty() && !self.rules.contains(rule);
         for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Rule) {
             let was_open = known.get(&finding.id).is_some_and(|before| before.is_open());
-            if was_open && matches!(finding.status, FindingStatus::Fixed(_)) && is_unused(&finding.raw.rule) {
+            let RawFinding { rule, place, .. } = &finding.raw;
+            let is_off = is_unused(rule) || self.left.contains(&(rule.clone(), place.path.clone()));
+            if was_open && matches!(finding.status, FindingStatus::Fixed(_)) && is_off {
                 finding.status = FindingStatus::Outside;
             }
         }
@@ -361,7 +371,7 @@ fn again<'a>(
 /// Of one kind, and of one meaning.
 fn says_the_same(was: &RawFinding, is: &RawFinding) -> bool {
     let statement = |raw: &RawFinding| {
-        let text = format!("{}\n\n{}", raw.title, raw.body);
+        let text = format!("{}\n\n{}", raw.title, raw.own_body());
         Statement::new(&is.place.path.to_string(), &text, Some(&raw.snippet))
     };
     was.category == is.category && similarity(&statement(was), &statement(is)) >= SAME
@@ -376,6 +386,10 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
     place: &impl Fn(RawFinding) -> Placed,
 ) -> Placed {
     let mut raw = finding.raw.clone();
+    if !matches!(went, Went::There { .. }) {
+        // It was made for lines that are other ones now.
+        raw.suggestion = None;
+    }
     let was = &finding.raw.place;
     let one = |path: &RepoPath, line: u32| {
         let last = head.page(path).map_or(1, |page| page.lines.len());
@@ -421,6 +435,9 @@ fn seen<T: Fn(&RepoPath) -> Option<String>>(
     let path = went.path()?;
     let page = head.page(path)?;
     let mut raw = finding.raw.clone();
+    if !matches!(went, Went::There { start, end, .. } if (*start, *end) == lines) {
+        raw.suggestion = None;
+    }
     raw.place.path = path.clone();
     (raw.place.start_line, raw.place.end_line) = lines;
     let seen = Some(head.seen(&page, lines));

@@ -1,7 +1,8 @@
-//! [`FakeModel`]: a provider of the Messages API on loopback that says what a [`Script`] says. `serve` receives the
-//! requests, `signature` checks those that are signed, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over,
+//! [`FakeModel`]: a provider of models on loopback that says what a [`Script`] says, by the Messages API or as Amazon
+//! Bedrock (`bedrock`), as it is asked. `serve` receives the requests, `signature` checks those that are signed, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over,
 //! `play` one that acts by what it is shown.
 
+pub mod bedrock;
 mod events;
 mod obedient;
 mod play;

@@ -6,6 +6,7 @@
 //! from the model.
 
 mod ended;
+mod gives;
 mod recall;
 mod reviewer;
 mod shown;
@@ -27,7 +28,7 @@ use truing_core::identity::{SAME, similarity, statement};
 use truing_core::ledger::{LevelKind, Purse, Room};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{self, AskedModel, Coverage, Modelled, Outcome};
-use truing_core::port::{Gate, Operations as _, StoreError};
+use truing_core::port::{Gate, Operations as _, Reader, StoreError};
 use truing_core::recheck::Reviewer;
 use truing_diff::RepoPath;
 use truing_model::cassette::Tape;
@@ -96,9 +97,10 @@ impl<'a> ModelUse<'a> {
         &self,
         purse: Purse,
         (subject, recalled): (Subject, Recalled),
+        walkthrough: bool,
         now: Millis,
     ) -> Asking<'a, SwitchGate> {
-        Asking { agent: self.agent, purse, subject, recalled, gate: self.gate.clone(), now }
+        Asking { agent: self.agent, purse, subject, recalled, walkthrough, gate: self.gate.clone(), now }
     }
 }
 
@@ -125,14 +127,15 @@ pub struct Place<'a> {
 /// A review by a model in progress: its part, and those who reported.
 type Reviewing<'a> = Pin<Box<dyn Future<Output = Result<(Part, Vec<Reviewer>), AgentError>> + Send + 'a>>;
 
-/// Lets the model review, if there is one, and looks what became of findings of earlier reviews.
+/// Lets the model review, if there is one, looks what became of findings of earlier reviews, and has the replacements proven
+/// that models propose.
 ///
 /// # Errors
 /// [`AgentError`]
-pub async fn ask<G: Gate + Clone>(
+pub async fn ask<G: Gate + Clone, R: Reader>(
     asking: Option<Asking<'_, G>>,
     change: &Change,
-    place: Place<'_>,
+    (place, reader): (Place<'_>, &R),
     earlier: &Earlier,
     reading: &mut Reading,
 ) -> Result<Option<Part>, AgentError> {
@@ -151,6 +154,7 @@ pub async fn ask<G: Gate + Clone>(
     // Who has not reported all has not said all.
     let reviewers = if part.as_ref().is_some_and(Part::is_whole) { reviewers } else { Vec::new() };
     reading.rechecked = look_again(earlier, place.tree, change, reading, reviewers);
+    gives::prove(place.tree, reader, &mut reading.found).await;
     Ok(part)
 }
 
@@ -194,6 +198,8 @@ pub struct Asking<'a, G> {
     pub subject: Subject,
     /// What the repository and the operator tell it.
     pub recalled: Recalled,
+    /// Is it asked for a walkthrough, too?
+    pub walkthrough: bool,
     /// The kill switch, asked between turns.
     pub gate: G,
     /// When the review began, for the periods of budgets.
@@ -221,7 +227,7 @@ impl<G: Gate + Clone> Asking<'_, G> {
             telemetry::ended(&End::Done);
             return Ok((Part::whole(), Vec::new()));
         }
-        let Self { agent, purse, subject, recalled, gate, now } = self;
+        let Self { agent, purse, subject, recalled, walkthrough, gate, now } = self;
         let left = match agent.tape.plays() {
             true => Room::Enough,
             false => room(&agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
@@ -263,6 +269,7 @@ impl<G: Gate + Clone> Asking<'_, G> {
             subject: &subject,
             again: again.as_ref(),
             owed: &owed,
+            walkthrough,
             memory,
             purse: &purse,
             servers: &servers,
@@ -287,7 +294,13 @@ impl<G: Gate + Clone> Asking<'_, G> {
         let (memory, replayed) = (Some(recalled.told()), agent.tape.plays());
         let servers_failed = telemetry::servers_failed(&problems);
         let did = Modelled { memory, dropped, replayed, servers_failed, ..Modelled::default() };
-        let part = reviewer::together(&looks, &found, did, now);
+        let mut part = reviewer::together(&looks, &found, did, now);
+        if part.is_whole()
+            && let Some(asked) = &mut part.asked
+        {
+            let said = looks.iter().flat_map(|look| &look.ran.items.walkthrough);
+            asked.did.walkthrough = gives::walkthrough(said, place.tree, &reading.coverage);
+        }
         Ok((part.without_findings(lost).without_servers(&problems), reviewers))
     }
 }
@@ -376,7 +389,16 @@ fn add(
 pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
     let quoted = text(&raw.place.path).map(|text| Quoted::of(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_in(&raw.title), quoted.hide_in(&raw.body));
-    RawFinding { title, body, snippet: quoted.hide_in(&raw.snippet), ..raw }
+    let snippet = quoted.hide_in(&raw.snippet);
+    let proposed = raw.suggestion.as_ref().map(|proposed| proposed.replacement.clone());
+    let raw = RawFinding { title, body, snippet, ..raw };
+    match proposed {
+        // It could not be applied as it is shown.
+        Some(proposed) if quoted.hide_in(&proposed) != proposed => {
+            raw.unproven(&schema::shown(&quoted.hide_in(&proposed)))
+        }
+        Some(_) | None => raw,
+    }
 }
 
 /// Are two findings about the same lines, and of the same defect?

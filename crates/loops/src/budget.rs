@@ -185,13 +185,18 @@ pub enum PricesError {
 }
 
 impl Priced {
-    /// The built-in table, over it the file that the configuration names, over both what it declares.
+    /// The built-in table, with that of Amazon Bedrock where the model or its fallback is asked there; over it the file that the
+    /// configuration names, over both what it declares.
     ///
     /// # Errors
     /// [`PricesError`]
     pub fn new(config: &Config) -> Result<Self, PricesError> {
         let mut all = Self::default();
         all.take(Prices::builtin()?, PricedBy::BuiltIn);
+        let fallback = config.model.fallback.as_ref().and_then(|name| config.models.get(name));
+        if std::iter::once(&config.model).chain(fallback).any(|model| model.provider.is_bedrock()) {
+            all.take(Prices::bedrock()?, PricedBy::BuiltIn);
+        }
         if let Some(path) = &config.budget.prices {
             let imported = Prices::from_litellm(&text_of(path)?, &path.display().to_string())?;
             all.take(imported.prices, PricedBy::File);

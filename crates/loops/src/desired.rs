@@ -1,8 +1,8 @@
 //! What a pull request should show for a review: the summary, one comment a finding, the head's status.
 
-use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Side};
+use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Side, Source};
 use truing_core::id::Sha;
-use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord};
+use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, WalkthroughLine};
 use truing_core::publish::{
     Annotation, Check, Conclusion, Desired, DesiredStatus, Item, MAX_ANNOTATIONS, StatusState,
 };
@@ -22,6 +22,27 @@ pub fn rows(
     record: &ReviewRecord,
     max_inline: usize,
 ) -> Vec<Desired> {
+    // One of a head that is another by now would be read as of that one.
+    let walkthrough = if now.is_none() { record.detail.walkthrough() } else { &[] };
+    let mut rows = vec![Desired::summary(summary(findings, (head, now), record, walkthrough))];
+    let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
+    for (index, finding) in open.iter().enumerate() {
+        let kind = if index < max_inline { finding.anchor } else { AnchorKind::Summary };
+        rows.push(row(finding, kind));
+    }
+    rows.extend(
+        findings.iter().filter(|finding| !finding.is_open()).map(|finding| row(finding, finding.anchor)),
+    );
+    rows
+}
+
+/// The summary's text. `walkthrough`: the lines of it that are shown; a status has none.
+pub fn summary(
+    findings: &[Finding],
+    (head, now): (&Sha, Option<&Sha>),
+    record: &ReviewRecord,
+    walkthrough: &[WalkthroughLine],
+) -> String {
     let ReviewDetail { base, outcome, coverage, since, configuring, suppressions, .. } = &record.detail;
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let fixed = |finding: &&Finding| matches!(finding.status, FindingStatus::Fixed(_));
@@ -32,7 +53,7 @@ pub fn rows(
     let dismissed = worst_first(findings.iter().filter(dismissed));
     let dismissed = dismissed.as_slice();
     let since = since.as_ref();
-    let summary = Summary {
+    text::summary(&Summary {
         outcome,
         head,
         now,
@@ -46,18 +67,9 @@ pub fn rows(
         suppressed,
         dismissed,
         coverage,
+        walkthrough,
         by: &text::by(record),
-    };
-    let body = text::summary(&summary);
-    let mut rows = vec![Desired::summary(body)];
-    for (index, finding) in open.iter().enumerate() {
-        let kind = if index < max_inline { finding.anchor } else { AnchorKind::Summary };
-        rows.push(row(finding, kind));
-    }
-    rows.extend(
-        findings.iter().filter(|finding| !finding.is_open()).map(|finding| row(finding, finding.anchor)),
-    );
-    rows
+    })
 }
 
 fn row(finding: &Finding, kind: AnchorKind) -> Desired {
@@ -66,6 +78,7 @@ fn row(finding: &Finding, kind: AnchorKind) -> Desired {
         place: Some((kind, finding.at.clone())),
         body: text::comment(finding),
         suggestion: finding.raw.suggestion.clone().filter(|_| is_replaceable(finding)),
+        is_proposed: finding.raw.source == Source::Agent,
         resolved: !finding.is_open(),
         comment: None,
     }
@@ -79,7 +92,7 @@ fn is_replaceable(finding: &Finding) -> bool {
 /// The head's status (spec review-service section 2): success for reviewed without blocking findings and for
 /// nothing to review, failure for blocking findings, else pending with the reason. A check run can be neutral, and is
 /// so for nothing to review and for pending. Blocking findings of a partial review are a failure of both (ADR 0020).
-/// `summary` is the text of the pull request's.
+/// `summary` is the text of the pull request's, without its walkthrough.
 pub fn status(findings: &[Finding], outcome: &Outcome, head: &Sha, summary: &str) -> DesiredStatus {
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let blocking = open.iter().any(|finding| is_blocking(finding.raw.severity));
@@ -145,9 +158,9 @@ pub fn worst_first<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a F
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use truing_core::finding::{Category, Place, RawFinding, Source, Suggestion, fingerprint};
+    use truing_core::finding::{Category, Place, RawFinding, Suggestion, fingerprint};
     use truing_core::id::{FindingId, Key, Millis, RunId};
-    use truing_core::outcome::Runtime;
+    use truing_core::outcome::{Modelled, Runtime};
 
     use super::*;
 
@@ -202,6 +215,23 @@ pub(crate) mod tests {
         assert_eq!(kinds[0], ("1:a-5".to_owned(), AnchorKind::Inline));
         assert_eq!(kinds.iter().filter(|(_, kind)| *kind == AnchorKind::Inline).count(), 2);
         assert_eq!(kinds.len(), 5, "none is lost");
+    }
+
+    #[test]
+    fn a_walkthrough_is_of_its_own_head_and_in_no_status() {
+        let line = WalkthroughLine { path: "a.py".into(), text: "Retries.".into() };
+        let did = Modelled { walkthrough: vec![line], ..Modelled::default() };
+        let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
+        detail.modelled = Some(did);
+        let record = ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0));
+        let told = "### Walkthrough of `aaaaaaaaaa`\n\n- `a.py`: Retries.\n";
+        let body = |now: Option<&Sha>| rows(&[], (&sha(), now), &record, 9).remove(0).body;
+        assert!(body(None).contains(told), "{}", body(None));
+        let later = Sha::parse(&"b".repeat(40)).unwrap();
+        assert!(!body(Some(&later)).contains("Walkthrough"), "the pull request has moved on");
+        let shown = summary(&[], (&sha(), None), &record, &[]);
+        let status = status(&[], &record.detail.outcome, &sha(), &shown);
+        assert!(!format!("{status:?}").contains("Walkthrough"), "{status:?}");
     }
 
     #[test]

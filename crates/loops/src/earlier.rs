@@ -156,8 +156,8 @@ pub(super) fn look_again(
         recheck::recheck(&earlier.known, &mut found, &reviewers, &head, place)
     };
     reading.found = found;
-    let Rechecked { rules, tools, .. } = std::mem::take(&mut reading.rechecked);
-    Rechecked { rules, tools, ..rechecked }
+    let Rechecked { rules, left, tools, old, .. } = std::mem::take(&mut reading.rechecked);
+    Rechecked { rules, left, tools, old, ..rechecked }
 }
 
 /// The changed files that can be read.

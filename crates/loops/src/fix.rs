@@ -3,7 +3,8 @@
 //!
 //! A suggestion is worth something only for the bytes that it was made for. So the files that have one are read once
 //! more, the rules look at these very bytes again, and so do the linters that suggest something. Only what they suggest now,
-//! too, is applied; a file is replaced only while it still holds these bytes.
+//! too, is applied; a model's is proven again, for the lines that it was made for; a file is replaced only while it still
+//! holds these bytes. What a model proposes a person decides on ([`offers`]).
 
 pub mod lock;
 pub mod undo;
@@ -14,10 +15,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use truing_agent::tree::{Kept, Lost, Tree};
+use truing_core::excerpt;
 use truing_core::finding::{Finding, RawFinding, Source};
-use truing_core::port::{ChangedFile, ReadRequest, Reader};
+use truing_core::port::{ChangedFile, ProofRequest, Proposal, ReadRequest, Reader};
 use truing_diff::{RepoPath, quoted};
 use truing_git::write_new;
+use truing_reader::redact::Quoted;
 use truing_reader::{Edit, apply, is_parsed};
 
 use super::reading::ReadingError;
@@ -74,6 +77,15 @@ pub struct Made {
     pub lost: Vec<(RepoPath, Lost)>,
 }
 
+/// A fix that a model proposes, alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// The finding that it fixes.
+    pub finding: Finding,
+    /// Its change.
+    pub plan: Plan,
+}
+
 /// Why nothing can be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum FixError {
@@ -92,7 +104,33 @@ pub fn paths(open: &[Finding]) -> Vec<RepoPath> {
     paths.into_iter().cloned().collect()
 }
 
-/// Plans the fixes of what is open. `tree` holds the reviewed files: the working tree itself, or a copy of the index. `linters`: those
+/// Is its fix one that a model proposes?
+pub fn is_proposed(finding: &Finding) -> bool {
+    finding.raw.source == Source::Agent && finding.raw.suggestion.is_some()
+}
+
+/// The fixes that a model proposes for what is open, each as it would be made alone, and those that cannot be made. `tree`:
+/// as for [`plan`].
+///
+/// # Errors
+/// [`FixError`]
+pub async fn offers<R: Reader>(
+    open: &[Finding],
+    tree: &Path,
+    reader: &R,
+) -> Result<(Vec<Offer>, Vec<Left>), FixError> {
+    let (mut offers, mut left) = (Vec::new(), Vec::new());
+    for finding in open.iter().filter(|finding| is_proposed(finding)) {
+        let plan = plan(std::slice::from_ref(finding), tree, &[], reader, None).await?;
+        match plan.changes.is_empty() {
+            true => left.extend(plan.left),
+            false => offers.push(Offer { finding: finding.clone(), plan }),
+        }
+    }
+    Ok((offers, left))
+}
+
+/// Plans the fixes of what is open; of a model's, those that were agreed to. `tree` holds the reviewed files: the working tree itself, or a copy of the index. `linters`: those
 /// that can look at it again.
 ///
 /// # Errors
@@ -128,6 +166,7 @@ pub async fn plan<R: Reader>(
         }
     }
     let mut again = reread(copy.path(), &read, &files, packs, reader).await?;
+    again.extend(proven_again(copy.path(), &read, &files, reader).await?);
     if let Some((tooling, wanted)) = linters.filter(|_| any_of_a_linter(&files)) {
         let changed = changed(&read, &files);
         again.extend(tooling.findings(root, &changed, wanted, reader).await.map_err(ReadingError::from)?);
@@ -164,6 +203,35 @@ async fn reread<R: Reader>(
         packs: packs.to_vec(),
     };
     Ok(reader.read(&request).await.map_err(ReadingError::from)?.findings)
+}
+
+/// Of what a model proposes, what is proven for the copies, whose lines are those that it was made for.
+async fn proven_again<R: Reader>(
+    copy: &Path,
+    read: &[(&RepoPath, Vec<u8>)],
+    files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
+    reader: &R,
+) -> Result<Vec<RawFinding>, FixError> {
+    let mut asked = Vec::new();
+    for (path, bytes) in read {
+        let text = String::from_utf8_lossy(bytes);
+        let proposed = files.get(path).into_iter().flatten().filter(|raw| raw.source == Source::Agent);
+        for raw in proposed {
+            let lines = excerpt::lines(&text, (raw.place.start_line, raw.place.end_line));
+            // A finding keeps its lines without secrets.
+            let is_same =
+                lines.is_some_and(|lines| Quoted::of(&text).hide_in(&lines.join("\n")) == raw.snippet);
+            asked.extend(Proposal::of(raw).filter(|_| is_same).map(|proposal| (*raw, proposal)));
+        }
+    }
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let proposals = asked.iter().map(|(_, proposal)| proposal.clone()).collect();
+    let request = ProofRequest { tree: copy.to_owned(), proposals };
+    let proven = reader.prove(&request).await.map_err(ReadingError::from)?;
+    let proven = asked.into_iter().zip(proven).filter(|(_, is_proven)| *is_proven);
+    Ok(proven.map(|((raw, _), _)| raw.clone()).collect())
 }
 
 fn any_of_a_linter(files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> bool {

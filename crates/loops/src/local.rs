@@ -190,7 +190,8 @@ where
                 let (run, key) = (run.clone(), key.clone());
                 let runtime = model.agent.named();
                 self.attempts.begins(Attempt { run, key, revision, began: started, runtime });
-                Some(model.asking(purse, (Subject::default(), recalled), started))
+                let told = (Subject::default(), recalled);
+                Some(model.asking(purse, told, self.scope.walkthrough, started))
             }
             None => None,
         };
@@ -275,7 +276,7 @@ where
             let reading = plan.read(tree.to_owned(), self.scope, self.reader, Some(tooling));
             let mut reading = reading.await?;
             let place = Place { tree, is_working_tree: true };
-            let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
+            let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
             return Ok((reading, part));
         }
         let folder = truing_git::PrivateFolder::new()?;
@@ -299,7 +300,7 @@ where
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
         let place = Place { tree: folder.path(), is_working_tree: false };
-        let part = agent::ask(asking, change, place, earlier, &mut reading).await?;
+        let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
         Ok((reading, part))
     }
 }

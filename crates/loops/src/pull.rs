@@ -88,7 +88,8 @@ where
                 let (run, key) = (run.clone(), own.clone());
                 let runtime = model.agent.named();
                 self.attempts.begins(Attempt { run, key, revision, began: started, runtime });
-                Some(model.asking(purse, (Subject::of(self.pull), recalled), started))
+                let told = (Subject::of(self.pull), recalled);
+                Some(model.asking(purse, told, pinned.scope.walkthrough, started))
             }
             None => None,
         };

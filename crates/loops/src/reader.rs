@@ -27,8 +27,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteEx
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_config::READING_TIME;
 use truing_core::port::{
-    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest, UsedTool,
-    UsedToolsRequest,
+    ChangedFile, ProofRequest, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
+    UsedTools, UsedToolsRequest,
 };
 use truing_core::sandbox::Level;
 use truing_core::sync::Sources;
@@ -38,7 +38,8 @@ use truing_reader::protocol::{
     checked_sources, decode, encode,
 };
 use truing_reader::sources::{
-    Asked, FilesRequest, Pins, Project, ProjectRequest, SourcesAnswer, SourcesError, SourcesRequest,
+    Asked, FilesRequest, FormatRequest, Pins, Project, ProjectRequest, SourcesAnswer, SourcesError,
+    SourcesRequest,
 };
 use truing_reader::{InProcess, Packs};
 
@@ -164,7 +165,9 @@ impl ChildReader {
             | SourcesAnswer::Project(_)
             | SourcesAnswer::Files(_)
             | SourcesAnswer::Tool(_)
-            | SourcesAnswer::UsedTools(_) => Err(other_answer()),
+            | SourcesAnswer::UsedTools(_)
+            | SourcesAnswer::Format(_)
+            | SourcesAnswer::Proofs(_) => Err(other_answer()),
         }
     }
 
@@ -179,7 +182,9 @@ impl ChildReader {
             | SourcesAnswer::Project(_)
             | SourcesAnswer::Files(_)
             | SourcesAnswer::Tool(_)
-            | SourcesAnswer::UsedTools(_) => Err(other_answer()),
+            | SourcesAnswer::UsedTools(_)
+            | SourcesAnswer::Format(_)
+            | SourcesAnswer::Proofs(_) => Err(other_answer()),
         }
     }
 
@@ -194,7 +199,9 @@ impl ChildReader {
             | SourcesAnswer::Pins(_)
             | SourcesAnswer::Files(_)
             | SourcesAnswer::Tool(_)
-            | SourcesAnswer::UsedTools(_) => Err(other_answer()),
+            | SourcesAnswer::UsedTools(_)
+            | SourcesAnswer::Format(_)
+            | SourcesAnswer::Proofs(_) => Err(other_answer()),
         }
     }
 
@@ -209,7 +216,27 @@ impl ChildReader {
             | SourcesAnswer::Pins(_)
             | SourcesAnswer::Project(_)
             | SourcesAnswer::Tool(_)
-            | SourcesAnswer::UsedTools(_) => Err(other_answer()),
+            | SourcesAnswer::UsedTools(_)
+            | SourcesAnswer::Format(_)
+            | SourcesAnswer::Proofs(_) => Err(other_answer()),
+        }
+    }
+
+    /// The name of the format of a tool's output, if it is recognised, by a child that can open `folder` alone.
+    ///
+    /// # Errors
+    /// As [`Self::sources`].
+    pub async fn format(&self, folder: &Path, text: &str) -> Result<Option<String>, SourcesError> {
+        let request = FormatRequest { folder: folder.to_owned(), text: text.to_owned() };
+        match self.told(&Asked::Format(request)).await? {
+            SourcesAnswer::Format(name) => Ok(name),
+            SourcesAnswer::Release(_)
+            | SourcesAnswer::Pins(_)
+            | SourcesAnswer::Project(_)
+            | SourcesAnswer::Files(_)
+            | SourcesAnswer::Tool(_)
+            | SourcesAnswer::UsedTools(_)
+            | SourcesAnswer::Proofs(_) => Err(other_answer()),
         }
     }
 
@@ -235,7 +262,9 @@ impl ChildReader {
             | Asked::Project(_)
             | Asked::Files(_)
             | Asked::Tool(_)
-            | Asked::UsedTools(_) => None,
+            | Asked::UsedTools(_)
+            | Asked::Format(_)
+            | Asked::Proofs(_) => None,
         };
         let talked = running.converse(&line, file, self.program.weakest, said);
         let answer: Result<SourcesAnswer, SourcesError> =
@@ -264,13 +293,31 @@ impl Reader for ChildReader {
                 | SourcesAnswer::Pins(_)
                 | SourcesAnswer::Project(_)
                 | SourcesAnswer::Files(_)
-                | SourcesAnswer::UsedTools(_),
+                | SourcesAnswer::UsedTools(_)
+                | SourcesAnswer::Format(_)
+                | SourcesAnswer::Proofs(_),
             ) => Err(ReaderError::Failed(other_answer().to_string())),
             Err(error) => Err(ReaderError::Failed(error.to_string())),
         }
     }
 
-    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<Vec<UsedTool>, ReaderError> {
+    async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+        match self.told(&Asked::Proofs(request.clone())).await {
+            Ok(SourcesAnswer::Proofs(proven)) => Ok(proven),
+            Ok(
+                SourcesAnswer::Release(_)
+                | SourcesAnswer::Pins(_)
+                | SourcesAnswer::Project(_)
+                | SourcesAnswer::Files(_)
+                | SourcesAnswer::Tool(_)
+                | SourcesAnswer::UsedTools(_)
+                | SourcesAnswer::Format(_),
+            ) => Err(ReaderError::Failed(other_answer().to_string())),
+            Err(error) => Err(ReaderError::Failed(error.to_string())),
+        }
+    }
+
+    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
         match self.told(&Asked::UsedTools(request.clone())).await {
             Ok(SourcesAnswer::UsedTools(used)) => Ok(used),
             Ok(
@@ -278,7 +325,9 @@ impl Reader for ChildReader {
                 | SourcesAnswer::Pins(_)
                 | SourcesAnswer::Project(_)
                 | SourcesAnswer::Files(_)
-                | SourcesAnswer::Tool(_),
+                | SourcesAnswer::Tool(_)
+                | SourcesAnswer::Format(_)
+                | SourcesAnswer::Proofs(_),
             ) => Err(ReaderError::Failed(other_answer().to_string())),
             Err(error) => Err(ReaderError::Failed(error.to_string())),
         }

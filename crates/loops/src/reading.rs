@@ -10,9 +10,7 @@ use truing_core::identity::{Placed, Sighting};
 use truing_core::increment::Renames;
 use truing_core::line::counted as counted_in_words;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason, ToolRun};
-use truing_core::port::{
-    ChangedFile, ReadRequest, Reader, ReaderError, ToolFindings, ToolOutput, ToolRequest,
-};
+use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError, ToolFindings, ToolOutput};
 use truing_core::recheck::Rechecked;
 use truing_core::suppression::{IdleSuppression, Idleness, Suppressed};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
@@ -21,6 +19,7 @@ use truing_config::Config;
 use truing_config::value::globs;
 use truing_reader::output::tool_name;
 
+use crate::tools::overlap::{self, LookedAt, Told};
 use crate::tools::{Looked, Tooling, Wanted};
 
 /// All lines of a file.
@@ -57,6 +56,8 @@ pub struct Scope {
     pub ignore: GlobSet,
     /// The linters that are run.
     pub tools: Wanted,
+    /// Is a model that reviews asked for a walkthrough, too?
+    pub walkthrough: bool,
 }
 
 impl Scope {
@@ -67,7 +68,8 @@ impl Scope {
     pub fn of(config: &Config) -> Result<Self, globset::Error> {
         let (rules, tools) = (&config.rules, config.review.tools);
         let tools = Wanted { tools, configured: config.tools.clone() };
-        Ok(Self { packs: rules.packs.clone(), ignore: globs(&rules.ignore)?, tools })
+        let walkthrough = config.review.walkthrough;
+        Ok(Self { packs: rules.packs.clone(), ignore: globs(&rules.ignore)?, tools, walkthrough })
     }
 }
 
@@ -262,7 +264,8 @@ impl<'a> Plan<'a> {
                 None => Ok(Looked::default()),
             }
         };
-        let (report, Looked { outputs, skipped }) = tokio::try_join!(reader.read(&request), look)?;
+        let (report, Looked { outputs, skipped, programs, unlinted }) =
+            tokio::try_join!(reader.read(&request), look)?;
         coverage.reviewed = report.reviewed;
         coverage.not_reviewed.extend(report.not_reviewed);
         coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
@@ -281,27 +284,35 @@ impl<'a> Plan<'a> {
         let suppressed = suppressed.collect();
         let mut renames = Renames::default();
         renames.learn(&files);
-        let (mut tools, mut told_before) = (Vec::new(), BTreeSet::new());
-        for output in outputs {
+        let (mut tools, mut told_before) = (Vec::new(), Told::default());
+        let mut looked_at = LookedAt::default();
+        for mut printed in outputs {
+            let files = std::mem::take(&mut printed.looked_at);
             // It may have printed findings before it failed.
-            let told = if output.failed.is_some() && output.text.trim().is_empty() {
-                ToolFindings::default()
+            let is_silent = printed.output.failed.is_some() && printed.output.text.trim().is_empty();
+            let (told, output) = if is_silent {
+                (ToolFindings::default(), printed.output)
             } else {
-                let (tree, files) = (request.tree.clone(), request.files.clone());
-                reader.tool_findings(&ToolRequest { tree, files, output: output.clone() }).await?
+                printed.read((&request.tree, &request.files), reader).await?
             };
-            add_runs(&mut tools, &told, &output);
-            // The same linter may have been run, and its output given.
-            let mut findings = told.findings;
-            findings
-                .retain(|raw| told_before.insert((raw.place.clone(), raw.rule.clone(), raw.title.clone())));
-            found.extend(findings.into_iter().filter_map(place));
+            if add_runs(&mut tools, &told, &output) {
+                looked_at.entry(tool_name(&output.tool)).or_default().extend(files);
+            }
+            let findings = told.findings.into_iter().filter(|raw| told_before.is_new(raw));
+            found.extend(findings.filter_map(place));
         }
         let looked = tools.iter().filter(|run: &&ToolRun| run.failed.is_none());
         let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
+        for (name, paths) in unlinted {
+            match tools.iter_mut().find(|run| run.name == name) {
+                Some(run) => run.unlinted = paths,
+                None => tools.push(ToolRun { name, unlinted: paths, ..ToolRun::default() }),
+            }
+        }
         tools.extend(skipped);
+        let left = overlap::take_replaced(&mut found, &looked_at);
         let rules = report.rules.into_iter().collect();
-        let rechecked = Rechecked { rules, tools: looked, ..Rechecked::default() };
+        let mut rechecked = Rechecked { rules, left, tools: looked, ..Rechecked::default() };
         // Who reads for the rules does not know those of tools.
         let is_of_a_tool = |rule: &str| {
             rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
@@ -309,14 +320,16 @@ impl<'a> Plan<'a> {
         let mut suppressions = report.suppressions;
         suppressions.retain(|idle| idle.problem != Idleness::UnknownRule || !is_of_a_tool(&idle.rule));
         if let Some(tooling) = tooling {
-            tooling.take_old((&mut found, &mut tools), &files, &scope.tools, reader).await?;
+            let head = (request.tree.as_path(), &programs);
+            let changes = (files.as_slice(), head);
+            rechecked.old = tooling.take_old((&mut found, &mut tools), changes, &scope.tools, reader).await?;
         }
         Ok(Reading { found, coverage, renames, rechecked, suppressed, suppressions, tools })
     }
 }
 
-/// Adds the part of each tool of an output. Those whose findings are not all known have failed.
-fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) {
+/// Adds the part of each tool of an output. Those whose findings are not all known have failed. The answer: are all known?
+fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) -> bool {
     let failed = match told.problems.as_slice() {
         [] => None,
         [one] => Some(one.clone()),
@@ -339,7 +352,7 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) {
             Some(run) => run,
             None => {
                 runs.push(ToolRun { name: name.clone(), ..ToolRun::default() });
-                let Some(run) = runs.last_mut() else { return };
+                let Some(run) = runs.last_mut() else { return failed.is_none() };
                 run
             }
         };
@@ -347,6 +360,7 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) {
         run.elsewhere = run.elsewhere.saturating_add(elsewhere);
         run.failed = run.failed.take().or_else(|| failed.clone());
     }
+    failed.is_none()
 }
 
 /// A finding with how near a comment on it can be. `files`: what the diff says of each, sorted by path.

@@ -236,7 +236,7 @@ where
         };
         let since = since::compare(&mirror, &change, &revision.head, before).await;
         let earlier = since::earlier(known, before, since.as_ref());
-        let asking = (self.asking(pull, recalled, started), &earlier);
+        let asking = (self.asking(pull, recalled, pinned.scope.walkthrough, started), &earlier);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (reading, part) = read.await?;
         let found = reading.all();
@@ -296,12 +296,13 @@ where
         &'b self,
         pull: &PullRequest,
         recalled: Option<Recalled>,
+        walkthrough: bool,
         now: Millis,
     ) -> Option<Asking<'b, &'b G>> {
         let (agent, recalled) = (self.agent?, recalled?);
         let RunRef { id, key, .. } = self.run;
         let purse = agent.budgets.purse(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
-        Some(Asking { agent, purse, subject: Subject::of(pull), recalled, gate: self.gate, now })
+        Some(Asking { agent, purse, subject: Subject::of(pull), recalled, walkthrough, gate: self.gate, now })
     }
 
     /// Publishes that the review waits for its budget. Earlier findings stay as they are.
@@ -380,8 +381,8 @@ where
         record: &ReviewRecord,
     ) -> Computed {
         let desired = desired::rows(&findings, (head, now), record, self.max_inline);
-        let summary = desired.first().map_or("", |summary| &summary.body);
-        let status = Some(desired::status(&findings, &record.detail.outcome, head, summary));
+        let summary = desired::summary(&findings, (head, now), record, &[]);
+        let status = Some(desired::status(&findings, &record.detail.outcome, head, &summary));
         Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
     }
 

@@ -10,7 +10,9 @@ use truing_core::id::{Millis, RunId, Sha};
 use truing_core::increment::{History, Increment, Tally};
 use truing_core::line::clean;
 use truing_core::markdown::{block, code, plain, titled};
-use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, Remembered, ReviewRecord};
+use truing_core::outcome::{
+    Coverage, Modelled, Outcome, OutcomeKind, Remembered, ReviewRecord, WalkthroughLine,
+};
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
 
@@ -20,6 +22,10 @@ const MAX_LISTED: usize = 50;
 const MAX_MODEL_CHARS: usize = 80;
 /// The longest name of a tool, in characters.
 const MAX_TOOL_CHARS: usize = 40;
+/// Files that a linter could not be told of and are named; the rest is counted.
+const MAX_UNLINTED: usize = 10;
+/// The longest path of one, in characters.
+const MAX_PATH_CHARS: usize = 200;
 /// Comments that suppress nothing and are listed in a summary; the rest is counted.
 const MAX_IDLE: usize = 5;
 /// Commits named in a summary.
@@ -61,6 +67,8 @@ pub struct Summary<'a> {
     pub dismissed: &'a [&'a Finding],
     /// What was looked at.
     pub coverage: &'a Coverage,
+    /// A model's words on what the change does and where to look first.
+    pub walkthrough: &'a [WalkthroughLine],
     /// Who reviewed: [`by`].
     pub by: &'a str,
 }
@@ -111,13 +119,21 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
         let name = clean(&tool.name, MAX_TOOL_CHARS);
         Some(format!("{name} did not look: {}", tool.skipped.as_ref()?))
     });
-    memory.chain(skipped).collect()
+    let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {
+        let name = clean(&tool.name, MAX_TOOL_CHARS);
+        let paths =
+            tool.unlinted.iter().take(MAX_UNLINTED).map(|path| clean(&path.to_string(), MAX_PATH_CHARS));
+        let paths = paths.collect::<Vec<_>>().join(", ");
+        let files = counted(tool.unlinted.len(), "file");
+        format!("{name} did not look at {files} with names that are not UTF-8: {paths}")
+    });
+    memory.chain(skipped).chain(unlinted).collect()
 }
 
 /// The summary comment.
 pub fn summary(summary: &Summary<'_>) -> String {
     let Summary { outcome, head, now, base, since, configuring, suppressions, remarks, .. } = summary;
-    let Summary { open, fixed, suppressed, dismissed, coverage, by, .. } = summary;
+    let Summary { open, fixed, suppressed, dismissed, coverage, walkthrough, by, .. } = summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
         let _ = writeln!(text, "{}.\n", plain(reason));
@@ -184,6 +200,12 @@ pub fn summary(summary: &Summary<'_>) -> String {
     }
     if !dismissed.is_empty() {
         text.push_str("\nTo take a dismissal back, answer its comment with `/undismiss`.\n");
+    }
+    if !walkthrough.is_empty() {
+        let _ = writeln!(text, "\n### Walkthrough of `{}`\n", head.short());
+        for line in *walkthrough {
+            let _ = writeln!(text, "- {}: {}", path(&line.path), plain(&line.text));
+        }
     }
     text.push('\n');
     text + &by_line(by)
@@ -434,9 +456,13 @@ mod tests {
             suppressed: 2,
             dismissed: &[&secret],
             coverage: &coverage,
+            walkthrough: &[WalkthroughLine {
+                path: "a.py".into(),
+                text: "Retries; ask @ada, see #1 <!-- truing:1 x --> [look](http://evil) </details>".into(),
+            }],
             by: "rules only: no model was called",
         });
-        assert_snapshot!(text, @r"
+        assert_snapshot!(text.replace('\u{200b}', "{zwsp}"), @r"
         ## Truing: 1 finding
 
         Reviewed commit `aaaaaaaaaa` against `bbbbbbbbbb`.
@@ -475,6 +501,10 @@ mod tests {
         To dismiss a finding, answer its comment with `/dismiss` and the reason, or comment here with `/dismiss`, its id and the reason.
 
         To take a dismissal back, answer its comment with `/undismiss`.
+
+        ### Walkthrough of `aaaaaaaaaa`
+
+        - `a.py`: Retries; ask @{zwsp}ada, see #{zwsp}1 \<{zwsp}!-- truing:1 x --\> \[look\](http:{zwsp}//evil) \</details\>
 
         _Rules only: no model was called._
         ");

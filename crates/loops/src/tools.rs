@@ -4,9 +4,15 @@
 //! Each runs in the sandbox, without a network, on files that it may only read, and is told of changed files alone where it
 //! allows that. The reader's process reads what it prints, as it reads an output of `--from` (docs/adr/0090).
 
+mod alone;
 mod base;
 mod baseline;
+mod cache;
+mod kept;
 mod modules;
+mod names;
+pub(crate) mod overlap;
+mod printed;
 mod select;
 mod signs;
 
@@ -14,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
@@ -23,28 +30,38 @@ use truing_agent::sandbox::Level;
 use truing_agent::verify::{INSIDE, Printout, Scope as Trust, SetUp, Verifier, decides_set_up};
 use truing_config::tool::{ToolConfig, ToolScope, Tools, When};
 use truing_core::finding::RawFinding;
+use truing_core::id::Fingerprint;
 use truing_core::identity::Placed;
 use truing_core::line::clean;
 use truing_core::outcome::ToolRun;
-use truing_core::port::{ChangedFile, Reader, ReaderError, ToolOutput, ToolRequest};
-use truing_core::verification::End;
+use truing_core::port::{ChangedFile, Reader, ReaderError, ToolOutput, UsedTools};
 use truing_diff::{FileDiff, RepoPath};
-use truing_reader::output::known::{FILES, Fetched, Stream, arguments};
+use truing_reader::output::known::{Fetched, arguments};
 use truing_reader::output::tool_name;
 
-use crate::said::cause;
 pub use base::Base;
+pub use cache::ToolCache;
+use kept::{Program, Recipe};
 use modules::Modules;
+use names::{batches, changed, unlinted};
+pub use printed::Printed;
+use select::select_below;
 pub use select::{Selected, select};
-use signs::used;
+use signs::{used, used_below};
 
-/// The most bytes of files' names that a program is given at once. The sandbox's helper is told all in one argument, of which the system
-/// takes 128 KiB.
-const MAX_NAMES_BYTES: usize = 40_000;
 /// The most linters of a review.
 const MAX_TOOLS: usize = 50;
 /// The most characters of a reason.
 const MAX_REASON: usize = 600;
+/// The name under which it is told that hooks are not known.
+const HOOKS: &str = "pre-commit";
+/// The reason for which a linter's findings may be as old as the base.
+const REPLACED: &str =
+    "its program was replaced during the review: findings that the base has, too, may be among those told";
+/// The time in which a program has to say its version.
+const VERSION_TIME: Duration = Duration::from_secs(20);
+/// The scope of findings that are kept of files of one's own.
+const OWN: &str = "own";
 
 /// The linters that the configuration wants.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +114,8 @@ pub struct Running {
     pub is_served: bool,
     /// Sets up the project's dependencies, for linters that need them.
     pub verifier: Option<Verifier>,
+    /// Findings of earlier runs; none: each run looks at every file.
+    pub cache: Option<ToolCache>,
 }
 
 /// The files that linters look at.
@@ -104,6 +123,8 @@ pub struct Running {
 pub struct Files<'a> {
     /// The folder that holds them.
     pub tree: &'a Path,
+    /// The folder whose pinned versions of programs count: the head's, also for the base.
+    pub pins: &'a Path,
     /// The folder in which their owner has installed programs for them; none: nobody has.
     pub project: Option<&'a Path>,
     /// Those that changed and are there.
@@ -140,12 +161,12 @@ impl Tooling<'_> {
         reader: &R,
     ) -> Result<Looked, ReaderError> {
         let Self { toolbox, project, trust, base: _ } = self;
-        let files = Files { tree, project, changed, touched, trust };
+        let files = Files { tree, pins: tree, project, changed, touched, trust };
         let mut looked = match &toolbox.running {
             Some(running) => running.look(files, wanted, reader, None).await?,
             None => Looked::default(),
         };
-        looked.outputs.splice(0..0, toolbox.given.iter().cloned());
+        looked.outputs.splice(0..0, toolbox.given.iter().cloned().map(Printed::from));
         Ok(looked)
     }
 
@@ -164,50 +185,58 @@ impl Tooling<'_> {
         read_all(looked.outputs, (tree, changed), reader).await
     }
 
-    /// Takes those of the findings of linters that the base had already. `changes`: the sections of the diff. A linter that fails on the
-    /// base has nothing old.
+    /// Takes those of the findings of linters that the base had already: the answer is which. `changes`: the sections of the diff;
+    /// `head`: its folder, and the programs that looked at it. A linter that fails on the base has nothing old, nor has one whose
+    /// program is another one by now.
     ///
     /// # Errors
     /// [`ReaderError`]
-    pub async fn take_old<R: Reader>(
+    pub(crate) async fn take_old<R: Reader>(
         self,
         (found, runs): (&mut Vec<Placed>, &mut [ToolRun]),
-        changes: &[FileDiff<'_>],
+        (changes, head): (&[FileDiff<'_>], (&Path, &BTreeMap<String, BTreeSet<Program>>)),
         wanted: &Wanted,
         reader: &R,
-    ) -> Result<(), ReaderError> {
+    ) -> Result<BTreeSet<Fingerprint>, ReaderError> {
         let Self { toolbox, project, trust, base } = self;
-        let Some(running) = toolbox.running.as_ref().filter(|_| wanted.any()) else { return Ok(()) };
+        let none = BTreeSet::new();
+        let Some(running) = toolbox.running.as_ref().filter(|_| wanted.any()) else { return Ok(none) };
         let only = baseline::found_by(found);
         let everywhere = wanted.configured.iter().any(|tool| tool.scope == ToolScope::Files);
         let removed = baseline::removed(changes, everywhere);
         if only.is_empty() || removed.is_empty() {
-            return Ok(());
+            return Ok(none);
         }
-        let Some(folder) = base.laid_out().await else { return Ok(()) };
+        let Some(folder) = base.laid_out().await else { return Ok(none) };
         let tree = folder.path();
-        let files = Files { tree, project, changed: &removed, touched: &[], trust };
-        let mut outputs = running.look(files, wanted, reader, Some(&only)).await?.outputs;
-        outputs.retain(|output| output.failed.is_none());
-        baseline::take_old(found, &read_all(outputs, (tree, &removed), reader).await?);
+        let files = Files { tree, pins: head.0, project, changed: &removed, touched: &[], trust };
+        let Looked { mut outputs, programs, .. } = running.look(files, wanted, reader, Some(&only)).await?;
+        let is_other = |name: &str| {
+            programs.get(name).is_some_and(|now| head.1.get(name).is_none_or(|before| !now.is_subset(before)))
+        };
+        for run in runs.iter_mut().filter(|run| run.failed.is_none() && is_other(&run.name)) {
+            run.failed = Some(REPLACED.to_owned());
+        }
+        outputs
+            .retain(|printed| printed.output.failed.is_none() && !is_other(&tool_name(&printed.output.tool)));
+        let old = baseline::take_old(found, &read_all(outputs, (tree, &removed), reader).await?);
         for run in runs {
             let told = found.iter().filter(|placed| placed.raw.tool() == Some(&run.name)).count();
             run.findings = u32::try_from(told).unwrap_or(u32::MAX);
         }
-        Ok(())
+        Ok(old)
     }
 }
 
 /// The findings of outputs.
 async fn read_all<R: Reader>(
-    outputs: Vec<ToolOutput>,
+    outputs: Vec<Printed>,
     (tree, changed): (&Path, &[ChangedFile]),
     reader: &R,
 ) -> Result<Vec<RawFinding>, ReaderError> {
     let mut found = Vec::new();
-    for output in outputs {
-        let (tree, files) = (tree.to_owned(), changed.to_vec());
-        found.extend(reader.tool_findings(&ToolRequest { tree, files, output }).await?.findings);
+    for printed in outputs {
+        found.extend(printed.read((tree, changed), reader).await?.0.findings);
     }
     Ok(found)
 }
@@ -216,9 +245,18 @@ async fn read_all<R: Reader>(
 #[derive(Debug, Default)]
 pub struct Looked {
     /// Their outputs, to be read.
-    pub outputs: Vec<ToolOutput>,
+    pub outputs: Vec<Printed>,
     /// Those that did not run though the repository uses them.
     pub skipped: Vec<ToolRun>,
+    /// The programs that looked, by the names of the linters.
+    pub(crate) programs: BTreeMap<String, BTreeSet<Program>>,
+    /// The changed files that they could not be told of, by the same names.
+    pub(crate) unlinted: BTreeMap<String, Vec<RepoPath>>,
+}
+
+/// A linter that did not run.
+fn skipped(name: &str, reason: &str) -> ToolRun {
+    ToolRun { name: name.to_owned(), skipped: Some(clean(reason, MAX_REASON)), ..ToolRun::default() }
 }
 
 /// A linter that is ready to run.
@@ -252,39 +290,57 @@ impl Running {
         if !wanted.any() {
             return Ok(looked);
         }
-        let used = used(files.tree, files.changed.iter().map(|file| &file.path), reader).await?;
+        let UsedTools { tools: used, unread_hooks } =
+            used(files.tree, files.changed.iter().map(|file| &file.path), reader).await?;
+        if let Some(reason) = unread_hooks {
+            let reason = format!("{reason}; linters run without the options of their hooks");
+            looked.skipped.push(skipped(HOOKS, &reason));
+        }
         let mut selected = select(&used, &wanted.configured);
+        let below = used_below(files.tree, files.changed, reader).await?;
+        selected.extend(select_below(&below, &selected, &wanted.configured));
         selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
         let set_up = self.set_up(&selected, files).await;
         let mut ready = Vec::new();
         for tool in &selected {
             let names = changed(tool, files.changed);
-            if tool.when == When::Changed && names.is_empty() {
+            if tool.when == When::Changed && names.is_empty() && unlinted(tool, files.changed).is_empty() {
                 continue;
             }
             if ready.len() >= MAX_TOOLS {
-                looked.outputs.push(failed(tool, &format!("more than {MAX_TOOLS} linters are not run")));
+                let reason = format!("more than {MAX_TOOLS} linters are not run");
+                looked.outputs.push(Printed::failed(tool, &reason));
                 continue;
             }
             match self.ready(tool, files, set_up.as_ref()) {
                 Ok(by) => ready.push(Ready { tool, files: names, by }),
-                Err(reason) if tool.is_configured => looked.outputs.push(failed(tool, &reason)),
+                Err(reason) if tool.is_configured => looked.outputs.push(Printed::failed(tool, &reason)),
                 // The files that it looks at do not say that anybody uses it.
                 Err(_) if tool.is_guessed => {}
-                Err(reason) => looked.skipped.push(ToolRun {
-                    name: tool_name(&tool.name),
-                    skipped: Some(clean(&reason, MAX_REASON)),
-                    ..ToolRun::default()
-                }),
+                // One word for all folders.
+                Err(_) if looked.skipped.iter().any(|run| run.name == tool_name(&tool.name)) => {}
+                Err(reason) => looked.skipped.push(skipped(&tool_name(&tool.name), &reason)),
             }
         }
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let places = Semaphore::new(at_once);
-        let mut runs = Vec::new();
+        let (mut runs, mut folders) = (Vec::new(), Vec::new());
         for ready in ready {
+            folders.push(ready.tool.folder.as_str());
+            if let By::Machine(installed) = &ready.by
+                && let Some(program) = Program::of(&installed.file)
+            {
+                looked.programs.entry(tool_name(&ready.tool.name)).or_default().insert(program);
+            }
+            let unlinted = unlinted(ready.tool, files.changed);
+            if !unlinted.is_empty() {
+                looked.unlinted.entry(tool_name(&ready.tool.name)).or_default().extend(unlinted);
+            }
             runs.push(self.run(ready, files, &places));
         }
-        let _modules = if runs.is_empty() { None } else { Modules::link(files.project, files.tree) };
+        let folders: BTreeSet<&str> = std::iter::once("").chain(folders).collect();
+        let _modules =
+            (!runs.is_empty()).then(|| Modules::link(files.project, files.tree, folders.into_iter()));
         looked.outputs.extend(join_all(runs).await.into_iter().flatten());
         Ok(looked)
     }
@@ -300,8 +356,9 @@ impl Running {
         configured: &[ToolConfig],
         reader: &R,
     ) -> Result<Vec<String>, ReaderError> {
-        let used = used(project, reviewed.iter(), reader).await?;
-        let files = Files { tree: project, project: Some(project), changed: &[], touched: &[], trust: None };
+        let used = used(project, reviewed.iter(), reader).await?.tools;
+        let (tree, pins) = (project, project);
+        let files = Files { tree, pins, project: Some(project), changed: &[], touched: &[], trust: None };
         let could = select(&used, configured).into_iter().filter(|tool| {
             let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
             reviewed.iter().any(looks_at) && self.ready(tool, files, None).is_ok()
@@ -317,7 +374,9 @@ impl Running {
     ) -> Option<Result<(&Verifier, SetUp), String>> {
         let (verifier, trust) = (self.verifier.as_ref()?, files.trust?);
         let is_needed = |tool: &Selected| {
-            tool.needs_setup && (tool.when == When::Always || !changed(tool, files.changed).is_empty())
+            tool.needs_setup()
+                && tool.folder.is_empty()
+                && (tool.when == When::Always || !changed(tool, files.changed).is_empty())
         };
         if !selected.iter().any(is_needed) {
             return None;
@@ -338,7 +397,7 @@ impl Running {
     ) -> Result<By<'a>, String> {
         match self.level {
             Level::Full => {}
-            Level::Landlock if !tool.code_configuration => {}
+            Level::Landlock if !tool.code_configuration() => {}
             Level::Landlock | Level::None => {
                 return Err(
                     "the sandbox of this machine is too weak for it (`truing sandbox check`)".to_owned()
@@ -346,10 +405,14 @@ impl Running {
             }
         }
         let touched = || files.touched.iter().filter(|_| self.is_served).filter_map(|path| path.as_str());
-        if let Some(path) = touched().find(|path| tool.code_configuration && tool.is_configured_by(path)) {
+        if let Some(path) = touched().find(|path| tool.code_configuration() && tool.is_configured_by(path)) {
             return Err(format!("its configuration is code, and this change configures it: {path}"));
         }
-        if self.is_served && tool.needs_setup {
+        if self.is_served && tool.needs_setup() && !tool.folder.is_empty() {
+            let folder = &tool.folder;
+            return Err(format!("{folder} configures it, and what `verify.setup` installs is for the root"));
+        }
+        if self.is_served && tool.needs_setup() {
             // Its program, or a part of it, would be the change's.
             let is_brought = |path: &&str| tool.places.iter().any(|place| top(place) == top(path));
             if let Some(path) = touched().find(is_brought) {
@@ -364,7 +427,7 @@ impl Running {
                 None => Err("it needs the project's dependencies: set `verify.setup`".to_owned()),
             };
         }
-        let installed = self.installed(tool, files.tree, files.project);
+        let installed = self.installed(tool, files.pins, files.project);
         installed.map(By::Machine).ok_or_else(|| match tool.places.first() {
             Some(place) if self.is_projects_own(tool) => {
                 format!("it needs the project's dependencies, and is not installed with them (`{place}`)")
@@ -375,27 +438,29 @@ impl Running {
 
     /// Does it see the project's dependencies only where it is installed beside them?
     fn is_projects_own(&self, tool: &Selected) -> bool {
-        tool.needs_setup && !tool.places.is_empty() && !tool.is_configured
+        tool.needs_setup() && !tool.places.is_empty() && !tool.is_configured
     }
 
     fn installed(&self, tool: &Selected, tree: &Path, project: Option<&Path>) -> Option<Installed> {
         let own = project.filter(|_| !self.is_served);
-        let mut places: Vec<PathBuf> = own
-            .map(|project| tool.places.iter().map(|place| project.join(place)).collect())
-            .unwrap_or_default();
+        let inner = own.filter(|_| !tool.folder.is_empty()).map(|project| project.join(&tool.folder));
+        let folders = inner.iter().map(PathBuf::as_path).chain(own);
+        let in_folder =
+            |folder: &Path| tool.places.iter().map(|place| folder.join(place)).collect::<Vec<_>>();
+        let mut places: Vec<PathBuf> = folders.flat_map(in_folder).collect();
         places.extend(self.environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
         // Elsewhere it would not see the project's dependencies.
         if self.is_projects_own(tool) && !places.iter().any(|place| place.exists()) {
             return None;
         }
         let mut installed = self.machine.find(&tool.program, &places, tree)?;
-        for program in &tool.starts {
+        for program in tool.starts() {
             if let Some(found) = self.machine.find(program, &[], tree) {
                 installed.read.extend(found.read);
                 installed.path.extend(found.path);
             }
         }
-        for fetched in &tool.fetched {
+        for fetched in tool.fetched() {
             if let Some(folder) = self.folder(fetched) {
                 installed
                     .read
@@ -410,17 +475,31 @@ impl Running {
         named.or_else(|| Some(self.machine.home.as_ref()?.join(&fetched.folder))).filter(|it| it.is_dir())
     }
 
-    /// Runs a tool when there is a place, again and again if it is told of more files than a program takes at once.
-    async fn run(&self, ready: Ready<'_>, files: Files<'_>, places: &Semaphore) -> Vec<ToolOutput> {
+    /// Runs a tool when there is a place, on files that it has not looked at before; again and again if these are more than a program
+    /// takes at once.
+    async fn run(&self, ready: Ready<'_>, files: Files<'_>, places: &Semaphore) -> Vec<Printed> {
         // Nobody closes them.
         let _place = places.acquire().await;
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
-        let Ready { tool, files, by } = ready;
+        let Ready { tool, files: names, by } = ready;
+        let without = if is_copy { tool.of_permissions() } else { BTreeSet::new() };
+        let recipe = self.recipe(tool, &by, files).await;
         let mut outputs = Vec::new();
-        for names in batches(tool, &files) {
-            let words = arguments(&tool.arguments, &tool.more, names, &tool.sign);
+        let mut left = names;
+        let mut recalled = match &recipe {
+            Some(recipe) => recipe.recall(&left).await,
+            None => kept::Recalled::default(),
+        };
+        if !recalled.known.is_empty() {
+            left.retain(|name| !recalled.known.contains(*name));
+            let kept = Printed::kept(tool, std::mem::take(&mut recalled.findings), &without);
+            outputs.push(kept.looking_at(recalled.known.iter().map(String::as_str)));
+        }
+        for names in batches(tool, &left) {
+            let own: Vec<&str> = names.iter().filter_map(|name| tool.own(name)).collect();
+            let words = arguments(&tool.arguments, &tool.more, &own, &tool.sign);
             let ran = match &by {
-                By::Machine(installed) => self.by_machine(tool, installed, words, tree).await,
+                By::Machine(installed) => self.by_machine(tool, installed, words, (tree, tool.time)).await,
                 By::SetUp(verifier, set_up) => by_set_up(tool, (verifier, set_up), words, tree).await,
             };
             let root = match &by {
@@ -429,11 +508,34 @@ impl Running {
                 By::SetUp(..) => PathBuf::from(INSIDE),
             };
             outputs.push(match ran {
-                Ok(printout) => output(tool, &printout, &root, is_copy),
-                Err(reason) => failed(tool, &reason),
+                Ok(printout) => {
+                    let given = if tool.looks_at_changed() { names } else { &[] };
+                    let printed =
+                        Printed::of(tool, &printout, &root, &without).looking_at(given.iter().copied());
+                    match &recipe {
+                        Some(recipe) => printed.keeping(recipe.clone(), recalled.states_of(names)),
+                        None => printed,
+                    }
+                }
+                Err(reason) => Printed::failed(tool, &reason),
             });
         }
         outputs
+    }
+
+    /// Everything that a tool's findings come from beside a file, if they may be kept.
+    async fn recipe(&self, tool: &Selected, by: &By<'_>, files: Files<'_>) -> Option<Recipe> {
+        let cache = self.cache.as_ref()?;
+        let By::Machine(installed) = by else { return None };
+        let known = tool.kept_of()?;
+        let program = Program::of(&installed.file)?;
+        let within = (files.tree, tool.time.min(VERSION_TIME));
+        let version = self.by_machine(tool, installed, known.version.clone(), within).await.ok()?;
+        let scopes = match files.trust {
+            Some(trust) => trust.names().map(str::to_owned).collect(),
+            None => vec![OWN.to_owned()],
+        };
+        Recipe::new(cache.clone(), (tool, known), (program, &version), files.tree, scopes)
     }
 
     async fn by_machine(
@@ -441,10 +543,10 @@ impl Running {
         tool: &Selected,
         installed: &Installed,
         words: Vec<String>,
-        tree: &Path,
+        (tree, time): (&Path, Duration),
     ) -> Result<Printout, String> {
         let program = installed.file.clone().into_os_string();
-        let fetched = tool.fetched.iter();
+        let fetched = tool.fetched().iter();
         let variables =
             fetched.filter_map(|it| Some((it.variable.clone(), self.folder(it)?.to_str()?.to_owned())));
         let environment = installed.environment.as_ref().and_then(|folder| folder.to_str());
@@ -452,11 +554,12 @@ impl Running {
         let looking = Looking {
             argv: std::iter::once(program).chain(words.into_iter().map(OsString::from)).collect(),
             tree: tree.to_owned(),
+            folder: PathBuf::from(&tool.folder),
             read: installed.read.clone(),
             path: installed.path.clone(),
             variables: variables.chain(environment).collect(),
             level: self.level,
-            time: tool.time,
+            time,
         };
         looking.run().await.map_err(|error| error.to_string())
     }
@@ -485,93 +588,6 @@ async fn by_set_up(
 /// The first name of a path.
 fn top(path: &str) -> &str {
     path.split('/').next().unwrap_or(path)
-}
-
-/// The changed files that a tool looks at.
-fn changed<'a>(tool: &Selected, files: &'a [ChangedFile]) -> Vec<&'a str> {
-    files.iter().filter_map(|file| file.path.as_str()).filter(|path| tool.looks_at(path)).collect()
-}
-
-/// The files of each run of a tool.
-fn batches<'a, 'b>(tool: &Selected, files: &'b [&'a str]) -> Vec<&'b [&'a str]> {
-    if !tool.arguments.iter().any(|word| word == FILES) {
-        return vec![files];
-    }
-    let (mut batches, mut rest) = (Vec::new(), files);
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let fits = |file: &&&str| {
-            bytes += file.len() + 1;
-            bytes <= MAX_NAMES_BYTES
-        };
-        let count = rest.iter().take_while(fits).count().max(1);
-        let (batch, others) = rest.split_at(count);
-        batches.push(batch);
-        rest = others;
-    }
-    batches
-}
-
-/// A run as an output to be read. `is_copy`: the tree is one of a commit.
-fn output(tool: &Selected, printout: &Printout, root: &Path, is_copy: bool) -> ToolOutput {
-    let Printout { end, output, errors, .. } = printout;
-    let text = match tool.stream {
-        Stream::Either if output.trim().is_empty() => errors,
-        Stream::Stdout | Stream::Either => output,
-        Stream::Stderr => errors,
-    };
-    // A text may be of anything; JSON is at least an empty list.
-    let is_missing = text.trim().is_empty() && tool.format.ends_with("json");
-    let mut unnamed = None;
-    let failed = match end {
-        End::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(cause(printout)),
-        End::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
-        End::Exit { .. } => {
-            unnamed = Some(clean(&format!("it names no finding: {}", cause(printout)), MAX_REASON));
-            None
-        }
-        End::Killed
-        | End::Time
-        | End::Output
-        | End::Disk
-        | End::Limit { .. }
-        | End::Full
-        | End::NoProgram => Some(cause(printout)),
-    };
-    let failed = failed.map(|reason| match (&tool.fetch, end) {
-        (Some(fetch), End::Exit { .. }) => {
-            format!(
-                "{reason}; without a network, dependencies and the lock file have to be there: run `{fetch}`"
-            )
-        }
-        (Some(_) | None, _) => reason,
-    });
-    ToolOutput {
-        tool: tool.name.clone(),
-        format: Some(tool.format.clone()),
-        roots: vec![root.to_string_lossy().into_owned()],
-        text: text.clone(),
-        failed: failed.map(|reason| clean(&reason, MAX_REASON)),
-        unnamed,
-        everywhere: tool.everywhere,
-        left_out: tool.left_out.clone(),
-        without: if is_copy { tool.of_permissions.clone() } else { BTreeSet::new() },
-    }
-}
-
-/// A tool that could not be run at all.
-fn failed(tool: &Selected, reason: &str) -> ToolOutput {
-    ToolOutput {
-        tool: tool.name.clone(),
-        format: Some(tool.format.clone()),
-        roots: Vec::new(),
-        text: String::new(),
-        failed: Some(clean(reason, MAX_REASON)),
-        unnamed: None,
-        everywhere: false,
-        left_out: BTreeSet::new(),
-        without: BTreeSet::new(),
-    }
 }
 
 #[cfg(test)]

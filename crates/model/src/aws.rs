@@ -1,5 +1,5 @@
-//! The Messages API on AWS: the same calls, opened by a signature of each request (AWS Signature Version 4) instead of a
-//! key in it.
+//! Models on AWS, behind the Messages API or Amazon Bedrock: calls are opened by a signature of each request (AWS
+//! Signature Version 4) instead of a key in it.
 
 use std::time::SystemTime;
 
@@ -10,20 +10,34 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use truing_core::secret::Secret;
 use url::Url;
 
-/// What AWS calls the service.
+/// What AWS calls the Messages API.
 const SERVICE: &str = "aws-external-anthropic";
+/// What it calls Amazon Bedrock.
+const BEDROCK: &str = "bedrock";
 /// The header that names the workspace, which every call must.
 const WORKSPACE: &str = "anthropic-workspace-id";
 /// Who gave the keys, for messages of the library.
 const GIVEN_BY: &str = "truing";
 
-/// What opens the Messages API on AWS.
+/// A service of AWS that has models.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// The Messages API.
+    Messages {
+        /// The workspace that pays.
+        workspace_id: String,
+    },
+    /// Amazon Bedrock.
+    Bedrock,
+}
+
+/// What opens a service of AWS.
 #[derive(Clone, Debug)]
 pub struct AwsLogin {
+    /// The service.
+    pub service: Service,
     /// The region that it is asked in.
     pub region: String,
-    /// The workspace that pays.
-    pub workspace_id: String,
     /// The id of the key.
     pub key_id: String,
     /// The key.
@@ -44,7 +58,7 @@ pub(crate) enum SignError {
 }
 
 impl AwsLogin {
-    /// Where the API is in this region; none, if it is no region's name.
+    /// Where the Messages API is in this region; none, if it is no region's name.
     pub fn address(region: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_region = !region.is_empty() && region.bytes().all(is_plain);
@@ -60,10 +74,16 @@ impl AwsLogin {
         body: &[u8],
         now: SystemTime,
     ) -> Result<(), SignError> {
-        let workspace =
-            HeaderValue::from_str(&self.workspace_id).map_err(|_| SignError::Header("workspace_id"))?;
-        headers.insert(HeaderName::from_static(WORKSPACE), workspace);
-        self.sign(SERVICE, url, headers, body, now)
+        let service = match &self.service {
+            Service::Messages { workspace_id } => {
+                let workspace =
+                    HeaderValue::from_str(workspace_id).map_err(|_| SignError::Header("workspace_id"))?;
+                headers.insert(HeaderName::from_static(WORKSPACE), workspace);
+                SERVICE
+            }
+            Service::Bedrock => BEDROCK,
+        };
+        self.sign(service, url, headers, body, now)
     }
 
     fn sign(
@@ -112,8 +132,8 @@ mod tests {
     /// The keys of AWS's own examples; not in one piece, since they look like somebody's.
     fn example(session_token: Option<Secret>) -> AwsLogin {
         AwsLogin {
+            service: Service::Messages { workspace_id: "wrkspc_1".to_owned() },
             region: "us-east-1".to_owned(),
-            workspace_id: "wrkspc_1".to_owned(),
             key_id: "AKIDEXAMPLE".to_owned(),
             secret_key: Secret::new(["wJalrXUtnFEMI/K7MDENG", "+bPxRfiCYEXAMPLEKEY"].concat()),
             session_token,

@@ -7,22 +7,20 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
-use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use truing_core::line;
 
 use crate::provider::{Provider, ProviderError};
 use crate::retry::{self, Seen, StatusAnswer};
 use crate::stream::{Broken, Complete, Fold, Meter, Progress};
+use crate::wire::{self, Call, Refusal, Wire};
 
 /// How much of a refusal's body is read; what it says fits easily.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// The most of a provider's words that are repeated, in characters.
 const MAX_WORDS: usize = 500;
-/// The version of the Messages API.
-const API_VERSION: &str = "2023-06-01";
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 /// Shorter than servers keep idle connections, so that none is used that they are about to close.
 const IDLE: Duration = Duration::from_secs(20);
@@ -114,16 +112,21 @@ impl Client {
         Ok(Self { http, provider, patience })
     }
 
+    /// The form in which the provider is asked.
+    pub(crate) fn wire(&self) -> &Wire {
+        self.provider.wire()
+    }
+
     /// Asks for one streamed answer, which must begin before `begin`. `note` is told what is known of the cost.
     pub(crate) async fn stream(
         &self,
-        body: Bytes,
+        call: Call,
         begin: Instant,
         note: impl FnMut(Meter) + Send,
     ) -> Result<Answered, Failure> {
-        let mut response = self.post("/v1/messages", body, begin).await?;
+        let mut response = self.post(call, begin).await?;
         let request_id = request_id(response.headers());
-        let complete = read(&mut response, &self.patience, begin, note).await;
+        let complete = read(&mut response, (self.wire(), &self.patience), begin, note).await;
         match complete {
             Ok(complete) => Ok(Answered { complete, request_id }),
             Err(failure) => Err(self.named(failure, &request_id)),
@@ -131,28 +134,19 @@ impl Client {
     }
 
     /// Asks how many tokens a request has. It costs nothing.
-    pub(crate) async fn count(&self, body: Bytes, begin: Instant) -> Result<u64, Failure> {
-        #[derive(Deserialize)]
-        struct Count {
-            input_tokens: u64,
-        }
-        let mut response = self.post("/v1/messages/count_tokens", body, begin).await?;
+    pub(crate) async fn count(&self, call: Call, begin: Instant) -> Result<u64, Failure> {
+        let mut response = self.post(call, begin).await?;
         let body = bounded(&mut response, begin).await;
-        let count = serde_json::from_slice::<Count>(&body).map_err(|error| Failure {
+        wire::counted(&body).map_err(|error| Failure {
             seen: Seen::Nonsense,
             what: format!("the count of tokens is not as expected: {}", self.clean(&error.to_string())),
-        })?;
-        Ok(count.input_tokens)
+        })
     }
 
     /// Sends a call; its answer, if that is a success.
-    async fn post(&self, call: &str, body: Bytes, begin: Instant) -> Result<Response, Failure> {
-        let url = self.provider.url(call);
-        let mut headers = HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            (ACCEPT, HeaderValue::from_static("text/event-stream, application/json")),
-            (HeaderName::from_static("anthropic-version"), HeaderValue::from_static(API_VERSION)),
-        ]);
+    async fn post(&self, call: Call, begin: Instant) -> Result<Response, Failure> {
+        let Call { path, mut headers, body } = call;
+        let url = self.provider.url(&path);
         let unsent = |what| Failure { seen: Seen::Unsent, what };
         self.provider.open(&url, &mut headers, &body, SystemTime::now()).map_err(unsent)?;
         let request = self.http.post(url).headers(headers).body(body);
@@ -186,11 +180,10 @@ impl Client {
     }
 
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
-        let told = serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
-        let message = told.message.unwrap_or_default();
-        let kind = retry::kind(told.kind.as_deref().unwrap_or_default(), &message);
+        let Refusal { name, words: message } = self.wire().refusal(headers, body);
+        let kind = self.wire().kind(name.as_deref().unwrap_or_default(), &message);
         let status = status.as_u16();
-        let words = match (told.kind, message.is_empty()) {
+        let words = match (name, message.is_empty()) {
             (Some(kind), false) => format!("status {status}, {kind}: {message}"),
             (Some(kind), true) => format!("status {status}, {kind}"),
             (None, false) => format!("status {status}: {message}"),
@@ -226,11 +219,12 @@ impl Client {
 /// Folds the pieces of an answer as they come.
 pub(crate) async fn read(
     pieces: &mut impl Pieces,
-    patience: &Patience,
+    (wire, patience): (&Wire, &Patience),
     begin: Instant,
     mut note: impl FnMut(Meter) + Send,
 ) -> Result<Complete, Failure> {
-    let mut fold = Fold::default();
+    let broken = |broken| broken_off(wire, broken);
+    let mut fold = Fold::new(wire.form());
     let end = Instant::now() + patience.total;
     let mut moved = None;
     let mut deadline = begin.min(end);
@@ -266,11 +260,11 @@ fn stalled(is_end: bool, begun: bool) -> Failure {
     Failure { seen, what: what.to_owned() }
 }
 
-fn broken(broken: Broken) -> Failure {
+fn broken_off(wire: &Wire, broken: Broken) -> Failure {
     let what = broken.to_string();
     let seen = match broken {
         Broken::Cut => Seen::Cut,
-        Broken::StatusAnswer { kind, message } => Seen::Event(retry::kind(&kind, &message)),
+        Broken::StatusAnswer { kind, message } => Seen::Event(wire.kind(&kind, &message)),
         Broken::Empty
         | Broken::Html
         | Broken::NotAStream
@@ -294,23 +288,9 @@ async fn bounded(response: &mut Response, until: Instant) -> Vec<u8> {
     body
 }
 
-/// The body of a refusal.
-#[derive(Deserialize, Default)]
-struct ErrorBody {
-    #[serde(default)]
-    error: ErrorWords,
-}
-
-#[derive(Deserialize, Default)]
-struct ErrorWords {
-    #[serde(rename = "type", default)]
-    kind: Option<String>,
-    #[serde(default)]
-    message: Option<String>,
-}
-
 fn request_id(headers: &HeaderMap) -> String {
-    let id = text(headers, "request-id").or_else(|| text(headers, "x-request-id"));
+    let id =
+        ["request-id", "x-request-id", "x-amzn-requestid"].into_iter().find_map(|name| text(headers, name));
     line::clean(id.unwrap_or_default(), 100)
 }
 

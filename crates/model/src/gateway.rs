@@ -1,11 +1,13 @@
-//! What a run asks a model through ([`Model`]), everything that can come of it, and the [`Gateway`], which every call
-//! of a process to its provider passes.
+//! What a run asks a model through ([`Model`]), and the [`Gateway`], which every call of a process to its provider passes.
 
-mod body;
+mod answer;
 mod bound;
+mod call;
 mod circuit;
 mod session;
 mod settling;
+mod shared;
+mod signed;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -15,19 +17,20 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
-use truing_core::id::Millis;
-use truing_core::ledger::{Level, Purse, Usage};
+use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock, Common, Gate, Ledger};
 
+pub use self::answer::{Answer, Refused};
+pub use self::call::LEAST_TOKENS;
 use self::circuit::Circuit;
-pub use self::session::{LEAST_TOKENS, Session};
+pub use self::session::Session;
 use self::settling::Settling;
 pub use self::settling::settled;
+use self::shared::Shared;
 use crate::client::Client;
 pub use crate::client::Patience;
-use crate::messages::{Message, Request, Stop};
+use crate::messages::Request;
 use crate::price::Prices;
 use crate::provider::{Provider, ProviderError};
 
@@ -46,103 +49,21 @@ pub trait Model: Send + Sync {
     fn cost(&self) -> impl Future<Output = MicroUsd> + Send;
 }
 
-/// A complete answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Answer {
-    /// What the model said, in the order of its blocks: goes back unchanged in the next request.
-    pub message: Message,
-    /// Why it stopped.
-    pub stop: Stop,
-    /// What the provider counted.
-    pub usage: Usage,
-    /// What that costs.
-    pub cost: MicroUsd,
-    /// The model that answered.
-    pub model: String,
-    /// The provider's name for the exchange, for its support; empty if it gave none.
-    pub request_id: String,
-}
-
-/// Why there is no answer.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "snake_case")]
-pub enum Refused {
-    /// A level of the ledger has too little left: nothing was sent.
-    #[error("the budget is used up ({level:?})")]
-    Budget {
-        /// The tightest level.
-        level: Level,
-    },
-    /// The kill switch is on: nothing was sent.
-    #[error("the kill switch is on")]
-    Switch,
-    /// The run may not use this model, or nobody knows its price: nothing was sent.
-    #[error("{0}")]
-    NotAllowed(String),
-    /// The provider's own spending cap is reached, or a limit of its own that lasts as long; its circuit is open.
-    #[error("the provider's spending cap, or a rate limit that lasts, is reached: {what}")]
-    SpendCap {
-        /// The provider's words, cleaned and bounded.
-        what: String,
-    },
-    /// The key is wrong or may not do this.
-    #[error("the provider refuses the key: {what}")]
-    Unauthorized {
-        /// The provider's words, cleaned and bounded.
-        what: String,
-    },
-    /// The provider calls the request wrong: repeating it would not help.
-    #[error("the provider refuses the request: {what}")]
-    Rejected {
-        /// The provider's words, cleaned and bounded.
-        what: String,
-    },
-    /// The request is longer than the model's context.
-    #[error("the request is too long for the model: {what}")]
-    TooLong {
-        /// The provider's words, cleaned and bounded.
-        what: String,
-    },
-    /// Down, overloaded, limiting, cut or stalled, after every try that is allowed.
-    #[error("the provider is not available: {what}")]
-    Unavailable {
-        /// What happened last.
-        what: String,
-        /// Not to be tried before.
-        until: Option<Millis>,
-    },
-    /// What came is no answer of the Messages API.
-    #[error("the provider's answer cannot be understood: {what}")]
-    Nonsense {
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The ledger cannot be asked: nothing was sent.
-    #[error("the ledger cannot be asked: {0}")]
-    Ledger(String),
-    /// A cassette has no answer to this request: it is not the one that was recorded.
-    #[error("the cassette has no answer to this: {what}")]
-    Drift {
-        /// Where the two differ.
-        what: String,
-    },
-}
-
 /// The way to one provider, shared by all runs of a process: its connections, its circuit, the money. The circuit is that of all
 /// processes where they keep something in common.
 pub struct Gateway<L: Ledger + 'static> {
     shared: Arc<Shared<L>>,
+    fallback: Option<Arc<Fallback<L>>>,
 }
 
-/// What all sessions share.
-struct Shared<L: Ledger + 'static> {
-    client: Client,
-    prices: Prices,
-    ledger: L,
-    clock: Arc<dyn Clock>,
-    circuit: Circuit,
-    settling: Settling,
-    retries: AtomicU64,
+/// Who is asked while the provider is not available.
+struct Fallback<L: Ledger + 'static> {
+    /// What it is called.
+    name: String,
+    /// The way to it.
+    gateway: Gateway<L>,
+    /// The model that is asked there instead of any other.
+    model: String,
 }
 
 impl<L: Ledger + 'static> Gateway<L> {
@@ -162,12 +83,21 @@ impl<L: Ledger + 'static> Gateway<L> {
         let circuit = Circuit::new(Arc::clone(&clock), common, settling.clone());
         let client = Client::new(provider, patience)?;
         let shared = Shared { client, prices, ledger, clock, circuit, settling, retries };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), fallback: None })
+    }
+
+    /// The same, with another one that is asked for this model while the provider is not available. Both draw on the
+    /// same purse; its own fallback is not asked.
+    #[must_use]
+    pub fn with_fallback(self, name: impl Into<String>, gateway: Self, model: impl Into<String>) -> Self {
+        let fallback = Fallback { name: name.into(), gateway, model: model.into() };
+        Self { fallback: Some(Arc::new(fallback)), ..self }
     }
 
     /// How often a call was tried again since the gateway was made, by all its sessions.
     pub fn retries(&self) -> u64 {
-        self.shared.retries.load(Ordering::Relaxed)
+        let fallback = self.fallback.as_ref().map_or(0, |fallback| fallback.gateway.retries());
+        self.shared.retries.load(Ordering::Relaxed).saturating_add(fallback)
     }
 
     /// One run's way to the models that it may use, paid from its purse, while its kill switch is off.
@@ -184,12 +114,15 @@ impl<L: Ledger + 'static> Gateway<L> {
     /// that ends before leaves that to the expiry of its reservations, which are then settled in full.
     pub async fn quiet(&self) {
         self.shared.settling.none().await;
+        if let Some(fallback) = &self.fallback {
+            fallback.gateway.shared.settling.none().await;
+        }
     }
 }
 
 impl<L: Ledger + 'static> Clone for Gateway<L> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone() }
+        Self { shared: self.shared.clone(), fallback: self.fallback.clone() }
     }
 }
 

@@ -11,3 +11,4 @@ pub mod price;
 pub mod provider;
 pub mod retry;
 pub mod stream;
+pub mod wire;

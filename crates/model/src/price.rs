@@ -85,6 +85,15 @@ impl Prices {
         table::parse(include_str!("../data/prices.toml"), "the built-in table").map(|table| table.prices)
     }
 
+    /// What this version knows of Amazon Bedrock, by Bedrock's own ids.
+    ///
+    /// # Errors
+    /// As [`Self::builtin`].
+    pub fn bedrock() -> Result<Self, PriceError> {
+        let table = table::parse(include_str!("../data/prices-bedrock.toml"), "the table of Amazon Bedrock");
+        table.map(|table| table.prices)
+    }
+
     /// The day of the built-in table.
     ///
     /// # Errors

@@ -8,6 +8,8 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use truing_core::secret::Secret;
 use url::{Host, Url};
 
+use crate::wire::Wire;
+
 /// What opens a provider.
 #[derive(Clone, Debug)]
 pub enum Login {
@@ -36,11 +38,12 @@ impl Login {
     }
 }
 
-/// A provider of the Messages API.
+/// A provider of models.
 #[derive(Clone)]
 pub struct Provider {
     base: Url,
     login: Login,
+    wire: Wire,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -67,7 +70,7 @@ pub enum ProviderError {
 }
 
 impl Provider {
-    /// A provider at this address: what `/v1/messages` is added to.
+    /// A provider of the Messages API at this address: what `/v1/messages` is added to.
     ///
     /// # Errors
     /// [`ProviderError`]
@@ -92,7 +95,18 @@ impl Provider {
             Login::Aws(_) => None,
             Login::Open => None,
         };
-        Ok(Self { base, login, header })
+        Ok(Self { base, login, wire: Wire::Messages, header })
+    }
+
+    /// The same, asked in this form.
+    #[must_use]
+    pub fn with_wire(self, wire: Wire) -> Self {
+        Self { wire, ..self }
+    }
+
+    /// The form in which it is asked.
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     /// The address of a call (`/v1/messages`).

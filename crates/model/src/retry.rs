@@ -28,7 +28,7 @@ pub enum Seen {
     Event(Kind),
     /// The answer took longer than any may.
     Endless,
-    /// What came is no answer of the Messages API.
+    /// What came is no answer of the provider's API.
     Nonsense,
 }
 
@@ -103,9 +103,10 @@ fn refused(told: &StatusAnswer) -> Verdict {
     match (told.status, told.kind) {
         (402, _) | (400..=499, Kind::Spend) => Verdict::Cap(told.after),
         (403 | 429, _) if is_long => Verdict::Cap(told.after),
-        (401 | 403, _) => Verdict::Key,
+        (401 | 403, _) | (400, Kind::Key) => Verdict::Key,
         (413, _) | (400 | 422, Kind::TooLong) => Verdict::TooLong,
-        (408 | 409 | 429 | 500..=599, _) => passing(told, true),
+        // 424: what serves the model failed, says Amazon Bedrock.
+        (408 | 409 | 429 | 500..=599, _) | (424, Kind::Passing) => passing(told, true),
         (400..=499, _) => passing(told, false),
         // A success without an answer, a redirect: not followed, the key would go along.
         (_, _) => Verdict::Nonsense,
@@ -180,10 +181,10 @@ mod tests {
         for code in 100..=999 {
             for kind in kinds {
                 let expected = match (code, kind) {
-                    (401 | 403, _) => Key,
+                    (401 | 403, _) | (400, Kind::Key) => Key,
                     (402, _) => Cap(None),
                     (413, _) | (400 | 422, Kind::TooLong) => TooLong,
-                    (408 | 409 | 429, _) | (500..=599, _) => Again(None),
+                    (408 | 409 | 429, _) | (500..=599, _) | (424, Kind::Passing) => Again(None),
                     (400..=499, _) => Request,
                     _ => Nonsense,
                 };

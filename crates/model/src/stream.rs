@@ -2,6 +2,9 @@
 //! bounded whatever comes.
 
 mod event;
+#[cfg(feature = "aws")]
+mod event_stream;
+mod source;
 mod sse;
 #[cfg(test)]
 mod tests;
@@ -11,8 +14,9 @@ use truing_core::ledger::Usage;
 use truing_core::line;
 
 use self::event::{Counted, Delta, Event};
+pub use self::source::Form;
+use self::source::Source;
 pub use self::sse::MAX_EVENT_BYTES;
-use self::sse::{Framing, TooLong};
 use crate::messages::{Block, Known, Message, Role, Stop};
 
 /// The most content of one answer that is kept, in bytes: 128,000 tokens have far less.
@@ -49,7 +53,7 @@ pub enum Broken {
     /// Some other thing than a stream of events.
     #[error("the answer is not a stream of events")]
     NotAStream,
-    /// An event is not what the Messages API sends.
+    /// An event is not what the provider's API sends.
     #[error("an event of the answer is not as expected: {0}")]
     BadEvent(String),
     /// Events that contradict each other.
@@ -99,9 +103,9 @@ pub struct Meter {
 }
 
 /// The state of the fold.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fold {
-    framing: Framing,
+    source: Source,
     /// The first byte that is no white space.
     first_byte: Option<u8>,
     bytes: usize,
@@ -123,7 +127,29 @@ struct Partial {
     open: bool,
 }
 
+impl Default for Fold {
+    fn default() -> Self {
+        Self::new(Form::Messages)
+    }
+}
+
 impl Fold {
+    /// For an answer that comes in this way.
+    pub fn new(form: Form) -> Self {
+        Self {
+            source: Source::new(form),
+            first_byte: None,
+            bytes: 0,
+            events: 0,
+            model: None,
+            blocks: Vec::new(),
+            counted: Counted::default(),
+            content_bytes: 0,
+            stop: None,
+            done: false,
+        }
+    }
+
     /// Takes more bytes.
     ///
     /// # Errors
@@ -135,13 +161,12 @@ impl Fold {
         if self.bytes > MAX_STREAM_BYTES {
             return Err(Broken::TooLarge("so many bytes"));
         }
-        let events = self.framing.push(bytes).map_err(|TooLong| Broken::TooLarge("an event"))?;
         let mut moved = false;
-        for data in events {
+        for event in self.source.push(bytes) {
             if self.done {
                 break;
             }
-            moved |= self.take(&data)?;
+            moved |= self.take(event.map_err(|broken| self.other_thing().unwrap_or(broken))?)?;
         }
         Ok(match (self.done, moved) {
             (true, _) => Progress::Done,
@@ -165,12 +190,7 @@ impl Fold {
     /// [`Broken`]: it is none.
     pub fn finish(self) -> Result<Complete, Broken> {
         if !self.done {
-            return Err(match (self.first_byte, self.events) {
-                (None, _) => Broken::Empty,
-                (Some(b'<'), 0) => Broken::Html,
-                (Some(b'{' | b'['), 0) => Broken::NotAStream,
-                (Some(_), _) => Broken::Cut,
-            });
+            return Err(self.other_thing().unwrap_or(Broken::Cut));
         }
         let stop = match self.stop {
             Some(Ok(stop)) => stop,
@@ -190,10 +210,19 @@ impl Fold {
         })
     }
 
+    /// What came instead of a stream; none: it began as one.
+    fn other_thing(&self) -> Option<Broken> {
+        match (self.first_byte, self.events) {
+            (None, _) => Some(Broken::Empty),
+            (Some(b'<'), 0) => Some(Broken::Html),
+            (Some(b'{' | b'['), 0) => Some(Broken::NotAStream),
+            (Some(_), _) => None,
+        }
+    }
+
     /// One event; did it bring anything?
-    fn take(&mut self, data: &[u8]) -> Result<bool, Broken> {
+    fn take(&mut self, event: Event) -> Result<bool, Broken> {
         self.events += 1;
-        let event: Event = serde_json::from_slice(data).map_err(|error| bad_event(&error))?;
         if self.model.is_none()
             && !matches!(event, Event::MessageStart { .. } | Event::Ping | Event::Error { .. })
         {

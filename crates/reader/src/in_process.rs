@@ -13,8 +13,8 @@ use std::time::Duration;
 use truing_core::finding::{Place, RawFinding};
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{
-    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest, UsedTool,
-    UsedToolsRequest,
+    ChangedFile, ProofRequest, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
+    UsedTools, UsedToolsRequest,
 };
 use truing_core::suppression::Idleness;
 use truing_diff::RepoPath;
@@ -22,6 +22,7 @@ use truing_diff::RepoPath;
 use crate::engine::{MAX_FINDINGS, RuleSet, companion_paths};
 use crate::file::Tree;
 use crate::pack::Packs;
+use crate::proposals::prove;
 use crate::protocol::MAX_SUPPRESSIONS;
 use crate::rules::companion::Change;
 use crate::stack::large_stack;
@@ -244,7 +245,11 @@ impl Reader for InProcess {
         tool_findings(request)
     }
 
-    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<Vec<UsedTool>, ReaderError> {
+    async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+        prove(request)
+    }
+
+    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
         used_tools(request)
     }
 

@@ -23,6 +23,7 @@ pub mod output;
 pub mod pack;
 mod part;
 mod proof;
+mod proposals;
 pub mod protocol;
 pub mod redact;
 mod rules;

@@ -30,7 +30,7 @@ mod xml;
 
 pub use decode::text as text_of;
 pub use diagnostic::{Diagnostic, Level, ToolEdit, ToolFix};
-pub use finding::{Finder, Levels, Mapping, finding, rule_name, tool_name};
+pub use finding::{Finder, Levels, Mapping, NO_RULE, finding, rule_name, tool_name};
 pub use format::{Format, Input, Named};
 pub use path::{PathError, Paths};
 pub use range::{ColumnUnit, Offsets, Position, Range, Span};

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use truing_core::finding::{RawFinding, Side};
+use truing_core::finding::RawFinding;
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
 use truing_core::sandbox::Level;
@@ -31,11 +31,12 @@ pub use crate::bounds::{
     MAX_BODY_BYTES, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_REASON_BYTES, MAX_RULE_BYTES, MAX_RULES,
     MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_SUPPRESSED_BYTES, MAX_SUPPRESSIONS, MAX_TITLE_BYTES,
 };
+use crate::bounds::{check_finding, text_bytes};
 use crate::sources::{Asked, SourcesAnswer};
 use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
 
 /// The version of this protocol: raised with every change of what is said.
-pub const PROTOCOL: u32 = 10;
+pub const PROTOCOL: u32 = 12;
 
 /// The longest hello, in bytes.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
@@ -363,19 +364,7 @@ pub fn checked_sources(asked: &Asked, told: SourcesAnswer) -> Result<SourcesAnsw
 
 /// Are lines, lengths and names of a form that the rest of the program relies on?
 fn is_well_formed(finding: &RawFinding, packs: &[String]) -> bool {
-    let RawFinding { place, rule, title, body, snippet, suggestion, .. } = finding;
-    let one_line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
-    let prose = |text: &str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
-    let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
-    place.side == Side::New
-        && (1..=place.end_line).contains(&place.start_line)
-        && is_rule_of(rule, packs)
-        && one_line(title)
-        && title.len() <= MAX_TITLE_BYTES
-        && prose(body)
-        && body.len() <= MAX_BODY_BYTES
-        && snippet.len() <= MAX_SNIPPET_BYTES
-        && replacement <= MAX_SUGGESTION_BYTES
+    is_rule_of(&finding.rule, packs) && check_finding(finding).is_ok()
 }
 
 /// `pack/rule`, of one of these packs.
@@ -387,15 +376,9 @@ fn is_rule_of(rule: &str, packs: &[String]) -> bool {
     rule.len() <= MAX_RULE_BYTES && rule.split_once('/').is_some_and(named)
 }
 
-fn text_bytes(finding: &RawFinding) -> usize {
-    let RawFinding { place, rule, title, body, snippet, suggestion, .. } = finding;
-    let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
-    place.path.as_bytes().len() + rule.len() + title.len() + body.len() + snippet.len() + replacement
-}
-
 #[cfg(test)]
 mod tests {
-    use truing_core::finding::{Category, Place, Severity, Source, Suggestion};
+    use truing_core::finding::{Category, Place, Severity, Side, Source, Suggestion};
     use truing_core::port::ChangedFile;
 
     use super::*;

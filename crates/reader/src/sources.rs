@@ -34,7 +34,7 @@ use truing_core::line::clean;
 use truing_core::sync::{Definition, Sources, Symbol};
 
 pub use archive::{ArchiveError, Format};
-pub use asked::{Asked, FilesRequest, SourcesAnswer};
+pub use asked::{Asked, FilesRequest, FormatRequest, SourcesAnswer};
 pub use pins::{LeftOut, Pins};
 pub use project::{Project, ProjectRequest, project_of};
 

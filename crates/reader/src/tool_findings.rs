@@ -2,18 +2,16 @@
 //!
 //! The output is read as diagnostics ([`output`](crate::output)); each is placed in the file as it is at the head. One that
 //! touches an added line is a finding; the others are counted. Where one output says the same of the same lines twice, it is
-//! one finding.
+//! one finding. What was placed may be kept, and be counted and proven again over another change of the same file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::finding::{RawFinding, Side, Source};
+use truing_core::finding::{RawFinding, Source};
 use truing_core::line::{clean, counted};
-use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolRequest};
+use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolOutput, ToolRequest};
 use truing_diff::RepoPath;
 
-use crate::bounds::{
-    MAX_BODY_BYTES, MAX_FINDINGS, MAX_RULE_BYTES, MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_TITLE_BYTES,
-};
+use crate::bounds::{MAX_FINDINGS, MAX_KEPT, MAX_KEPT_BYTES, check_finding, is_one_line, text_bytes};
 use crate::file::Tree;
 use crate::fix::Fix;
 use crate::lines::{Lines, touches};
@@ -37,51 +35,52 @@ const MAX_SUGGESTIONS: usize = 100;
 /// The most bytes of a tool's name.
 const MAX_TOOL_BYTES: usize = 120;
 
-/// Reads an output and places its diagnostics.
+/// Reads an output and places its diagnostics; or places findings that were kept.
 ///
 /// # Errors
 /// [`ReaderError::Failed`] if the tree cannot be opened, or the format is unknown.
 pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
     let tree = Tree::open(&request.tree)?;
-    let bytes = request.output.text.as_bytes();
-    let format = format(request)?;
-    let input = Input { roots: &request.output.roots, folder: None, tool: &request.output.tool };
-    let Report { diagnostics, tools, problems, more_problems, left_out: _ } = read(format, bytes, &input);
+    let mut found = ToolFindings::default();
+    match &request.output.kept {
+        Some(kept) => of_kept(request, &tree, kept, &mut found),
+        None => of_text(request, &tree, &mut found)?,
+    }
+    found.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
+    bound(&mut found);
+    Ok(found)
+}
 
-    let mut found = ToolFindings { problems: failures(&problems, more_problems), ..ToolFindings::default() };
-    let mapping = Mapping::default();
+/// The findings of what a tool has printed.
+fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Result<(), ReaderError> {
+    let ToolOutput { tool, roots, folder, text, keep, .. } = &request.output;
+    let format = format(request)?;
+    let input = Input { roots, folder: folder.as_ref(), tool };
+    let Report { diagnostics, tools, problems, more_problems, left_out: _ } =
+        read(format, text.as_bytes(), &input);
+    found.problems = failures(&problems, more_problems);
     found.tools = tools.iter().map(|tool| tool_name(tool)).collect();
     if found.tools.is_empty() {
         found.tools.insert(tool_name(input.tool_or(format.as_str())));
     }
+    let mapping = Mapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
-        let is_without = diagnostic.rule.as_ref().is_some_and(|rule| request.output.without.contains(rule));
-        if diagnostic.suppressed || is_without {
+        if diagnostic.suppressed {
             found.suppressed += 1;
         } else {
             by_file.entry(&diagnostic.path).or_default().push(diagnostic);
         }
     }
+    let mut to_keep = Vec::new();
     for (path, diagnostics) in by_file {
-        let is_left_out = path.as_str().is_some_and(|path| request.output.left_out.contains(path));
-        let Some(file) = changed(request, path).filter(|_| !is_left_out) else {
+        let Some((file, content)) = counted_file(request, tree, path) else {
             found.elsewhere += diagnostics.len() as u64;
             continue;
         };
-        // A file that is not read is told of by whoever reads it for the rules.
-        let Ok(content) = tree.bytes(path) else {
-            found.elsewhere += diagnostics.len() as u64;
-            continue;
-        };
-        let (text, lines) = (FileText::of(&content), Lines::of(&content));
+        let text = FileText::of(&content);
         let finder = Finder::new(&text, &mapping);
-        let mut parsers = Parsers::default();
-        parsers.begin_file(MAX_TIME);
-        let mut prover = Language::of_path(path.as_bytes())
-            .zip(std::str::from_utf8(&content).ok())
-            .map(|(language, text)| Prover::new(language, &lines, text, &mut parsers));
-        let (mut seen, mut suggested) = (BTreeSet::new(), 0);
+        let mut placed = Vec::new();
         for diagnostic in diagnostics {
             let Ok(raw) = finder.finding(diagnostic) else {
                 found.elsewhere += 1;
@@ -93,22 +92,79 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
             let raw = RawFinding { suggestion, body, ..raw };
             let is_secret = raw.tool().is_some_and(|tool| OF_SECRETS.contains(&tool));
             let place = text.range(&diagnostic.range).ok().and_then(|place| content.get(place));
-            let raw = if is_secret { without_its_place(raw, place) } else { raw };
-            let (first, last) = (raw.place.start_line, raw.place.end_line);
-            if !request.output.everywhere && !touches(&file.added, first, last) {
-                found.elsewhere += 1;
-            } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
-                found.suppressed += 1;
-            } else if seen.insert((first, last, words(&raw))) {
-                suggested += usize::from(raw.suggestion.is_some());
-                let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
-                found.findings.push(proven(RawFinding { suggestion, ..raw }, &lines, prover.as_mut()));
-            }
+            placed.push(if is_secret { without_its_place(raw, place) } else { raw });
+        }
+        if path.as_str().is_some_and(|path| keep.contains(path)) {
+            to_keep.extend(placed.iter().cloned());
+        }
+        add(found, request, file, &content, placed);
+    }
+    let bytes: usize = to_keep.iter().map(text_bytes).sum();
+    let fits = to_keep.len() <= MAX_KEPT && bytes <= MAX_KEPT_BYTES;
+    found.keep = (fits && !keep.is_empty() && found.problems.is_empty()).then_some(to_keep);
+    Ok(())
+}
+
+/// The findings that were kept of an earlier run.
+fn of_kept(request: &ToolRequest, tree: &Tree, kept: &[RawFinding], found: &mut ToolFindings) {
+    found.tools.insert(tool_name(&request.output.tool));
+    let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
+    for raw in kept {
+        found.tools.extend(raw.tool().map(str::to_owned));
+        by_file.entry(&raw.place.path).or_default().push(raw);
+    }
+    for (path, kept) in by_file {
+        let Some((file, content)) = counted_file(request, tree, path) else {
+            found.elsewhere += kept.len() as u64;
+            continue;
+        };
+        add(found, request, file, &content, kept.into_iter().cloned().collect());
+    }
+}
+
+/// A changed file of which findings count, with its content. A file that is not read is told of by whoever reads it for the rules.
+fn counted_file<'a>(
+    request: &'a ToolRequest,
+    tree: &Tree,
+    path: &RepoPath,
+) -> Option<(&'a ChangedFile, Vec<u8>)> {
+    let is_left_out = path.as_str().is_some_and(|path| request.output.left_out.contains(path));
+    let file = changed(request, path).filter(|_| !is_left_out)?;
+    Some((file, tree.bytes(path).ok()?))
+}
+
+/// Adds those of the findings on a file that count, each with its suggestion if that is proven.
+fn add(
+    found: &mut ToolFindings,
+    request: &ToolRequest,
+    file: &ChangedFile,
+    content: &[u8],
+    placed: Vec<RawFinding>,
+) {
+    let lines = Lines::of(content);
+    let mut parsers = Parsers::default();
+    parsers.begin_file(MAX_TIME);
+    let mut prover = Language::of_path(file.path.as_bytes())
+        .zip(std::str::from_utf8(content).ok())
+        .map(|(language, text)| Prover::new(language, &lines, text, &mut parsers));
+    let (mut seen, mut suggested) = (BTreeSet::new(), 0);
+    let is_without = |raw: &RawFinding| {
+        raw.rule.split_once('/').is_some_and(|(_, rule)| request.output.without.contains(rule))
+    };
+    for raw in placed {
+        let (first, last) = (raw.place.start_line, raw.place.end_line);
+        if is_without(&raw) {
+            found.suppressed += 1;
+        } else if !request.output.everywhere && !touches(&file.added, first, last) {
+            found.elsewhere += 1;
+        } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
+            found.suppressed += 1;
+        } else if seen.insert((first, last, words(&raw))) {
+            suggested += usize::from(raw.suggestion.is_some());
+            let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
+            found.findings.push(proven(RawFinding { suggestion, ..raw }, &lines, prover.as_mut()));
         }
     }
-    found.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
-    bound(&mut found);
-    Ok(found)
 }
 
 /// The finding with its suggestion, if the file parses with it as well as before and nothing around changes. In a file of which no
@@ -206,27 +262,20 @@ fn bound(found: &mut ToolFindings) {
 /// The part that is wrong.
 pub(crate) fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Result<(), &'static str> {
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
-    let one_line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
-    let is_tool = |name: &String| one_line(name) && name.len() <= MAX_TOOL_BYTES && !name.contains('/');
+    let is_tool = |name: &String| is_one_line(name) && name.len() <= MAX_TOOL_BYTES && !name.contains('/');
     ensure(found.tools.len() <= MAX_TOOLS && found.tools.iter().all(is_tool), "a tool's name")?;
-    let is_told = |text: &String| one_line(text) && text.chars().count() <= MAX_PROBLEM_CHARS + 100;
+    let is_told = |text: &String| is_one_line(text) && text.chars().count() <= MAX_PROBLEM_CHARS + 100;
     ensure(found.problems.len() <= MAX_PROBLEMS && found.problems.iter().all(is_told), "a problem")?;
     ensure(found.findings.len() <= MAX_FINDINGS, "the number of findings")?;
-    for raw in &found.findings {
-        let RawFinding { place, rule, title, body, snippet, suggestion, source, .. } = raw;
-        let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
-        let prose = !body.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t');
-        ensure(*source == Source::Tool && place.side == Side::New, "a finding's source")?;
-        ensure((1..=place.end_line).contains(&place.start_line), "a finding's lines")?;
-        ensure(changed(request, &place.path).is_some(), "a finding's file")?;
+    let to_keep = found.keep.as_deref().unwrap_or_default();
+    ensure(to_keep.len() <= MAX_KEPT, "the number of findings to keep")?;
+    for raw in found.findings.iter().chain(to_keep) {
+        check_finding(raw)?;
+        ensure(raw.source == Source::Tool, "a finding's source")?;
+        ensure(changed(request, &raw.place.path).is_some(), "a finding's file")?;
         ensure(raw.tool().is_some_and(|tool| found.tools.contains(tool)), "a finding's tool")?;
-        ensure(one_line(rule) && rule.len() <= MAX_RULE_BYTES, "a finding's rule")?;
-        ensure(one_line(title) && title.len() <= MAX_TITLE_BYTES, "a finding's title")?;
-        ensure(prose && body.len() <= MAX_BODY_BYTES, "a finding's body")?;
-        ensure(
-            snippet.len() <= MAX_SNIPPET_BYTES && replacement <= MAX_SUGGESTION_BYTES,
-            "a finding's text",
-        )?;
     }
-    Ok(())
+    let is_to_keep =
+        |raw: &RawFinding| raw.place.path.as_str().is_some_and(|path| request.output.keep.contains(path));
+    ensure(to_keep.iter().all(is_to_keep), "a file to keep")
 }

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use truing_core::port::{ReaderError, UsedTool, UsedToolsRequest};
+use truing_core::port::{ReaderError, UsedTool, UsedTools, UsedToolsRequest};
 use truing_diff::RepoPath;
 
+use crate::bounds::is_one_line;
 use crate::file::Tree;
 use crate::output::known;
 use crate::output::known::hooks::{self, Hooks, Usage};
 use crate::output::known::sign::compiled;
 use crate::output::known::tool::KnownTool;
 
-/// The most bytes of a sign in words.
-const MAX_WORDS_BYTES: usize = 5_000;
 /// The most bytes of paths that hooks keep from tools, of all tools: more do not fit into an answer, and are not kept from them.
 const MAX_LEFT_OUT_BYTES: usize = 8 << 20;
 
@@ -20,15 +19,23 @@ const MAX_LEFT_OUT_BYTES: usize = 8 << 20;
 ///
 /// # Errors
 /// [`ReaderError::Failed`] if the tree cannot be opened.
-pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<Vec<UsedTool>, ReaderError> {
+pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
     let tree = Tree::open(&request.tree)?;
     let paths: Vec<&str> = request.paths.iter().map(String::as_str).collect();
     let read = |path: &str| tree.bytes(&RepoPath::from(path)).ok();
-    let hooks =
-        hooks::FILES.iter().find(|file| paths.contains(file)).and_then(|file| Hooks::parse(&read(file)?));
+    let hooks = hooks::FILES.iter().find(|file| paths.contains(file)).map(|file| {
+        let bytes = tree.bytes(&RepoPath::from(*file)).map_err(|reason| reason.as_str().replace('_', " "));
+        bytes
+            .and_then(|bytes| Hooks::parse(&bytes))
+            .map_err(|reason| format!("{file} cannot be read: {reason}"))
+    });
+    let (hooks, unread_hooks) = match hooks.transpose() {
+        Ok(hooks) => (hooks, None),
+        Err(reason) => (None, Some(reason)),
+    };
     let mut bytes = 0;
     let used = known::all().iter().filter_map(|tool| {
-        let (sign, path) = tool.sign(&paths, &read)?;
+        let (_, path) = tool.sign(&paths, &read)?;
         let mut usage = hooks.as_ref().map(|hooks| usage(tool, hooks, &request.changed)).unwrap_or_default();
         bytes += usage.left_out.iter().map(String::len).sum::<usize>();
         if bytes > MAX_LEFT_OUT_BYTES {
@@ -36,10 +43,9 @@ pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<Vec<UsedTool>, Re
         }
         let Usage { args, left_out } = usage;
         let whole = tool.chooses_files(&path, &read);
-        let (name, shown_by) = (tool.name.clone(), sign.reason(&path));
-        Some(UsedTool { name, shown_by, sign: path, args, left_out, whole })
+        Some(UsedTool { name: tool.name.clone(), sign: path, args, left_out, whole })
     });
-    Ok(used.collect())
+    Ok(UsedTools { tools: used.collect(), unread_hooks })
 }
 
 /// The way in which hooks run a tool over those of the files that it looks at.
@@ -54,15 +60,19 @@ fn usage(tool: &KnownTool, hooks: &Hooks, changed: &[String]) -> Usage {
 ///
 /// # Errors
 /// The part that is wrong.
-pub(crate) fn check_used(request: &UsedToolsRequest, used: &[UsedTool]) -> Result<(), &'static str> {
+pub(crate) fn check_used(request: &UsedToolsRequest, used: &UsedTools) -> Result<(), &'static str> {
+    let UsedTools { tools: used, unread_hooks } = used;
+    let is_told = |reason: &String| is_one_line(reason) && reason.chars().count() <= hooks::MAX_REASON + 100;
+    if !unread_hooks.as_ref().is_none_or(is_told) {
+        return Err("the reason for which hooks are not known");
+    }
     let changed: BTreeSet<&str> = request.changed.iter().map(String::as_str).collect();
     let is_well = |tool: &UsedTool| {
         let Some(known) = known::all().iter().find(|known| known.name == tool.name) else { return false };
         let folder = format!("{}/", tool.sign);
         let named = request.paths.iter().any(|path| *path == tool.sign || path.starts_with(&folder));
-        let words = tool.shown_by.len() <= MAX_WORDS_BYTES && !tool.shown_by.chars().any(char::is_control);
         let is_run = hooks::is_possible(&tool.args, &tool.left_out, &known.keeps, &changed);
-        named && words && is_run && (!tool.whole || !known.whole.is_empty())
+        named && is_run && (!tool.whole || !known.whole.is_empty())
     };
     let in_order = used.windows(2).all(|pair| matches!(pair, [first, second] if first.name < second.name));
     if in_order && used.iter().all(is_well) { Ok(()) } else { Err("a tool that is used") }
@@ -72,7 +82,7 @@ pub(crate) fn check_used(request: &UsedToolsRequest, used: &[UsedTool]) -> Resul
 mod tests {
     use super::*;
 
-    fn looked_at(files: &[(&str, &str)], changed: &[&str]) -> Vec<UsedTool> {
+    fn all_of(files: &[(&str, &str)], changed: &[&str]) -> UsedTools {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = folder.path().join(path);
@@ -87,6 +97,12 @@ mod tests {
         used
     }
 
+    fn looked_at(files: &[(&str, &str)], changed: &[&str]) -> Vec<UsedTool> {
+        let used = all_of(files, changed);
+        assert_eq!(used.unread_hooks, None);
+        used.tools
+    }
+
     fn looked(files: &[(&str, &str)]) -> Vec<UsedTool> {
         looked_at(files, &[])
     }
@@ -98,13 +114,13 @@ mod tests {
             (".github/workflows/ci.yml", "on: push\n"),
             (".semgrep/a.yml", "rules: []\n"),
         ]);
-        let words: Vec<_> = used.iter().map(|tool| format!("{}: {}", tool.name, tool.shown_by)).collect();
+        let words: Vec<_> = used.iter().map(|tool| format!("{}: {}", tool.name, tool.sign)).collect();
         assert_eq!(
             words,
             [
                 "actionlint: .github/workflows/ci.yml",
-                "mypy: pyproject.toml ([tool.mypy])",
-                "ruff: pyproject.toml ([tool.ruff])",
+                "mypy: pyproject.toml",
+                "ruff: pyproject.toml",
                 "semgrep: .semgrep",
             ]
         );
@@ -159,29 +175,31 @@ repos:
             paths: vec!["ruff.toml".into(), "mypy.ini".into()],
             changed: vec!["a.py".into()],
         };
-        let tool = |name: &str, sign: &str, words: &str| UsedTool {
+        let tool = |name: &str, sign: &str| UsedTool {
             name: name.into(),
             sign: sign.into(),
-            shown_by: words.into(),
             args: Vec::new(),
             left_out: Vec::new(),
             whole: false,
         };
-        let ruff = tool("ruff", "ruff.toml", "ruff.toml");
+        let ruff = tool("ruff", "ruff.toml");
+        let check = |tools: &[UsedTool], unread: Option<&str>| {
+            let used = UsedTools { tools: tools.to_vec(), unread_hooks: unread.map(str::to_owned) };
+            check_used(&request, &used)
+        };
         let run = |args: &[&str], left_out: &[&str]| UsedTool {
             args: args.iter().map(|word| (*word).to_owned()).collect(),
             left_out: left_out.iter().map(|path| (*path).to_owned()).collect(),
             ..ruff.clone()
         };
-        let mypy = UsedTool { whole: true, ..tool("mypy", "mypy.ini", "mypy.ini") };
+        let mypy = UsedTool { whole: true, ..tool("mypy", "mypy.ini") };
         let select = "--select=E";
         for well in [ruff.clone(), mypy, run(&[select, "--ignore", "E501", "--preview"], &["a.py"])] {
-            assert_eq!(check_used(&request, std::slice::from_ref(&well)), Ok(()), "{well:?}");
+            assert_eq!(check(std::slice::from_ref(&well), Some("why")), Ok(()), "{well:?}");
         }
         for wrong in [
-            tool("rm", "ruff.toml", "ruff.toml"),
-            tool("ruff", "../ruff.toml", "ruff.toml"),
-            tool("ruff", "ruff.toml", "ruff\ntoml"),
+            tool("rm", "ruff.toml"),
+            tool("ruff", "../ruff.toml"),
             run(&["--fix"], &[]),
             run(&["--select=E", "/etc/passwd"], &[]),
             run(&["--select"], &[]),
@@ -192,8 +210,23 @@ repos:
             run(&[], &["b.py"]),
             UsedTool { whole: true, ..ruff.clone() },
         ] {
-            assert!(check_used(&request, std::slice::from_ref(&wrong)).is_err(), "{wrong:?}");
+            assert!(check(std::slice::from_ref(&wrong), None).is_err(), "{wrong:?}");
         }
-        assert!(check_used(&request, &[ruff.clone(), ruff]).is_err());
+        assert!(check(&[ruff.clone(), ruff], None).is_err());
+        assert!(check(&[], Some("two\nlines")).is_err());
+    }
+
+    #[test]
+    fn a_file_of_hooks_that_cannot_be_read_is_named_and_tools_are_found_by_the_rest() {
+        for (hooks, reason) in [
+            ("repos: [", ".pre-commit-config.yaml cannot be read: "),
+            ("repos: 3\n", ".pre-commit-config.yaml cannot be read: "),
+            (&"#".repeat(2 << 20), "bytes"),
+        ] {
+            let used = all_of(&[(".pre-commit-config.yaml", hooks), ("ruff.toml", "")], &["a.py"]);
+            let said = used.unread_hooks.unwrap();
+            assert!(said.contains(reason), "{said}");
+            assert_eq!(used.tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>(), ["ruff"]);
+        }
     }
 }

@@ -6,6 +6,8 @@ pub mod converge;
 mod forges;
 pub mod jobs;
 mod mcp;
+mod provider;
+pub mod role;
 pub mod store;
 mod threaded;
 pub(crate) mod tools;

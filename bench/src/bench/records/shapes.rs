@@ -125,6 +125,7 @@ fn line() -> Desired {
         place: Some((AnchorKind::Inline, place())),
         body: format!("**P1** A connection is not given back when a statement fails\n\n{TEXT}"),
         suggestion: None,
+        is_proposed: false,
         resolved: false,
         comment: Some(CommentId::new("3000000000")),
     }

@@ -32,6 +32,14 @@ pub struct Ran<F = Items> {
     pub trimmed: u32,
 }
 
+impl<F> Ran<F> {
+    /// The same with its report in another form.
+    pub fn map<T>(self, form: impl FnOnce(F) -> T) -> Ran<T> {
+        let Self { end, items, turns, usage, cost, model, calls, denials, trimmed } = self;
+        Ran { end, items: form(items), turns, usage, cost, model, calls, denials, trimmed }
+    }
+}
+
 /// How a run ended. Only [`End::Done`] is whole.
 #[derive(Debug)]
 pub enum End {

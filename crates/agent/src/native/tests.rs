@@ -61,12 +61,28 @@ impl Model for Scripted {
             usage: self.usage,
             cost: MicroUsd(self.cost),
             model: "m-1".into(),
+            served_by: None,
             request_id: String::new(),
         })
     }
 
     async fn cost(&self) -> MicroUsd {
         MicroUsd(self.paid.load(Ordering::Relaxed))
+    }
+}
+
+/// A model whose answers come from these fallbacks, in their order; none: it answers itself.
+struct Served(Scripted, [Option<&'static str>; 3]);
+
+impl Model for Served {
+    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
+        let answer = self.0.ask(request).await?;
+        let served_by = self.1.get(self.0.asked().len() - 1).copied().flatten().map(str::to_owned);
+        Ok(Answer { served_by, ..answer })
+    }
+
+    async fn cost(&self) -> MicroUsd {
+        self.0.cost().await
     }
 }
 
@@ -174,6 +190,20 @@ async fn parallel_calls_are_answered_in_one_message_and_a_report_ends_the_run() 
         ("2".to_owned(), "grep {\"for\":\"b\"}: ".to_owned(), false),
     ];
     assert_eq!(results(answered), expected);
+}
+
+#[tokio::test]
+async fn all_who_have_answered_are_named_once() {
+    for (by, expected) in [
+        ([None; 3], "m-1"),
+        ([Some("b"); 3], "m-1 (fallback b)"),
+        ([Some("b"), None, None], "m-1 (fallback b), then m-1"),
+        ([None, Some("b"), None], "m-1, then m-1 (fallback b)"),
+    ] {
+        let model = Served(Scripted::new(vec![reads(), reads(), reports("one", false)]), by);
+        let ran = run(&model, &RecordingTools::default(), &brief(), &Limits::default()).await;
+        assert_eq!((ran.turns, ran.model.as_str()), (3, expected), "{by:?}");
+    }
 }
 
 #[tokio::test]

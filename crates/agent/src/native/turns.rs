@@ -19,6 +19,8 @@ use crate::schema::{self, REPORT};
 
 /// How often in a row an answer may be cut off, or stop for a full context, before the run ends.
 const MAX_CUT: u32 = 2;
+/// The words between the names of two that have answered in one run.
+const THEN: &str = ", then ";
 /// How often the model is asked again for a report in place of something else.
 const MAX_REPAIRS: u32 = 1;
 /// The share of the wall clock, in percent, that is left when the model is asked to conclude.
@@ -63,6 +65,8 @@ struct Progress<F> {
     cost: MicroUsd,
     last_cost: MicroUsd,
     model: String,
+    /// The fallback that gave the last answer.
+    fallback: Option<String>,
     calls: BTreeMap<String, u32>,
     denials: BTreeMap<String, u32>,
     trimmed: u32,
@@ -203,9 +207,23 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
         let answer = asked?;
         self.ran.turns += 1;
         self.ran.usage = self.ran.usage.plus(&answer.usage);
-        self.ran.model.clone_from(&answer.model);
+        self.served(&answer);
         self.window.counted(&answer.usage);
         Ok(answer)
+    }
+
+    /// Notes who has answered; of a run that a fallback has taken over, both.
+    fn served(&mut self, answer: &Answer) {
+        let Progress { turns, model, fallback, .. } = &mut self.ran;
+        let served = answer.served();
+        if *turns > 1 && *fallback != answer.served_by {
+            if !model.split(THEN).any(|before| before == served) {
+                *model = format!("{model}{THEN}{served}");
+            }
+        } else if fallback.is_none() {
+            *model = served;
+        }
+        fallback.clone_from(&answer.served_by);
     }
 
     /// What an answer leads to.

@@ -176,7 +176,7 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
             None
         }
     };
-    rustix::process::chdir(job.place())?;
+    rustix::process::chdir(job.place().join(&job.folder))?;
     set_no_new_privs(true)?;
     match job.level {
         Level::Full | Level::Landlock => {

@@ -41,6 +41,8 @@ pub struct Job {
     /// The name of that folder inside: its own name, unless what is made there must not depend on it. Below
     /// [`Level::Full`] every folder has its own name.
     pub inside: PathBuf,
+    /// The folder below the tree that it begins in; empty: the tree.
+    pub folder: PathBuf,
     /// May it change the tree? Not git's folder in it.
     pub writable: bool,
     /// Further folders that it may read and run programs from.

@@ -164,7 +164,9 @@ impl Defect {
             }
         }
         let body = format!("{}\n\nFix: {}\n\nValidation: {}", self.item.body, self.fix, self.validation);
-        let item = Item { start_line: first, end_line: Some(last), body, ..self.item.clone() };
+        // Fixes of an audit are a fixer's.
+        let replacement = None;
+        let item = Item { start_line: first, end_line: Some(last), body, replacement, ..self.item.clone() };
         let path = RepoPath::from_bytes(item.path.as_bytes());
         believed(item, path, Some(text)).map_err(|why| format!("it is not believed: {}", why.as_str()))
     }

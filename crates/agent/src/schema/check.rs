@@ -8,6 +8,7 @@ use truing_core::finding::{Category, Place, RawFinding, Side, Source};
 use truing_core::line;
 use truing_core::recheck::MAX_SNIPPET_LINES;
 
+use super::proposed;
 use super::{Item, Items, MAX_BODY_BYTES, MAX_CODE_BYTES, MAX_FINDINGS, MAX_TITLE_CHARS};
 
 /// What may be believed, and how much may not.
@@ -80,7 +81,7 @@ pub fn rule(category: Category) -> &'static str {
 
 /// Compares each finding with its file. `tree`: the text of a file of the tree that was shown, if it has it.
 pub fn check(items: Items, tree: impl Fn(&RepoPath) -> Option<String>) -> Checked {
-    let Items { mut findings, malformed, beyond, verdicts: _ } = items;
+    let Items { mut findings, malformed, beyond, verdicts: _, walkthrough: _ } = items;
     // Of too many the worst are kept.
     findings.sort_by_key(|item| item.severity);
     let mut checked = Checked::default();
@@ -149,7 +150,7 @@ fn key(finding: &RawFinding) -> (Place, Category, String) {
 
 /// One finding, if its file says what it says.
 pub(super) fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result<RawFinding, Dropped> {
-    let Item { start_line, end_line, severity, category, title, body, excerpt, .. } = item;
+    let Item { start_line, end_line, severity, category, title, body, excerpt, replacement, .. } = item;
     let end_line = end_line.unwrap_or(start_line);
     let title = line::clean(&title, MAX_TITLE_CHARS);
     let body = visible(&body);
@@ -161,7 +162,8 @@ pub(super) fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result
     }
     let shown = is_there(text, (start_line, end_line), &excerpt)?;
     let snippet = shown.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
-    Ok(RawFinding {
+    let is_whole = excerpt::is_whole(&shown, &excerpt);
+    let raw = RawFinding {
         place: Place { path, side: Side::New, start_line, end_line },
         severity,
         category,
@@ -171,6 +173,10 @@ pub(super) fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result
         snippet,
         suggestion: None,
         source: Source::Agent,
+    };
+    Ok(match replacement {
+        Some(said) => proposed::with(raw, &said, is_whole),
+        None => raw,
     })
 }
 

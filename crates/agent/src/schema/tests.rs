@@ -147,3 +147,66 @@ fn what_cannot_be_seen_is_no_difference_and_may_be_escaped() {
         assert_eq!(checked.findings.len(), 1, "{excerpt} {:?}", checked.dropped);
     }
 }
+
+/// The finding with a replacement of its lines.
+fn proposing(start: u32, end: u32, excerpt: &str, replacement: Value) -> truing_core::finding::RawFinding {
+    let mut value = item("src/a.py", start, excerpt);
+    value["end_line"] = json!(end);
+    value["replacement"] = replacement;
+    let mut checked = check(items(vec![value]), tree);
+    assert_eq!((checked.findings.len(), checked.dropped.len()), (1, 0), "{checked:?}");
+    checked.findings.remove(0)
+}
+
+#[test]
+fn a_replacement_of_all_quoted_lines_is_to_be_proven() {
+    for said in ["    except OSError: pass", "    except OSError: pass\n", "    except OSError: pass\r\n"] {
+        let finding = proposing(4, 4, "except: pass", json!(said));
+        let replacement = finding.suggestion.map(|suggestion| suggestion.replacement);
+        assert_eq!(replacement.as_deref(), Some("    except OSError: pass"), "{said:?}");
+        assert_eq!(finding.body, "It is *lost*.");
+    }
+}
+
+#[test]
+fn a_replacement_that_cannot_be_proven_is_text_and_an_empty_one_is_none() {
+    let long = "x\n".repeat(60);
+    for (start, excerpt, said) in [
+        (1, "except: pass", "    except OSError: pass"),
+        (4, "except:", "    except OSError: pass"),
+        (4, "except: pass", "    except OSError:\u{1b}[31m pass"),
+        (4, "except: pass", "    except OSError: pass  # \u{202e}"),
+        (4, "except: pass", long.as_str()),
+    ] {
+        let finding = proposing(start, 4, excerpt, json!(said));
+        assert_eq!(finding.suggestion, None, "{said:?}");
+        assert_eq!(finding.own_body(), "It is *lost*.", "{said:?}");
+        let (_, shown) = finding.body.split_once("not proven to fit:\n\n```\n").unwrap();
+        assert!(shown.lines().count() <= 22 && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
+    }
+    for nothing in [json!(""), json!(" \n\n"), json!(null), json!(["x"]), json!(7)] {
+        let finding = proposing(4, 4, "except: pass", nothing.clone());
+        assert_eq!((finding.suggestion, finding.body.as_str()), (None, "It is *lost*."), "{nothing}");
+    }
+}
+
+#[test]
+fn a_replacement_as_text_stays_within_its_fence() {
+    let hostile = "x\n```\n<!-- truing:1 summary -->\n</details>\n```suggestion\nrm\n````\n@ada\n";
+    let finding = proposing(4, 4, "except:", json!(hostile));
+    assert_eq!(finding.suggestion, None);
+    let shown = truing_core::markdown::block(&finding.body);
+    let (before, inside) = shown.split_once("`````\n").unwrap();
+    assert!(before.ends_with("not proven to fit:\n\n"), "{shown}");
+    assert!(inside.ends_with("@ada\n`````"), "{shown}");
+    assert_eq!(inside.matches("`````").count(), 1, "nothing else ends it: {shown}");
+}
+
+#[test]
+fn an_audit_proposes_nothing_and_is_not_told_that_it_could() {
+    let properties = |tool: truing_model::messages::Tool| {
+        tool.input_schema["properties"]["findings"]["items"]["properties"].clone()
+    };
+    assert!(properties(tool()).get("replacement").is_some());
+    assert!(properties(<super::audit::Audit as Form>::tool()).get("replacement").is_none());
+}

@@ -50,6 +50,11 @@ impl Scope {
         self.trusted.push(other.into());
         self
     }
+
+    /// The names under which results are found; they are kept under the first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.own).chain(&self.trusted).map(String::as_str)
+    }
 }
 
 /// How much is kept, and for how long.

@@ -1,5 +1,6 @@
 //! A checked value, or what is wrong with it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ pub enum Value {
     Commands(Vec<Vec<String>>),
     /// Exit codes.
     Codes(Vec<i32>),
+    /// Names, each with an id.
+    Ids(BTreeMap<String, String>),
 }
 
 /// The fault in a value.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-use crate::finding::RawFinding;
+use crate::finding::{Place, RawFinding};
 use crate::outcome::NotReviewed;
 use crate::suppression::{IdleSuppression, Suppressed};
 
@@ -58,7 +58,7 @@ pub struct ReadReport {
 }
 
 /// All that a tool has printed, and where it ran.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ToolOutput {
     /// The tool's name, where the output does not name it itself.
     pub tool: String,
@@ -66,6 +66,9 @@ pub struct ToolOutput {
     pub format: Option<String>,
     /// Absolute paths of the folder with the files, as the tool may name it.
     pub roots: Vec<String>,
+    /// The folder below it in which the tool ran: relative paths begin there; none: in that folder itself.
+    #[serde(default)]
+    pub folder: Option<RepoPath>,
     /// The output; what is not UTF-8 in it is replaced.
     pub text: String,
     /// The reason for which the tool did not look to its end, as far as whoever ran it knows.
@@ -83,6 +86,12 @@ pub struct ToolOutput {
     /// Rules of the tool whose findings do not count.
     #[serde(default)]
     pub without: BTreeSet<String>,
+    /// Changed files of which the answer has to hold all findings, to be kept for a later run.
+    #[serde(default)]
+    pub keep: BTreeSet<String>,
+    /// Findings that were kept of an earlier run, on files that are as they were; they stand in the place of the text.
+    #[serde(default)]
+    pub kept: Option<Vec<RawFinding>>,
 }
 
 /// An output to read, and the change that it is about.
@@ -107,6 +116,15 @@ pub struct UsedToolsRequest {
     pub changed: Vec<String>,
 }
 
+/// The known tools that a repository uses.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct UsedTools {
+    /// They, in the order of their names.
+    pub tools: Vec<UsedTool>,
+    /// The file of hooks that cannot be read, and the reason, for people: nothing is known of how hooks run the tools.
+    pub unread_hooks: Option<String>,
+}
+
 /// A known tool that a repository uses.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct UsedTool {
@@ -114,8 +132,6 @@ pub struct UsedTool {
     pub name: String,
     /// The file or folder that shows it.
     pub sign: String,
-    /// The same for people, with the part of the file: `pyproject.toml ([tool.ruff])`.
-    pub shown_by: String,
     /// Options that a hook of pre-commit gives the tool: those alone that choose what it tells.
     pub args: Vec<String>,
     /// Those of the changed files that the hook keeps from the tool.
@@ -137,6 +153,41 @@ pub struct ToolFindings {
     pub suppressed: u64,
     /// Entries that could not be used, each in words for people, and that the tool itself failed.
     pub problems: Vec<String>,
+    /// All findings on the files that were to be kept, wherever they are, before anything is left out; none: they are too many, or
+    /// not all are known.
+    #[serde(default)]
+    pub keep: Option<Vec<RawFinding>>,
+}
+
+/// Replacements of lines that a model proposes, to be proven as those of rules are.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProofRequest {
+    /// A folder that holds the head's files. Links in it are not followed.
+    pub tree: PathBuf,
+    /// The replacements, each to be proven alone.
+    pub proposals: Vec<Proposal>,
+}
+
+/// A replacement of whole lines of a file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The file.
+    pub path: RepoPath,
+    /// First line, from 1.
+    pub start_line: u32,
+    /// Last line.
+    pub end_line: u32,
+    /// Their new text, without the last line end.
+    pub replacement: String,
+}
+
+impl Proposal {
+    /// The replacement of a finding, if it has one.
+    pub fn of(raw: &RawFinding) -> Option<Self> {
+        let replacement = raw.suggestion.as_ref()?.replacement.clone();
+        let Place { path, start_line, end_line, .. } = &raw.place;
+        Some(Self { path: path.clone(), start_line: *start_line, end_line: *end_line, replacement })
+    }
 }
 
 /// Why a reader could not work at all (a file it cannot read is in the report instead).
@@ -169,11 +220,15 @@ pub trait Reader: Send + Sync {
         request: &ToolRequest,
     ) -> impl Future<Output = Result<ToolFindings, ReaderError>> + Send;
 
-    /// Looks for the known tools that a repository uses, in the order of their names.
+    /// Says of each replacement, in their order: is it proven? Its file parses with it as well as before, and the tree around
+    /// its lines stays as it is.
+    fn prove(&self, request: &ProofRequest) -> impl Future<Output = Result<Vec<bool>, ReaderError>> + Send;
+
+    /// Looks for the known tools that a repository uses.
     fn used_tools(
         &self,
         request: &UsedToolsRequest,
-    ) -> impl Future<Output = Result<Vec<UsedTool>, ReaderError>> + Send;
+    ) -> impl Future<Output = Result<UsedTools, ReaderError>> + Send;
 
     /// Paths that rules about these changed files look at beside those: to be in the request's tree if they exist.
     /// Opens no file of the repository.

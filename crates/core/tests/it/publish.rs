@@ -23,7 +23,8 @@ fn place() -> Place {
 
 fn row(item: Item, body: &str) -> Desired {
     let place = (item != Item::Summary).then(|| (AnchorKind::Inline, place()));
-    Desired { item, place, body: body.into(), suggestion: None, resolved: false, comment: None }
+    let (suggestion, is_proposed, resolved, comment) = (None, false, false, None);
+    Desired { item, place, body: body.into(), suggestion, is_proposed, resolved, comment }
 }
 
 fn thread(comment: &str, state: ThreadState) -> Thread {
@@ -232,6 +233,14 @@ fn a_suggestion_is_made_with_a_comment_on_its_lines_only() {
     assert_eq!(Desired { resolved: true, ..inline.clone() }.new_body(&BOUNDS), "A");
     assert_eq!(inline.new_body(&Bounds { suggestions: false, ..BOUNDS }), "A");
     assert_eq!(suggesting("/approve").new_body(&BOUNDS), "A", "what cannot be shown as it is stays prose");
+    let proposed = Desired { is_proposed: true, ..suggesting("x = '```'") };
+    assert_eq!(proposed.new_body(&BOUNDS), "A\n\n````suggestion\nx = '```'\n````");
+    let text = "A\n\nProposed replacement of these lines:\n\n````\nx = '```'\n````";
+    let without = Bounds { suggestions: false, ..BOUNDS };
+    assert_eq!(proposed.new_body(&without), text, "where no forge offers it, it is code alone");
+    let posted = seen("1", finding("a"), text, 1);
+    let known = [Desired { comment: Some(CommentId::new("1")), ..proposed }];
+    assert_eq!(steps(plan(&known, &[posted], &[], &without, Millis(0))), []);
     let long = Desired { body: "A line.\n".repeat(500), ..inline }.new_body(&BOUNDS);
     assert!(long.ends_with("_\n\n```suggestion\nx = 1\n```") && units(&long) <= BOUNDS.body, "never cut");
 }

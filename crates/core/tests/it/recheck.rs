@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use truing_core::RepoPath;
 use truing_core::finding::{
-    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source,
+    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, Suggestion,
 };
 use truing_core::id::{FindingId, Fingerprint, Sha};
 use truing_core::identity::{Placed, Sighting};
@@ -43,6 +43,26 @@ fn of_a_rule(rule: &str) -> Finding {
 }
 
 #[test]
+fn a_finding_of_a_tool_that_the_base_has_by_now_is_not_called_fixed() {
+    let mut known = [of_a_rule("ruff/E741"), of_a_rule("ruff/F401")];
+    for (finding, print) in known.iter_mut().zip(["1:01", "1:02"]) {
+        finding.raw.source = Source::Tool;
+        finding.fingerprint = Fingerprint::new(print.to_owned());
+    }
+    let head = Sha::parse(&"a".repeat(40)).unwrap();
+    let settled = |tools: &[&str]| {
+        let mut gone = known.clone();
+        gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
+        let tools = tools.iter().map(|tool| (*tool).to_owned()).collect();
+        let old = [Fingerprint::new("1:01".to_owned())].into();
+        Rechecked { tools, old, ..Rechecked::default() }.settle(&mut gone, &known, &head);
+        gone.map(|finding| finding.status)
+    };
+    assert_eq!(settled(&["ruff"]), [FindingStatus::Outside, FindingStatus::Fixed(head.clone())]);
+    assert_eq!(settled(&[]), [FindingStatus::Open, FindingStatus::Open]);
+}
+
+#[test]
 fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
     let known = [of_a_rule("core/used"), of_a_rule("core/off")];
     let head = Sha::parse(&"a".repeat(40)).unwrap();
@@ -57,6 +77,19 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
     assert_eq!(settled(&["core/used"]), [fixed.clone(), FindingStatus::Outside]);
     // A reader that does not say what looked.
     assert_eq!(settled(&[]), [fixed.clone(), fixed]);
+}
+
+#[test]
+fn a_finding_that_is_left_to_a_linter_is_not_called_fixed_and_one_of_another_file_is() {
+    let mut known = [of_a_rule("core/left"), of_a_rule("core/left"), of_a_rule("core/other")];
+    known[1].raw.place.path = "elsewhere.py".into();
+    let head = Sha::parse(&"a".repeat(40)).unwrap();
+    let mut gone = known.clone();
+    gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
+    let left = [("core/left".to_owned(), known[0].raw.place.path.clone())].into();
+    Rechecked { left, ..Rechecked::default() }.settle(&mut gone, &known, &head);
+    let fixed = FindingStatus::Fixed(head);
+    assert_eq!(gone.map(|finding| finding.status), [FindingStatus::Outside, fixed.clone(), fixed]);
 }
 
 const BEFORE: &str = "def head():
@@ -79,11 +112,18 @@ def refund(orders):
 /// The lines at which the finding of lines 12 and 13 of a file is shown in another text of it, of which nobody has said
 /// anything.
 fn followed(before: &str, text: &str) -> (u32, u32) {
+    let raw = carried(before, text);
+    (raw.place.start_line, raw.place.end_line)
+}
+
+/// The same finding, with a replacement of its lines.
+fn carried(before: &str, text: &str) -> RawFinding {
     let (paths, renames) = ([RepoPath::from("pay.py")], Renames::default());
     let lines = (12, 13);
     let mut finding = of_a_rule("agent/f");
     finding.raw.source = Source::Agent;
     finding.raw.snippet = "        if order.refunded:\n            return total".into();
+    finding.raw.suggestion = Some(Suggestion { replacement: "        break".into() });
     finding.raw.place =
         Place { path: paths[0].clone(), side: Side::New, start_line: lines.0, end_line: lines.1 };
     let added: Added = [(paths[0].clone(), vec![(7, u32::MAX)])].into();
@@ -102,7 +142,20 @@ fn followed(before: &str, text: &str) -> (u32, u32) {
     let mut found = Vec::new();
     recheck(&[finding], &mut found, &[], &head(text), place);
     assert_eq!(found.len(), 1, "{text}");
-    (found[0].raw.place.start_line, found[0].raw.place.end_line)
+    found.remove(0).raw
+}
+
+#[test]
+fn a_replacement_goes_with_its_lines_and_not_with_those_that_took_their_place() {
+    let moved = BEFORE.replace("def refund", "import os\n\n\ndef refund");
+    for (text, stays) in [
+        (BEFORE.to_owned(), true),
+        (moved, true),
+        (BEFORE.replace("        if order.refunded:\n", "        if order.refunded is True:\n"), false),
+        (BEFORE.replace("        if order.refunded:\n", ""), false),
+    ] {
+        assert_eq!(carried(BEFORE, &text).suggestion.is_some(), stays, "{text}");
+    }
 }
 
 #[test]

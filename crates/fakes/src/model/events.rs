@@ -1,7 +1,8 @@
-//! An answer as the Messages API streams it, event by event, or as one message.
+//! An answer as the Messages API streams it, event by event, or as one message; and the forms in which events are sent.
 
 use serde_json::{Value, json};
 
+use super::bedrock;
 use super::script::{Block, Place, Usage};
 
 /// How many characters of text or JSON one event has.
@@ -17,47 +18,82 @@ pub(super) struct Ready {
     pub(super) usage: Usage,
 }
 
+/// The form in which a client asked, and is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    /// The Messages API: server-sent events.
+    Messages,
+    /// Amazon Bedrock: frames of its own.
+    Bedrock,
+}
+
+impl Form {
+    /// An event's bytes.
+    pub(super) fn event(self, data: &Value) -> Vec<u8> {
+        let name = data.get("type").and_then(Value::as_str).unwrap_or("message");
+        match self {
+            Self::Messages => format!("event: {name}\ndata: {data}\n\n").into_bytes(),
+            Self::Bedrock => bedrock::chunk(data.to_string().as_bytes()),
+        }
+    }
+
+    /// The error of an answer that has begun already.
+    pub(super) fn error(self, kind: &str, message: &str) -> Vec<u8> {
+        match self {
+            Self::Messages => {
+                self.event(&json!({"type": "error", "error": {"type": kind, "message": message}}))
+            }
+            Self::Bedrock => bedrock::exception(kind, message),
+        }
+    }
+
+    /// An event that is no JSON.
+    pub(super) fn bad(self) -> Vec<u8> {
+        let data = b"{\"type\": \"content_blo";
+        match self {
+            Self::Messages => [b"event: content_block_delta\ndata: ", data.as_slice(), b"\n\n"].concat(),
+            Self::Bedrock => bedrock::chunk(data),
+        }
+    }
+
+    /// What an answer comes as.
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Messages => "text/event-stream; charset=utf-8",
+            Self::Bedrock => "application/vnd.amazon.eventstream",
+        }
+    }
+}
+
 /// One event.
 #[derive(Clone, Debug)]
 pub(super) struct Event {
-    pub(super) bytes: Vec<u8>,
+    pub(super) data: Value,
     /// What it is the end of.
     pub(super) place: Option<Place>,
     /// How many bytes of content it brings.
     pub(super) content: usize,
 }
 
-/// An event's bytes.
-pub(super) fn frame(data: &Value) -> Vec<u8> {
-    let name = data.get("type").and_then(Value::as_str).unwrap_or("message");
-    format!("event: {name}\ndata: {data}\n\n").into_bytes()
-}
-
-/// The error of an answer that has begun already.
-pub(super) fn error(kind: &str, message: &str) -> Vec<u8> {
-    frame(&json!({"type": "error", "error": {"type": kind, "message": message}}))
-}
-
 /// A ping.
-pub(super) fn ping() -> Vec<u8> {
-    frame(&json!({"type": "ping"}))
+pub(super) fn ping() -> Value {
+    json!({"type": "ping"})
 }
 
 /// More text for block 0.
-pub(super) fn text(text: &str) -> Vec<u8> {
-    frame(&delta(0, json!({"type": "text_delta", "text": text})))
+pub(super) fn text(text: &str) -> Value {
+    delta(0, json!({"type": "text_delta", "text": text}))
 }
 
 /// The start of a text block.
-pub(super) fn text_block() -> Vec<u8> {
+pub(super) fn text_block() -> Value {
     let block = json!({"type": "text", "text": ""});
-    frame(&json!({"type": "content_block_start", "index": 0, "content_block": block}))
+    json!({"type": "content_block_start", "index": 0, "content_block": block})
 }
 
 /// The whole stream.
 pub(super) fn stream(ready: &Ready) -> Vec<Event> {
-    let mut events =
-        vec![event(start(ready), Some(Place::Start), 0), Event { bytes: ping(), place: None, content: 0 }];
+    let mut events = vec![event(start(ready), Some(Place::Start), 0), event(ping(), None, 0)];
     for (index, block) in ready.blocks.iter().enumerate() {
         let opened = json!({"type": "content_block_start", "index": index, "content_block": opening(ready, index, block)});
         events.push(event(opened, None, 0));
@@ -88,7 +124,7 @@ pub(super) fn message(ready: &Ready) -> Value {
 }
 
 fn event(data: Value, place: Option<Place>, content: usize) -> Event {
-    Event { bytes: frame(&data), place, content }
+    Event { data, place, content }
 }
 
 fn delta(index: usize, delta: Value) -> Value {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Frame;
@@ -17,9 +17,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
-use super::events::{self, Event, Ready};
+use super::bedrock::{self, Action};
+use super::events::{self, Event, Form, Ready};
 use super::script::{Fault, KEY, Place};
-use super::signature;
+use super::signature::{self, MESSAGES};
 use super::state::{Picked, Shared};
 use crate::server::HangUp;
 
@@ -62,6 +63,9 @@ async fn answer(
     body: &Bytes,
     number: u64,
 ) -> Response {
+    if let Some((id, action)) = bedrock::call(head.uri.path()).filter(|_| head.method == Method::POST) {
+        return by_bedrock(shared, head, body, number, (&id, action)).await;
+    }
     let is_count = match (head.method.as_str(), head.uri.path()) {
         ("POST", "/v1/messages") => false,
         ("POST", "/v1/messages/count_tokens") => true,
@@ -79,7 +83,9 @@ async fn answer(
         Ok(body) => body,
         Err(error) => return refusal(400, "invalid_request_error", &format!("not JSON: {error}")),
     };
-    if let Err(what) = check(&body, is_count, &head.headers) {
+    let version = head.headers.contains_key("anthropic-version");
+    let version = if version { Ok(()) } else { Err("anthropic-version: header is required".to_owned()) };
+    if let Err(what) = version.and_then(|()| check(&body, is_count)) {
         shared.violation(number, &what);
         return refusal(400, "invalid_request_error", &what);
     }
@@ -87,7 +93,7 @@ async fn answer(
         return axum::Json(json!({"input_tokens": shared.count(&body)})).into_response();
     }
     match shared.pick(&key, &head.headers, &body, number) {
-        Some(picked) => say(shared, picked, body["stream"] == true, number).await,
+        Some(picked) => say(shared, picked, (Form::Messages, body["stream"] == true), number).await,
         None => {
             shared.violation(number, "the script has no answer left for it");
             refusal(400, "invalid_request_error", "the script has no answer left for this request")
@@ -95,11 +101,64 @@ async fn answer(
     }
 }
 
+/// The same as Amazon Bedrock does it.
+async fn by_bedrock(
+    shared: &Arc<Shared>,
+    head: &axum::http::request::Parts,
+    body: &Bytes,
+    number: u64,
+    (id, action): (&str, Action),
+) -> Response {
+    let wrong = |what: &str| {
+        shared.violation(number, what);
+        bedrock::refusal(400, "", what)
+    };
+    match credential_of_bedrock(head, body) {
+        Ok(key) if shared.knows(&key) => {}
+        Ok(_) => {
+            return bedrock::refusal(403, "UnrecognizedClientException", "The security token is invalid");
+        }
+        Err(what) => {
+            shared.violation(number, what);
+            return bedrock::refusal(403, "InvalidSignatureException", what);
+        }
+    }
+    let body = serde_json::from_slice(body).map_err(|error| error.to_string());
+    let body = match body.and_then(|body: Value| bedrock::request(&body, id, action)) {
+        Ok(body) => body,
+        Err(what) => return wrong(&what),
+    };
+    if let Err(what) = check(&body, false) {
+        return wrong(&what);
+    }
+    if action == Action::Count {
+        return axum::Json(json!({"inputTokens": shared.count(&body)})).into_response();
+    }
+    match shared.pick(KEY, &head.headers, &body, number) {
+        Some(picked) => say(shared, picked, (Form::Bedrock, true), number).await,
+        None => wrong("the script has no answer left for it"),
+    }
+}
+
+/// The one credential of a request to Amazon Bedrock: a signature by the key that is known, or a bearer token.
+fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
+    if head.headers.contains_key("x-api-key") || head.headers.contains_key("anthropic-workspace-id") {
+        return Err("a header of another service");
+    }
+    if signature::is_signed(head) {
+        let known = signature::check(head, body, &signature::BEDROCK)?;
+        return Ok(if known { KEY.to_owned() } else { String::new() });
+    }
+    let token = head.headers.get("authorization").and_then(|value| value.to_str().ok());
+    token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned).ok_or("no credential")
+}
+
 /// The one credential of a request. A signature by the key that is known counts as [`KEY`].
 fn credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     let headers = &head.headers;
     if signature::is_signed(head) && !headers.contains_key("x-api-key") {
-        return signature::check(head, body).map(|known| if known { KEY.to_owned() } else { String::new() });
+        return signature::check(head, body, &MESSAGES)
+            .map(|known| if known { KEY.to_owned() } else { String::new() });
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
@@ -111,10 +170,7 @@ fn credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, 
 }
 
 /// What the API refuses. Unknown keys and betas are taken, as there.
-fn check(body: &Value, is_count: bool, headers: &HeaderMap) -> Result<(), String> {
-    if !headers.contains_key("anthropic-version") {
-        return Err("anthropic-version: header is required".to_owned());
-    }
+fn check(body: &Value, is_count: bool) -> Result<(), String> {
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Err("model: Field required".to_owned());
     }
@@ -174,13 +230,16 @@ fn kind(status: u16) -> &'static str {
     }
 }
 
-async fn say(shared: &Arc<Shared>, picked: Picked, is_stream: bool, number: u64) -> Response {
+async fn say(shared: &Arc<Shared>, picked: Picked, (form, is_stream): (Form, bool), number: u64) -> Response {
     let Picked { ready, fault } = picked;
     match &fault {
         Some(Fault::Status { status, error, message, headers }) => {
-            let error = if error.is_empty() { kind(*status) } else { error };
             let message = if message.is_empty() { "the script says so" } else { message };
-            let mut response = refusal(*status, error, message);
+            let mut response = match form {
+                Form::Messages if error.is_empty() => refusal(*status, kind(*status), message),
+                Form::Messages => refusal(*status, error, message),
+                Form::Bedrock => bedrock::refusal(*status, error, message),
+            };
             for (name, value) in headers {
                 if let (Ok(name), Ok(value)) =
                     (name.parse::<axum::http::HeaderName>(), HeaderValue::from_str(value))
@@ -216,13 +275,11 @@ async fn say(shared: &Arc<Shared>, picked: Picked, is_stream: bool, number: u64)
     }
     let (sender, receiver) = channel(MAX_WAITING);
     let (written, seen) = watch::channel(None);
-    let stream = Stream { shared: shared.clone(), sender, sent: 0, written: seen, number };
+    let stream = Stream { shared: shared.clone(), form, sender, sent: 0, written: seen, number };
     tokio::spawn(async move { stream.send(&ready, fault).await });
     let pieces = Pieces { receiver, taken: 0, in_vain: None, written };
     let mut response = Response::new(Body::new(pieces));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
@@ -271,6 +328,7 @@ struct Over;
 /// One stream on its way.
 struct Stream {
     shared: Arc<Shared>,
+    form: Form,
     sender: Sender<io::Result<Bytes>>,
     /// How many pieces were sent.
     sent: usize,
@@ -295,7 +353,7 @@ impl Stream {
             let is_last = index + 1 == events.len();
             // Whoever goes away may have got it or not: the provider has written it and bills it.
             self.bill(ready, written, is_last);
-            if self.piece(event.bytes.clone()).await.is_err() {
+            if self.event(&event.data).await.is_err() {
                 return;
             }
             let rest: &[Event] = events.get(index + 1..).unwrap_or_default();
@@ -321,6 +379,10 @@ impl Stream {
         let _ = self.written.wait_for(|written| *written >= Some(sent)).await;
     }
 
+    async fn event(&mut self, data: &Value) -> Result<(), Over> {
+        self.piece(self.form.event(data)).await
+    }
+
     async fn piece(&mut self, bytes: Vec<u8>) -> Result<(), Over> {
         self.sent += 1;
         self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| Over)
@@ -330,7 +392,7 @@ impl Stream {
     async fn wrong(&mut self, fault: &Option<Fault>, here: Place, rest: &[Event]) -> Result<(), Over> {
         match fault {
             Some(Fault::Cut { after }) if *after == here => {
-                let next = rest.first().map(|event| event.bytes.as_slice()).unwrap_or_default();
+                let next = rest.first().map(|event| self.form.event(&event.data)).unwrap_or_default();
                 let half = next.get(..next.len() / 2).unwrap_or_default();
                 self.piece(half.to_vec()).await?;
                 self.flushed().await;
@@ -338,12 +400,10 @@ impl Stream {
                 Err(Over)
             }
             Some(Fault::Error { after, error, message }) if *after == here => {
-                self.piece(events::error(error, message)).await?;
+                self.piece(self.form.error(error, message)).await?;
                 Err(Over)
             }
-            Some(Fault::BadJson { after }) if *after == here => {
-                self.piece(b"event: content_block_delta\ndata: {\"type\": \"content_blo\n\n".to_vec()).await
-            }
+            Some(Fault::BadJson { after }) if *after == here => self.piece(self.form.bad()).await,
             Some(Fault::Stall { after }) if *after == here => {
                 self.flushed().await;
                 self.shared.hangs();
@@ -351,13 +411,13 @@ impl Stream {
                 Err(Over)
             }
             Some(Fault::Endless) if here == Place::Start => {
-                self.piece(events::text_block()).await?;
+                self.event(&events::text_block()).await?;
                 loop {
-                    self.piece(events::text("and so on, ")).await?;
+                    self.event(&events::text("and so on, ")).await?;
                 }
             }
             Some(Fault::Pings { millis }) if here == Place::Start => loop {
-                self.piece(events::ping()).await?;
+                self.event(&events::ping()).await?;
                 tokio::time::sleep(Duration::from_millis(*millis)).await;
             },
             Some(

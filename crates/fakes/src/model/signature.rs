@@ -12,7 +12,24 @@ pub const AWS_KEY_ID: &str = "AKIDEXAMPLE";
 pub const AWS_REGION: &str = "eu-central-1";
 /// The workspace that pays.
 pub const AWS_WORKSPACE: &str = "wrkspc_example";
-const SERVICE: &str = "aws-external-anthropic";
+/// What a service of AWS asks of a signature.
+pub(super) struct Service {
+    name: &'static str,
+    /// The workspace that it must name; none: it has none.
+    workspace: Option<&'static str>,
+    /// What must be signed.
+    signed: &'static [&'static str],
+}
+
+/// The Messages API on AWS.
+pub(super) const MESSAGES: Service = Service {
+    name: "aws-external-anthropic",
+    workspace: Some(AWS_WORKSPACE),
+    signed: &["host", "x-amz-date", "anthropic-workspace-id", "anthropic-version"],
+};
+/// Amazon Bedrock.
+pub(super) const BEDROCK: Service =
+    Service { name: "bedrock", workspace: None, signed: &["host", "x-amz-date"] };
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// How old a signature may be, in seconds.
 const MAX_AGE: i64 = 5 * 60;
@@ -28,8 +45,8 @@ pub(super) fn is_signed(head: &Parts) -> bool {
 }
 
 /// Is the signature by the key that is known?
-pub(super) fn check(head: &Parts, body: &[u8]) -> Result<bool, &'static str> {
-    if text(head, "anthropic-workspace-id") != Some(AWS_WORKSPACE) {
+pub(super) fn check(head: &Parts, body: &[u8], service: &Service) -> Result<bool, &'static str> {
+    if text(head, "anthropic-workspace-id") != service.workspace {
         return Err("anthropic-workspace-id: not the workspace of this key");
     }
     let said =
@@ -48,12 +65,12 @@ pub(super) fn check(head: &Parts, body: &[u8]) -> Result<bool, &'static str> {
         return Err("x-amz-date: too old");
     }
     let day = date.get(..8).unwrap_or_default();
-    let scope = format!("{day}/{AWS_REGION}/{SERVICE}/aws4_request");
+    let scope = format!("{day}/{AWS_REGION}/{}/aws4_request", service.name);
     if credential != format!("{AWS_KEY_ID}/{scope}") {
         return Err("authorization: another key, day, region or service");
     }
-    for needed in ["host", "x-amz-date", "anthropic-workspace-id", "anthropic-version"] {
-        if !signed.split(';').any(|name| name == needed) {
+    for needed in service.signed {
+        if !signed.split(';').any(|name| name == *needed) {
             return Err("authorization: a header that must be signed is not");
         }
     }
@@ -62,13 +79,25 @@ pub(super) fn check(head: &Parts, body: &[u8]) -> Result<bool, &'static str> {
         .map(|name| format!("{name}:{}\n", text(head, name).unwrap_or_default().trim()))
         .collect();
     let query = head.uri.query().unwrap_or_default();
-    let request =
-        format!("{}\n{}\n{query}\n{headers}\n{signed}\n{}", head.method, head.uri.path(), digest(body));
+    let request = format!(
+        "{}\n{}\n{query}\n{headers}\n{signed}\n{}",
+        head.method,
+        encoded(head.uri.path()),
+        digest(body)
+    );
     let to_sign = format!("{ALGORITHM}\n{date}\n{scope}\n{}", digest(request.as_bytes()));
-    let key = [day, AWS_REGION, SERVICE, "aws4_request"]
+    let key = [day, AWS_REGION, service.name, "aws4_request"]
         .iter()
         .fold(format!("AWS4{}", aws_secret_key()).into_bytes(), |key, part| mac(&key, part));
     Ok(hex::encode(mac(&key, &to_sign)) == signature)
+}
+
+/// A path as it is signed: what is encoded in it already is encoded once more.
+fn encoded(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    path.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn text<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {

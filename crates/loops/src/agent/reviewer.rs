@@ -8,6 +8,7 @@ use truing_agent::mcp::client::Servers;
 use truing_agent::memory::{Memory, Skill, WithSkills};
 use truing_agent::native::{End, Limits, Ran};
 use truing_agent::prompt::route::{REVIEW, REVIEW_AGAIN, SPECIALIST_TASK, SPECIALIST_TASK_AGAIN};
+use truing_agent::schema::walkthrough::WithWalkthrough;
 use truing_agent::schema::{self, Items};
 use truing_core::finding::Finding;
 use truing_core::id::Millis;
@@ -44,6 +45,8 @@ pub(super) struct ReviewInput<'a> {
     pub(super) again: Option<&'a Again>,
     /// The findings of these that each reviewer owes a verdict on.
     pub(super) owed: &'a [&'a Finding],
+    /// Is each asked for a walkthrough, too?
+    pub(super) walkthrough: bool,
     pub(super) memory: &'a Memory,
     pub(super) purse: &'a Purse,
     /// What all of them may ask besides.
@@ -91,7 +94,7 @@ impl<'a> ReviewInput<'a> {
         side_by_side: usize,
         gate: G,
     ) -> Result<ReviewerRun, AgentError> {
-        let Self { agent, change, place, reading, subject, again, owed, memory, purse, servers } = self;
+        let Self { agent, change, place, reading, subject, again, owed, memory, purse, .. } = self;
         let began = Instant::now();
         let level = |kind| purse.levels.iter().find(|level| level.kind == kind);
         let repository = level(LevelKind::RepoDay).map_or("", |level| level.key.as_str());
@@ -120,7 +123,7 @@ impl<'a> ReviewInput<'a> {
             always: reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, change.diff.as_slice());
-        let beside = servers.beside(&tools);
+        let beside = self.servers.beside(&tools);
         let skilled = WithSkills::new(&beside, &memory.skills);
         let looked = Looked::new(&skilled, seen);
         let name = specialist.map(|specialist| specialist.name.clone());
@@ -145,7 +148,12 @@ impl<'a> ReviewInput<'a> {
             let told: Vec<String> = both.into_iter().flatten().collect();
             (!told.is_empty()).then(|| told.join("\n"))
         };
-        let ran: Ran = agent.conversed(task, gate, &looked, lacks).await;
+        let ran: Ran = if self.walkthrough {
+            let lacks = |items: &WithWalkthrough| lacks(&items.0);
+            agent.conversed(task, gate, &looked, lacks).await.map(|WithWalkthrough(items)| items)
+        } else {
+            agent.conversed(task, gate, &looked, lacks).await
+        };
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if matches!(ran.end, End::Refused(Refused::Switch)) {
             return Err(AgentError::Halted);

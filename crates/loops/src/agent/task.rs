@@ -93,6 +93,10 @@ impl Agent {
     ) -> Result<Ran<F>, Halted> {
         (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.told.hash.clone()));
         let ran = self.conversed(task, SwitchGate(self.ledger.clone()), tools, judge).await;
+        if ran.turns > 0 {
+            // A fallback may have answered.
+            spent.model = Some(ran.model.clone());
+        }
         spent.turns = spent.turns.saturating_add(ran.turns);
         spent.tokens = spent.tokens.saturating_add(ran.usage.all());
         spent.cost.0 = spent.cost.0.saturating_add(ran.cost.0);

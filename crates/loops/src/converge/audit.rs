@@ -80,8 +80,7 @@ impl Audited {
         let reading = match runner.known_reading(base, head).filter(is_whole) {
             Some(reading) => Reading { found: Vec::new(), ..reading.clone() },
             None => {
-                let Scope { ignore, tools, .. } = runner.looks.scope.clone();
-                let scope = Scope { packs: Vec::new(), ignore, tools };
+                let scope = Scope { packs: Vec::new(), ..runner.looks.scope.clone() };
                 let mut plan = reading::plan(&change, &scope)?;
                 plan.leave_out(laid.left_out().to_vec());
                 plan.read(laid.path().to_owned(), &scope, &runner.agents.auditor.reader, None).await?

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::finding::{RawFinding, Source};
+use truing_core::finding::{RawFinding, Source, fingerprint};
+use truing_core::id::Fingerprint;
 use truing_core::identity::Placed;
 use truing_core::port::ChangedFile;
 use truing_diff::{FileDiff, Status, removed_ranges};
@@ -34,8 +35,9 @@ pub(super) fn found_by(found: &[Placed]) -> BTreeSet<String> {
     found.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
 }
 
-/// Takes the findings of linters away that are among those of the base, each of those once.
-pub(super) fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) {
+/// Takes the findings of linters away that are among those of the base, each of those once. The answer: their fingerprints.
+pub(super) fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) -> BTreeSet<Fingerprint> {
+    let mut taken = BTreeSet::new();
     let mut old: BTreeMap<Same, usize> = BTreeMap::new();
     for raw in base.iter().filter(|raw| raw.source == Source::Tool) {
         *old.entry(same(raw)).or_default() += 1;
@@ -49,11 +51,14 @@ pub(super) fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) {
         match old.get_mut(&same(&placed.raw)) {
             Some(left @ 1..) => {
                 *left -= 1;
+                let RawFinding { rule, place, snippet, .. } = &placed.raw;
+                taken.insert(fingerprint(rule, &place.path, snippet));
                 false
             }
             Some(_) | None => true,
         }
     });
+    taken
 }
 
 /// Two findings of equal values here are the same.
@@ -103,7 +108,8 @@ mod tests {
         .map(placed)
         .collect();
         let base = [raw("ruff/E741", 4, "Ambiguous variable name: `l` (line 4)", "    l = 1")];
-        take_old(&mut found, &base);
+        let taken = take_old(&mut found, &base);
+        assert_eq!(taken, [fingerprint("ruff/E741", &"a.py".into(), "l = 1")].into());
         let lines: Vec<u32> = found.iter().map(|placed| placed.raw.place.start_line).collect();
         assert_eq!(lines, [12, 3], "one of two equal ones is old, not both");
     }
@@ -112,7 +118,7 @@ mod tests {
     fn a_finding_of_a_rule_is_none_of_a_linter() {
         let rule = RawFinding { source: Source::Rule, ..raw("core/x", 1, "t", "s") };
         let mut found = vec![placed(rule.clone())];
-        take_old(&mut found, &[rule]);
+        assert!(take_old(&mut found, &[rule]).is_empty());
         assert_eq!(found.len(), 1);
     }
 

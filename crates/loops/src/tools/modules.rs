@@ -5,22 +5,32 @@ use std::path::{Path, PathBuf};
 /// Their folder.
 const MODULES: &str = "node_modules";
 
-/// A link to them in a copy of a commit. Gone when it is dropped: others read the copy afterwards.
-pub(super) struct Modules(PathBuf);
+/// Links to them in a copy of a commit. Gone when they are dropped: others read the copy afterwards.
+pub(super) struct Modules(Vec<PathBuf>);
 
 impl Modules {
-    /// Makes it, if the user has modules in another folder than the tree, and the tree has none.
-    pub(super) fn link(project: Option<&Path>, tree: &Path) -> Option<Self> {
-        // It may be a link itself.
-        let modules = project.filter(|project| *project != tree)?.join(MODULES).canonicalize().ok()?;
-        let link = tree.join(MODULES);
-        std::os::unix::fs::symlink(modules, &link).ok()?;
-        Some(Self(link))
+    /// Makes one in each of these folders where the user has modules in another folder than the tree, and the tree has none.
+    pub(super) fn link<'a>(
+        project: Option<&Path>,
+        tree: &Path,
+        folders: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let Some(project) = project.filter(|project| *project != tree) else { return Self(Vec::new()) };
+        let link = |folder: &str| {
+            // They may be a link themselves.
+            let modules = project.join(folder).join(MODULES).canonicalize().ok()?;
+            let link = tree.join(folder).join(MODULES);
+            std::os::unix::fs::symlink(modules, &link).ok()?;
+            Some(link)
+        };
+        Self(folders.filter_map(link).collect())
     }
 }
 
 impl Drop for Modules {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        for link in &self.0 {
+            let _ = std::fs::remove_file(link);
+        }
     }
 }

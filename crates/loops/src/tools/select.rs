@@ -2,13 +2,14 @@
 //! one.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use globset::GlobSet;
 use truing_config::tool::{ToolConfig, ToolScope, When};
 use truing_config::value::globs;
 use truing_core::port::UsedTool;
-use truing_reader::output::known::{self, Fetched, KnownTool, Stream};
+use truing_reader::output::known::{self, FILES, Fetched, KnownTool, Stream};
 
 /// The time that a tool may take that nobody says anything of.
 const TIME: Duration = Duration::from_secs(300);
@@ -20,6 +21,10 @@ const EXIT: [i32; 2] = [0, 1];
 pub struct Selected {
     /// Its name.
     pub name: String,
+    /// The folder of the tree that it runs in, and whose files it looks at; empty: the root.
+    pub folder: String,
+    /// Folders below that one in which it runs for their own files.
+    pub nested: Vec<String>,
     /// The name of its program, or the path of it.
     pub program: String,
     /// The places where a project installs it.
@@ -32,8 +37,6 @@ pub struct Selected {
     pub sign: String,
     /// The format of what it prints.
     pub format: String,
-    /// The stream that it prints that to.
-    pub stream: Stream,
     /// The exit codes of a run that went well.
     pub exit: Vec<i32>,
     /// The reviews in which it runs.
@@ -42,18 +45,6 @@ pub struct Selected {
     pub time: Duration,
     /// Do its findings count anywhere in changed files?
     pub everywhere: bool,
-    /// Is its configuration code?
-    pub code_configuration: bool,
-    /// Does it need the project's dependencies?
-    pub needs_setup: bool,
-    /// Programs that it starts if they are there.
-    pub starts: Vec<String>,
-    /// Folders with what was fetched for projects.
-    pub fetched: Vec<Fetched>,
-    /// The command that fetches that, for people.
-    pub fetch: Option<String>,
-    /// Rules about permissions of files.
-    pub of_permissions: BTreeSet<String>,
     /// Is it recognised by nothing but a file of those that it looks at?
     pub is_guessed: bool,
     /// Does the configuration name it?
@@ -62,14 +53,85 @@ pub struct Selected {
     known: Option<&'static KnownTool>,
     /// The files that it looks at.
     paths: GlobSet,
-    /// Those of them that the hook keeps from it.
-    pub left_out: BTreeSet<String>,
+    /// Those of them that the hook keeps from it, as seen from its folder.
+    left_out: BTreeSet<String>,
 }
 
 impl Selected {
+    /// The stream that it prints to.
+    pub fn stream(&self) -> Stream {
+        self.known.map_or(Stream::Stdout, |known| known.stream)
+    }
+
+    /// Is its configuration code?
+    pub fn code_configuration(&self) -> bool {
+        self.known.is_some_and(|known| known.code_configuration)
+    }
+
+    /// Does it need the project's dependencies?
+    pub fn needs_setup(&self) -> bool {
+        self.known.is_some_and(|known| known.needs_setup)
+    }
+
+    /// Programs that it starts if they are there.
+    pub fn starts(&self) -> &[String] {
+        self.known.map_or(&[], |known| known.starts.as_slice())
+    }
+
+    /// Folders with what was fetched for projects.
+    pub fn fetched(&self) -> &[Fetched] {
+        self.known.map_or(&[], |known| known.fetched.as_slice())
+    }
+
+    /// The command that fetches that, for people.
+    pub fn fetch(&self) -> Option<&str> {
+        self.known?.fetch.as_deref()
+    }
+
+    /// Rules about permissions of files.
+    pub fn of_permissions(&self) -> BTreeSet<String> {
+        self.known.iter().flat_map(|known| known.of_permissions.iter().cloned()).collect()
+    }
+
     /// Does it look at this file?
     pub fn looks_at(&self, path: &str) -> bool {
-        self.paths.is_match(path) && !self.left_out.contains(path)
+        let is_told = self.own(path).is_some_and(|own| !self.left_out.contains(own));
+        is_told && self.is_for(Path::new(path))
+    }
+
+    /// Is it for files like this one?
+    pub(super) fn is_for(&self, path: &Path) -> bool {
+        let is_nested = self.nested.iter().any(|folder| path.starts_with(folder));
+        !is_nested && path.strip_prefix(&self.folder).is_ok_and(|own| self.paths.is_match(own))
+    }
+
+    /// A path as seen from its folder, if it is of a file there.
+    pub(super) fn own<'a>(&self, path: &'a str) -> Option<&'a str> {
+        if self.folder.is_empty() { Some(path) } else { path.strip_prefix(&self.folder)?.strip_prefix('/') }
+    }
+
+    /// A path that was as seen from its folder.
+    fn of_tree(&self, own: &str) -> String {
+        if self.folder.is_empty() { own.to_owned() } else { format!("{}/{own}", self.folder) }
+    }
+
+    /// The files that the hook keeps from it, by their paths in the tree.
+    pub(super) fn left_out(&self) -> BTreeSet<String> {
+        self.left_out.iter().map(|own| self.of_tree(own)).collect()
+    }
+
+    /// Does a run look at the changed files that it is for: is it told of them, or run over the project as the table says?
+    pub(super) fn looks_at_changed(&self) -> bool {
+        self.arguments.iter().any(|word| word == FILES)
+            || self
+                .known
+                .is_some_and(|known| self.arguments == known.command && self.program == known.program)
+    }
+
+    /// The row of the table of a tool whose findings may be kept: it is run as that says, on each file alone.
+    pub(super) fn kept_of(&self) -> Option<&'static KnownTool> {
+        let known = self.known.filter(|known| !known.alone.is_empty() && !known.needs_setup)?;
+        (self.arguments == known.command && self.program == known.program).then_some(known)
     }
 
     /// Does a file of this path configure the tool: by its name, in whatever folder, or because a hook names it?
@@ -105,6 +167,31 @@ pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<Selected> {
     all
 }
 
+/// The linters to run in folders below the root: those that a folder uses, and neither the root nor the configuration. A file is
+/// looked at in the nearest folder.
+pub(super) fn select_below(
+    below: &[(String, Vec<UsedTool>)],
+    root: &[Selected],
+    configured: &[ToolConfig],
+) -> Vec<Selected> {
+    let is_free = |name: &str| {
+        !root.iter().any(|tool| tool.name == name) && !configured.iter().any(|config| config.name == name)
+    };
+    let mut all = Vec::new();
+    for (folder, used) in below {
+        for used in used.iter().filter(|used| is_free(&used.name)) {
+            let inside = format!("{folder}/");
+            let others = below.iter().filter(|(other, tools)| {
+                other.starts_with(&inside) && tools.iter().any(|tool| tool.name == used.name)
+            });
+            let nested = others.map(|(other, _)| other.clone()).collect();
+            let tool = selected(&used.name, Some(used), None);
+            all.extend(tool.map(|tool| Selected { folder: folder.clone(), nested, ..tool }));
+        }
+    }
+    all
+}
+
 /// A linter as the table and the configuration have it. None, if neither has a command and a format; the configuration was checked
 /// for that.
 fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) -> Option<Selected> {
@@ -134,23 +221,18 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
     let exit = config.and_then(|config| config.exit.clone()).or_else(|| Some(known?.exit.clone()));
     Some(Selected {
         name: known.map_or(name, |known| &known.name).to_owned(),
+        folder: String::new(),
+        nested: Vec::new(),
         program,
         places,
         arguments,
         more: hook.map(|used| used.args.clone()).unwrap_or_default(),
         sign: used.map(|used| used.sign.clone()).unwrap_or_default(),
         format,
-        stream: known.map_or(Stream::Stdout, |known| known.stream),
         exit: exit.unwrap_or_else(|| EXIT.to_vec()),
         when: config.map_or(When::Changed, |config| config.when),
         time: config.map_or(TIME, |config| config.timeout),
         everywhere: config.is_some_and(|config| config.scope == ToolScope::Files),
-        code_configuration: known.is_some_and(|known| known.code_configuration),
-        needs_setup: known.is_some_and(|known| known.needs_setup),
-        starts: known.map(|known| known.starts.clone()).unwrap_or_default(),
-        fetched: known.map(|known| known.fetched.clone()).unwrap_or_default(),
-        fetch: known.and_then(|known| known.fetch.clone()),
-        of_permissions: known.map(|known| known.of_permissions.iter().cloned().collect()).unwrap_or_default(),
         is_guessed: config.is_none() && used.zip(known).is_some_and(|(used, known)| is_guessed(used, known)),
         is_configured: config.is_some(),
         known,

@@ -1,17 +1,13 @@
 use truing_config::tool::ToolScope;
 use truing_core::port::UsedTool;
+use truing_core::verification::End;
+use truing_reader::output::known::FILES;
 
+use super::names::MAX_NAMES_BYTES;
 use super::*;
 
 fn used(name: &str, sign: &str) -> UsedTool {
-    UsedTool {
-        name: name.into(),
-        sign: sign.into(),
-        shown_by: sign.into(),
-        args: Vec::new(),
-        left_out: Vec::new(),
-        whole: false,
-    }
+    UsedTool { name: name.into(), sign: sign.into(), args: Vec::new(), left_out: Vec::new(), whole: false }
 }
 
 fn configured(name: &str) -> ToolConfig {
@@ -142,7 +138,7 @@ fn a_run_is_whole_only_if_its_end_says_so() {
     let ran = |end: End, out: &str| {
         let printout =
             Printout { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
-        let output = output(&tool, &printout, Path::new("/tree"), false);
+        let output = Printed::of(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
         output.failed.or(output.unnamed)
     };
     assert_eq!(ran(End::Exit { code: 0 }, "[]"), None);
@@ -172,4 +168,45 @@ fn a_file_that_a_tool_looks_at_is_a_guess_and_its_own_configuration_is_none() {
     assert!(!guessed("actionlint", ".github/actionlint.yml"));
     assert!(!guessed("eslint", "eslint.config.js"), "though it looks at that, too");
     assert!(!guessed("clippy", "Cargo.toml"));
+}
+
+#[test]
+fn signs_below_the_root_are_looked_for_above_changed_files_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [
+        "a/ruff.toml",
+        "a/b/c.py",
+        "a/b/.eslintrc.js",
+        "other/ruff.toml",
+        "node_modules/x/.eslintrc.js",
+        "a/.x/ruff.toml",
+        "a/d/.pre-commit-config.yaml",
+    ] {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    std::os::unix::fs::symlink("a", folder.path().join("link")).unwrap();
+    let changed = ["a/b/c.py", "link/b/c.py", "node_modules/x/y.js", "a/.x/y.py", "a/d/e.py", "top.py"];
+    let found = signs::below(folder.path(), &changed.map(str::to_owned));
+    let found: Vec<_> = found.iter().map(|(folder, signs)| (folder.as_str(), signs.join(" "))).collect();
+    assert_eq!(found, [("a", "ruff.toml".to_owned()), ("a/b", ".eslintrc.js".to_owned())]);
+}
+
+#[test]
+fn a_file_is_looked_at_in_the_nearest_folder_that_configures_the_tool() {
+    let below = [
+        ("a".to_owned(), vec![used("flake8", ".flake8"), used("ruff", "ruff.toml")]),
+        ("a/b".to_owned(), vec![UsedTool { left_out: vec!["x.py".into()], ..used("flake8", "setup.cfg") }]),
+        ("c".to_owned(), vec![used("yamllint", ".yamllint")]),
+    ];
+    let root = select(&[used("ruff", "ruff.toml")], &[]);
+    let tools = select_below(&below, &root, &[configured("yamllint")]);
+    let names: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.folder.as_str())).collect();
+    assert_eq!(names, [("flake8", "a"), ("flake8", "a/b")], "the root and the configuration have the others");
+    let [outer, inner] = tools.as_slice() else { panic!("{tools:?}") };
+    assert!(outer.looks_at("a/x.py") && !outer.looks_at("a/b/y.py") && !outer.looks_at("y.py"));
+    assert!(inner.looks_at("a/b/y.py") && !inner.looks_at("a/b/x.py") && !inner.looks_at("a/bc/y.py"));
+    assert_eq!(inner.own("a/b/y.py"), Some("y.py"));
+    assert_eq!(Printed::failed(inner, "why").output.left_out, ["a/b/x.py".to_owned()].into());
 }

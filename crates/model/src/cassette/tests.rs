@@ -47,6 +47,7 @@ fn answer(text: &str) -> Answer {
         usage: Usage { input: 3, output: 2, ..Usage::default() },
         cost: MicroUsd(7),
         model: "m".into(),
+        served_by: None,
         request_id: "req_1".into(),
     }
 }

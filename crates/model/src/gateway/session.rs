@@ -1,286 +1,93 @@
-//! One run's way to a model: allowed, priced, paid for, tried again where the table says so, and settled.
+//! One run's way to its models: those that it may use, and which of two providers is asked.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::time::{Instant, sleep};
-use truing_core::breaker::{Open, Why};
-use truing_core::id::Span;
-use truing_core::ledger::{Ask, Purse, Reserved, Usage};
+use truing_core::id::Millis;
+use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Gate, Ledger, StoreError};
+use truing_core::port::{Gate, Ledger};
 
-use super::bound::{Bound, History, Measured, measure};
-use super::circuit::Admitted;
-use super::settling::{Account, UnderWay};
-use super::ticket::{Ticket, overrun, possible};
-use super::{Answer, Gateway, Model, Refused, Shared, body};
-use crate::client::{Answered, Failure};
+use super::answer::{Answer, Refused};
+use super::bound::History;
+use super::call::Call;
+use super::settling::Account;
+use super::shared::Shared;
+use super::signed::{Side, Signed};
+use super::{Fallback, Gateway, Model};
 use crate::messages::Request;
-use crate::price::Price;
-use crate::retry::{self, Verdict};
 
-/// An answer that could have fewer tokens than this is not begun.
-pub const LEAST_TOKENS: u32 = 1024;
-/// A count is an estimate, says the provider: a twentieth more is taken, and some tokens of its own.
-const COUNT_MARGIN: u64 = 20;
-const COUNT_FRAME: u64 = 64;
-/// How much longer than a call a reservation lasts.
-const GRACE: Duration = Duration::from_secs(60);
-
-/// What one run asks a model through: what was counted of its conversation is not counted again.
+/// What one run asks models through. A run that went over to its fallback stays there as long as that answers.
 #[derive(Debug)]
 pub struct Session<L: Ledger + 'static, G> {
     gateway: Gateway<L>,
     purse: Purse,
     models: Vec<String>,
     gate: G,
-    history: Mutex<History>,
     account: Account,
-}
-
-/// How one try ended without an answer.
-enum Ended {
-    /// Nothing was sent.
-    Refused(Refused),
-    /// It failed.
-    Failed(Failure),
+    first: Mutex<History>,
+    second: Mutex<History>,
+    /// Who answers, and whose thinking the conversation holds.
+    signed: Mutex<Signed>,
 }
 
 impl<L: Ledger + 'static, G: Gate> Session<L, G> {
     pub(super) fn new(gateway: Gateway<L>, purse: Purse, models: Vec<String>, gate: G) -> Self {
-        Self { gateway, purse, models, gate, history: Mutex::default(), account: Account::default() }
+        let (account, first, second, signed) = Default::default();
+        Self { gateway, purse, models, gate, account, first, second, signed }
     }
 
-    fn shared(&self) -> &Shared<L> {
-        &self.gateway.shared
-    }
-
-    /// What the model costs, if the run may use it.
-    fn price(&self, model: &str) -> Result<Price, Refused> {
-        if !self.models.iter().any(|allowed| allowed == model) {
-            let allowed = self.models.join(", ");
-            return Err(Refused::NotAllowed(format!(
-                "this run may not use the model `{model}` (allowed: {allowed})"
-            )));
+    /// May the run use this model?
+    fn allowed(&self, model: &str) -> Result<(), Refused> {
+        if self.models.iter().any(|allowed| allowed == model) {
+            return Ok(());
         }
-        self.shared().prices.of(model).cloned().ok_or_else(|| {
-            Refused::NotAllowed(format!("nobody knows what the model `{model}` costs: declare its price"))
-        })
+        let allowed = self.models.join(", ");
+        Err(Refused::NotAllowed(format!("this run may not use the model `{model}` (allowed: {allowed})")))
     }
 
-    /// Tries until there is an answer, or the table or patience says that it is enough.
-    async fn tries(&self, request: &Request, prompt: &Measured, price: &Price) -> Result<Answer, Refused> {
-        let patience = self.shared().client.patience;
-        let begin = Instant::now() + patience.begin;
-        let mut tries = 0;
-        loop {
-            if !self.gate.is_open().await {
-                return Err(Refused::Switch);
-            }
-            if let Some(open) = self.shared().circuit.open().await {
-                return Err(refused_by(open));
-            }
-            tries += 1;
-            let failure = match self.once(request, prompt, price, begin).await {
-                Ok(answer) => return Ok(answer),
-                Err(Ended::Refused(refused)) => return Err(refused),
-                Err(Ended::Failed(failure)) => failure,
-            };
-            tracing::debug!(model = request.model, tries, seen = ?failure.seen, "a call to a model failed");
-            let after = match retry::verdict(&failure.seen) {
-                Verdict::Again(after) => after,
-                other @ (Verdict::Down(_)
-                | Verdict::Cap(_)
-                | Verdict::Key
-                | Verdict::Request
-                | Verdict::TooLong
-                | Verdict::Nonsense) => return Err(self.refusal(other, failure.what).await),
-            };
-            let wait = retry::wait(patience.wait, tries, after, self.seed());
-            if tries >= patience.tries || Instant::now() + wait >= begin {
-                let what = format!("{} ({tries} tries)", failure.what);
-                return Err(self.refusal(Verdict::Down(after), what).await);
-            }
-            self.shared().retries.fetch_add(1, Ordering::Relaxed);
-            if tries == 1 {
-                // Once a call: whoever waits for it knows why.
-                let (most, time) = (patience.tries, patience.begin.as_secs());
-                let what = &failure.what;
-                tracing::warn!(
-                    "the provider failed, and is tried again, {most} times and {time} s at most: {what}"
-                );
-            }
-            sleep(wait).await;
-        }
-    }
-
-    /// One try: money first, then the call, then what it cost.
-    async fn once(
-        &self,
-        request: &Request,
-        prompt: &Measured,
-        price: &Price,
-        begin: Instant,
-    ) -> Result<Answer, Ended> {
-        let mut bound = self.history().bound(prompt);
-        let mut reserved = self.reserve(request, bound, price).await;
-        if matches!(reserved, Err(Refused::Budget { .. })) && !bound.is_counted {
-            // A token for every byte is far too many. To have them counted costs nothing but time.
-            if let Some(counted) = self.count(request, prompt, begin).await {
-                bound = counted;
-                reserved = self.reserve(request, bound, price).await;
-            }
-        }
-        let mut ticket = reserved.map_err(Ended::Refused)?;
-        let paid = price.output_within(bound.most, ticket.amount).unwrap_or(0);
-        let max_tokens = u32::try_from(paid).unwrap_or(u32::MAX).min(request.max_tokens);
-        let body = match body::answer(request, max_tokens) {
-            Ok(body) => body,
-            Err(error) => {
-                ticket.nothing().await;
-                return Err(Ended::Refused(Refused::Rejected { what: format!("it is no JSON: {error}") }));
+    /// Asks one of two providers.
+    async fn by(&self, side: Side, fallback: &Fallback<L>, request: &Request) -> Result<Answer, Refused> {
+        let mut carried = self.signed().carried(side, request);
+        let (shared, history) = match side {
+            Side::First => (&self.gateway.shared, &self.first),
+            Side::Second => {
+                carried.to_mut().model.clone_from(&fallback.model);
+                (&fallback.gateway.shared, &self.second)
             }
         };
-        ticket.sent(max_tokens);
-        let answered = self.shared().client.stream(body, begin, |meter| ticket.note(meter)).await;
-        match answered {
-            Ok(answered) => {
-                let over = answered.complete.usage.and_then(|usage| overrun(&usage, max_tokens));
-                let answer = self.answer(answered, prompt, price, ticket).await;
-                match over {
-                    // It is paid, and the last one: who passes one limit holds no other.
-                    Some(what) => Err(Ended::Refused(Refused::Nonsense { what })),
-                    None => Ok(answer),
-                }
-            }
-            Err(failure) => {
-                match &failure.seen {
-                    retry::Seen::Unsent | retry::Seen::Status(_) => ticket.nothing().await,
-                    retry::Seen::Lost
-                    | retry::Seen::Cut
-                    | retry::Seen::Event(_)
-                    | retry::Seen::Endless
-                    | retry::Seen::Nonsense => {
-                        ticket.broke_off().await;
-                    }
-                }
-                Err(Ended::Failed(failure))
-            }
-        }
+        let answer = self.call(shared, history).ask(&carried).await?;
+        self.signed().answered(side, &answer.message);
+        let served_by = (side == Side::Second).then(|| fallback.name.clone());
+        Ok(Answer { served_by, ..answer })
     }
 
-    /// Has a prompt counted by the provider; none: it does not, and the first bound stands.
-    async fn count(&self, request: &Request, prompt: &Measured, begin: Instant) -> Option<Bound> {
-        let body = body::count(request).ok()?;
-        let tokens = self.shared().client.count(body, begin).await.ok()?;
-        self.history()
-            .counted(prompt, tokens.saturating_add(tokens / COUNT_MARGIN).saturating_add(COUNT_FRAME));
-        Some(self.history().bound(prompt))
+    /// A call to one provider, which the run pays for.
+    fn call<'a>(&'a self, shared: &'a Arc<Shared<L>>, history: &'a Mutex<History>) -> Call<'a, L, G> {
+        Call { purse: &self.purse, gate: &self.gate, account: &self.account, shared, history }
     }
 
-    /// Sets money aside. It happens in a task of its own: if nobody waits for it any more, it still ends, and gives
-    /// back what it got.
-    async fn reserve(&self, request: &Request, bound: Bound, price: &Price) -> Result<Ticket<L>, Refused> {
-        let floor = least_tokens(request);
-        let shared = self.gateway.shared.clone();
-        let patience = shared.client.patience;
-        let lasts = patience.total.saturating_add(patience.begin).saturating_add(GRACE);
-        let ask = Ask {
-            least: price.most(bound.most, u64::from(floor)),
-            most: price.most(bound.most, u64::from(request.max_tokens)),
-            expires: shared.clock.now() + span(lasts),
-        };
-        let (purse, price) = (self.purse.clone(), price.clone());
-        let account = self.account.clone();
-        let under_way = UnderWay::of(&account, &shared.settling);
-        let task = tokio::spawn(async move {
-            Ok::<_, StoreError>(match shared.ledger.reserve(&purse, &ask).await? {
-                Reserved::Granted { id, amount } => {
-                    let paying = (account, under_way);
-                    Ok(Ticket::new(shared.clone(), (id, amount), price, bound.likely, paying))
-                }
-                Reserved::Refused { level, left: _ } => Err(level),
-            })
-        });
-        match task.await {
-            Ok(Ok(Ok(ticket))) => Ok(ticket),
-            Ok(Ok(Err(level))) => Err(Refused::Budget { level }),
-            Ok(Err(error)) => Err(Refused::Ledger(error.to_string())),
-            Err(error) => Err(Refused::Ledger(error.to_string())),
-        }
-    }
-
-    async fn answer(
-        &self,
-        answered: Answered,
-        prompt: &Measured,
-        price: &Price,
-        ticket: Ticket<L>,
-    ) -> Answer {
-        let Answered { complete, request_id } = answered;
-        let (usage, cost) = match complete.usage {
-            Some(usage) => {
-                let usage = possible(usage);
-                self.history().counted(prompt, prompt_tokens(&usage));
-                // A provider may answer with another model than it was asked for, by its own rules.
-                let cost = self.shared().prices.of(&complete.model).unwrap_or(price).cost(&usage);
-                ticket.metered(cost).await;
-                (usage, cost)
-            }
-            None => (Usage::default(), ticket.broke_off().await),
-        };
-        Answer {
-            message: complete.message,
-            stop: complete.stop,
-            usage,
-            cost,
-            model: complete.model,
-            request_id,
-        }
-    }
-
-    /// What a call that is given up comes to.
-    async fn refusal(&self, verdict: Verdict, what: String) -> Refused {
-        match verdict {
-            Verdict::Again(after) | Verdict::Down(after) => {
-                let until = after.map(|after| self.shared().clock.now() + span(after));
-                Refused::Unavailable { what, until }
-            }
-            Verdict::Cap(after) => {
-                self.shared().circuit.trip(after.map(span)).await;
-                Refused::SpendCap { what }
-            }
-            Verdict::Key => Refused::Unauthorized { what },
-            Verdict::Request => Refused::Rejected { what },
-            Verdict::TooLong => Refused::TooLong { what },
-            Verdict::Nonsense => Refused::Nonsense { what },
-        }
-    }
-
-    fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Differs from run to run.
-    fn seed(&self) -> u64 {
-        self.purse
-            .run
-            .as_str()
-            .bytes()
-            .fold(0, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
+    fn signed(&self) -> MutexGuard<'_, Signed> {
+        self.signed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<L: Ledger + 'static, G: Gate> Model for Session<L, G> {
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
-        let price = self.price(&request.model)?;
-        let prompt = measure(request);
-        let admitted = self.shared().circuit.admit().await.map_err(refused_by)?;
-        let result = self.tries(request, &prompt, &price).await;
-        tell(admitted, &result).await;
-        result
+        self.allowed(&request.model)?;
+        let Some(fallback) = self.gateway.fallback.as_deref() else {
+            return self.call(&self.gateway.shared, &self.first).ask(request).await;
+        };
+        let side = self.signed().side();
+        let away = match self.by(side, fallback, request).await {
+            Err(away) if is_away(&away) => away,
+            result => return result,
+        };
+        let other = side.other();
+        tracing::warn!(model = request.model, fallback = fallback.name, %away, "{}", match other {
+            Side::Second => "the fallback of the model is asked",
+            Side::First => "the fallback is not available: the model itself is asked again",
+        });
+        self.by(other, fallback, request).await.map_err(|refused| both(away, refused))
     }
 
     async fn cost(&self) -> MicroUsd {
@@ -288,50 +95,29 @@ impl<L: Ledger + 'static, G: Gate> Model for Session<L, G> {
     }
 }
 
-/// Tells the circuit how a call ended, as far as that says anything of the provider.
-async fn tell(admitted: Admitted, result: &Result<Answer, Refused>) {
-    match result {
-        Ok(_) => admitted.succeeded().await,
-        Err(Refused::Unavailable { .. } | Refused::Nonsense { .. }) => admitted.failed().await,
-        // It has opened it.
-        Err(Refused::SpendCap { .. }) => admitted.tripped(),
-        Err(
-            Refused::Budget { .. }
-            | Refused::Switch
-            | Refused::NotAllowed(_)
-            | Refused::Unauthorized { .. }
-            | Refused::Rejected { .. }
-            | Refused::TooLong { .. }
-            | Refused::Ledger(_)
-            | Refused::Drift { .. },
-        ) => {}
+/// Would another provider answer where this one does not?
+fn is_away(refused: &Refused) -> bool {
+    match refused {
+        Refused::Unavailable { .. } | Refused::SpendCap { .. } => true,
+        Refused::Budget { .. }
+        | Refused::Switch
+        | Refused::NotAllowed(_)
+        | Refused::Unauthorized { .. }
+        | Refused::Rejected { .. }
+        | Refused::TooLong { .. }
+        | Refused::Nonsense { .. }
+        | Refused::Ledger(_)
+        | Refused::Drift { .. } => false,
     }
 }
 
-fn refused_by(open: Open) -> Refused {
-    match open.why {
-        Why::Cap => Refused::SpendCap { what: "it is not asked again before its circuit closes".to_owned() },
-        Why::Failures => Refused::Unavailable {
-            what: "it has failed too often, and is not asked for a while".to_owned(),
-            until: Some(open.until),
-        },
+/// Two providers that do not answer: why, and until when at least.
+fn both(one: Refused, other: Refused) -> Refused {
+    if !is_away(&other) {
+        return other;
     }
-}
-
-/// An answer with fewer tokens would be of no use: what thinking may take comes on top.
-fn least_tokens(request: &Request) -> u32 {
-    let thinking = request.thinking.as_ref().and_then(|thinking| thinking.get("budget_tokens")?.as_u64());
-    let thinking = u32::try_from(thinking.unwrap_or(0)).unwrap_or(u32::MAX);
-    LEAST_TOKENS.saturating_add(thinking).min(request.max_tokens)
-}
-
-/// All of a prompt, whatever caches did with it.
-fn prompt_tokens(usage: &Usage) -> u64 {
-    [usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h]
-        .into_iter()
-        .fold(0, u64::saturating_add)
-}
-
-fn span(duration: Duration) -> Span {
-    Span(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+    let until =
+        |refused: &Refused| if let Refused::Unavailable { until, .. } = refused { *until } else { None };
+    let until: Option<Millis> = until(&one).into_iter().chain(until(&other)).min();
+    Refused::Unavailable { what: format!("{one}; nor is its fallback: {other}"), until }
 }

@@ -2,6 +2,7 @@
 //! money that agrees with what the provider billed.
 
 mod common;
+mod fallback;
 mod faults;
 mod money;
 mod stage;

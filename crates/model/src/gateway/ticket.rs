@@ -10,8 +10,8 @@ use truing_core::ledger::{Known, ReservationId, Usage};
 use truing_core::money::MicroUsd;
 use truing_core::port::Ledger;
 
-use super::Shared;
 use super::settling::{Account, UnderWay};
+use super::shared::Shared;
 use crate::price::Price;
 use crate::stream::Meter;
 

@@ -41,6 +41,86 @@ fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Complete, Brok
     fold.finish()
 }
 
+/// The same answer as Amazon Bedrock sends it.
+#[cfg(feature = "aws")]
+mod frames {
+    use truing_fakes::model::bedrock;
+
+    use super::*;
+
+    fn frames() -> Vec<u8> {
+        EVENTS.iter().flat_map(|event| bedrock::chunk(event.as_bytes())).collect()
+    }
+
+    fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Complete, Broken> {
+        let mut fold = Fold::new(Form::EventStream);
+        for piece in pieces {
+            fold.push(piece)?;
+        }
+        fold.finish()
+    }
+
+    #[test]
+    fn they_become_the_same_message_wherever_they_are_cut() {
+        let whole = frames();
+        let expected = super::fold([super::whole().as_slice()]).unwrap();
+        assert_eq!(fold([whole.as_slice()]).unwrap(), expected);
+        assert_eq!(fold(whole.chunks(1)).unwrap(), expected);
+        for cut in 0..whole.len() {
+            let (one, other) = whole.split_at(cut);
+            assert_eq!(fold([one, other]).as_ref(), Ok(&expected), "{cut}");
+        }
+    }
+
+    #[test]
+    fn every_end_before_the_end_is_a_cut() {
+        let whole = frames();
+        for end in 1..whole.len() {
+            assert_eq!(fold([&whole[..end]]), Err(Broken::Cut), "{end}");
+        }
+        assert_eq!(fold([]), Err(Broken::Empty));
+    }
+
+    #[test]
+    fn every_damaged_byte_is_seen() {
+        let whole = frames();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x20;
+            let told = fold([damaged.as_slice()]);
+            let is_told = matches!(told, Err(Broken::BadEvent(_) | Broken::Html | Broken::Empty));
+            assert!(is_told, "{at}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_stream_is_told_apart() {
+        assert_eq!(fold([b"<!doctype html><p>".as_slice()]), Err(Broken::Html));
+        assert_eq!(fold([br#"{"message": "no"}"#.as_slice()]), Err(Broken::NotAStream));
+        let start = bedrock::chunk(EVENTS[0].as_bytes());
+        let told =
+            fold([[start.clone(), bedrock::exception("throttlingException", "slow")].concat().as_slice()]);
+        let expected = Broken::StatusAnswer { kind: "throttlingException".into(), message: "slow".into() };
+        assert_eq!(told, Err(expected));
+        let told = fold([[start, bedrock::chunk(b"{\"type\": \"mess")].concat().as_slice()]);
+        assert!(matches!(told, Err(Broken::BadEvent(_))), "{told:?}");
+    }
+
+    #[test]
+    fn a_frame_without_end_is_not_kept() {
+        let mut fold = Fold::new(Form::EventStream);
+        let huge = bedrock::chunk(&vec![b'x'; MAX_EVENT_BYTES + 128 * 1024]);
+        assert_eq!(fold.push(&huge[..100]), Err(Broken::TooLarge("an event")));
+    }
+
+    proptest! {
+        #[test]
+        fn rubbish_is_no_answer(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+            prop_assert!(fold([bytes.as_slice()]).is_err());
+        }
+    }
+}
+
 /// The whole stream with one piece of its text replaced.
 fn with(from: &str, to: &str) -> Result<Complete, Broken> {
     let text = String::from_utf8(whole()).unwrap();

@@ -23,7 +23,7 @@ const MAX_PART_BYTES: usize = 90;
 /// Begins the name of a tool that would be the name of a pack.
 const TOOL_PREFIX: &str = "tool-";
 /// The rule of a diagnostic that names none.
-const NO_RULE: &str = "diagnostic";
+pub const NO_RULE: &str = "diagnostic";
 
 /// Severities and categories for the diagnostics of tools.
 #[derive(Clone, Debug)]

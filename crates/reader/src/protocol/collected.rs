@@ -6,8 +6,8 @@ use truing_diff::RepoPath;
 
 use super::{
     Checked, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_SUPPRESSIONS, ProtocolError, checked, keep_worst,
-    text_bytes,
 };
+use crate::bounds::text_bytes;
 
 /// The reports on the files of a request, collected: no more of it is kept at a time than twice what an answer may
 /// hold.

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use truing_core::port::{ToolFindings, ToolRequest, UsedTool, UsedToolsRequest};
+use truing_core::port::{ProofRequest, ToolFindings, ToolRequest, UsedTools, UsedToolsRequest};
 use truing_core::sync::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS, TREE_FORM};
 
 use super::{
     Format, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, files_of, pins_of, project_of, read,
 };
-
+use crate::output::{self, recognize};
+use crate::proposals::prove;
 use crate::tool_findings::{check_findings, tool_findings};
 use crate::used_tools::{check_used, used_tools};
 
@@ -27,6 +28,15 @@ pub struct FilesRequest {
     pub format: Format,
     /// The files; their paths begin below the folder that the archive packs.
     pub files: Vec<String>,
+}
+
+/// An output whose format nobody has named.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FormatRequest {
+    /// A folder; nothing in it is read.
+    pub folder: PathBuf,
+    /// The output.
+    pub text: String,
 }
 
 /// What is asked.
@@ -45,6 +55,10 @@ pub enum Asked {
     Tool(ToolRequest),
     /// The known tools that a repository uses.
     UsedTools(UsedToolsRequest),
+    /// The format of a tool's output.
+    Format(FormatRequest),
+    /// Proofs of replacements.
+    Proofs(ProofRequest),
 }
 
 /// The answer.
@@ -62,7 +76,11 @@ pub enum SourcesAnswer {
     /// Of a tool's output.
     Tool(ToolFindings),
     /// Of a repository.
-    UsedTools(Vec<UsedTool>),
+    UsedTools(UsedTools),
+    /// Of an output: the format's name; none is recognised.
+    Format(Option<String>),
+    /// Of each replacement: is it proven?
+    Proofs(Vec<bool>),
 }
 
 impl Asked {
@@ -75,6 +93,8 @@ impl Asked {
             Self::Project(request) => &request.folder,
             Self::Tool(request) => &request.tree,
             Self::UsedTools(request) => &request.tree,
+            Self::Format(request) => &request.folder,
+            Self::Proofs(request) => &request.tree,
         }
     }
 
@@ -96,6 +116,14 @@ impl Asked {
                 Ok(used) => Ok(SourcesAnswer::UsedTools(used)),
                 Err(error) => Err(SourcesError::Failed(error.to_string())),
             },
+            Self::Format(request) => {
+                let format = recognize(request.text.as_bytes());
+                Ok(SourcesAnswer::Format(format.map(|format| format.as_str().to_owned())))
+            }
+            Self::Proofs(request) => match prove(request) {
+                Ok(proven) => Ok(SourcesAnswer::Proofs(proven)),
+                Err(error) => Err(SourcesError::Failed(error.to_string())),
+            },
         }
     }
 
@@ -113,13 +141,21 @@ impl Asked {
             }
             (Self::Tool(request), SourcesAnswer::Tool(found)) => check_findings(request, found),
             (Self::UsedTools(request), SourcesAnswer::UsedTools(used)) => check_used(request, used),
+            (Self::Format(_), SourcesAnswer::Format(name)) => {
+                ensure(name.as_ref().is_none_or(|name| output::Format::parse(name).is_some()), "a format")
+            }
+            (Self::Proofs(request), SourcesAnswer::Proofs(proven)) => {
+                ensure(proven.len() == request.proposals.len(), "the number of proofs")
+            }
             (
                 Self::Release(_)
                 | Self::Pins(_)
                 | Self::Project(_)
                 | Self::Files(_)
                 | Self::Tool(_)
-                | Self::UsedTools(_),
+                | Self::UsedTools(_)
+                | Self::Format(_)
+                | Self::Proofs(_),
                 _,
             ) => Err("an answer to another question"),
         }

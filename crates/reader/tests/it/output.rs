@@ -7,6 +7,7 @@ mod bounds;
 mod checkstyle;
 mod documented;
 mod findings;
+mod fuzz;
 mod gitlab;
 mod junit;
 mod page;

@@ -304,6 +304,7 @@ fn row(id: &str, line: u32) -> Desired {
         place: Some((AnchorKind::Inline, place(line))),
         body: format!("body of {id}"),
         suggestion: None,
+        is_proposed: false,
         resolved: false,
         comment: None,
     }

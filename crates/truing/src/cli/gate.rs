@@ -139,7 +139,7 @@ impl Args {
         let trust = Scope::new(format!("local {}", repository.root().display()));
         let unread = |error| failed(GateError::Reading(error));
         let plan = reading::plan(&change, &rules).map_err(unread)?;
-        let toolbox = wiring::tools::own_toolbox(&context.environment, Vec::new());
+        let toolbox = wiring::tools::own_toolbox(&config, &context.environment, Vec::new());
         let base = Base::Repository(&repository, &change.base);
         let project = Some(repository.root());
         let tooling = Tooling { toolbox: &toolbox, project, trust: None, base };

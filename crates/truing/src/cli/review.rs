@@ -6,6 +6,7 @@ mod from;
 pub(super) mod json;
 mod linters;
 pub(super) mod markdown;
+mod proposed;
 mod publish;
 mod pull;
 #[cfg(test)]
@@ -109,9 +110,12 @@ pub struct Args {
     /// Apply the fixes of auto-fixable findings to the working tree, then review again
     ///
     /// Shows the changes first, as a diff, and the command that undoes them. The index and commits never change, nor
-    /// does a file that has changed since it was reviewed.
+    /// does a file that has changed since it was reviewed. On a terminal it asks about each fix that a model proposes.
     #[arg(long, conflicts_with = "head")]
     fix: bool,
+    /// With --fix, apply the fixes that a model proposes without asking
+    #[arg(long, requires = "fix")]
+    yes: bool,
     /// Exit with 1 if there is a finding of this severity or worse
     #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "P1")]
     fail_on: FailOn,
@@ -317,10 +321,10 @@ impl Command {
         if let Some(pr) = &self.args.pr {
             return Box::pin(self.review_pull(pr)).await;
         }
-        let outputs = self.args.outputs.read(self.environment.directory()).await?;
+        let reader = wiring::local_reader(&self.config.rules)?;
+        let outputs = self.args.outputs.read(self.environment.directory(), &reader).await?;
         let diff = self.diff().await?;
         let progress = self.output.progress("reviewing", None);
-        let reader = wiring::local_reader(&self.config.rules)?;
         let git = wiring::git(&self.environment).await?;
         let repository = self.open(&git).await.map_err(wiring::git_error)?;
         self.asked_for(truing_loops::local::key(&repository));
@@ -349,7 +353,7 @@ impl Command {
             },
             scope: &wiring::scope(&config)?,
             reader: &reader,
-            toolbox: &wiring::tools::own_toolbox(&self.environment, outputs.of(repository.root())),
+            toolbox: &self.toolbox(&config, outputs.of(repository.root())),
             model: asked.agent.as_ref().map(wiring::agent::model_use),
             attempts: &self.attempts,
             records: self.records(&config),

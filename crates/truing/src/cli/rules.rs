@@ -204,6 +204,7 @@ fn as_json(findings: &[Finding]) -> Result<String, CliError> {
 fn as_markdown(findings: &[Finding], coverage: &Coverage) -> String {
     let findings = worst_first(findings.iter());
     markdown::report(&markdown::Report {
+        walkthrough: &[],
         headline: text::found(&by_severity(&findings)),
         about: vec![text::files(coverage, "checked")],
         findings: &findings,

@@ -56,6 +56,7 @@ pub(super) fn with_linter(config: &Config, folder: &Path) -> io::Result<(Config,
         environment: None,
         is_served: true,
         verifier: None,
+        cache: None,
     };
     Ok((config, Toolbox { given: Vec::new(), running: Some(running) }))
 }

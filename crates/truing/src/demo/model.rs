@@ -55,7 +55,7 @@ impl Scripted {
     /// It as a service uses it, looking at files with `reader`.
     pub(super) fn agent(&self, ledger: Store, reader: ChildReader) -> Result<Agent, DemoError> {
         let agent =
-            wiring::agent::native(&self.config, &self.environment, ledger, wiring::agent::Role::Reviewer);
+            wiring::agent::native(&self.config, &self.environment, ledger, wiring::role::Role::Reviewer);
         Ok(Agent { reader, ..agent.map_err(|error| set_up(error.message))? })
     }
 

@@ -9,70 +9,33 @@ use truing_agent::native::Limits;
 use truing_agent::runtime::Runtime as Conversation;
 use truing_agent::sandbox::SandboxError;
 use truing_config::environment::Environment;
-use truing_config::model::{ModelConfig, ProviderKind};
 use truing_config::problem::{ConfigError, Origin};
 use truing_config::sync::JobConfig;
 use truing_config::{Config, Runtime, SkillsDir, layer};
-use truing_core::converge::Code;
+#[cfg(feature = "demo")]
 use truing_core::secret::Secret;
 use truing_git::programs::NOT_FOUND;
 use truing_loops::agent::{Agent, ContextSources, ModelUse, SwitchGate};
-use truing_loops::budget::{Budgets, Priced};
+use truing_loops::budget::Budgets;
 use truing_loops::machine::SystemClock;
 use truing_loops::sync::port::Porter;
-#[cfg(feature = "aws")]
-use truing_model::aws::AwsLogin;
 use truing_model::cassette::{Cassette, Hide, Recording, Tape};
 use truing_model::gateway::{Gateway, Patience};
 use truing_model::price::Prices;
-use truing_model::provider::{Login, Provider, ProviderError};
+#[cfg(feature = "demo")]
+use truing_model::provider::Login;
+use truing_model::provider::{Provider, ProviderError};
 use truing_reader::redact::redact;
 use truing_service::worker::STEP_TIME;
 use truing_store::Store;
 
+use super::provider::{self, Way};
+use super::role::Role;
 use super::{bad_pattern, child_reader, prompts};
 use crate::cli::error::CliError;
 
 /// The model's share of the time of a served step, in percent.
 const SHARE: u32 = 80;
-
-/// The work that a model is asked for: an error tells who cannot do theirs without it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// A review.
-    Reviewer,
-    /// The audits of a converge run.
-    Auditor,
-    /// The fixes of a converge run.
-    Fixer,
-    /// Code for a sync job.
-    Porter,
-}
-
-impl Role {
-    /// The error where its model cannot be asked; of a converge run it is the refusal R3.
-    fn refused(self, code: &'static str, message: String) -> CliError {
-        let worker = match self {
-            Self::Reviewer | Self::Porter => return CliError::usage(code, message),
-            Self::Auditor => "auditor",
-            Self::Fixer => "fixer",
-        };
-        CliError::usage(Code::NoAgent.as_str(), format!("the {worker} has no model: {message}"))
-    }
-
-    /// The way to do the work without a model, to be added to a hint.
-    fn without(self) -> &'static str {
-        match self {
-            Self::Reviewer => ", or review without a model: `--runtime rules`",
-            Self::Auditor | Self::Fixer | Self::Porter => "",
-        }
-    }
-}
-
-/// The provider that another program's variable chooses.
-const AWS: &str = "aws";
-/// Variables of other programs that choose another provider, and the provider.
-const PROVIDERS: [(&str, &str); 2] = [(layer::USE_AWS, AWS), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
 
 /// The model that the configuration names. Nothing is sent.
 ///
@@ -84,11 +47,12 @@ pub fn native(
     ledger: Store,
     role: Role,
 ) -> Result<Agent, CliError> {
-    let (login, prices) = ready(config, environment, role)?;
+    let ways = (ready(config, environment, role)?, fallback(config, environment, role)?);
     super::conceal::conceal(config, environment);
     let runtime = runtime(config, environment, role)?;
     let (servers, own_tools) = super::mcp::servers(config, environment, &ledger)?;
-    Ok(Agent { servers, own_tools, ..agent(config, ledger, runtime, (login, prices, role))? })
+    let agent = agent(config, ledger, runtime, (ways, role))?;
+    Ok(Agent { servers, own_tools, ..agent })
 }
 
 /// Could the model that the configuration names be asked? Nothing is sent.
@@ -96,25 +60,30 @@ pub fn native(
 /// # Errors
 /// As [`native`].
 pub fn is_ready(config: &Config, environment: &Environment, role: Role) -> Result<(), CliError> {
-    ready(config, environment, role).and_then(|_| address(&config.model, role)).map(drop)
+    ready(config, environment, role)?;
+    fallback(config, environment, role).map(drop)
 }
 
-/// What opens the model, and what it costs.
-fn ready(config: &Config, environment: &Environment, role: Role) -> Result<(Login, Prices), CliError> {
+/// The way to the model, if nothing that other programs say is against it.
+fn ready(config: &Config, environment: &Environment, role: Role) -> Result<Way, CliError> {
     judge(config, environment, role)?;
-    let login = login(config, environment, role)?;
-    let prices = Priced::new(config).map_err(|error| {
-        CliError::usage("prices", error.to_string()).hint("see `budget.prices` in `truing config schema`")
-    })?;
-    let (prices, model) = (prices.prices, &config.model);
-    if prices.of(&model.name).is_none() {
-        let ModelConfig { section, name, .. } = model;
-        let message = format!("nobody knows what the model `{name}` costs, so it is not asked");
-        return Err(role.refused("model_price", message).hint(format!(
-            "name another in `{section}.name`, or declare its price, which may be 0: [price.\"{name}\"] input = … output = …"
-        )));
-    }
-    Ok((login, prices))
+    provider::way(config, environment, role)
+}
+
+/// The way to the model's fallback, and the name that outcomes have for it.
+fn fallback(config: &Config, environment: &Environment, role: Role) -> Result<Option<Fallback>, CliError> {
+    let named = config.model.fallback.as_ref().and_then(|name| Some((name, config.models.get(name)?)));
+    let Some((name, model)) = named else { return Ok(None) };
+    let way = provider::way(&config.with_model(model.clone()), environment, role)?;
+    let name = format!("{name}: {}", model.provider.as_str());
+    Ok(Some(Fallback { name, model: model.name.clone(), way }))
+}
+
+/// Who is asked where the model is not available.
+struct Fallback {
+    name: String,
+    model: String,
+    way: Way,
 }
 
 /// The same, recorded in a file that must not be there yet.
@@ -128,7 +97,11 @@ pub async fn recorded(
     file: &Path,
 ) -> Result<(Agent, Arc<Recording>), CliError> {
     let agent = native(config, environment, ledger, Role::Reviewer)?;
-    let hide = Hide { secrets: login(config, environment, Role::Reviewer)?.secrets(), redact };
+    let mut secrets = ready(config, environment, Role::Reviewer)?.secrets;
+    secrets.extend(
+        fallback(config, environment, Role::Reviewer)?.into_iter().flat_map(|other| other.way.secrets),
+    );
+    let hide = Hide { secrets, redact };
     let recording = Recording::create(file, hide).await.map_err(|error| {
         CliError::usage("cassette", error.to_string())
             .hint("a cassette is never written over: name a new folder")
@@ -149,8 +122,8 @@ pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<Agent, CliE
     let cassette = Cassette::read(file, hide).map_err(|error| {
         CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
     })?;
-    let agent =
-        agent(config, ledger, Conversation::Native, (Login::Open, Prices::default(), Role::Reviewer))?;
+    let way = provider::nobody().map_err(|error| CliError::failed("model", error.to_string()))?;
+    let agent = agent(config, ledger, Conversation::Native, ((way, None), Role::Reviewer))?;
     Ok(Agent { tape: Tape::Play(cassette), ..agent })
 }
 
@@ -162,17 +135,12 @@ pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<Agent, CliE
 pub fn scripted(address: &str, key: &str, ledger: Store) -> Result<(Gateway<Store>, String), CliError> {
     let prices = Prices::builtin().map_err(|error| CliError::failed("prices", error.to_string()))?;
     let model = prices.all().next().map(|(model, _)| model.to_owned()).unwrap_or_default();
-    let gateway = gateway(address, Login::Key(Secret::new(key)), prices, ledger);
+    let provider = Provider::new(address, Login::Key(Secret::new(key)));
+    let gateway = provider.and_then(|provider| gateway(provider, prices, ledger));
     Ok((gateway.map_err(|error| CliError::failed("model", error.to_string()))?, model))
 }
 
-fn gateway(
-    address: &str,
-    login: Login,
-    prices: Prices,
-    ledger: Store,
-) -> Result<Gateway<Store>, ProviderError> {
-    let provider = Provider::new(address, login)?;
+fn gateway(provider: Provider, prices: Prices, ledger: Store) -> Result<Gateway<Store>, ProviderError> {
     let common = ledger.common();
     Gateway::new(provider, prices, ledger, (Arc::new(SystemClock), common), Patience::default())
 }
@@ -181,13 +149,17 @@ fn agent(
     config: &Config,
     ledger: Store,
     runtime: Conversation,
-    (login, prices, role): (Login, Prices, Role),
+    ((way, fallback), role): ((Way, Option<Fallback>), Role),
 ) -> Result<Agent, CliError> {
     let wrong = |error: ProviderError| role.refused("model", format!("[{}]: {error}", config.model.section));
-    let address = address(&config.model, role)?;
+    let to = |way: Way| gateway(way.provider, way.prices, ledger.clone()).map_err(wrong);
+    let gateway = match fallback {
+        Some(Fallback { name, model, way: other }) => to(way)?.with_fallback(name, to(other)?, model),
+        None => to(way)?,
+    };
     Ok(Agent {
         runtime,
-        gateway: gateway(&address, login, prices, ledger.clone()).map_err(wrong)?,
+        gateway,
         ledger,
         model: config.model.name.clone(),
         budgets: Budgets::new(config).map_err(bad_pattern)?,
@@ -278,69 +250,6 @@ fn unusable(error: &Unusable, version: &str, role: Role) -> CliError {
     }
 }
 
-/// Where the model is.
-fn address(model: &ModelConfig, role: Role) -> Result<String, CliError> {
-    match (&model.base_url, model.provider) {
-        (Some(address), _) => Ok(address.clone()),
-        (None, ProviderKind::Anthropic) => {
-            Err(missing((model, "base_url"), "https://api.anthropic.com", role))
-        }
-        #[cfg(feature = "aws")]
-        (None, ProviderKind::Aws) => {
-            let region = model.region.as_deref().unwrap_or_default();
-            AwsLogin::address(region).ok_or_else(|| missing((model, "region"), REGION, role))
-        }
-    }
-}
-
-/// A region of AWS, as other programs take it.
-#[cfg(feature = "aws")]
-const REGION: &str = "AWS_REGION=eu-central-1";
-
-fn missing((model, key): (&ModelConfig, &str), sample: &str, role: Role) -> CliError {
-    role.refused("model", format!("[{}]: `{key}` says nothing that can be used", model.section))
-        .hint(format!("say it in the configuration, or as other programs take it: {sample}"))
-}
-
-/// What opens the provider.
-fn login(config: &Config, environment: &Environment, role: Role) -> Result<Login, CliError> {
-    match config.model.provider {
-        ProviderKind::Anthropic => {
-            let key = config.model.api_key.read(environment).map_err(|error| {
-                role.refused("model_key", format!("{}.api_key: {error}", config.model.section))
-                    .hint(format!("set it to the provider's key{}", role.without()))
-            })?;
-            Ok(Login::Key(Secret::new(key.expose())))
-        }
-        #[cfg(feature = "aws")]
-        ProviderKind::Aws => aws(&config.model, environment, role).map(Login::Aws),
-    }
-}
-
-/// A key of AWS, from the variables that all of its programs take.
-#[cfg(feature = "aws")]
-fn aws(model: &ModelConfig, environment: &Environment, role: Role) -> Result<AwsLogin, CliError> {
-    let variable = |name: &'static str| {
-        let value = environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
-        value.ok_or_else(|| {
-            let message = format!("variable {name} is not set, but the provider \"aws\" needs it");
-            role.refused("model_key", message)
-                .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: `aws configure export-credentials --format env` prints them")
-        })
-    };
-    let region = model.region.clone().filter(|region| AwsLogin::address(region).is_some());
-    Ok(AwsLogin {
-        region: region.ok_or_else(|| missing((model, "region"), REGION, role))?,
-        workspace_id: model
-            .workspace_id
-            .clone()
-            .ok_or_else(|| missing((model, "workspace_id"), "ANTHROPIC_AWS_WORKSPACE_ID=wrkspc_01", role))?,
-        key_id: variable("AWS_ACCESS_KEY_ID")?.to_owned(),
-        secret_key: Secret::new(variable("AWS_SECRET_ACCESS_KEY")?),
-        session_token: variable("AWS_SESSION_TOKEN").ok().map(Secret::new),
-    })
-}
-
 /// The model of a service; none if the rules review alone. `ledger`: the configured store, also where the rest is a dry run
 /// on a copy: what is spent is spent.
 ///
@@ -394,10 +303,10 @@ pub fn porter(
 /// What is wrong with variables of other programs, which count for nothing as long as no model is asked.
 fn judge(config: &Config, environment: &Environment, role: Role) -> Result<(), CliError> {
     let chosen: Vec<_> =
-        PROVIDERS.into_iter().filter(|(variable, _)| layer::is_on(environment, variable)).collect();
+        layer::USE.into_iter().filter(|(variable, _)| layer::is_on(environment, variable)).collect();
     match chosen.as_slice() {
         [] => {}
-        [(_, provider)] if cfg!(feature = "aws") && *provider == AWS => {}
+        [_] if cfg!(feature = "aws") => {}
         [(variable, provider)] => {
             let message = format!(
                 "{variable} is set, but the provider \"{provider}\" is not built in this version of truing"

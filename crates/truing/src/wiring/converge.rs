@@ -12,7 +12,7 @@ use truing_service::converges::Converging;
 use truing_service::no_run::Unusable;
 use truing_store::Store;
 
-use super::agent::Role;
+use super::role::Role;
 use super::{agent, verify};
 use crate::cli::error::{CliError, Exit};
 

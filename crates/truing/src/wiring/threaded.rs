@@ -1,8 +1,8 @@
 //! A reader without children, for tests of what stands around it.
 
 use truing_core::port::{
-    ChangedFile, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest, UsedTool,
-    UsedToolsRequest,
+    ChangedFile, ProofRequest, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
+    UsedTools, UsedToolsRequest,
 };
 use truing_diff::RepoPath;
 use truing_reader::InProcess;
@@ -33,7 +33,11 @@ impl Reader for ThreadedReader {
         self.0.tool_findings(request).await
     }
 
-    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<Vec<UsedTool>, ReaderError> {
+    async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+        self.0.prove(request).await
+    }
+
+    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
         self.0.used_tools(request).await
     }
 

@@ -9,7 +9,7 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::tool::Tools;
 use truing_core::port::ToolOutput;
-use truing_loops::tools::{Running, Toolbox};
+use truing_loops::tools::{Running, ToolCache, Toolbox};
 use truing_reader::output::known;
 
 use crate::cli::error::CliError;
@@ -21,8 +21,13 @@ pub(crate) fn own(environment: &Environment) -> Running {
 }
 
 /// The linters of files of one's own, beside outputs that were given.
-pub(crate) fn own_toolbox(environment: &Environment, given: Vec<ToolOutput>) -> Toolbox {
-    Toolbox { given, running: Some(own(environment)) }
+pub(crate) fn own_toolbox(config: &Config, environment: &Environment, given: Vec<ToolOutput>) -> Toolbox {
+    Toolbox { given, running: Some(Running { cache: cache(config), ..own(environment) }) }
+}
+
+/// Their findings of earlier runs, in this machine's own folder, if there is one.
+fn cache(config: &Config) -> Option<ToolCache> {
+    config.store.folder().ok().map(|folder| ToolCache::new(folder.join("tools")))
 }
 
 /// The way in which they are run on files of others, with what sets up the project's dependencies.
@@ -35,6 +40,7 @@ pub(crate) fn served(environment: &Environment, verifier: Option<Verifier>) -> R
         environment: None,
         is_served: true,
         verifier,
+        cache: None,
     }
 }
 
@@ -51,7 +57,8 @@ pub(crate) fn of_service(config: &Config, environment: &Environment) -> Result<T
         Tools::Off if !verify.setup.is_empty() => runner().ok(),
         Tools::Auto | Tools::Off => None,
     };
-    Ok(Toolbox { given: Vec::new(), running: Some(served(environment, verifier)) })
+    let running = Running { cache: cache(config), ..served(environment, verifier) };
+    Ok(Toolbox { given: Vec::new(), running: Some(running) })
 }
 
 /// The folders that variables name in which there is what was fetched for projects.

@@ -1,6 +1,8 @@
 //! Reviews at both Bitbuckets, by the real program with a configuration file: a storm of two pushes, the kill switch, and a
 //! review from the command line. What all kinds have in common is tested at GitHub, in `operate`, `service` and `storm`.
 
+mod gives;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ mod companions;
 mod fix;
 mod from;
 mod given;
+mod gives;
 mod hooks;
 mod input;
 mod killed;
@@ -15,6 +16,8 @@ mod memory;
 mod model;
 mod outgoing;
 mod parity;
+#[cfg(feature = "aws")]
+mod providers;
 mod repository;
 mod result;
 mod run;

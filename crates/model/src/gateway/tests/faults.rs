@@ -11,7 +11,7 @@ use truing_core::port::Gate;
 use truing_core::secret::Secret;
 use truing_fakes::model::{Answer as Says, Block as Said, Fault, KEY, Place, Script};
 
-use super::stage::{MODEL, Stage, patience, request, user};
+use super::stage::{MODEL, Stage, Way, patience, request, user};
 use crate::gateway::{Answer, Gateway, Model, Patience, Refused};
 use crate::messages::Stop;
 use crate::price::Prices;
@@ -49,8 +49,8 @@ fn tool(fault: Fault) -> Says {
 }
 
 /// Asks once; what came of it, and how many requests it took, of three at most.
-async fn ask(says: Says, patience: Patience) -> (Stage, Result<Answer, Refused>) {
-    let stage = Stage::with(Script::of([says.times(0)]), 10_000_000, patience).await;
+async fn ask(way: Way, says: Says, patience: Patience) -> (Stage, Result<Answer, Refused>) {
+    let stage = Stage::by(way, Script::of([says.times(0)]), 10_000_000, patience).await;
     let result = stage.session().ask(&request(&[user("hello")])).await;
     assert_eq!(stage.book.open(), 0, "everything is settled");
     assert_eq!(stage.model.violations(), [""; 0]);
@@ -107,10 +107,46 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
         ("slow", Says::fault(Fault::Slow { millis: 5 }), "answer", 1),
         ("drip", Says::fault(Fault::Drip { millis: 1 }), "answer", 1),
     ];
+    for way in Way::ALL {
+        for (fault, says, outcome, requests) in &rows {
+            let (stage, result) = ask(*way, says.clone(), patience()).await;
+            let told = (name(&result), stage.requests());
+            assert_eq!(told, (*outcome, *requests), "{way:?}, {fault}: {result:?}");
+            assert_eq!(
+                stage.book.settled().len(),
+                *requests,
+                "{way:?}, {fault}: each try is paid on its own"
+            );
+        }
+    }
+}
+
+/// Errors that only Amazon Bedrock has.
+#[cfg(feature = "aws")]
+#[tokio::test]
+async fn errors_of_bedrock_have_their_outcomes_too() {
+    let rows = [
+        ("424", Says::status(424), "down", 3),
+        ("not ready", status(429, "ModelNotReadyException", "", &[]), "down", 3),
+        ("quota", status(400, "ServiceQuotaExceededException", "", &[]), "cap", 1),
+        ("a day's tokens", status(429, "ThrottlingException", "Too many tokens per day", &[]), "cap", 1),
+        (
+            "long",
+            status(400, "ValidationException", "Input is too long for requested model", &[]),
+            "too long",
+            1,
+        ),
+        ("old role", status(403, "ExpiredTokenException", "", &[]), "key", 1),
+        ("throttled in the stream", stream_error("throttlingException"), "down", 3),
+        ("broken in the stream", stream_error("modelStreamErrorException"), "down", 3),
+        ("late in the stream", stream_error("modelTimeoutException"), "down", 3),
+        ("away in the stream", stream_error("serviceUnavailableException"), "down", 3),
+        ("failed in the stream", stream_error("internalServerException"), "down", 3),
+        ("wrong in the stream", stream_error("validationException"), "request", 1),
+    ];
     for (fault, says, outcome, requests) in rows {
-        let (stage, result) = ask(says, patience()).await;
+        let (stage, result) = ask(Way::Bedrock, says, patience()).await;
         assert_eq!((name(&result), stage.requests()), (outcome, requests), "{fault}: {result:?}");
-        assert_eq!(stage.book.settled().len(), requests, "{fault}: each try is paid on its own");
     }
 }
 
@@ -125,9 +161,15 @@ async fn what_never_ends_is_ended() {
         ("pings", Fault::Pings { millis: 5 }, Patience { progress: short, ..patience() }, 3),
         ("endless", Fault::Endless, Patience { total: short, ..patience() }, 1),
     ];
-    for (fault, kind, patience, requests) in rows {
-        let (stage, result) = ask(Says::fault(kind), patience).await;
-        assert_eq!((name(&result), stage.requests()), ("down", requests), "{fault}: {result:?}");
+    for way in Way::ALL {
+        for (fault, kind, patience, requests) in &rows {
+            let (stage, result) = ask(*way, Says::fault(kind.clone()), *patience).await;
+            assert_eq!(
+                (name(&result), stage.requests()),
+                ("down", *requests),
+                "{way:?}, {fault}: {result:?}"
+            );
+        }
     }
 }
 
@@ -141,21 +183,25 @@ async fn every_known_reason_to_stop_is_an_answer() {
         (Says::text("").stop("model_context_window_exceeded"), Stop::ModelContextWindowExceeded),
         (Says::tool("read", json!({})), Stop::ToolUse),
     ] {
-        let (_, result) = ask(says, patience()).await;
-        assert_eq!(result.unwrap().stop, stop);
+        for way in Way::ALL {
+            let (_, result) = ask(*way, says.clone(), patience()).await;
+            assert_eq!(result.unwrap().stop, stop, "{way:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_provider_that_recovers_is_asked_until_it_does() {
-    let script = Script::of([Says::status(529), Says::fault(Fault::Reset), Says::text("well")]);
-    let stage = Stage::new(script).await;
-    let answer = stage.session().ask(&request(&[user("hello")])).await.unwrap();
-    assert_eq!(
-        (serde_json::to_value(&answer.message).unwrap()["content"][0]["text"].clone(), stage.requests()),
-        (json!("well"), 3)
-    );
-    assert!(answer.request_id.starts_with("req_"), "{answer:?}");
+    for way in Way::ALL {
+        let script = Script::of([Says::status(529), Says::fault(Fault::Reset), Says::text("well")]);
+        let stage = Stage::by(*way, script, 10_000_000, patience()).await;
+        let answer = stage.session().ask(&request(&[user("hello")])).await.unwrap();
+        assert_eq!(
+            (serde_json::to_value(&answer.message).unwrap()["content"][0]["text"].clone(), stage.requests()),
+            (json!("well"), 3)
+        );
+        assert!(answer.request_id.starts_with("req_"), "{answer:?}");
+    }
 }
 
 #[tokio::test]
@@ -164,11 +210,13 @@ async fn thinking_comes_back_as_it_was_signed() {
         Said::Thinking { thinking: "hm, é".into(), signature: "c2ln".into() },
         Said::RedactedThinking { data: "eA==".into() },
     ];
-    let stage = Stage::new(Script::of([Says { blocks, ..Says::tool("read", json!({"path": "a"})) }])).await;
-    let answer = stage.session().ask(&request(&[user("hello")])).await;
-    let content = serde_json::to_value(answer.unwrap().message.content).unwrap();
-    assert_eq!(content[0], json!({"type": "thinking", "thinking": "hm, é", "signature": "c2ln"}));
-    assert_eq!(content[1], json!({"type": "redacted_thinking", "data": "eA=="}));
+    let says = Says { blocks, ..Says::tool("read", json!({"path": "a"})) };
+    for way in Way::ALL {
+        let (_, answer) = ask(*way, says.clone(), patience()).await;
+        let content = serde_json::to_value(answer.unwrap().message.content).unwrap();
+        assert_eq!(content[0], json!({"type": "thinking", "thinking": "hm, é", "signature": "c2ln"}));
+        assert_eq!(content[1], json!({"type": "redacted_thinking", "data": "eA=="}));
+    }
 }
 
 #[tokio::test]
@@ -255,10 +303,13 @@ async fn the_kill_switch_is_asked_before_each_try() {
 #[tokio::test]
 async fn a_key_is_in_no_error_and_no_debug_output() {
     let echo = status(400, "invalid_request_error", &format!("bad key {KEY}"), &[]);
-    for says in [echo, stream_error(KEY), status(401, KEY, KEY, &[])] {
-        let (stage, result) = ask(says, patience()).await;
-        let error = result.unwrap_err();
-        let printed = format!("{error} {error:?} {:?} {:?}", stage.gateway, Login::Key(Secret::new(KEY)));
-        assert!(!printed.contains(KEY), "{printed}");
+    // Of what is signed the secret is not in the request: nobody can echo it.
+    for way in Way::ALL.iter().filter(|way| way.sends_its_key()) {
+        for says in [&echo, &stream_error(KEY), &status(401, KEY, KEY, &[])] {
+            let (stage, result) = ask(*way, says.clone(), patience()).await;
+            let error = result.unwrap_err();
+            let printed = format!("{error} {error:?} {:?} {:?}", stage.gateway, Login::Key(Secret::new(KEY)));
+            assert!(!printed.contains(KEY), "{printed}");
+        }
     }
 }

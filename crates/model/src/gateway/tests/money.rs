@@ -6,26 +6,31 @@ use serde_json::json;
 use truing_core::ledger::Known;
 use truing_fakes::model::{Answer as Says, Fault, Place, Script, Usage};
 
-use super::stage::{MODEL, Stage, patience, request, user};
+use super::stage::{MODEL, Stage, Way, patience, prices, request, user};
 use crate::gateway::{LEAST_TOKENS, Model, Patience, Refused};
 use crate::messages::Request;
-use crate::price::Prices;
 
 /// Dollars per token, in millionths, of [`MODEL`]: output.
 const OUTPUT: u64 = 20;
 
 #[tokio::test]
 async fn whole_answers_cost_what_the_provider_bills() {
+    for way in Way::ALL {
+        whole_answers_cost_what_is_billed(*way).await;
+    }
+}
+
+async fn whole_answers_cost_what_is_billed(way: Way) {
     let counted = Usage { input: 900, output: 310, cache_read: 5000, cache_write_5m: 70, cache_write_1h: 11 };
-    let stage = Stage::new(Script::of([
+    let script = Script::of([
         Says { usage: Some(counted), ..Says::text("one") },
         Says::tool("read", json!({"path": "a"})).usage(7, 3),
         Says::text("three"),
         // Unknown reasons to stop are no answers, but they are billed.
         Says::text("four").stop("lunch"),
         Says::text("five").usage(10, 999_999),
-    ]))
-    .await;
+    ]);
+    let stage = Stage::by(way, script, 10_000_000, patience()).await;
     let session = stage.session();
     let mut cost = 0;
     for turn in 0..5 {
@@ -35,7 +40,7 @@ async fn whole_answers_cost_what_the_provider_bills() {
         }
     }
     let (whole, cut) = stage.billed();
-    assert_eq!((stage.book.spent(), cut), (whole, 0));
+    assert_eq!((stage.book.spent(), cut), (whole, 0), "{way:?}");
     assert!(stage.book.settled().iter().all(|(_, known)| *known == Known::Metered));
     assert!(0 < cost && cost < whole);
 }
@@ -58,16 +63,17 @@ async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last(
 
 #[tokio::test]
 async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
-    for after in [Place::Start, Place::Text, Place::Block, Place::Stop] {
+    let places = [Place::Start, Place::Text, Place::Block, Place::Stop];
+    for (way, after) in Way::ALL.iter().flat_map(|way| places.map(|after| (*way, after))) {
         let says = Says::fault(Fault::Cut { after }).usage(2000, 50);
-        let stage = Stage::new(Script::of([says.times(0)])).await;
+        let stage = Stage::by(way, Script::of([says.times(0)]), 10_000_000, patience()).await;
         let result = stage.session().ask(&request(&[user(&"x".repeat(9000))])).await;
         assert!(matches!(result, Err(Refused::Unavailable { .. })), "{result:?}");
         let asked = stage.book.read(|pages| pages.asked.clone());
         let prompt = 2000 * 4;
         for ((cost, known), ask) in stage.book.settled().iter().zip(&asked) {
             assert_eq!(*known, Known::Estimated);
-            assert!((prompt..=ask.most.0).contains(cost), "{after:?}: {cost} of {ask:?}");
+            assert!((prompt..=ask.most.0).contains(cost), "{way:?} {after:?}: {cost} of {ask:?}");
         }
         assert_eq!(asked.len(), 3, "each try is paid on its own");
         assert!(stage.book.spent() >= stage.billed().1);
@@ -97,11 +103,14 @@ async fn too_little_money_begins_nothing() {
 #[tokio::test]
 async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
     // 100,000 bytes would be 800,000 millionths of a dollar; a fourth of that many tokens are 200,000.
-    let stage = Stage::with(Script::of([Says::text("x")]), 400_000, patience()).await;
-    let answer = stage.session().ask(&request(&[user(&"long ".repeat(20_000))])).await.unwrap();
-    let paths: Vec<String> = stage.model.log().into_iter().map(|logged| logged.path).collect();
-    assert_eq!(paths, ["/v1/messages/count_tokens", "/v1/messages"]);
-    assert!(answer.usage.input > 25_000 && stage.book.read(|pages| pages.asked.len()) == 2);
+    for way in Way::ALL {
+        let stage = Stage::by(*way, Script::of([Says::text("x")]), 400_000, patience()).await;
+        let answer = stage.session().ask(&request(&[user(&"long ".repeat(20_000))])).await.unwrap();
+        let paths: Vec<String> = stage.model.log().into_iter().map(|logged| logged.path).collect();
+        let counts = ["/v1/messages/count_tokens", "/model/anthropic.claude-opus-5-5/count-tokens"];
+        assert!(paths.len() == 2 && counts.contains(&paths[0].as_str()), "{paths:?}");
+        assert!(answer.usage.input > 25_000 && stage.book.read(|pages| pages.asked.len()) == 2);
+    }
 }
 
 #[tokio::test]
@@ -193,7 +202,7 @@ async fn who_goes_away_between_two_tries_pays_nothing_more() {
 
 #[tokio::test]
 async fn another_model_that_answers_is_paid_at_its_own_price() {
-    let prices = Prices::builtin().unwrap();
+    let prices = prices();
     assert!(prices.of(MODEL).is_some());
     let stage = Stage::new(Script::of([Says::text("x").usage(1000, 10)])).await;
     let answer = stage.session().ask(&request(&[user("hello")])).await.unwrap();

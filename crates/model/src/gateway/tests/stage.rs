@@ -10,6 +10,8 @@ use truing_core::ledger::{Ask, Drawn, Known, Level, LevelKind, Purse, Reservatio
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock, Common, Gate, Ledger, StoreError};
 use truing_core::secret::Secret;
+#[cfg(feature = "aws")]
+use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
 use truing_fakes::model::{FakeModel, KEY, Script};
 
 use crate::gateway::{Gateway, Patience, Session};
@@ -19,6 +21,72 @@ use crate::provider::{Login, Provider};
 
 /// A model with a price that differs by the kind of token.
 pub(super) const MODEL: &str = "claude-opus-5-5";
+
+/// A way to ask a provider: what holds of one holds of all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    /// The Messages API.
+    Messages,
+    /// Amazon Bedrock, with a bearer token.
+    #[cfg(feature = "aws")]
+    Bedrock,
+    /// The same, with signed requests.
+    #[cfg(feature = "aws")]
+    Signed,
+}
+
+impl Way {
+    pub(super) const ALL: &[Self] = &[
+        Self::Messages,
+        #[cfg(feature = "aws")]
+        Self::Bedrock,
+        #[cfg(feature = "aws")]
+        Self::Signed,
+    ];
+
+    pub(super) fn sends_its_key(self) -> bool {
+        match self {
+            Self::Messages => true,
+            #[cfg(feature = "aws")]
+            Self::Bedrock => true,
+            #[cfg(feature = "aws")]
+            Self::Signed => false,
+        }
+    }
+
+    /// The fake provider, asked in this way.
+    pub(super) fn to(self, model: &FakeModel) -> Provider {
+        match self {
+            Self::Messages => Provider::new(model.url(), Login::Key(Secret::new(KEY))).unwrap(),
+            #[cfg(feature = "aws")]
+            Self::Bedrock => bedrock(model, Login::Bearer(Secret::new(KEY))),
+            #[cfg(feature = "aws")]
+            Self::Signed => {
+                let login = crate::aws::AwsLogin {
+                    service: crate::aws::Service::Bedrock,
+                    region: AWS_REGION.to_owned(),
+                    key_id: AWS_KEY_ID.to_owned(),
+                    secret_key: Secret::new(aws_secret_key()),
+                    session_token: None,
+                };
+                bedrock(model, Login::Aws(login))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "aws")]
+fn bedrock(model: &FakeModel, login: Login) -> Provider {
+    let bedrock = crate::wire::bedrock::Bedrock::new(AWS_REGION, &BTreeMap::new()).unwrap();
+    Provider::new(model.url(), login).unwrap().with_wire(crate::wire::Wire::Bedrock(bedrock))
+}
+
+/// What all providers charge.
+pub(super) fn prices() -> Prices {
+    let mut prices = Prices::builtin().unwrap();
+    prices.extend(Prices::bedrock().unwrap());
+    prices
+}
 
 /// A ledger of one level.
 #[derive(Clone)]
@@ -147,21 +215,23 @@ impl Stage {
     }
 
     pub(super) async fn with(script: Script, limit: u64, patience: Patience) -> Self {
+        Self::by(Way::Messages, script, limit, patience).await
+    }
+
+    pub(super) async fn by(way: Way, script: Script, limit: u64, patience: Patience) -> Self {
         let model = FakeModel::start(script).await.unwrap();
-        let provider = Provider::new(model.url(), Login::Key(Secret::new(KEY))).unwrap();
         let (book, wall) = (Book::of(limit), Wall::at(1_800_000_000_000));
         let gateway =
-            Gateway::new(provider, Prices::builtin().unwrap(), book.clone(), (wall.clone(), None), patience)
-                .unwrap();
+            Gateway::new(way.to(&model), prices(), book.clone(), (wall.clone(), None), patience).unwrap();
         Self { model, book, wall, switch: Switch(Arc::new(AtomicBool::new(true))), gateway }
     }
 
     /// The gateway of one more process, with what it keeps in common with others.
     pub(super) fn process(&self, common: Arc<dyn Common>) -> Gateway<Book> {
-        let provider = Provider::new(self.model.url(), Login::Key(Secret::new(KEY))).unwrap();
-        let (prices, wall) = (Prices::builtin().unwrap(), self.wall.clone());
+        let (prices, wall) = (prices(), self.wall.clone());
         let patience = Patience { tries: 1, ..patience() };
-        Gateway::new(provider, prices, self.book.clone(), (wall, Some(common)), patience).unwrap()
+        Gateway::new(Way::Messages.to(&self.model), prices, self.book.clone(), (wall, Some(common)), patience)
+            .unwrap()
     }
 
     pub(super) fn session(&self) -> Session<Book, Switch> {
@@ -181,7 +251,7 @@ impl Stage {
 
     /// What the provider billed, at the price table's rates: whole answers, and those that were cut.
     pub(super) fn billed(&self) -> (u64, u64) {
-        let prices = Prices::builtin().unwrap();
+        let prices = prices();
         let (mut whole, mut cut) = (0, 0);
         for bill in self.model.bills() {
             let usage = Usage {
@@ -198,7 +268,8 @@ impl Stage {
     }
 
     pub(super) fn requests(&self) -> usize {
-        self.model.log().iter().filter(|logged| logged.path == "/v1/messages").count()
+        let asks = |path: &str| path == "/v1/messages" || path.ends_with("/invoke-with-response-stream");
+        self.model.log().iter().filter(|logged| asks(&logged.path)).count()
     }
 }
 

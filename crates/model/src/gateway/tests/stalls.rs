@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::client::{Failure, Patience, Pieces, read};
 use crate::retry::Seen;
 use crate::stream::Complete;
+use crate::wire::Wire;
 
 /// Pieces, each after so many seconds; then nothing, for ever.
 struct Late(VecDeque<(u64, String)>);
@@ -59,7 +60,8 @@ async fn play(pieces: Vec<(u64, String)>) -> (Result<Complete, Failure>, u64) {
         ..Patience::default()
     };
     let began = Instant::now();
-    let result = read(&mut Late(pieces.into()), &patience, began + patience.begin, |_| ()).await;
+    let result =
+        read(&mut Late(pieces.into()), (&Wire::Messages, &patience), began + patience.begin, |_| ()).await;
     (result, began.elapsed().as_secs())
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
+use truing_core::line::clean;
 
 use crate::output::known::sign::MAX_BYTES;
 
@@ -17,6 +18,8 @@ pub const FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre-commit-config.yml
 pub const MAX_ARGUMENTS: usize = 50;
 /// The most bytes of an argument.
 pub const MAX_ARGUMENT_BYTES: usize = 2_000;
+/// The most characters of the reason for which a file of them cannot be read.
+pub const MAX_REASON: usize = 300;
 /// The most memory of a compiled pattern of paths, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
 
@@ -58,10 +61,16 @@ pub struct Usage {
 }
 
 impl Hooks {
-    /// Those of a file. None for one that is malformed or too large: it says nothing then.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_BYTES)?;
-        serde_saphyr::from_str(text).ok()
+    /// Those of a file.
+    ///
+    /// # Errors
+    /// The reason, for people, for which it cannot be read: it says nothing then.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() > MAX_BYTES {
+            return Err(format!("it has more than {MAX_BYTES} bytes"));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        serde_saphyr::from_str(text).map_err(|error| clean(&error.to_string(), MAX_REASON))
     }
 
     /// The way in which the hooks of these ids run a tool that looks at these files: with the arguments that all of those hooks
@@ -269,19 +278,20 @@ repos:
     #[test]
     fn a_file_that_is_malformed_too_large_or_too_deep_says_nothing() {
         for text in ["repos: 3", "repos: [", "- a", "repos: [{hooks: [{args: [a]}]}]"] {
-            assert!(Hooks::parse(text.as_bytes()).is_none(), "{text}");
+            assert!(Hooks::parse(text.as_bytes()).is_err(), "{text}");
         }
-        assert!(Hooks::parse(b"repos: []\n# \xff").is_none());
-        assert!(Hooks::parse(format!("repos: []\n#{}", "x".repeat(MAX_BYTES)).as_bytes()).is_none());
+        assert!(Hooks::parse(b"repos: []\n# \xff").is_err());
+        assert!(Hooks::parse(format!("repos: []\n#{}", "x".repeat(MAX_BYTES)).as_bytes()).is_err());
         for bracket in ["[", "{a: ", "- "] {
             let deep = format!("ci: {}", bracket.repeat((MAX_BYTES - 10) / bracket.len()));
-            assert!(Hooks::parse(deep.as_bytes()).is_none(), "{bracket}");
+            assert!(Hooks::parse(deep.as_bytes()).is_err(), "{bracket}");
         }
         let doubled = "&a [x, x, x, x, x, x, x, x, x, x]".to_owned();
         let bomb = ('b'..='i').fold(format!("a: {doubled}\n"), |text, name| {
             let before = char::from_u32(name as u32 - 1).unwrap();
             format!("{text}{name}: &{name} [{}]\n", vec![format!("*{before}"); 10].join(", "))
         });
-        assert!(Hooks::parse(bomb.as_bytes()).is_none_or(|hooks| hooks.repos.is_empty()));
+        let repos = Hooks::parse(bomb.as_bytes()).map(|hooks| hooks.repos).unwrap_or_default();
+        assert!(repos.is_empty());
     }
 }

@@ -106,19 +106,6 @@ impl Sign {
         }
     }
 
-    /// The reason in words: the file or folder, and what is in it.
-    pub fn reason(&self, path: &str) -> String {
-        match self {
-            Self::File(_) | Self::Folder(_) => path.to_owned(),
-            Self::Within { what, .. } => match what {
-                What::Table(name) | What::Section(name) => format!("{path} ([{name}])"),
-                What::Option(section, option) => format!("{path} ([{section}] {option})"),
-                What::Key(name) | What::Word(name) => format!("{path} ({name})"),
-                What::Hook(id) => format!("{path} (hook {id})"),
-            },
-        }
-    }
-
     /// The glob of the file, if the sign has one.
     pub fn glob(&self) -> Option<&str> {
         match self {

@@ -6,7 +6,7 @@ use truing_core::finding::{Category, Severity};
 
 use crate::output::diagnostic::Level;
 use crate::output::format::Format;
-use crate::output::known::sign::compiled;
+use crate::output::known::sign::{Sign, compiled};
 use crate::output::known::tool::{FILES, KnownTool, RULE, SIGN, arguments};
 use crate::output::known::{NAMED, TOOLS, all, find, parse};
 use crate::output::patterns::table;
@@ -52,7 +52,8 @@ fn each_tool_is_whole() {
         }
         // Where the command names a sign, there is one that is a file or a folder.
         if tool.command.iter().any(|part| part == SIGN) {
-            assert!(tool.recognised.iter().all(|sign| !sign.reason("x").contains('(')), "{name}");
+            let is_place = |sign: &Sign| matches!(sign, Sign::File(_) | Sign::Folder(_));
+            assert!(tool.recognised.iter().all(is_place), "{name}");
         }
     }
 }
@@ -110,6 +111,50 @@ fn a_configuration_that_chooses_files_is_told_of_none() {
 }
 
 #[test]
+fn findings_are_kept_of_tools_that_are_told_of_files() {
+    for tool in all().iter().filter(|tool| !tool.alone.is_empty()) {
+        let name = &tool.name;
+        assert!(tool.per_file && !tool.needs_setup && !tool.network && tool.starts.is_empty(), "{name}");
+        assert!(!tool.command.iter().any(|part| part == SIGN), "{name}: what a sign names may be a folder");
+        let mut names = tool.alone.iter().chain(&tool.beside);
+        assert!(names.all(|name| !name.contains(['/', '*', '{'])), "{name}");
+        for file in tool.recognised.iter().filter(|sign| sign.hook().is_none()).filter_map(Sign::glob) {
+            // A file that shows that somebody uses it need not configure it.
+            let is_known = tool.alone.iter().any(|name| compiled(file).unwrap().is_match(name));
+            assert!(is_known || file.starts_with(".github/") || file.starts_with("build."), "{name}: {file}");
+        }
+    }
+    for tool in all() {
+        let together = tool.together.as_deref().unwrap_or_default();
+        assert!(regex::Regex::new(together).is_ok(), "{}: {together}", tool.name);
+        assert!(tool.together.is_none() || !tool.alone.is_empty(), "{}", tool.name);
+        assert!(tool.beside.is_empty() || !tool.alone.is_empty(), "{}", tool.name);
+    }
+}
+
+#[test]
+fn rules_of_two_tools_that_mean_the_same_have_one_name() {
+    let meaning = |tool: &str, rule: &str| find(tool).unwrap().meaning(rule);
+    assert_eq!(meaning("pylint", "W0611"), meaning("ruff", "F401"));
+    assert_eq!(meaning("flake8", "F401"), "F401");
+    assert_eq!(meaning("bandit", "B602"), meaning("ruff", "S602"));
+    assert_eq!(meaning("oxlint", "eslint-no-debugger"), meaning("eslint", "no-debugger"));
+    assert_eq!(meaning("ruff", "B006"), "B006", "bandit's names are not ruff's");
+}
+
+#[test]
+fn rules_that_a_tool_replaces_are_there() {
+    let packs = crate::pack::Packs::embedded().unwrap();
+    let listed = packs.list().unwrap();
+    let names: BTreeSet<&str> = listed.iter().map(|rule| rule.rule).collect();
+    for tool in all() {
+        for rule in &tool.replaces {
+            assert!(names.contains(rule.as_str()), "{}: {rule}", tool.name);
+        }
+    }
+}
+
+#[test]
 fn options_of_a_hook_come_before_the_files() {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
     let line = |template: &str| arguments(&words(template), &words("-L te"), &["a.py"], "s").join(" ");
@@ -157,21 +202,24 @@ fn a_repository_shows_its_tools() {
         };
         Some(text.as_bytes().to_vec())
     };
-    let reason = |name: &str| find(name).unwrap().recognised_by(&tracked, &read).unwrap_or_default();
-    assert_eq!(reason("ruff"), "pyproject.toml ([tool.ruff])");
-    assert_eq!(reason("mypy"), ".pre-commit-config.yaml (hook mypy)");
-    assert_eq!(reason("clippy"), ".github/workflows/ci.yml (cargo clippy)");
-    assert_eq!(reason("actionlint"), ".github/workflows/ci.yml");
-    assert_eq!(reason("eslint"), "");
-    assert_eq!(reason("Flake8"), "");
+    let shown =
+        |name: &str| find(name).unwrap().sign(&tracked, &read).map(|(_, path)| path).unwrap_or_default();
+    assert_eq!(shown("ruff"), "pyproject.toml");
+    assert_eq!(shown("mypy"), ".pre-commit-config.yaml");
+    assert_eq!(shown("clippy"), ".github/workflows/ci.yml");
+    assert_eq!(shown("actionlint"), ".github/workflows/ci.yml");
+    assert_eq!(shown("eslint"), "");
+    assert_eq!(shown("Flake8"), "");
 }
 
 #[test]
 fn commands_take_files_and_signs() {
-    let semgrep = find("semgrep").unwrap().arguments(&["a.py", "-b.py"], ".semgrep");
+    let run =
+        |name: &str, files: &[&str], sign: &str| arguments(&find(name).unwrap().command, &[], files, sign);
+    let semgrep = run("semgrep", &["a.py", "-b.py"], ".semgrep");
     assert_eq!(semgrep.get(1..3).unwrap(), ["--config", ".semgrep"]);
     assert_eq!(semgrep.get(semgrep.len() - 2..).unwrap(), ["a.py", "./-b.py"]);
-    let clippy = find("clippy").unwrap().arguments(&["a.rs"], "");
+    let clippy = run("clippy", &["a.rs"], "");
     assert!(!clippy.iter().any(|part| part == "a.rs"));
 }
 

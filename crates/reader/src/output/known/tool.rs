@@ -69,6 +69,17 @@ pub struct KnownTool {
     /// May only changed files be passed? Otherwise it looks at the whole project.
     #[serde(default)]
     pub per_file: bool,
+    /// Names of the files that configure it, in the folder of a file or one above, where its findings on a file come from that file
+    /// and its configuration alone; none: it looks at other files, too.
+    #[serde(default)]
+    pub alone: Vec<String>,
+    /// Folders of which the names of the files count then, beside those of the file's own folder and the ones above; none: no names
+    /// count.
+    #[serde(default)]
+    pub beside: Vec<String>,
+    /// An expression; a file in which it is found, or in whose configuration it is, is looked at with others all the same.
+    #[serde(default)]
+    pub together: Option<String>,
     /// Is its configuration code, or does it load code that the repository names?
     #[serde(default)]
     pub code_configuration: bool,
@@ -93,6 +104,12 @@ pub struct KnownTool {
     /// Rules about permissions of files, which a copy of a commit does not have.
     #[serde(default)]
     pub of_permissions: Vec<String>,
+    /// Names that the same rule has in other tools, by the beginning of its name here.
+    #[serde(default)]
+    pub same: BTreeMap<String, String>,
+    /// Rules of Truing that it knows better, as it is when nobody configures it: they are off on files that it looks at.
+    #[serde(default)]
+    pub replaces: Vec<String>,
     /// Its own comment that suppresses a rule, for people.
     pub ignore_comment: String,
 }
@@ -135,21 +152,9 @@ pub struct Severities {
 }
 
 impl KnownTool {
-    /// The file by which a repository shows that it uses the tool, in words: `ruff.toml`, `pyproject.toml ([tool.ruff])`.
-    /// `tracked` are the paths of its files, and `read` gives the content of one.
-    pub fn recognised_by(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<String> {
-        self.sign(tracked, read).map(|(sign, path)| sign.reason(&path))
-    }
-
     /// The first sign that a repository shows, and its file or folder.
     pub fn sign(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<(&Sign, String)> {
         self.recognised.iter().find_map(|sign| Some((sign, sign.found(tracked, read)?)))
-    }
-
-    /// The arguments of a run over these files, after the sign at this path. A file whose name begins with a dash is
-    /// written so that no program takes it for an option.
-    pub fn arguments(&self, files: &[&str], sign: &str) -> Vec<String> {
-        arguments(&self.command, &[], files, sign)
     }
 
     /// Does the configuration that it was recognised by choose the files itself? Its other configuration does not count then.
@@ -177,6 +182,16 @@ impl KnownTool {
         longest(&self.category, rule).copied().unwrap_or(Category::J)
     }
 
+    /// The name by which tools that know the same rule agree on it.
+    pub fn meaning(&self, rule: &str) -> String {
+        let begins = self
+            .same
+            .iter()
+            .filter_map(|(own, other)| Some((own.len(), other, rule.strip_prefix(own.as_str())?)));
+        let longest = begins.max_by_key(|(length, ..)| *length);
+        longest.map_or_else(|| rule.to_owned(), |(_, other, rest)| format!("{other}{rest}"))
+    }
+
     /// The page of a rule, if the table knows one and the rule's name can stand in an address.
     pub fn page(&self, rule: &str) -> Option<String> {
         let page = longest(&self.page, Some(rule))?;
@@ -190,8 +205,8 @@ impl KnownTool {
     }
 }
 
-/// Arguments with these files in the place of [`FILES`], and this path in the place of [`SIGN`]. `more` comes before the first file
-/// and before a `--`, else at the end.
+/// Arguments with these files in the place of [`FILES`], and this path in the place of [`SIGN`]. A file whose name begins with a dash
+/// is written so that no program takes it for an option. `more` comes before the first file and before a `--`, else at the end.
 pub fn arguments(template: &[String], more: &[String], files: &[&str], sign: &str) -> Vec<String> {
     // Programs take a dash for an option, and some take `@` for a file of arguments.
     let path = |path: &str| if path.starts_with(['-', '@']) { format!("./{path}") } else { path.to_owned() };

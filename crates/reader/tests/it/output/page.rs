@@ -55,6 +55,14 @@ fn section(tool: &KnownTool) -> String {
     ];
     let needs: Vec<&str> = needs.into_iter().filter_map(|(is, words)| is.then_some(words)).collect();
     row("needs", &needs.join("; "));
+    let kept = match tool.together.as_deref() {
+        Some(together) => {
+            format!("{}, without {} in them or in the file", codes(&tool.alone), code(together))
+        }
+        None => codes(&tool.alone),
+    };
+    row("looks at each file alone, configured by", if tool.alone.is_empty() { "" } else { &kept });
+    row("in the place of rules of Truing", &codes(&tool.replaces));
     row("dependencies are fetched by", &tool.fetch.as_deref().map(code).unwrap_or_default());
     let comment = tool
         .ignore_comment

@@ -81,7 +81,7 @@ impl Ready {
             Err(error) => return Err(ground.failed(&store, args.is_audit, error).await),
         };
         // The branch is the user's own.
-        looks.toolbox = wiring::tools::own_toolbox(&context.environment, Vec::new());
+        looks.toolbox = wiring::tools::own_toolbox(&config, &context.environment, Vec::new());
         looks.project = Some(ground.repository.root().to_owned());
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;

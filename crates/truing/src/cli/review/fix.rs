@@ -84,6 +84,11 @@ impl<'a> Fixing<'a> {
         self.lock.end()
     }
 
+    /// Tells of suggestions that are left as they are.
+    pub(super) fn tell_left(&self, left: &[Left]) {
+        tell(left, self.output);
+    }
+
     /// Carries out a plan, and tells. The answer: was anything changed?
     ///
     /// # Errors
@@ -160,7 +165,7 @@ fn not_kept(path: &Path, error: &std::io::Error) -> CliError {
 }
 
 /// The plan as a diff for people: the changed lines alone.
-fn shown(plan: &Plan) -> String {
+pub(super) fn shown(plan: &Plan) -> String {
     let patch = plan.patch(NO_CONTEXT);
     let mut text = String::new();
     // Lines of files may look like the names of files: those stand before the first hunk.

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use truing_core::port::ToolOutput;
+use truing_loops::reader::ChildReader;
 use truing_reader::output::report::MAX_INPUT_BYTES;
-use truing_reader::output::{Format, recognize, text_of};
+use truing_reader::output::{Format, text_of};
 
 use crate::cli::diff;
 use crate::cli::error::CliError;
@@ -49,11 +50,7 @@ impl Read {
             format: Some(format.as_str().to_owned()),
             roots: vec![root.clone()],
             text,
-            failed: None,
-            unnamed: None,
-            everywhere: false,
-            left_out: std::collections::BTreeSet::new(),
-            without: std::collections::BTreeSet::new(),
+            ..ToolOutput::default()
         };
         self.outputs.into_iter().map(output).collect()
     }
@@ -65,32 +62,48 @@ impl Outputs {
         !self.from.is_empty()
     }
 
-    /// Reads the outputs that were named. Whoever writes them may take their time: an interruption is served meanwhile.
-    pub(super) async fn read(&self, folder: &Path) -> Result<Read, CliError> {
+    /// Reads the outputs that were named; a child process recognises their formats. Whoever writes them may take their time: an
+    /// interruption is served meanwhile.
+    pub(super) async fn read(&self, folder: &Path, reader: &ChildReader) -> Result<Read, CliError> {
         let Self { from, format_in } = self.clone();
+        let mut outputs = Vec::new();
         if from.is_empty() {
-            return Ok(Read::default());
+            return Ok(Read { outputs });
         }
-        let folder = folder.to_owned();
-        let reading = tokio::task::spawn_blocking(move || read(&from, format_in, &folder));
-        reading.await.unwrap_or_else(|stopped| {
+        let here = folder.to_owned();
+        let reading = tokio::task::spawn_blocking(move || texts(&from, &here));
+        let texts = reading.await.unwrap_or_else(|stopped| {
             Err(CliError::failed("internal", format!("the output of a tool cannot be read: {stopped}")))
-        })
+        })?;
+        for (name, text) in texts {
+            let format = match format_in {
+                Some(format) => format,
+                None => recognised(&name, &text, folder, reader).await?,
+            };
+            outputs.push((format, text));
+        }
+        Ok(Read { outputs })
     }
 }
 
-fn read(from: &[PathBuf], format: Option<Format>, folder: &Path) -> Result<Read, CliError> {
-    let mut outputs = Vec::new();
-    for file in from {
+/// The outputs' texts, each with its name for people.
+fn texts(from: &[PathBuf], folder: &Path) -> Result<Vec<(String, String)>, CliError> {
+    let text = |file: &PathBuf| {
         let (name, bytes) = diff::input(Some(file), folder, MAX_INPUT_BYTES as u64)?;
-        let unknown = || {
-            CliError::usage("unknown_format", format!("{name}: the format is not recognised"))
-                .hint(format!("name it: `--format-in FORMAT`; known are {}", known()))
-        };
-        let format = format.or_else(|| recognize(&bytes)).ok_or_else(unknown)?;
-        outputs.push((format, text_of(&bytes).into_owned()));
-    }
-    Ok(Read { outputs })
+        Ok((name, text_of(&bytes).into_owned()))
+    };
+    from.iter().map(text).collect()
+}
+
+async fn recognised(name: &str, text: &str, folder: &Path, reader: &ChildReader) -> Result<Format, CliError> {
+    let found = reader.format(folder, text).await.map_err(|error| {
+        CliError::failed("reader", format!("{name}: the format cannot be recognised: {error}"))
+            .hint("name it: `--format-in FORMAT`")
+    })?;
+    found.as_deref().and_then(Format::parse).ok_or_else(|| {
+        CliError::usage("unknown_format", format!("{name}: the format is not recognised"))
+            .hint(format!("name it: `--format-in FORMAT`; known are {}", known()))
+    })
 }
 
 fn format(name: &str) -> Result<Format, String> {

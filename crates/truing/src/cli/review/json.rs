@@ -6,7 +6,9 @@ use truing_core::finding::{
 };
 use truing_core::id::{FindingId, Fingerprint, Millis, Sha};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, OutcomeKind, Remembered, Runtime, Specialist, ToolRun};
+use truing_core::outcome::{
+    Coverage, OutcomeKind, Remembered, Runtime, Specialist, ToolRun, WalkthroughLine,
+};
 use truing_core::recheck::Unverified;
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
@@ -48,6 +50,9 @@ struct Report<'a> {
     /// What each of several reviewers did.
     #[serde(skip_serializing_if = "Option::is_none")]
     specialists: Option<&'a [Specialist]>,
+    /// Lines on what the change does and where to look first.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    walkthrough: &'a [WalkthroughLine],
     #[serde(skip_serializing_if = "Option::is_none")]
     publish: Option<&'a Published>,
 }
@@ -141,6 +146,7 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
             .as_ref()
             .map(|did| did.specialists.as_slice())
             .filter(|all| !all.is_empty()),
+        walkthrough: record.detail.walkthrough(),
         publish,
     };
     json_line(&report)

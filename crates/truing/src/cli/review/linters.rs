@@ -1,20 +1,37 @@
-//! Linters of a local review: a word on those that could look, and the fixes that they suggest beside the rules.
+//! Linters of a local review: a word on those that could look, and the fixes that they suggest beside the rules and a model.
 
 use truing_config::Config;
 use truing_config::tool::Tools;
-use truing_core::port::Clock as _;
+use truing_core::finding::Finding;
+use truing_core::port::{Clock as _, ToolOutput};
 use truing_git::{Index, Repository};
 use truing_loops::local::{LocalError, Review};
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
-use truing_loops::tools::{Base, Tooling};
+use truing_loops::tools::{Base, Toolbox, Tooling};
 
 use super::Command;
 use super::fix::Fixing;
+use super::proposed::{self, Consent};
 use crate::cli::error::CliError;
 use crate::wiring;
 
 impl Command {
+    /// The linters of a local review, beside outputs that were given.
+    pub(super) fn toolbox(&self, config: &Config, given: Vec<ToolOutput>) -> Toolbox {
+        self.keeping(wiring::tools::own_toolbox(config, &self.environment, given))
+    }
+
+    /// These linters; `--no-record` keeps nothing of what they say.
+    pub(super) fn keeping(&self, mut toolbox: Toolbox) -> Toolbox {
+        if let Some(running) = &mut toolbox.running
+            && self.args.no_record
+        {
+            running.cache = None;
+        }
+        toolbox
+    }
+
     /// Tells which linters could look at the files, too, if none are to.
     pub(super) async fn tell_of_tools(
         &self,
@@ -59,13 +76,18 @@ impl Command {
             }
         };
         let scope = wiring::scope(config)?;
-        let toolbox = wiring::tools::own_toolbox(&self.environment, Vec::new());
+        let toolbox = self.toolbox(config, Vec::new());
         let base = Base::Repository(repository, &review.record.detail.base);
         let tooling = Tooling { toolbox: &toolbox, project: Some(root), trust: None, base };
         // A copy of the index holds the files of findings alone.
         let linters = index.is_none().then_some((tooling, &scope.tools));
         let (open, packs) = (&review.kept.open, &config.rules.packs);
-        let plan = truing_loops::fix::plan(open, tree, packs, reader, linters).await?;
+        let (offers, left) = truing_loops::fix::offers(open, tree, reader).await?;
+        fixing.tell_left(&left);
+        let agreed = proposed::agreed(offers, Consent::of(self.args.yes), self.output).await;
+        let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));
+        let open: Vec<Finding> = others.cloned().chain(agreed).collect();
+        let plan = truing_loops::fix::plan(&open, tree, packs, reader, linters).await?;
         let fixed = fixing.carry_out(plan, SystemClock.now())?;
         if fixed && index.is_some() {
             self.output.say("the index is as it was: `git add` the files to commit them as they are now");

@@ -6,7 +6,7 @@
 
 use truing_core::finding::Finding;
 use truing_core::markdown::{block, code, fence, plain, titled};
-use truing_core::outcome::{NotReviewed, OutcomeKind};
+use truing_core::outcome::{NotReviewed, OutcomeKind, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::Review;
 use truing_loops::text::{by_line, counted, remarks};
@@ -30,6 +30,8 @@ pub(in crate::cli) struct Report<'a> {
     pub(in crate::cli) findings: &'a [&'a Finding],
     /// What was not looked at.
     pub(in crate::cli) not_reviewed: &'a [NotReviewed],
+    /// Lines on what the change does and where to look first.
+    pub(in crate::cli) walkthrough: &'a [WalkthroughLine],
     /// Who looked.
     pub(in crate::cli) by: &'a str,
 }
@@ -56,7 +58,8 @@ pub(super) fn of<'a>(
     let about = [reason, looked_at, Some(compared(review, head)), configured].into_iter().flatten();
     let left_out = [text::suppressed(&review.kept.suppressed), text::dismissed(&review.kept.dismissed)];
     let about = about.chain(left_out.into_iter().flatten()).chain(remarks(record)).collect();
-    Report { headline, about, findings, not_reviewed: &record.detail.coverage.not_reviewed, by }
+    let walkthrough = record.detail.walkthrough();
+    Report { headline, about, findings, not_reviewed: &coverage.not_reviewed, walkthrough, by }
 }
 
 /// The whole text.
@@ -143,6 +146,13 @@ fn place(finding: &Finding) -> String {
 /// What was not looked at, and by whom the rest was: what should have been looked at first.
 fn end(report: &Report<'_>) -> String {
     let mut text = String::new();
+    if !report.walkthrough.is_empty() {
+        text += "### Walkthrough\n\n";
+        for line in report.walkthrough {
+            text += &format!("- {}: {}\n", code(&visible(&line.path.to_string())), plain(&line.text));
+        }
+        text.push('\n');
+    }
     if !report.not_reviewed.is_empty() {
         let (by_design, missing): (Vec<_>, Vec<_>) =
             report.not_reviewed.iter().partition(|gap| gap.reason.by_design());
@@ -188,6 +198,7 @@ mod tests {
             about,
             findings: &findings,
             not_reviewed,
+            walkthrough: &[],
             by: "rules only: no model was called",
         })
         .replace('\u{200b}', "{zwsp}")

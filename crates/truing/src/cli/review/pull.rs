@@ -28,7 +28,8 @@ impl Command {
         let Target { forge, repo, number, mut config } =
             Target::find_or_key(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
-        let given = self.args.outputs.read(here).await?.of(here);
+        let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
+        let given = self.args.outputs.read(here, &reader).await?.of(here);
         // The others need not be reached, or even have a token.
         config.forges.retain(|name, _| *name == forge);
         let place = Place::of(&config, &self.environment)?;
@@ -47,13 +48,13 @@ impl Command {
         let client = wiring::client(&config, &forge, &self.environment, &folder)?;
         let client = client.sharing(store.as_ref().and_then(Store::common));
         let (id, pull) = look(&client, &forge, &repo, number).await?;
-        let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let git = wiring::git(&self.environment).await?;
         let remote = client
             .remote(&id.repository, &repo, Purpose::Fetch)
             .await
             .map_err(|error| wiring::error_of((&forge, client.kind()), error))?;
-        let toolbox = Toolbox { given, ..wiring::tools::of_service(&config, &self.environment)? };
+        let toolbox = self.keeping(wiring::tools::of_service(&config, &self.environment)?);
+        let toolbox = Toolbox { given, ..toolbox };
         let checkout = Checkout {
             git: &git,
             forge: &forge,

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use truing_core::finding::{Category, Finding, FindingStatus, Place, Severity};
 use truing_core::id::{Millis, Sha};
-use truing_core::outcome::{Coverage, NotReviewed, OutcomeKind};
+use truing_core::outcome::{Coverage, NotReviewed, OutcomeKind, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::Review;
 use truing_reader::Listed;
@@ -81,6 +81,8 @@ pub(in crate::cli) struct Change<'a> {
     pub(in crate::cli) head: Option<&'a Sha>,
     /// Where the repository was cloned from.
     pub(in crate::cli) remote: Option<&'a str>,
+    /// Lines on what the change does and where to look first.
+    pub(in crate::cli) walkthrough: &'a [WalkthroughLine],
 }
 
 /// A review's run.
@@ -102,7 +104,12 @@ pub(super) fn of<'a>(
         coverage: &record.detail.coverage,
         complete: matches!(record.detail.outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Skipped),
         time: Some((record.started, record.ended)),
-        change: Some(Change { base: &record.detail.base, head: record.detail.head.as_ref(), remote }),
+        change: Some(Change {
+            base: &record.detail.base,
+            head: record.detail.head.as_ref(),
+            remote,
+            walkthrough: record.detail.walkthrough(),
+        }),
     }
 }
 
@@ -125,7 +132,11 @@ pub(in crate::cli) fn report(run: &Run<'_>) -> Result<String, CliError> {
         "results": findings.iter().map(|finding| result(finding, &index)).collect::<Vec<_>>(),
     });
     if let (Some(change), Value::Object(told)) = (&run.change, &mut told) {
-        told.insert("properties".into(), json!({ "base": change.base, "head": change.head }));
+        let mut properties = json!({ "base": change.base, "head": change.head });
+        if !change.walkthrough.is_empty() {
+            properties["walkthrough"] = json!(change.walkthrough);
+        }
+        told.insert("properties".into(), properties);
         if let Some(uri) = change.remote.and_then(repository_uri) {
             let mut from = json!({ "repositoryUri": uri, "mappedTo": { "uriBaseId": ROOT } });
             if let Some(head) = change.head {

@@ -72,12 +72,7 @@ impl Command {
             }
             (None, Some(folder)) => (wiring::agent::played(&self.config, ledger, &file(folder))?, None),
             (None, None) => (
-                wiring::agent::native(
-                    &self.config,
-                    &self.environment,
-                    ledger,
-                    wiring::agent::Role::Reviewer,
-                )?,
+                wiring::agent::native(&self.config, &self.environment, ledger, wiring::role::Role::Reviewer)?,
                 None,
             ),
         };

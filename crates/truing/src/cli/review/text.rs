@@ -12,9 +12,10 @@ use truing_core::dismissal;
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
 use truing_core::line;
-use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReason};
+use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReason, WalkthroughLine};
 use truing_git::options::MAX_FILE_BYTES;
 use truing_loops::compare::Against;
+use truing_loops::fix::is_proposed;
 use truing_loops::local::{Review, Reviewed};
 use truing_loops::text::{by, counted, remarks};
 
@@ -56,7 +57,8 @@ pub(super) fn report(
     text += &suppressed(&review.kept.suppressed).map_or_else(String::new, |line| filled(&line));
     text += &dismissed(&review.kept.dismissed)
         .map_or_else(String::new, |line| filled(&format!("{line}; to list: {list}")));
-    text += &fixable(review, fix).map_or_else(String::new, |fixable| filled(&fixable));
+    text += &fixable(review, fix).iter().map(|line| filled(line)).collect::<String>();
+    text += &walkthrough(record.detail.walkthrough());
     if let Some(gaps) = gaps(&record.detail.coverage.not_reviewed) {
         text += &filled(&gaps);
     }
@@ -147,12 +149,29 @@ pub(super) fn dismissed(dismissed: &[Finding]) -> Option<String> {
     (!dismissed.is_empty()).then(|| format!("{count} left out, dismissed by a person"))
 }
 
-/// How many findings `--fix` would fix. It is for the working tree.
-fn fixable(review: &Review, fix: &str) -> Option<String> {
-    let fixes = review.kept.open.iter().filter(|finding| finding.raw.suggestion.is_some()).count();
-    let fixes = if review.reviewed == Reviewed::WorkingTree { fixes } else { 0 };
-    let are = if fixes == 1 { "is" } else { "are" };
-    (fixes > 0).then(|| format!("{} {are} auto-fixable: {fix}", counted(fixes, "finding")))
+/// The number of findings that `--fix` would fix, and that of those it would ask about. It is for the working tree.
+fn fixable(review: &Review, fix: &str) -> Vec<String> {
+    if review.reviewed != Reviewed::WorkingTree {
+        return Vec::new();
+    }
+    let fixes = review.kept.open.iter().filter(|finding| finding.raw.suggestion.is_some());
+    let (proposed, sure): (Vec<_>, Vec<_>) = fixes.partition(|finding| is_proposed(finding));
+    let are = |count: usize| if count == 1 { "is" } else { "are" };
+    let told = |count: usize, what: &str| {
+        (count > 0).then(|| format!("{} {} {what}", counted(count, "finding"), are(count)))
+    };
+    let sure = told(sure.len(), &format!("auto-fixable: {fix}"));
+    let proposed = told(proposed.len(), &format!("fixable as the model proposes, if you agree: {fix}"));
+    sure.into_iter().chain(proposed).collect()
+}
+
+/// The walkthrough, a line a file.
+fn walkthrough(lines: &[WalkthroughLine]) -> String {
+    let told = |line: &WalkthroughLine| {
+        filled(&format!("- {}: {}", visible(&line.path.to_string()), visible(&line.text)))
+    };
+    let lines: String = lines.iter().map(told).collect();
+    if lines.is_empty() { lines } else { format!("walkthrough, by the model:\n{lines}") }
 }
 
 /// Files that were not reviewed; those that should have been come first.
@@ -280,7 +299,8 @@ fn help(finding: &Finding) -> Option<Group<'_>> {
     }
     let first = usize::try_from(raw.place.start_line).ok()?;
     let patch = Patch::new(0..old.len(), new);
-    let title = Level::HELP.secondary_title("suggested fix");
+    let what = if is_proposed(finding) { "fix that the model proposes" } else { "suggested fix" };
+    let title = Level::HELP.secondary_title(what);
     Some(title.element(Snippet::source(old).line_start(first).patch(patch)))
 }
 

@@ -69,3 +69,27 @@ async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
         assert!(summary.contains(told), "{told}: {summary}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_records_nothing_is_kept_of_what_linters_say_of_a_pull_request() {
+    let site = Site::new().await;
+    let change = Commit::new("add").write("ruff.toml", "").write("a.py", "a = 1\nl = 2\n");
+    site.repo.push("one", change).await.unwrap();
+    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let version = "[ \"$1\" = --version ] && { echo ruff-1; exit 0; }\n[ \"$1\" = check ] ||";
+    let own = install(site.home.path(), "ruff", &RUFF.replace("[ \"$1\" = check ] ||", version));
+    let machine = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&machine))).unwrap();
+    let kept = database(site.home.path()).parent().unwrap().join("tools");
+    let review = |more: &[&str]| {
+        let page = site.page(number);
+        let arguments = ["review", "--pr", &page, "--tools", "--format", "json"];
+        let ran = Ran::of(site.command(&[&arguments, more].concat()).env("PATH", &path).output().unwrap());
+        let told: Value = serde_json::from_str(&ran.out).expect(&ran.err);
+        assert_eq!(told["findings"][0]["tool"], "ruff", "{told:#}");
+    };
+    review(&["--no-record"]);
+    assert!(!kept.exists(), "{}", kept.display());
+    review(&[]);
+    assert!(kept.exists(), "with records it is kept there: {}", kept.display());
+}

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::review::place::{Place, Ran, each};
 use crate::support::linter::{RUFF, install, says, write_program};
 
+mod adverse;
+mod kept;
+
 /// A repository that uses ruff, with a file whose last line was added.
 fn linted(old: &str, new: &str) -> Place {
     let place = Place::new();

@@ -20,10 +20,10 @@ use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{
     Act, Actor, Begun, BranchPull, ChangedFile, Clock, CommitCheck, Computed, Described, EffectLog, Entry,
     Event, ForgeError, ForgeRead, ForgeWrite, Halted, InlineDraft, Mark, Marked, Merge, Moved, NewNotice,
-    NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed, PullActivity, PullNow, PullRequest,
-    PullReview, ReadReport, ReadRequest, Reader, ReaderError, Replacement, Reply, Repository, RepositoryNow,
-    ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError, ToolFindings, ToolRequest,
-    UsedTool, UsedToolsRequest, UserRequest, Watchlist, WriteGate, Writer,
+    NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed, ProofRequest, PullActivity, PullNow,
+    PullRequest, PullReview, ReadReport, ReadRequest, Reader, ReaderError, Replacement, Reply, Repository,
+    RepositoryNow, ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError, ToolFindings,
+    ToolRequest, UsedTools, UsedToolsRequest, UserRequest, Watchlist, WriteGate, Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use truing_core::run::{Detail, RunRecord};
@@ -500,7 +500,11 @@ impl Reader for FaultyReader {
         self.inner.inner.tool_findings(request).await
     }
 
-    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<Vec<UsedTool>, ReaderError> {
+    async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+        self.inner.inner.prove(request).await
+    }
+
+    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
         self.inner.inner.used_tools(request).await
     }
 

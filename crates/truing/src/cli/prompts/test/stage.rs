@@ -84,7 +84,7 @@ impl Stage {
             config,
             environment,
             wiring::open_store(config, environment).await?,
-            wiring::agent::Role::Reviewer,
+            wiring::role::Role::Reviewer,
         )?;
         let (gateway, ledger, model, reader) = (agent.gateway, agent.ledger, agent.model, agent.reader);
         Ok(Self { gateway, ledger, model, reader, script: None })

@@ -1,0 +1,54 @@
+//! A replacement of lines that a model proposes: plain, bounded, of all the lines that it quotes. Whether it fits the file
+//! somebody else proves, who parses it; what could not even be proven is shown as text.
+
+use truing_core::finding::{RawFinding, Suggestion};
+use truing_core::line;
+use truing_core::recheck::MAX_SNIPPET_LINES;
+
+/// The longest replacement, in bytes and lines.
+const MAX_BYTES: usize = 4 << 10;
+const MAX_LINES: usize = 50;
+/// As much of one that cannot be proven is shown.
+const MAX_SHOWN_BYTES: usize = 2 << 10;
+const MAX_SHOWN_LINES: usize = 20;
+
+/// The finding with what a model proposes, to be proven; or with it as text. `is_whole`: its excerpt is all of its lines, so
+/// that nothing is replaced that the model has not read. A proposal to take the lines away is none: models leave a field
+/// empty that they have nothing for.
+pub(super) fn with(raw: RawFinding, said: &str, is_whole: bool) -> RawFinding {
+    let text = said.replace("\r\n", "\n");
+    let text = text.trim_end_matches('\n');
+    if text.trim().is_empty() {
+        return raw;
+    }
+    let lines = raw.place.end_line.saturating_sub(raw.place.start_line).saturating_add(1);
+    let is_plain = !text.contains(is_unseen);
+    let is_bounded = text.len() <= MAX_BYTES
+        && text.lines().count() <= MAX_LINES
+        && usize::try_from(lines).is_ok_and(|lines| lines <= MAX_SNIPPET_LINES);
+    if is_whole && is_plain && is_bounded {
+        let suggestion = Some(Suggestion { replacement: text.to_owned() });
+        return RawFinding { suggestion, ..raw };
+    }
+    raw.unproven(&shown(text))
+}
+
+/// As much of a replacement as is shown as text.
+pub fn shown(text: &str) -> String {
+    let seen: String = text.chars().map(|char| if is_unseen(char) { ' ' } else { char }).collect();
+    let mut lines = Vec::new();
+    let mut bytes = 0_usize;
+    for line in seen.lines() {
+        bytes = bytes.saturating_add(line.len() + 1);
+        if lines.len() >= MAX_SHOWN_LINES || bytes > MAX_SHOWN_BYTES {
+            lines.push("…");
+            break;
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+fn is_unseen(char: char) -> bool {
+    line::is_hidden(char) && !matches!(char, '\n' | '\t')
+}

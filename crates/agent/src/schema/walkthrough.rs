@@ -1,0 +1,202 @@
+//! A walkthrough, if it is asked for: what a change does and where to look first, a line a file. Only lines about files of the
+//! change count, and none that passes a verdict: a review has one outcome, and it is not a model's.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use truing_core::RepoPath;
+use truing_core::line;
+use truing_core::outcome::WalkthroughLine;
+use truing_model::messages::Tool;
+
+use super::{Items, MAX_ITEMS, ToldLine, in_text, object_in, read, tool};
+use crate::native::Form;
+
+/// Lines of a walkthrough.
+pub const MAX_LINES: usize = 8;
+/// Characters of a line.
+const MAX_LINE_CHARS: usize = 200;
+/// Words that pass a verdict.
+const VERDICTS: &[&str] = &[
+    "lgtm",
+    "approve",
+    "approved",
+    "approves",
+    "approving",
+    "approval",
+    "reject",
+    "rejected",
+    "mergeable",
+    "shipit",
+];
+/// The same in several words.
+const VERDICT_PHRASES: &[&str] = &[
+    "looks good",
+    "looks fine",
+    "looks correct",
+    "looks safe",
+    "good to go",
+    "good to merge",
+    "safe to merge",
+    "ready to merge",
+    "ready to be merged",
+    "ready to ship",
+    "can be merged",
+    "should be merged",
+    "must not be merged",
+    "should not be merged",
+    "do not merge",
+    "don t merge",
+    "ship it",
+    "no issues",
+    "no problems",
+    "no defects",
+    "nothing to fix",
+    "request changes",
+    "requests changes",
+    "needs changes",
+];
+/// Signs that do.
+const VERDICT_SIGNS: &[char] = &['✅', '✔', '👍', '❌', '👎', '🚀'];
+
+/// Findings, and a walkthrough of the change.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct WithWalkthrough(pub Items);
+
+impl Form for WithWalkthrough {
+    const ASK_AGAIN: &str = Items::ASK_AGAIN;
+    const BE_BRIEF: &str = Items::BE_BRIEF;
+    const CONCLUDE: &str = Items::CONCLUDE;
+    const STANDS: bool = Items::STANDS;
+
+    fn tool() -> Tool {
+        let text = |about: &str| json!({ "type": "string", "description": about });
+        let line = json!({
+            "type": "object",
+            "properties": {
+                "path": text("The file, as the diff names it at the head."),
+                "text": text("One line."),
+            },
+            "required": ["path", "text"],
+            "additionalProperties": false,
+        });
+        let mut tool = tool();
+        tool.input_schema["properties"]["walkthrough"] = json!({ "type": "array", "items": line,
+            "description": format!("For people, with your last report: what the change does and where to look first, at most \
+                {MAX_LINES} lines, one a file, the most important file first. No findings and no verdict.") });
+        tool
+    }
+
+    fn read(input: &Value) -> Result<(Self, bool), String> {
+        let report = read(input).map_err(|malformed| malformed.to_string())?;
+        Ok((Self(with(report.items, input)), report.more))
+    }
+
+    fn in_text(text: &str) -> Option<(Self, bool)> {
+        let report = in_text(text)?;
+        let input = object_in(text).unwrap_or_default();
+        Some((Self(with(report.items, &input)), report.more))
+    }
+
+    fn add(&mut self, more: Self) {
+        self.0.add(more.0);
+    }
+
+    fn taken(&self) -> String {
+        Form::taken(&self.0)
+    }
+}
+
+/// A report with the lines of the walkthrough that have the form.
+fn with(items: Items, input: &Value) -> Items {
+    let lines = input.get("walkthrough").and_then(Value::as_array).into_iter().flatten();
+    let walkthrough = lines.filter_map(|line| ToldLine::deserialize(line).ok()).take(MAX_ITEMS).collect();
+    Items { walkthrough, ..items }
+}
+
+/// The lines that count: about files of the change, the first of each, without verdicts.
+pub fn walkthrough(said: &[ToldLine], is_changed: impl Fn(&RepoPath) -> bool) -> Vec<WalkthroughLine> {
+    let mut seen = BTreeSet::new();
+    let lines = said.iter().filter_map(|ToldLine { path, text }| {
+        let path = RepoPath::from_bytes(path.as_bytes());
+        let text = line::clean(text, MAX_LINE_CHARS);
+        let counts = is_changed(&path) && !text.is_empty() && !is_verdict(&text);
+        (counts && seen.insert(path.clone())).then_some(WalkthroughLine { path, text })
+    });
+    lines.take(MAX_LINES).collect()
+}
+
+/// Does a line say what is to become of the change?
+fn is_verdict(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let words: Vec<&str> = lower
+        .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+        .filter(|word| !word.is_empty())
+        .collect();
+    let joined = format!(" {} ", words.join(" "));
+    words.iter().any(|word| VERDICTS.contains(word))
+        || VERDICT_PHRASES.iter().any(|phrase| joined.contains(&format!(" {phrase} ")))
+        || text.contains(VERDICT_SIGNS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(said: &[(&str, &str)]) -> Vec<String> {
+        let said: Vec<ToldLine> =
+            said.iter().map(|(path, text)| ToldLine { path: (*path).into(), text: (*text).into() }).collect();
+        let lines = walkthrough(&said, |path| path.to_string().starts_with("src/"));
+        lines.into_iter().map(|line| format!("{}: {}", line.path, line.text)).collect()
+    }
+
+    #[test]
+    fn only_lines_about_files_of_the_change_count_one_a_file_and_eight_in_all() {
+        let said =
+            [("src/a.py", "Adds\nretries.\u{202e}"), ("b.py", "x"), ("src/a.py", "again"), ("src/c.py", " ")];
+        assert_eq!(told(&said), ["src/a.py: Adds retries."]);
+        let names: Vec<String> = (0..20).map(|at| format!("src/{at}.py")).collect();
+        let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "It counts.")).collect();
+        assert_eq!(told(&many).len(), MAX_LINES);
+        let long = "x".repeat(9000);
+        assert_eq!(
+            told(&[("src/a.py", long.as_str())])[0].chars().count(),
+            "src/a.py: ".len() + MAX_LINE_CHARS + 1
+        );
+    }
+
+    #[test]
+    fn a_line_that_passes_a_verdict_is_dropped_alone() {
+        for verdict in [
+            "LGTM",
+            "Adds retries; looks good to me.",
+            "Approved.",
+            "This is SAFE to  merge",
+            "safe-to-merge refactoring",
+            "I request changes here",
+            "Do not merge",
+            "Don't merge before the release",
+            "Retries ✅",
+        ] {
+            let said = [("src/a.py", verdict), ("src/b.py", "Calls approve_order() twice.")];
+            assert_eq!(told(&said), ["src/b.py: Calls approve_order() twice."], "{verdict}");
+        }
+    }
+
+    #[test]
+    fn it_is_read_where_it_is_asked_for_and_a_line_without_the_form_costs_no_other() {
+        let input =
+            json!({ "findings": [], "walkthrough": [{ "path": "a", "text": "b" }, { "path": "a" }, 7] });
+        let (read, more) = WithWalkthrough::read(&input).unwrap();
+        assert_eq!((read.0.walkthrough.len(), more), (1, false));
+        let (written, _) = WithWalkthrough::in_text(&input.to_string()).unwrap();
+        assert_eq!(written, read);
+        let (plain, _) = <Items as Form>::read(&input).unwrap();
+        assert_eq!(plain.walkthrough, [], "nobody asked");
+        let strange = json!({ "findings": [], "walkthrough": "LGTM" });
+        assert_eq!(WithWalkthrough::read(&strange).unwrap().0.0.walkthrough, []);
+        let has = |tool: Tool| tool.input_schema["properties"].get("walkthrough").is_some();
+        assert!(has(WithWalkthrough::tool()) && !has(Items::tool()));
+    }
+}

@@ -1,0 +1,57 @@
+//! Names of models, each with the id that a provider has for it.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeValue;
+
+use super::{Kind, Value, Wrong, must};
+
+/// The most characters of a model's name.
+const MAX_NAME: usize = 200;
+
+/// Does the text have visible characters of ASCII alone, of which ids of models are made wherever they are served?
+pub(super) fn is_model(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Those of a file.
+pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<Value, Wrong> {
+    let all = value.as_table().map(|table| table.iter());
+    ids(all.and_then(|mut all| {
+        all.try_fold(BTreeMap::new(), |mut ids, (name, id)| {
+            ids.insert(name.get_ref().to_string(), id.get_ref().as_str()?.to_owned());
+            Some(ids)
+        })
+    }))
+}
+
+/// Those that were given; none is what is no table of strings.
+pub(super) fn ids(given: Option<BTreeMap<String, String>>) -> Result<Value, Wrong> {
+    match given {
+        Some(ids) if ids.iter().flat_map(|(name, id)| [name, id]).all(|name| is_model(name)) => {
+            Ok(Value::Ids(ids))
+        }
+        Some(_) | None => Err(must(format_args!(
+            "be a table of names and ids without blanks, such as {} (in a variable: a JSON object)",
+            Kind::Ids.sample()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_table_of_names_is_read_and_shown() {
+        let read = |text: &str| Value::from_text(Kind::Ids, text, Path::new("/"));
+        let value = read(r#"{"b": "arn:aws:bedrock:x:1:p/1", "a": "eu.a"}"#).unwrap();
+        assert_eq!(value.to_string(), r#"{ "a" = "eu.a", "b" = "arn:aws:bedrock:x:1:p/1" }"#);
+        assert_eq!(read("").unwrap().to_string(), "{}");
+        for wrong in ["a=b", "[]", r#"{"a": 1}"#, r#"{"a": "b c"}"#, r#"{"": "b"}"#] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

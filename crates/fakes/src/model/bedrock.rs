@@ -1,0 +1,155 @@
+//! The same scripts in the form of Amazon Bedrock: the model in the address, frames of
+//! `application/vnd.amazon.eventstream` with both checksums, errors named by a header. Written from the description of the
+//! format, without the code that reads it.
+
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+/// The version that a body names.
+const VERSION: &str = "bedrock-2023-05-31";
+
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Action {
+    Stream,
+    Count,
+}
+
+/// The model and what is wanted of it, from the path of a call; none: it is another path.
+pub(super) fn call(path: &str) -> Option<(String, Action)> {
+    let (id, action) = path.strip_prefix("/model/")?.split_once('/')?;
+    let action = match action {
+        "invoke-with-response-stream" => Action::Stream,
+        "count-tokens" => Action::Count,
+        _ => return None,
+    };
+    Some((decoded(id)?, action))
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let (first, rest) = text.split_once('%').unwrap_or((text, ""));
+    let mut bytes = first.as_bytes().to_vec();
+    for part in rest.split('%').filter(|part| !part.is_empty()) {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend_from_slice(part.get(2..)?.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The request as the Messages API would have it, for this model.
+pub(super) fn request(body: &Value, id: &str, action: Action) -> Result<Value, String> {
+    let mut body = match action {
+        Action::Stream => body.clone(),
+        Action::Count => {
+            let inner = body["input"]["invokeModel"]["body"].as_str().unwrap_or_default();
+            let inner = BASE64_STANDARD.decode(inner).map_err(|error| error.to_string())?;
+            serde_json::from_slice(&inner).map_err(|error| error.to_string())?
+        }
+    };
+    if body["anthropic_version"] != VERSION {
+        return Err("anthropic_version: required".to_owned());
+    }
+    let Some(fields) = body.as_object_mut() else { return Err("not an object".to_owned()) };
+    for field in ["model", "stream"] {
+        if fields.contains_key(field) {
+            return Err(format!("{field}: extraneous key is not permitted"));
+        }
+    }
+    fields.insert("model".to_owned(), id.into());
+    fields.insert("stream".to_owned(), true.into());
+    Ok(body)
+}
+
+/// A refusal.
+pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Response {
+    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (code, axum::Json(json!({ "message": message }))).into_response();
+    let kind = if kind.is_empty() { error(status).to_owned() } else { kind.to_owned() };
+    let named = format!("{kind}:http://internal.amazon.com/coral/com.amazon.bedrock/");
+    if let Ok(value) = HeaderValue::from_str(&named) {
+        response.headers_mut().insert("x-amzn-errortype", value);
+    }
+    response
+}
+
+/// The error that Bedrock sends with a status.
+fn error(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "AccessDeniedException",
+        404 => "ResourceNotFoundException",
+        408 => "ModelTimeoutException",
+        424 => "ModelErrorException",
+        429 => "ThrottlingException",
+        500 => "InternalServerException",
+        503 => "ServiceUnavailableException",
+        _ => "ValidationException",
+    }
+}
+
+/// The frame of an event of the Messages API.
+pub fn chunk(event: &[u8]) -> Vec<u8> {
+    let payload = json!({"bytes": BASE64_STANDARD.encode(event), "p": "abcdefgh"}).to_string();
+    let headers =
+        [(":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event")];
+    frame(&headers, payload.as_bytes())
+}
+
+/// The frame of an error in an answer that has begun.
+pub fn exception(kind: &str, message: &str) -> Vec<u8> {
+    let headers =
+        [(":exception-type", kind), (":content-type", "application/json"), (":message-type", "exception")];
+    frame(&headers, json!({ "message": message }).to_string().as_bytes())
+}
+
+/// A frame: two lengths and their checksum, the headers as text, the payload, the checksum of it all.
+fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    let mut named = Vec::new();
+    for (name, value) in headers {
+        named.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        named.extend_from_slice(name.as_bytes());
+        named.push(7);
+        named.extend_from_slice(&u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes());
+        named.extend_from_slice(value.as_bytes());
+    }
+    let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    let mut bytes = number(16 + named.len() + payload.len()).to_vec();
+    bytes.extend(number(named.len()));
+    bytes.extend(checksum(&bytes).to_be_bytes());
+    bytes.extend(named);
+    bytes.extend(payload);
+    bytes.extend(checksum(&bytes).to_be_bytes());
+    bytes
+}
+
+/// CRC-32 as of IEEE 802.3, bit by bit.
+fn checksum(bytes: &[u8]) -> u32 {
+    let bit = |sum: u32| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
+    let byte = |sum: u32, byte: &u8| (0..8).fold(sum ^ u32::from(*byte), |sum, _| bit(sum));
+    !bytes.iter().fold(u32::MAX, byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the published test vectors of the format: an empty message, and one with a header of text.
+    #[test]
+    fn frames_are_those_of_the_description() {
+        assert_eq!(hex::encode(frame(&[], b"")), "000000100000000005c248eb7d98c8ff");
+        assert_eq!(checksum(b"123456789"), 0xcbf4_3926);
+        let whole = frame(&[("a", "b")], b"{}");
+        assert_eq!(hex::encode(whole.get(12..18).unwrap()), "016107000162");
+    }
+
+    #[test]
+    fn a_model_is_read_from_the_path() {
+        let path = "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens";
+        let id = "us.anthropic.claude-sonnet-4-5-20250929-v1:0".to_owned();
+        assert_eq!(call(path), Some((id, Action::Count)));
+        assert_eq!(call("/model/x/invoke"), None);
+        assert_eq!(call("/v1/messages"), None);
+    }
+}

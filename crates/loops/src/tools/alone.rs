@@ -1,0 +1,446 @@
+//! States of files as a linter sees them that looks at each file alone: equal states have equal findings.
+//!
+//! A state is of the file's bytes, of the files that configure the linter for it, of those that these name, and of the names of files
+//! beside it where they count. Bytes are compared and searched for names of files; nothing is parsed. No link is followed, and what
+//! has no certain state is looked at again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use regex::bytes::{Regex, RegexBuilder};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+use truing_diff::RepoPath;
+use truing_reader::output::known::KnownTool;
+use truing_reader::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
+
+/// The most bytes of a file that configures.
+const MAX_CONFIGURATION: usize = 1 << 20;
+/// The most words of a file that may be names of others.
+const MAX_WORDS: usize = 20_000;
+/// The most bytes of such a word.
+const MAX_WORD: usize = 300;
+/// The most files that a configuration names, and that these name.
+const MAX_NAMED: usize = 500;
+/// The most names in a folder.
+const MAX_NAMES: usize = 20_000;
+/// The most bytes of an expression when it is compiled.
+const MAX_EXPRESSION: usize = 1 << 20;
+/// Ends of the names of files in which names of others are looked for.
+const TEXTS: &[&str] = &["toml", "ini", "cfg", "conf", "yml", "yaml", "json", "jsonc", "rc"];
+
+/// A state; equal ones are of files of equal findings.
+pub(super) type State = [u8; 32];
+/// A state that is not certain is none.
+type Certain<T> = Option<T>;
+
+/// A tree as a linter sees it.
+pub(super) struct Alone<'a> {
+    tree: Tree,
+    root: &'a Path,
+    known: &'a KnownTool,
+    together: Option<Regex>,
+    /// Of the options.
+    options: Certain<State>,
+    /// Of the configuration in one folder.
+    configured: BTreeMap<String, Certain<State>>,
+    /// Of the names in one folder.
+    names: BTreeMap<String, Certain<State>>,
+}
+
+impl<'a> Alone<'a> {
+    /// The tree in this folder, as this linter sees it with these options from a folder of it; none, if it looks at files together.
+    pub(super) fn new(
+        root: &'a Path,
+        known: &'a KnownTool,
+        (options, folder): (&[String], &str),
+    ) -> Option<Self> {
+        if known.alone.is_empty() {
+            return None;
+        }
+        let compiled =
+            |text: &String| RegexBuilder::new(text).multi_line(true).size_limit(MAX_EXPRESSION).build();
+        let together = known.together.as_ref().map(compiled).transpose().ok()?;
+        let (configured, names) = (BTreeMap::new(), BTreeMap::new());
+        let tree = Tree::open(root).ok()?;
+        let mut alone = Self { tree, root, known, together, options: None, configured, names };
+        alone.options = alone.of_options(options, folder);
+        Some(alone)
+    }
+
+    /// The state of a file.
+    pub(super) fn state(&mut self, path: &str) -> Certain<State> {
+        let Opened::File { bytes, is_program } = self.opened(path, MAX_FILE_BYTES) else { return None };
+        if self.is_together(&bytes) {
+            return None;
+        }
+        let mut parts = Parts::default();
+        parts.add(path.as_bytes()).add(&[u8::from(is_program)]).add(&bytes).add(&self.options?);
+        for folder in folders(path) {
+            parts.add(&self.configured(folder)?);
+            if !self.known.beside.is_empty() {
+                parts.add(&self.names(folder)?);
+            }
+        }
+        for folder in &self.known.beside {
+            parts.add(&self.names(folder)?);
+        }
+        Some(parts.state())
+    }
+
+    /// The files that options name. An option may itself be configuration.
+    fn of_options(&self, options: &[String], folder: &str) -> Certain<State> {
+        let (mut parts, mut named) = (Parts::default(), BTreeSet::new());
+        for option in options {
+            if self.is_together(option.as_bytes()) {
+                return None;
+            }
+            self.add_named(option.as_bytes(), folder, &mut named, &mut parts)?;
+        }
+        Some(parts.state())
+    }
+
+    /// The files of a folder that configure the linter, and those that they name.
+    fn configured(&mut self, folder: &str) -> Certain<State> {
+        if let Some(known) = self.configured.get(folder) {
+            return *known;
+        }
+        let state = self.read_configured(folder);
+        self.configured.insert(folder.to_owned(), state);
+        state
+    }
+
+    fn read_configured(&self, folder: &str) -> Certain<State> {
+        let (mut parts, mut named) = (Parts::default(), BTreeSet::new());
+        for name in &self.known.alone {
+            let path = within(folder, name);
+            let bytes = match self.opened(&path, MAX_CONFIGURATION as u64) {
+                Opened::File { bytes, .. } if !self.is_together(&bytes) => bytes,
+                Opened::File { .. } | Opened::Unknown => return None,
+                Opened::Nothing => continue,
+            };
+            parts.add(path.as_bytes()).add(&bytes);
+            self.add_named(&bytes, folder, &mut named, &mut parts)?;
+        }
+        Some(parts.state())
+    }
+
+    /// Adds the files that a text names, from its folder or from the root, and those that these name.
+    fn add_named(
+        &self,
+        text: &[u8],
+        folder: &str,
+        named: &mut BTreeSet<String>,
+        parts: &mut Parts,
+    ) -> Certain<()> {
+        let words = words(text);
+        if words.len() > MAX_WORDS {
+            return None;
+        }
+        for word in words {
+            if is_outside(word) {
+                return None;
+            }
+            for path in [joined(folder, word), joined("", word)].into_iter().flatten() {
+                if named.contains(&path) {
+                    continue;
+                }
+                let bytes = match self.opened(&path, MAX_FILE_BYTES) {
+                    Opened::File { bytes, .. } => bytes,
+                    Opened::Nothing => continue,
+                    Opened::Unknown => return None,
+                };
+                parts.add(path.as_bytes()).add(&bytes);
+                named.insert(path.clone());
+                if named.len() > MAX_NAMED {
+                    return None;
+                }
+                let (beside, name) = path.rsplit_once('/').unwrap_or(("", &path));
+                if bytes.len() <= MAX_CONFIGURATION && (has_end(name, TEXTS) || name.starts_with('.')) {
+                    if self.is_together(&bytes) {
+                        return None;
+                    }
+                    self.add_named(&bytes, beside, named, parts)?;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// The names in a folder, and which of them are folders.
+    fn names(&mut self, folder: &str) -> Certain<State> {
+        if let Some(known) = self.names.get(folder) {
+            return *known;
+        }
+        let state = self.read_names(folder);
+        self.names.insert(folder.to_owned(), state);
+        state
+    }
+
+    fn read_names(&self, folder: &str) -> Certain<State> {
+        let entries = match std::fs::read_dir(self.root.join(folder)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(State::default()),
+            Err(_) => return None,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.ok()?;
+            names.push((entry.file_name(), entry.file_type().ok()?.is_dir()));
+            if names.len() > MAX_NAMES {
+                return None;
+            }
+        }
+        names.sort();
+        let mut parts = Parts::default();
+        for (name, is_folder) in &names {
+            parts.add(name.as_bytes()).add(&[u8::from(*is_folder)]);
+        }
+        Some(parts.state())
+    }
+
+    fn opened(&self, path: &str, most: u64) -> Opened {
+        let inside = RepoPath::from(path);
+        match self.tree.folder(&inside).and_then(|(folder, name)| open_regular(&folder, name)) {
+            Ok(file) => read(file, most).unwrap_or(Opened::Unknown),
+            Err(NotOpened::Refused(Errno::NOENT)) => Opened::Nothing,
+            Err(NotOpened::Link | NotOpened::NotRegular | NotOpened::Refused(_)) => {
+                match std::fs::symlink_metadata(self.root.join(path)) {
+                    Ok(found) if !found.is_dir() => Opened::Unknown,
+                    Ok(_) | Err(_) => Opened::Nothing,
+                }
+            }
+        }
+    }
+
+    fn is_together(&self, bytes: &[u8]) -> bool {
+        self.together.as_ref().is_some_and(|together| together.is_match(bytes))
+    }
+}
+
+/// A path of the tree.
+enum Opened {
+    /// A plain file.
+    File {
+        /// All of it.
+        bytes: Vec<u8>,
+        /// May it be started?
+        is_program: bool,
+    },
+    /// No file: nothing, or a folder.
+    Nothing,
+    /// A link, or what is too large or cannot be read.
+    Unknown,
+}
+
+fn read(file: File, most: u64) -> Option<Opened> {
+    let is_program = file.metadata().ok()?.permissions().mode() & 0o111 != 0;
+    let mut bytes = Vec::new();
+    let read = file.take(most + 1).read_to_end(&mut bytes).ok()?;
+    (read as u64 <= most).then_some(Opened::File { bytes, is_program })
+}
+
+/// The words of a text that may be names of files, each once: those of the letters of most names, and values of whole lines.
+fn words(text: &[u8]) -> BTreeSet<&str> {
+    let plain = text.split(|byte| !byte.is_ascii_alphanumeric() && !b"_-./+@~".contains(byte));
+    let lines = text.split(|byte| *byte == b'\n');
+    let values = lines.filter_map(|line| {
+        let at = line.iter().position(|byte| matches!(byte, b'=' | b':'))?;
+        line.get(at + 1..)
+    });
+    let is_around = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | ',' | '[' | ']');
+    let words = plain.chain(values).filter(|word| (1..=MAX_WORD).contains(&word.len()));
+    let words = words.filter_map(|word| std::str::from_utf8(word).ok());
+    words.map(|word| word.trim_matches(is_around)).filter(|word| !word.is_empty()).collect()
+}
+
+/// The folders above a file, the root first.
+fn folders(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    std::iter::once("").chain(ends.filter_map(|at| path.get(..at)))
+}
+
+fn within(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// A path from a folder of the tree; none, if it leads out of that.
+fn joined(folder: &str, word: &str) -> Option<String> {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in word.split('/') {
+        match part {
+            "" if parts.is_empty() => return None,
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+/// Is it the absolute path of a file, which no state is of?
+fn is_outside(word: &str) -> bool {
+    word.starts_with('/') && std::fs::metadata(word).is_ok_and(|found| !found.is_dir())
+}
+
+fn has_end(name: &str, ends: &[&str]) -> bool {
+    let end = Path::new(name).extension().and_then(OsStr::to_str);
+    end.is_some_and(|end| ends.contains(&end))
+}
+
+/// Parts of what a digest is of, each with its length.
+#[derive(Default)]
+pub(super) struct Parts(Sha256);
+
+impl Parts {
+    pub(super) fn add(&mut self, part: &[u8]) -> &mut Self {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+        self
+    }
+
+    pub(super) fn state(self) -> State {
+        self.0.finalize().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_reader::output::known;
+
+    use super::*;
+
+    struct Files(tempfile::TempDir);
+
+    impl Files {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let all = Self(tempfile::tempdir().unwrap());
+            for (path, text) in files {
+                all.write(path, text);
+            }
+            all
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.0.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+
+        fn state(&self, tool: &str, path: &str) -> Certain<State> {
+            self.with(tool, &[], path)
+        }
+
+        fn with(&self, tool: &str, options: &[&str], path: &str) -> Certain<State> {
+            let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
+            Alone::new(self.0.path(), known::find(tool).unwrap(), (&options, ""))?.state(path)
+        }
+    }
+
+    #[test]
+    fn a_state_is_of_the_file_and_of_what_configures_it_and_of_nothing_else() {
+        let files =
+            Files::new(&[("pkg/a.py", "a = 1\n"), ("pkg/b.py", ""), ("pyproject.toml", "[tool.ruff]\n")]);
+        let first = files.state("ruff", "pkg/a.py").unwrap();
+        assert_eq!(files.state("ruff", "pkg/a.py"), Some(first));
+        assert_ne!(files.state("ruff", "pkg/b.py"), Some(first));
+        files.write("pkg/b.py", "changed");
+        assert_eq!(files.state("ruff", "pkg/a.py"), Some(first), "another file");
+        let mut before = first;
+        for (path, text) in [
+            ("pkg/a.py", "a = 2\n"),
+            ("pyproject.toml", "[tool.ruff]\nextend = \"lint/base.toml\"\n"),
+            ("lint/base.toml", "extend = 'more.toml'\n"),
+            ("lint/more.toml", "line-length = 9\n"),
+            ("pkg/ruff.toml", ""),
+            ("pkg/__init__.py", ""),
+            ("src/own/a.py", ""),
+        ] {
+            files.write(path, text);
+            let now = files.state("ruff", "pkg/a.py").unwrap();
+            assert_ne!(now, before, "{path}");
+            before = now;
+        }
+    }
+
+    #[test]
+    fn names_beside_count_where_the_linter_says_so() {
+        let files = Files::new(&[("a.yml", "a: 1\n")]);
+        let first = files.state("yamllint", "a.yml").unwrap();
+        files.write("b.yml", "");
+        assert_eq!(files.state("yamllint", "a.yml"), Some(first));
+    }
+
+    #[test]
+    fn files_that_options_name_count() {
+        let files = Files::new(&[("a.md", "teh\n"), ("lint/words", "teh\n")]);
+        let options = ["--ignore-words=lint/words"];
+        let first = files.with("codespell", &options, "a.md").unwrap();
+        files.write("lint/words", "");
+        assert_ne!(files.with("codespell", &options, "a.md"), Some(first));
+    }
+
+    #[test]
+    fn a_file_outside_that_a_configuration_names_leaves_no_state() {
+        let outside = tempfile::tempdir().unwrap();
+        let base = outside.path().join("base.toml");
+        let files = Files::new(&[("a.py", ""), ("ruff.toml", &format!("extend = \"{}\"\n", base.display()))]);
+        assert!(files.state("ruff", "a.py").is_some(), "there is no such file");
+        std::fs::write(&base, "").unwrap();
+        assert_eq!(files.state("ruff", "a.py"), None);
+        files.write("ruff.toml", "exclude = [\"/usr\"]\n");
+        assert!(files.state("ruff", "a.py").is_some(), "a folder configures nothing");
+        let option = format!("--config={}", base.display());
+        assert_eq!(files.with("ruff", &[&option], "a.py"), None);
+    }
+
+    #[test]
+    fn what_is_looked_at_with_others_has_no_state() {
+        let files = Files::new(&[
+            ("alone.sh", "echo resource\n"),
+            ("reads.sh", "set -e; . ./lib.sh\n"),
+            ("sources.sh", "source lib.sh\n"),
+            ("runs.sh", "said=`. lib.sh`\n"),
+            ("a.py", ""),
+            ("a.md", ""),
+        ]);
+        assert!(files.state("shellcheck", "alone.sh").is_some());
+        assert_eq!(files.state("shellcheck", "reads.sh"), None);
+        assert_eq!(files.state("shellcheck", "sources.sh"), None);
+        assert_eq!(files.state("shellcheck", "runs.sh"), None);
+        assert_eq!(files.with("ruff", &["--config=src = ['lib']"], "a.py"), None);
+        for config in ["src = [\"lib\"]\n", "tool.ruff.src=['lib']\n", "ruff = { \"src\" = [\"lib\"] }\n"] {
+            files.write("pyproject.toml", "[project]\nsrcs = [\"lib\"]\n");
+            assert!(files.state("ruff", "a.py").is_some());
+            files.write("pyproject.toml", config);
+            assert_eq!(files.state("ruff", "a.py"), None, "{config}");
+        }
+        assert!(files.state("flake8", "a.py").is_some());
+        files.write("setup.cfg", "[flake8:local-plugins]\nextension = X = own:Check\n");
+        assert_eq!(files.state("flake8", "a.py"), None);
+        assert_eq!(files.state("markdownlint-cli2", "a.md"), None);
+        assert_eq!(files.state("mypy", "a.py"), None);
+    }
+
+    #[test]
+    fn what_is_no_plain_file_has_no_state() {
+        let files = Files::new(&[("a.py", ""), ("own.toml", "")]);
+        assert_eq!(files.state("ruff", "gone.py"), None);
+        std::os::unix::fs::symlink("own.toml", files.0.path().join("ruff.toml")).unwrap();
+        assert_eq!(files.state("ruff", "a.py"), None);
+        std::fs::remove_file(files.0.path().join("ruff.toml")).unwrap();
+        files.write("ruff.toml", "extend = 'base.toml' # as ruff.toml\n");
+        assert!(files.state("ruff", "a.py").is_some());
+        std::os::unix::fs::symlink("own.toml", files.0.path().join("base.toml")).unwrap();
+        assert_eq!(files.state("ruff", "a.py"), None);
+        files.write("ruff.toml", &"x".repeat(MAX_CONFIGURATION + 1));
+        assert_eq!(files.state("ruff", "a.py"), None);
+    }
+}

@@ -1,0 +1,259 @@
+//! Findings of linters of earlier runs, kept in a folder of this machine.
+//!
+//! An entry holds all findings on one file, before a change is compared with them, under a key of everything that they come from. It
+//! is written beside its place and then renamed, begins with a digest of the rest, and is a miss when that does not fit; so several
+//! processes may use the folder, and a damaged entry costs a run. What was not used for long goes, as does what is too much.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use truing_core::finding::RawFinding;
+
+/// The most bytes of an entry: a larger one is not kept.
+const MAX_ENTRY: u64 = 1 << 20;
+/// The time after which an entry that is used counts as used again: its file is touched no more often.
+const USED_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+/// The time between two looks for what is old.
+const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
+/// The file whose time says when that was last done.
+const TIDIED: &str = "tidied";
+/// The most bytes of all entries.
+const BYTES: u64 = 200 << 20;
+/// The longest time for which an entry is kept that nobody uses.
+const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A folder of findings.
+#[derive(Clone, Debug)]
+pub struct ToolCache {
+    folder: PathBuf,
+    bytes: u64,
+    age: Duration,
+}
+
+/// An entry's name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Key(String);
+
+impl Key {
+    /// Of this digest.
+    pub(super) fn of(state: &[u8]) -> Self {
+        Self(hex::encode(state))
+    }
+}
+
+/// The content of an entry.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    path: String,
+    findings: Vec<RawFinding>,
+}
+
+impl ToolCache {
+    /// In this folder, which is made with the first entry.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, bytes: BYTES, age: AGE }
+    }
+
+    /// The findings on the file of this path, if they are kept under this key.
+    pub(super) fn get(&self, key: &Key, path: &str) -> Option<Vec<RawFinding>> {
+        let place = self.place(key)?;
+        let file = File::open(&place).ok()?;
+        let mut text = String::new();
+        file.take(MAX_ENTRY + 1).read_to_string(&mut text).ok()?;
+        let (digest, rest) = text.split_once('\n')?;
+        if digest != hex::encode(Sha256::digest(rest)) {
+            return None;
+        }
+        let Entry { path: of, findings } = serde_json::from_str(rest).ok()?;
+        let is_of_file = |raw: &RawFinding| raw.place.path.as_str() == Some(path);
+        if of != path || !findings.iter().all(is_of_file) {
+            return None;
+        }
+        touch(&place);
+        Some(findings)
+    }
+
+    /// Keeps the findings on a file. Where that fails, the next run looks at the file again.
+    pub(super) fn put(&self, key: &Key, path: &str, findings: Vec<RawFinding>) {
+        let written = self.write(key, &Entry { path: path.to_owned(), findings });
+        if let Err(error) = written {
+            tracing::debug!(%error, folder = %self.folder.display(), "findings of a linter cannot be kept");
+        }
+    }
+
+    fn write(&self, key: &Key, entry: &Entry) -> io::Result<()> {
+        let rest = serde_json::to_string(entry)?;
+        if rest.len() as u64 > MAX_ENTRY / 2 {
+            return Ok(());
+        }
+        let Some(place) = self.place(key) else { return Ok(()) };
+        let beside = place.parent().unwrap_or(&self.folder);
+        DirBuilder::new().recursive(true).mode(0o700).create(beside)?;
+        let mut file = tempfile::NamedTempFile::new_in(beside)?;
+        file.write_all(hex::encode(Sha256::digest(&rest)).as_bytes())?;
+        file.write_all(b"\n")?;
+        file.write_all(rest.as_bytes())?;
+        file.persist(place)?;
+        Ok(())
+    }
+
+    /// Removes what nobody has used for long, and what is too much; at most once an hour, whoever comes first.
+    pub(super) fn tidy(&self) {
+        let mark = self.folder.join(TIDIED);
+        let since = mark.metadata().and_then(|found| found.modified()).ok();
+        if since.and_then(|since| since.elapsed().ok()).is_some_and(|ago| ago < TIDY_EVERY) {
+            return;
+        }
+        if std::fs::write(&mark, "").is_ok() {
+            self.remove_old();
+        }
+    }
+
+    fn remove_old(&self) {
+        let mut left = 0;
+        let mut entries: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        let folders = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for folder in folders {
+            let files = std::fs::read_dir(folder.path()).into_iter().flatten().flatten();
+            entries.extend(files.filter_map(|file| {
+                let found = file.metadata().ok()?;
+                Some((found.modified().ok()?, found.len(), file.path()))
+            }));
+        }
+        entries.sort_unstable();
+        // What was used last comes first.
+        for (used, bytes, file) in entries.into_iter().rev() {
+            left += bytes;
+            let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
+            if is_old || left > self.bytes {
+                let _ = std::fs::remove_file(file);
+            }
+        }
+    }
+
+    fn place(&self, key: &Key) -> Option<PathBuf> {
+        let (folder, name) = key.0.split_at_checked(2)?;
+        Some(self.folder.join(folder).join(name))
+    }
+}
+
+/// Notes that an entry is used.
+fn touch(file: &Path) {
+    let used = file.metadata().and_then(|found| found.modified());
+    let is_long_ago = used.is_ok_and(|used| used.elapsed().is_ok_and(|ago| ago > USED_AGAIN));
+    if is_long_ago && let Ok(file) = File::options().append(true).open(file) {
+        let _ = file.set_modified(SystemTime::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use truing_core::finding::{Category, Place, Severity, Side, Source};
+
+    use super::*;
+
+    fn raw(path: &str, title: &str) -> RawFinding {
+        RawFinding {
+            place: Place { path: path.into(), side: Side::New, start_line: 1, end_line: 2 },
+            severity: Severity::P2,
+            category: Category::J,
+            rule: "ruff/E741".into(),
+            title: title.into(),
+            body: String::new(),
+            snippet: "l = 1\u{1b}".into(),
+            suggestion: None,
+            source: Source::Tool,
+        }
+    }
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let folders = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let folders = folders.filter(|path| path.is_dir());
+        folders
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+            .map(|file| file.unwrap().path())
+            .collect()
+    }
+
+    #[test]
+    fn an_entry_is_found_by_its_key_and_of_its_path_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = ToolCache::new(folder.path().join("own/tools"));
+        let (one, other) = (Key::of(b"one"), Key::of(b"other"));
+        assert_eq!(cache.get(&one, "a.py"), None);
+        cache.put(&one, "a.py", vec![raw("a.py", "t")]);
+        cache.put(&other, "b.py", Vec::new());
+        assert_eq!(cache.get(&one, "a.py"), Some(vec![raw("a.py", "t")]));
+        assert_eq!(cache.get(&other, "b.py"), Some(Vec::new()), "a file without findings");
+        assert_eq!(cache.get(&one, "b.py"), None);
+        cache.put(&one, "a.py", vec![raw("b.py", "t")]);
+        assert_eq!(cache.get(&one, "a.py"), None, "it is of another file");
+        let another = ToolCache::new(folder.path().join("own/tools"));
+        assert_eq!(another.get(&other, "b.py"), Some(Vec::new()), "of another process");
+        for file in files(&folder.path().join("own/tools")) {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "nobody else reads it");
+        }
+    }
+
+    #[test]
+    fn a_damaged_entry_is_a_miss() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = ToolCache::new(folder.path().to_owned());
+        let key = Key::of(b"one");
+        cache.put(&key, "a.py", vec![raw("a.py", "right")]);
+        let file = files(folder.path()).remove(0);
+        let whole = std::fs::read_to_string(&file).unwrap();
+        let half = whole.get(..whole.len() / 2).unwrap();
+        for damaged in [whole.replace("right", "wrong"), half.to_owned(), String::new(), "\n".to_owned()] {
+            std::fs::write(&file, &damaged).unwrap();
+            assert_eq!(cache.get(&key, "a.py"), None, "{damaged}");
+        }
+        std::fs::write(&file, [0xff, b'\n', 0xff]).unwrap();
+        assert_eq!(cache.get(&key, "a.py"), None);
+        cache.put(&key, "a.py", vec![raw("a.py", "right")]);
+        assert!(cache.get(&key, "a.py").is_some(), "it is written again");
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = ToolCache::new(folder.path().to_owned());
+        let many = (0..2_000).map(|_| raw("a.py", &"x".repeat(400))).collect();
+        cache.put(&Key::of(b"one"), "a.py", many);
+        assert!(!folder.path().join("6f").exists());
+    }
+
+    #[test]
+    fn what_is_old_or_too_much_goes_and_what_was_used_last_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = ToolCache::new(folder.path().to_owned());
+        let hour = Duration::from_secs(3_600);
+        for (at, name) in [b"a1", b"b2", b"c3"].iter().enumerate() {
+            cache.put(&Key::of(*name), "a.py", vec![raw("a.py", "t")]);
+            let file = File::options().append(true).open(cache.place(&Key::of(*name)).unwrap()).unwrap();
+            file.set_modified(SystemTime::now() - hour * (u32::try_from(at).unwrap() + 1)).unwrap();
+        }
+        let kept = |cache: &ToolCache| {
+            [b"a1", b"b2", b"c3"].map(|name| cache.place(&Key::of(name)).unwrap().exists())
+        };
+        cache.tidy();
+        assert_eq!(kept(&cache), [true, true, true]);
+        cache.age = hour * 2 + hour / 2;
+        cache.tidy();
+        assert_eq!(kept(&cache), [true, true, true], "it was tidied just now");
+        std::fs::remove_file(folder.path().join(TIDIED)).unwrap();
+        cache.tidy();
+        assert_eq!(kept(&cache), [true, true, false]);
+        std::fs::remove_file(folder.path().join(TIDIED)).unwrap();
+        cache.bytes = cache.place(&Key::of(b"a1")).unwrap().metadata().unwrap().len();
+        cache.tidy();
+        assert_eq!(kept(&cache), [true, false, false]);
+    }
+}

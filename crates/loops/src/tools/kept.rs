@@ -1,0 +1,177 @@
+//! Findings of a linter that are kept from one run to the next, with everything that they come from (docs/adr/0097).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use truing_agent::verify::Printout;
+use truing_core::finding::RawFinding;
+use truing_core::verification::End;
+use truing_reader::output::known::KnownTool;
+
+use super::alone::{Alone, Parts, State};
+use super::cache::{Key, ToolCache};
+use super::select::Selected;
+
+/// The form of what is kept: raised when the same output would be read otherwise.
+const FORM: &str = "1";
+/// The most bytes of text of all kept findings that a run takes: the linter looks at other files again.
+const MAX_BYTES: usize = 32 << 20;
+
+/// A program's file; one that was replaced is another one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Program {
+    file: PathBuf,
+    bytes: u64,
+    modified: Option<SystemTime>,
+    /// Of the file system.
+    number: u64,
+}
+
+impl Program {
+    /// The one in this file, or behind a link of this path.
+    pub(super) fn of(file: &Path) -> Option<Self> {
+        let file = file.canonicalize().ok()?;
+        let found = file.metadata().ok()?;
+        let (bytes, modified, number) = (found.len(), found.modified().ok(), found.ino());
+        Some(Self { file, bytes, modified, number })
+    }
+}
+
+/// Everything that findings come from beside a file.
+#[derive(Clone, Debug)]
+pub(super) struct Recipe {
+    cache: ToolCache,
+    tree: PathBuf,
+    known: &'static KnownTool,
+    options: Vec<String>,
+    /// The folder of the tree in which it runs.
+    folder: String,
+    program: Program,
+    /// Of everything that is the same for all files.
+    all: State,
+    /// The scopes in which kept findings are found; they are kept in the first.
+    scopes: Vec<String>,
+}
+
+/// Findings that are kept, and the state of each file of a run.
+#[derive(Debug, Default)]
+pub(super) struct Recalled {
+    /// Files of which all findings are known.
+    pub(super) known: BTreeSet<String>,
+    /// These findings.
+    pub(super) findings: Vec<RawFinding>,
+    states: BTreeMap<String, State>,
+}
+
+impl Recalled {
+    /// The states of these files, as far as they are certain.
+    pub(super) fn states_of(&self, names: &[&str]) -> BTreeMap<String, State> {
+        let state = |name: &&str| Some(((*name).to_owned(), *self.states.get(*name)?));
+        names.iter().filter_map(state).collect()
+    }
+}
+
+impl Recipe {
+    /// Of a linter that looks at each file alone, by its row of the table, its program and what that says of its version. None, if it
+    /// says nothing.
+    pub(super) fn new(
+        cache: ToolCache,
+        (tool, known): (&Selected, &'static KnownTool),
+        (program, version): (Program, &Printout),
+        tree: &Path,
+        scopes: Vec<String>,
+    ) -> Option<Self> {
+        if !matches!(version.end, End::Exit { code: 0 }) {
+            return None;
+        }
+        let mut parts = Parts::default();
+        for part in [FORM, env!("CARGO_PKG_VERSION"), &tool.name, &tool.format, &tool.sign, &tool.folder] {
+            parts.add(part.as_bytes());
+        }
+        for words in [&tool.arguments, &tool.more] {
+            parts.add(&(words.len() as u64).to_le_bytes());
+            for word in words {
+                parts.add(word.as_bytes());
+            }
+        }
+        let at = program.modified.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        parts.add(program.file.as_os_str().as_encoded_bytes()).add(&program.bytes.to_le_bytes());
+        parts.add(&at.unwrap_or_default().as_nanos().to_le_bytes());
+        parts.add(version.output.as_bytes()).add(version.errors.as_bytes());
+        let (all, options, folder) = (parts.state(), tool.more.clone(), tool.folder.clone());
+        Some(Self { cache, tree: tree.to_owned(), known, options, folder, program, all, scopes })
+    }
+
+    /// The findings that are kept on these files, as they are.
+    pub(super) async fn recall(&self, names: &[&str]) -> Recalled {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let recipe = self.clone();
+        tokio::task::spawn_blocking(move || recipe.recalled(names)).await.unwrap_or_default()
+    }
+
+    fn recalled(&self, names: Vec<String>) -> Recalled {
+        let (mut recalled, mut bytes) = (Recalled::default(), 0);
+        let states = self.states(names.iter().map(String::as_str));
+        for (name, state) in &states {
+            let mut keys = self.scopes.iter().map(|scope| self.key(scope, name, state));
+            let Some(findings) = keys.find_map(|key| self.cache.get(&key, name)) else {
+                continue;
+            };
+            bytes += findings.iter().map(text_bytes).sum::<usize>();
+            if bytes > MAX_BYTES {
+                break;
+            }
+            recalled.known.insert(name.clone());
+            recalled.findings.extend(findings);
+        }
+        Recalled { states, ..recalled }
+    }
+
+    /// Keeps findings on files, if these are still in the states that they were in before the run, and the program is the same.
+    pub(super) async fn keep(self, states: BTreeMap<String, State>, findings: Vec<RawFinding>) {
+        // Where that fails, the next run looks at the files again.
+        let _ = tokio::task::spawn_blocking(move || self.put(&states, findings)).await;
+    }
+
+    fn put(&self, before: &BTreeMap<String, State>, findings: Vec<RawFinding>) {
+        let Some(scope) =
+            self.scopes.first().filter(|_| Program::of(&self.program.file).as_ref() == Some(&self.program))
+        else {
+            return;
+        };
+        let mut by_file: BTreeMap<String, Vec<RawFinding>> = BTreeMap::new();
+        for raw in findings {
+            if let Some(path) = raw.place.path.as_str() {
+                by_file.entry(path.to_owned()).or_default().push(raw);
+            }
+        }
+        for (name, state) in self.states(before.keys().map(String::as_str)) {
+            if before.get(&name) == Some(&state) {
+                let findings = by_file.remove(&name).unwrap_or_default();
+                self.cache.put(&self.key(scope, &name, &state), &name, findings);
+            }
+        }
+        self.cache.tidy();
+    }
+
+    /// The states of files, as far as they are certain.
+    fn states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, State> {
+        let Some(mut alone) = Alone::new(&self.tree, self.known, (&self.options, &self.folder)) else {
+            return BTreeMap::new();
+        };
+        names.filter_map(|name| Some((name.to_owned(), alone.state(name)?))).collect()
+    }
+
+    fn key(&self, scope: &str, name: &str, state: &State) -> Key {
+        let mut parts = Parts::default();
+        parts.add(&self.all).add(scope.as_bytes()).add(name.as_bytes()).add(state);
+        Key::of(&parts.state())
+    }
+}
+
+fn text_bytes(raw: &RawFinding) -> usize {
+    let suggestion = raw.suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
+    raw.rule.len() + raw.title.len() + raw.body.len() + raw.snippet.len() + suggestion
+}

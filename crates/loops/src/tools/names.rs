@@ -1,0 +1,46 @@
+//! The names of files that a linter is told of.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use truing_core::port::ChangedFile;
+use truing_diff::RepoPath;
+use truing_reader::output::known::FILES;
+
+use super::select::Selected;
+
+/// The most bytes of files' names that a program is given at once. The sandbox's helper is told all in one argument, of which the system
+/// takes 128 KiB.
+pub(super) const MAX_NAMES_BYTES: usize = 40_000;
+
+/// The changed files that a tool looks at.
+pub(super) fn changed<'a>(tool: &Selected, files: &'a [ChangedFile]) -> Vec<&'a str> {
+    files.iter().filter_map(|file| file.path.as_str()).filter(|path| tool.looks_at(path)).collect()
+}
+
+/// Those of which no tool can be told, since an argument, and what the tool prints, is text.
+pub(super) fn unlinted(tool: &Selected, files: &[ChangedFile]) -> Vec<RepoPath> {
+    let paths = files.iter().map(|file| &file.path).filter(|path| path.as_str().is_none());
+    let as_path = |path: &RepoPath| Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).to_owned();
+    paths.filter(|path| tool.is_for(&as_path(path))).cloned().collect()
+}
+
+/// The files of each run of a tool.
+pub(super) fn batches<'a, 'b>(tool: &Selected, files: &'b [&'a str]) -> Vec<&'b [&'a str]> {
+    if !tool.arguments.iter().any(|word| word == FILES) {
+        return vec![files];
+    }
+    let (mut batches, mut rest) = (Vec::new(), files);
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |file: &&&str| {
+            bytes += file.len() + 1;
+            bytes <= MAX_NAMES_BYTES
+        };
+        let count = rest.iter().take_while(fits).count().max(1);
+        let (batch, others) = rest.split_at(count);
+        batches.push(batch);
+        rest = others;
+    }
+    batches
+}

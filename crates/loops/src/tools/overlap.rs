@@ -1,0 +1,138 @@
+//! Findings that say the same: those of two linters are told once, and those of a rule that a linter knows better are left to it
+//! in the files that it was given.
+//!
+//! Two linters say the same of a line if the rule has one name in both, or the table of tools says which name it has in others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use truing_core::finding::{Place, RawFinding, Source};
+use truing_core::identity::Placed;
+use truing_diff::RepoPath;
+use truing_reader::output::known::{self, KnownTool};
+use truing_reader::output::{NO_RULE, tool_name};
+
+/// All that linters have told so far.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    whole: BTreeSet<(Place, String, String)>,
+    /// The linter that was the first to say something of a line.
+    by: BTreeMap<(RepoPath, u32, String), String>,
+}
+
+impl Told {
+    /// Is it said for the first time: by this linter, and by any?
+    pub(crate) fn is_new(&mut self, raw: &RawFinding) -> bool {
+        // The same linter may have been run, and its output given.
+        let is_first = self.whole.insert((raw.place.clone(), raw.rule.clone(), raw.title.clone()));
+        let Some((tool, rule)) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE) else {
+            return is_first;
+        };
+        let meaning = find(tool).map_or_else(|| rule.to_owned(), |known| known.meaning(rule));
+        let of_line = (raw.place.path.clone(), raw.place.start_line, meaning);
+        let first = self.by.entry(of_line).or_insert_with(|| tool.to_owned());
+        // One linter may say the same of a line twice, of two names in it.
+        is_first && first == tool
+    }
+}
+
+/// The files that linters were given in runs that did not fail, by the names that findings have for the linters.
+pub(crate) type LookedAt = BTreeMap<String, BTreeSet<RepoPath>>;
+
+/// Takes the findings of rules that linters know better, in the files that these have looked at. The answer: the rules of what was
+/// taken, each with the file, also by its name at the base.
+pub(crate) fn take_replaced(found: &mut Vec<Placed>, looked_at: &LookedAt) -> BTreeSet<(String, RepoPath)> {
+    let looked: Vec<(&KnownTool, &BTreeSet<RepoPath>)> =
+        looked_at.iter().filter_map(|(name, files)| Some((find(name)?, files))).collect();
+    let mut taken = BTreeSet::new();
+    found.retain(|placed| {
+        let RawFinding { rule, place, source, .. } = &placed.raw;
+        let knows_better = |(known, files): &(&KnownTool, &BTreeSet<RepoPath>)| {
+            known.replaces.contains(rule) && files.contains(&place.path)
+        };
+        let is_left = *source == Source::Rule && looked.iter().any(knows_better);
+        if is_left {
+            let names = std::iter::once(&place.path).chain(&placed.old_path);
+            taken.extend(names.map(|path| (rule.clone(), path.clone())));
+        }
+        !is_left
+    });
+    taken
+}
+
+/// The known tool of a name that findings have.
+fn find(name: &str) -> Option<&'static KnownTool> {
+    known::all().iter().find(|known| tool_name(&known.name) == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::finding::{AnchorKind, Category, Severity, Side};
+    use truing_core::identity::Sighting;
+
+    use super::*;
+
+    fn raw(rule: &str, path: &str, line: u32, title: &str) -> RawFinding {
+        RawFinding {
+            place: Place { path: path.into(), side: Side::New, start_line: line, end_line: line },
+            severity: Severity::P2,
+            category: Category::J,
+            rule: rule.into(),
+            title: title.into(),
+            body: String::new(),
+            snippet: String::new(),
+            suggestion: None,
+            source: if rule.starts_with("core/") { Source::Rule } else { Source::Tool },
+        }
+    }
+
+    #[test]
+    fn what_two_linters_say_of_a_line_is_told_once_and_what_one_says_twice_is_told_twice() {
+        let mut told = Told::default();
+        let mut is_new = |rule: &str, line: u32, title: &str| told.is_new(&raw(rule, "a.py", line, title));
+        assert!(is_new("flake8/F401", 1, "'os' imported but unused"));
+        assert!(is_new("flake8/F401", 1, "'sys' imported but unused"));
+        assert!(!is_new("flake8/F401", 1, "'sys' imported but unused"), "the same output again");
+        assert!(!is_new("ruff/F401", 1, "`os` imported but unused"));
+        assert!(!is_new("pylint/W0611", 1, "Unused import os"));
+        assert!(is_new("ruff/F401", 2, "another line"));
+        assert!(is_new("ruff/E741", 1, "another rule"));
+        assert!(is_new("one/diagnostic", 1, "a linter without names of rules"));
+        assert!(is_new("other/diagnostic", 1, "another one"));
+    }
+
+    #[test]
+    fn a_rule_that_a_linter_knows_better_is_off_where_that_has_looked() {
+        let placed = |rule: &str, path: &str| {
+            let raw = raw(rule, path, 1, "t");
+            let at = raw.place.clone();
+            Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+        };
+        let rule = "core/python-assert-tuple";
+        let all = || {
+            vec![
+                placed(rule, "a.py"),
+                placed(rule, "other/a.py"),
+                placed("core/focused-test", "a.py"),
+                placed("ruff/F631", "a.py"),
+            ]
+        };
+        let looked_at = |linter: &str, files: &[&str]| -> LookedAt {
+            [(linter.to_owned(), files.iter().map(|file| RepoPath::from(*file)).collect())].into()
+        };
+        for looked in
+            [LookedAt::default(), looked_at("ruff", &[]), looked_at("eslint", &["a.py", "other/a.py"])]
+        {
+            let mut found = all();
+            assert!(take_replaced(&mut found, &looked).is_empty());
+            assert_eq!(found.len(), 4, "{looked:?}");
+        }
+        let mut found = all();
+        found[0].old_path = Some("before.py".into());
+        let taken = take_replaced(&mut found, &looked_at("ruff", &["a.py", "b.py"]));
+        assert_eq!(taken, [(rule.to_owned(), "a.py".into()), (rule.to_owned(), "before.py".into())].into());
+        let left: Vec<_> =
+            found.iter().map(|one| (one.raw.rule.as_str(), one.raw.place.path.to_string())).collect();
+        let expected = [(rule, "other/a.py"), ("core/focused-test", "a.py"), ("ruff/F631", "a.py")];
+        assert_eq!(left, expected.map(|(rule, path)| (rule, path.to_owned())));
+    }
+}

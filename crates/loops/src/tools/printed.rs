@@ -1,0 +1,139 @@
+//! What a linter has printed, and what becomes of the findings in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use truing_agent::verify::Printout;
+use truing_core::finding::RawFinding;
+use truing_core::line::clean;
+use truing_core::port::{ChangedFile, Reader, ReaderError, ToolFindings, ToolOutput, ToolRequest};
+use truing_core::verification::End;
+use truing_diff::RepoPath;
+use truing_reader::output::known::Stream;
+
+use super::alone::State;
+use super::kept::Recipe;
+use super::select::Selected;
+use crate::said::cause;
+
+/// The most characters of a reason.
+const MAX_REASON: usize = 600;
+
+/// An output to be read.
+#[derive(Clone, Debug)]
+pub struct Printed {
+    /// The output.
+    pub output: ToolOutput,
+    /// The files that the run was given; of an output that was given nobody knows them.
+    pub(crate) looked_at: BTreeSet<RepoPath>,
+    /// Keeps the findings of files that are in these states.
+    keeping: Option<(Recipe, BTreeMap<String, State>)>,
+}
+
+impl From<ToolOutput> for Printed {
+    fn from(output: ToolOutput) -> Self {
+        Self { output, looked_at: BTreeSet::new(), keeping: None }
+    }
+}
+
+impl Printed {
+    /// A run. `root`: the folder of the files, as it saw that; `without`: rules whose findings do not count.
+    pub(super) fn of(tool: &Selected, printout: &Printout, root: &Path, without: &BTreeSet<String>) -> Self {
+        let Printout { end, output, errors, .. } = printout;
+        let text = match tool.stream() {
+            Stream::Either if output.trim().is_empty() => errors,
+            Stream::Stdout | Stream::Either => output,
+            Stream::Stderr => errors,
+        };
+        // A text may be of anything; JSON is at least an empty list.
+        let is_missing = text.trim().is_empty() && tool.format.ends_with("json");
+        let mut unnamed = None;
+        let failed = match end {
+            End::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(cause(printout)),
+            End::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
+            End::Exit { .. } => {
+                unnamed = Some(clean(&format!("it names no finding: {}", cause(printout)), MAX_REASON));
+                None
+            }
+            End::Killed
+            | End::Time
+            | End::Output
+            | End::Disk
+            | End::Limit { .. }
+            | End::Full
+            | End::NoProgram => Some(cause(printout)),
+        };
+        let failed = failed.map(|reason| match (tool.fetch(), end) {
+            (Some(fetch), End::Exit { .. }) => {
+                format!(
+                    "{reason}; without a network, dependencies and the lock file have to be there: run `{fetch}`"
+                )
+            }
+            (Some(_) | None, _) => reason,
+        });
+        Self::from(ToolOutput {
+            roots: vec![root.to_string_lossy().into_owned()],
+            text: text.clone(),
+            failed: failed.map(|reason| clean(&reason, MAX_REASON)),
+            unnamed,
+            without: without.clone(),
+            ..of(tool)
+        })
+    }
+
+    /// Findings of an earlier run.
+    pub(super) fn kept(tool: &Selected, findings: Vec<RawFinding>, without: &BTreeSet<String>) -> Self {
+        Self::from(ToolOutput { kept: Some(findings), without: without.clone(), ..of(tool) })
+    }
+
+    /// A tool that could not be run at all.
+    pub(super) fn failed(tool: &Selected, reason: &str) -> Self {
+        Self::from(ToolOutput { failed: Some(clean(reason, MAX_REASON)), everywhere: false, ..of(tool) })
+    }
+
+    /// The same, of a run that was given these files.
+    pub(super) fn looking_at<'a>(self, files: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { looked_at: files.into_iter().map(RepoPath::from).collect(), ..self }
+    }
+
+    /// The same, whose findings on files in these states are to be kept.
+    pub(super) fn keeping(self, recipe: Recipe, states: BTreeMap<String, State>) -> Self {
+        if self.output.failed.is_some() || states.is_empty() {
+            return self;
+        }
+        let keep = states.keys().cloned().collect();
+        Self { output: ToolOutput { keep, ..self.output }, keeping: Some((recipe, states)), ..self }
+    }
+
+    /// The findings in it, which are kept if they are to be; and the output again.
+    ///
+    /// # Errors
+    /// [`ReaderError`]
+    pub async fn read<R: Reader>(
+        self,
+        (tree, changed): (&Path, &[ChangedFile]),
+        reader: &R,
+    ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
+        let Self { output, keeping, .. } = self;
+        let request = ToolRequest { tree: tree.to_owned(), files: changed.to_vec(), output };
+        let mut found = reader.tool_findings(&request).await?;
+        let is_empty = found.findings.is_empty() && found.elsewhere == 0 && found.suppressed == 0;
+        let is_whole = request.output.unnamed.is_none() || !is_empty;
+        if let (Some((recipe, states)), Some(findings)) = (keeping, found.keep.take().filter(|_| is_whole)) {
+            recipe.keep(states, findings).await;
+        }
+        Ok((found, request.output))
+    }
+}
+
+/// An output of a tool without anything in it.
+fn of(tool: &Selected) -> ToolOutput {
+    ToolOutput {
+        tool: tool.name.clone(),
+        format: Some(tool.format.clone()),
+        everywhere: tool.everywhere,
+        folder: (!tool.folder.is_empty()).then(|| tool.folder.as_str().into()),
+        left_out: tool.left_out(),
+        ..ToolOutput::default()
+    }
+}

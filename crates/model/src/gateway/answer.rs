@@ -1,0 +1,103 @@
+//! What comes of asking a model: a complete answer, or the reason for none.
+
+use serde::{Deserialize, Serialize};
+use truing_core::id::Millis;
+use truing_core::ledger::{Level, Usage};
+use truing_core::money::MicroUsd;
+
+use crate::messages::{Message, Stop};
+
+/// A complete answer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// What the model said, in the order of its blocks: goes back unchanged in the next request.
+    pub message: Message,
+    /// Why it stopped.
+    pub stop: Stop,
+    /// What the provider counted.
+    pub usage: Usage,
+    /// What that costs.
+    pub cost: MicroUsd,
+    /// The model that answered.
+    pub model: String,
+    /// The fallback that it is of; none: the model that was asked for answered itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<String>,
+    /// The provider's name for the exchange, for its support; empty if it gave none.
+    pub request_id: String,
+}
+
+impl Answer {
+    /// Who answered, for people and records.
+    pub fn served(&self) -> String {
+        match &self.served_by {
+            Some(fallback) => format!("{} (fallback {fallback})", self.model),
+            None => self.model.clone(),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Refused {
+    /// A level of the ledger has too little left: nothing was sent.
+    #[error("the budget is used up ({level:?})")]
+    Budget {
+        /// The tightest level.
+        level: Level,
+    },
+    /// The kill switch is on: nothing was sent.
+    #[error("the kill switch is on")]
+    Switch,
+    /// The run may not use this model, or nobody knows its price: nothing was sent.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The provider's own spending cap is reached, or a limit of its own that lasts as long; its circuit is open.
+    #[error("the provider's spending cap, or a rate limit that lasts, is reached: {what}")]
+    SpendCap {
+        /// The provider's words, cleaned and bounded.
+        what: String,
+    },
+    /// The key is wrong or may not do this.
+    #[error("the provider refuses the key: {what}")]
+    Unauthorized {
+        /// The provider's words, cleaned and bounded.
+        what: String,
+    },
+    /// The provider calls the request wrong: repeating it would not help.
+    #[error("the provider refuses the request: {what}")]
+    Rejected {
+        /// The provider's words, cleaned and bounded.
+        what: String,
+    },
+    /// The request is longer than the model's context.
+    #[error("the request is too long for the model: {what}")]
+    TooLong {
+        /// The provider's words, cleaned and bounded.
+        what: String,
+    },
+    /// Down, overloaded, limiting, cut or stalled, after every try that is allowed.
+    #[error("the provider is not available: {what}")]
+    Unavailable {
+        /// What happened last.
+        what: String,
+        /// Not to be tried before.
+        until: Option<Millis>,
+    },
+    /// What came is no answer of the Messages API.
+    #[error("the provider's answer cannot be understood: {what}")]
+    Nonsense {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The ledger cannot be asked: nothing was sent.
+    #[error("the ledger cannot be asked: {0}")]
+    Ledger(String),
+    /// A cassette has no answer to this request: it is not the one that was recorded.
+    #[error("the cassette has no answer to this: {what}")]
+    Drift {
+        /// Where the two differ.
+        what: String,
+    },
+}

@@ -1,0 +1,201 @@
+//! A second provider is asked where the first is not available: one purse, one reservation at a time, and the answer says
+//! who gave it.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use truing_core::breaker::CAPPED;
+use truing_fakes::model::{Answer as Says, Block as Said, FakeModel, Fault, Place, Script};
+
+use super::stage::{Book, MODEL, Stage, Switch, Way, patience, prices, request, user};
+use crate::gateway::{Answer, Gateway, Model, Patience, Refused, Session};
+use crate::messages::Request;
+
+/// The model of the second provider: dearer than [`MODEL`].
+const OTHER: &str = "claude-opus-5";
+
+/// A first provider, and a second one for when it is away.
+struct Two {
+    first: Stage,
+    second: FakeModel,
+    gateway: Gateway<Book>,
+}
+
+impl Two {
+    async fn new(first: impl IntoIterator<Item = Says>, second: impl IntoIterator<Item = Says>) -> Self {
+        Self::by(Way::Messages, 10_000_000, first, second).await
+    }
+
+    async fn by(
+        way: Way,
+        limit: u64,
+        first: impl IntoIterator<Item = Says>,
+        second: impl IntoIterator<Item = Says>,
+    ) -> Self {
+        let once = Patience { tries: 1, ..patience() };
+        let first = Stage::with(Script::of(first), limit, once).await;
+        let second = FakeModel::start(Script::of(second)).await.unwrap();
+        let (book, wall) = (first.book.clone(), first.wall.clone());
+        let other = Gateway::new(way.to(&second), prices(), book, (wall, None), once).unwrap();
+        let gateway = first.gateway.clone().with_fallback("backup", other, OTHER);
+        Self { first, second, gateway }
+    }
+
+    fn session(&self) -> Session<Book, Switch> {
+        self.first.session_by(&self.gateway)
+    }
+
+    /// How many requests each of them got.
+    fn requests(&self) -> (usize, usize) {
+        (self.first.requests(), self.second.log().len())
+    }
+
+    fn check(&self) {
+        assert_eq!(self.first.book.open(), 0, "everything is settled");
+        assert_eq!((self.first.model.violations(), self.second.violations()), (Vec::new(), Vec::new()));
+    }
+}
+
+fn text(answer: &Answer) -> Value {
+    serde_json::to_value(&answer.message.content).unwrap()[0]["text"].clone()
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_from_the_start_is_replaced_and_the_answer_says_by_whom() {
+    for way in Way::ALL {
+        let two = Two::by(
+            *way,
+            10_000_000,
+            [Says::status(529).times(0)],
+            [Says::text("backup").usage(1000, 10).times(0)],
+        )
+        .await;
+        let session = two.session();
+        let answer = session.ask(&request(&[user("hello")])).await.unwrap();
+        assert_eq!(
+            (text(&answer), answer.served_by.as_deref()),
+            (json!("backup"), Some("backup")),
+            "{way:?}"
+        );
+        assert!(answer.served().contains(OTHER) && answer.served().contains("backup"), "{}", answer.served());
+        // At the price of the model that answered, where it answered.
+        let wire = way.to(&two.second);
+        let price = wire.wire().price(&prices(), OTHER).unwrap().clone();
+        assert_eq!((answer.cost, two.first.book.spent()), (price.cost(&answer.usage), answer.cost.0));
+        assert_eq!(session.cost().await, answer.cost);
+        // It stays there: the conversation does not change its provider without need.
+        session.ask(&request(&[user("and?")])).await.unwrap();
+        assert_eq!(two.requests(), (1, 2));
+        two.check();
+    }
+}
+
+#[tokio::test]
+async fn one_that_goes_down_in_mid_run_leaves_the_conversation_without_its_thinking() {
+    let thinking = || Said::Thinking { thinking: "hm".into(), signature: "c2ln".into() };
+    let first = Says { blocks: vec![thinking()], ..Says::tool("read", json!({"path": "a"})).usage(100, 10) };
+    let lost = Says::fault(Fault::Cut { after: Place::Text }).usage(100, 10).times(0);
+    let two = Two::new([first, lost], [Says::text("backup").usage(200, 10)]).await;
+    let session = two.session();
+    let mut said = vec![user("hello")];
+    let answer = session.ask(&request(&said)).await.unwrap();
+    assert_eq!(answer.served_by, None);
+    let call = serde_json::to_value(&answer.message.content).unwrap()[1]["id"].clone();
+    let result = json!({"type": "tool_result", "tool_use_id": call, "content": "text"});
+    let result = serde_json::from_value(json!({"role": "user", "content": [result]})).unwrap();
+    said.extend([answer.message, result]);
+
+    let answer = session.ask(&request(&said)).await.unwrap();
+    assert_eq!(answer.served_by.as_deref(), Some("backup"));
+    let sent = &two.second.log()[0].body;
+    assert_eq!((&sent["model"], sent["messages"].as_array().unwrap().len()), (&json!(OTHER), 3));
+    assert!(!sent.to_string().contains("c2ln"), "{sent}");
+    // What broke off is paid, too, before the second was asked.
+    assert_eq!(two.first.book.settled().len(), 3);
+    assert_eq!(session.cost().await.0, two.first.book.spent());
+    two.check();
+}
+
+#[tokio::test]
+async fn a_cap_sends_every_run_to_the_fallback_until_it_is_over() {
+    let two =
+        Two::new([Says::status(402), Says::text("first").times(0)], [Says::text("backup").times(0)]).await;
+    for _ in 0..3 {
+        let answer = two.session().ask(&request(&[user("hello")])).await.unwrap();
+        assert_eq!(text(&answer), json!("backup"));
+    }
+    assert_eq!(two.requests(), (1, 3), "its circuit is open");
+    two.first.wall.later(CAPPED.0);
+    let answer = two.session().ask(&request(&[user("hello")])).await.unwrap();
+    assert_eq!((text(&answer), answer.served_by), (json!("first"), None));
+    two.check();
+}
+
+#[tokio::test]
+async fn a_fallback_that_goes_down_leaves_it_to_the_first_again() {
+    let two = Two::new(
+        [Says::status(503), Says::text("first").times(0)],
+        [Says::text("backup"), Says::status(503).times(0)],
+    )
+    .await;
+    let session = two.session();
+    let mut by = Vec::new();
+    for _ in 0..3 {
+        by.push(session.ask(&request(&[user("hello")])).await.unwrap().served_by);
+    }
+    assert_eq!(by, [Some("backup".to_owned()), None, None]);
+    assert_eq!(two.requests(), (3, 2));
+    two.check();
+}
+
+#[tokio::test]
+async fn two_that_are_down_are_told_together() {
+    let two = Two::new([Says::status(529).times(0)], [Says::status(402).times(0)]).await;
+    let told = two.session().ask(&request(&[user("hello")])).await.unwrap_err();
+    assert!(matches!(told, Refused::Unavailable { .. }), "{told}");
+    let told = told.to_string();
+    assert!(told.contains("529") && told.contains("402") && told.contains("fallback"), "{told}");
+    assert_eq!((two.requests(), two.first.book.spent()), ((1, 1), 0));
+    two.check();
+}
+
+#[tokio::test]
+async fn what_another_provider_would_not_change_is_not_asked_of_it() {
+    for says in [Says::status(400), Says::status(401), Says::status(413), Says::fault(Fault::Html)] {
+        let two = Two::new([says.times(0)], [Says::text("backup").times(0)]).await;
+        two.session().ask(&request(&[user("hello")])).await.unwrap_err();
+        assert_eq!(two.requests(), (1, 0));
+    }
+    let two = Two::new([Says::text("x").times(0)], [Says::text("backup").times(0)]).await;
+    let other = Request { model: OTHER.into(), ..request(&[user("hello")]) };
+    let told = two.session().ask(&other).await;
+    assert!(matches!(told, Err(Refused::NotAllowed(_))), "{told:?}");
+    assert_eq!(two.requests(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_purse_that_is_too_small_for_the_fallback_ends_it() {
+    // Enough for an answer of the first, not for the least one of the second.
+    let wants = Request { max_tokens: 1024, ..request(&[user("hello")]) };
+    let limit = prices().of(MODEL).unwrap().most(150, 1024).0;
+    let two = Two::by(Way::Messages, limit, [Says::status(529).times(0)], [Says::text("x").times(0)]).await;
+    let told = two.session().ask(&wants).await;
+    assert!(matches!(told, Err(Refused::Budget { .. })), "{told:?}");
+    let is_asked = two.second.log().iter().any(|logged| logged.path == "/v1/messages");
+    assert!(!is_asked && two.first.requests() == 1, "nothing is begun that is not paid");
+    assert_eq!(two.first.book.spent(), 0);
+    two.check();
+}
+
+#[tokio::test]
+async fn the_kill_switch_stops_the_fallback_too() {
+    let two = Two::new([Says::status(529).times(0)], [Says::text("x").times(0)]).await;
+    let session = two.session();
+    let answer = session.ask(&request(&[user("hello")])).await;
+    assert!(answer.is_ok());
+    two.first.switch.0.store(false, Ordering::SeqCst);
+    let told = session.ask(&request(&[user("hello")])).await;
+    assert!(matches!(told, Err(Refused::Switch)), "{told:?}");
+    assert_eq!(two.requests(), (1, 1));
+    two.check();
+}

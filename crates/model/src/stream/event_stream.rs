@@ -1,0 +1,166 @@
+//! Frames of `application/vnd.amazon.eventstream`, in which Amazon Bedrock sends an answer: lengths, headers, payload and
+//! two checksums each. A frame of an answer holds one event of the Messages API; an exception is a frame of its own.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+
+use super::event::{Event, Failure};
+use super::source::event;
+use super::{Broken, MAX_EVENT_BYTES};
+
+/// The longest frame that is taken: an event in Base64, and what is around it.
+const MAX_FRAME_BYTES: usize = MAX_EVENT_BYTES / 3 * 4 + 64 * 1024;
+/// Two lengths and their checksum.
+const PRELUDE: usize = 12;
+/// The checksum at the end.
+const CHECKSUM: usize = 4;
+/// The kind of event that holds a piece of the answer.
+const CHUNK: &str = "chunk";
+
+/// What came of a stream so far that is no whole frame yet.
+#[derive(Default, Debug)]
+pub(super) struct Frames {
+    bytes: Vec<u8>,
+}
+
+/// The headers that say what a frame is.
+#[derive(Default)]
+struct Kind {
+    message: String,
+    event: String,
+    exception: String,
+    code: String,
+    words: String,
+}
+
+/// The payload of a piece of the answer.
+#[derive(Deserialize)]
+struct Chunk {
+    bytes: String,
+}
+
+/// The payload of an exception.
+#[derive(Deserialize, Default)]
+struct Words {
+    #[serde(default, alias = "Message")]
+    message: String,
+}
+
+impl Frames {
+    /// Takes more bytes; the event of every frame that they complete.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<Event, Broken>> {
+        self.bytes.extend_from_slice(bytes);
+        let (mut events, mut from) = (Vec::new(), 0);
+        while let Some(rest) = self.bytes.get(from..)
+            && rest.len() >= PRELUDE
+        {
+            match frame(rest) {
+                Ok(Some((event, length))) => {
+                    events.push(Ok(event));
+                    from += length;
+                }
+                Ok(None) => break,
+                Err(broken) => {
+                    events.push(Err(broken));
+                    break;
+                }
+            }
+        }
+        self.bytes.drain(..from);
+        events
+    }
+}
+
+/// The first frame's event and its length; none: it is not whole yet.
+fn frame(bytes: &[u8]) -> Result<Option<(Event, usize)>, Broken> {
+    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let (Some(total), Some(headers), Some(checksum)) = (number(0), number(4), number(8)) else {
+        return Ok(None);
+    };
+    if bytes.get(..8).map(crc32fast::hash) != Some(checksum) {
+        return Err(bad("the checksum of its lengths is wrong"));
+    }
+    let (total, headers) = (length(total)?, length(headers)?);
+    if total < PRELUDE + headers + CHECKSUM {
+        return Err(bad("its lengths contradict each other"));
+    }
+    let Some(frame) = bytes.get(..total) else { return Ok(None) };
+    let (body, checksum) = frame.split_at(total - CHECKSUM);
+    if crc32fast::hash(body).to_be_bytes() != checksum {
+        return Err(bad("its checksum is wrong"));
+    }
+    let (headers, payload) = body.split_at_checked(PRELUDE + headers).unwrap_or((body, &[]));
+    let kind =
+        kind(headers.get(PRELUDE..).unwrap_or_default()).ok_or_else(|| bad("its headers are damaged"))?;
+    Ok(Some((told(kind, payload)?, total)))
+}
+
+fn length(bytes: u32) -> Result<usize, Broken> {
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    if bytes > MAX_FRAME_BYTES { Err(Broken::TooLarge("an event")) } else { Ok(bytes) }
+}
+
+/// The event in a frame.
+fn told(kind: Kind, payload: &[u8]) -> Result<Event, Broken> {
+    let failure = |kind, message| Event::Error { error: Failure { kind, message } };
+    match (kind.message.as_str(), kind.event.as_str()) {
+        ("event", CHUNK) => {
+            let chunk: Chunk = serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
+            event(&BASE64_STANDARD.decode(chunk.bytes).map_err(|_| bad("its content is no Base64"))?)
+        }
+        // Kinds may be added.
+        ("event", _) => Ok(Event::Other),
+        ("exception", _) => {
+            let words: Words = serde_json::from_slice(payload).unwrap_or_default();
+            Ok(failure(kind.exception, words.message))
+        }
+        ("error", _) => Ok(failure(kind.code, kind.words)),
+        (_, _) => Err(bad("it does not say what it is")),
+    }
+}
+
+/// Reads the headers; none: they are damaged.
+fn kind(mut bytes: &[u8]) -> Option<Kind> {
+    let mut kind = Kind::default();
+    while !bytes.is_empty() {
+        let name = take(&mut bytes, 1).and_then(|length| take(&mut bytes, usize::from(*length.first()?)))?;
+        let form = *take(&mut bytes, 1)?.first()?;
+        let length = match form {
+            // True, false.
+            0 | 1 => 0,
+            // Whole numbers.
+            2 => 1,
+            3 => 2,
+            4 => 4,
+            // A long one, a time.
+            5 | 8 => 8,
+            // Bytes, text.
+            6 | 7 => usize::from(u16::from_be_bytes(take(&mut bytes, 2)?.try_into().ok()?)),
+            // A UUID.
+            9 => 16,
+            _ => return None,
+        };
+        let value = take(&mut bytes, length)?;
+        let field = match name {
+            b":message-type" => &mut kind.message,
+            b":event-type" => &mut kind.event,
+            b":exception-type" => &mut kind.exception,
+            b":error-code" => &mut kind.code,
+            b":error-message" => &mut kind.words,
+            _ => continue,
+        };
+        *field = String::from_utf8_lossy(value).into_owned();
+    }
+    Some(kind)
+}
+
+fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(taken)
+}
+
+fn bad(what: &str) -> Broken {
+    Broken::BadEvent(what.to_owned())
+}

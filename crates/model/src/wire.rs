@@ -1,0 +1,184 @@
+//! The form in which a provider is asked and answers ([`Wire`]): the path, headers and body of a call, the way in which
+//! its answer comes, and how a refusal is read. What is the same for all providers (money, tries, bounds, the order of
+//! events) is not here.
+
+#[cfg(feature = "aws")]
+pub mod bedrock;
+mod body;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+
+#[cfg(feature = "aws")]
+use self::bedrock::Bedrock;
+use crate::messages::Request;
+use crate::price::{Price, Prices};
+use crate::retry::{self, Kind};
+use crate::stream::Form;
+
+/// The version of the Messages API.
+const API_VERSION: &str = "2023-06-01";
+
+/// The form in which a provider is asked and answers.
+#[derive(Clone, Debug)]
+pub enum Wire {
+    /// The Messages API.
+    Messages,
+    /// `InvokeModelWithResponseStream` of Amazon Bedrock.
+    #[cfg(feature = "aws")]
+    Bedrock(Bedrock),
+}
+
+/// One call as it is sent, but for what opens the provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// What is added to the provider's address.
+    pub(crate) path: String,
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    /// Its body.
+    pub(crate) body: Bytes,
+}
+
+/// Why a request cannot be sent in this form.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unsendable {
+    /// It cannot be written.
+    #[error("it is no JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The provider has no name for its model.
+    #[cfg(feature = "aws")]
+    #[error(transparent)]
+    Model(#[from] bedrock::UnknownModel),
+}
+
+/// What a refusal says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Refusal {
+    /// The error's type, as the provider names it.
+    pub(crate) name: Option<String>,
+    /// Its words.
+    pub(crate) words: String,
+}
+
+impl Wire {
+    /// The call that asks for an answer of at most `max_tokens`, streamed.
+    pub(crate) fn answer(&self, request: &Request, max_tokens: u32) -> Result<Call, Unsendable> {
+        match self {
+            Self::Messages => {
+                let body = body::messages(request, Some(max_tokens))?;
+                Ok(Call { path: "/v1/messages".to_owned(), headers: messages(), body })
+            }
+            #[cfg(feature = "aws")]
+            Self::Bedrock(bedrock) => bedrock.answer(request, max_tokens),
+        }
+    }
+
+    /// The call that asks for the number of tokens of a request; none: the provider does not count.
+    pub(crate) fn count(&self, request: &Request) -> Option<Call> {
+        match self {
+            Self::Messages => {
+                let body = body::messages(request, None).ok()?;
+                Some(Call { path: "/v1/messages/count_tokens".to_owned(), headers: messages(), body })
+            }
+            #[cfg(feature = "aws")]
+            Self::Bedrock(bedrock) => bedrock.count(request),
+        }
+    }
+
+    /// The way in which an answer comes.
+    pub(crate) fn form(&self) -> Form {
+        match self {
+            Self::Messages => Form::Messages,
+            #[cfg(feature = "aws")]
+            Self::Bedrock(_) => Form::EventStream,
+        }
+    }
+
+    /// Reads a refusal.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(unused_variables, reason = "only Bedrock names its errors in a header")
+    )]
+    pub(crate) fn refusal(&self, headers: &HeaderMap, body: &[u8]) -> Refusal {
+        match self {
+            Self::Messages => {
+                let ErrorWords { kind, message } =
+                    serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
+                Refusal { name: kind, words: message.unwrap_or_default() }
+            }
+            #[cfg(feature = "aws")]
+            Self::Bedrock(_) => bedrock::refusal(headers, body),
+        }
+    }
+
+    /// What follows from an error's type and its words.
+    pub(crate) fn kind(&self, name: &str, words: &str) -> Kind {
+        match self {
+            Self::Messages => retry::kind(name, words),
+            #[cfg(feature = "aws")]
+            Self::Bedrock(_) => bedrock::kind(name, words).unwrap_or_else(|| retry::kind(name, words)),
+        }
+    }
+
+    /// What a model costs that is asked in this form; none: nobody knows.
+    pub fn price<'a>(&self, prices: &'a Prices, model: &str) -> Option<&'a Price> {
+        prices.of(self.priced_as(model))
+    }
+
+    /// The name by which prices know a model that is asked in this form.
+    pub fn priced_as<'a>(&'a self, model: &'a str) -> &'a str {
+        match self {
+            Self::Messages => model,
+            // What a model costs there differs by region, and from its price elsewhere: its own id alone counts.
+            #[cfg(feature = "aws")]
+            Self::Bedrock(bedrock) => bedrock.id(model).unwrap_or(model),
+        }
+    }
+
+    /// Is an answer by another model than was asked for priced by that one's name?
+    pub(crate) fn prices_who_answers(&self) -> bool {
+        match self {
+            // By rules of its own, and says so.
+            Self::Messages => true,
+            // It has one price for a model in each region, and the answer does not name the region.
+            #[cfg(feature = "aws")]
+            Self::Bedrock(_) => false,
+        }
+    }
+}
+
+/// The number of tokens, from the answer to [`Wire::count`].
+pub(crate) fn counted(body: &[u8]) -> Result<u64, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Count {
+        #[serde(alias = "inputTokens")]
+        input_tokens: u64,
+    }
+    serde_json::from_slice(body).map(|Count { input_tokens }| input_tokens)
+}
+
+/// The headers of the Messages API.
+fn messages() -> HeaderMap {
+    HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (ACCEPT, HeaderValue::from_static("text/event-stream, application/json")),
+        (HeaderName::from_static("anthropic-version"), HeaderValue::from_static(API_VERSION)),
+    ])
+}
+
+/// The body of a refusal.
+#[derive(Deserialize, Default)]
+struct ErrorBody {
+    #[serde(default)]
+    error: ErrorWords,
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorWords {
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+}

@@ -1,0 +1,367 @@
+//! Amazon Bedrock: a model is part of the address, by a name of Bedrock's own; version and body are the Messages API's,
+//! without what Bedrock does not take; an error is named by a header.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde::Deserialize;
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::body::{self, Field};
+use super::{Call, Refusal, Unsendable};
+use crate::messages::Request;
+use crate::retry::Kind;
+
+/// The version of the Messages API that Bedrock names in the body.
+const VERSION: &str = "bedrock-2023-05-31";
+/// The header that names an error; an address may follow its name.
+const ERROR_TYPE: &str = "x-amzn-errortype";
+/// What answers come as.
+const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
+const JSON: &str = "application/json";
+
+/// The domain of its addresses.
+const DOMAIN: &str = "amazonaws.com";
+/// Those of regions that are kept apart, by the beginning of a region's name.
+const DOMAINS: &[(&str, &str)] = &[("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu")];
+
+/// Bedrock's errors, of refusals and of streams, in lower case; of what is not here the status decides.
+const ERRORS: &[(&str, Kind)] = &[
+    ("throttlingexception", Kind::RateLimit),
+    ("modelnotreadyexception", Kind::Passing),
+    ("modeltimeoutexception", Kind::Passing),
+    ("modelerrorexception", Kind::Passing),
+    ("modelstreamerrorexception", Kind::Passing),
+    ("serviceunavailableexception", Kind::Passing),
+    ("internalserverexception", Kind::Passing),
+    ("servicequotaexceededexception", Kind::Spend),
+    ("accessdeniedexception", Kind::Key),
+    ("unrecognizedclientexception", Kind::Key),
+    ("invalidsignatureexception", Kind::Key),
+    ("expiredtokenexception", Kind::Key),
+    ("missingauthenticationtokenexception", Kind::Key),
+    ("validationexception", Kind::Request),
+    ("resourcenotfoundexception", Kind::Request),
+];
+/// What an error says that is called wrong input and is too much of it.
+const TOO_LONG: [&str; 2] = ["input is too long", "prompt is too long"];
+/// What a throttled request is told whose limit lasts: a try in a minute is of no use.
+const LASTS: &str = "tokens per day";
+
+/// How models are asked for in one region.
+#[derive(Clone, Debug)]
+pub struct Bedrock(Arc<Models>);
+
+#[derive(Debug)]
+struct Models {
+    /// By our name.
+    by_name: BTreeMap<String, Model>,
+    /// Was it said that something is left out?
+    has_warned: AtomicBool,
+}
+
+/// One model.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Model {
+    /// Bedrock's id, with its prefix.
+    id: String,
+    /// The id without a prefix, by which tokens are counted; none: an id of the operator's.
+    base: Option<String>,
+    without: Vec<Field>,
+}
+
+/// Bedrock has no name for a model here.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no id of the model `{model}` is known for Amazon Bedrock in this region: `model_ids` names it")]
+pub struct UnknownModel {
+    model: String,
+}
+
+/// The built-in table cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the table of Amazon Bedrock's models cannot be read: {0}")]
+pub struct BadTable(String);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    region: Vec<Region>,
+    model: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Region {
+    begins: String,
+    prefixes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    id: String,
+    prefixes: Vec<String>,
+    #[serde(default)]
+    without: Vec<Field>,
+}
+
+impl Bedrock {
+    /// The models of this region by the built-in table, and over them the operator's own ids by name.
+    ///
+    /// # Errors
+    /// [`BadTable`]
+    pub fn new(region: &str, own: &BTreeMap<String, String>) -> Result<Self, BadTable> {
+        let table: Table = toml::from_str(include_str!("../../data/bedrock.toml"))
+            .map_err(|error| BadTable(error.to_string()))?;
+        let prefixes = table.region.iter().find(|row| region.starts_with(&row.begins));
+        let prefixes = prefixes.map(|row| row.prefixes.as_slice()).unwrap_or_default();
+        let mut by_name = BTreeMap::new();
+        for Entry { name, id, prefixes: has, without } in table.model {
+            let id = match own.get(&name) {
+                Some(own) => own.clone(),
+                None => match prefixes.iter().find(|prefix| has.contains(prefix)) {
+                    Some(prefix) => format!("{prefix}.{id}"),
+                    None => continue,
+                },
+            };
+            let base = table_id(own, &name, &id);
+            by_name.insert(name, Model { id, base, without });
+        }
+        for (name, id) in own {
+            let model = Model { id: id.clone(), base: None, without: Vec::new() };
+            by_name.entry(name.clone()).or_insert(model);
+        }
+        Ok(Self(Arc::new(Models { by_name, has_warned: AtomicBool::new(false) })))
+    }
+
+    /// Where Bedrock is in this region; none, if it is no region's name.
+    pub fn address(region: &str) -> Option<String> {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_region = !region.is_empty() && region.bytes().all(is_plain);
+        let domains = DOMAINS.iter().find(|(begin, _)| region.starts_with(begin));
+        let domain = domains.map_or(DOMAIN, |(_, domain)| domain);
+        is_region.then(|| format!("https://bedrock-runtime.{region}.{domain}"))
+    }
+
+    /// Bedrock's id of a model.
+    ///
+    /// # Errors
+    /// [`UnknownModel`]
+    pub fn id(&self, model: &str) -> Result<&str, UnknownModel> {
+        self.model(model).map(|model| model.id.as_str())
+    }
+
+    fn model(&self, name: &str) -> Result<&Model, UnknownModel> {
+        self.0.by_name.get(name).ok_or_else(|| UnknownModel { model: name.to_owned() })
+    }
+
+    /// The call that asks for a streamed answer.
+    pub(super) fn answer(&self, request: &Request, max_tokens: u32) -> Result<Call, Unsendable> {
+        let model = self.model(&request.model)?;
+        let body = self.body(model, request, max_tokens)?;
+        Ok(call(&model.id, "invoke-with-response-stream", EVENT_STREAM, body))
+    }
+
+    /// The call that asks for the number of tokens.
+    pub(super) fn count(&self, request: &Request) -> Option<Call> {
+        let model = self.model(&request.model).ok()?;
+        let body = BASE64_STANDARD.encode(self.body(model, request, request.max_tokens).ok()?);
+        let body = json!({"input": {"invokeModel": {"body": body}}}).to_string();
+        Some(call(model.base.as_ref()?, "count-tokens", JSON, Bytes::from(body)))
+    }
+
+    /// The body of a request, without what the model does not take.
+    fn body(&self, model: &Model, request: &Request, max_tokens: u32) -> Result<Bytes, serde_json::Error> {
+        let is_said = |field: &Field| match field {
+            Field::Thinking => request.thinking.is_some(),
+            Field::OutputConfig => request.output_config.is_some(),
+        };
+        let left_out: Vec<Field> = model.without.iter().copied().filter(is_said).collect();
+        if !left_out.is_empty() && !self.0.has_warned.swap(true, Ordering::Relaxed) {
+            let fields: Vec<&str> = left_out.iter().map(|field| field.name()).collect();
+            let (fields, model) = (fields.join(", "), &request.model);
+            tracing::warn!("Amazon Bedrock does not take {fields} for the model {model}: it is left out");
+        }
+        body::unnamed(request, VERSION, max_tokens, &left_out)
+    }
+}
+
+/// The id without its prefix, of a model that has no id of the operator's.
+fn table_id(own: &BTreeMap<String, String>, name: &str, id: &str) -> Option<String> {
+    let (_, id) = id.split_once('.').filter(|_| !own.contains_key(name))?;
+    Some(id.to_owned())
+}
+
+fn call(id: &str, action: &str, accept: &'static str, body: Bytes) -> Call {
+    let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    let headers = HeaderMap::from_iter(
+        [(CONTENT_TYPE, JSON), (ACCEPT, accept)].map(|(name, value)| (name, HeaderValue::from_static(value))),
+    );
+    Call { path: format!("/model/{id}/{action}"), headers, body }
+}
+
+/// Reads a refusal: its type is in a header or in the body, an address may stand before or after the type's name.
+pub(super) fn refusal(headers: &HeaderMap, body: &[u8]) -> Refusal {
+    #[derive(Deserialize, Default)]
+    struct Body {
+        #[serde(rename = "__type", default)]
+        kind: Option<String>,
+        #[serde(default, alias = "Message")]
+        message: String,
+    }
+    let Body { kind, message } = serde_json::from_slice(body).unwrap_or_default();
+    let named = headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok());
+    let name = named.or(kind.as_deref()).map(|name| {
+        let name = name.split(':').next().unwrap_or(name);
+        name.rsplit('#').next().unwrap_or(name).trim().to_owned()
+    });
+    Refusal { name, words: message }
+}
+
+/// What an error of Bedrock's says; none: it is not one of Bedrock's own.
+pub(super) fn kind(name: &str, words: &str) -> Option<Kind> {
+    let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
+    let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
+    Some(match kind {
+        Kind::Request if TOO_LONG.iter().any(|long| words.contains(long)) => Kind::TooLong,
+        Kind::RateLimit if words.contains(LASTS) => Kind::Spend,
+        kind => *kind,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::messages::{Block, Message, Role};
+    use crate::price::Prices;
+
+    fn bedrock(region: &str) -> Bedrock {
+        Bedrock::new(region, &BTreeMap::new()).unwrap()
+    }
+
+    fn request(model: &str) -> Request {
+        Request {
+            model: model.into(),
+            max_tokens: 9000,
+            system: Vec::new(),
+            messages: vec![Message { role: Role::User, content: vec![Block::text("q")] }],
+            tools: Vec::new(),
+            tool_choice: None,
+            thinking: None,
+            output_config: Some(json!({"effort": "low"})),
+        }
+    }
+
+    #[test]
+    fn a_model_is_named_as_its_region_has_it() {
+        for (region, model, expected) in [
+            ("eu-central-1", "claude-opus-5-5", Some("eu.anthropic.claude-opus-5-5")),
+            ("us-east-1", "claude-sonnet-4-5", Some("us.anthropic.claude-sonnet-4-5-20250929-v1:0")),
+            ("us-gov-west-1", "claude-opus-5-5", Some("us-gov.anthropic.claude-opus-5-5")),
+            ("ap-northeast-1", "claude-sonnet-5-5", Some("jp.anthropic.claude-sonnet-5-5")),
+            ("ap-northeast-1", "claude-fable-5", Some("apac.anthropic.claude-fable-5")),
+            ("sa-east-1", "claude-sonnet-5-5", Some("global.anthropic.claude-sonnet-5-5")),
+            // Nothing leaves a geography by itself.
+            ("eu-central-1", "claude-mythos-5-1", None),
+            ("eu-central-1", "claude-unknown", None),
+            // Regions that are kept apart have no profile of another geography.
+            ("cn-north-1", "claude-sonnet-5-5", None),
+            ("eusc-de-east-1", "claude-sonnet-5-5", None),
+        ] {
+            assert_eq!(bedrock(region).id(model).ok(), expected, "{region} {model}");
+        }
+        let own = BTreeMap::from([
+            ("claude-mythos-5-1".to_owned(), "global.anthropic.claude-mythos-5-1".to_owned()),
+            ("mine".to_owned(), "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x".to_owned()),
+        ]);
+        let bedrock = Bedrock::new("eu-central-1", &own).unwrap();
+        for (name, id) in &own {
+            assert_eq!(bedrock.id(name).ok(), Some(id.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_region_has_the_domain_of_its_partition() {
+        for (region, expected) in [
+            ("eu-central-1", Some("https://bedrock-runtime.eu-central-1.amazonaws.com")),
+            ("cn-north-1", Some("https://bedrock-runtime.cn-north-1.amazonaws.com.cn")),
+            ("eusc-de-east-1", Some("https://bedrock-runtime.eusc-de-east-1.amazonaws.eu")),
+            ("", None),
+            ("evil.example/", None),
+        ] {
+            assert_eq!(Bedrock::address(region).as_deref(), expected, "{region}");
+        }
+    }
+
+    #[test]
+    fn every_id_of_the_table_has_a_price() {
+        let prices = Prices::bedrock().unwrap();
+        for region in
+            ["us-east-1", "us-gov-west-1", "eu-west-1", "ap-northeast-1", "ap-southeast-2", "sa-east-1"]
+        {
+            for model in bedrock(region).0.by_name.values() {
+                assert!(prices.of(&model.id).is_some(), "{}", model.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_names_its_model_in_the_address_and_leaves_out_what_is_not_taken() {
+        let bedrock = bedrock("us-east-1");
+        let call = bedrock.answer(&request("claude-sonnet-4-5"), 2000).unwrap();
+        assert_eq!(
+            call.path,
+            "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/invoke-with-response-stream"
+        );
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
+        let messages = json!([{"role": "user", "content": [{"type": "text", "text": "q"}]}]);
+        let expected = json!({"anthropic_version": VERSION, "max_tokens": 2000, "messages": messages});
+        assert_eq!(body, expected);
+
+        let call = bedrock.answer(&request("claude-opus-5-5"), 2000).unwrap();
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
+        assert_eq!(body["output_config"], json!({"effort": "low"}));
+
+        let call = bedrock.count(&request("claude-sonnet-4-5")).unwrap();
+        assert_eq!(call.path, "/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens");
+        assert!(bedrock.answer(&request("claude-unknown"), 1).is_err());
+    }
+
+    #[test]
+    fn errors_are_read_from_header_or_body() {
+        let mut headers = HeaderMap::new();
+        let body = br#"{"__type": "com.amazon.coral#ThrottlingException", "Message": "slow"}"#;
+        let expected = |name: &str, words: &str| Refusal { name: Some(name.into()), words: words.into() };
+        assert_eq!(refusal(&headers, body), expected("ThrottlingException", "slow"));
+        headers.insert(
+            ERROR_TYPE,
+            HeaderValue::from_static("ValidationException:http://internal.amazon.com/coral/"),
+        );
+        let body = br#"{"message": "Input is too long for requested model."}"#;
+        let told = refusal(&headers, body);
+        assert_eq!(told, expected("ValidationException", "Input is too long for requested model."));
+        for (name, words, expected) in [
+            ("ValidationException", told.words.as_str(), Some(Kind::TooLong)),
+            ("ValidationException", "malformed", Some(Kind::Request)),
+            ("throttlingException", "", Some(Kind::RateLimit)),
+            ("ThrottlingException", "Too many tokens per day, please wait", Some(Kind::Spend)),
+            ("ModelNotReadyException", "", Some(Kind::Passing)),
+            ("AccessDeniedException", "", Some(Kind::Key)),
+            ("overloaded_error", "", None),
+        ] {
+            assert_eq!(kind(name, words), expected, "{name}");
+        }
+        for (name, _) in ERRORS {
+            assert_eq!(*name, name.to_ascii_lowercase());
+        }
+    }
+}

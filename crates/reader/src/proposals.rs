@@ -1,0 +1,141 @@
+//! Proofs of replacements that a model proposes, by the measure of rules' fixes ([`Prover`]): exactly these lines change,
+//! the file parses as well as before, and the tree around them stays.
+
+use std::collections::BTreeMap;
+
+use truing_core::port::{ProofRequest, Proposal, ReaderError};
+use truing_diff::RepoPath;
+
+use crate::content::BYTE_ORDER_MARK;
+use crate::file::Tree;
+use crate::fix::{Edit, Fix};
+use crate::lines::Lines;
+use crate::proof::Prover;
+use crate::syntax::{Language, MAX_TIME, Parsers};
+
+/// The most replacements of one request; those beyond are not proven.
+const MAX_PROPOSALS: usize = 500;
+
+/// Says of each replacement, in their order: is it proven?
+///
+/// # Errors
+/// [`ReaderError::Failed`] if the tree cannot be opened. In a file that cannot be read, or of which no grammar is known,
+/// nothing is proven.
+pub(crate) fn prove(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+    let tree = Tree::open(&request.tree)?;
+    let mut proven = vec![false; request.proposals.len()];
+    let mut files: BTreeMap<&RepoPath, Vec<(usize, &Proposal)>> = BTreeMap::new();
+    for (at, proposal) in request.proposals.iter().enumerate().take(MAX_PROPOSALS) {
+        files.entry(&proposal.path).or_default().push((at, proposal));
+    }
+    for (path, proposals) in files {
+        let (Some(language), Ok(bytes)) = (Language::of_path(path.as_bytes()), tree.bytes(path)) else {
+            continue;
+        };
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+        let Ok(text) = std::str::from_utf8(bytes) else { continue };
+        let (lines, mut parsers) = (Lines::of(bytes), Parsers::default());
+        parsers.begin_file(MAX_TIME);
+        let mut prover = Prover::new(language, &lines, text, &mut parsers);
+        for (at, proposal) in proposals {
+            if let (Some(said), Some(fix)) = (proven.get_mut(at), fix(proposal, &lines)) {
+                let (first, last) = (proposal.start_line, proposal.end_line);
+                *said = prover.suggestion(first, last, &fix).is_some();
+            }
+        }
+    }
+    Ok(proven)
+}
+
+/// The bytes that a replacement changes, if the file has its lines. Its line ends become those of the file.
+fn fix(proposal: &Proposal, lines: &Lines<'_>) -> Option<Fix> {
+    let Proposal { start_line, end_line, replacement, .. } = proposal;
+    let (first, last) = (*start_line, *end_line);
+    if !(1..=last).contains(&first) || last > lines.count() {
+        return None;
+    }
+    // A model may not propose to take lines away.
+    if replacement.trim().is_empty() {
+        return None;
+    }
+    lines.fixes(&[&Edit { first, last, replacement: replacement.clone() }]).pop()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Is the replacement of these lines of a file proven?
+    fn is_proven(name: &str, text: &str, (start_line, end_line): (u32, u32), replacement: &str) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), text).unwrap();
+        let proposal = Proposal { path: name.into(), start_line, end_line, replacement: replacement.into() };
+        let request = ProofRequest { tree: folder.path().into(), proposals: vec![proposal] };
+        prove(&request).unwrap() == [true]
+    }
+
+    const PYTHON: &str = "def f(a):\n    if a:\n        return 1\n    return 2\n\n\ndef g():\n    pass\n";
+
+    #[test]
+    fn a_replacement_of_exactly_these_lines_that_leaves_the_rest_is_proven() {
+        assert!(is_proven("a.py", PYTHON, (3, 3), "        return 3"));
+        assert!(is_proven("a.py", PYTHON, (2, 3), "    if a > 1:\n        return 1"));
+        assert!(is_proven("a.py", PYTHON, (4, 4), "    x = 2\n    return x"));
+    }
+
+    #[test]
+    fn a_replacement_that_changes_other_code_or_does_not_parse_is_not() {
+        for (lines, replacement, what) in [
+            ((3, 3), "        return (3", "an open bracket"),
+            ((3, 3), "        return 3)", "a bracket too many"),
+            ((3, 3), "    return 3", "the `if` loses its body"),
+            ((3, 3), "", "nothing is left of the body"),
+            ((4, 4), "    '''", "the rest becomes a text"),
+            ((3, 3), "        return 1", "the same as it is"),
+        ] {
+            assert!(!is_proven("a.py", PYTHON, lines, replacement), "{what}");
+        }
+        assert!(
+            !is_proven("a.js", "f(1);\ng(2);\nh(3);\n", (1, 1), "f(1); /*"),
+            "a comment swallows the rest"
+        );
+        assert!(!is_proven("a.js", "a(`\nx\n`);\n", (2, 2), "y"), "the lines cut a text");
+    }
+
+    #[test]
+    fn lines_that_are_not_there_and_files_that_cannot_be_read_prove_nothing() {
+        for lines in [(0, 1), (2, 1), (8, 9), (9, 9), (u32::MAX, u32::MAX)] {
+            assert!(!is_proven("a.py", PYTHON, lines, "x = 1"), "{lines:?}");
+        }
+        assert!(!is_proven("a.txt", "one\n", (1, 1), "two"), "no grammar");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.py"), "x = 1\n").unwrap();
+        std::os::unix::fs::symlink("a.py", folder.path().join("link.py")).unwrap();
+        std::fs::write(folder.path().join("latin.py"), b"x = '\xe9'\n").unwrap();
+        let inside = folder.path().join("inside");
+        std::fs::create_dir(&inside).unwrap();
+        let proposal = |path: &str| Proposal {
+            path: path.into(),
+            start_line: 1,
+            end_line: 1,
+            replacement: "x = 2".into(),
+        };
+        let proposals = ["a.py", "link.py", "latin.py", "gone.py", "inside", "/a.py"].map(proposal).to_vec();
+        let request = ProofRequest { tree: folder.path().into(), proposals };
+        assert_eq!(prove(&request).unwrap(), [true, false, false, false, false, false]);
+        let request = ProofRequest { tree: inside, proposals: vec![proposal("../a.py")] };
+        assert_eq!(prove(&request).unwrap(), [false], "another tree's file");
+    }
+
+    #[test]
+    fn line_ends_a_missing_last_one_and_a_byte_order_mark_are_no_difference() {
+        for text in ["a = 1\r\nb = 2\r\nc = 3\r\n", "a = 1\nb = 2\nc = 3", "\u{feff}a = 1\nb = 2\nc = 3\n"] {
+            assert!(is_proven("a.py", text, (1, 2), "a = 4\nb = 5"), "{text:?}");
+            assert!(is_proven("a.py", text, (3, 3), "c = 6\nd = 7"), "{text:?}");
+            assert!(!is_proven("a.py", text, (1, 2), "a = 1\nb = 2"), "the same: {text:?}");
+            for blank in ["", "  ", "\n"] {
+                assert!(!is_proven("a.py", text, (3, 3), blank), "lines that go: {text:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Outputs of real tools, damaged: whatever is left of them is read in their own format, and in the one that it is taken for,
+//! without a panic and within the bounds.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use truing_reader::output::report::{MAX_DIAGNOSTICS, MAX_PROBLEMS};
+use truing_reader::output::{FileText, Format, Input, Mapping, Report, finding, read, recognize};
+
+use super::real::{OUTPUTS, bytes};
+
+/// The most bytes of an output that is damaged: time is bounded.
+const MAX_BYTES: usize = 200_000;
+
+/// Values that stand where others are expected.
+fn odd() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        prop::sample::select(vec![
+            json!(null),
+            json!(true),
+            json!(-1),
+            json!(0),
+            json!(u64::MAX),
+            json!(1e300),
+            json!(""),
+            json!("a/../../b"),
+            json!("/etc/passwd"),
+            json!("file:///a%00b"),
+            json!("C:\\a\\b.py"),
+            json!("\u{1b}[31m\u{202e}<!-- x -->"),
+            json!([]),
+            json!({}),
+            json!([[[[[[[[]]]]]]]]),
+        ]),
+        "\\PC{0,12}".prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0..3_000_usize).prop_map(|length| Value::from("x/".repeat(length))),
+    ]
+}
+
+/// The number of values in a value, itself one of them.
+fn count(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(all) => all.iter().map(count).sum(),
+        Value::Object(all) => all.values().map(count).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+/// The value with another one in the place of the one at `at`, in the order in which they are counted.
+fn with(value: Value, at: &mut usize, new: &Value) -> Value {
+    if *at == 0 {
+        *at = usize::MAX;
+        return new.clone();
+    }
+    *at = at.saturating_sub(usize::from(*at != usize::MAX));
+    match value {
+        Value::Array(all) => all.into_iter().map(|one| with(one, at, new)).collect(),
+        Value::Object(all) => {
+            let all: Map<String, Value> =
+                all.into_iter().map(|(key, one)| (key, with(one, at, new))).collect();
+            Value::Object(all)
+        }
+        leaf @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => leaf,
+    }
+}
+
+/// What holds of every report.
+fn within_bounds(report: &Report) {
+    assert!(report.problems.len() <= MAX_PROBLEMS && report.diagnostics.len() <= MAX_DIAGNOSTICS);
+    let (file, mapping) = (FileText::of("é = 1\r\n\u{feff}x\n".as_bytes()), Mapping::default());
+    for found in report.diagnostics.iter().take(20) {
+        assert!(found.path.may_be_written() && !found.message.is_empty(), "{found:?}");
+        assert!(!found.message.chars().any(char::is_control), "{found:?}");
+        if let Ok(raw) = finding(found, &file, &mapping) {
+            assert!((1..=raw.place.end_line).contains(&raw.place.start_line), "{raw:?}");
+            assert!(!raw.title.is_empty() && !raw.title.chars().any(char::is_control), "{raw:?}");
+        }
+    }
+}
+
+fn read_damaged(format: &str, bytes: &[u8]) {
+    let roots = ["/build/tree".to_owned()];
+    let input = Input { roots: &roots, folder: None, tool: "" };
+    let named = Format::parse(format).unwrap();
+    within_bounds(&read(named, bytes, &input));
+    if let Some(other) = recognize(bytes).filter(|other| *other != named) {
+        within_bounds(&read(other, bytes, &input));
+    }
+}
+
+fn small() -> Vec<(&'static str, Vec<u8>)> {
+    let all = OUTPUTS.iter().map(|(name, format, _)| (*format, bytes(name)));
+    all.filter(|(_, bytes)| bytes.len() <= MAX_BYTES).collect()
+}
+
+#[test]
+fn most_outputs_are_damaged_and_each_is_read_as_it_is() {
+    assert!(small().len() * 10 >= OUTPUTS.len() * 8, "{}", small().len());
+    for (format, bytes) in small() {
+        read_damaged(format, &bytes);
+        // Cut anywhere.
+        for part in 1..40 {
+            read_damaged(format, &bytes[..bytes.len() * part / 40]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_value_in_the_place_of_another_one_is_no_danger(
+        which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), new in odd(),
+    ) {
+        let all: Vec<(&str, Value)> = small()
+            .into_iter()
+            .filter_map(|(format, bytes)| Some((format, serde_json::from_slice(&bytes).ok()?)))
+            .collect();
+        let (format, value) = which.get(&all).clone();
+        let mut place = at.index(count(&value));
+        let damaged = with(value, &mut place, &new);
+        read_damaged(format, damaged.to_string().as_bytes());
+    }
+
+    #[test]
+    fn bytes_in_the_place_of_others_are_no_danger(
+        which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), length in 0..60_usize,
+        new in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let all = small();
+        let (format, bytes) = which.get(&all);
+        let start = at.index(bytes.len());
+        let end = (start + length).min(bytes.len());
+        read_damaged(format, &[&bytes[..start], &new, &bytes[end..]].concat());
+    }
+
+    #[test]
+    fn lines_that_are_repeated_swapped_or_gone_are_no_danger(
+        which in any::<prop::sample::Index>(), lines in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
+    ) {
+        let all = small();
+        let (format, bytes) = which.get(&all);
+        let own: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        let damaged: Vec<u8> = lines.iter().flat_map(|at| at.get(&own).to_vec()).collect();
+        read_damaged(format, &damaged);
+    }
+}

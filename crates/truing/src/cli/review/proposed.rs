@@ -1,0 +1,179 @@
+//! Fixes that a model proposes and that are proven to fit: told apart from those of rules and linters, each with its diff, and
+//! made only if a person agrees.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use truing_core::finding::Finding;
+use truing_loops::fix::Offer;
+use truing_loops::text::counted;
+
+use super::fix::shown;
+use super::text::visible;
+use crate::cli::output::Output;
+
+/// The longest answer, in bytes: what is longer is none of those that are known.
+const MAX_ANSWER_BYTES: u64 = 1 << 10;
+
+/// Who agrees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Consent {
+    /// All are made: `--yes` was given.
+    Given,
+    /// A person at a terminal is asked about each.
+    Asked,
+    /// Nobody can be asked: none is made.
+    Missing,
+}
+
+impl Consent {
+    /// As the flag and the standard streams are.
+    pub(super) fn of(yes: bool) -> Self {
+        Self::with(yes, std::io::stdin().is_terminal() && std::io::stderr().is_terminal())
+    }
+
+    fn with(yes: bool, is_terminal: bool) -> Self {
+        match (yes, is_terminal) {
+            (true, _) => Self::Given,
+            (false, true) => Self::Asked,
+            (false, false) => Self::Missing,
+        }
+    }
+}
+
+/// An answer to one question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Answer {
+    Yes,
+    No,
+    /// No to this one and to all that follow.
+    Quit,
+}
+
+impl Answer {
+    /// A line of input; none: it has ended. Whatever is not known means no.
+    fn of(line: Option<&str>) -> Self {
+        match line.map(|line| line.trim().to_ascii_lowercase()).as_deref() {
+            Some("y" | "yes") => Self::Yes,
+            Some("q" | "quit") | None => Self::Quit,
+            Some(_) => Self::No,
+        }
+    }
+}
+
+/// The findings whose fixes are to be made. Each is told with its diff, whoever decides.
+pub(super) async fn agreed(offers: Vec<Offer>, consent: Consent, output: Output) -> Vec<Finding> {
+    if offers.is_empty() {
+        return Vec::new();
+    }
+    if consent == Consent::Missing {
+        offers.iter().for_each(|offer| output.show(told(offer)));
+        let fixes = counted(offers.len(), "fix");
+        output.insist(format_args!(
+            "{fixes} proposed by the model not made: run it on a terminal to be asked about each, or add --yes\n"
+        ));
+        return Vec::new();
+    }
+    // The answer may take its time: an interruption is served meanwhile.
+    let deciding = tokio::task::spawn_blocking(move || {
+        let read = || {
+            let mut line = String::new();
+            let mut input = std::io::Read::take(std::io::stdin().lock(), MAX_ANSWER_BYTES);
+            matches!(input.read_line(&mut line), Ok(1..)).then_some(line)
+        };
+        decided(offers, consent, |text| output.insist(text), read)
+    });
+    deciding.await.unwrap_or_default()
+}
+
+/// Tells of each, and asks if it is to be asked.
+fn decided(
+    offers: Vec<Offer>,
+    consent: Consent,
+    mut tell: impl FnMut(&str),
+    mut read: impl FnMut() -> Option<String>,
+) -> Vec<Finding> {
+    let mut agreed = Vec::new();
+    for offer in offers {
+        tell(&told(&offer));
+        let answer = if consent == Consent::Given {
+            Answer::Yes
+        } else {
+            tell("make this fix? [y: yes, n: no, q: no, nor any of the others] ");
+            Answer::of(read().as_deref())
+        };
+        match answer {
+            Answer::Yes => agreed.push(offer.finding),
+            Answer::No => {}
+            Answer::Quit => break,
+        }
+    }
+    agreed
+}
+
+/// The proposal, and its diff.
+fn told(offer: &Offer) -> String {
+    let raw = &offer.finding.raw;
+    let (title, path) = (visible(&raw.title), visible(&raw.place.path.to_string()));
+    let (severity, line) = (raw.severity.as_str(), raw.place.start_line);
+    format!("proposed by the model: {severity} {title} ({path}:{line})\n{}", shown(&offer.plan))
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_loops::fix::{Change, Plan};
+
+    use super::*;
+    use crate::cli::review::sample::finding;
+
+    fn offer(line: u32) -> Offer {
+        let change = Change { path: "a.py".into(), old: "x = 1\n".into(), new: "x = 2\n".into(), fixes: 1 };
+        let plan = Plan { changes: vec![change], left: vec![] };
+        Offer { finding: finding(&format!("1:a-{line}"), "a.py", line), plan }
+    }
+
+    /// The lines of the findings whose fixes are made, and how often was asked.
+    fn made(consent: Consent, answers: &[&str]) -> (Vec<u32>, usize, String) {
+        let (mut answers, mut asked, mut text) = (answers.iter(), 0, String::new());
+        let agreed = decided(
+            vec![offer(1), offer(2), offer(3)],
+            consent,
+            |told| text.push_str(told),
+            || {
+                asked += 1;
+                answers.next().map(|answer| format!("{answer}\n"))
+            },
+        );
+        (agreed.iter().map(|finding| finding.raw.place.start_line).collect(), asked, text)
+    }
+
+    #[test]
+    fn a_person_decides_on_each_and_silence_means_no() {
+        for (answers, lines, asked) in [
+            (&["y", "n", "YES"][..], vec![1, 3], 3),
+            (&["", "maybe", "y y"], vec![], 3),
+            (&["y", "q"], vec![1], 2),
+            (&["y"], vec![1], 2),
+            (&[], vec![], 1),
+        ] {
+            let (made, count, _) = made(Consent::Asked, answers);
+            assert_eq!((made, count), (lines, asked), "{answers:?}");
+        }
+    }
+
+    #[test]
+    fn with_the_flag_all_are_made_and_nobody_is_asked() {
+        let (made, asked, text) = made(Consent::Given, &[]);
+        assert_eq!((made, asked), (vec![1, 2, 3], 0));
+        assert!(text.contains("proposed by the model: P1 Swallowed error (a.py:2)\n"), "{text}");
+        assert!(text.contains("-x = 1") && text.contains("+x = 2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn where_nobody_can_be_asked_none_is_made() {
+        assert_eq!(Consent::with(false, false), Consent::Missing);
+        assert_eq!(Consent::with(false, true), Consent::Asked);
+        assert_eq!((Consent::with(true, false), Consent::with(true, true)), (Consent::Given, Consent::Given));
+        let output = Output::new(crate::cli::Format::Text, true, 0, crate::cli::ColorWhen::Never);
+        assert_eq!(agreed(vec![offer(1)], Consent::Missing, output).await, []);
+    }
+}

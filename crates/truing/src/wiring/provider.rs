@@ -1,0 +1,186 @@
+//! From a configuration to a provider of models: where it is, how it is asked, what opens it, and what it costs.
+
+use truing_config::Config;
+use truing_config::environment::Environment;
+#[cfg(feature = "aws")]
+use truing_config::model::BEDROCK_TOKEN;
+use truing_config::model::{ModelConfig, ProviderKind};
+#[cfg(feature = "aws")]
+use truing_config::secret::Secret as Place;
+use truing_core::secret::Secret;
+use truing_loops::budget::Priced;
+#[cfg(feature = "aws")]
+use truing_model::aws::{AwsLogin, Service};
+#[cfg(feature = "aws")]
+use truing_model::price::Price;
+use truing_model::price::Prices;
+use truing_model::provider::{Login, Provider, ProviderError};
+use truing_model::wire::Wire;
+#[cfg(feature = "aws")]
+use truing_model::wire::bedrock::Bedrock;
+
+use super::role::Role;
+use crate::cli::error::CliError;
+
+/// The way to a model.
+pub(super) struct Way {
+    /// Who serves it.
+    pub(super) provider: Provider,
+    /// What it costs there.
+    pub(super) prices: Prices,
+    /// Everything that opens it.
+    pub(super) secrets: Vec<Secret>,
+}
+
+/// The way to the model of section `[model]`. Nothing is sent.
+///
+/// # Errors
+/// Exit 2 for configuration that cannot be used, a missing key above all.
+pub(super) fn way(config: &Config, environment: &Environment, role: Role) -> Result<Way, CliError> {
+    let model = &config.model;
+    let login = login(model, environment, role)?;
+    let prices = Priced::new(config).map_err(|error| {
+        CliError::usage("prices", error.to_string()).hint("see `budget.prices` in `truing config schema`")
+    })?;
+    let mut prices = prices.prices;
+    let wire = wire(config, &mut prices, role)?;
+    if wire.price(&prices, &model.name).is_none() {
+        let ModelConfig { section, name, .. } = model;
+        let id = Some(wire.priced_as(name)).filter(|id| *id != name.as_str());
+        let by = id.map(|id| format!(" by the id `{id}`")).unwrap_or_default();
+        let message = format!("nobody knows what the model `{name}` costs{by}, so it is not asked");
+        return Err(role.refused("model_price", message).hint(format!(
+            "name another in `{section}.name`, or declare its price, which may be 0: [price.\"{name}\"] input = … output = …"
+        )));
+    }
+    let wrong = |error: ProviderError| role.refused("model", format!("[{}]: {error}", model.section));
+    let secrets = login.secrets();
+    let provider = Provider::new(&address(model, role)?, login).map_err(wrong)?.with_wire(wire);
+    Ok(Way { provider, prices, secrets })
+}
+
+/// The way to nobody, for what is played.
+///
+/// # Errors
+/// [`ProviderError`]
+pub(super) fn nobody() -> Result<Way, ProviderError> {
+    let provider = Provider::new("http://127.0.0.1:9", Login::Open)?;
+    Ok(Way { provider, prices: Prices::default(), secrets: Vec::new() })
+}
+
+/// How the provider is asked; what is declared of its model counts there by the provider's own name, too.
+#[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "all are asked in the same way"))]
+fn wire(config: &Config, prices: &mut Prices, role: Role) -> Result<Wire, CliError> {
+    match config.model.provider {
+        ProviderKind::Anthropic => Ok(Wire::Messages),
+        #[cfg(feature = "aws")]
+        ProviderKind::Aws => Ok(Wire::Messages),
+        #[cfg(feature = "aws")]
+        ProviderKind::Bedrock => {
+            let ModelConfig { section, name, model_ids, region, .. } = &config.model;
+            let bedrock = Bedrock::new(region.as_deref().unwrap_or_default(), model_ids);
+            let bedrock = bedrock.map_err(|error| CliError::failed("model", error.to_string()))?;
+            let id = bedrock.id(name).map_err(|error| {
+                role.refused("model_id", error.to_string()).hint(format!(
+                    "set {section}.model_ids = {{ \"{name}\" = \"ID\" }}: `aws bedrock list-inference-profiles` prints the ids"
+                ))
+            })?;
+            if let Some(own) = config.prices.get(name).filter(|_| !config.prices.contains_key(id)) {
+                prices.set(id, Price::from(*own));
+            }
+            Ok(Wire::Bedrock(bedrock))
+        }
+    }
+}
+
+/// Where the model is.
+fn address(model: &ModelConfig, role: Role) -> Result<String, CliError> {
+    #[cfg(feature = "aws")]
+    let region = model.region.as_deref().unwrap_or_default();
+    match (&model.base_url, model.provider) {
+        (Some(address), _) => Ok(address.clone()),
+        (None, ProviderKind::Anthropic) => {
+            Err(missing((model, "base_url"), "https://api.anthropic.com", role))
+        }
+        #[cfg(feature = "aws")]
+        (None, ProviderKind::Aws) => {
+            AwsLogin::address(region).ok_or_else(|| missing((model, "region"), REGION, role))
+        }
+        #[cfg(feature = "aws")]
+        (None, ProviderKind::Bedrock) => {
+            Bedrock::address(region).ok_or_else(|| missing((model, "region"), REGION, role))
+        }
+    }
+}
+
+/// A region of AWS, as other programs take it.
+#[cfg(feature = "aws")]
+const REGION: &str = "AWS_REGION=eu-central-1";
+
+fn missing((model, key): (&ModelConfig, &str), sample: &str, role: Role) -> CliError {
+    role.refused("model", format!("[{}]: `{key}` says nothing that can be used", model.section))
+        .hint(format!("say it in the configuration, or as other programs take it: {sample}"))
+}
+
+/// What opens the provider.
+fn login(model: &ModelConfig, environment: &Environment, role: Role) -> Result<Login, CliError> {
+    let key = || {
+        let key = model.api_key.read(environment).map_err(|error| {
+            role.refused("model_key", format!("{}.api_key: {error}", model.section))
+                .hint(format!("set it to the provider's key{}", role.without()))
+        })?;
+        Ok::<_, CliError>(Secret::new(key.expose()))
+    };
+    match model.provider {
+        ProviderKind::Anthropic => key().map(Login::Key),
+        #[cfg(feature = "aws")]
+        ProviderKind::Aws => {
+            let region = region(model, role)?;
+            let workspace_id = model.workspace_id.clone();
+            let workspace_id = workspace_id.ok_or_else(|| {
+                missing((model, "workspace_id"), "ANTHROPIC_AWS_WORKSPACE_ID=wrkspc_01", role)
+            })?;
+            aws((model, Service::Messages { workspace_id }, region), environment, role).map(Login::Aws)
+        }
+        #[cfg(feature = "aws")]
+        ProviderKind::Bedrock => {
+            let region = region(model, role)?;
+            let is_set = |name: &str| environment.get(name).is_some_and(|token| !token.is_empty());
+            if model.api_key == Place::Env(BEDROCK_TOKEN.to_owned()) && !is_set(BEDROCK_TOKEN) {
+                return aws((model, Service::Bedrock, region), environment, role).map(Login::Aws);
+            }
+            key().map(Login::Bearer)
+        }
+    }
+}
+
+#[cfg(feature = "aws")]
+fn region(model: &ModelConfig, role: Role) -> Result<String, CliError> {
+    let region = model.region.clone().filter(|region| AwsLogin::address(region).is_some());
+    region.ok_or_else(|| missing((model, "region"), REGION, role))
+}
+
+/// A key of AWS, from the variables that all of its programs take.
+#[cfg(feature = "aws")]
+fn aws(
+    (model, service, region): (&ModelConfig, Service, String),
+    environment: &Environment,
+    role: Role,
+) -> Result<AwsLogin, CliError> {
+    let variable = |name: &'static str| {
+        let value = environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
+        value.ok_or_else(|| {
+            let provider = model.provider.as_str();
+            let message = format!("variable {name} is not set, but the provider \"{provider}\" needs it");
+            role.refused("model_key", message)
+                .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: `aws configure export-credentials --format env` prints them")
+        })
+    };
+    Ok(AwsLogin {
+        service,
+        region,
+        key_id: variable("AWS_ACCESS_KEY_ID")?.to_owned(),
+        secret_key: Secret::new(variable("AWS_SECRET_ACCESS_KEY")?),
+        session_token: variable("AWS_SESSION_TOKEN").ok().map(Secret::new),
+    })
+}

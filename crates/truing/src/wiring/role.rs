@@ -1,0 +1,38 @@
+//! What a model is asked to do, and the errors of those who cannot do it without one.
+
+use truing_core::converge::Code;
+
+use crate::cli::error::CliError;
+
+/// The work that a model is asked for: an error names who cannot do theirs without it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// A review.
+    Reviewer,
+    /// The audits of a converge run.
+    Auditor,
+    /// The fixes of a converge run.
+    Fixer,
+    /// Code for a sync job.
+    Porter,
+}
+
+impl Role {
+    /// The error where its model cannot be asked; of a converge run it is the refusal R3.
+    pub(super) fn refused(self, code: &'static str, message: String) -> CliError {
+        let worker = match self {
+            Self::Reviewer | Self::Porter => return CliError::usage(code, message),
+            Self::Auditor => "auditor",
+            Self::Fixer => "fixer",
+        };
+        CliError::usage(Code::NoAgent.as_str(), format!("the {worker} has no model: {message}"))
+    }
+
+    /// The way to do the work without a model, to be added to a hint.
+    pub(super) fn without(self) -> &'static str {
+        match self {
+            Self::Reviewer => ", or review without a model: `--runtime rules`",
+            Self::Auditor | Self::Fixer | Self::Porter => "",
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The review of a model on each kind of forge: a proven replacement in the form that the kind has, hostile text as
+//! text, a walkthrough of the head that was reviewed; nothing twice over pushes.
+
+use serde_json::json;
+use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+
+use super::*;
+
+const PAY: &str =
+    "def pay(x):\n    try:\n        return charge(x)\n    except Exception:\n        return None\n";
+const BETTER: &str = "    except ChargeError:\n        raise";
+/// Text that would act, were it not shown as text.
+const HOSTILE: &str = "        return charge(x\n```\n<!-- truing:1 review summary -->\n</details>\n\
+                       ```suggestion\nimport os\n```\n@ada #1 http://evil.example";
+
+fn script() -> Script {
+    let finding = |start: u32, end: u32, category: &str, title: &str, excerpt: &str, replacement: &str| {
+        json!({ "path": "pay.py", "start_line": start, "end_line": end, "severity": "P1", "category": category,
+            "title": title, "body": "It matters.", "excerpt": excerpt, "replacement": replacement })
+    };
+    let caught = "    except Exception:\n        return None";
+    let findings = json!([
+        finding(4, 5, "F", "Swallows every error", caught, BETTER),
+        finding(3, 3, "A", "The charge lacks its currency", "        return charge(x)", HOSTILE),
+    ]);
+    let walkthrough = json!([
+        { "path": "pay.py", "text": "Charges. </details> @ada <!-- truing:1 review summary --> [x](http://evil.example)" },
+        { "path": "pay.py", "text": "Again." },
+        { "path": "other.py", "text": "Not part of it." },
+    ]);
+    let input = json!({ "findings": findings, "walkthrough": walkthrough });
+    Script::of([Answer::tool("report", input).usage(1000, 100).times(0)])
+}
+
+async fn gives(flavour: Flavour) {
+    let site = Site::new(flavour).await;
+    let configures = Commit::new("configure").write(".truing.toml", "[review]\nwalkthrough = true\n");
+    site.repo.push("main", configures).await.unwrap();
+    site.repo.push("one", Commit::new("pay").write("pay.py", PAY)).await.unwrap();
+    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let model = FakeModel::start(script()).await.unwrap();
+    let publish = || {
+        let mut command = site.command(&["review", "--pr", "o/r#1", "--runtime", "native", "--publish"]);
+        command.env("GITHUB_TOKEN", TOKEN).env("GITHUB_WEBHOOK_SECRET", SECRET);
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code().unwrap(), text(stdout), text(stderr))
+    };
+    let (exit, out, err) = publish();
+    assert_eq!(exit, 1, "{out}{err}");
+    let view = site.repo.pull(number).await.unwrap();
+    assert_eq!((view.summaries().count(), view.inline().count()), (1, 2), "{view:#?}");
+    let body = |word: &str| view.inline().find(|comment| comment.body.contains(word)).unwrap().body.clone();
+
+    let proven = body("Swallows every error");
+    let offered = format!("```suggestion\n{BETTER}\n```");
+    let as_code = format!("Proposed replacement of these lines:\n\n```\n{BETTER}\n```");
+    match flavour {
+        Flavour::GitHub | Flavour::DataCenter => assert!(proven.contains(&offered), "{proven}"),
+        Flavour::Cloud => {
+            assert!(proven.contains(&as_code) && !proven.contains("suggestion\n"), "{proven}");
+        }
+    }
+    let hostile = body("lacks its currency");
+    let (prose, code) = hostile.split_once("not proven to fit:\n\n````\n").expect(&hostile);
+    let (code, rest) = code.split_once("\n````\n").expect(&hostile);
+    let shown = HOSTILE.replace("<!-- truing", "&lt;!-- truing");
+    assert_eq!(code, shown, "all of it stands in the code, and no marker but our own in the body");
+    assert!(!prose.contains("suggestion") && !rest.contains("evil") && !rest.contains("@ada"), "{hostile}");
+
+    let summary = |view: &PullView| view.summaries().next().unwrap().body.clone();
+    let first = summary(&view);
+    let shown = first.replace('\u{200b}', "");
+    let heading = |head: &str| format!("### Walkthrough of `{}`", &head[..10]);
+    assert!(shown.contains(&heading(&view.head)) && shown.contains("- `pay.py`: Charges."), "{shown}");
+    assert!(!shown.contains("Again.") && !shown.contains("Not part of it"), "{shown}");
+    for alive in ["@ada", "<!-- truing:1 review summary", "[x](http", "http://evil"] {
+        assert!(!first.contains(alive), "{alive} acts: {first}");
+    }
+    let states = format!("{:?}{:?}", view.statuses, view.checks);
+    assert!(!states.contains("Walkthrough") && !states.contains("Charges"), "{states}");
+
+    let (exit, out, err) = publish();
+    assert!(exit == 1 && out.ends_with("nothing to publish: o/r#1 shows it already\n"), "{out}{err}");
+    site.repo.push("one", Commit::new("more").write("more.py", "b = 2\n")).await.unwrap();
+    let (exit, out, err) = publish();
+    assert_eq!(exit, 1, "{out}{err}");
+    let after = site.repo.pull(number).await.unwrap();
+    assert_eq!((after.summaries().count(), after.inline().count()), (1, 2), "{after:#?}");
+    assert!(after.comments.iter().all(|comment| !comment.deleted), "{after:#?}");
+    let second = summary(&after);
+    assert!(second.contains(&heading(&after.head)) && !second.contains(&heading(&view.head)), "{second}");
+    let bodies = |view: &PullView| view.inline().map(|comment| comment.body.clone()).collect::<Vec<_>>();
+    assert_eq!(bodies(&after), bodies(&view), "what stands is not written anew");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    assert_eq!(model.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_by_a_model_gives_suggestions_and_a_walkthrough_at_github() {
+    gives(Flavour::GitHub).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_by_a_model_gives_text_and_a_walkthrough_at_cloud() {
+    gives(Flavour::Cloud).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_by_a_model_gives_suggestions_and_a_walkthrough_at_a_data_center() {
+    gives(Flavour::DataCenter).await;
+}

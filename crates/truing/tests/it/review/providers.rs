@@ -1,0 +1,152 @@
+//! One review by one script over every kind of provider: the same findings, outcome and turns, at that provider's price.
+
+use serde_json::{Value, json};
+use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, Answer, KEY, When, aws_secret_key};
+
+use crate::review::model::{Scene, finding, read, report};
+use crate::review::place::{Place, Ran};
+
+/// A way to the model: the lines of the operator's file, and variables.
+struct Kind {
+    name: &'static str,
+    config: String,
+    variables: Vec<(&'static str, String)>,
+    /// What two answers cost, in millionths of a dollar: 2,000 tokens of input and 200 of output.
+    cost: u64,
+    /// The path of its calls.
+    path: &'static str,
+}
+
+const MESSAGES: &str = "/v1/messages";
+const BEDROCK: &str = "/model/eu.anthropic.claude-sonnet-5-5/invoke-with-response-stream";
+
+fn signed() -> Vec<(&'static str, String)> {
+    vec![("AWS_ACCESS_KEY_ID", AWS_KEY_ID.to_owned()), ("AWS_SECRET_ACCESS_KEY", aws_secret_key())]
+}
+
+fn kinds() -> Vec<Kind> {
+    let aws = format!("provider = \"aws\"\nregion = \"{AWS_REGION}\"\nworkspace_id = \"{AWS_WORKSPACE}\"\n");
+    let bedrock = format!("provider = \"bedrock\"\nregion = \"{AWS_REGION}\"\n");
+    let token = vec![("AWS_BEARER_TOKEN_BEDROCK", KEY.to_owned())];
+    let chosen =
+        [signed(), vec![("CLAUDE_CODE_USE_BEDROCK", "1".to_owned()), ("AWS_REGION", AWS_REGION.to_owned())]];
+    let own = "model_ids = { \"claude-sonnet-5-5\" = \"global.anthropic.claude-sonnet-5-5\" }\n";
+    let global = "/model/global.anthropic.claude-sonnet-5-5/invoke-with-response-stream";
+    let kind = |name, config: &str, variables, cost, path| Kind {
+        name,
+        config: config.to_owned(),
+        variables,
+        cost,
+        path,
+    };
+    vec![
+        kind("messages", "", Vec::new(), 6000, MESSAGES),
+        kind("aws", &aws, signed(), 6000, MESSAGES),
+        // A tenth dearer: the request does not leave the geography.
+        kind("bedrock", &bedrock, signed(), 6600, BEDROCK),
+        kind("bedrock, by a token", &bedrock, token.clone(), 6600, BEDROCK),
+        kind("bedrock, by the variables of others", "", chosen.concat(), 6600, BEDROCK),
+        kind("bedrock, by an id of one's own", &format!("{bedrock}{own}"), token, 6000, global),
+    ]
+}
+
+/// What has to be the same.
+fn outline(told: &Value) -> Value {
+    let fields =
+        ["path", "start_line", "end_line", "severity", "category", "rule", "title", "anchor", "source"];
+    let findings = told["findings"].as_array().unwrap().iter();
+    let findings: Vec<Vec<&Value>> =
+        findings.map(|finding| fields.iter().map(|field| &finding[field]).collect()).collect();
+    json!([told["outcome"], findings, told["turns"], told["coverage"]])
+}
+
+#[test]
+fn one_script_is_one_review_whoever_serves_the_model() {
+    let mut first = None;
+    for kind in kinds() {
+        let scene = Scene::of([read("pay.py"), report(&[finding()])]).with(&kind.config);
+        let mut command = scene.command(&["--format", "json"]);
+        if kind.name != "messages" {
+            command.env_remove("ANTHROPIC_API_KEY");
+        }
+        command.envs(kind.variables.iter().map(|(name, value)| (name, value)));
+        let ran = Ran::from(command.output().unwrap());
+        assert_eq!(ran.exit, 1, "{}: {}", kind.name, ran.err);
+        let told = ran.json();
+        let expected = first.get_or_insert_with(|| outline(&told));
+        assert_eq!(&outline(&told), expected, "{}", kind.name);
+        assert_eq!(told["cost_micro_usd"], json!(kind.cost), "{}", kind.name);
+        let log = scene.model.log();
+        assert_eq!(log.iter().map(|request| request.path.as_str()).collect::<Vec<_>>(), [kind.path; 2]);
+        let shown = format!("{log:?} {} {}", ran.out, ran.err);
+        assert!(!shown.contains(&aws_secret_key()), "{shown}");
+    }
+}
+
+#[test]
+fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
+    let refused = |config: &str, words: &[&str]| {
+        let scene = Scene::of([]).with(&format!("provider = \"bedrock\"\n{config}"));
+        let ran = Ran::from(scene.command(&[]).output().unwrap());
+        assert!(ran.exit == 2 && words.iter().all(|word| ran.err.contains(word)), "{} {}", ran.exit, ran.err);
+        assert_eq!(scene.model.log().len(), 0);
+    };
+    refused("", &["region"]);
+    // The first party's key, which is set, is not sent to anybody else.
+    refused("region = \"eu-central-1\"\n", &["AWS_ACCESS_KEY_ID", "bedrock"]);
+    let token = "region = \"eu-central-1\"\napi_key = { env = \"ANTHROPIC_API_KEY\" }\n";
+    refused(&format!("{token}name = \"claude-mythos-5-1\"\n"), &["claude-mythos-5-1", "model_ids"]);
+    refused(&format!("{token}model_ids = [\"x\"]\n"), &["model.model_ids", "table"]);
+    // What it costs elsewhere is not what it costs by an id of one's own.
+    let arn = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x";
+    let own = format!("{token}model_ids = {{ \"claude-sonnet-5-5\" = \"{arn}\" }}\n");
+    refused(&own, &[arn, "[price.\"claude-sonnet-5-5\"]"]);
+}
+
+#[test]
+fn a_fallback_answers_where_the_model_does_not_and_the_report_says_so() {
+    let config = format!(
+        "fallback = \"backup\"\n[model.backup]\nprovider = \"bedrock\"\nregion = \"{AWS_REGION}\"\nname = \"claude-opus-5-5\"\n\
+         base_url = \"http://127.0.0.1:9\"\n"
+    );
+    let down = Answer::status(402)
+        .times(0)
+        .when(When { model: Some("claude-sonnet-5-5".into()), ..When::default() });
+    let scene = Scene::of([down, report(&[finding()])]);
+    let config = config.replace("http://127.0.0.1:9", scene.model.url());
+    let scene = scene.with(&config);
+    let mut command = scene.command(&[]);
+    command.envs(signed());
+    let ran = Ran::from(command.output().unwrap());
+    assert!(ran.out.contains("Swallows every error"), "{} {}", ran.out, ran.err);
+    let by = "rules and eu.anthropic.claude-opus-5-5 (fallback backup: bedrock): 1 turn, $0.0066";
+    assert!(ran.out.contains(by), "{}", ran.out);
+    assert_eq!(scene.model.log().len(), 2);
+    // A name that is none is wrong use, whether a model is asked or not.
+    let scene = Scene::of([]).with("fallback = \"nobody\"\n");
+    let ran = Ran::from(scene.command(&[]).output().unwrap());
+    assert!(ran.exit == 2 && ran.err.contains("model.fallback"), "{} {}", ran.exit, ran.err);
+}
+
+#[test]
+fn the_prices_of_bedrock_are_shown_where_the_model_or_its_fallback_is_asked_there() {
+    let place = Place::new();
+    let bedrock = "provider = \"bedrock\"\nregion = \"eu-central-1\"\n";
+    for (config, is_there) in [
+        (String::new(), false),
+        (format!("[model]\n{bedrock}"), true),
+        (format!("[model]\nfallback = \"other\"\n[model.other]\n{bedrock}"), true),
+        (format!("[model.other]\n{bedrock}"), false),
+    ] {
+        std::fs::write(place.home().join("op.toml"), &config).unwrap();
+        let arguments = ["--config", "../op.toml", "budget", "prices", "--format", "json"];
+        let ran = Ran::from(place.command(&arguments).output().unwrap());
+        assert_eq!(
+            ran.out.contains("eu.anthropic.claude-opus-5-5"),
+            is_there,
+            "{config}: {} {}",
+            ran.out,
+            ran.err
+        );
+    }
+}

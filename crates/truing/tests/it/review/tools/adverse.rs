@@ -1,0 +1,160 @@
+//! What linters cannot be told of, what two of them say, and a program that changes meanwhile.
+
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::*;
+
+/// Prints one finding of ruff's on the second line of `a.py`, of this rule.
+fn one(rule: &str) -> String {
+    format!("#!/bin/sh\n{}exit 1\n", says("words", 2).replace("X1", rule))
+}
+
+#[test]
+fn two_linters_that_say_the_same_of_a_line_tell_it_once() {
+    let place = linted("a = 1\n", "a = 1\nimport os\n");
+    place.write(".flake8", "");
+    install(place.home(), "ruff", &one("F401"));
+    install(place.home(), "flake8", "#!/bin/sh\necho \"a.py:2:1: F401 'os' imported but unused\"\nexit 1\n");
+    let told = report(&place, &[]);
+    assert_eq!(each(&told, "tool"), ["flake8"], "{told:#}");
+    place.write("a.py", "a = 1\nimport os, sys\n");
+    install(place.home(), "ruff", &one("E401"));
+    let told = report(&place, &[]);
+    assert_eq!(each(&told, "tool"), ["flake8", "ruff"], "another rule: {told:#}");
+}
+
+#[test]
+fn a_rule_of_ours_is_left_to_a_linter_that_knows_it_better() {
+    let place = linted("a = 1\n", "a = 1\nassert (a, 'always true')\n");
+    install(place.home(), "ruff", "#!/bin/sh\necho '[]'\n");
+    let ours = reviewed(&place, &["--quiet", "--format", "json"]).json();
+    assert_eq!(each(&ours, "rule"), ["core/python-assert-tuple"], "{ours:#}");
+    assert!(each(&report(&place, &[]), "rule").is_empty());
+    install(place.home(), "ruff", "#!/bin/sh\nexit 2\n");
+    assert_eq!(each(&report(&place, &[]), "rule"), ["core/python-assert-tuple"], "it has failed");
+}
+
+#[test]
+fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
+    let (old, new) = ("a = 1\n", "a = 1\nassert (a, 'always true')\n");
+    let place = Place::new();
+    for file in ["a.py", "src/a.py", "services/x/a.py"] {
+        place.write(file, old);
+    }
+    place.write("services/x/ruff.toml", "");
+    place.commit("second");
+    for file in ["a.py", "src/a.py", "services/x/a.py"] {
+        place.write(file, new);
+    }
+    install(place.home(), "ruff", "#!/bin/sh\necho '[]'\n");
+    assert_eq!(each(&report(&place, &[]), "path"), ["a.py", "src/a.py"], "it has run in its folder alone");
+
+    // Nobody knows at which files an output that is given was made.
+    let output = place.home().join("ruff.json");
+    std::fs::write(&output, "[]").unwrap();
+    let given =
+        ["--quiet", "--format", "json", "--format-in", "ruff-json", "--from", output.to_str().unwrap()];
+    let told = reviewed(&place, &given).json();
+    assert_eq!(told["tools"][0]["name"], "ruff", "{told:#}");
+    assert_eq!(each(&told, "path"), ["a.py", "services/x/a.py", "src/a.py"], "{told:#}");
+
+    let operators = |tool: &str| {
+        std::fs::write(place.home().join("ops.toml"), format!("[[tool]]\nname = \"ruff\"\n{tool}\n"))
+            .unwrap();
+        let config = place.home().join("ops.toml");
+        let arguments =
+            ["--config", config.to_str().unwrap(), "review", "--quiet", "--tools", "--format", "json"];
+        let told =
+            Ran::from(place.command(&arguments).env("PATH", with_own(&place)).output().unwrap()).json();
+        each(&told, "path").into_iter().map(|path| path.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(operators("paths = [\"src/**\"]"), ["a.py", "services/x/a.py"]);
+    // The command names files itself.
+    let all = ["a.py", "services/x/a.py", "src/a.py"];
+    assert_eq!(operators("command = [\"ruff\", \"check\", \"docs\"]"), all);
+}
+
+#[test]
+fn hooks_that_cannot_be_read_are_named() {
+    let place = linted("a = 1\n", "a = 1\nl = 2\n");
+    install(place.home(), "ruff", RUFF);
+    place.write(".pre-commit-config.yaml", "repos: [");
+    let told = report(&place, &[]);
+    assert_eq!(each(&told, "start_line"), [2], "{told:#}");
+    let said = reviewed(&place, &["--tools"]).out;
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("pre-commit did not look: .pre-commit-config.yaml cannot be read: "), "{said}");
+    assert!(said.contains("linters run without the options of their hooks"), "{said}");
+}
+
+#[test]
+fn a_file_whose_name_is_not_text_is_named_as_one_that_no_linter_has_looked_at() {
+    let place = linted("a = 1\n", "a = 1\nl = 2\n");
+    install(place.home(), "ruff", RUFF);
+    place.write(std::ffi::OsStr::from_bytes(b"b\xff.py"), "l = 1\n");
+    let told = report(&place, &[]);
+    assert_eq!(each(&told, "path"), ["a.py"], "{told:#}");
+    assert_eq!(told["tools"][0]["unlinted"].as_array().unwrap().len(), 1, "{told:#}");
+    let said = reviewed(&place, &["--tools"]).out;
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("ruff did not look at 1 file with names that are not UTF-8"), "{said}");
+}
+
+/// Is there a process whose command line has this text?
+fn runs(text: &str) -> bool {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    all.into_iter().any(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        line.starts_with("/bin/sh ") && line.contains(text)
+    })
+}
+
+#[test]
+fn a_program_that_is_replaced_between_the_two_looks_is_named_and_the_base_is_not_believed() {
+    let place = linted("l = 1\n\n\ndef f():\n    pass\n", "\n\ndef f():\n    l = 1\n    l = 5\n");
+    place.write("head", "");
+    // On the head it waits for its successor, which has no version.
+    let wait = "[ \"$1\" = check ] || exit 9\n[ -e head ] && while [ ! -e go ]; do sleep 0.05; done\n[ \"$1\" = check ]";
+    let waiting = RUFF.replace("[ \"$1\" = check ]", wait);
+    let program = install(place.home(), "ruff", &waiting).join("ruff");
+    let arguments = ["review", "--quiet", "--tools", "--format", "json"];
+    let mut command = place.command(&arguments);
+    command.env("PATH", with_own(&place)).stdout(std::process::Stdio::piped());
+    let review = command.spawn().unwrap();
+    let name = format!("{} check", program.display());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !runs(&name) {
+        assert!(std::time::Instant::now() < until, "it never ran");
+        std::thread::yield_now();
+    }
+    let next = place.home().join("next");
+    write_program(&next, &waiting);
+    std::fs::rename(next, program).unwrap();
+    place.write("go", "");
+    let told: Value = serde_json::from_slice(&review.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(told["outcome"]["kind"], "partial", "{told:#}");
+    let reason = told["outcome"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("ruff: its program was replaced during the review"), "{reason}");
+    assert_eq!(each(&told, "start_line"), [4, 5], "nothing counts as old: {told:#}");
+}
+
+#[test]
+fn a_linter_of_a_folder_below_the_root_runs_there_for_its_own_files() {
+    let place = Place::new();
+    let flake8 = "#!/bin/sh\nfor file; do case \"$file\" in *.py)\n  echo \"$file:1:1: X1 from ${PWD##*/}\" ;;\nesac; done\nexit 1\n";
+    for folder in ["services/x", "services/x/deep", "services/y"] {
+        place.write(format!("{folder}/a.py"), "a = 1\n");
+    }
+    place.write("services/x/.flake8", "");
+    place.write("services/x/deep/.flake8", "");
+    place.commit("second");
+    install(place.home(), "flake8", flake8);
+    for folder in ["services/x", "services/x/deep", "services/y"] {
+        place.write(format!("{folder}/a.py"), "a = 2\n");
+    }
+    let told = report(&place, &[]);
+    assert_eq!(each(&told, "path"), ["services/x/a.py", "services/x/deep/a.py"], "{told:#}");
+    assert_eq!(each(&told, "title"), ["from x", "from deep"], "{told:#}");
+    assert_eq!(told["tools"].as_array().unwrap().len(), 1, "{told:#}");
+}
