@@ -20,9 +20,8 @@ pub(crate) fn is_full() -> bool {
 /// `offset`, which differs between the ways of interrupting.
 pub(crate) fn select(calls: &[&str], offset: usize) -> Vec<usize> {
     let mut names = BTreeSet::new();
-    let is_selected =
-        |(index, name): &(usize, &&str)| names.insert(**name) || index % STRIDE == offset % STRIDE;
-    calls.iter().enumerate().filter(is_selected).map(|(index, _)| index).collect()
+    let mut is_selected = |index, name| names.insert(name) || index % STRIDE == offset % STRIDE;
+    (0..).zip(calls).filter(|(index, name)| is_selected(*index, **name)).map(|(index, _)| index).collect()
 }
 
 /// The indices to play: [`select`]ed ones, or all. Both counts are handed to `cargo xtask test`, and printed with the
