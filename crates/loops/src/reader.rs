@@ -286,7 +286,7 @@ impl Reader for ChildReader {
     }
 
     async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
-        match self.told(&Asked::Tool(request.clone())).await {
+        match self.told(&Asked::Tool(Box::new(request.clone()))).await {
             Ok(SourcesAnswer::Tool(found)) => Ok(found),
             Ok(
                 SourcesAnswer::Release(_)

@@ -41,7 +41,7 @@ use truing_reader::output::tool_name;
 
 pub use base::Base;
 pub use cache::ToolCache;
-use kept::{Program, Recipe};
+use kept::{Program, Programs, Recipe};
 use modules::Modules;
 use names::{batches, changed, unlinted};
 pub use printed::Printed;
@@ -194,7 +194,7 @@ impl Tooling<'_> {
     pub(crate) async fn take_old<R: Reader>(
         self,
         (found, runs): (&mut Vec<Placed>, &mut [ToolRun]),
-        (changes, head): (&[FileDiff<'_>], (&Path, &BTreeMap<String, BTreeSet<Program>>)),
+        (changes, head): (&[FileDiff<'_>], (&Path, &Programs)),
         wanted: &Wanted,
         reader: &R,
     ) -> Result<BTreeSet<Fingerprint>, ReaderError> {
@@ -249,7 +249,7 @@ pub struct Looked {
     /// Those that did not run though the repository uses them.
     pub skipped: Vec<ToolRun>,
     /// The programs that looked, by the names of the linters.
-    pub(crate) programs: BTreeMap<String, BTreeSet<Program>>,
+    pub(crate) programs: Programs,
     /// The changed files that they could not be told of, by the same names.
     pub(crate) unlinted: BTreeMap<String, Vec<RepoPath>>,
 }

@@ -19,6 +19,9 @@ const FORM: &str = "1";
 /// The most bytes of text of all kept findings that a run takes: the linter looks at other files again.
 const MAX_BYTES: usize = 32 << 20;
 
+/// The programs that looked, by the names of the linters.
+pub(crate) type Programs = BTreeMap<String, BTreeSet<Program>>;
+
 /// A program's file; one that was replaced is another one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Program {

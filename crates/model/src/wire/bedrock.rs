@@ -229,10 +229,12 @@ pub(super) fn refusal(headers: &HeaderMap, body: &[u8]) -> Refusal {
 pub(super) fn kind(name: &str, words: &str) -> Option<Kind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
-    Some(match kind {
-        Kind::Request if TOO_LONG.iter().any(|long| words.contains(long)) => Kind::TooLong,
-        Kind::RateLimit if words.contains(LASTS) => Kind::Spend,
-        kind => *kind,
+    let is_too_long = *kind == Kind::Request && TOO_LONG.iter().any(|long| words.contains(long));
+    let is_lasting = *kind == Kind::RateLimit && words.contains(LASTS);
+    Some(match (is_too_long, is_lasting) {
+        (true, _) => Kind::TooLong,
+        (false, true) => Kind::Spend,
+        (false, false) => *kind,
     })
 }
 

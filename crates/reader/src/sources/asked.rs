@@ -52,7 +52,7 @@ pub enum Asked {
     /// Files of a release.
     Files(FilesRequest),
     /// The findings in a tool's output on the lines of a change.
-    Tool(ToolRequest),
+    Tool(Box<ToolRequest>),
     /// The known tools that a repository uses.
     UsedTools(UsedToolsRequest),
     /// The format of a tool's output.
