@@ -220,7 +220,7 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, 
             if !model.split(THEN).any(|before| before == served) {
                 *model = format!("{model}{THEN}{served}");
             }
-        } else if fallback.is_none() {
+        } else if fallback.is_none() && !model.contains(THEN) {
             *model = served;
         }
         fallback.clone_from(&answer.served_by);
