@@ -48,6 +48,8 @@ pub mod tools;
 pub mod verify;
 pub mod write_gate;
 
+pub use truing_reader::redact::redact;
+
 /// The programs that make outcomes and their versions, for records.
 pub fn versions() -> std::collections::BTreeMap<String, String> {
     [("truing".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into()

@@ -2,12 +2,15 @@
 //! what is kept to be played again. The rules of kind `secret` know the forms, and what this process was given is known by
 //! its value ([`keep`]). A server of others is told no secret without a form either ([`holds_any`]).
 
+mod encoded;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use truing_core::port::ReaderError;
 
+use self::encoded::Letters;
 use crate::literal;
 use crate::pack::{Check, Packs, Rule};
 use crate::rules::text::TextRules;
@@ -124,19 +127,22 @@ fn found(text: &str) -> Result<Secrets, ReaderError> {
     Ok(Secrets::of(ranges))
 }
 
-/// Where what this process was given stands as a word of its own.
+/// Where what this process was given stands as a word of its own, or in another form.
 fn given_in(text: &str) -> Vec<Range<usize>> {
     let given = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
-    let is_apart = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric());
-    let stands = |range: &Range<usize>| {
-        is_apart(text.get(..range.start).and_then(|before| before.chars().next_back()))
-            && is_apart(text.get(range.end..).and_then(|after| after.chars().next()))
-    };
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
-        all.filter(stands).collect::<Vec<_>>()
+        all.filter(|range| is_apart(text, range)).collect::<Vec<_>>()
     };
-    given.iter().flat_map(of).collect()
+    let letters = Letters::of(text);
+    given.iter().flat_map(|value| of(value).into_iter().chain(letters.find(value))).collect()
+}
+
+/// Is there no letter or digit right before or behind a range of a text?
+fn is_apart(text: &str, range: &Range<usize>) -> bool {
+    let is_none = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric());
+    is_none(text.get(..range.start).and_then(|before| before.chars().next_back()))
+        && is_none(text.get(range.end..).and_then(|after| after.chars().next()))
 }
 
 /// A text in which each credential that this process was given is its first four characters and `…`. It keeps its lines.
@@ -209,6 +215,15 @@ mod tests {
         let text = "postgres://postgresql kubernetes password correct-horse-battery npm-0f-canary-w0rd2";
         assert_eq!(without_given(text), text);
         assert_eq!(without_given("(npm-0f-canary-w0rd)"), "(npm-…)");
+    }
+
+    #[test]
+    fn what_this_process_was_given_is_hidden_in_other_forms() {
+        keep("encoded-canary-w0rd-7");
+        let hex: String = "encoded-canary-w0rd-7".bytes().map(|byte| format!("{byte:02x}")).collect();
+        let backwards: String = "encoded-canary-w0rd-7".chars().rev().collect();
+        let text = format!("a.py:1: {hex}\nZW5jb2RlZC1jYW5hcnktdzByZC03\nand {backwards} end");
+        assert_eq!(redact(&text), "a.py:1: 656e…\nZW5j…\nand 7-dr… end");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls_platform_verifier::ConfigVerifierExt as _;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use truing_core::port::StoreError;
 
@@ -46,9 +46,7 @@ pub(crate) struct Database {
 impl Database {
     /// Connects, and brings the database to this version's form.
     pub(crate) async fn open(url: &str, purpose: Purpose, watch: Arc<Watch>) -> Result<Self, ConnectError> {
-        let mut config: tokio_postgres::Config = verified(url)
-            .parse()
-            .map_err(|error: tokio_postgres::Error| ConnectError::Url(fault::cause(&error)))?;
+        let mut config = configuration(url).map_err(ConnectError::Url)?;
         let name: Arc<str> = named(&config).into();
         config.application_name("truing").connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -150,19 +148,51 @@ fn run<T>(session: Session, begin: &str, work: impl Fn(&Connection) -> Result<T,
     done
 }
 
+/// The configuration that an address describes. Beyond this machine TLS is required unless `sslmode` says otherwise.
+///
+/// # Errors
+/// What is wrong with the address, without its password.
+fn configuration(url: &str) -> Result<tokio_postgres::Config, String> {
+    let (place, query) = url.rsplit_once('?').unwrap_or((url, ""));
+    let options: Vec<(&str, &str)> =
+        query.split('&').map(|option| option.split_once('=').unwrap_or((option, ""))).collect();
+    let authority =
+        place.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if let Some((name, _)) = options.iter().find(|(name, _)| matches!(*name, "host" | "hostaddr"))
+        && !host.is_empty()
+    {
+        return Err(format!("the host is named before the path and by `{name}=`; name it once"));
+    }
+    let mut config: tokio_postgres::Config =
+        verified(place, &options).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;
+    let is_mode_named = options.iter().any(|(name, _)| *name == "sslmode");
+    if !is_mode_named && !config.get_hosts().iter().all(is_this_machine) {
+        config.ssl_mode(SslMode::Require);
+    }
+    Ok(config)
+}
+
+fn is_this_machine(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        }
+    }
+}
+
 /// The address with a mode of TLS that the client knows. It has none that verifies less than everything.
-fn verified(url: &str) -> String {
-    let Some((place, query)) = url.rsplit_once('?') else { return url.to_owned() };
-    let options = query.split('&').map(|option| match option {
-        "sslmode=verify-full" | "sslmode=verify-ca" => "sslmode=require",
-        other => other,
+fn verified(place: &str, options: &[(&str, &str)]) -> String {
+    let options = options.iter().filter(|(name, _)| !name.is_empty()).map(|option| match option {
+        ("sslmode", "verify-full" | "verify-ca") => "sslmode=require".to_owned(),
+        (name, value) => format!("{name}={value}"),
     });
     format!("{place}?{}", options.collect::<Vec<_>>().join("&"))
 }
 
 /// Host and database, for people.
 fn named(config: &tokio_postgres::Config) -> String {
-    use tokio_postgres::config::Host;
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
         Some(Host::Unix(path)) => path.display().to_string(),
@@ -171,4 +201,37 @@ fn named(config: &tokio_postgres::Config) -> String {
     let port = config.get_ports().first().copied().unwrap_or(5432);
     let database = config.get_dbname().or(config.get_user()).unwrap_or("");
     format!("PostgreSQL at {host}:{port}/{database}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_is_required_beyond_this_machine_unless_a_mode_is_named() {
+        for (url, mode) in [
+            ("postgres://u:p@db.example.com/d", SslMode::Require),
+            ("postgres://u@db.example.com/d?application_name=a", SslMode::Require),
+            ("postgres://u@10.0.0.7,127.0.0.1/d", SslMode::Require),
+            ("postgres://u@db.example.com/d?sslmode=verify-full", SslMode::Require),
+            ("postgres://u@db.example.com/d?sslmode=disable", SslMode::Disable),
+            ("postgres://u@db.example.com/d?sslmode=prefer", SslMode::Prefer),
+            ("postgres://u@127.0.0.1:5433/d", SslMode::Prefer),
+            ("postgres://u@localhost/d", SslMode::Prefer),
+            ("postgresql:///d?host=/run/postgresql", SslMode::Prefer),
+            ("postgresql:///d?host=db.example.com", SslMode::Require),
+        ] {
+            assert_eq!(configuration(url).unwrap().get_ssl_mode(), mode, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_second_host_is_refused() {
+        for url in
+            ["postgres://u:hush@one/d?host=two", "postgres://u:hush@one/d?sslmode=disable&hostaddr=10.0.0.1"]
+        {
+            let refused = configuration(url).unwrap_err();
+            assert!(refused.contains("name it once") && !refused.contains("hush"), "{refused}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ use truing_forge::effects::{EffectError, Effects};
 
 use super::{ForgeTools, Wanted, Why, answer, input};
 use truing_loops::machine::SystemClock;
+use truing_loops::redact;
 use truing_loops::telemetry;
 
 /// The number of times that one call waits until the forge is sure to show what was written before.
@@ -214,13 +215,13 @@ fn unsure(why: &str) -> Why {
     ))
 }
 
-/// The text of a comment: what an agent says is shown, and does nothing.
+/// The text of a comment: what an agent says is shown without secrets, and does nothing.
 fn text(body: &str) -> Result<String, Why> {
     let long = body.chars().count();
     if long > MAX_BODY {
         return Err(Why(format!("`body` has {long} characters, and may have {MAX_BODY}: shorten it")));
     }
-    let text = markdown::block(body);
+    let text = markdown::block(&redact(body));
     if text.trim().is_empty() { Err(Why("`body` is empty: say something".to_owned())) } else { Ok(text) }
 }
 
