@@ -27,13 +27,13 @@ pub(crate) struct Options {
 }
 
 /// The lock, until it is dropped.
-pub(crate) struct Lock {
+pub(crate) struct BuildLock {
     path: PathBuf,
     /// None: a parent process holds it.
     _file: Option<File>,
 }
 
-impl Lock {
+impl BuildLock {
     /// Takes the lock of this repository, or waits for it and says for whom.
     pub(crate) fn take(root: &Path) -> Result<Self> {
         let trust = format!("safe.directory={}", root.display());
@@ -89,7 +89,7 @@ fn wait(file: File, path: &Path, patience: Duration) -> Result<File> {
 
 /// Runs a command under the lock. `false`: it failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let lock = Lock::take(&workspace::root()?)?;
+    let lock = BuildLock::take(&workspace::root()?)?;
     let Some((program, arguments)) = options.command.split_first() else {
         bail!("there is no command to run")
     };
@@ -109,25 +109,25 @@ mod tests {
     fn a_second_build_waits_and_names_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let first = Lock::take_file(path.clone(), None, Duration::ZERO).unwrap();
-        let refused = Lock::take_file(path.clone(), None, Duration::ZERO).map(|_| ()).unwrap_err();
+        let first = BuildLock::take_file(path.clone(), None, Duration::ZERO).unwrap();
+        let refused = BuildLock::take_file(path.clone(), None, Duration::ZERO).map(|_| ()).unwrap_err();
         let holder = format!("process {} in ", std::process::id());
         assert!(refused.to_string().contains(&holder), "{refused}");
         drop(first);
-        assert!(Lock::take_file(path, None, Duration::ZERO).is_ok());
+        assert!(BuildLock::take_file(path, None, Duration::ZERO).is_ok());
     }
 
     #[test]
     fn what_the_holder_starts_goes_on_under_its_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let first = Lock::take_file(path.clone(), None, Duration::ZERO).unwrap();
+        let first = BuildLock::take_file(path.clone(), None, Duration::ZERO).unwrap();
         let mut command = Command::new("true");
         first.pass_to(&mut command);
         let held = command.get_envs().find(|(name, _)| *name == HELD).and_then(|(_, value)| value);
-        assert!(Lock::take_file(path.clone(), held.map(PathBuf::from), Duration::ZERO).is_ok());
+        assert!(BuildLock::take_file(path.clone(), held.map(PathBuf::from), Duration::ZERO).is_ok());
         // A lock of another repository says nothing of this one.
-        assert!(Lock::take_file(path, Some("/other".into()), Duration::ZERO).is_err());
+        assert!(BuildLock::take_file(path, Some("/other".into()), Duration::ZERO).is_err());
     }
 
     #[cfg(target_os = "linux")]
@@ -144,9 +144,9 @@ mod tests {
             .unwrap();
         let mut word = [0; 4];
         holder.stdout.take().unwrap().read_exact(&mut word).unwrap();
-        assert!(Lock::take_file(path.clone(), None, Duration::ZERO).is_err());
+        assert!(BuildLock::take_file(path.clone(), None, Duration::ZERO).is_err());
         holder.kill().unwrap();
         holder.wait().unwrap();
-        assert!(Lock::take_file(path, None, Duration::from_secs(60)).is_ok());
+        assert!(BuildLock::take_file(path, None, Duration::from_secs(60)).is_ok());
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::lock::Lock;
-use crate::tools::{self, Missing, Provided};
+use crate::lock::BuildLock;
+use crate::tools::{self, MissingTool, ToolSearch};
 use crate::{say, workspace};
 use programs::Program;
 use tally::Tally;
@@ -52,7 +52,7 @@ pub(crate) struct Options {
 /// Runs the tests. `false`: something failed, or was not run though `--require-all` asked for it.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
-    let _lock = Lock::take(&root)?;
+    let _lock = BuildLock::take(&root)?;
     let start = Instant::now();
     let mut tally = Tally::default();
     let missing = run_programs(&root, options, &mut tally)?;
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for name in &tally.failures {
         say::line(&format!("failed: {name}"));
     }
-    for Missing { need, why } in &missing {
+    for MissingTool { need, why } in &missing {
         match need.shows {
             None => say::line(&format!("not run: the tests of {}: {why}", need.packages.join(", "))),
             Some(shows) => say::line(&format!("not shown: {shows}: {why}")),
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 /// Builds the test programs, while what they need is installed, and runs one after the other; prints how long each took.
 /// Returns what is missing.
-fn run_programs(root: &Path, options: &Options, tally: &mut Tally) -> Result<Vec<Missing>> {
+fn run_programs(root: &Path, options: &Options, tally: &mut Tally) -> Result<Vec<MissingTool>> {
     let (for_cargo, for_programs) = chosen(options);
     let packages = packages(&for_cargo);
     let begun = Instant::now();
@@ -90,7 +90,7 @@ fn run_programs(root: &Path, options: &Options, tally: &mut Tally) -> Result<Vec
         let provided = scope.spawn(|| tools::provide(root, &packages));
         (programs::build(root, &for_cargo), provided.join())
     });
-    let Ok(Provided { found, missing }) = provided else {
+    let Ok(ToolSearch { found, missing }) = provided else {
         bail!("the installation of tools panicked (see above)")
     };
     let Some(programs) = programs? else {

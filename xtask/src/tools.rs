@@ -207,15 +207,15 @@ const fn part(name: &'static str, debian: &'static str, minimum: Version, shows:
 
 /// What was found, and what was not: what needs it, and why it cannot be had.
 #[derive(Default)]
-pub struct Provided {
+pub struct ToolSearch {
     /// Names with versions.
     pub found: Vec<String>,
     /// What cannot be had.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingTool>,
 }
 
 /// A tool that cannot be had.
-pub struct Missing {
+pub struct MissingTool {
     /// What needs it.
     pub need: Need,
     /// Why it cannot be had, and what to do.
@@ -224,7 +224,7 @@ pub struct Missing {
 
 /// Finds the tools that tests of `packages` need (empty: of all), and installs those that are missing or too old, as far as
 /// this machine lets us.
-pub fn provide(root: &Path, packages: &[String]) -> Provided {
+pub fn provide(root: &Path, packages: &[String]) -> ToolSearch {
     let is_wanted = |need: Need| {
         packages.is_empty() || packages.iter().any(|name| need.packages.contains(&name.as_str()))
     };
@@ -233,10 +233,10 @@ pub fn provide(root: &Path, packages: &[String]) -> Provided {
         wanted.iter().filter(|tool| find(tool).is_err()).map(|tool| tool.debian).collect();
     let installed = if lacking.is_empty() { Ok(()) } else { install_debian(&lacking) };
 
-    let mut provided = Provided::default();
+    let mut provided = ToolSearch::default();
     let mut add = |need: Need, found: Result<String, String>| match found {
         Ok(name) => provided.found.push(name),
-        Err(why) => provided.missing.push(Missing { need, why }),
+        Err(why) => provided.missing.push(MissingTool { need, why }),
     };
     for tool in wanted {
         let found = find(tool).map(|version| format!("{} {version} (needed: {})", tool.name, tool.minimum));

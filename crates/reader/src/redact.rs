@@ -10,7 +10,7 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 
 use truing_core::port::ReaderError;
 
-use self::encoded::Letters;
+use self::encoded::LetterIndex;
 use crate::literal;
 use crate::pack::{Check, Packs, Rule};
 use crate::rules::text::TextRules;
@@ -134,7 +134,7 @@ fn given_in(text: &str) -> Vec<Range<usize>> {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
         all.filter(|range| is_apart(text, range)).collect::<Vec<_>>()
     };
-    let letters = Letters::of(text);
+    let letters = LetterIndex::of(text);
     given.iter().flat_map(|value| of(value).into_iter().chain(letters.find(value))).collect()
 }
 

@@ -11,13 +11,13 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const MIN_SPLIT_BYTES: usize = 16;
 
 /// A text without what separates letters, with the place of each one in the whole text.
-pub(super) struct Letters<'a> {
+pub(super) struct LetterIndex<'a> {
     text: &'a str,
     letters: String,
     places: Vec<usize>,
 }
 
-impl<'a> Letters<'a> {
+impl<'a> LetterIndex<'a> {
     pub(super) fn of(text: &'a str) -> Self {
         let (mut letters, mut places) = (String::new(), Vec::new());
         let bytes = text.as_bytes();
@@ -97,7 +97,7 @@ mod tests {
     const SECRET: &str = "tr-Canary_w0rd/17+x";
 
     fn found(text: &str) -> Vec<&str> {
-        Letters::of(text).find(SECRET).into_iter().filter_map(|range| text.get(range)).collect()
+        LetterIndex::of(text).find(SECRET).into_iter().filter_map(|range| text.get(range)).collect()
     }
 
     #[test]
@@ -142,6 +142,6 @@ mod tests {
         for text in ["", "a", "tr-Canary_w0rd", "dHItQ2FuYXJ5", "a canary says a word: 17"] {
             assert_eq!(found(text), [""; 0], "{text}");
         }
-        assert!(Letters::of("short words").find("shortwords").is_empty());
+        assert!(LetterIndex::of("short words").find("shortwords").is_empty());
     }
 }
