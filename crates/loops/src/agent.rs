@@ -120,8 +120,8 @@ impl Gate for SwitchGate {
 pub struct Place<'a> {
     /// The folder.
     pub tree: &'a Path,
-    /// It is somebody's working tree: what git ignores in it is not shown.
-    pub is_working_tree: bool,
+    /// The files of a working tree that git does not ignore: no other is shown. None: all.
+    pub only: Option<&'a [RepoPath]>,
 }
 
 /// A review by a model in progress: its part, and those who reported.

@@ -252,7 +252,7 @@ impl<R: Reader> Checkout<'_, R> {
         let base = Base::Mirror(mirror, &change.base);
         let tooling = Tooling { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
         let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
-        let place = Place { tree: folder.path(), is_working_tree: false };
+        let place = Place { tree: folder.path(), only: None };
         let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
         Ok((reading, part))
     }

@@ -275,7 +275,11 @@ where
             let tree = self.repository.root();
             let reading = plan.read(tree.to_owned(), self.scope, self.reader, Some(tooling));
             let mut reading = reading.await?;
-            let place = Place { tree, is_working_tree: true };
+            let files = match asking {
+                Some(_) => self.repository.files().await?,
+                None => Vec::new(),
+            };
+            let place = Place { tree, only: Some(&files) };
             let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
             return Ok((reading, part));
         }
@@ -299,7 +303,7 @@ where
         plan.leave_out(left_out);
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
-        let place = Place { tree: folder.path(), is_working_tree: false };
+        let place = Place { tree: folder.path(), only: None };
         let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
         Ok((reading, part))
     }

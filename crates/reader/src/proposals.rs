@@ -38,7 +38,7 @@ pub(crate) fn prove(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
         parsers.begin_file(MAX_TIME);
         let mut prover = Prover::new(language, &lines, text, &mut parsers);
         for (at, proposal) in proposals {
-            if let (Some(said), Some(fix)) = (proven.get_mut(at), fix(proposal, &lines)) {
+            if let (Some(said), Some(fix)) = (proven.get_mut(at), fix(proposal, language, &lines)) {
                 let (first, last) = (proposal.start_line, proposal.end_line);
                 *said = prover.suggestion(first, last, &fix).is_some();
             }
@@ -48,7 +48,7 @@ pub(crate) fn prove(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
 }
 
 /// The bytes that a replacement changes, if the file has its lines. Its line ends become those of the file.
-fn fix(proposal: &Proposal, lines: &Lines<'_>) -> Option<Fix> {
+fn fix(proposal: &Proposal, language: &Language, lines: &Lines<'_>) -> Option<Fix> {
     let Proposal { start_line, end_line, replacement, .. } = proposal;
     let (first, last) = (*start_line, *end_line);
     if !(1..=last).contains(&first) || last > lines.count() {
@@ -56,6 +56,12 @@ fn fix(proposal: &Proposal, lines: &Lines<'_>) -> Option<Fix> {
     }
     // A model may not propose to take lines away.
     if replacement.trim().is_empty() {
+        return None;
+    }
+    // To its grammar a Python block without a statement is one: a header in place of more than a header has lost its body.
+    let opens = |text: &[u8]| text.trim_ascii_end().ends_with(b":");
+    if language.name() == "python" && opens(replacement.as_bytes()) && !opens(lines.bytes(lines.range(last)))
+    {
         return None;
     }
     lines.fixes(&[&Edit { first, last, replacement: replacement.clone() }]).pop()
@@ -92,6 +98,7 @@ mod tests {
             ((3, 3), "", "nothing is left of the body"),
             ((4, 4), "    '''", "the rest becomes a text"),
             ((3, 3), "        return 1", "the same as it is"),
+            ((7, 8), "def h():", "a header without its body"),
         ] {
             assert!(!is_proven("a.py", PYTHON, lines, replacement), "{what}");
         }

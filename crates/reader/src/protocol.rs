@@ -82,8 +82,8 @@ pub type FileRead = Result<ReadReport, ReaderError>;
 pub struct ToolsRequest {
     /// A folder that holds the head's files. Links in it are not followed.
     pub tree: PathBuf,
-    /// Leave out what git ignores, by the ignore files in the tree: for a working tree, which holds more than a commit.
-    pub hide_ignored: bool,
+    /// The files that may be seen, of a working tree, which holds more than a commit: those that git does not ignore. None: all.
+    pub only: Option<Vec<RepoPath>>,
     /// Files that are never left out: those that changed.
     pub always: Vec<RepoPath>,
 }

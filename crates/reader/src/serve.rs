@@ -311,7 +311,7 @@ mod tests {
     fn calls_are_replied_to_one_after_the_other() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a"), "one\n").unwrap();
-        let request = ToolsRequest { tree: folder.path().into(), hide_ignored: false, always: vec![] };
+        let request = ToolsRequest { tree: folder.path().into(), only: None, always: vec![] };
         let request = serde_json::to_string(&request).unwrap();
         let call = |number, path| {
             format!("{{\"number\":{number},\"tool\":\"read\",\"input\":{{\"path\":\"{path}\"}}}}")
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_tree_that_cannot_be_opened_is_an_answer() {
-        let (ended, lines) = said_of_tools("{\"tree\":\"/nowhere\",\"hide_ignored\":false,\"always\":[]}\n");
+        let (ended, lines) = said_of_tools("{\"tree\":\"/nowhere\",\"only\":null,\"always\":[]}\n");
         ended.unwrap();
         let opened: Opened = serde_json::from_str(lines.get(1).unwrap()).unwrap();
         assert!(matches!(opened, Err(ReaderError::Failed(what)) if what.contains("/nowhere")));

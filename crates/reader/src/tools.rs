@@ -116,7 +116,7 @@ impl Toolbox {
     /// [`ReaderError::Failed`] if the tree cannot be opened.
     pub fn open(request: &ToolsRequest) -> Result<Self, ReaderError> {
         let tree = Tree::open(&request.tree)?;
-        let index = Index::of(&request.tree, request.hide_ignored, &request.always);
+        let index = Index::of(&request.tree, request.only.as_deref(), &request.always);
         Ok(Self { tree, index, parsers: Parsers::default(), time: CALL_TIME })
     }
 

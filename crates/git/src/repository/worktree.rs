@@ -95,6 +95,22 @@ impl Repository {
         Ok(found.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
     }
 
+    /// The files of the working tree that git tracks, and those that it does not ignore, as paths below its root.
+    ///
+    /// # Errors
+    /// As [`Repository::worktree_diff`].
+    pub async fn files(&self) -> Result<Vec<RepoPath>, GitError> {
+        refuse_in_working_tree(self.root()).await?;
+        let work = Work::begin(self.clone(), None).await?;
+        let tracked = async {
+            let call = work.in_tree("ls-files").args(["--cached", "-z"]);
+            Ok(names(&call.output(work.listing_bytes()).read().await?))
+        };
+        let (mut files, new) = tokio::try_join!(tracked, work.new_files())?;
+        files.extend(new);
+        Ok(files)
+    }
+
     /// The difference between `base` (a commit or tree) and the working tree, with new files that are not
     /// ignored. What is staged counts as it is on disk.
     ///
@@ -122,6 +138,11 @@ impl Repository {
         plan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(WorktreeDiff { diff, skipped: plan.skipped, large: plan.large_new })
     }
+}
+
+/// The paths of a listing that ends each with a zero byte.
+fn names(listing: &[u8]) -> Vec<RepoPath> {
+    listing.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(RepoPath::from_bytes).collect()
 }
 
 /// A copy of the index, and how to work with it.
@@ -186,12 +207,7 @@ impl Work {
             argument.push(list);
             call = call.arg(argument);
         }
-        let listing = call.output(self.listing_bytes()).read().await?;
-        Ok(listing
-            .split(|byte| *byte == 0)
-            .filter(|path| !path.is_empty())
-            .map(RepoPath::from_bytes)
-            .collect())
+        Ok(names(&call.output(self.listing_bytes()).read().await?))
     }
 
     /// Large tracked files whose content is what the index says are unchanged; the others are left out.

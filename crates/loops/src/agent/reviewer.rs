@@ -119,7 +119,7 @@ impl<'a> ReviewInput<'a> {
         let (told, seen) = shown::prompt(agent, (REVIEW.system, task), shown)?;
         let request = ToolsRequest {
             tree: place.tree.to_owned(),
-            hide_ignored: place.is_working_tree,
+            only: place.only.map(<[_]>::to_vec),
             always: reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, change.diff.as_slice());

@@ -219,7 +219,7 @@ impl Audited {
         )?;
         let request = ToolsRequest {
             tree: self.laid.path().to_owned(),
-            hide_ignored: false,
+            only: None,
             always: self.reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, self.change.diff.as_slice());

@@ -88,7 +88,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         let told = agent.told((route.system, &system), (route.task, &task))?;
         let request = ToolsRequest {
             tree: audited.laid.path().to_owned(),
-            hide_ignored: false,
+            only: None,
             always: audited.reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, audited.change.diff.as_slice());

@@ -223,7 +223,7 @@ impl<S> Runner<'_, S> {
                 agent.told((CONVERGE_GATE.system, &system), (CONVERGE_GATE.task, &values))?
             }
         };
-        let request = ToolsRequest { tree: clone.to_owned(), hide_ignored: false, always: Vec::new() };
+        let request = ToolsRequest { tree: clone.to_owned(), only: None, always: Vec::new() };
         let time = self.config.fix_timeout;
         let workshop = Workshop {
             programs: self.looks.programs.clone(),

@@ -212,8 +212,7 @@ impl<G: Gate> SyncRun<'_, G> {
             Ok(folder) => folder,
             Err(error) => return Ok(Classification::in_vain(NotAsked::from(error).to_string())),
         };
-        let request =
-            ToolsRequest { tree: folder.path().to_owned(), hide_ignored: false, always: Vec::new() };
+        let request = ToolsRequest { tree: folder.path().to_owned(), only: None, always: Vec::new() };
         // There is no change to be shown.
         let tools = WatchedTools(self.job.reader.tools(request, Vec::new()));
         let limits = Limits {

@@ -179,7 +179,7 @@ impl Port<'_> {
         let repository = self.job.repo.as_deref().unwrap_or_default();
         let (purse, most) = agent.budgets.purse_of_sync(self.run.clone(), repository, self.now);
         let told = told::prompt(self, handover).await?;
-        let request = ToolsRequest { tree: bench.path().to_owned(), hide_ignored: false, always: Vec::new() };
+        let request = ToolsRequest { tree: bench.path().to_owned(), only: None, always: Vec::new() };
         let workshop = Workshop {
             programs: programs.clone(),
             time: self.job.wall.min(truing_agent::fixer::TIME),

@@ -1,5 +1,6 @@
 //! Which files of the tree a model may see.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -28,25 +29,35 @@ pub(super) enum Place {
     File,
 }
 
+/// The regular files below a folder, without git's own.
+fn walk(root: &Path) -> Vec<RepoPath> {
+    let mut walk = WalkBuilder::new(root);
+    walk.standard_filters(false).follow_links(false);
+    walk.filter_entry(|entry| {
+        let name = RepoPath::from_bytes(entry.file_name().as_bytes());
+        entry.depth() == 0 || name.may_be_written()
+    });
+    let is_file = |entry: &ignore::DirEntry| entry.file_type().is_some_and(|kind| kind.is_file());
+    let walked = walk.build().filter_map(Result::ok).filter(is_file);
+    let below = walked.filter_map(|entry| {
+        let below = entry.path().strip_prefix(root).ok()?;
+        Some(RepoPath::from_bytes(below.as_os_str().as_bytes()))
+    });
+    below.take(MAX_FILES + 1).collect()
+}
+
+fn is_regular_file(root: &Path, path: &RepoPath) -> bool {
+    let file = root.join(OsStr::from_bytes(path.as_bytes()));
+    path.may_be_written() && file.symlink_metadata().is_ok_and(|found| found.is_file())
+}
+
 impl Index {
-    /// Walks the tree; no link is followed. With `hide_ignored` what git ignores is left out, but not `always`.
-    pub(super) fn of(root: &Path, hide_ignored: bool, always: &[RepoPath]) -> Self {
-        let mut walk = WalkBuilder::new(root);
-        walk.standard_filters(false).follow_links(false).require_git(false);
-        walk.git_ignore(hide_ignored).git_exclude(hide_ignored);
-        walk.filter_entry(|entry| {
-            let name = RepoPath::from_bytes(entry.file_name().as_bytes());
-            entry.depth() == 0 || name.may_be_written()
-        });
-        let is_file = |entry: &ignore::DirEntry| entry.file_type().is_some_and(|kind| kind.is_file());
-        let walked = walk.build().filter_map(Result::ok).filter(is_file);
-        let mut files: Vec<RepoPath> = walked
-            .filter_map(|entry| {
-                let below = entry.path().strip_prefix(root).ok()?;
-                Some(RepoPath::from_bytes(below.as_os_str().as_bytes()))
-            })
-            .take(MAX_FILES + 1)
-            .collect();
+    /// Walks the tree, or looks for `only` these files, and adds `always`; no link is followed.
+    pub(super) fn of(root: &Path, only: Option<&[RepoPath]>, always: &[RepoPath]) -> Self {
+        let mut files = match only {
+            Some(paths) => paths.iter().filter(|path| is_regular_file(root, path)).cloned().collect(),
+            None => walk(root),
+        };
         let is_cut = files.len() > MAX_FILES;
         files.truncate(MAX_FILES);
         files.extend(always.iter().filter(|path| path.may_be_written()).cloned());

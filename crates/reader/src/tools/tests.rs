@@ -27,7 +27,7 @@ impl Stage {
     }
 
     fn request(&self) -> ToolsRequest {
-        ToolsRequest { tree: self.0.path().join("tree"), hide_ignored: false, always: vec![] }
+        ToolsRequest { tree: self.0.path().join("tree"), only: None, always: vec![] }
     }
 
     fn call(&self, tool: TreeTool, input: Value) -> Reply {
@@ -145,7 +145,7 @@ fn nothing_outside_of_the_tree_and_nothing_of_git_is_seen_by_any_tool() {
 }
 
 #[test]
-fn what_git_ignores_is_hidden_in_a_working_tree_but_not_what_changed() {
+fn of_a_working_tree_the_files_that_are_named_and_those_that_changed_are_shown_alone() {
     let files: &[(&str, &[u8])] = &[
         (".gitignore", b".env\nbuild/\n"),
         (".env", b"KEY=1"),
@@ -154,8 +154,12 @@ fn what_git_ignores_is_hidden_in_a_working_tree_but_not_what_changed() {
         ("a.js", b"1"),
     ];
     let stage = Stage::new(files);
-    let request =
-        ToolsRequest { hide_ignored: true, always: vec!["build/kept.js".into()], ..stage.request() };
+    let only = [".gitignore", "a.js", "gone.js", "../outside.js", ".git/config"];
+    let request = ToolsRequest {
+        only: Some(only.map(RepoPath::from).to_vec()),
+        always: vec!["build/kept.js".into()],
+        ..stage.request()
+    };
     let mut hidden = Toolbox::open(&request).unwrap();
     let all = hidden.call(TreeTool::Glob, &json!({"pattern": "*"}));
     assert_eq!(all.text, "3 files match `*`\n.gitignore\na.js\nbuild/kept.js\n");

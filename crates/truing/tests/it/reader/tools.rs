@@ -11,7 +11,7 @@ use super::*;
 const CHANGE: &[u8] = b"--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n";
 
 fn tools(stage: &Stage, program: impl Into<PathBuf>) -> ReaderTools {
-    let request = ToolsRequest { tree: stage.path("tree"), hide_ignored: false, always: vec![] };
+    let request = ToolsRequest { tree: stage.path("tree"), only: None, always: vec![] };
     ChildReader::new(program).tools(request, CHANGE).within(PATIENCE)
 }
 

@@ -120,7 +120,7 @@ fn a_fallback_answers_where_the_model_does_not_and_the_report_says_so() {
     let ran = Ran::from(command.output().unwrap());
     assert!(ran.out.contains("Swallows every error"), "{} {}", ran.out, ran.err);
     let by = "rules and eu.anthropic.claude-opus-5-5 (fallback backup: bedrock): 1 turn, $0.0066";
-    assert!(ran.out.contains(by), "{}", ran.out);
+    assert!(ran.out.replace("\n  ", " ").contains(by), "{}", ran.out);
     assert_eq!(scene.model.log().len(), 2);
     // A name that is none is wrong use, whether a model is asked or not.
     let scene = Scene::of([]).with("fallback = \"nobody\"\n");
@@ -135,8 +135,11 @@ fn the_prices_of_bedrock_are_shown_where_the_model_or_its_fallback_is_asked_ther
     for (config, is_there) in [
         (String::new(), false),
         (format!("[model]\n{bedrock}"), true),
-        (format!("[model]\nfallback = \"other\"\n[model.other]\n{bedrock}"), true),
-        (format!("[model.other]\n{bedrock}"), false),
+        (
+            format!("[model]\nfallback = \"other\"\n[model.other]\nname = \"claude-opus-5-5\"\n{bedrock}"),
+            true,
+        ),
+        (format!("[model.other]\nname = \"claude-opus-5-5\"\n{bedrock}"), false),
     ] {
         std::fs::write(place.home().join("op.toml"), &config).unwrap();
         let arguments = ["--config", "../op.toml", "budget", "prices", "--format", "json"];

@@ -112,7 +112,7 @@ impl Stage {
             CliError::failed("stage", format!("the files of case `{}` cannot be made: {error}", case.name))
         })?;
         let tree = folder.path().to_owned();
-        let request = ToolsRequest { tree: tree.clone(), hide_ignored: false, always: Vec::new() };
+        let request = ToolsRequest { tree: tree.clone(), only: None, always: Vec::new() };
         let tools = self.reader.tools(request, Vec::new());
         match case.route.report {
             Report::Findings => self.ask::<Items, _>(case, &filled, tools).await,
