@@ -119,9 +119,7 @@ fn run_programs(root: &Path, options: &Options, tally: &mut Tally) -> Result<Vec
         times.push((program.name().to_owned(), program.run(root, &for_programs, &variables, tally)?));
     }
     if !options.online && !for_cargo.iter().any(|argument| chooses_targets(argument)) {
-        let is_all = for_cargo.iter().any(|argument| argument == "--workspace");
-        let chosen = if is_all { programs::with_examples(root)? } else { for_cargo };
-        let took = programs::examples(root, &chosen, &for_programs, tally)?;
+        let took = programs::examples(root, &for_cargo, &for_programs, tally)?;
         times.push(("examples of the documentation".to_owned(), took));
     }
     print_times(&times, tally.slowest(SLOWEST));

@@ -26,9 +26,31 @@ pub(crate) fn check(root: &Path) -> Result<Report> {
     let tests: Vec<Source> = files.iter().filter_map(Source::new).collect();
     let mut problems = found(&tests, EXCEPTIONS);
     problems.extend(files.iter().flat_map(declared));
+    problems.extend(untested_examples(&files));
     let crates: BTreeSet<&str> = tests.iter().map(|test| test.name).collect();
     let at = format!("{} files of {} programs", tests.len(), crates.len() + EXCEPTIONS.len());
     Ok(Report::Looked { at, problems, warnings: Vec::new() })
+}
+
+/// Crates whose examples of the documentation are not tested though they have some.
+fn untested_examples(files: &[Tracked]) -> Vec<String> {
+    let is_untested =
+        |file: &&Tracked| file.path.ends_with("/Cargo.toml") && file.text.contains("doctest = false");
+    let folders = files.iter().filter(is_untested).filter_map(|file| file.path.strip_suffix("Cargo.toml"));
+    let has_example = |file: &&Tracked| {
+        let is_fence = |line: &str| line.trim_start().starts_with("//") && line.contains("```");
+        file.path.ends_with(".rs") && file.text.lines().any(is_fence)
+    };
+    let sources = |folder: &str| {
+        let folder = format!("{folder}src/");
+        files.iter().filter(has_example).find(move |file| file.path.starts_with(&folder))
+    };
+    let examples = folders.filter_map(sources);
+    examples
+        .map(|file| {
+            format!("{}: an example that no test compiles: remove `doctest = false` in Cargo.toml", file.path)
+        })
+        .collect()
 }
 
 /// A Rust file in the folder `tests` of a crate.
@@ -209,6 +231,25 @@ fn declared(file: &Tracked) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_example_in_a_crate_whose_examples_are_not_tested_is_named() {
+        let file = |path: &str, text: &str| Tracked { path: path.into(), text: text.into() };
+        let example = "/// ```\n/// f();\n/// ```\nfn f() {}\n";
+        let files = [
+            file("crates/a/Cargo.toml", "[lib]\ndoctest = false\n"),
+            file("crates/a/src/f.rs", example),
+            file("crates/b/Cargo.toml", "[lib]\n"),
+            file("crates/b/src/f.rs", example),
+            file("crates/c/Cargo.toml", "[lib]\ndoctest = false\n"),
+            file("crates/c/src/f.rs", "/// Nothing.\nfn f() {}\n"),
+        ];
+        let problems = untested_examples(&files);
+        assert!(
+            matches!(problems.as_slice(), [one] if one.starts_with("crates/a/src/f.rs: ")),
+            "{problems:?}"
+        );
+    }
 
     fn problems(files: &[(&str, &str)], exceptions: &[(&str, &str)]) -> Vec<String> {
         let files: Vec<Tracked> = files

@@ -1,6 +1,5 @@
 //! The programs that hold the tests: building them, and running each by itself, which tells how long it and its tests take.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::num::NonZero;
@@ -135,20 +134,6 @@ impl Program {
     pub(super) fn name(&self) -> &str {
         &self.name
     }
-}
-
-/// The options that choose the crates of the workspace whose documentation has examples: rustdoc takes seconds for each of
-/// the others, too.
-pub(super) fn with_examples(root: &Path) -> Result<Vec<String>> {
-    let has_block =
-        |text: &str| text.lines().any(|line| line.trim_start().starts_with("//") && line.contains("```"));
-    let files = workspace::tracked(root)?;
-    let names = files.iter().filter(|file| file.path.ends_with(".rs") && has_block(&file.text));
-    let folders: BTreeSet<&str> = names
-        .filter_map(|file| file.path.strip_prefix("crates/")?.split_once("/src/"))
-        .map(|(name, _)| name)
-        .collect();
-    Ok(folders.into_iter().map(|name| format!("--package=truing-{name}")).collect())
 }
 
 /// Runs the examples of the documentation.
