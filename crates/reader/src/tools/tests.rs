@@ -156,7 +156,7 @@ fn of_a_working_tree_the_files_that_are_named_and_those_that_changed_are_shown_a
     let stage = Stage::new(files);
     let only = [".gitignore", "a.js", "gone.js", "../outside.js", ".git/config"];
     let request = ToolsRequest {
-        only: Some(only.map(RepoPath::from).to_vec()),
+        only: Some(only.map(Into::into).to_vec()),
         always: vec!["build/kept.js".into()],
         ..stage.request()
     };

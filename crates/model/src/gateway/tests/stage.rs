@@ -203,7 +203,8 @@ pub(super) fn patience() -> Patience {
     Patience {
         tries: 3,
         wait: Duration::from_millis(1),
-        begin: Duration::from_secs(120),
+        // Below the shortest `retry-after` that is to end a call at once.
+        begin: Duration::from_secs(40),
         ..Patience::default()
     }
 }
