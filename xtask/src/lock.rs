@@ -114,7 +114,8 @@ mod tests {
         let holder = format!("process {} in ", std::process::id());
         assert!(refused.to_string().contains(&holder), "{refused}");
         drop(first);
-        assert!(BuildLock::take_file(path, None, Duration::ZERO).is_ok());
+        // The one that gave up may hold it for a moment.
+        assert!(BuildLock::take_file(path, None, PATIENCE).is_ok());
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Machine {
     /// Adds what a program needs.
     fn add(&self, file: &Path, read: &mut BTreeSet<PathBuf>, steps: usize) {
         let Ok(real) = file.canonicalize() else { return };
-        if let Some(root) = environment(file) {
+        if let Some(root) = environment(file).filter(|root| !self.homes.iter().any(|home| home == root)) {
             add_parts(root, read);
             if let Some(home) = value(&head(&root.join(ENVIRONMENT)), "home") {
                 self.show(&Path::new(&home).join("python3"), read);

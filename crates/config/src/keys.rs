@@ -195,7 +195,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Computed { words: "none", example: "{ env = \"TRUING_DATABASE\" }" },
         repository: Repository::No,
         since: "0.2.0",
-        doc: "Only with Valkey in `store.url`: the PostgreSQL database that keeps the records of many processes, `postgres://user@host:port/database`. A server beyond this machine must offer TLS unless `?sslmode=` says otherwise. Every process signs with the same key: `forge.NAME.marker_key` is set.",
+        doc: "Only with Valkey in `store.url`: the PostgreSQL database that keeps the records of many processes, `postgres://user@host:port/database`. A server beyond this machine must offer TLS unless `?sslmode=disable` is said. Every process signs with the same key: `forge.NAME.marker_key` is set.",
     },
     Key {
         path: "store.password",

@@ -148,26 +148,31 @@ fn run<T>(session: Session, begin: &str, work: impl Fn(&Connection) -> Result<T,
     done
 }
 
-/// The configuration that an address describes. Beyond this machine TLS is required unless `sslmode` says otherwise.
+/// The configuration that an address describes. Beyond this machine TLS is required unless `sslmode=disable` is said: a
+/// server that is only asked for it may be another one that says no.
 ///
 /// # Errors
 /// What is wrong with the address, without its password.
 fn configuration(url: &str) -> Result<tokio_postgres::Config, String> {
-    let (place, query) = url.rsplit_once('?').unwrap_or((url, ""));
-    let options: Vec<(&str, &str)> =
-        query.split('&').map(|option| option.split_once('=').unwrap_or((option, ""))).collect();
-    let authority =
-        place.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    if let Some((name, _)) = options.iter().find(|(name, _)| matches!(*name, "host" | "hostaddr"))
-        && !host.is_empty()
-    {
-        return Err(format!("the host is named before the path and by `{name}=`; name it once"));
-    }
     let mut config: tokio_postgres::Config =
-        verified(place, &options).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;
-    let is_mode_named = options.iter().any(|(name, _)| *name == "sslmode");
-    if !is_mode_named && !config.get_hosts().iter().all(is_this_machine) {
+        verified(url).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;
+    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    if hosts.iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
+        return Err("`@` in a user or a password is written `%40`".to_owned());
+    }
+    let (authority, _) =
+        url.split_once("://").map_or("", |(_, rest)| rest).split_once(['/', '?']).unwrap_or_default();
+    let named = authority
+        .rsplit('@')
+        .next()
+        .map_or(0, |hosts| hosts.split(',').filter(|host| !host.is_empty()).count());
+    if named > 0 && (hosts.len() > named || !addresses.is_empty()) {
+        return Err(
+            "a host is named before the path, and by `host` or `hostaddr` behind it; name it once".to_owned()
+        );
+    }
+    let is_here = hosts.iter().all(is_this_machine) && addresses.iter().all(std::net::IpAddr::is_loopback);
+    if config.get_ssl_mode() == SslMode::Prefer && !is_here {
         config.ssl_mode(SslMode::Require);
     }
     Ok(config)
@@ -183,10 +188,11 @@ fn is_this_machine(host: &Host) -> bool {
 }
 
 /// The address with a mode of TLS that the client knows. It has none that verifies less than everything.
-fn verified(place: &str, options: &[(&str, &str)]) -> String {
-    let options = options.iter().filter(|(name, _)| !name.is_empty()).map(|option| match option {
-        ("sslmode", "verify-full" | "verify-ca") => "sslmode=require".to_owned(),
-        (name, value) => format!("{name}={value}"),
+fn verified(url: &str) -> String {
+    let Some((place, query)) = url.rsplit_once('?') else { return url.to_owned() };
+    let options = query.split('&').map(|option| match option {
+        "sslmode=verify-full" | "sslmode=verify-ca" => "sslmode=require",
+        other => other,
     });
     format!("{place}?{}", options.collect::<Vec<_>>().join("&"))
 }
@@ -196,7 +202,7 @@ fn named(config: &tokio_postgres::Config) -> String {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
         Some(Host::Unix(path)) => path.display().to_string(),
-        None => "localhost".to_owned(),
+        None => config.get_hostaddrs().first().map_or("localhost".to_owned(), ToString::to_string),
     };
     let port = config.get_ports().first().copied().unwrap_or(5432);
     let database = config.get_dbname().or(config.get_user()).unwrap_or("");
@@ -215,7 +221,10 @@ mod tests {
             ("postgres://u@10.0.0.7,127.0.0.1/d", SslMode::Require),
             ("postgres://u@db.example.com/d?sslmode=verify-full", SslMode::Require),
             ("postgres://u@db.example.com/d?sslmode=disable", SslMode::Disable),
-            ("postgres://u@db.example.com/d?sslmode=prefer", SslMode::Prefer),
+            ("postgres://u@db.example.com/d?sslmode=prefer", SslMode::Require),
+            ("postgres://u@192.0.2.2/d?application_name=x?sslmode=verify-full", SslMode::Require),
+            ("postgresql:///d?hostaddr=192.0.2.2", SslMode::Require),
+            ("postgresql:///d?host=localhost&hostaddr=192.0.2.2", SslMode::Require),
             ("postgres://u@127.0.0.1:5433/d", SslMode::Prefer),
             ("postgres://u@localhost/d", SslMode::Prefer),
             ("postgresql:///d?host=/run/postgresql", SslMode::Prefer),
@@ -233,5 +242,11 @@ mod tests {
             let refused = configuration(url).unwrap_err();
             assert!(refused.contains("name it once") && !refused.contains("hush"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_password_with_a_sign_that_ends_it_is_refused_and_not_shown() {
+        let refused = configuration("postgres://u:hush@pw12@192.0.2.2/d").unwrap_err();
+        assert!(refused.contains("%40") && !refused.contains("pw12"), "{refused}");
     }
 }

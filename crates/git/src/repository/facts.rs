@@ -115,7 +115,8 @@ pub(super) struct Settings {
     pub(super) content: Vec<(String, String)>,
     /// Where its hooks are, if not in its git folder.
     pub(super) hooks: Option<PathBuf>,
-    /// The file that `core.excludesFile` names, as git expands it; relative to the root of the working tree.
+    /// The file that `core.excludesFile` names, as git expands it; relative to the root of the working tree. Empty: no file,
+    /// not even the usual one.
     pub(super) excludes: Option<PathBuf>,
 }
 
@@ -141,7 +142,7 @@ impl Settings {
                 "core.excludesFile",
             ]);
             let (content, excludes) = tokio::try_join!(content, answer(excludes))?;
-            let excludes = excludes.strip_suffix(b"\0").filter(|path| !path.is_empty()).map(path_of);
+            let excludes = excludes.strip_suffix(b"\0").map(path_of);
             Ok((content, excludes))
         };
         let (own, (user_content, excludes)) = tokio::try_join!(own, of_user)?;

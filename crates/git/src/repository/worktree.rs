@@ -202,7 +202,11 @@ impl Work {
         let own = self.repository.layout.excludes.clone();
         let named = self.repository.settings.excludes.as_ref().map(|path| self.repository.root().join(path));
         let user = named.or_else(|| self.repository.git.options().excludes.clone());
-        for list in user.into_iter().chain([own]).filter(|list| list.is_file()) {
+        for list in user.into_iter().chain([own]) {
+            // Git, too, goes on without a list that it may not read.
+            if !list.is_file() || std::fs::File::open(&list).is_err() {
+                continue;
+            }
             let mut argument = OsStr::new("--exclude-from=").to_owned();
             argument.push(list);
             call = call.arg(argument);

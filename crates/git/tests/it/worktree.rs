@@ -384,6 +384,19 @@ async fn what_the_users_git_ignores_is_not_new_wherever_that_is_configured() {
 }
 
 #[tokio::test]
+async fn an_empty_name_of_the_ignore_file_switches_the_usual_one_off() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    repo.write("new", "seen\n");
+    std::fs::write(place.path("usual"), "new\n").unwrap();
+    std::fs::write(place.path("configuration"), "[core]\n\texcludesFile =\n").unwrap();
+    let user_variables = vec![("GIT_CONFIG_GLOBAL".to_owned(), place.path("configuration").into())];
+    let options = GitOptions { excludes: Some(place.path("usual")), user_variables, ..place.options() };
+    let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
+    assert_eq!(repository.new_files().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn line_ends_that_the_users_git_converts_are_no_change_and_programs_of_the_user_are_not_run() {
     let place = Place::new();
     let repo = place.repo("r");

@@ -5,69 +5,78 @@ use std::ops::Range;
 
 use super::is_apart;
 
-/// The alphabet of base64 (RFC 4648, section 4). Its other one differs in two letters, which count as the same here.
+/// The alphabet of base64 (RFC 4648, section 4). The two that are no letters or digits are not compared.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// A shorter secret is not looked for backwards or in pieces: the letters of common words could make it up.
 const MIN_SPLIT_BYTES: usize = 16;
 
-/// A text without what separates letters, with the place of each one in the whole text.
-pub(super) struct LetterIndex<'a> {
-    text: &'a str,
+/// A text without what separates letters and digits, with the place of each one in the whole text.
+struct Letters {
     letters: String,
     places: Vec<usize>,
 }
 
-impl<'a> LetterIndex<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
+impl Letters {
+    /// `leaves_out`: whether two bytes are left out together.
+    fn of(text: &str, leaves_out: impl Fn(u8, u8) -> bool) -> Self {
         let (mut letters, mut places) = (String::new(), Vec::new());
         let bytes = text.as_bytes();
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
-            // What programs write before a byte in hex.
-            let is_prefix = matches!((byte, bytes.get(at + 1)), (b'\\' | b'0', Some(b'x' | b'X')));
-            if let Some(letter) = letter(byte).filter(|_| !is_prefix) {
-                letters.push(letter);
+            if bytes.get(at + 1).is_some_and(|next| leaves_out(byte, *next)) {
+                at += 2;
+                continue;
+            }
+            if byte.is_ascii_alphanumeric() {
+                letters.push(char::from(byte));
                 places.push(at);
             }
-            at += if is_prefix { 2 } else { 1 };
+            at += 1;
         }
-        Self { text, letters, places }
-    }
-
-    /// The ranges of the whole text that hold `secret` in another form.
-    pub(super) fn find(&self, secret: &str) -> Vec<Range<usize>> {
-        let hex = hex::encode(secret);
-        let mut ranges = self.places_of(&self.letters.to_ascii_lowercase(), &hex);
-        ranges.extend(base64(secret.as_bytes()).iter().flat_map(|form| self.places_of(&self.letters, form)));
-        let pieces = pieces(secret);
-        let pieces = pieces.iter().flat_map(|form| self.places_of(&self.letters, form));
-        ranges.extend(pieces.filter(|range| is_apart(self.text, range)));
-        ranges
+        Self { letters, places }
     }
 
     /// The ranges of the whole text whose letters are `form`.
-    fn places_of(&self, letters: &str, form: &str) -> Vec<Range<usize>> {
+    fn find(&self, form: &str) -> Vec<Range<usize>> {
         let range = |(start, _): (usize, &str)| {
             let last = (start + form.len()).checked_sub(1)?;
             Some(*self.places.get(start)?..self.places.get(last)? + 1)
         };
-        letters.match_indices(form).filter_map(range).collect()
+        self.letters.match_indices(form).filter_map(range).collect()
     }
 }
 
-/// A letter that a form may hold.
-fn letter(byte: u8) -> Option<char> {
-    match byte {
-        b'-' => Some('+'),
-        b'_' => Some('/'),
-        b'+' | b'/' => Some(char::from(byte)),
-        _ => byte.is_ascii_alphanumeric().then(|| char::from(byte)),
+/// A text in which secrets are looked for.
+pub(super) struct LetterIndex<'a> {
+    text: &'a str,
+    letters: Letters,
+    /// In lower case, without what programs write before a byte in hex.
+    hex: Letters,
+}
+
+impl<'a> LetterIndex<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        let is_prefix = |one, next| matches!((one, next), (b'\\' | b'0', b'x' | b'X'));
+        let mut hex = Letters::of(text, is_prefix);
+        hex.letters.make_ascii_lowercase();
+        // An escaped line end is none of the letters.
+        Self { text, letters: Letters::of(text, |one, next| one == b'\\' && next == b'n'), hex }
+    }
+
+    /// The ranges of the whole text that hold `secret` in another form.
+    pub(super) fn find(&self, secret: &str) -> Vec<Range<usize>> {
+        let mut ranges = self.hex.find(&hex::encode(secret));
+        ranges.extend(base64(secret.as_bytes()).iter().flat_map(|form| self.letters.find(form)));
+        let pieces = pieces(secret);
+        let pieces = pieces.iter().flat_map(|form| self.letters.find(form));
+        ranges.extend(pieces.filter(|range| is_apart(self.text, range)));
+        ranges
     }
 }
 
 /// A long secret without what separates letters, forwards and backwards.
 fn pieces(secret: &str) -> Vec<String> {
-    let letters: String = secret.bytes().filter_map(letter).collect();
+    let letters: String = secret.chars().filter(char::is_ascii_alphanumeric).collect();
     if letters.len() < MIN_SPLIT_BYTES {
         return Vec::new();
     }
@@ -86,7 +95,8 @@ fn base64(bytes: &[u8]) -> [String; 3] {
         let first = (before * 8).div_ceil(6);
         let letters = first..(before + bytes.len()) * 8 / 6;
         let value = |letter: usize| (0..6).fold(0, |value, at| value << 1 | bit(letter * 6 + at));
-        letters.filter_map(|letter| ALPHABET.get(value(letter))).map(|byte| char::from(*byte)).collect()
+        let letters = letters.filter_map(|letter| ALPHABET.get(value(letter))).map(|byte| char::from(*byte));
+        letters.filter(char::is_ascii_alphanumeric).collect()
     })
 }
 
@@ -94,7 +104,7 @@ fn base64(bytes: &[u8]) -> [String; 3] {
 mod tests {
     use super::*;
 
-    const SECRET: &str = "tr-Canary_w0rd/17+x";
+    const SECRET: &str = "tr-Canary_w0rd/17+xyz";
 
     fn found(text: &str) -> Vec<&str> {
         LetterIndex::of(text).find(SECRET).into_iter().filter_map(|range| text.get(range)).collect()
@@ -103,13 +113,17 @@ mod tests {
     #[test]
     fn base64_is_found_at_each_place_of_a_group_in_both_alphabets_and_over_lines() {
         // The encoded texts were made with coreutils' base64 of `x`, `xy` and nothing before the secret.
-        for text in
-            ["dHItQ2FuYXJ5X3cwcmQvMTcreA==", "eHRyLUNhbmFyeV93MHJkLzE3K3g=", "eHl0ci1DYW5hcnlfdzByZC8xNyt4"]
-        {
+        for text in [
+            "dHItQ2FuYXJ5X3cwcmQvMTcreHl6",
+            "eHRyLUNhbmFyeV93MHJkLzE3K3h5eg==",
+            "eHl0ci1DYW5hcnlfdzByZC8xNyt4eXo=",
+        ] {
             assert_eq!(found(text).len(), 1, "{text}");
             let lines: Vec<&str> =
                 [text.get(..9), text.get(9..18), text.get(18..)].into_iter().flatten().collect();
-            assert_eq!(found(&lines.join("\n  ")).len(), 1, "{text} over lines");
+            for between in ["\n  ", "\n+", "\" + \"", "\\n", "\n// "] {
+                assert_eq!(found(&lines.join(between)).len(), 1, "{text} with {between:?}");
+            }
         }
     }
 
@@ -135,6 +149,13 @@ mod tests {
         for text in [reversed, spaced.join(" "), SECRET.replace("w0rd", "w0\n> rd")] {
             assert_eq!(found(&format!("before {text} after")).len(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn base64_that_holds_what_begins_hex_is_found() {
+        let secret = "BpiA84YrNbuBhOwc8fjOWOrOwd8S7Ba16j7pGLou";
+        let text = "QnBpQTg0WXJOYnVCaE93Yzhmak9XT3JPd2Q4UzdCYTE2ajdwR0xvdQ==";
+        assert_eq!(LetterIndex::of(text).find(secret).len(), 1);
     }
 
     #[test]
