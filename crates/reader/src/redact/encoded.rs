@@ -11,12 +11,12 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const MIN_SPLIT_BYTES: usize = 16;
 
 /// A text without what separates letters and digits, with the place of each one in the whole text.
-struct Letters {
+struct PlainLetters {
     letters: String,
     places: Vec<usize>,
 }
 
-impl Letters {
+impl PlainLetters {
     /// `leaves_out`: whether two bytes are left out together.
     fn of(text: &str, leaves_out: impl Fn(u8, u8) -> bool) -> Self {
         let (mut letters, mut places) = (String::new(), Vec::new());
@@ -49,18 +49,18 @@ impl Letters {
 /// A text in which secrets are looked for.
 pub(super) struct LetterIndex<'a> {
     text: &'a str,
-    letters: Letters,
+    letters: PlainLetters,
     /// In lower case, without what programs write before a byte in hex.
-    hex: Letters,
+    hex: PlainLetters,
 }
 
 impl<'a> LetterIndex<'a> {
     pub(super) fn of(text: &'a str) -> Self {
         let is_prefix = |one, next| matches!((one, next), (b'\\' | b'0', b'x' | b'X'));
-        let mut hex = Letters::of(text, is_prefix);
+        let mut hex = PlainLetters::of(text, is_prefix);
         hex.letters.make_ascii_lowercase();
         // An escaped line end is none of the letters.
-        Self { text, letters: Letters::of(text, |one, next| one == b'\\' && next == b'n'), hex }
+        Self { text, letters: PlainLetters::of(text, |one, next| one == b'\\' && next == b'n'), hex }
     }
 
     /// The ranges of the whole text that hold `secret` in another form.
