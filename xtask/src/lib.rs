@@ -1,4 +1,4 @@
-//! What `cargo xtask` shares with the crate of the measurements (`bench`): facts of the workspace, tools, output.
+//! The parts of `cargo xtask` that the crate of the measurements (`bench`) uses, too: facts of the workspace, tools, output.
 
 pub mod say;
 pub mod tools;

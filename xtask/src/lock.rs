@@ -15,7 +15,7 @@ use crate::{say, workspace};
 
 /// The variable that names the lock that a parent process holds.
 const HELD: &str = "TRUING_BUILD_LOCK";
-/// How long to wait for another build.
+/// The longest wait for another build.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// The options of `cargo xtask lock`.

@@ -25,7 +25,7 @@ const FULL: &str = "TRUING_TEST_FULL";
 /// The variable that names the file to which tests append how many points they have played, and of how many.
 const POINTS: &str = "TRUING_TEST_POINTS";
 
-/// Where Linux keeps files in memory, and how many KiB must be free there.
+/// The place where Linux keeps files in memory, and the KiB that must be free there.
 const MEMORY: &str = "/dev/shm";
 const MEMORY_KIB: u64 = 8 << 20;
 

@@ -19,16 +19,16 @@ pub struct Tool {
     pub minimum: Version,
     /// The Debian package that holds it.
     pub debian: &'static str,
-    /// What needs it.
+    /// The tests that need it.
     pub need: Need,
 }
 
-/// What needs a tool.
+/// The tests that need a tool.
 #[derive(Clone, Copy)]
 pub struct Need {
     /// The packages of the workspace whose tests start it.
     pub packages: &'static [&'static str],
-    /// What their tests do not show without it, if they pass over that; none: without it they are not run.
+    /// The promise that their tests do not show without it, if they pass over that; none: without it they are not run.
     pub shows: Option<&'static str>,
 }
 
@@ -42,7 +42,7 @@ pub struct Packed {
     pub version: &'static str,
     /// The architectures that it is there for, as Rust and npm name them, and the SHA-512 of each archive in hex.
     archives: &'static [(&'static str, &'static str, &'static str)],
-    /// What needs it.
+    /// The tests that need it.
     pub need: Need,
 }
 
@@ -205,20 +205,20 @@ const fn part(name: &'static str, debian: &'static str, minimum: Version, shows:
     Tool { name, probe: &[], minimum, debian, need: Need { packages: &["truing"], shows: Some(shows) } }
 }
 
-/// What was found, and what was not: what needs it, and why it cannot be had.
+/// The tools that are there, and those that are not.
 #[derive(Default)]
 pub struct ToolSearch {
     /// Names with versions.
     pub found: Vec<String>,
-    /// What cannot be had.
+    /// The tools that cannot be had.
     pub missing: Vec<MissingTool>,
 }
 
 /// A tool that cannot be had.
 pub struct MissingTool {
-    /// What needs it.
+    /// The tests that need it.
     pub need: Need,
-    /// Why it cannot be had, and what to do.
+    /// The reason why it cannot be had, and what to do.
     pub why: String,
 }
 

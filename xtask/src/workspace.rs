@@ -65,7 +65,7 @@ pub fn tracked(root: &Path) -> Result<Vec<Tracked>> {
 pub struct Member {
     /// Its name.
     pub name: String,
-    /// What it depends on, directly.
+    /// Its direct dependencies.
     pub dependencies: Vec<Declared>,
 }
 
@@ -114,7 +114,7 @@ const FOR_TESTS: &str = "truing-contract";
 /// Which part of the dependency graph to look at. All features and all platforms, always.
 #[derive(Clone, Copy)]
 pub enum Part<'a> {
-    /// What the workspace's crates are built from, without the crate that only tests depend on.
+    /// The packages that the workspace's crates are built from, without the crate that only tests depend on.
     Built,
     /// The same, and what only the tests use.
     WithTests,

@@ -24,7 +24,7 @@ const ENVIRONMENT: &str = "pyvenv.cfg";
 const PROGRAMS: &str = "bin";
 /// The folders and files of an installation below its prefix (FHS 3.0, section 4).
 const PARTS: &[&str] = &[PROGRAMS, "lib", "lib32", "lib64", "libexec", "include", "share", ENVIRONMENT];
-/// What an installation of Go has besides, which [`GO_VERSION`] marks.
+/// The further parts of an installation of Go, which [`GO_VERSION`] marks.
 const GO_PARTS: &[&str] = &["src", "pkg", "misc", GO_VERSION, "go.env"];
 /// The file that holds the version of a toolchain of Go, which begins with `go`.
 const GO_VERSION: &str = "VERSION";
@@ -195,12 +195,12 @@ fn add_parts(root: &Path, read: &mut BTreeSet<PathBuf>) {
 }
 
 /// The homes of the users that this machine lists, but for `/` and those in folders of the system.
-fn homes() -> impl Iterator<Item = PathBuf> {
+fn homes() -> Vec<PathBuf> {
     let users = std::fs::read_to_string(USERS).unwrap_or_default();
     let homes = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
     let homes =
         homes.filter(|home| home.parent().is_some() && !SYSTEM.iter().any(|folder| home.starts_with(folder)));
-    homes.collect::<Vec<_>>().into_iter()
+    homes.collect()
 }
 
 fn is_program(file: &Path) -> bool {

@@ -463,7 +463,7 @@ pub(crate) fn of_foreign(
     for (variable, provider) in USE.into_iter().filter(|_| !decided(PROVIDER)) {
         if is_on(environment, variable) {
             let origin = Origin::Foreign(variable.to_owned());
-            // A build without it tells when a model is asked; so it does if both are on.
+            // A build without it says so when a model is asked; so it does if both are on.
             set_text(&mut layer, PROVIDER, provider, origin, environment.directory(), &mut Vec::new());
         }
     }

@@ -14,7 +14,7 @@ pub struct ModelConfig {
     pub section: String,
     /// Who serves it.
     pub provider: ProviderKind,
-    /// Where the provider is, without a slash at the end; of those on AWS none, where that is the region's own.
+    /// The provider's address, without a slash at the end; none for the usual one of a region of AWS.
     pub base_url: Option<String>,
     /// The key that opens it.
     pub api_key: Secret,

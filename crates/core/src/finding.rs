@@ -110,7 +110,7 @@ pub struct RawFinding {
 const PROPOSED: &str = "Proposed replacement, not proven to fit:";
 
 impl RawFinding {
-    /// Without its suggestion, which is not proven: it is shown as code at the end of the body, which nobody can apply with
+    /// Without its suggestion, which is not proven: it is shown as code at the end of the body, which no reader can apply with
     /// one click. `shown`: as much of it as is to be seen.
     #[must_use]
     pub fn unproven(mut self, shown: &str) -> Self {
@@ -124,7 +124,7 @@ impl RawFinding {
         self
     }
 
-    /// The body without a replacement that was not proven: how a fix is written does not tell findings apart.
+    /// The body without a replacement that was not proven: the text of a fix is no part of a finding's identity.
     pub fn own_body(&self) -> &str {
         match (self.source, self.body.split_once(PROPOSED)) {
             (Source::Agent, Some((own, _))) => own.trim_end(),

@@ -313,7 +313,7 @@ pub struct Modelled {
     /// Its answers came from a cassette.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
-    /// The walkthrough of a whole report; empty: nobody asked for one, or there is none.
+    /// The walkthrough of a whole report; empty: the configuration asks for none, or there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub walkthrough: Vec<WalkthroughLine>,
 }
@@ -406,7 +406,7 @@ pub struct ToolRun {
     /// The reason, for people, for which it did not look though the repository uses it; none: it looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// Changed files that it could not be told of, since their names are not UTF-8.
+    /// Changed files that could not be passed to it, since their names are not UTF-8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlinted: Vec<RepoPath>,
 }

@@ -22,7 +22,7 @@ const MAX_LISTED: usize = 50;
 const MAX_MODEL_CHARS: usize = 80;
 /// The longest name of a tool, in characters.
 const MAX_TOOL_CHARS: usize = 40;
-/// Files that a linter could not be told of and are named; the rest is counted.
+/// The number of files that could not be passed to a linter and are named; the rest is counted.
 const MAX_UNLINTED: usize = 10;
 /// The longest path of one, in characters.
 const MAX_PATH_CHARS: usize = 200;

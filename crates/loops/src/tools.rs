@@ -53,7 +53,7 @@ use signs::{used, used_below};
 const MAX_TOOLS: usize = 50;
 /// The most characters of a reason.
 const MAX_REASON: usize = 600;
-/// The name under which it is told that hooks are not known.
+/// The name under which reports say that hooks are not known.
 const HOOKS: &str = "pre-commit";
 /// The reason for which a linter's findings may be as old as the base.
 const REPLACED: &str =
@@ -250,7 +250,7 @@ pub struct Looked {
     pub skipped: Vec<ToolRun>,
     /// The programs that looked, by the names of the linters.
     pub(crate) programs: Programs,
-    /// The changed files that they could not be told of, by the same names.
+    /// The changed files that could not be passed to them, by the same names.
     pub(crate) unlinted: BTreeMap<String, Vec<RepoPath>>,
 }
 

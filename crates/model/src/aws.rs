@@ -10,9 +10,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use truing_core::secret::Secret;
 use url::Url;
 
-/// What AWS calls the Messages API.
+/// AWS's name for the Messages API in signatures.
 const SERVICE: &str = "aws-external-anthropic";
-/// What it calls Amazon Bedrock.
+/// AWS's name for Amazon Bedrock in signatures.
 const BEDROCK: &str = "bedrock";
 /// The header that names the workspace, which every call must.
 const WORKSPACE: &str = "anthropic-workspace-id";
@@ -31,7 +31,7 @@ pub enum Service {
     Bedrock,
 }
 
-/// What opens a service of AWS.
+/// Credentials for a service of AWS.
 #[derive(Clone, Debug)]
 pub struct AwsLogin {
     /// The service.
@@ -58,7 +58,7 @@ pub(crate) enum SignError {
 }
 
 impl AwsLogin {
-    /// Where the Messages API is in this region; none, if it is no region's name.
+    /// The address of the Messages API in this region; none, if it is no region's name.
     pub fn address(region: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_region = !region.is_empty() && region.bytes().all(is_plain);

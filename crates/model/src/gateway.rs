@@ -1,4 +1,4 @@
-//! What a run asks a model through ([`Model`]), and the [`Gateway`], which every call of a process to its provider passes.
+//! Models of runs ([`Model`]), and the [`Gateway`], which every call of a process to its provider passes.
 
 mod answer;
 mod bound;
@@ -56,9 +56,9 @@ pub struct Gateway<L: Ledger + 'static> {
     fallback: Option<Arc<Fallback<L>>>,
 }
 
-/// Who is asked while the provider is not available.
+/// The second provider, for the time in which the first is not available.
 struct Fallback<L: Ledger + 'static> {
-    /// What it is called.
+    /// Its name in the configuration.
     name: String,
     /// The way to it.
     gateway: Gateway<L>,

@@ -85,7 +85,7 @@ impl Prices {
         table::parse(include_str!("../data/prices.toml"), "the built-in table").map(|table| table.prices)
     }
 
-    /// What this version knows of Amazon Bedrock, by Bedrock's own ids.
+    /// Prices of Amazon Bedrock that this version knows, by Bedrock's own ids.
     ///
     /// # Errors
     /// As [`Self::builtin`].

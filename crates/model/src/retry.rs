@@ -28,7 +28,7 @@ pub enum Seen {
     Event(Kind),
     /// The answer took longer than any may.
     Endless,
-    /// What came is no answer of the provider's API.
+    /// The provider sent no answer of its API.
     Nonsense,
 }
 

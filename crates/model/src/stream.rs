@@ -210,7 +210,7 @@ impl Fold {
         })
     }
 
-    /// What came instead of a stream; none: it began as one.
+    /// The answer in place of a stream; none: it began as one.
     fn other_thing(&self) -> Option<Broken> {
         match (self.first_byte, self.events) {
             (None, _) => Some(Broken::Empty),

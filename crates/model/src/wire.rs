@@ -33,7 +33,7 @@ pub enum Wire {
 /// One call as it is sent, but for what opens the provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// What is added to the provider's address.
+    /// The path that is added to the provider's address.
     pub(crate) path: String,
     /// Its headers.
     pub(crate) headers: HeaderMap,
@@ -41,7 +41,7 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
-/// Why a request cannot be sent in this form.
+/// Reasons for which a request cannot be sent in this form.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unsendable {
     /// It cannot be written.
@@ -53,7 +53,7 @@ pub(crate) enum Unsendable {
     Model(#[from] bedrock::UnknownModel),
 }
 
-/// What a refusal says.
+/// The content of a refusal.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Refusal {
     /// The error's type, as the provider names it.
@@ -113,7 +113,7 @@ impl Wire {
         }
     }
 
-    /// What follows from an error's type and its words.
+    /// The meaning of an error's type and its words.
     pub(crate) fn kind(&self, name: &str, words: &str) -> Kind {
         match self {
             Self::Messages => retry::kind(name, words),
@@ -122,7 +122,7 @@ impl Wire {
         }
     }
 
-    /// What a model costs that is asked in this form; none: nobody knows.
+    /// The price of a model that is asked in this form; none: it is not known.
     pub fn price<'a>(&self, prices: &'a Prices, model: &str) -> Option<&'a Price> {
         prices.of(self.priced_as(model))
     }

@@ -127,7 +127,7 @@ fn found(text: &str) -> Result<Secrets, ReaderError> {
     Ok(Secrets::of(ranges))
 }
 
-/// Where what this process was given stands as a word of its own, or in another form.
+/// The places of what this process was given: as a word of its own, or in another form.
 fn given_in(text: &str) -> Vec<Range<usize>> {
     let given = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
     let of = |value: &String| {

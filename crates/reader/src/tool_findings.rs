@@ -122,7 +122,7 @@ fn of_kept(request: &ToolRequest, tree: &Tree, kept: &[RawFinding], found: &mut 
     }
 }
 
-/// A changed file of which findings count, with its content. A file that is not read is told of by whoever reads it for the rules.
+/// A changed file of which findings count, with its content. A file that is not read is reported where it is read for the rules.
 fn counted_file<'a>(
     request: &'a ToolRequest,
     tree: &Tree,

@@ -152,7 +152,7 @@ fn run<T>(session: Session, begin: &str, work: impl Fn(&Connection) -> Result<T,
 /// server that is only asked for it may be another one that says no.
 ///
 /// # Errors
-/// What is wrong with the address, without its password.
+/// The fault of the address, without its password.
 fn configuration(url: &str) -> Result<tokio_postgres::Config, String> {
     let mut config: tokio_postgres::Config =
         verified(url).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;

@@ -29,9 +29,9 @@ const SOCKETS: u64 = 256;
 /// As many pipes as hold more than the limit, and how many one process has of them: fewer than it may open files.
 const PIPES: u64 = 7200;
 const PIPES_OF_ONE: u64 = 900;
-/// So often the watcher has looked at what a try holds when that is let go, however long it takes.
+/// The number of the watcher's looks after which a try lets go of what it holds, however long they take.
 const LOOKS: u32 = 10;
-/// How long a try may hold: one of several processes may have ended, and the others would wait for it.
+/// The longest time of a try: one of several processes may have ended, and the others would wait for it.
 const HANGS: Duration = Duration::from_secs(120);
 /// The temporary folder inside.
 const TEMPORARY: &str = "/tmp";
@@ -102,7 +102,7 @@ struct Escape {
     name: &'static str,
     by: By,
     seen: Seen,
-    /// How many of its processes hold on to what they have until they are let go.
+    /// The number of its processes that hold on to what they have until the check lets them go.
     holders: u32,
 }
 

@@ -36,7 +36,7 @@ pub(super) enum Step {
     Hold,
 }
 
-/// What a process writes when it holds all that it goes for.
+/// The mark that a process writes once it holds all that it goes for.
 pub(super) const HOLDING: u8 = b'H';
 const READ: u32 = 0;
 const WRITE: u32 = 1;
@@ -85,7 +85,7 @@ pub(super) fn program(steps: &[Step]) -> Vec<u8> {
     file(&code)
 }
 
-/// How many processes hold at once: each of a call's two, where it makes another.
+/// The number of processes that hold at once: each of a call's two, where it makes another.
 pub(super) fn holders(steps: &[Step]) -> u32 {
     let forks = steps.iter().filter(|step| matches!(step, Step::Call { number: FORK, .. })).count();
     if steps.contains(&Step::Hold) { 1 << forks } else { 0 }

@@ -90,7 +90,7 @@ impl Probe {
         u8::from(self.run().is_err())
     }
 
-    /// How many processes hold on to what they have at once.
+    /// The number of processes that hold on to what they have at once.
     pub(super) fn holders(&self) -> u32 {
         if let Self::Family(count, probe) = self {
             return u32::try_from(*count).unwrap_or(u32::MAX).saturating_mul(probe.holders());

@@ -20,7 +20,7 @@ use crate::verify::usage;
 
 /// How often the watcher looks. One look at a few processes takes a tenth of a millisecond.
 pub const PERIOD: Duration = Duration::from_millis(20);
-/// What the helper writes when it has looked, to whoever wants to know.
+/// The mark that the helper writes after each look, for a reader of its output.
 pub(super) const LOOKED: u8 = b'L';
 /// How often it looks at folders on a disk, at most.
 const DISK_PERIOD: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// The version that a body names.
 const VERSION: &str = "bedrock-2023-05-31";
 
-/// What is asked for.
+/// The operation of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Action {
     Stream,

@@ -56,7 +56,7 @@ impl Form {
         }
     }
 
-    /// What an answer comes as.
+    /// The media type of an answer.
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Messages => "text/event-stream; charset=utf-8",

@@ -12,12 +12,12 @@ pub const AWS_KEY_ID: &str = "AKIDEXAMPLE";
 pub const AWS_REGION: &str = "eu-central-1";
 /// The workspace that pays.
 pub const AWS_WORKSPACE: &str = "wrkspc_example";
-/// What a service of AWS asks of a signature.
+/// The requirements of a service of AWS for a signature.
 pub(super) struct Service {
     name: &'static str,
     /// The workspace that it must name; none: it has none.
     workspace: Option<&'static str>,
-    /// What must be signed.
+    /// The headers that the signature must cover.
     signed: &'static [&'static str],
 }
 

@@ -24,7 +24,7 @@ const ORIGIN: &str = "remote.origin.url";
 const PROMISOR: &str = ".promisor";
 const HOOKS: &str = "core.hookspath";
 
-/// How files become content, for the configuration of the system and of the user: what runs no program.
+/// Settings of the system and of the user by which files become content: they run no program.
 const USER_SETTINGS: &str = "^core\\.(autocrlf|eol|ignorecase)$";
 
 /// Where a repository is, and what it is like.
@@ -104,14 +104,14 @@ impl Layout {
     }
 }
 
-/// What the configuration says: the repository's, and for ignored files and content that of the system and the user, too.
+/// The repository's configuration; for ignored files and content that of the system and the user, too.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     /// The URL of `origin`, without credentials.
     pub(super) origin: Option<String>,
     /// Were objects left out when it was cloned?
     pub(super) partial: bool,
-    /// How files become content: keys and values; of equal keys the last one counts.
+    /// Settings by which files become content: keys and values; of equal keys the last one counts.
     pub(super) content: Vec<(String, String)>,
     /// Where its hooks are, if not in its git folder.
     pub(super) hooks: Option<PathBuf>,

@@ -24,7 +24,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 const TIDIED: &str = "tidied";
 /// The most bytes of all entries.
 const BYTES: u64 = 200 << 20;
-/// The longest time for which an entry is kept that nobody uses.
+/// The longest time for which an unused entry is kept.
 const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A folder of findings.
@@ -102,7 +102,7 @@ impl ToolCache {
         Ok(())
     }
 
-    /// Removes what nobody has used for long, and what is too much; at most once an hour, whoever comes first.
+    /// Removes entries that were not used for long, and what is too much; at most once an hour, whoever comes first.
     pub(super) fn tidy(&self) {
         let mark = self.folder.join(TIDIED);
         let since = mark.metadata().and_then(|found| found.modified()).ok();

@@ -1,4 +1,4 @@
-//! The names of files that a linter is told of.
+//! The names of files that are passed to a linter.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use truing_reader::output::known::FILES;
 
 use super::select::Selected;
 
-/// The most bytes of files' names that a program is given at once. The sandbox's helper is told all in one argument, of which the system
+/// The most bytes of files' names that a program is given at once. The sandbox's helper gets all of them in one argument, of which the system
 /// takes 128 KiB.
 pub(super) const MAX_NAMES_BYTES: usize = 40_000;
 
@@ -18,7 +18,7 @@ pub(super) fn changed<'a>(tool: &Selected, files: &'a [ChangedFile]) -> Vec<&'a 
     files.iter().filter_map(|file| file.path.as_str()).filter(|path| tool.looks_at(path)).collect()
 }
 
-/// Those of which no tool can be told, since an argument, and what the tool prints, is text.
+/// Names that cannot be passed to a tool, since an argument, and what the tool prints, is text.
 pub(super) fn unlinted(tool: &Selected, files: &[ChangedFile]) -> Vec<RepoPath> {
     let paths = files.iter().map(|file| &file.path).filter(|path| path.as_str().is_none());
     let as_path = |path: &RepoPath| Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).to_owned();

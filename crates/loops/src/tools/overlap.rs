@@ -1,4 +1,4 @@
-//! Findings that say the same: those of two linters are told once, and those of a rule that a linter knows better are left to it
+//! Findings that say the same: those of two linters are reported once, and those of a rule that a linter knows better are left to it
 //! in the files that it was given.
 //!
 //! Two linters say the same of a line if the rule has one name in both, or the table of tools says which name it has in others.
@@ -11,7 +11,7 @@ use truing_diff::RepoPath;
 use truing_reader::output::known::{self, KnownTool};
 use truing_reader::output::{NO_RULE, tool_name};
 
-/// All that linters have told so far.
+/// All findings that linters have reported so far.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     whole: BTreeSet<(Place, String, String)>,

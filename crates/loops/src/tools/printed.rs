@@ -1,4 +1,4 @@
-//! What a linter has printed, and what becomes of the findings in it.
+//! Output of a linter, and what becomes of the findings in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,7 +24,7 @@ const MAX_REASON: usize = 600;
 pub struct Printed {
     /// The output.
     pub output: ToolOutput,
-    /// The files that the run was given; of an output that was given nobody knows them.
+    /// The files that the run was given; none for an output that was given.
     pub(crate) looked_at: BTreeSet<RepoPath>,
     /// Keeps the findings of files that are in these states.
     keeping: Option<(Recipe, BTreeMap<String, State>)>,

@@ -120,7 +120,7 @@ impl Selected {
         self.left_out.iter().map(|own| self.of_tree(own)).collect()
     }
 
-    /// Does a run look at the changed files that it is for: is it told of them, or run over the project as the table says?
+    /// Does a run look at the changed files that it is for: does it get their names, or run over the project as the table says?
     pub(super) fn looks_at_changed(&self) -> bool {
         self.arguments.iter().any(|word| word == FILES)
             || self

@@ -15,7 +15,7 @@ const FOLDERS: &[&str] = &["", ".github", ".github/workflows", ".semgrep"];
 const MAX_SIGNS: usize = 5_000;
 /// The most folders below the root, of those that hold changed files or lie above them, in which signs are looked for.
 const MAX_FOLDERS: usize = 500;
-/// The most of them that are told to have signs; those nearest to the root.
+/// The most of them that are reported to have signs; those nearest to the root.
 const MAX_BELOW: usize = 20;
 /// Folders of what is installed: their files are of others.
 const INSTALLED: &[&str] = &["node_modules", "vendor", "venv"];

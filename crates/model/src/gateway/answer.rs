@@ -1,4 +1,4 @@
-//! What comes of asking a model: a complete answer, or the reason for none.
+//! Results of a call to a model: a complete answer, or the reason for none.
 
 use serde::{Deserialize, Serialize};
 use truing_core::id::Millis;
@@ -10,13 +10,13 @@ use crate::messages::{Message, Stop};
 /// A complete answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Answer {
-    /// What the model said, in the order of its blocks: goes back unchanged in the next request.
+    /// The content of the model's message, in the order of its blocks: it goes back unchanged in the next request.
     pub message: Message,
-    /// Why it stopped.
+    /// The reason for which the model stopped.
     pub stop: Stop,
-    /// What the provider counted.
+    /// The tokens that the provider counted.
     pub usage: Usage,
-    /// What that costs.
+    /// The price of these tokens.
     pub cost: MicroUsd,
     /// The model that answered.
     pub model: String,
@@ -28,7 +28,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Who answered, for people and records.
+    /// The name of the model that answered, for people and records.
     pub fn served(&self) -> String {
         match &self.served_by {
             Some(fallback) => format!("{} (fallback {fallback})", self.model),
@@ -37,7 +37,7 @@ impl Answer {
     }
 }
 
-/// Why there is no answer.
+/// Reasons for which there is no answer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Refused {
@@ -50,7 +50,7 @@ pub enum Refused {
     /// The kill switch is on: nothing was sent.
     #[error("the kill switch is on")]
     Switch,
-    /// The run may not use this model, or nobody knows its price: nothing was sent.
+    /// The run may not use this model, or its price is not known: nothing was sent.
     #[error("{0}")]
     NotAllowed(String),
     /// The provider's own spending cap is reached, or a limit of its own that lasts as long; its circuit is open.
@@ -80,15 +80,15 @@ pub enum Refused {
     /// Down, overloaded, limiting, cut or stalled, after every try that is allowed.
     #[error("the provider is not available: {what}")]
     Unavailable {
-        /// What happened last.
+        /// The last event.
         what: String,
         /// Not to be tried before.
         until: Option<Millis>,
     },
-    /// What came is no answer of the Messages API.
+    /// The provider sent no answer of the Messages API.
     #[error("the provider's answer cannot be understood: {what}")]
     Nonsense {
-        /// What is wrong with it.
+        /// The fault in it.
         what: String,
     },
     /// The ledger cannot be asked: nothing was sent.
@@ -97,7 +97,7 @@ pub enum Refused {
     /// A cassette has no answer to this request: it is not the one that was recorded.
     #[error("the cassette has no answer to this: {what}")]
     Drift {
-        /// Where the two differ.
+        /// The place where the two differ.
         what: String,
     },
 }

@@ -26,7 +26,7 @@ pub const LEAST_TOKENS: u32 = 1024;
 /// A count is an estimate, says the provider: a twentieth more is taken, and some tokens of its own.
 const COUNT_MARGIN: u64 = 20;
 const COUNT_FRAME: u64 = 64;
-/// How much longer than a call a reservation lasts.
+/// The time for which a reservation outlasts its call.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// A call of a run to one provider.
@@ -35,15 +35,15 @@ pub(super) struct Call<'a, L: Ledger + 'static, G> {
     pub(super) purse: &'a Purse,
     /// The kill switch of the run.
     pub(super) gate: &'a G,
-    /// What the run's calls come to.
+    /// The sums of the run's calls.
     pub(super) account: &'a Account,
     /// The way to the provider.
     pub(super) shared: &'a Arc<Shared<L>>,
-    /// What this provider has counted of the run's conversation: it is not counted again.
+    /// The part of the run's conversation that this provider has counted: it is not counted again.
     pub(super) history: &'a Mutex<History>,
 }
 
-/// How one try ended without an answer.
+/// The end of one try without an answer.
 enum Ended {
     /// Nothing was sent.
     Refused(Refused),
@@ -62,7 +62,7 @@ impl<L: Ledger + 'static, G: Gate> Call<'_, L, G> {
         result
     }
 
-    /// What the model costs at this provider.
+    /// The price of the model at this provider.
     fn price(&self, model: &str) -> Result<Price, Refused> {
         let (prices, wire) = (&self.shared.prices, self.shared.client.wire());
         wire.price(prices, model).cloned().ok_or_else(|| {
@@ -181,7 +181,7 @@ impl<L: Ledger + 'static, G: Gate> Call<'_, L, G> {
         Some(self.history().bound(prompt))
     }
 
-    /// Sets money aside. It happens in a task of its own: if nobody waits for it any more, it still ends, and gives
+    /// Sets money aside. It happens in a task of its own: if no caller waits for it any more, it still ends, and gives
     /// back what it got.
     async fn reserve(&self, request: &Request, bound: Bound, price: &Price) -> Result<Ticket<L>, Refused> {
         let floor = least_tokens(request);
@@ -244,7 +244,7 @@ impl<L: Ledger + 'static, G: Gate> Call<'_, L, G> {
         }
     }
 
-    /// What a call that is given up comes to.
+    /// The result of a call that is given up.
     async fn refusal(&self, verdict: Verdict, what: String) -> Refused {
         match verdict {
             Verdict::Again(after) | Verdict::Down(after) => {

@@ -16,7 +16,7 @@ use super::signed::{Side, Signed};
 use super::{Fallback, Gateway, Model};
 use crate::messages::Request;
 
-/// What one run asks models through. A run that went over to its fallback stays there as long as that answers.
+/// The model of one run. A run that went over to its fallback stays there as long as that answers.
 #[derive(Debug)]
 pub struct Session<L: Ledger + 'static, G> {
     gateway: Gateway<L>,
@@ -26,7 +26,7 @@ pub struct Session<L: Ledger + 'static, G> {
     account: Account,
     first: Mutex<History>,
     second: Mutex<History>,
-    /// Who answers, and whose thinking the conversation holds.
+    /// The provider that answers, and the one whose thinking the conversation holds.
     signed: Mutex<Signed>,
 }
 

@@ -28,7 +28,7 @@ impl Side {
     }
 }
 
-/// Who answers a run, and what of its conversation the fallback has signed.
+/// The provider that answers a run, and the blocks of its conversation that the fallback has signed.
 #[derive(Debug, Default)]
 pub(super) struct Signed {
     side: Side,
@@ -36,7 +36,7 @@ pub(super) struct Signed {
 }
 
 impl Signed {
-    /// Who has answered last.
+    /// The provider that has answered last.
     pub(super) fn side(&self) -> Side {
         self.side
     }
@@ -60,7 +60,7 @@ impl Signed {
         }
         let mut carried = request.clone();
         let last = request.messages.iter().rfind(|message| message.role == Role::Assistant);
-        // A provider that is told to think wants the thinking before the calls whose results it is shown.
+        // A provider that is asked to think wants the thinking before the calls whose results it is shown.
         let is_enabled = |thinking: &Value| thinking["type"] == "enabled";
         if last.is_some_and(has_foreign) && carried.thinking.as_ref().is_some_and(is_enabled) {
             carried.thinking = None;
@@ -73,7 +73,7 @@ impl Signed {
     }
 }
 
-/// What names a block of thinking; none: it is another block.
+/// The name of a block of thinking; none: it is another block.
 fn signature(block: &Block) -> Option<u64> {
     let Block::Other(value) = block else { return None };
     let signed = match value["type"].as_str()? {

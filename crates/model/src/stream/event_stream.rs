@@ -18,7 +18,7 @@ const CHECKSUM: usize = 4;
 /// The kind of event that holds a piece of the answer.
 const CHUNK: &str = "chunk";
 
-/// What came of a stream so far that is no whole frame yet.
+/// Bytes of a stream that are no whole frame yet.
 #[derive(Default, Debug)]
 pub(super) struct Frames {
     bytes: Vec<u8>,

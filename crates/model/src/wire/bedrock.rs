@@ -22,7 +22,7 @@ use crate::retry::Kind;
 const VERSION: &str = "bedrock-2023-05-31";
 /// The header that names an error; an address may follow its name.
 const ERROR_TYPE: &str = "x-amzn-errortype";
-/// What answers come as.
+/// The media type of answers.
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 const JSON: &str = "application/json";
 
@@ -49,12 +49,12 @@ const ERRORS: &[(&str, Kind)] = &[
     ("validationexception", Kind::Request),
     ("resourcenotfoundexception", Kind::Request),
 ];
-/// What an error says that is called wrong input and is too much of it.
+/// Words of an error that is called wrong input and is too much of it.
 const TOO_LONG: [&str; 2] = ["input is too long", "prompt is too long"];
-/// What a throttled request is told whose limit lasts: a try in a minute is of no use.
+/// Words of the answer to a throttled request whose limit lasts: a try in a minute is of no use.
 const LASTS: &str = "tokens per day";
 
-/// How models are asked for in one region.
+/// The way to models of one region.
 #[derive(Clone, Debug)]
 pub struct Bedrock(Arc<Models>);
 
@@ -141,7 +141,7 @@ impl Bedrock {
         Ok(Self(Arc::new(Models { by_name, has_warned: AtomicBool::new(false) })))
     }
 
-    /// Where Bedrock is in this region; none, if it is no region's name.
+    /// The address of Bedrock in this region; none, if it is no region's name.
     pub fn address(region: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_region = !region.is_empty() && region.bytes().all(is_plain);
@@ -225,7 +225,7 @@ pub(super) fn refusal(headers: &HeaderMap, body: &[u8]) -> Refusal {
     Refusal { name, words: message }
 }
 
-/// What an error of Bedrock's says; none: it is not one of Bedrock's own.
+/// The meaning of an error of Bedrock; none: it is not one of Bedrock's own.
 pub(super) fn kind(name: &str, words: &str) -> Option<Kind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;

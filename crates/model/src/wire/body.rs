@@ -81,7 +81,7 @@ pub(super) fn unnamed(
     bytes(&Body { anthropic_version: Some(version), answer, thinking, output_config, ..whole })
 }
 
-/// All that is said, of nobody in particular.
+/// The texts of all messages, without their authors.
 fn body(request: &Request) -> Body<'_> {
     // Every field is named, so that a new one cannot be forgotten.
     let Request { model: _, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =

@@ -30,7 +30,7 @@ pub struct FilesRequest {
     pub files: Vec<String>,
 }
 
-/// An output whose format nobody has named.
+/// An output whose format is not named.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FormatRequest {
     /// A folder; nothing in it is read.

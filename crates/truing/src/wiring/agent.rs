@@ -79,7 +79,7 @@ fn fallback(config: &Config, environment: &Environment, role: Role) -> Result<Op
     Ok(Some(Fallback { name, model: model.name.clone(), way }))
 }
 
-/// Who is asked where the model is not available.
+/// The provider that is asked while the first is not available.
 struct Fallback {
     name: String,
     model: String,

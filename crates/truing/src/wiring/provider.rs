@@ -24,9 +24,9 @@ use crate::cli::error::CliError;
 
 /// The way to a model.
 pub(super) struct Way {
-    /// Who serves it.
+    /// The provider that serves it.
     pub(super) provider: Provider,
-    /// What it costs there.
+    /// Its price at this provider.
     pub(super) prices: Prices,
     /// Everything that opens it.
     pub(super) secrets: Vec<Secret>,
@@ -59,7 +59,7 @@ pub(super) fn way(config: &Config, environment: &Environment, role: Role) -> Res
     Ok(Way { provider, prices, secrets })
 }
 
-/// The way to nobody, for what is played.
+/// The provider of played recordings, which is never asked.
 ///
 /// # Errors
 /// [`ProviderError`]
@@ -68,7 +68,7 @@ pub(super) fn nobody() -> Result<Way, ProviderError> {
     Ok(Way { provider, prices: Prices::default(), secrets: Vec::new() })
 }
 
-/// How the provider is asked; what is declared of its model counts there by the provider's own name, too.
+/// The form of requests to the provider; what is declared of its model counts there by the provider's own name, too.
 #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "all are asked in the same way"))]
 fn wire(config: &Config, prices: &mut Prices, role: Role) -> Result<Wire, CliError> {
     match config.model.provider {
@@ -93,7 +93,7 @@ fn wire(config: &Config, prices: &mut Prices, role: Role) -> Result<Wire, CliErr
     }
 }
 
-/// Where the model is.
+/// The address of the model.
 fn address(model: &ModelConfig, role: Role) -> Result<String, CliError> {
     #[cfg(feature = "aws")]
     let region = model.region.as_deref().unwrap_or_default();
@@ -122,7 +122,7 @@ fn missing((model, key): (&ModelConfig, &str), sample: &str, role: Role) -> CliE
         .hint(format!("say it in the configuration, or as other programs take it: {sample}"))
 }
 
-/// What opens the provider.
+/// The credentials for the provider.
 fn login(model: &ModelConfig, environment: &Environment, role: Role) -> Result<Login, CliError> {
     let key = || {
         let key = model.api_key.read(environment).map_err(|error| {

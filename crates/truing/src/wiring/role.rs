@@ -1,4 +1,4 @@
-//! What a model is asked to do, and the errors of those who cannot do it without one.
+//! Tasks of a model, and the errors of callers who cannot do theirs without one.
 
 use truing_core::converge::Code;
 

@@ -107,7 +107,7 @@ pub struct KnownTool {
     /// Names that the same rule has in other tools, by the beginning of its name here.
     #[serde(default)]
     pub same: BTreeMap<String, String>,
-    /// Rules of Truing that it knows better, as it is when nobody configures it: they are off on files that it looks at.
+    /// Rules of Truing that it knows better, as it is without a configuration: they are off on files that it looks at.
     #[serde(default)]
     pub replaces: Vec<String>,
     /// Its own comment that suppresses a rule, for people.

@@ -1,4 +1,4 @@
-//! Fixes that a model proposes and that are proven to fit: told apart from those of rules and linters, each with its diff, and
+//! Fixes that a model proposes and that are proven to fit: kept apart from those of rules and linters, each with its diff, and
 //! made only if a person agrees.
 
 use std::io::{BufRead as _, IsTerminal as _};
@@ -14,7 +14,7 @@ use crate::cli::output::Output;
 /// The longest answer, in bytes: what is longer is none of those that are known.
 const MAX_ANSWER_BYTES: u64 = 1 << 10;
 
-/// Who agrees.
+/// The consent to fixes of a model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Consent {
     /// All are made: `--yes` was given.
@@ -60,7 +60,7 @@ impl Answer {
     }
 }
 
-/// The findings whose fixes are to be made. Each is told with its diff, whoever decides.
+/// The findings whose fixes are to be made. Each is printed with its diff, whoever decides.
 pub(super) async fn agreed(offers: Vec<Offer>, consent: Consent, output: Output) -> Vec<Finding> {
     if offers.is_empty() {
         return Vec::new();
