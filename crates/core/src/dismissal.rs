@@ -1,4 +1,5 @@
-//! Dismissals: a person's word that a finding is none of ours, for as long as the code under it is the same.
+//! Dismissals: a person's word that a finding is none of ours, for as long as the code under it is the same and in the same
+//! definition.
 //!
 //! A dismissal is a row of its own beside the findings, so that a review that is running cannot lose it: whoever
 //! writes findings next puts it into effect ([`apply`]).
@@ -58,9 +59,27 @@ impl Dismissal {
     /// they changed.
     pub fn covers(&self, finding: &Finding) -> bool {
         let was_unverified = self.about.as_ref().is_some_and(|about| about.unverified.is_some());
+        let is_same = match &self.about {
+            Some(about) => is_same_code(&about.raw, &finding.raw),
+            None => self.has_snippet_of(finding) && (self.withdrawn || finding.raw.code.lines.is_none()),
+        };
         self.finding == finding.id
-            && is_same_code(&self.snippet, &finding.raw)
+            && is_same
             && (finding.unverified.is_none() || was_unverified || self.withdrawn)
+    }
+
+    /// Was it said before lines had digests, of a finding whose snippet leaves a part of them out? It may be of other lines.
+    pub fn is_outdated_for(&self, finding: &Finding) -> bool {
+        let had_digest = self.about.as_ref().is_some_and(|about| about.raw.code.lines.is_some());
+        !self.withdrawn
+            && self.finding == finding.id
+            && self.has_snippet_of(finding)
+            && finding.raw.code.lines.is_some()
+            && !had_digest
+    }
+
+    fn has_snippet_of(&self, finding: &Finding) -> bool {
+        has_same_words(&self.snippet, &finding.raw.snippet)
     }
 
     /// The reason and who gave it, as the finding's status tells it.
@@ -69,10 +88,37 @@ impl Dismissal {
     }
 }
 
-/// Is it the same code, white space aside, wherever it is?
-pub(crate) fn is_same_code(snippet: &str, raw: &RawFinding) -> bool {
+/// Is it the same code, white space aside, wherever in the same definition it is?
+pub(crate) fn is_same_code(before: &RawFinding, now: &RawFinding) -> bool {
+    has_same_words(&before.snippet, &now.snippet) && before.code.agree(&now.code)
+}
+
+fn has_same_words(one: &str, other: &str) -> bool {
     let code = |snippet| fingerprint("", &truing_diff::RepoPath::default(), snippet);
-    code(snippet) == code(&raw.snippet)
+    code(one) == code(other)
+}
+
+/// How many dismissals count no longer for what is found now, since their records cannot tell its lines from others. `known`: the
+/// findings as they are recorded; a review that has recorded the digest of the lines has said so.
+pub fn outdated(current: &[Finding], known: &[Finding], said: &[Dismissal]) -> usize {
+    let is_new = |finding: &Finding| {
+        known.iter().all(|known| known.id != finding.id || known.raw.code.lines.is_none())
+    };
+    let is_outdated = |finding: &&Finding| {
+        finding.is_open() && is_new(finding) && said.iter().any(|said| said.is_outdated_for(finding))
+    };
+    current.iter().filter(is_outdated).count()
+}
+
+/// Opens findings again that are recorded as dismissed though none of these words covers them: they were said of another line of
+/// work.
+pub fn reopen(known: &mut [Finding], said: &[Dismissal]) {
+    for finding in known {
+        let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
+        if is_dismissed && !said.iter().any(|said| said.covers(finding)) {
+            finding.status = FindingStatus::Open;
+        }
+    }
 }
 
 /// Puts dismissals into effect, and what was taken back out of effect; how many findings changed. What is gone needs none.
@@ -242,6 +288,7 @@ fn parts(id: &str) -> Option<Parts<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::CodeDigests;
     use crate::finding::{AnchorKind, Category, Place, Severity, Side, Source};
     use crate::id::{Fingerprint, Sha};
 
@@ -255,6 +302,7 @@ mod tests {
             title: "t".into(),
             body: "b".into(),
             snippet: snippet.into(),
+            code: CodeDigests::default(),
             suggestion: None,
             source: Source::Rule,
         };
@@ -319,6 +367,38 @@ mod tests {
         assert!(findings[..3].iter().all(Finding::is_open));
         assert!(matches!(findings[3].status, FindingStatus::Fixed(_)));
         assert_eq!(apply(&mut findings, &[back]), 0, "nothing is left to take back");
+    }
+
+    #[test]
+    fn a_dismissal_from_before_lines_had_digests_is_asked_about_again_once() {
+        let signed = |id: &str, digest: Option<&str>| {
+            let mut finding = finding(id, "key = ghp_…");
+            finding.raw.code.lines = digest.map(str::to_owned);
+            finding
+        };
+        let old = signed("1:abcd-1", None);
+        let said = Dismissal::of(&old, "wanted", "ada", Millis(5));
+        let mut now = [signed("1:abcd-1", Some("1"))];
+        assert_eq!(apply(&mut now, std::slice::from_ref(&said)), 0);
+        assert_eq!(outdated(&now, std::slice::from_ref(&old), std::slice::from_ref(&said)), 1);
+        assert_eq!(outdated(&now, &now, std::slice::from_ref(&said)), 0, "it was said");
+
+        let again = Dismissal::of(&now[0], "wanted", "ada", Millis(6));
+        assert_eq!(outdated(&now, std::slice::from_ref(&old), std::slice::from_ref(&again)), 0);
+        assert_eq!(apply(&mut now, std::slice::from_ref(&again)), 1);
+        let mut other = [signed("1:abcd-1", Some("2"))];
+        assert_eq!(apply(&mut other, &[again]), 0, "it was said of another line");
+    }
+
+    #[test]
+    fn what_was_dismissed_on_another_branch_is_open() {
+        let said = Dismissal::of(&finding("1:abcd-1", "x = 1"), "wanted", "ada", Millis(5));
+        let mut known = [finding("1:abcd-1", "x = 1")];
+        apply(&mut known, std::slice::from_ref(&said));
+        reopen(&mut known, std::slice::from_ref(&said));
+        assert!(!known[0].is_open());
+        reopen(&mut known, &[]);
+        assert!(known[0].is_open());
     }
 
     #[test]

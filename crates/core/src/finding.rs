@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use truing_diff::RepoPath;
 pub use truing_diff::{AnchorKind, Side};
 
+use crate::code::CodeDigests;
 use crate::id::{FindingId, Fingerprint, Sha};
 use crate::recheck::{Around, MAX_SNIPPET_LINES, Unverified};
 
@@ -98,8 +99,11 @@ pub struct RawFinding {
     pub title: String,
     /// Why it matters and what to do, in Markdown.
     pub body: String,
-    /// The lines it is about, without line ends: identity is made of them, and text output shows them.
+    /// The lines it is about, without line ends and secrets: identity is made of them, and text output shows them.
     pub snippet: String,
+    /// What tells its lines from others with the same snippet.
+    #[serde(default, skip_serializing_if = "CodeDigests::is_empty")]
+    pub code: CodeDigests,
     /// Replacement of the whole lines `start_line..=end_line`, if one was proven: a model's at each head anew.
     pub suggestion: Option<Suggestion>,
     /// Who said it.

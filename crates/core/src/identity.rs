@@ -1,7 +1,7 @@
 //! Identity: which of today's findings is which of yesterday's (design.md section 4, "Ids").
 //!
 //! In two passes over each file. A finding keeps its id while its fingerprint stays the same; equal fingerprints
-//! in a file are told apart by an ordinal, nearest lines first. What is left over on both sides is matched by
+//! in a file are told apart by the digests of their code, then by an ordinal, nearest lines first. What is left over on both sides is matched by
 //! likeness (see [`similarity`]), one to one and so that the sum is best, because likeness is not transitive. The
 //! order in which findings come changes nothing. An id is made at the first sighting from the fingerprint alone,
 //! so a run without records, or one whose records were lost, gives the same ids.
@@ -17,6 +17,7 @@ use truing_diff::RepoPath;
 
 pub use similar::{SAME, Statement, similarity};
 
+use crate::code::CodeDigests;
 use crate::dismissal::is_same_code;
 use crate::finding::{AnchorKind, Finding, FindingStatus, Place, RawFinding, Source, fingerprint};
 use crate::id::{FindingId, Fingerprint, Sha};
@@ -96,7 +97,9 @@ pub fn identify(
         .iter()
         .map(|placed| known.iter().find(|known| Some(&known.id) == placed.sighting.of.as_ref()).copied())
         .collect();
-    same_code(&known, &found, &prints, &order, &mut before);
+    for form in [CodeDigests::clone, |_: &CodeDigests| CodeDigests::default()] {
+        same_code((&known, &found), &prints, form, &order, &mut before);
+    }
     same_meaning(&known, (&found, renames), &order, &mut before);
 
     let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
@@ -151,25 +154,25 @@ fn sort_key(placed: &Placed) -> impl Ord + use<> {
     )
 }
 
-/// First pass: equal fingerprints, so that lines move as little as can be.
+/// First pass: equal fingerprints and what `form` leaves of the code's digests, so that lines move as little as can be.
 fn same_code<'a>(
-    known: &[&'a Finding],
-    found: &[Placed],
+    (known, found): (&[&'a Finding], &[Placed]),
     prints: &[Fingerprint],
+    form: fn(&CodeDigests) -> CodeDigests,
     order: &[usize],
     before: &mut [Option<&'a Finding>],
 ) {
     let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
-    let mut yesterday: BTreeMap<&Fingerprint, Vec<&'a Finding>> = BTreeMap::new();
+    let mut yesterday: BTreeMap<(&Fingerprint, CodeDigests), Vec<&'a Finding>> = BTreeMap::new();
     for finding in known.iter().filter(|finding| !taken.contains(&finding.id)) {
-        yesterday.entry(&finding.fingerprint).or_default().push(finding);
+        yesterday.entry((&finding.fingerprint, form(&finding.raw.code))).or_default().push(finding);
     }
-    let mut today: BTreeMap<&Fingerprint, Vec<usize>> = BTreeMap::new();
+    let mut today: BTreeMap<(&Fingerprint, CodeDigests), Vec<usize>> = BTreeMap::new();
     for &at in order.iter().filter(|&&at| before[at].is_none()) {
-        today.entry(&prints[at]).or_default().push(at);
+        today.entry((&prints[at], form(&found[at].raw.code))).or_default().push(at);
     }
     for (print, rows) in today {
-        let Some(columns) = yesterday.get(print) else { continue };
+        let Some(columns) = yesterday.get(&print) else { continue };
         if rows.len() * columns.len() > MAX_CELLS {
             rows.iter().zip(columns).for_each(|(&at, finding)| before[at] = Some(finding));
             continue;
@@ -279,7 +282,7 @@ fn status_after(before: Option<&Finding>, placed: &Placed) -> FindingStatus {
     });
     let is_same = before.is_some_and(|before| {
         let was_changed = placed.sighting.unverified.is_some() && before.unverified.is_none();
-        is_same_code(&before.raw.snippet, &placed.raw) && !was_changed
+        is_same_code(&before.raw, &placed.raw) && !was_changed
     });
     match (said.filter(|_| is_same), &placed.sighting.suppressed) {
         (Some(said), _) => said.clone(),
@@ -320,6 +323,7 @@ fn first_free(print: &Fingerprint, taken: &BTreeSet<FindingId>, next: &mut u64) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::CodeDigests;
     use crate::finding::{Category, Severity, Side, Source};
     use crate::outcome::{NotReviewed, SkipReason};
 
@@ -333,6 +337,7 @@ mod tests {
             title: "t".into(),
             body: "b".into(),
             snippet: snippet.into(),
+            code: CodeDigests::default(),
             suggestion: None,
             source: Source::Rule,
         };

@@ -2,6 +2,7 @@
 //! and the ports through which the loops reach the world. No tokio, clock, randomness, environment or files.
 
 pub mod breaker;
+pub mod code;
 pub mod converge;
 pub mod dismissal;
 pub mod effect;

@@ -389,6 +389,13 @@ pub struct ReviewDetail {
     /// Tools whose findings are part of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolRun>,
+    /// Dismissals that count no longer, since their records cannot tell the lines they were said of from others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub outdated_dismissals: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A tool's part of a review.
@@ -431,6 +438,7 @@ impl ReviewDetail {
             suppressions: Vec::new(),
             modelled: None,
             tools: Vec::new(),
+            outdated_dismissals: 0,
         }
     }
 }

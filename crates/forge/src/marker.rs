@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
+use truing_core::code::LinesKey;
 use truing_core::id::{FindingId, PrId};
 use truing_core::publish::{Item, Producer};
 
@@ -159,6 +160,11 @@ impl MarkerKeys {
             previous: previous.iter().map(|bytes| MarkerKey::new(bytes)).collect(),
             form: Marker::HtmlComment,
         }
+    }
+
+    /// The key of digests of lines in the records that these markers belong to.
+    pub fn lines_key(&self) -> LinesKey {
+        LinesKey::derive(&self.current.bytes)
     }
 
     /// The same keys, which sign in this form.

@@ -14,6 +14,7 @@ use truing_agent::verify::Scope as Trust;
 use truing_config::layer::SourceFile;
 use truing_config::problem::{ConfigError, Problem};
 use truing_config::{Config, REPOSITORY_FILE, value};
+use truing_core::code::LinesKey;
 use truing_core::id::{PrId, Sha};
 use truing_core::port::{Gate, PullRequest, Reader, Revision};
 use truing_diff::{RepoPath, Status, parse};
@@ -45,8 +46,8 @@ impl Rules {
     ///
     /// # Errors
     /// A pattern that is no glob.
-    pub fn new(config: Config) -> Result<Self, globset::Error> {
-        let scope = Scope::of(&config)?;
+    pub fn new(config: Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
+        let scope = Scope::of(&config, lines_key)?;
         let branches = config.forges.iter();
         let branches =
             branches.map(|(name, forge)| Ok((name.clone(), value::globs(&forge.config_branches)?)));
@@ -61,7 +62,7 @@ impl Rules {
 
     /// With what the repository's own file adds.
     fn with(&self, own: &SourceFile) -> Result<Scope, CheckoutError> {
-        Ok(Scope::of(&self.config.with_repository(own)?)?)
+        Ok(Scope::of(&self.config.with_repository(own)?, self.scope.lines_key.clone())?)
     }
 
     /// The operator's configuration.
@@ -254,6 +255,7 @@ impl<R: Reader> Checkout<'_, R> {
         let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
         let place = Place { tree: folder.path(), only: None };
         let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
+        reading.sign_lines(folder.path(), &scope.lines_key);
         Ok((reading, part))
     }
 }

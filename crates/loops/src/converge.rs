@@ -571,8 +571,9 @@ impl<S> Runner<'_, S> {
         let (project, base) = (project.as_deref(), Base::Mirror(self.mirror, &change.base));
         let tooling = Tooling { toolbox, project, trust: Some(&trust), base };
         let reading = plan.read(laid.path().to_owned(), scope, reader, Some(tooling)).await;
+        let mut reading = reading.map_err(GateError::Reading)?;
+        reading.sign_lines(laid.path(), &scope.lines_key);
         self.laid = Some(laid);
-        let reading = reading.map_err(GateError::Reading)?;
         self.readings.truncate(KEPT_READINGS - 1);
         self.readings.insert(0, ((change.base.clone(), head.clone()), reading.clone()));
         Ok(reading)

@@ -163,6 +163,7 @@ pub(crate) mod tests {
     use truing_core::outcome::{Modelled, Runtime};
 
     use super::*;
+    use truing_core::code::CodeDigests;
 
     /// An open finding on one line.
     pub(crate) fn finding(id: &str, path: &str, line: u32) -> Finding {
@@ -178,6 +179,7 @@ pub(crate) mod tests {
                 title: "Swallowed error".into(),
                 body: "Say what happened.".into(),
                 snippet: id.into(),
+                code: CodeDigests::default(),
                 suggestion: None,
                 source: Source::Rule,
             },

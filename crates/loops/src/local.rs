@@ -21,6 +21,7 @@ use super::given;
 use super::memory::{Kept, Line, Memory, Recall, Unopened, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
+use crate::converge;
 use crate::telemetry;
 use crate::tools::{Base, Toolbox, Tooling};
 
@@ -153,7 +154,13 @@ where
         // What is not committed has no name of its own: the run is filed under the commit that is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
         telemetry::head(filed.as_str());
-        let line = match self.line(checked_out).await? {
+        let name = self.line(checked_out).await?;
+        let branch = match &name {
+            Some(name) => branch_of(name).to_owned(),
+            None => converge::local::checked_out(self.repository).await?,
+        };
+        let branch = branch_key(self.repository, &branch);
+        let line = match name {
             Some(name) => {
                 let commits = match change.head.as_ref().or(checked_out) {
                     // Its base may be a tree.
@@ -171,6 +178,7 @@ where
             served: None,
             fixed_at: None,
             line: line.as_ref(),
+            branch: Some(&branch),
             clock: self.clock,
         };
         let (earlier, unread) = match &line {
@@ -281,6 +289,7 @@ where
             };
             let place = Place { tree, only: Some(&files) };
             let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
+            reading.sign_lines(tree, &self.scope.lines_key);
             return Ok((reading, part));
         }
         let folder = truing_git::PrivateFolder::new()?;
@@ -305,6 +314,7 @@ where
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
         let place = Place { tree: folder.path(), only: None };
         let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
+        reading.sign_lines(folder.path(), &self.scope.lines_key);
         Ok((reading, part))
     }
 }
@@ -316,6 +326,17 @@ pub fn key(repository: &Repository) -> Key {
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
     let name = name.map_or_else(|| repository.first_root().as_os_str().as_encoded_bytes(), str::as_bytes);
     Key::new(format!("local/{}", clean(name).trim_start_matches('/')))
+}
+
+/// The key of people's words on findings of a branch of a repository; [`converge::local::checked_out`] names the branch.
+pub fn branch_key(repository: &Repository, branch: &str) -> Key {
+    Key::new(format!("{}@{}", key(repository), clean(branch.as_bytes())))
+}
+
+/// The branch of a line of work, as [`converge::local::checked_out`] names it.
+fn branch_of(line: &str) -> &str {
+    let line = line.strip_prefix("index of ").unwrap_or(line);
+    line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED)
 }
 
 /// What earlier reviews of a line of work came to. What was looked at then was not always a commit, so that nobody can tell

@@ -110,6 +110,8 @@ pub struct Memory<'a, O, C> {
     pub fixed_at: Option<&'a Sha>,
     /// None: a pull request's, all of whose findings count.
     pub line: Option<&'a Line>,
+    /// Where people's words on findings of a branch are kept; none: beside the findings.
+    pub branch: Option<&'a Key>,
     /// Wall clock.
     pub clock: &'a C,
 }
@@ -128,7 +130,12 @@ where
             Ok(Err(Unopened { why, holds: true })) => return unread(why),
             Ok(Ok(None) | Err(Unopened { holds: false, .. })) | Err(_) => return Recall::default(),
         };
-        let (known, key) = match self.known(&store, own).await {
+        let known = async || -> Result<_, StoreError> {
+            let (mut known, key) = self.known(&store, own).await?;
+            self.dismissed(&store, &mut known, Vec::new()).await?;
+            Ok((known, key))
+        };
+        let (known, key) = match known().await {
             Ok(known) => known,
             Err(error) => return unread(error.to_string()),
         };
@@ -198,8 +205,8 @@ where
         let revision = Revision { head: filed.clone(), base: record.detail.base.clone() };
         let begun = store.begin(&run, &revision, record.started).await?;
         let (mut known, _) = self.known(store, &run.key).await?;
-        dismissal::remember(&mut known, &begun.dismissals);
-        let (kept, findings) = self.recognise((&known, &begun.dismissals), found, record, filed);
+        let said = self.dismissed(store, &mut known, begun.dismissals).await?;
+        let (kept, findings) = self.recognise((&known, &said), found, record, filed);
         let outcome = record.clone();
         let producer = Producer::Review;
         let computed =
@@ -208,6 +215,25 @@ where
         // There is no forge to show it: what is recorded is published.
         store.published(&run, &outcome).await?;
         Ok(kept)
+    }
+
+    /// Puts people's words into effect for what is known: those on findings of the branch before those of all branches, which older
+    /// versions recorded. The answer: all of them.
+    async fn dismissed(
+        &self,
+        store: &S,
+        known: &mut Vec<Finding>,
+        of_all: Vec<Dismissal>,
+    ) -> Result<Vec<Dismissal>, StoreError> {
+        let Some(branch) = self.branch else {
+            dismissal::remember(known, &of_all);
+            return Ok(of_all);
+        };
+        let mut said = store.dismissals(branch).await?;
+        said.extend(of_all);
+        dismissal::reopen(known, &said);
+        dismissal::remember(known, &said);
+        Ok(said)
     }
 
     /// What is known of it, and under which key.
@@ -233,6 +259,8 @@ where
             identify(known, found.to_vec(), self.fixed_at, (&record.detail.coverage, renames));
         rechecked.settle(&mut identified.gone, known, filed);
         dismissal::apply(&mut identified.current, dismissals);
+        let outdated = dismissal::outdated(&identified.current, known, dismissals);
+        record.detail.outdated_dismissals = u32::try_from(outdated).unwrap_or(u32::MAX);
         let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
         let fixed = identified.gone.iter().filter(|finding| match self.line {
@@ -269,8 +297,7 @@ fn is_of_a_model(finding: &Finding) -> bool {
     }
 }
 
-/// A finding as it is on a line of work; none: it was never seen there, nor at one of its commits. Who dismissed it did so
-/// everywhere.
+/// A finding as it is on a line of work; none: it was never seen there, nor at one of its commits.
 fn on_line(finding: Finding, line: &Line) -> Option<Finding> {
     let its = finding.seen_on.iter().find(|on| on.line == line.name);
     let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;

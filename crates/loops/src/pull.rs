@@ -74,6 +74,7 @@ where
             served: Some(&served),
             fixed_at: Some(&revision.head),
             line: None,
+            branch: None,
             clock: self.clock,
         };
         let Recall { known, before, unread, elsewhere: _ } = memory.recall(&own).await;

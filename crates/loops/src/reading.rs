@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
+use truing_core::code::LinesKey;
 use truing_core::finding::{Place, RawFinding, Side};
 use truing_core::id::Sha;
 use truing_core::identity::{Placed, Sighting};
@@ -17,6 +18,7 @@ use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
 use truing_config::Config;
 use truing_config::value::globs;
+use truing_reader::Tree;
 use truing_reader::output::tool_name;
 
 use crate::tools::overlap::{self, LookedAt, Told};
@@ -58,6 +60,8 @@ pub struct Scope {
     pub tools: Wanted,
     /// Is a model that reviews asked for a walkthrough, too?
     pub walkthrough: bool,
+    /// Signs lines that snippets do not show, for the records.
+    pub lines_key: LinesKey,
 }
 
 impl Scope {
@@ -65,11 +69,11 @@ impl Scope {
     ///
     /// # Errors
     /// A pattern that is no glob.
-    pub fn of(config: &Config) -> Result<Self, globset::Error> {
+    pub fn of(config: &Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
         let (rules, tools) = (&config.rules, config.review.tools);
         let tools = Wanted { tools, configured: config.tools.clone() };
         let walkthrough = config.review.walkthrough;
-        Ok(Self { packs: rules.packs.clone(), ignore: globs(&rules.ignore)?, tools, walkthrough })
+        Ok(Self { packs: rules.packs.clone(), ignore: globs(&rules.ignore)?, tools, walkthrough, lines_key })
     }
 }
 
@@ -96,6 +100,24 @@ impl Reading {
     /// All that is there, also what is suppressed.
     pub fn all(&self) -> Vec<Placed> {
         self.found.iter().chain(&self.suppressed).cloned().collect()
+    }
+
+    /// Gives findings whose snippets leave something out the digests of their lines, as the files of `tree` have them.
+    pub fn sign_lines(&mut self, tree: &Path, key: &LinesKey) {
+        let all = || self.found.iter().chain(&self.suppressed);
+        if !all().any(|placed| placed.raw.is_cut()) {
+            return;
+        }
+        let Ok(tree) = Tree::open(tree) else { return };
+        let mut contents: BTreeMap<RepoPath, Vec<u8>> = BTreeMap::new();
+        for placed in self.found.iter_mut().chain(&mut self.suppressed).filter(|placed| placed.raw.is_cut()) {
+            let path = &placed.raw.place.path;
+            if !contents.contains_key(path) {
+                contents.insert(path.clone(), tree.bytes(path).unwrap_or_default());
+            }
+            let content = contents.get(path).map(Vec::as_slice).unwrap_or_default();
+            placed.raw = placed.raw.clone().with_lines(content, key);
+        }
     }
 }
 

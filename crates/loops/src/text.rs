@@ -127,7 +127,11 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
         let files = counted(tool.unlinted.len(), "file");
         format!("{name} did not look at {files} with names that are not UTF-8: {paths}")
     });
-    memory.chain(skipped).chain(unlinted).collect()
+    let outdated = (record.detail.outdated_dismissals > 0).then(|| {
+        let dismissals = counted(record.detail.outdated_dismissals as usize, "earlier dismissal");
+        format!("not covered by {dismissals} any more: lines with a secret, which may be another one by now; look again")
+    });
+    memory.chain(skipped).chain(unlinted).chain(outdated).collect()
 }
 
 /// The summary comment.

@@ -22,6 +22,8 @@ pub const MAX_TITLE_BYTES: usize = 500;
 pub const MAX_BODY_BYTES: usize = 16 << 10;
 /// The longest snippet, in bytes.
 pub const MAX_SNIPPET_BYTES: usize = 16 << 10;
+/// The longest digest, in digits.
+const MAX_DIGEST_DIGITS: usize = 64;
 /// The longest suggested replacement, in bytes.
 pub const MAX_SUGGESTION_BYTES: usize = 64 << 10;
 /// The most findings of one answer that are to be kept for later runs: of more, none are.
@@ -41,7 +43,7 @@ pub(crate) fn text_bytes(finding: &RawFinding) -> usize {
 /// # Errors
 /// The part that is not.
 pub(crate) fn check_finding(finding: &RawFinding) -> Result<(), &'static str> {
-    let RawFinding { place, rule, title, body, snippet, suggestion, .. } = finding;
+    let RawFinding { place, rule, title, body, snippet, code, suggestion, .. } = finding;
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
     let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
     let is_prose = !body.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t');
@@ -51,7 +53,13 @@ pub(crate) fn check_finding(finding: &RawFinding) -> Result<(), &'static str> {
     ensure(is_one_line(title) && title.len() <= MAX_TITLE_BYTES, "a finding's title")?;
     ensure(is_prose && body.len() <= MAX_BODY_BYTES, "a finding's body")?;
     ensure(snippet.len() <= MAX_SNIPPET_BYTES, "a finding's snippet")?;
+    ensure(code.definition.as_deref().is_none_or(is_digest) && code.lines.is_none(), "a finding's code")?;
     ensure(replacement <= MAX_SUGGESTION_BYTES, "a finding's suggestion")
+}
+
+/// Are these hexadecimal digits of a digest?
+fn is_digest(text: &str) -> bool {
+    text.len() <= MAX_DIGEST_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Is it one line of visible text?

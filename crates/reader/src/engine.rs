@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use truing_core::code::CodeDigests;
 use truing_core::finding::{Place, RawFinding, Side, Source};
 use truing_core::outcome::SkipReason;
 use truing_core::port::{ChangedFile, ReaderError};
@@ -203,13 +204,19 @@ impl<'packs> RuleSet<'packs> {
         silenced.sort_by_key(|(hit, severity, first, last, _)| (*severity, *first, *last, &hit.rule.name));
         silenced.truncate(self.max_findings);
 
+        let mut around = |hit: &Hit<'_>| CodeDigests {
+            definition: places.definition(hit.matched.start, parsers),
+            lines: None,
+        };
+        let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
+        let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
         let secrets = Secrets::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
         // A fix is in characters: its offsets are the file's only where that is UTF-8.
         let mut prover = Language::of_path(file.path.as_bytes())
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == Form::Text))
             .map(|(language, text)| Prover::new(language, &lines, text, parsers));
         let mut findings = Vec::with_capacity(found.len());
-        for (hit, severity, first, last) in found {
+        for ((hit, severity, first, last), code) in found.into_iter().zip(codes) {
             let shown = lines.range(first).start..lines.range(last).end;
             // Secrets are not suggested.
             let fix = hit.fix.as_ref().filter(|_| !secrets.overlap(&shown));
@@ -220,15 +227,17 @@ impl<'packs> RuleSet<'packs> {
             findings.push(RawFinding {
                 severity,
                 suggestion,
+                code,
                 ..finding(hit.rule, &file.path, first, last, snippet)
             });
         }
-        let suppressed = silenced.into_iter().map(|(hit, severity, first, last, reason)| {
+        let silenced = silenced.into_iter().zip(silenced_codes);
+        let suppressed = silenced.map(|((hit, severity, first, last, reason), code)| {
             let snippet = snippet(&lines, first, last, hit.matched.start, &secrets);
             let snippet = suppress::without_comment(&snippet);
             let found = finding(hit.rule, &file.path, first, last, snippet);
             let reason = suppress::told_reason(&lines, &reason);
-            Suppressed { finding: RawFinding { severity, ..found }, reason }
+            Suppressed { finding: RawFinding { severity, code, ..found }, reason }
         });
         let suppressed = suppressed.collect();
         Ok(Examined { findings, incomplete, suppressed, suppressions })
@@ -368,6 +377,7 @@ fn finding(rule: &Rule, path: &RepoPath, first: u32, last: u32, snippet: String)
         title: rule.title.clone(),
         body: rule.body.clone(),
         snippet,
+        code: CodeDigests::default(),
         suggestion: None,
         source: Source::Rule,
     }

@@ -36,7 +36,7 @@ use crate::sources::{Asked, SourcesAnswer};
 use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
 
 /// The version of this protocol: raised with every change of what is said.
-pub const PROTOCOL: u32 = 12;
+pub const PROTOCOL: u32 = 13;
 
 /// The longest hello, in bytes.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
@@ -382,6 +382,7 @@ mod tests {
     use truing_core::port::ChangedFile;
 
     use super::*;
+    use truing_core::code::CodeDigests;
 
     pub(super) fn request() -> ReadRequest {
         let file = |path: &str| ChangedFile { path: path.into(), old_path: None, added: vec![(1, 9)] };
@@ -398,6 +399,7 @@ mod tests {
             title: "Left over".into(),
             body: "Remove it.\n\n\t- really".into(),
             snippet: "\x1b x()".into(),
+            code: CodeDigests::default(),
             suggestion: Some(Suggestion { replacement: String::new() }),
             source: Source::Rule,
         }
@@ -512,6 +514,7 @@ mod tests {
             title: "\"".repeat(MAX_TITLE_BYTES),
             body: "\t".repeat(MAX_BODY_BYTES),
             snippet: "\x01".repeat(MAX_SNIPPET_BYTES),
+            code: CodeDigests::default(),
             suggestion: Some(Suggestion { replacement: "\x01".repeat(MAX_SUGGESTION_BYTES) }),
             place: Place { path: path.clone(), side: Side::New, start_line: n, end_line: n },
             ..finding("", n)

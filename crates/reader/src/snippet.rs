@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+pub use truing_core::code::CUT;
+
 use crate::lines::Lines;
 
 /// How many lines a snippet has at most.
@@ -12,8 +14,6 @@ const MAX_LINE_BYTES: usize = 400;
 const LEAD_BYTES: usize = 80;
 /// How many bytes of a secret stay readable: enough to tell which kind it is and to tell keys apart.
 pub(crate) const REDACTED_PREFIX_BYTES: usize = 4;
-/// Stands for what is left out.
-pub const CUT: &str = "…";
 
 /// Ranges of a file that must not be shown: ascending, not overlapping, not empty.
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use truing_core::code::CodeDigests;
 use truing_core::finding::{RawFinding, Source};
 use truing_core::line::{clean, counted};
 use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolOutput, ToolRequest};
@@ -22,7 +23,7 @@ use crate::output::{
 use crate::proof::Prover;
 use crate::snippet::CUT;
 use crate::suppress;
-use crate::syntax::{Language, MAX_TIME, Parsers};
+use crate::syntax::{Language, MAX_TIME, Parsers, Places};
 
 /// The most problems that are told.
 const MAX_PROBLEMS: usize = 20;
@@ -147,6 +148,8 @@ fn add(
     let mut prover = Language::of_path(file.path.as_bytes())
         .zip(std::str::from_utf8(content).ok())
         .map(|(language, text)| Prover::new(language, &lines, text, &mut parsers));
+    let (places, mut place_parsers) = (Places::of(file.path.as_bytes(), content), Parsers::default());
+    place_parsers.begin_file(MAX_TIME);
     let (mut seen, mut suggested) = (BTreeSet::new(), 0);
     let is_without = |raw: &RawFinding| {
         raw.rule.split_once('/').is_some_and(|(_, rule)| request.output.without.contains(rule))
@@ -162,9 +165,20 @@ fn add(
         } else if seen.insert((first, last, words(&raw))) {
             suggested += usize::from(raw.suggestion.is_some());
             let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
-            found.findings.push(proven(RawFinding { suggestion, ..raw }, &lines, prover.as_mut()));
+            let code = CodeDigests {
+                definition: places.definition(first_letter(&lines, content, first), &mut place_parsers),
+                lines: None,
+            };
+            found.findings.push(proven(RawFinding { suggestion, code, ..raw }, &lines, prover.as_mut()));
         }
     }
+}
+
+/// The offset of the first letter of a line that is no blank; of an empty line, its start.
+fn first_letter(lines: &Lines<'_>, content: &[u8], line: u32) -> usize {
+    let range = lines.range(line);
+    let letters = content.get(range.clone()).unwrap_or_default();
+    range.start + letters.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0)
 }
 
 /// The finding with its suggestion, if the file parses with it as well as before and nothing around changes. In a file of which no
@@ -180,7 +194,7 @@ fn proven(raw: RawFinding, lines: &Lines<'_>, prover: Option<&mut Prover<'_>>) -
 /// A finding of a program that looks for secrets: its place is one, of a form that no rule of ours may know.
 fn without_its_place(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
     let Some(place) = place.and_then(|place| std::str::from_utf8(place).ok()) else {
-        return RawFinding { snippet: String::new(), ..raw };
+        return RawFinding { snippet: CUT.to_owned(), ..raw };
     };
     let hide = |text: &String| {
         place.lines().fold(text.clone(), |text, line| {

@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use truing_config::environment::Environment;
 use truing_config::problem::ConfigError;
 use truing_config::{Config, Runtime};
+use truing_core::code::LinesKey;
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{ForgeKind, Slots as _, Watchlist as _};
@@ -655,7 +656,7 @@ fn context(
         mirrors: folder.join("mirrors"),
         limits: TIMINGS,
         repositories: truing_service::repositories::Repositories::default(),
-        rules: Rules::new(config).map_err(set_up)?,
+        rules: Rules::new(config, LinesKey::default()).map_err(set_up)?,
         max_inline: 30,
         agent,
         kill_switch: truing_service::switch::KillSwitch::default(),

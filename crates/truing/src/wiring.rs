@@ -30,6 +30,7 @@ use truing_config::value;
 use truing_config::{
     Config, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig, SandboxConfig,
 };
+use truing_core::code::LinesKey;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Span};
 use truing_core::port::{ForgeError, ForgeKind, Reader, ReaderError, WriteGate};
@@ -155,12 +156,21 @@ pub fn git_error(error: GitError) -> CliError {
     told.hint(hint)
 }
 
-/// What the rules look at.
+/// What the rules look at, for a command that records nothing.
 ///
 /// # Errors
 /// Exit 2 for a pattern that is no glob.
 pub fn scope(config: &Config) -> Result<Scope, CliError> {
-    Scope::of(config).map_err(bad_pattern)
+    Scope::of(config, LinesKey::default()).map_err(bad_pattern)
+}
+
+/// The key of digests of lines in the records, made where there is none: that of the markers, which all processes of a service
+/// share.
+///
+/// # Errors
+/// Exit 2 for a key that cannot be used, exit 3 for one that cannot be read or made.
+pub fn lines_key(config: &Config, environment: &Environment) -> Result<LinesKey, CliError> {
+    forges::records_markers(config, environment, &own_folder(config)?).map(|keys| keys.lines_key())
 }
 
 /// A pattern that is no glob, as the command line tells it.
@@ -264,7 +274,7 @@ pub async fn service_context<R: Reader + 'static>(
         mirrors: mirrors(&folder),
         limits: limits(&config.review, config.server.lease),
         repositories: Repositories::new(repositories),
-        rules: Rules::new(config.clone()).map_err(bad_pattern)?,
+        rules: Rules::new(config.clone(), lines_key(config, environment)?).map_err(bad_pattern)?,
         max_inline: config.review.max_inline,
         agent: agent::served(config, environment, ledger)?,
         converging: converge::served(config, environment, &store),

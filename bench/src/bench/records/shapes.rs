@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use truing_core::code::CodeDigests;
 use truing_core::converge::record::Record as Converge;
 use truing_core::converge::{Code, Exit};
 use truing_core::dismissal::Dismissal;
@@ -105,6 +106,7 @@ fn finding() -> Finding {
             title: "A connection is not given back when a statement fails".to_owned(),
             body: TEXT.to_owned(),
             snippet: SNIPPET.to_owned(),
+            code: CodeDigests::default(),
             suggestion: None,
             source: Source::Agent,
         },

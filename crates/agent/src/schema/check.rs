@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
+use truing_core::code::CodeDigests;
 use truing_core::excerpt;
 use truing_core::finding::{Category, Place, RawFinding, Side, Source};
 use truing_core::line;
@@ -171,6 +172,7 @@ pub(super) fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result
         title,
         body,
         snippet,
+        code: CodeDigests::default(),
         suggestion: None,
         source: Source::Agent,
     };

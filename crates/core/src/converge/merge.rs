@@ -87,6 +87,7 @@ fn is_one(last: &Merged, auditor: u32, claim: &Claim) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::CodeDigests;
     use crate::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
     use crate::identity::Sighting;
 
@@ -100,6 +101,7 @@ mod tests {
             title: "defect".to_owned(),
             body: "what breaks".to_owned(),
             snippet: String::new(),
+            code: CodeDigests::default(),
             suggestion: None,
             source: Source::Agent,
         };

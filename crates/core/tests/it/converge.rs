@@ -7,6 +7,7 @@ mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use truing_core::code::CodeDigests;
 use truing_core::converge::{
     Act, Answer, Candidate, Claim, Code, Event, Exit, Kind, Limits, Origin, Problem, ProblemKind, Run,
     Unexpected, Word,
@@ -38,6 +39,7 @@ fn claim(path: &str, line: u32, category: Category, severity: Severity) -> Claim
         title: format!("defect at {path}:{line}"),
         body: "what breaks".to_owned(),
         snippet: format!("{path} {line}"),
+        code: CodeDigests::default(),
         suggestion: None,
         source: Source::Agent,
     };

@@ -6,6 +6,7 @@ mod unchanged;
 use std::collections::BTreeSet;
 
 use truing_core::RepoPath;
+use truing_core::code::CodeDigests;
 use truing_core::finding::{
     AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, Suggestion,
 };
@@ -24,6 +25,7 @@ fn of_a_rule(rule: &str) -> Finding {
         title: "t".into(),
         body: "b".into(),
         snippet: "x".into(),
+        code: CodeDigests::default(),
         suggestion: None,
         source: Source::Rule,
     };

@@ -81,6 +81,7 @@ mod tests {
     use truing_reader::InProcess;
 
     use super::*;
+    use truing_core::code::CodeDigests;
 
     const TEXT: &str = "def f(a):\n    if a:\n        return 1\n    return 2\n";
 
@@ -94,6 +95,7 @@ mod tests {
             title: "It is wrong".into(),
             body: "Say why.".into(),
             snippet: TEXT.lines().nth(line as usize - 1).unwrap_or_default().into(),
+            code: CodeDigests::default(),
             suggestion: Some(Suggestion { replacement: replacement.into() }),
             source: Source::Agent,
         };

@@ -12,6 +12,7 @@ use truing_agent::native::{End, Limit, Limits};
 use truing_agent::prompt::route::{AUDIT_TASK_DISMISSED, CONVERGE_AUDIT, CONVERGE_CHECK};
 use truing_agent::schema::audit::{Audit, Question};
 use truing_config::REPOSITORY_FILE;
+use truing_core::code::LinesKey;
 use truing_core::converge::record::{Absence, Quote};
 use truing_core::converge::{Answer, Claim, Code, Event, FindingHistory, Origin};
 use truing_core::dismissal::Dismissal;
@@ -247,7 +248,7 @@ impl Audited {
             return Err(Stop::Budget(words(&ran.end)));
         }
         match unheld(&ran.end, complaint) {
-            None => Ok((self.claims(&ran.items, text), ran.items)),
+            None => Ok((self.claims(&ran.items, text, &runner.looks.scope.lines_key), ran.items)),
             Some(why) => Err(Stop::Silent(why)),
         }
     }
@@ -303,13 +304,19 @@ impl Audited {
     }
 
     /// The findings of a report that holds, each with how near a comment can be placed.
-    fn claims(&self, audit: &Audit, text: impl Fn(&RepoPath) -> Option<String> + Copy) -> Vec<Claim> {
+    fn claims(
+        &self,
+        audit: &Audit,
+        text: impl Fn(&RepoPath) -> Option<String> + Copy,
+        lines_key: &LinesKey,
+    ) -> Vec<Claim> {
         let sections = reading::sections(&self.change.diff);
         let found = audit.check(text).unwrap_or_default();
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
         let head = Head::new(text, changed, Default::default(), renames);
         let claim = |raw: RawFinding| {
-            let raw = without_secrets(raw, text);
+            let content = text(&raw.place.path).unwrap_or_default();
+            let raw = without_secrets(raw, text).with_lines(content.as_bytes(), lines_key);
             let old_path = reading::old_path(&sections, &raw.place.path);
             let mut placed = reading::placed(&sections, raw, old_path);
             let Place { path, start_line, end_line, .. } = &placed.raw.place;

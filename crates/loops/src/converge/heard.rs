@@ -1,5 +1,6 @@
 //! The words of another reviewer, as a finding that a fixer is given: they are data.
 
+use truing_core::code::CodeDigests;
 use truing_core::converge::{Claim, Origin};
 use truing_core::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
 use truing_core::identity::{Placed, Sighting};
@@ -28,6 +29,7 @@ pub(super) fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str,
         title: line::clean(first.trim(), MAX_TITLE),
         body,
         snippet: snippet.to_owned(),
+        code: CodeDigests::default(),
         suggestion: None,
         source: Source::Agent,
     };

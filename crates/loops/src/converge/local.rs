@@ -35,12 +35,15 @@ pub fn audit_key(repository: &Repository, branch: &str) -> Key {
     Key::new(format!("audit/local/{}@{branch}", repository.root().display()))
 }
 
+/// Stands for a branch where none is checked out.
+pub(crate) const DETACHED: &str = "HEAD";
+
 /// The branch that is checked out, as its runs are known by it; `HEAD` where none is.
 ///
 /// # Errors
 /// Whatever git says.
 pub async fn checked_out(repository: &Repository) -> Result<String, GitError> {
-    Ok(repository.branch().await?.unwrap_or_else(|| "HEAD".to_owned()))
+    Ok(repository.branch().await?.unwrap_or_else(|| DETACHED.to_owned()))
 }
 
 impl Local<'_> {

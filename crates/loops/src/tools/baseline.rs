@@ -77,6 +77,7 @@ mod tests {
     use truing_core::identity::Sighting;
 
     use super::*;
+    use truing_core::code::CodeDigests;
 
     fn raw(rule: &str, line: u32, title: &str, snippet: &str) -> RawFinding {
         RawFinding {
@@ -87,6 +88,7 @@ mod tests {
             title: title.into(),
             body: String::new(),
             snippet: snippet.into(),
+            code: CodeDigests::default(),
             suggestion: None,
             source: Source::Tool,
         }

@@ -158,6 +158,7 @@ mod tests {
     use truing_core::finding::{Category, Place, Severity, Side, Source};
 
     use super::*;
+    use truing_core::code::CodeDigests;
 
     fn raw(path: &str, title: &str) -> RawFinding {
         RawFinding {
@@ -168,6 +169,7 @@ mod tests {
             title: title.into(),
             body: String::new(),
             snippet: "l = 1\u{1b}".into(),
+            code: CodeDigests::default(),
             suggestion: None,
             source: Source::Tool,
         }

@@ -70,6 +70,7 @@ mod tests {
     use truing_core::identity::Sighting;
 
     use super::*;
+    use truing_core::code::CodeDigests;
 
     fn raw(rule: &str, path: &str, line: u32, title: &str) -> RawFinding {
         RawFinding {
@@ -80,6 +81,7 @@ mod tests {
             title: title.into(),
             body: String::new(),
             snippet: String::new(),
+            code: CodeDigests::default(),
             suggestion: None,
             source: if rule.starts_with("core/") { Source::Rule } else { Source::Tool },
         }

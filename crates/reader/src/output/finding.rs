@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use truing_core::code::CodeDigests;
 use truing_core::finding::{Category, Place, RawFinding, Severity, Side, Source, Suggestion};
 
 use crate::output::diagnostic::{Diagnostic, Level, MAX_TITLE_CHARS, ToolFix};
@@ -117,6 +118,7 @@ impl<'a> Finder<'a> {
             title: title(&self.hidden(&diagnostic.message)),
             body: self.hidden(&body(diagnostic, known::find(&diagnostic.tool))),
             snippet: self.snippet(&diagnostic.range, first, last),
+            code: CodeDigests::default(),
             suggestion,
             source: Source::Tool,
             rule,

@@ -1,15 +1,21 @@
-//! What is around a place in a file: is it within a text or a comment, and does it stand in a test? A file is parsed
-//! when that is first asked.
+//! What is around a place in a file: is it within a text or a comment, does it stand in a test, and in which definition? A
+//! file is parsed when that is first asked.
 
 use std::cell::OnceCell;
 
+use sha2::{Digest as _, Sha256};
 use tree_sitter::{Node, Tree};
 
+use super::definitions::is_function;
 use super::{Language, MAX_SOURCE_BYTES, Parsers, text_of};
 
 /// Nodes that hold code within a text.
 const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
 
+/// What names a type of Rust whose functions it defines.
+const IMPL: &str = "impl_item";
+/// Bytes of the digest of a definition's name.
+const DEFINITION_BYTES: usize = 16;
 /// How many letters a fence has at least.
 const FENCE_LETTERS: usize = 3;
 /// How the names of Markdown files end.
@@ -67,6 +73,31 @@ impl<'a> Places<'a> {
             node = within.parent();
         }
         false
+    }
+
+    /// The digest of the names of the definitions around this byte, in hexadecimal digits. None where the language is not known,
+    /// or the file cannot be parsed.
+    ///
+    /// A name may hold a secret; its digest does not show it.
+    pub(crate) fn definition(&self, at: usize, parsers: &mut Parsers) -> Option<String> {
+        let language = self.language?;
+        let mut node = Some(self.node(at, parsers)?);
+        let (mut hash, mut in_function) = (Sha256::new(), false);
+        while let Some(within) = node {
+            in_function |= is_function(&within);
+            let kind =
+                language.definitions.iter().find(|kind| within.is_named() && kind.node == within.kind());
+            // A variable is around its lines where a function is its value.
+            let kind = kind.filter(|kind| in_function || !kind.is_variable);
+            let field = kind.map(|kind| kind.name).or_else(|| (within.kind() == IMPL).then_some("type"));
+            if let Some(name) = field.and_then(|field| within.child_by_field_name(field)) {
+                hash.update(self.bytes.get(name.byte_range()).unwrap_or_default());
+                hash.update([0]);
+            }
+            node = within.parent();
+        }
+        let digest = hash.finalize();
+        Some(hex::encode(digest.get(..DEFINITION_BYTES).unwrap_or(&digest)))
     }
 
     /// The smallest node at a byte.
@@ -129,6 +160,55 @@ mod tests {
             let at = text.find("HERE").unwrap();
             assert_eq!(places.is_quoted(at, &mut Parsers::default()), expected, "{path}: {text}");
         }
+    }
+
+    #[test]
+    fn a_place_is_in_the_definition_of_its_name_wherever_that_is() {
+        let definition = |path: &str, text: &str| {
+            let places = Places::of(path.as_bytes(), text.as_bytes());
+            places.definition(text.find("HERE").unwrap(), &mut Parsers::default())
+        };
+        for (path, text, moved, renamed) in [
+            ("a.py", "def f():\n  HERE\n", "x = 1\ndef f(a):\n  y()\n  HERE\n", "def g():\n  HERE\n"),
+            (
+                "a.py",
+                "class A:\n def f():\n  HERE\n",
+                "class A:\n x = 1\n def f():\n  HERE\n",
+                "def f():\n  HERE\n",
+            ),
+            ("a.py", "HERE\n", "x = 1\nHERE\n", "def f():\n  HERE\n"),
+            (
+                "a.js",
+                "const f = () => { HERE; };\n",
+                "let f = function () { HERE; };\n",
+                "const g = () => { HERE; };\n",
+            ),
+            ("a.js", "const a = HERE;\n", "const b = HERE;\n", "function f() { HERE; }\n"),
+            (
+                "a.rs",
+                "impl A { fn f() { HERE; } }\n",
+                "impl A { fn f(&self) { HERE; } }\n",
+                "impl B { fn f() { HERE; } }\n",
+            ),
+            (
+                "a.go",
+                "package a\nfunc f() { HERE() }\n",
+                "package a\nfunc f(b int) { HERE() }\n",
+                "package a\nfunc g() { HERE() }\n",
+            ),
+            (
+                "a.java",
+                "class A { void f() { HERE(); } }\n",
+                "class A { int f() { HERE(); } }\n",
+                "class B { void f() { HERE(); } }\n",
+            ),
+        ] {
+            let known = definition(path, text);
+            assert!(known.is_some(), "{path}");
+            assert_eq!(known, definition(path, moved), "{path}: {moved}");
+            assert_ne!(known, definition(path, renamed), "{path}: {renamed}");
+        }
+        assert_eq!(definition("a.txt", "HERE"), None);
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn walk(language: &Language, text: &str, name: &str, root: Node<'_>) -> Result<V
             found.push(Definition { kind: kind.node, first, last });
         }
         if cursor.goto_first_child() {
-            functions.push(FUNCTIONS.iter().any(|word| node.kind().contains(word)));
+            functions.push(is_function(&node));
             if functions.len() > MAX_DEPTH {
                 return Err(TooComplex::OverLimit);
             }
@@ -70,6 +70,11 @@ fn walk(language: &Language, text: &str, name: &str, root: Node<'_>) -> Result<V
             functions.pop();
         }
     }
+}
+
+/// Are a node's insides a function's?
+pub(super) fn is_function(node: &Node<'_>) -> bool {
+    FUNCTIONS.iter().any(|word| node.kind().contains(word))
 }
 
 /// Does a node give this name to something? A declaration may have several.

@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use self::postgres::Server;
 use self::valkey::SlotServer;
 use tempfile::TempDir;
+use truing_core::code::CodeDigests;
 use truing_core::finding::{
     AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, fingerprint,
 };
@@ -279,6 +280,7 @@ fn finding(id: &str) -> Finding {
             title: "Title".into(),
             body: "Body".into(),
             snippet: id.into(),
+            code: CodeDigests::default(),
             suggestion: None,
             source: Source::Rule,
         },

@@ -50,8 +50,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     runtime::start()?.block_on(args.run(context))
 }
 
-/// Where words on a branch are kept: with its local reviews, and with its runs and audits.
+/// The keys under which words on findings are kept: of the repository's local reviews, where older versions put them for all
+/// branches, of those of the branch, and of its runs and audits.
 struct Branch {
+    repository: Key,
     reviews: Key,
     runs: Key,
     audits: Key,
@@ -61,7 +63,8 @@ impl Branch {
     async fn of(repository: &Repository) -> Result<Self, CliError> {
         let branch = checked_out(repository).await.map_err(wiring::git_error)?;
         Ok(Self {
-            reviews: local::key(repository),
+            repository: local::key(repository),
+            reviews: local::branch_key(repository, &branch),
             runs: key(repository, &branch),
             audits: audit_key(repository, &branch),
         })
@@ -69,7 +72,7 @@ impl Branch {
 
     /// What was found there, each finding once.
     async fn found(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
-        let mut found = store.findings(&self.reviews).await?;
+        let mut found = store.findings(&self.repository).await?;
         for key in [&self.runs, &self.audits] {
             let Some(last) = store.last_converge(key).await? else { continue };
             found.extend(last.detail.state.history.findings().iter().cloned());
@@ -79,8 +82,10 @@ impl Branch {
 
     /// What was said there and not taken back, the newest word on each finding.
     async fn said(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
-        let mut said = store.dismissals(&self.reviews).await?;
-        said.extend(store.dismissals(&self.runs).await?);
+        let mut said = Vec::new();
+        for key in [&self.repository, &self.reviews, &self.runs] {
+            said.extend(store.dismissals(key).await?);
+        }
         said.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.at.cmp(&a.at)));
         said.dedup_by(|later, first| later.finding == first.finding);
         said.retain(|said| !said.withdrawn);
@@ -205,9 +210,11 @@ impl Args {
             true => Dismissal::taken_back(finding, &by, now),
             false => Dismissal::of(finding, reason, &by, now),
         };
-        let words = meant
-            .iter()
-            .flat_map(|finding| [&branch.reviews, &branch.runs].map(|key| (key.clone(), word(finding))));
+        let mut keys = vec![&branch.reviews, &branch.runs];
+        if self.undo {
+            keys.push(&branch.repository);
+        }
+        let words = meant.iter().flat_map(|finding| keys.iter().map(|key| ((*key).clone(), word(finding))));
         let words: Vec<(Key, Dismissal)> = words.collect();
         let named: Vec<&str> = meant.iter().map(|finding| finding.id.as_str()).collect();
         let what = if self.undo { "dismiss --undo" } else { "dismiss" };

@@ -7,6 +7,7 @@ use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope, SetUp, Verified, Verifier, VerifyError};
 use truing_config::Config;
 use truing_config::converge::Bugteam;
+use truing_core::code::LinesKey;
 use truing_core::id::{PrId, Sha};
 use truing_core::line::visible;
 use truing_core::port::{ForgeError, ForgeRead as _, Ids as _, Protection, PullNow, PullState, read_only};
@@ -249,7 +250,7 @@ impl Fetched {
         let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
         let head = (&now.head.sha, now.head.repository.as_ref());
         fetch::commits(client, &mirror, head, &[]).await.map_err(wiring::git_error)?;
-        let rules = Rules::new(config.clone()).map_err(wiring::bad_pattern)?;
+        let rules = Rules::new(config.clone(), LinesKey::default()).map_err(wiring::bad_pattern)?;
         let config = rules.configuration((git, &mirror), (&id.forge, &now.base_branch)).await?;
         Ok(Self { mirror, config })
     }

@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use truing_config::environment::Environment;
 use truing_config::layer::{Flag, SourceFile};
 use truing_config::{Config, REPOSITORY_FILE};
+use truing_core::code::LinesKey;
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::{Key, Sha};
 use truing_core::outcome::OutcomeKind;
@@ -40,7 +41,7 @@ use truing_loops::compare::Head;
 use truing_loops::local::{Local, LocalError, Review};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Unopened;
-use truing_loops::reading::ReadingError;
+use truing_loops::reading::{ReadingError, Scope};
 use truing_store::Store;
 
 use super::destination::Destination;
@@ -341,6 +342,12 @@ impl Command {
             Some(file) => self.config.with_repository(file)?,
             None => self.config.clone(),
         };
+        // Where there is no place for a key, there is none for records either.
+        let lines_key = match self.args.no_record {
+            true => LinesKey::default(),
+            false => wiring::lines_key(&config, &self.environment)
+                .unwrap_or_else(|_| LinesKey::derive(UniqueIds.run().as_str().as_bytes())),
+        };
         let local = Local {
             repository: &repository,
             base: self.args.base.as_deref(),
@@ -351,7 +358,7 @@ impl Command {
                 (None, None, Some(diff)) => Head::Diff(diff),
                 (None, None, None) => Head::WorkingTree,
             },
-            scope: &wiring::scope(&config)?,
+            scope: &Scope { lines_key, ..wiring::scope(&config)? },
             reader: &reader,
             toolbox: &self.toolbox(&config, outputs.of(repository.root())),
             model: asked.agent.as_ref().map(wiring::agent::model_use),

@@ -7,12 +7,11 @@ use truing_config::environment::Environment;
 use truing_config::value::Value;
 use truing_reader::redact::{keep, keep_if_credential};
 
+use super::forges::MARKER_KEY;
 use super::mcp::CREDENTIALS;
 
 /// Words in the names of variables that hold credentials.
 const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"];
-/// The key of the markers, beside the database.
-const MARKER_KEY: &str = "marker.key";
 
 /// From now on all of it is left out, whether this command needs it or not: what cannot be read is given to nobody.
 pub(super) fn conceal(config: &Config, environment: &Environment) {

@@ -8,6 +8,7 @@ use truing_config::{Config, Runtime};
 use truing_core::converge::Code;
 use truing_loops::checkout::Rules;
 use truing_loops::converge::{Agents, Looks};
+use truing_loops::reading::Scope;
 use truing_service::converges::Converging;
 use truing_service::no_run::Unusable;
 use truing_store::Store;
@@ -40,7 +41,7 @@ pub fn looks(config: &Config, environment: &Environment) -> Result<Looks, CliErr
     Ok(Looks {
         verifier: verifier.transpose()?,
         programs: checks.programs.clone(),
-        scope: super::scope(config)?,
+        scope: Scope { lines_key: super::lines_key(config, environment)?, ..super::scope(config)? },
         toolbox: super::tools::of_service(config, environment)?,
         project: None,
         commands: verify::gate(config, environment)?,
@@ -105,7 +106,8 @@ pub fn converging(config: Config, environment: &Environment, store: &Store) -> R
     let agents = agents(&config, environment, store)?;
     // What is wrong with the operator's own is told before anything begins.
     looks(&config, environment)?;
-    let rules = Rules::new(config).map_err(super::bad_pattern)?;
+    let lines_key = super::lines_key(&config, environment)?;
+    let rules = Rules::new(config, lines_key).map_err(super::bad_pattern)?;
     let environment = environment.clone();
     let looks = move |config: &Config| looks(config, &environment).map_err(unusable);
     Ok(Converging { agents, rules, looks: Box::new(looks) })

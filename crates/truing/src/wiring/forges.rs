@@ -19,6 +19,9 @@ use url::Url;
 
 use crate::cli::error::CliError;
 
+/// The file of the markers' key in the folder of this machine's own.
+pub(super) const MARKER_KEY: &str = "marker.key";
+
 /// What is configured of one forge, and where it keeps what is its own.
 struct Configured<'a> {
     name: &'a str,
@@ -135,7 +138,7 @@ impl Configured<'_> {
     fn markers(&self) -> Result<MarkerKeys, CliError> {
         let Self { name, forge, environment, folder, is_shared } = self;
         let markers = match &forge.marker_key {
-            None => MarkerKeys::load_or_create(&folder.join("marker.key")),
+            None => MarkerKeys::load_or_create(&folder.join(MARKER_KEY)),
             // A machine without the file would sign with a key of its own.
             Some(Secret::File(path)) if *is_shared => MarkerKeys::load(path),
             Some(Secret::File(path)) => MarkerKeys::load_or_create(path),
@@ -161,6 +164,21 @@ impl Configured<'_> {
         });
         Ok(markers.after(former.collect::<Result<Vec<_>, CliError>>()?))
     }
+}
+
+/// The keys of the markers of a service whose records other machines share; else those of this machine's own folder.
+pub(super) fn records_markers(
+    config: &Config,
+    environment: &Environment,
+    folder: &Path,
+) -> Result<MarkerKeys, CliError> {
+    let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
+    let mut keyed = config.forges.iter().filter(|(_, forge)| is_shared && forge.marker_key.is_some());
+    if let Some((name, forge)) = keyed.next() {
+        return Configured { name, forge, environment, folder, is_shared }.markers();
+    }
+    MarkerKeys::load_or_create(&folder.join(MARKER_KEY))
+        .map_err(|error| CliError::failed("marker_key", error.to_string()))
 }
 
 /// The owners that globs of repositories name in full.

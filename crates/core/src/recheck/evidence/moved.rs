@@ -105,6 +105,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::code::CodeDigests;
     use crate::finding::{AnchorKind, Category, FindingStatus, Place, RawFinding, Severity, Side, Source};
     use crate::id::{FindingId, Fingerprint};
     use crate::identity::{Placed, Sighting};
@@ -159,6 +160,7 @@ mod tests {
             title: "A negative sum is sent".into(),
             body: "The bank takes it for a refund.".into(),
             snippet: OWN.into(),
+            code: CodeDigests::default(),
             suggestion: None,
             source: Source::Agent,
         };

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::rc::Rc;
 
+use truing_core::code::CodeDigests;
 use truing_core::finding::{Category, Finding, FindingStatus, Place, RawFinding, Severity, Source};
 use truing_core::id::{FindingId, Sha};
 use truing_core::identity::{Placed, Sighting, identify};
@@ -507,6 +508,7 @@ impl World {
             title: title.into(),
             body: body.into(),
             snippet: snippet.join("\n"),
+            code: CodeDigests::default(),
             suggestion: None,
             source: Source::Agent,
         })

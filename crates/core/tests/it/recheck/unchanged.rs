@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use truing_core::RepoPath;
+use truing_core::code::CodeDigests;
 use truing_core::finding::{
     AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source,
 };
@@ -112,6 +113,7 @@ fn known(path: &str, own: &str) -> Finding {
         title: "The defect".into(),
         body: "It is wrong.".into(),
         snippet: own.into(),
+        code: CodeDigests::default(),
         suggestion: None,
         source: Source::Agent,
     };

@@ -55,13 +55,14 @@ impl Command {
             .map_err(|error| wiring::error_of((&forge, client.kind()), error))?;
         let toolbox = self.keeping(wiring::tools::of_service(&config, &self.environment)?);
         let toolbox = Toolbox { given, ..toolbox };
+        let lines_key = wiring::lines_key(&config, &self.environment)?;
         let checkout = Checkout {
             git: &git,
             forge: &forge,
             server: &client,
             mirror: &checkout::mirror(&wiring::mirrors(&folder), &id),
             remote: &remote,
-            rules: &Rules::new(config.clone()).map_err(wiring::bad_pattern)?,
+            rules: &Rules::new(config.clone(), lines_key).map_err(wiring::bad_pattern)?,
             reader: &reader,
             toolbox: &toolbox,
             trust: Trust::new(format!("review {}", id.key().as_str())),

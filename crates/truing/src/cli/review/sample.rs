@@ -1,5 +1,6 @@
 //! A finding, for the tests of what a review prints.
 
+use truing_core::code::CodeDigests;
 use truing_core::finding::{
     AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, fingerprint,
 };
@@ -19,6 +20,7 @@ pub(super) fn finding(id: &str, path: &str, line: u32) -> Finding {
             title: "Swallowed error".into(),
             body: "Say what happened.".into(),
             snippet: id.into(),
+            code: CodeDigests::default(),
             suggestion: None,
             source: Source::Rule,
         },

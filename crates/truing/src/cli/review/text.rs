@@ -9,7 +9,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, S
 use anstyle::{AnsiColor, Style};
 use truing_config::REPOSITORY_FILE;
 use truing_core::dismissal;
-use truing_core::finding::{Finding, Severity};
+use truing_core::finding::{Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::line;
 use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReason, WalkthroughLine};
@@ -37,6 +37,8 @@ const MAX_FIXED: usize = 10;
 /// Stands for what is left out, here and in snippets.
 const CUT: char = '…';
 
+/// Dismissed findings that are named.
+const MAX_LEFT_OUT: usize = 5;
 const STRONG: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -57,6 +59,7 @@ pub(super) fn report(
     text += &suppressed(&review.kept.suppressed).map_or_else(String::new, |line| filled(&line));
     text += &dismissed(&review.kept.dismissed)
         .map_or_else(String::new, |line| filled(&format!("{line}; to list: {list}")));
+    text += &left_out(&review.kept.dismissed).iter().map(|line| filled(line)).collect::<String>();
     text += &fixable(review, fix).iter().map(|line| filled(line)).collect::<String>();
     text += &walkthrough(record.detail.walkthrough());
     if let Some(gaps) = gaps(&record.detail.coverage.not_reviewed) {
@@ -147,6 +150,26 @@ pub(super) fn suppressed(suppressed: &[Finding]) -> Option<String> {
 pub(super) fn dismissed(dismissed: &[Finding]) -> Option<String> {
     let count = counted(dismissed.len(), "finding");
     (!dismissed.is_empty()).then(|| format!("{count} left out, dismissed by a person"))
+}
+
+/// The worst findings that people have dismissed, one a line, so that a hook shows what it lets through.
+fn left_out(dismissed: &[Finding]) -> Vec<String> {
+    let line = |finding: &Finding| {
+        let Finding { raw, status, .. } = finding;
+        let (severity, title) = (raw.severity.as_str(), visible(&raw.title));
+        let (path, line) = (visible(&raw.place.path.to_string()), raw.place.start_line);
+        let reason = match status {
+            FindingStatus::Dismissed(reason) => format!(": {}", visible(reason)),
+            FindingStatus::Open
+            | FindingStatus::Claimed
+            | FindingStatus::Fixed(_)
+            | FindingStatus::Outside
+            | FindingStatus::Suppressed(_)
+            | FindingStatus::Declined(_) => String::new(),
+        };
+        format!("left out: {severity} {title} ({path}:{line}){reason}")
+    };
+    dismissed.iter().take(MAX_LEFT_OUT).map(line).collect()
 }
 
 /// The number of findings that `--fix` would fix, and that of those it would ask about. It is for the working tree.

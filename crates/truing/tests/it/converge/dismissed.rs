@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::converge::place::Ran;
+use crate::converge::place::{Place, Ran};
 use crate::converge::scene::{
     BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended,
 };
@@ -255,4 +255,91 @@ fn a_run_says_how_many_findings_it_left_out() {
     let ran = scene.run(&[]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert!(ran.out.contains("\nLeft out: 1 finding that a person has dismissed\n"), "{}", ran.out);
+}
+
+/// A repository whose user dismisses findings of rules.
+struct Branches {
+    place: Place,
+}
+
+impl Branches {
+    fn new() -> Self {
+        let place = Place::new();
+        place.git(["checkout", "-q", "-b", "one"]);
+        Self { place }
+    }
+
+    fn commit(&self, name: &str, text: &str) {
+        self.place.write(name, text);
+        self.place.commit("change");
+    }
+
+    /// The ids of what a review finds, and how many findings it leaves out.
+    fn review(&self) -> (Vec<String>, usize) {
+        let report = self.place.report(&["--base", "main"]);
+        let findings = report["findings"].as_array().unwrap();
+        let ids = findings.iter().map(|finding| finding["id"].as_str().unwrap().to_owned()).collect();
+        (ids, report["dismissed"].as_array().map_or(0, Vec::len))
+    }
+
+    fn dismiss(&self, id: &str) {
+        let ran = Ran::from(self.place.command(&["dismiss", id, "--reason", "wanted"]).output().unwrap());
+        assert_eq!(ran.exit, 0, "{ran:?}");
+    }
+}
+
+/// A token of a known form.
+fn token(letter: char) -> String {
+    format!("ghp_{}", "0123456789abcdefghijklmnopqrstuvwxyz".replace('q', &letter.to_string()))
+}
+
+#[test]
+fn a_dismissed_secret_does_not_hide_the_next_one() {
+    let branches = Branches::new();
+    let line = |letter: char| format!("key = \"{}\"\n", token(letter));
+    branches.commit("a.py", &line('Q'));
+    let (found, _) = branches.review();
+    assert_eq!(found.len(), 1, "{found:?}");
+    branches.dismiss(&found[0]);
+    assert_eq!(branches.review(), (vec![], 1));
+
+    branches.commit("a.py", &format!("import os\n\n{}", line('Q')));
+    assert_eq!(branches.review(), (vec![], 1), "its own line has moved");
+    branches.commit("a.py", &format!("{}{}", line('Q'), line('R')));
+    let (found, left_out) = branches.review();
+    assert_eq!((found.len(), left_out), (1, 1), "the second is another one");
+    branches.commit("a.py", &line('R'));
+    assert_eq!((branches.review().0.len(), branches.review().1), (1, 0), "another one took its place");
+    branches.commit("a.py", &line('Q'));
+    assert_eq!(branches.review(), (vec![], 1), "it is back");
+
+    let records = std::fs::read(branches.place.store()).unwrap();
+    let is_in = |text: &str| records.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(!is_in(&token('Q')) && !is_in(&token('R')), "no record holds a secret");
+}
+
+#[test]
+fn a_dismissal_holds_in_its_definition_and_on_its_branch() {
+    let branches = Branches::new();
+    branches.commit("a.py", "def f():\n    breakpoint()\n");
+    let (found, _) = branches.review();
+    assert_eq!(found.len(), 1, "{found:?}");
+    branches.dismiss(&found[0]);
+    assert_eq!(branches.review(), (vec![], 1));
+    branches.commit("a.py", "import os\n\n\ndef f(path):\n    os.stat(path)\n    breakpoint()\n");
+    assert_eq!(branches.review(), (vec![], 1), "edits nearby do not end it");
+    let quiet = branches.place.review(&["--base", "main"]).out;
+    assert!(quiet.contains("left out: P1") && quiet.contains("a.py:6"), "{quiet}");
+
+    branches.commit("a.py", "def g():\n    breakpoint()\n");
+    assert_eq!((branches.review().0.len(), branches.review().1), (1, 0), "another function has it");
+    branches.commit("a.py", "def f():\n    breakpoint()\n");
+    assert_eq!(branches.review(), (vec![], 1));
+
+    branches.place.git(["checkout", "-q", "-b", "two", "main"]);
+    branches.commit("a.py", "def f():\n    breakpoint()\n");
+    let (found, left_out) = branches.review();
+    assert_eq!((found.len(), left_out), (1, 0), "another branch has its own");
+    branches.place.git(["checkout", "-q", "one"]);
+    assert_eq!(branches.review(), (vec![], 1), "the review of the other branch took nothing away");
 }

@@ -3,6 +3,7 @@
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::layer::Flag;
+use truing_core::code::LinesKey;
 use truing_fakes::forge::{CheckRun, PullView};
 use truing_fakes::repo::Commit;
 use truing_loops::checkout::Rules;
@@ -22,7 +23,8 @@ pub(crate) const NEW: usize = 2;
 pub(crate) fn rules(packs: &[&str]) -> Rules {
     let values = packs.iter().map(|pack| (*pack).to_owned()).collect();
     let packs = Flag { name: "--pack", key: "rules.packs", values };
-    Rules::new(Config::resolve(&Environment::default(), None, &[packs]).unwrap()).unwrap()
+    let config = Config::resolve(&Environment::default(), None, &[packs]).unwrap();
+    Rules::new(config, LinesKey::default()).unwrap()
 }
 
 /// The base that changes are made on.

@@ -1,0 +1,145 @@
+//! What a finding's lines are recognised by besides what is shown of them: digests alone, since the lines may hold secrets.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::finding::RawFinding;
+
+/// Stands in a snippet for what is left out of its lines.
+pub const CUT: &str = "…";
+
+/// Begins what [`LinesKey`] is derived from, and what it signs, so that a key of another use makes none of these digests.
+const DOMAIN: &[u8] = b"truing lines 1";
+/// Bytes of a digest.
+const DIGEST_BYTES: usize = 16;
+
+/// What tells a finding's lines from others that are shown alike.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct CodeDigests {
+    /// Of the names of the definitions around the lines, in hexadecimal digits; none: the language is not known, or the record
+    /// is older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// Under the key of the records, of the lines as they are, where the snippet leaves a part of them out, in hexadecimal
+    /// digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<String>,
+}
+
+impl CodeDigests {
+    /// Is there neither?
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// May both be of the same lines in the same definition? A definition that one side does not know counts as the same.
+    pub fn agree(&self, other: &Self) -> bool {
+        let is_known = self.definition.is_some() && other.definition.is_some();
+        self.lines == other.lines && (!is_known || self.definition == other.definition)
+    }
+}
+
+/// The key of digests of lines. Who has the records and not the key cannot try out what was left out of them.
+#[derive(Clone, Default)]
+pub struct LinesKey([u8; 32]);
+
+impl std::fmt::Debug for LinesKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LinesKey(…)")
+    }
+}
+
+impl LinesKey {
+    /// From a key of another use. The same bytes give the same key.
+    pub fn derive(from: &[u8]) -> Self {
+        Self(mac(from, &[DOMAIN]))
+    }
+
+    /// The digest of lines, white space aside, as [`crate::finding::fingerprint`] folds it.
+    fn digest<'a>(&self, lines: impl Iterator<Item = &'a [u8]>) -> String {
+        let mut folded = Vec::new();
+        for line in lines {
+            let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+            words.for_each(|word| folded.extend(word.iter().chain(b" ")));
+            folded.push(b'\n');
+        }
+        let digest = mac(&self.0, &[DOMAIN, &folded]);
+        hex::encode(digest.get(..DIGEST_BYTES).unwrap_or(&digest))
+    }
+}
+
+/// HMAC-SHA-256 over parts, each with its length before it.
+fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    // HMAC takes keys of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+impl RawFinding {
+    /// Does its snippet leave a part of its lines out?
+    pub fn is_cut(&self) -> bool {
+        self.snippet.contains(CUT)
+    }
+
+    /// With the digest of its lines in the file's content, if its snippet leaves a part of them out.
+    ///
+    /// ```
+    /// # use truing_core::code::LinesKey;
+    /// # use truing_core::finding::{Category, Place, RawFinding, Severity, Side, Source};
+    /// # let place = Place { path: "a".into(), side: Side::New, start_line: 1, end_line: 1 };
+    /// # let (title, body) = (String::new(), String::new());
+    /// # let raw = RawFinding { place, severity: Severity::P0, category: Category::H, rule: "core/x".into(), title, body,
+    /// #     snippet: "key = ghp_…".into(), code: Default::default(), suggestion: None, source: Source::Rule };
+    /// let key = LinesKey::derive(b"secret");
+    /// let digest = |content: &str| raw.clone().with_lines(content.as_bytes(), &key).code.lines;
+    /// assert_eq!(digest("key = ghp_one\n"), digest("  key =  ghp_one"));
+    /// assert_ne!(digest("key = ghp_one\n"), digest("key = ghp_two\n"));
+    /// ```
+    #[must_use]
+    pub fn with_lines(mut self, content: &[u8], key: &LinesKey) -> Self {
+        self.code.lines = self.is_cut().then(|| {
+            let (first, last) = (self.place.start_line.max(1) as usize, self.place.end_line as usize);
+            let lines = content.split(|byte| *byte == b'\n').skip(first - 1);
+            key.digest(lines.take((last + 1).saturating_sub(first)))
+        });
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_agree_where_all_that_both_know_is_the_same() {
+        let of = |definition: Option<&str>, lines: Option<&str>| CodeDigests {
+            definition: definition.map(str::to_owned),
+            lines: lines.map(str::to_owned),
+        };
+        for (one, other, expected) in [
+            (of(None, None), of(None, None), true),
+            (of(Some("f"), None), of(None, None), true),
+            (of(Some("f"), None), of(Some("f"), None), true),
+            (of(Some("f"), None), of(Some("g"), None), false),
+            (of(None, Some("1")), of(None, Some("1")), true),
+            (of(None, Some("1")), of(None, Some("2")), false),
+            (of(None, None), of(None, Some("1")), false),
+        ] {
+            assert_eq!(one.agree(&other), expected, "{one:?} {other:?}");
+            assert_eq!(other.agree(&one), expected, "{other:?} {one:?}");
+        }
+    }
+
+    #[test]
+    fn another_key_gives_another_digest() {
+        let digest = |key: &[u8]| LinesKey::derive(key).digest([b"a b".as_slice()].into_iter());
+        assert_eq!(digest(b"one"), digest(b"one"));
+        assert_ne!(digest(b"one"), digest(b"two"));
+        assert_eq!(digest(b"one").len(), 2 * DIGEST_BYTES);
+    }
+}
