@@ -190,8 +190,17 @@ fn environment(file: &Path) -> Option<&Path> {
 
 /// Adds what programs are installed as below a folder, and nothing else that may be there.
 fn add_parts(root: &Path, read: &mut BTreeSet<PathBuf>) {
-    let go: &[&str] = if head(&root.join(GO_VERSION)).starts_with("go") { GO_PARTS } else { &[] };
+    let go: &[&str] = if is_go(root) { GO_PARTS } else { &[] };
     read.extend(PARTS.iter().chain(go).map(|part| root.join(part)).filter(|part| part.exists()));
+}
+
+/// Is it a toolchain of Go: with its version, its program and the sources of its runtime?
+fn is_go(root: &Path) -> bool {
+    let version = head(&root.join(GO_VERSION));
+    let is_version = version
+        .strip_prefix("go")
+        .is_some_and(|version| version.starts_with(|digit: char| digit.is_ascii_digit()));
+    is_version && is_program(&root.join("bin/go")) && root.join("src/runtime").is_dir()
 }
 
 /// The homes of the users that this machine lists, but for `/` and those in folders of the system.
@@ -200,7 +209,8 @@ fn homes() -> Vec<PathBuf> {
     let homes = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
     let homes =
         homes.filter(|home| home.parent().is_some() && !SYSTEM.iter().any(|folder| home.starts_with(folder)));
-    homes.collect()
+    // What is shown is named without links.
+    homes.flat_map(|home| [home.canonicalize().ok(), Some(home)]).flatten().collect()
 }
 
 fn is_program(file: &Path) -> bool {
@@ -391,8 +401,10 @@ mod tests {
         let home = Home::new(&["opt/go/bin", "opt/app/bin"]);
         home.program("opt/go/bin/gofmt", "\x7fELF");
         home.file("opt/go/VERSION", "go1.25.1\n");
-        home.file("opt/go/src/fmt/print.go", "");
+        home.program("opt/go/bin/go", "\x7fELF");
+        home.file("opt/go/src/runtime/proc.go", "");
         home.program("opt/app/bin/lint", "\x7fELF");
+        home.file("opt/app/VERSION", "goods 1.0\n");
         home.file("opt/app/src/settings.py", "key");
         assert_eq!(home.found("gofmt", &[]).read, home.read(&["opt/go/bin", "opt/go/VERSION", "opt/go/src"]));
         assert_eq!(home.found("lint", &[]).read, home.read(&["opt/app/bin"]));

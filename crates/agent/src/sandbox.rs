@@ -21,6 +21,7 @@ mod listening;
 mod loopback;
 mod machine_code;
 mod mounts;
+pub mod objects;
 mod probe;
 mod read_only;
 mod reading;

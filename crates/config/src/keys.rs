@@ -187,7 +187,7 @@ pub const KEYS: &[Key] = &[
         },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of many processes, `valkey://host:port/db`, with TLS `valkeys://`; or that of the Sentinels that know it, `valkey+sentinel://host:port,host:port/NAME/db`, with TLS `valkeys+sentinel://`. Then `store.records` is set, too.",
+        doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of many processes, `valkey://host:port/db`, with TLS `valkeys://`; or that of the Sentinels that know it, `valkey+sentinel://host:port,host:port/NAME/db`, with TLS `valkeys+sentinel://`. A server beyond this machine needs TLS unless `?tls=off` is said. Then `store.records` is set, too.",
     },
     Key {
         path: "store.records",

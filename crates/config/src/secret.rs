@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use truing_reader::redact;
 
@@ -23,6 +23,14 @@ pub enum Secret {
 const MAX_BYTES: u64 = 64 * 1024;
 
 impl Secret {
+    /// The file that it is kept in, if it is kept in one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Env(_) | Self::Plain(_) => None,
+        }
+    }
+
     /// Reads the secret now. From then on it is left out of all that is shown to others ([`redact::keep`]).
     ///
     /// # Errors

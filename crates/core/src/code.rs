@@ -1,4 +1,4 @@
-//! What a finding's lines are recognised by besides what is shown of them: digests alone, since the lines may hold secrets.
+//! Digests by which a finding's lines are recognised besides what is shown of them, since the lines may hold secrets.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ const DOMAIN: &[u8] = b"truing lines 1";
 /// Bytes of a digest.
 const DIGEST_BYTES: usize = 16;
 
-/// What tells a finding's lines from others that are shown alike.
+/// Distinguishes a finding's lines from others that are shown alike.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct CodeDigests {
     /// Of the names of the definitions around the lines, in hexadecimal digits; none: the language is not known, or the record
@@ -28,7 +28,7 @@ pub struct CodeDigests {
 }
 
 impl CodeDigests {
-    /// Is there neither?
+    /// Is neither digest there?
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

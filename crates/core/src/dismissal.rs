@@ -98,7 +98,7 @@ fn has_same_words(one: &str, other: &str) -> bool {
     code(one) == code(other)
 }
 
-/// How many dismissals count no longer for what is found now, since their records cannot tell its lines from others. `known`: the
+/// The number of dismissals that count no longer for what is found now, since their records do not distinguish its lines from others. `known`: the
 /// findings as they are recorded; a review that has recorded the digest of the lines has said so.
 pub fn outdated(current: &[Finding], known: &[Finding], said: &[Dismissal]) -> usize {
     let is_new = |finding: &Finding| {

@@ -101,7 +101,7 @@ pub struct RawFinding {
     pub body: String,
     /// The lines it is about, without line ends and secrets: identity is made of them, and text output shows them.
     pub snippet: String,
-    /// What tells its lines from others with the same snippet.
+    /// Distinguishes its lines from others with the same snippet.
     #[serde(default, skip_serializing_if = "CodeDigests::is_empty")]
     pub code: CodeDigests,
     /// Replacement of the whole lines `start_line..=end_line`, if one was proven: a model's at each head anew.

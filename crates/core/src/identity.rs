@@ -1,7 +1,7 @@
 //! Identity: which of today's findings is which of yesterday's (design.md section 4, "Ids").
 //!
 //! In two passes over each file. A finding keeps its id while its fingerprint stays the same; equal fingerprints
-//! in a file are told apart by the digests of their code, then by an ordinal, nearest lines first. What is left over on both sides is matched by
+//! in a file are distinguished by the digests of their code, then by an ordinal, nearest lines first. What is left over on both sides is matched by
 //! likeness (see [`similarity`]), one to one and so that the sum is best, because likeness is not transitive. The
 //! order in which findings come changes nothing. An id is made at the first sighting from the fingerprint alone,
 //! so a run without records, or one whose records were lost, gives the same ids.
@@ -98,7 +98,7 @@ pub fn identify(
         .map(|placed| known.iter().find(|known| Some(&known.id) == placed.sighting.of.as_ref()).copied())
         .collect();
     for form in [CodeDigests::clone, |_: &CodeDigests| CodeDigests::default()] {
-        same_code((&known, &found), &prints, form, &order, &mut before);
+        same_code(&known, &found, &prints, form, &order, &mut before);
     }
     same_meaning(&known, (&found, renames), &order, &mut before);
 
@@ -156,7 +156,8 @@ fn sort_key(placed: &Placed) -> impl Ord + use<> {
 
 /// First pass: equal fingerprints and what `form` leaves of the code's digests, so that lines move as little as can be.
 fn same_code<'a>(
-    (known, found): (&[&'a Finding], &[Placed]),
+    known: &[&'a Finding],
+    found: &[Placed],
     prints: &[Fingerprint],
     form: fn(&CodeDigests) -> CodeDigests,
     order: &[usize],

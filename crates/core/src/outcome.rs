@@ -389,7 +389,7 @@ pub struct ReviewDetail {
     /// Tools whose findings are part of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolRun>,
-    /// Dismissals that count no longer, since their records cannot tell the lines they were said of from others.
+    /// Dismissals that count no longer, since their records do not distinguish the lines they were said of from others.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub outdated_dismissals: u32,
 }

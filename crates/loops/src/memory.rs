@@ -110,7 +110,7 @@ pub struct Memory<'a, O, C> {
     pub fixed_at: Option<&'a Sha>,
     /// None: a pull request's, all of whose findings count.
     pub line: Option<&'a Line>,
-    /// Where people's words on findings of a branch are kept; none: beside the findings.
+    /// The key of people's words on findings of a branch; none: they are kept with the findings.
     pub branch: Option<&'a Key>,
     /// Wall clock.
     pub clock: &'a C,

@@ -19,7 +19,8 @@ use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 use truing_config::Config;
 use truing_config::value::globs;
 use truing_reader::Tree;
-use truing_reader::output::tool_name;
+use truing_reader::output::{NO_RULE, tool_name};
+use truing_reader::redact::without_given;
 
 use crate::tools::overlap::{self, LookedAt, Told};
 use crate::tools::{Looked, Tooling, Wanted};
@@ -70,8 +71,7 @@ impl Scope {
     /// # Errors
     /// A pattern that is no glob.
     pub fn of(config: &Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
-        let (rules, tools) = (&config.rules, config.review.tools);
-        let tools = Wanted { tools, configured: config.tools.clone() };
+        let (rules, tools) = (&config.rules, Wanted::of(config));
         let walkthrough = config.review.walkthrough;
         Ok(Self { packs: rules.packs.clone(), ignore: globs(&rules.ignore)?, tools, walkthrough, lines_key })
     }
@@ -119,6 +119,20 @@ impl Reading {
             placed.raw = placed.raw.clone().with_lines(content, key);
         }
     }
+}
+
+/// A finding without the values that this process was given, in whatever form: a linter may have found them. Its reader does not have
+/// them.
+fn without_given_values(raw: RawFinding) -> RawFinding {
+    let is_free = |text: &str| without_given(text) == text;
+    let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));
+    let rule = match (is_free(&raw.rule), raw.rule.split_once('/')) {
+        (true, _) => raw.rule,
+        (false, Some((tool, _))) if is_free(tool) => format!("{tool}/{NO_RULE}"),
+        (false, _) => format!("tool/{NO_RULE}"),
+    };
+    let [title, body, snippet] = [&raw.title, &raw.body, &raw.snippet].map(|text| without_given(text));
+    RawFinding { rule, title, body, snippet, suggestion, ..raw }
 }
 
 /// Why a change could not be read.
@@ -292,6 +306,7 @@ impl<'a> Plan<'a> {
         coverage.not_reviewed.extend(report.not_reviewed);
         coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
         let place = |raw: RawFinding| {
+            let raw = without_given_values(raw);
             // A reader is not trusted with paths: what it says about files it was not given is dropped.
             let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
             let old_path = request.files.get(index)?.old_path.clone();

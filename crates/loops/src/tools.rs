@@ -28,6 +28,7 @@ use truing_agent::installed::{Installed, Machine};
 use truing_agent::looking::Looking;
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{INSIDE, Printout, Scope as Trust, SetUp, Verifier, decides_set_up};
+use truing_config::Config;
 use truing_config::tool::{ToolConfig, ToolScope, Tools, When};
 use truing_core::finding::RawFinding;
 use truing_core::id::Fingerprint;
@@ -63,6 +64,10 @@ const VERSION_TIME: Duration = Duration::from_secs(20);
 /// The scope of findings that are kept of files of one's own.
 const OWN: &str = "own";
 
+/// The reason not to run a linter of the repository's own file.
+const REFUSED: &str =
+    "the repository's own file configures it, and the operator's `verify.from_repository` is false";
+
 /// The linters that the configuration wants.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
@@ -70,9 +75,18 @@ pub struct Wanted {
     pub tools: Tools,
     /// Those that it names itself.
     pub configured: Vec<ToolConfig>,
+    /// Names of those that the repository's own file configures, which it may not.
+    pub refused: BTreeSet<String>,
 }
 
 impl Wanted {
+    /// Those of a configuration.
+    pub fn of(config: &Config) -> Self {
+        let name = |key: &String| Some(key.strip_prefix("tool.")?.split('.').next()?.to_owned());
+        let refused = config.not_used().iter().filter_map(name).collect();
+        Self { tools: config.review.tools, configured: config.tools.clone(), refused }
+    }
+
     /// Are any run?
     pub fn any(&self) -> bool {
         match self.tools {
@@ -116,6 +130,17 @@ pub struct Running {
     pub verifier: Option<Verifier>,
     /// Findings of earlier runs; none: each run looks at every file.
     pub cache: Option<ToolCache>,
+    /// Files and folders that no linter may see, as the configuration names them.
+    pub concealed: Vec<PathBuf>,
+}
+
+/// A linter, and what the sandbox shows to it beside the files that it looks at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToolExposure {
+    /// The name of the linter, as its findings have it.
+    pub tool: String,
+    /// Its program, and the folders and files that it may read; or the reason why it does not run.
+    pub shown: Result<Vec<PathBuf>, String>,
 }
 
 /// The files that linters look at.
@@ -322,6 +347,8 @@ impl Running {
                 Err(reason) => looked.skipped.push(skipped(&tool_name(&tool.name), &reason)),
             }
         }
+        let refused = wanted.refused.iter().filter(|name| selected.iter().all(|tool| tool.name != **name));
+        looked.skipped.extend(refused.map(|name| skipped(&tool_name(name), REFUSED)));
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let places = Semaphore::new(at_once);
         let (mut runs, mut folders) = (Vec::new(), Vec::new());
@@ -364,6 +391,35 @@ impl Running {
             reviewed.iter().any(looks_at) && self.ready(tool, files, None).is_ok()
         });
         Ok(could.map(|tool| tool.name).collect())
+    }
+
+    /// The folders and files that each linter for these files would be shown.
+    ///
+    /// # Errors
+    /// [`ReaderError`]
+    pub async fn exposures<R: Reader>(
+        &self,
+        project: &Path,
+        reviewed: &[RepoPath],
+        wanted: &Wanted,
+        reader: &R,
+    ) -> Result<Vec<ToolExposure>, ReaderError> {
+        let used = used(project, reviewed.iter(), reader).await?.tools;
+        let (tree, pins) = (project, project);
+        let files = Files { tree, pins, project: Some(project), changed: &[], touched: &[], trust: None };
+        let selected = select(&used, &wanted.configured).into_iter();
+        let wanted = selected.filter(|tool| {
+            let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
+            tool.when == When::Always || reviewed.iter().any(looks_at)
+        });
+        let exposures = wanted.map(|tool| {
+            let shown = self.ready(&tool, files, None).map(|by| match by {
+                By::Machine(Installed { file, read, .. }) => std::iter::once(file).chain(read).collect(),
+                By::SetUp(..) => Vec::new(),
+            });
+            ToolExposure { tool: tool_name(&tool.name), shown }
+        });
+        Ok(exposures.collect())
     }
 
     /// The project's dependencies, where a wanted tool needs them and they are set up for it.
@@ -428,12 +484,24 @@ impl Running {
             };
         }
         let installed = self.installed(tool, files.pins, files.project);
+        if let Some((folder, file)) = installed.as_ref().and_then(|installed| self.would_show(installed)) {
+            let (folder, file) = (folder.display(), file.display());
+            return Err(format!("its program needs {folder}, which holds {file}: install it elsewhere"));
+        }
         installed.map(By::Machine).ok_or_else(|| match tool.places.first() {
             Some(place) if self.is_projects_own(tool) => {
                 format!("it needs the project's dependencies, and is not installed with them (`{place}`)")
             }
             Some(_) | None => format!("`{}` is not installed", tool.program),
         })
+    }
+
+    /// The folder, or file, that a program needs and that holds a file which no linter may see; and that file.
+    fn would_show<'i>(&'i self, installed: &'i Installed) -> Option<(&'i Path, &'i Path)> {
+        let shown = installed.read.iter().map(PathBuf::as_path).chain([installed.file.as_path()]);
+        let mut pairs =
+            shown.flat_map(|shown| self.concealed.iter().map(move |file| (shown, file.as_path())));
+        pairs.find(|(shown, file)| file.starts_with(shown) || shown.starts_with(file))
     }
 
     /// Does it see the project's dependencies only where it is installed beside them?

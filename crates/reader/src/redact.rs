@@ -2,6 +2,7 @@
 //! what is kept to be played again. The rules of kind `secret` know the forms, and what this process was given is known by
 //! its value ([`keep`]). A server of others is told no secret without a form either ([`holds_any`]).
 
+mod disguised;
 mod encoded;
 
 use std::collections::BTreeSet;
@@ -132,10 +133,28 @@ fn given_in(text: &str) -> Vec<Range<usize>> {
     let given = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
-        all.filter(|range| is_apart(text, range)).collect::<Vec<_>>()
+        // No longer word is a long value by chance, and a control sequence may end with a letter.
+        all.filter(|range| value.len() >= MIN_PART || is_apart(text, range)).collect::<Vec<_>>()
     };
     let letters = LetterIndex::of(text);
-    given.iter().flat_map(|value| of(value).into_iter().chain(letters.find(value))).collect()
+    let mut ranges: Vec<_> =
+        given.iter().flat_map(|value| of(value).into_iter().chain(letters.find(value))).collect();
+    if given.is_empty() {
+        return ranges;
+    }
+    // What stands there as it is would be in each other reading, too.
+    let rest = without(text, Secrets::of(ranges.clone()));
+    if disguised::readings(&rest).iter().any(|reading| holds(reading, &given)) {
+        ranges.push(0..text.len());
+    }
+    ranges
+}
+
+/// Does another reading of a text hold a long value, in whatever form?
+fn holds(reading: &str, given: &BTreeSet<String>) -> bool {
+    let letters = LetterIndex::of(reading);
+    let long = given.iter().filter(|value| value.len() >= MIN_PART);
+    long.into_iter().any(|value| reading.contains(value.as_str()) || !letters.find(value).is_empty())
 }
 
 /// Is there no letter or digit right before or behind a range of a text?
@@ -212,9 +231,11 @@ mod tests {
             keep_if_credential(value);
         }
         keep_if_credential("npm-0f-canary-w0rd");
-        let text = "postgres://postgresql kubernetes password correct-horse-battery npm-0f-canary-w0rd2";
+        let text = "postgres://postgresql kubernetes password correct-horse-battery npm-0f-canary";
         assert_eq!(without_given(text), text);
-        assert_eq!(without_given("(npm-0f-canary-w0rd)"), "(npm-…)");
+        for text in ["(npm-0f-canary-w0rd)", "31mnpm-0f-canary-w0rd", "npm-0f-canary-w0rdn"] {
+            assert!(without_given(text).contains("npm-…"), "{text}");
+        }
     }
 
     #[test]
@@ -224,6 +245,13 @@ mod tests {
         let backwards: String = "encoded-canary-w0rd-7".chars().rev().collect();
         let text = format!("a.py:1: {hex}\nZW5jb2RlZC1jYW5hcnktdzByZC03\nand {backwards} end");
         assert_eq!(redact(&text), "a.py:1: 656e…\nZW5j…\nand 7-dr… end");
+    }
+
+    #[test]
+    fn a_text_that_disguises_what_this_process_was_given_is_not_shown() {
+        keep("disguised-canary-w0rd-7");
+        let numbers: Vec<String> = "disguised-canary-w0rd-7".bytes().map(|byte| byte.to_string()).collect();
+        assert_eq!(redact(&format!("[{}]\nend", numbers.join(", "))), "[100…\n");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod peers;
 mod primary;
 mod script;
 mod sentinel;
+mod transport;
 mod whole;
 
 use std::sync::Arc;

@@ -138,10 +138,13 @@ fn git_options(environment: &Environment) -> GitOptions {
     }
     options.excludes =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
-    let places =
-        ["HOME", "XDG_CONFIG_HOME"].into_iter().filter_map(|name| Some((name, environment.get(name)?)));
-    let variables = places.chain(environment.with_prefix("GIT_CONFIG_"));
-    options.user_variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    // The user's git finds a relative folder from where it is started.
+    let here = environment.directory();
+    let place = |name: &str| Some((name.to_owned(), here.join(environment.get(name)?).into_os_string()));
+    let places = ["HOME", "XDG_CONFIG_HOME"].into_iter().filter_map(place);
+    let variables = environment.with_prefix("GIT_CONFIG_");
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    options.user_variables = places.chain(variables).collect();
     options
 }
 

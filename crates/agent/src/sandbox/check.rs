@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::machine_code::{self, By as Through, Step, Value, call};
 use super::{
     HELPER_FAILED, Job, Level, Limits, Probe, Reading, Run, SYSTEM_PATH, SandboxError, Stage, bound_passed,
-    helper, watch,
+    helper, objects, watch,
 };
 
 /// What a job of the self-test may use, so that more than that is quickly used.
@@ -37,6 +37,8 @@ const HANGS: Duration = Duration::from_secs(120);
 const TEMPORARY: &str = "/tmp";
 /// Calls by other numbers, which not every kernel has.
 const OTHER_NUMBERS: [&str; 2] = ["x32_calls", "i386_calls"];
+/// Tries that limits of a process stop, which hold at each level.
+const RESOURCE_LIMITS: [&str; 3] = ["signals", "timers", "files_in_flight"];
 /// An address where nothing is.
 const AT: u64 = 0x2000_0000;
 /// A program that every system has, and that does nothing.
@@ -54,6 +56,12 @@ pub struct Check {
     /// Why it was not tried; or, if a bound of all processes stopped it, how much they were seen to use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Bytes that it held in objects of the kernel at most, where it went for more than the limit in one kind of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<u64>,
+    /// The memory limit that it was to pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
 }
 
 impl Check {
@@ -95,6 +103,7 @@ enum By {
 struct Written {
     name: &'static str,
     steps: Vec<Step>,
+    object: Option<u64>,
 }
 
 /// A try.
@@ -104,6 +113,8 @@ struct Escape {
     seen: Seen,
     /// The number of its processes that hold on to what they have until the check lets them go.
     holders: u32,
+    /// Does it go for more than the limit in objects of the kernel? The bytes of one of them, or 0 where one is too many.
+    object: Option<u64>,
 }
 
 /// A tree with traps, and around it what must not be reached.
@@ -143,7 +154,7 @@ impl Playground {
             std::fs::write(tree.join(script), &trap)?;
             std::fs::set_permissions(tree.join(script), PermissionsExt::from_mode(0o755))?;
         }
-        for Written { name, steps } in written() {
+        for Written { name, steps, .. } in written() {
             std::fs::write(tree.join(name), machine_code::program(&steps))?;
             std::fs::set_permissions(tree.join(name), PermissionsExt::from_mode(0o755))?;
         }
@@ -169,7 +180,13 @@ impl Playground {
         let probe = |name, probe| Some(of_probe(name, probe));
         let marked = |name, words: &[&str]| {
             let argv = words.iter().map(OsString::from).collect();
-            Some(Escape { name, by: By::Command(Run::Program(argv)), seen: Seen::File, holders: 0 })
+            Some(Escape {
+                name,
+                by: By::Command(Run::Program(argv)),
+                seen: Seen::File,
+                holders: 0,
+                object: None,
+            })
         };
         let outside = |name: &str| self.mark.with_file_name(name);
         let pid = i32::try_from(self.bystander.0.id()).unwrap_or_default();
@@ -183,6 +200,7 @@ impl Playground {
             by: By::Command(Run::Probe(Probe::Udp(address))),
             seen: Seen::Datagram,
             holders: 0,
+            object: None,
         });
         let all = [
             probe("parent_folder", Probe::Read("../secret".into())),
@@ -193,6 +211,7 @@ impl Playground {
                 by: By::Command(Run::Probe(Probe::Write(self.mark.clone()))),
                 seen: Seen::File,
                 holders: 0,
+                object: None,
             }),
             probe("environment_of_others", Probe::Environment(CANARY.to_owned())),
             marked("git_output", &["git", "diff", "--no-index", &output, "trap.sh", "/dev/null"]),
@@ -217,17 +236,19 @@ impl Playground {
     /// What takes machine code, where it is this machine's.
     fn escapes_of_code(&self) -> impl Iterator<Item = Escape> {
         let programs = if cfg!(target_arch = "x86_64") { written() } else { Vec::new() };
-        programs.into_iter().map(|Written { name, steps }| {
+        programs.into_iter().map(|Written { name, steps, object }| {
             let argv = vec![OsString::from(self.tree.join(name))];
             let holders = machine_code::holders(&steps);
-            Escape { name, by: By::Command(Run::Program(argv)), seen: Seen::End, holders }
+            Escape { name, by: By::Command(Run::Program(argv)), seen: Seen::End, holders, object }
         })
     }
 
     /// What a reader must not be able to do, whatever it has read. It has no links followed by the kernel for it, and
     /// less than a command may do: it starts, writes and changes nothing at all.
     fn escapes_of_readers(&self, pid: i32) -> Vec<Escape> {
-        let probe = |name, probe| Some(Escape { name, by: By::Reader(probe), seen: Seen::End, holders: 0 });
+        let probe = |name, probe| {
+            Some(Escape { name, by: By::Reader(probe), seen: Seen::End, holders: 0, object: None })
+        };
         let (outside, inside) =
             (|name: &str| self.mark.with_file_name(name), |name: &str| self.tree.join(name));
         let program = || PathBuf::from(SUCCEEDS);
@@ -236,6 +257,7 @@ impl Playground {
             by: By::Reader(Probe::Udp(address)),
             seen: Seen::Datagram,
             holders: 0,
+            object: None,
         });
         let all = [
             probe("reader_parent_folder", Probe::Read(inside("../secret"))),
@@ -250,6 +272,7 @@ impl Playground {
                 by: By::Reader(Probe::Write(self.mark.clone())),
                 seen: Seen::File,
                 holders: 0,
+                object: None,
             }),
             probe("reader_mode", Probe::Mode(inside("file"))),
             probe("reader_start", Probe::Start(program())),
@@ -295,19 +318,32 @@ impl Playground {
             && let Some(program) = missing(run)
         {
             let note = Some(format!("{program} is not installed"));
-            return Ok(Check { name, stopped: None, note });
+            return Ok(Check { name, stopped: None, note, held: None, limit: None });
         }
-        if OTHER_NUMBERS.contains(&name) && !self.works_outside(name) {
-            let note = Some("this kernel does not have them".to_owned());
-            return Ok(Check { name, stopped: None, note });
+        let limit = escape.object.map(|_| LIMITS.memory);
+        let is_program = escape.object.is_some() && matches!(escape.by, By::Command(Run::Program(_)));
+        let folder = tempfile::tempdir_in(self.folder.path())?;
+        let private = folder.path().canonicalize()?;
+        let is_limit = RESOURCE_LIMITS.contains(&name);
+        let has_control = is_program && !is_limit || OTHER_NUMBERS.contains(&name);
+        let note = if has_control && !self.works_outside(name, &private)? {
+            Some("this machine does not have it, or holds it back")
+        } else if is_limit && level == Level::None {
+            Some("the kernel bounds it without a sandbox, too")
+        } else {
+            None
+        };
+        if let Some(note) = note {
+            return Ok(Check { name, stopped: None, note: Some(note.to_owned()), held: None, limit });
         }
-        let private = tempfile::tempdir_in(self.folder.path())?;
-        let mut command = self.command(level, escape.by, &private.path().canonicalize()?)?;
-        let end = || if escape.holders > 0 { Stdio::piped() } else { Stdio::null() };
+        let mut command = self.command(level, escape.by, &private)?;
+        let talks = escape.holders > 0 || escape.object.is_some();
+        let end = || if talks { Stdio::piped() } else { Stdio::null() };
         command.env_clear().stdin(end()).stdout(end()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
+        let mut made = 0;
         if let Some((input, output)) = child.stdin.take().zip(child.stdout.take()) {
-            look_at(escape.holders, input, output)?;
+            made = look_at(escape.holders, input, output)?;
         }
         let ended = child.wait_with_output()?;
         if ended.status.code() == Some(i32::from(HELPER_FAILED)) {
@@ -324,35 +360,48 @@ impl Playground {
         }
         let note = bound_passed(ended.status.code(), &ended.stderr);
         let note = note.map(|(bound, seen)| format!("{}: {seen}", bound.as_str()));
-        Ok(Check { name, stopped: Some(!escaped), note })
+        // Who is ended by the watcher may not have come to say how much it made; the note does.
+        let says = note.is_none() || made > 0;
+        let held = escape.object.filter(|_| says).map(|size| size.saturating_mul(made));
+        Ok(Check { name, stopped: Some(!escaped), note, held, limit })
     }
 
-    fn works_outside(&self, name: &str) -> bool {
-        let mut command = Command::new(self.tree.join(name));
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|ended| ended.success())
+    /// Does this program succeed without a sandbox? The helper waits until none of its processes is left: what they held must
+    /// not be there when the try begins.
+    fn works_outside(&self, name: &str, private: &Path) -> Result<bool, SandboxError> {
+        let run = Run::Program(vec![OsString::from(self.tree.join(name))]);
+        let mut command = self.command(Level::None, By::Command(run), private)?;
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(command.status()?.success())
     }
 }
 
 /// Waits until all processes of a try hold what they go for, and the watcher has looked at that; or the try has ended. Then
-/// lets them end.
-fn look_at(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<()> {
+/// lets them end. Returns how many objects they say that they made.
+fn look_at(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<u64> {
     let (begun, mut holding, mut looks, mut mark) = (Instant::now(), 0, 0, [0]);
+    let mut made = 0_u64;
     while looks < LOOKS && begun.elapsed() < HANGS && output.read(&mut mark)? > 0 {
         match mark {
             [machine_code::HOLDING] => holding += 1,
-            [watch::LOOKED] if holding >= holders => looks += 1,
+            [machine_code::HELD] => {
+                let mut count = [0; 8];
+                output.read_exact(&mut count)?;
+                made = made.saturating_add(u64::from_le_bytes(count));
+            }
+            // A try that holds nothing ends by itself.
+            [watch::LOOKED] if holders > 0 && holding >= holders => looks += 1,
             _ => {}
         }
     }
     drop(input);
-    Ok(())
+    Ok(made)
 }
 
 /// A try of a command that says by its end whether it worked.
 fn of_probe(name: &'static str, probe: Probe) -> Escape {
     let holders = probe.holders();
-    Escape { name, by: By::Command(Run::Probe(probe)), seen: Seen::End, holders }
+    Escape { name, by: By::Command(Run::Probe(probe)), seen: Seen::End, holders, object: None }
 }
 
 /// Tries to use more than a job may, by ordinary means, with all its processes together.
@@ -371,7 +420,9 @@ fn uses() -> impl Iterator<Item = Escape> {
         ("sockets", hold(Probe::Sockets(SOCKETS * TIMES / 2))),
         ("pipes", Probe::Family(PIPES / PIPES_OF_ONE, Box::new(hold(Probe::Pipes(PIPES_OF_ONE))))),
     ];
-    all.into_iter().map(|(name, probe)| of_probe(name, probe))
+    let objects = objects::probes(&LIMITS).into_iter();
+    let objects = objects.map(|(name, probe, size)| Escape { object: Some(size), ..of_probe(name, probe) });
+    all.into_iter().map(|(name, probe)| of_probe(name, probe)).chain(objects)
 }
 
 /// Tries that call the kernel by number.
@@ -417,9 +468,15 @@ fn written() -> Vec<Written> {
         number: 54,
         values: [kept(0), number(1), number(60), number(AT), number(4), number(0)],
     };
-    let written = |name, steps: &[&[Step]]| Written { name, steps: steps.concat() };
+    let written = |name, steps: &[&[Step]]| Written { name, steps: steps.concat(), object: None };
     let other = |by, number| Step::Call { by, number, values: [Value::Number(0); 6] };
-    vec![
+    let objects = objects::programs(&LIMITS).into_iter();
+    let objects = objects.map(|program| Written {
+        name: program.name,
+        steps: program.steps,
+        object: Some(program.size),
+    });
+    let others = vec![
         written("memory_forked", &[&twice]),
         written("memory_without_main_thread", &of_thread),
         written("shared_memory", &[&[map(bytes, shared), Step::Hold]]),
@@ -438,7 +495,8 @@ fn written() -> Vec<Written> {
         written("processes", &[&[Step::Processes(640), Step::Hold]]),
         written("x32_calls", &[&[other(Through::Syscall, 0x4000_0000 | 39)]]),
         written("i386_calls", &[&[other(Through::Interrupt, 20)]]),
-    ]
+    ];
+    others.into_iter().chain(objects).collect()
 }
 
 /// A repository by hand: with git or without, and with nobody's configuration.

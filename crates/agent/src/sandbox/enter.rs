@@ -39,8 +39,13 @@ const READING_ALONE: &[(&str, &str)] = &[
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNALLED: i32 = 128;
 /// What building the inside takes; given up before the command begins.
-const RIGHTS: [CapabilitySet; 3] =
-    [CapabilitySet::SYS_ADMIN, CapabilitySet::SETPCAP, CapabilitySet::NET_ADMIN];
+const RIGHTS: [CapabilitySet; 4] = [
+    CapabilitySet::SYS_ADMIN,
+    CapabilitySet::SETPCAP,
+    CapabilitySet::NET_ADMIN,
+    // Bounds of the namespace's user.
+    CapabilitySet::SYS_RESOURCE,
+];
 
 /// Where a process says how readily the kernel ends it when the machine has no memory left, and the most that it can say.
 const ENDED_FIRST: (&str, &str) = ("/proc/self/oom_score_adj", "1000");

@@ -10,8 +10,9 @@ use super::Level;
 
 /// Pipes that a job may have which are not counted, so that few do not matter however small its memory limit.
 pub(super) const FEW_PIPES: u64 = 256;
-/// What the kernel keeps of an open file that is no pipe, in bytes: the file and what belongs to it.
-pub(super) const OTHER: u64 = 512;
+/// The memory of an open file that is no pipe, in bytes: the file, and what stays in memory for it, such as the
+/// file system's own record of it.
+pub(super) const OTHER: u64 = 1536;
 /// The most that a pipe keeps, in bytes, with what the kernel keeps of it. All pipes of a user have 64 MiB; beyond that
 /// each has two pages.
 const PIPE: u64 = 12 << 10;
@@ -57,6 +58,12 @@ pub(super) fn read(proc: &OwnedFd, table: &str) -> Option<Open> {
         }
     }
     (!open.pipes.is_empty() || open.others > 0).then_some(open)
+}
+
+/// The numbers of the open files of this table of `/proc`. None if it has none.
+pub(super) fn numbers(proc: &OwnedFd, table: &str) -> Option<Vec<String>> {
+    let numbers: Vec<String> = names(proc, table)?.1.collect();
+    (!numbers.is_empty()).then_some(numbers)
 }
 
 /// The folder of a table, and the names in it.

@@ -69,9 +69,15 @@ const UNCOUNTED: &[i64] = &[
     libc::SYS_mq_open,
     // A pipe keeps what a process has unmapped: 2 MiB for each piece of a large page.
     libc::SYS_vmsplice,
+    // A policy for each page of a file in memory, which stays when the page is mapped no more.
+    libc::SYS_mbind,
+    libc::SYS_set_mempolicy_home_node,
     // The machine has so many events of this kind for all its programs together.
     libc::SYS_io_setup,
 ];
+/// Calls that attach something to a file: lists of who may use it, 64 KiB for each, which the file system in memory does
+/// not count. To programs this is a file system without attributes.
+const ATTRIBUTES: &[i64] = &[libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, SETXATTRAT];
 /// How many segments of shared memory a namespace may have, unless somebody has set it.
 const SEGMENTS: u64 = 4096;
 
@@ -87,7 +93,13 @@ pub(super) fn put_up(job: &Job) -> io::Result<()> {
     let typing = |call| rule(vec![equal(1, call, Op::Eq)?]);
     denied.insert(libc::SYS_ioctl, vec![typing(libc::TIOCSTI)?, typing(TIOCLINUX)?]);
     denied.insert(libc::SYS_socket, sockets(job)?);
+    let pairs = equal(0, u64::from(libc::AF_UNIX.unsigned_abs()), Op::Ne)?;
+    denied.insert(libc::SYS_socketpair, vec![rule(vec![pairs])?]);
     apply(denied, SeccompAction::Allow, errno(libc::EPERM))?;
+    let attributes = ATTRIBUTES.iter().map(|call| (*call, Vec::new())).collect();
+    apply(attributes, SeccompAction::Allow, errno(libc::EOPNOTSUPP))?;
+    apply(older_kernel()?, SeccompAction::Allow, errno(libc::EINVAL))?;
+    apply(buffer_sizes()?, SeccompAction::Allow, SeccompAction::Errno(0))?;
     without_clone3()
 }
 
@@ -110,6 +122,29 @@ fn uncounted(job: &Job) -> io::Result<()> {
     let without_copy = vec![equal(1, SOL_SOCKET, Op::Eq)?, equal(2, SO_ZEROCOPY, Op::Eq)?];
     absent.insert(libc::SYS_setsockopt, vec![rule(without_copy)?]);
     apply(absent, SeccompAction::Allow, errno(libc::ENOSYS))
+}
+
+/// Requests that older kernels do not know, and answer so.
+fn older_kernel() -> io::Result<Rules> {
+    Ok(BTreeMap::from([
+        // A table of locks of any size for each process: one request holds gigabytes.
+        (libc::SYS_prctl, vec![rule(vec![equal(0, PR_FUTEX_HASH, Op::Eq)?])?]),
+        // An open file that keeps the filters of a thread which has ended.
+        (libc::SYS_seccomp, vec![rule(vec![bits(1, NEW_LISTENER, NEW_LISTENER)?])?]),
+        // A rule for each port, 65536 in each set of rules.
+        (libc::SYS_landlock_add_rule, vec![rule(vec![equal(1, LANDLOCK_RULE_NET_PORT, Op::Eq)?])?]),
+    ]))
+}
+
+/// Requests for other sizes of a socket's buffers. They succeed and change nothing, as beyond the kernel's own most: sockets
+/// are bounded by their number, so that each must have a bound, and an operator may have set 8 MiB and more.
+fn buffer_sizes() -> io::Result<Rules> {
+    let of = |option: i32| {
+        rule(vec![equal(1, SOL_SOCKET, Op::Eq)?, equal(2, u64::from(option.unsigned_abs()), Op::Eq)?])
+    };
+    let options = [libc::SO_SNDBUF, libc::SO_RCVBUF, libc::SO_SNDBUFFORCE, libc::SO_RCVBUFFORCE];
+    let rules = options.into_iter().map(of).collect::<io::Result<_>>()?;
+    Ok(BTreeMap::from([(libc::SYS_setsockopt, rules)]))
 }
 
 /// Its flags are in memory, where a filter cannot look: programs fall back to `clone`.
@@ -227,6 +262,14 @@ pub(super) fn put_up_for_reading() -> io::Result<()> {
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
+/// The call that sets an attribute of a file below a folder; not in `libc`. It has one number everywhere.
+const SETXATTRAT: i64 = 463;
+/// The request of `prctl` for a table of locks; not in `libc`.
+const PR_FUTEX_HASH: u64 = 78;
+/// A flag of `seccomp`.
+const NEW_LISTENER: i32 = 1 << 3;
+/// A kind of rules of Landlock.
+const LANDLOCK_RULE_NET_PORT: u64 = 2;
 /// A flag of `close_range`.
 const CLOSE_RANGE_UNSHARE: i32 = 2;
 /// The level and the name of an option of sockets, as numbers of a filter.

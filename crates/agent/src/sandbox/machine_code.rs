@@ -16,6 +16,11 @@ pub(super) enum Value {
     Number(u64),
     /// What the last kept call gave, and so much more.
     Kept(u64),
+    /// A number that grows by a step with each call of a row.
+    Turn {
+        from: u64,
+        step: u64,
+    },
 }
 
 /// One step of a program.
@@ -27,6 +32,11 @@ pub(super) enum Step {
     Keep,
     /// Writes so many bytes from this address on.
     Fill { at: u64, bytes: u64 },
+    /// Writes a word to an address.
+    Put { at: u64, word: u64 },
+    /// Makes a call so many times, and, if it is what the try counts, writes [`HELD`] and how often it worked to the output;
+    /// the program ends with 1 if that is less.
+    Row { number: u32, values: [Value; 6], times: u32, counts: bool },
     /// Ends this thread, unless it is the one that the last call made.
     OnlyChild,
     /// Makes so many processes, which wait.
@@ -38,6 +48,8 @@ pub(super) enum Step {
 
 /// The mark that a process writes once it holds all that it goes for.
 pub(super) const HOLDING: u8 = b'H';
+/// The mark before the number of objects that a process has made, which is eight bytes.
+pub(super) const HELD: u8 = b'N';
 const READ: u32 = 0;
 const WRITE: u32 = 1;
 const EXIT: u32 = 60;
@@ -73,6 +85,15 @@ pub(super) fn program(steps: &[Step]) -> Vec<u8> {
                 code.extend(bytes.to_le_bytes());
                 code.extend([0xb0, 0x01, 0xf3, 0xaa]);
             }
+            Step::Put { at, word } => {
+                // mov rdi, at; mov rax, word; mov [rdi], rax
+                code.extend([0x48, 0xbf]);
+                code.extend(at.to_le_bytes());
+                code.extend([0x48, 0xb8]);
+                code.extend(word.to_le_bytes());
+                code.extend([0x48, 0x89, 0x07]);
+            }
+            Step::Row { number, values, times, counts } => row(&mut code, *number, values, *times, *counts),
             Step::OnlyChild => unless_zero(&mut code, &ended(EXIT, 0)),
             Step::Processes(count) => processes(&mut code, *count),
             Step::Hold => {
@@ -97,6 +118,23 @@ fn values_of(numbers: &[u64]) -> [Value; 6] {
 
 /// A call, and the end with 1 if what it gives is negative.
 fn checked(code: &mut Vec<u8>, by: By, number: u32, values: &[Value; 6]) {
+    given(code, values);
+    raw(code, by, number);
+    let sign: &[u8] = match by {
+        // test rax, rax
+        By::Syscall => &[0x48, 0x85, 0xc0],
+        // test eax, eax
+        By::Interrupt => &[0x85, 0xc0],
+    };
+    let end = ended(EXIT_GROUP, 1);
+    code.extend(sign);
+    // jns over the end
+    code.extend([0x79, u8::try_from(end.len()).unwrap_or_default()]);
+    code.extend(end);
+}
+
+/// The values of a call, in their registers.
+fn given(code: &mut Vec<u8>, values: &[Value; 6]) {
     // mov rdi | rsi | rdx | r10 | r8 | r9, value
     const PLACES: [[u8; 2]; 6] =
         [[0x48, 0xbf], [0x48, 0xbe], [0x48, 0xba], [0x49, 0xba], [0x49, 0xb8], [0x49, 0xb9]];
@@ -109,25 +147,65 @@ fn checked(code: &mut Vec<u8>, by: By, number: u32, values: &[Value; 6]) {
         [0x4d, 0x01, 0xf8],
         [0x4d, 0x01, 0xf9],
     ];
-    for ((place, added), value) in PLACES.iter().zip(ADDED).zip(values) {
-        let (Value::Number(number) | Value::Kept(number)) = value;
+    // The same of r14.
+    const TURNED: [[u8; 3]; 6] = [
+        [0x4c, 0x01, 0xf7],
+        [0x4c, 0x01, 0xf6],
+        [0x4c, 0x01, 0xf2],
+        [0x4d, 0x01, 0xf2],
+        [0x4d, 0x01, 0xf0],
+        [0x4d, 0x01, 0xf1],
+    ];
+    for (((place, added), turned), value) in PLACES.iter().zip(ADDED).zip(TURNED).zip(values) {
+        let (Value::Number(number) | Value::Kept(number) | Value::Turn { from: number, .. }) = value;
+        if let Value::Turn { step, .. } = value {
+            // mov r14, step; imul r14, r12
+            code.extend([0x49, 0xbe]);
+            code.extend(step.to_le_bytes());
+            code.extend([0x4d, 0x0f, 0xaf, 0xf4]);
+        }
         code.extend(place);
         code.extend(number.to_le_bytes());
-        if matches!(value, Value::Kept(_)) {
-            code.extend(added);
+        match value {
+            Value::Number(_) => {}
+            Value::Kept(_) => code.extend(added),
+            Value::Turn { .. } => code.extend(turned),
         }
     }
-    raw(code, by, number);
-    let sign: &[u8] = match by {
-        // test rax, rax
-        By::Syscall => &[0x48, 0x85, 0xc0],
-        // test eax, eax
-        By::Interrupt => &[0x85, 0xc0],
+}
+
+/// A call many times, until it is refused, and what the program says of it.
+fn row(code: &mut Vec<u8>, number: u32, values: &[Value; 6], times: u32, counts: bool) {
+    // cmp r12, times
+    let compare = |code: &mut Vec<u8>| {
+        code.extend([0x49, 0x81, 0xfc]);
+        code.extend(times.to_le_bytes());
     };
+    // xor r12d, r12d
+    code.extend([0x45, 0x31, 0xe4]);
+    let again = code.len();
+    given(code, values);
+    raw(code, By::Syscall, number);
+    // test rax, rax; js over the rest: inc r12; cmp; jb again
+    code.extend([0x48, 0x85, 0xc0, 0x78, 3 + 7 + 6]);
+    code.extend([0x49, 0xff, 0xc4]);
+    compare(code);
+    code.extend([0x0f, 0x82]);
+    let back = i32::try_from(code.len() + 4 - again).unwrap_or_default();
+    code.extend((-back).to_le_bytes());
+    if counts {
+        // sub rsp, 16; mov byte [rsp], HELD; mov [rsp + 1], r12
+        code.extend([0x48, 0x83, 0xec, 0x10, 0xc6, 0x04, 0x24, HELD, 0x4c, 0x89, 0x64, 0x24, 0x01]);
+        // mov edi, 1; mov rsi, rsp; mov edx, 9
+        code.extend([0xbf, 1, 0, 0, 0, 0x48, 0x89, 0xe6, 0xba, 9, 0, 0, 0]);
+        raw(code, By::Syscall, WRITE);
+        // add rsp, 16
+        code.extend([0x48, 0x83, 0xc4, 0x10]);
+    }
+    compare(code);
     let end = ended(EXIT_GROUP, 1);
-    code.extend(sign);
-    // jns over the end
-    code.extend([0x79, u8::try_from(end.len()).unwrap_or_default()]);
+    // jae over the end
+    code.extend([0x73, u8::try_from(end.len()).unwrap_or_default()]);
     code.extend(end);
 }
 

@@ -1,8 +1,10 @@
 //! Tries to get out: each is one thing that no command inside may be able to do, done by ordinary means. Outside of
 //! a sandbox each of them works.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -12,6 +14,8 @@ use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rustix::fs::inotify;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +32,8 @@ const PAGE: usize = 4096;
 const SMALL_STACK: usize = 64 << 10;
 /// Files that what is written is divided into, so that no limit of one file stops it.
 const FILES: u64 = 8;
+/// Files that one message carries: somewhat fewer than the kernel's most.
+pub(super) const FILES_OF_MESSAGE: u64 = 250;
 
 /// One try. It worked if the probe ends with 0.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -76,6 +82,10 @@ pub enum Probe {
     Sockets(u64),
     /// Makes so many pipes with something in them.
     Pipes(u64),
+    /// Sends so many files through a socket, and receives none of them.
+    InFlight(u64),
+    /// Watches so many files of the temporary folder.
+    Watches(u64),
     /// Makes so many processes of this program, each of which does this.
     Family(u64, Box<Probe>),
     /// Does this, says so by one letter, and holds on to what the process has until its input ends.
@@ -162,6 +172,19 @@ impl Probe {
                 held.pipes.push(reads);
                 Ok(())
             }),
+            Self::InFlight(count) => reported(*count, FILES_OF_MESSAGE, |_| in_flight(held)),
+            Self::Watches(count) => {
+                let queue = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+                let folder = std::env::temp_dir();
+                let watched = reported(*count, 1, |number| {
+                    let path = folder.join(format!("watched-{number}"));
+                    std::fs::write(&path, "")?;
+                    inotify::add_watch(&queue, &path, inotify::WatchFlags::MODIFY)?;
+                    Ok(())
+                });
+                drop(queue);
+                watched
+            }
             Self::Family(count, probe) => (0..*count).try_for_each(|_| {
                 held.family.push(super::helper(&super::Stage::Probe((**probe).clone()))?.spawn()?);
                 Ok(())
@@ -210,6 +233,35 @@ impl Drop for Held {
             let _ = process.kill().and_then(|()| process.wait());
         }
     }
+}
+
+/// Makes so many objects, a few at once, until one is refused, and writes how many there are to the output.
+fn reported(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
+    let mut made = 0;
+    let mut end = Ok(());
+    while made < count && end.is_ok() {
+        end = make(made);
+        made += if end.is_ok() { at_once } else { 0 };
+    }
+    let mut output = io::stdout();
+    output.write_all(&[&[machine_code::HELD][..], &made.to_le_bytes()].concat())?;
+    output.flush()?;
+    end
+}
+
+/// Sends as many files as one message takes.
+fn in_flight(held: &mut Held) -> io::Result<()> {
+    let (from, to) = UnixStream::pair()?;
+    {
+        let files = [from.as_fd(); FILES_OF_MESSAGE as usize];
+        let mut space =
+            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_OF_MESSAGE as usize))];
+        let mut message = SendAncillaryBuffer::new(&mut space);
+        message.push(SendAncillaryMessage::ScmRights(&files));
+        sendmsg(&from, &[IoSlice::new(b"x")], &mut message, SendFlags::empty())?;
+    }
+    held.sockets.push((from, to));
+    Ok(())
 }
 
 fn environment(canary: &str) -> io::Result<()> {

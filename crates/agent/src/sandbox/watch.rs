@@ -4,6 +4,8 @@
 //! process that ends the job. It reads what the kernel says of each process, of shared memory, and of the job's file
 //! system in memory. It looks every [`PERIOD`]: between two looks a job can pass a bound by what it takes in that time.
 
+mod kernel;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read as _};
@@ -76,6 +78,11 @@ struct Usage {
     sockets: u64,
 }
 
+/// The number of sockets that a job may have.
+pub(super) fn most_sockets(memory: u64) -> u64 {
+    memory.div_euclid(SOCKET).max(FEW_SOCKETS)
+}
+
 /// Watches the descendants of this process.
 pub(super) struct Watch {
     /// The machine's `/proc`. It stays what it is when this process gets another root.
@@ -90,6 +97,8 @@ pub(super) struct Watch {
     sums_up: bool,
     /// Shared memory of the whole machine before the job, in bytes.
     shared_before: u64,
+    /// The kernel's own memory of the whole machine, at the least since the job began; see [`Watch::kernel_of_machine`].
+    kernel_least: [u64; 2],
     /// Folders on a disk that are the job's alone.
     folders: Vec<PathBuf>,
     /// What they held before, in bytes.
@@ -169,12 +178,14 @@ impl Watch {
             nameless: nameless(),
             sums_up: false,
             shared_before: 0,
+            kernel_least: [0; 2],
             disk_before: folders.iter().map(|folder| usage::of(folder).bytes).sum(),
             folders,
             next_disk: Instant::now() + DISK_PERIOD,
         };
         watch.sums_up = watch.read("self/smaps_rollup").is_some_and(|told| smaps::summary(&told).is_some());
         watch.shared_before = watch.shared_of_machine();
+        watch.kernel_least = watch.kernel_of_machine().unwrap_or([u64::MAX; 2]);
         Ok(watch)
     }
 
@@ -184,7 +195,7 @@ impl Watch {
         let bounds = [
             (Bound::Memory, look.memory, self.limits.memory),
             (Bound::Processes, look.processes, self.limits.processes),
-            (Bound::Sockets, look.sockets, self.limits.memory.div_euclid(SOCKET).max(FEW_SOCKETS)),
+            (Bound::Sockets, look.sockets, most_sockets(self.limits.memory)),
         ];
         let passed = bounds.into_iter().find(|(_, seen, limit)| seen > limit);
         passed.map(|(bound, seen, limit)| Passed { bound, seen, limit }).or_else(|| self.disk())
@@ -192,7 +203,7 @@ impl Watch {
 
     /// The cheap sum first, which counts shared memory once for each process that has it, and each open file as a full
     /// pipe. The exact one costs more, and is needed only when the first passes the limit.
-    fn seen(&self) -> Usage {
+    fn seen(&mut self) -> Usage {
         let processes = self.processes();
         let (file_system, segments) = (self.file_system(), self.segments());
         let sum = |of: fn(&Process) -> u64| processes.values().map(of).sum::<u64>();
@@ -208,6 +219,19 @@ impl Watch {
             let mapped = self.exact(&processes, counted, hidden, &budget);
             let few = mapped.saturating_add(files) <= self.limits.memory;
             mapped.saturating_add(if few { files } else { self.files(&processes, pipe, &budget) })
+        };
+        // Objects of the kernel whose size it does not say: they are the job's if the machine has as much more of them
+        // as the job may have memory, and if the job can have so much by what it is seen to have.
+        let now = self.kernel_of_machine();
+        let mut kernel = 0;
+        for (least, now) in self.kernel_least.iter_mut().zip(now.into_iter().flatten()) {
+            *least = now.min(*least);
+            kernel = kernel.max(now - *least);
+        }
+        let memory = if kernel > self.limits.memory {
+            memory.max(kernel.min(self.objects(&processes)))
+        } else {
+            memory
         };
         Usage { memory, processes: sum(|process| process.threads), sockets: self.sockets() }
     }

@@ -22,7 +22,7 @@ use truing_agent::sandbox::{
 use crate::support::{Test, has_namespaces, until, with_word};
 
 /// Tries of using too much. At `landlock`, and to root, not all of them are stopped.
-const USES: [&str; 17] = [
+const USES: [&str; 25] = [
     "fork_bomb",
     "memory",
     "disk",
@@ -40,6 +40,14 @@ const USES: [&str; 17] = [
     "shared_memory_dropped",
     "shmget",
     "processes",
+    "open_files",
+    "inotify_queues",
+    "inotify_watches",
+    "timers",
+    "signals",
+    "page_tables",
+    "files_in_flight",
+    "terminals",
 ];
 /// The same, of a reader.
 const USES_OF_READERS: [&str; 3] = ["reader_memory", "reader_memfd", "reader_sockets"];
@@ -152,8 +160,9 @@ fn every_escape_of_an_ordinary_user_is_stopped() {
 /// All tries at the strongest level, with what was seen of each.
 pub(crate) fn all_tries() -> ExitCode {
     let checks = check(Level::Full).unwrap();
-    for Check { name, stopped, note } in &checks {
-        println!("  {stopped:?} {name} {}", note.as_deref().unwrap_or_default());
+    for Check { name, stopped, note, held, limit } in &checks {
+        let held = held.zip(*limit).map(|(held, limit)| format!("held {held} of {limit}"));
+        println!("  {stopped:?} {name} {} {}", note.as_deref().unwrap_or_default(), held.unwrap_or_default());
     }
     let (stopped, escaped) = (names(&checks, true).len(), names(&checks, false));
     println!("  user {}: {stopped} stopped, {escaped:?} not", rustix::process::geteuid().as_raw());

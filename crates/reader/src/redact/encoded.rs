@@ -3,8 +3,6 @@
 
 use std::ops::Range;
 
-use super::is_apart;
-
 /// The alphabet of base64 (RFC 4648, section 4). The two that are no letters or digits are not compared.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// A shorter secret is not looked for backwards or in pieces: the letters of common words could make it up.
@@ -47,29 +45,30 @@ impl PlainLetters {
 }
 
 /// A text in which secrets are looked for.
-pub(super) struct LetterIndex<'a> {
-    text: &'a str,
+pub(super) struct LetterIndex {
     letters: PlainLetters,
     /// In lower case, without what programs write before a byte in hex.
     hex: PlainLetters,
 }
 
-impl<'a> LetterIndex<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
+impl LetterIndex {
+    pub(super) fn of(text: &str) -> Self {
         let is_prefix = |one, next| matches!((one, next), (b'\\' | b'0', b'x' | b'X'));
         let mut hex = PlainLetters::of(text, is_prefix);
         hex.letters.make_ascii_lowercase();
         // An escaped line end is none of the letters.
-        Self { text, letters: PlainLetters::of(text, |one, next| one == b'\\' && next == b'n'), hex }
+        Self { letters: PlainLetters::of(text, |one, next| one == b'\\' && next == b'n'), hex }
     }
 
     /// The ranges of the whole text that hold `secret` in another form.
     pub(super) fn find(&self, secret: &str) -> Vec<Range<usize>> {
+        let reversed: Vec<u8> = secret.bytes().rev().collect();
+        let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let encoded = [secret.as_bytes(), &reversed, &wide].map(base64).concat();
+        let backwards: Vec<String> = encoded.iter().map(|form| form.chars().rev().collect()).collect();
+        let forms = encoded.into_iter().chain(backwards).chain(pieces(secret));
         let mut ranges = self.hex.find(&hex::encode(secret));
-        ranges.extend(base64(secret.as_bytes()).iter().flat_map(|form| self.letters.find(form)));
-        let pieces = pieces(secret);
-        let pieces = pieces.iter().flat_map(|form| self.letters.find(form));
-        ranges.extend(pieces.filter(|range| is_apart(self.text, range)));
+        ranges.extend(forms.flat_map(|form| self.letters.find(&form)));
         ranges
     }
 }
@@ -148,6 +147,18 @@ mod tests {
         let spaced: Vec<String> = SECRET.chars().map(|letter| letter.to_string()).collect();
         for text in [reversed, spaced.join(" "), SECRET.replace("w0rd", "w0\n> rd")] {
             assert_eq!(found(&format!("before {text} after")).len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn base64_is_found_backwards_of_letters_backwards_and_of_wide_letters() {
+        let text = "dHItQ2FuYXJ5X3cwcmQvMTcreHl6";
+        for text in [
+            text.chars().rev().collect(),
+            "enl4KzcxL2RyMHdfeXJhbmFDLXJ0".to_owned(),
+            "dAByAC0AQwBhAG4AYQByAHkAXwB3ADAAcgBkAC8AMQA3ACsAeAB5AHoA".to_owned(),
+        ] {
+            assert_eq!(found(&text).len(), 1, "{text}");
         }
     }
 

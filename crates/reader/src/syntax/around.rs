@@ -12,7 +12,7 @@ use super::{Language, MAX_SOURCE_BYTES, Parsers, text_of};
 /// Nodes that hold code within a text.
 const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
 
-/// What names a type of Rust whose functions it defines.
+/// The node of Rust that defines functions of a type.
 const IMPL: &str = "impl_item";
 /// Bytes of the digest of a definition's name.
 const DEFINITION_BYTES: usize = 16;

@@ -21,6 +21,14 @@ pub enum SlotsError {
         "`store.url` is no address of Sentinels: {0}; write valkey+sentinel://HOST:26379,HOST:26379/NAME/0, where NAME is the one under which they watch the primary"
     )]
     SentinelUrl(String),
+    /// It is beyond this machine, and there is no TLS on the way.
+    #[error(
+        "`store.url` would send the password and slots to {place} without TLS; write valkeys://, or add `?tls=off` where the way to it is safe"
+    )]
+    Plain {
+        /// The server's host and port.
+        place: String,
+    },
     /// Sentinels name no primary that can be reached.
     #[error("{name}: no primary can be reached: {said}")]
     NoPrimary {

@@ -12,6 +12,7 @@ use truing_core::port::StoreError;
 
 use super::fault::{self, PATIENCE, SlotsError};
 use super::sentinel::Sentinels;
+use super::transport::Transport;
 
 /// A server, and the connection to it, which is made again when it is lost.
 #[derive(Clone)]
@@ -102,11 +103,13 @@ pub(super) struct Route {
 impl Route {
     /// Connects to the server of an address, or to the one that Sentinels name; and its name, which stays.
     pub(super) async fn open(url: &str) -> Result<(Self, Arc<str>), SlotsError> {
-        let sentinels = Sentinels::parse(url)?;
+        let (url, transport) = Transport::take(url);
+        let sentinels = Sentinels::parse(&url, transport)?;
         let (primary, name) = match &sentinels {
             Some(sentinels) => (sentinels.primary().await?, sentinels.name()),
             None => {
                 let client = Client::open(url).map_err(|error| SlotsError::Url(error.to_string()))?;
+                transport.check(client.get_connection_info().addr())?;
                 let name: Arc<str> = fault::named(&client).into();
                 (Primary::connect(client, Arc::clone(&name)).await?, name)
             }

@@ -12,6 +12,7 @@ use redis::{
 
 use super::fault::{self, PATIENCE, SENTINEL_PATIENCE, SlotsError};
 use super::primary::Primary;
+use super::transport::Transport;
 
 /// The port of a Sentinel that is named without one.
 const PORT: u16 = 26379;
@@ -23,13 +24,14 @@ pub(super) struct Sentinels {
     all: Vec<Client>,
     /// User, password and database at each server that may be the primary. The address is none of theirs.
     login: ConnectionInfo,
+    transport: Transport,
     /// All of this, as people are told it: no password.
     name: Arc<str>,
 }
 
 impl Sentinels {
     /// Reads an address; none if it is of one server.
-    pub(super) fn parse(url: &str) -> Result<Option<Self>, SlotsError> {
+    pub(super) fn parse(url: &str, transport: Transport) -> Result<Option<Self>, SlotsError> {
         let wrong = |why: String| SlotsError::SentinelUrl(why);
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
         let scheme = match scheme {
@@ -63,13 +65,14 @@ impl Sentinels {
         };
         let all = hosts.iter().map(|host| {
             let info = read(format!("{scheme}://{own_login}{host}"))?;
+            transport.check(info.addr())?;
             Client::open(info).map_err(|error| wrong(error.to_string()))
         });
         let all = all.collect::<Result<_, _>>()?;
         let login = if login.is_empty() { String::new() } else { format!("{login}@") };
         let login = read(format!("{scheme}://{login}localhost/{database}?{}", others.join("&")))?;
         let name = format!("Valkey `{of}`/{database} at Sentinel {}", hosts.join(", ")).into();
-        Ok(Some(Self { of: of.to_owned(), all, login, name }))
+        Ok(Some(Self { of: of.to_owned(), all, login, transport, name }))
     }
 
     /// All of them and the primary's name, for people: no password.
@@ -129,6 +132,7 @@ impl Sentinels {
             let (insecure, tls_params) = (*insecure, tls_params.clone());
             address = ConnectionAddr::TcpTls { host, port, insecure, tls_params };
         }
+        self.transport.check(&address)?;
         let client = Client::open(self.login.clone().set_addr(address));
         let client = client.map_err(|error| SlotsError::SentinelUrl(error.to_string()))?;
         let name = format!("{}, the primary `{}`", fault::named(&client), self.of);

@@ -132,6 +132,9 @@ pub struct Args {
     /// They run in the sandbox, without a network, on files that they may only read.
     #[arg(long, conflicts_with_all = ["replay", "diff"])]
     tools: bool,
+    /// With --tools, say on stderr which program each linter is and what it may read
+    #[arg(long, requires = "tools", conflicts_with = "pr")]
+    explain: bool,
     #[command(flatten)]
     outputs: Outputs,
     #[command(flatten)]

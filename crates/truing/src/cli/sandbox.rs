@@ -136,7 +136,9 @@ impl Answer {
                 None => "not tried",
             };
             let note = check.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
-            text += &format!("{what:<12} {}{note}\n", check.name);
+            let held = check.held.zip(check.limit);
+            let held = held.map(|(held, limit)| format!(" (held {} of {} MiB)", held >> 20, limit >> 20));
+            text += &format!("{what:<12} {}{note}{}\n", check.name, held.unwrap_or_default());
         }
         text
     }

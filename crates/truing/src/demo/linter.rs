@@ -57,6 +57,7 @@ pub(super) fn with_linter(config: &Config, folder: &Path) -> io::Result<(Config,
         is_served: true,
         verifier: None,
         cache: None,
+        concealed: Vec::new(),
     };
     Ok((config, Toolbox { given: Vec::new(), running: Some(running) }))
 }

@@ -7,7 +7,9 @@ use truing_agent::installed::Machine;
 use truing_agent::verify::Verifier;
 use truing_config::Config;
 use truing_config::environment::Environment;
+use truing_config::secret::Secret;
 use truing_config::tool::Tools;
+use truing_config::value::Value;
 use truing_core::port::ToolOutput;
 use truing_loops::tools::{Running, ToolCache, Toolbox};
 use truing_reader::output::known;
@@ -15,14 +17,14 @@ use truing_reader::output::known;
 use crate::cli::error::CliError;
 
 /// The way in which linters are run on files of one's own.
-pub(crate) fn own(environment: &Environment) -> Running {
+pub(crate) fn own(config: &Config, environment: &Environment) -> Running {
     let active = environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    Running { is_served: false, environment: active, ..served(environment, None) }
+    Running { is_served: false, environment: active, ..served(config, environment, None) }
 }
 
 /// The linters of files of one's own, beside outputs that were given.
 pub(crate) fn own_toolbox(config: &Config, environment: &Environment, given: Vec<ToolOutput>) -> Toolbox {
-    Toolbox { given, running: Some(Running { cache: cache(config), ..own(environment) }) }
+    Toolbox { given, running: Some(Running { cache: cache(config), ..own(config, environment) }) }
 }
 
 /// Their findings of earlier runs, in this machine's own folder, if there is one.
@@ -31,7 +33,7 @@ fn cache(config: &Config) -> Option<ToolCache> {
 }
 
 /// The way in which they are run on files of others, with what sets up the project's dependencies.
-pub(crate) fn served(environment: &Environment, verifier: Option<Verifier>) -> Running {
+fn served(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> Running {
     let home = environment.get("HOME").map(Path::new);
     Running {
         machine: Machine::new(environment.get("PATH"), home),
@@ -41,6 +43,7 @@ pub(crate) fn served(environment: &Environment, verifier: Option<Verifier>) -> R
         is_served: true,
         verifier,
         cache: None,
+        concealed: concealed(config),
     }
 }
 
@@ -57,8 +60,28 @@ pub(crate) fn of_service(config: &Config, environment: &Environment) -> Result<T
         Tools::Off if !verify.setup.is_empty() => runner().ok(),
         Tools::Auto | Tools::Off => None,
     };
-    let running = Running { cache: cache(config), ..served(environment, verifier) };
+    let running = Running { cache: cache(config), ..served(config, environment, verifier) };
     Ok(Toolbox { given: Vec::new(), running: Some(running) })
+}
+
+/// The files and folders that the configuration names, and the folder of the records.
+fn concealed(config: &Config) -> Vec<PathBuf> {
+    let mut concealed: Vec<PathBuf> = config.store.folder().ok().map(Path::to_owned).into_iter().collect();
+    for (_, setting) in config.settings() {
+        if let Value::Path(path) = &setting.value {
+            concealed.push(path.clone());
+        }
+        let secrets = if let Value::Secret(secret) = &setting.value {
+            std::slice::from_ref(secret)
+        } else if let Value::Secrets(secrets) = &setting.value {
+            secrets.as_slice()
+        } else {
+            &[]
+        };
+        concealed.extend(secrets.iter().filter_map(Secret::file).map(Path::to_owned));
+    }
+    // What is shown is named without links.
+    concealed.iter().map(|file| file.canonicalize().unwrap_or_else(|_| file.clone())).collect()
 }
 
 /// The folders that variables name in which there is what was fetched for projects.

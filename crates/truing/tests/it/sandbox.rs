@@ -14,7 +14,7 @@ const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 /// How long something may take that has to happen at once.
 const SOON: Duration = crate::support::HANGS;
 /// What is about use, and not about reach: without namespaces not all of it is counted.
-const USES: [&str; 16] = [
+const USES: [&str; 24] = [
     "fork_bomb",
     "memory",
     "disk",
@@ -31,6 +31,14 @@ const USES: [&str; 16] = [
     "shared_memory_dropped",
     "shmget",
     "processes",
+    "open_files",
+    "inotify_queues",
+    "inotify_watches",
+    "timers",
+    "signals",
+    "page_tables",
+    "files_in_flight",
+    "terminals",
 ];
 
 fn truing(here: &Path, arguments: &[&str]) -> Command {

@@ -3,12 +3,13 @@
 use truing_config::Config;
 use truing_config::tool::Tools;
 use truing_core::finding::Finding;
+use truing_core::line;
 use truing_core::port::{Clock as _, ToolOutput};
 use truing_git::{Index, Repository};
 use truing_loops::local::{LocalError, Review};
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
-use truing_loops::tools::{Base, Toolbox, Tooling};
+use truing_loops::tools::{Base, ToolExposure, Toolbox, Tooling, Wanted};
 
 use super::Command;
 use super::fix::Fixing;
@@ -40,10 +41,18 @@ impl Command {
         repository: &Repository,
         reader: &ChildReader,
     ) {
+        if self.args.explain {
+            let reviewed = &review.record.detail.coverage.reviewed;
+            let running = wiring::tools::own(config, &self.environment);
+            let wanted = Wanted::of(config);
+            let exposures = running.exposures(repository.root(), reviewed, &wanted, reader).await;
+            exposures.unwrap_or_default().iter().for_each(|exposure| self.output.show(explained(exposure)));
+            return;
+        }
         if config.review.tools != Tools::Off || self.args.outputs.any() || self.args.diff.is_some() {
             return;
         }
-        let running = wiring::tools::own(&self.environment);
+        let running = wiring::tools::own(config, &self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
         // It is a hint: where nobody can tell, nothing is told.
         let could =
@@ -93,5 +102,21 @@ impl Command {
             self.output.say("the index is as it was: `git add` the files to commit them as they are now");
         }
         Ok(fixed)
+    }
+}
+
+/// The folders and files that a linter is shown, a line each.
+fn explained(exposure: &ToolExposure) -> String {
+    let tool = line::visible(&exposure.tool);
+    match &exposure.shown {
+        Ok(shown) => {
+            let lines =
+                shown.iter().map(|path| format!("  {}\n", line::visible(&path.display().to_string())));
+            format!(
+                "{tool} may read the reviewed files, the system's programs and\n{}",
+                lines.collect::<String>()
+            )
+        }
+        Err(reason) => format!("{tool} does not run: {}\n", line::visible(reason)),
     }
 }

@@ -195,8 +195,44 @@ fn the_operator_adds_linters_widens_them_and_switches_them_off() {
     assert_eq!(told["outcome"]["reason"], "gone: `gone` is not installed");
     // A repository's own file names none, unless the operator lets it.
     place.write(".truing.toml", own);
-    assert!(each(&run(""), "tool").is_empty());
+    let refused = run("");
+    assert!(each(&refused, "tool").is_empty());
+    assert_eq!(refused["tools"][1]["name"], "own", "{refused:#}");
+    let skipped = refused["tools"][1]["skipped"].as_str().unwrap();
+    assert!(skipped.contains("`verify.from_repository` is false"), "{skipped}");
     assert_eq!(each(&run("[verify]\nfrom_repository = true\n"), "tool"), ["own"]);
+}
+
+#[test]
+fn a_program_beside_a_file_that_the_configuration_names_does_not_run() {
+    let place = linted("a = 1\n", "a = 1\nb = 2\n");
+    install(place.home(), "own", "#!/bin/sh\ncat /opt/*/token\n");
+    let folder = place.home().join("opt/bin").canonicalize().unwrap();
+    std::fs::write(folder.join("token"), "canary").unwrap();
+    let config = format!(
+        "[forge.github]\ntoken = {{ file = \"{}/token\" }}\n[[tool]]\nname = \"own\"\ncommand = [\"{}/own\", \
+         \"{{files}}\"]\nformat = \"unix\"\npaths = [\"*.py\"]\n",
+        folder.display(),
+        folder.display()
+    );
+    place.write("ops.toml", config);
+    let arguments = ["--config", "ops.toml", "review", "--tools", "--explain"];
+    let ran = Ran::from(place.command(&arguments).output().unwrap());
+    let words = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    let reason =
+        format!("its program needs {0}, which holds {0}/token: install it elsewhere", folder.display());
+    assert!(words.contains(&format!("own does not run: {reason}")), "{words}");
+    let text = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(ran.exit == 1 && text.contains("own: its program needs"), "{text}");
+
+    std::fs::remove_file(folder.join("token")).unwrap();
+    place.write("ops.toml", "");
+    install(place.home(), "ruff", RUFF);
+    let ran = reviewed(&place, &["--tools", "--explain"]);
+    let lines: Vec<&str> = ran.err.lines().collect();
+    let at = lines.iter().position(|line| line.starts_with("ruff may read")).unwrap();
+    assert_eq!(lines[at + 1], format!("  {}/ruff", folder.display()), "{lines:#?}");
+    assert!(lines.contains(&format!("  {}", folder.display()).as_str()), "{lines:#?}");
 }
 
 /// Ruff that renames what it finds.

@@ -1,0 +1,484 @@
+//! Kinds of objects that the kernel holds for a process outside of its resident memory, and what holds each back.
+//!
+//! `docs/reference/kernel-objects.md` is generated from [`OBJECTS`]. Each kind names a try of [`super::check`].
+
+use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
+use super::machine_code::{By, Step, Value, call};
+use super::{Limits, Probe, files, watch};
+
+/// A kind of objects.
+pub(super) struct KernelObject {
+    pub(super) name: &'static str,
+    pub(super) how: ObjectLimit,
+    /// The try that goes for more than the limit.
+    pub(super) probe: &'static str,
+}
+
+/// The means that hold a kind of objects back.
+pub(super) enum ObjectLimit {
+    /// The filter refuses these calls.
+    Denied(&'static str),
+    /// The watcher counts them, and ends the job.
+    Counted(&'static str),
+    /// Something bounds their number and size: what, and their largest total in bytes.
+    Bounded(&'static str, fn(&Limits) -> u64),
+    /// Nothing holds them to the memory limit: what is known of them.
+    Open(&'static str),
+}
+
+const fn denied(name: &'static str, calls: &'static str, probe: &'static str) -> KernelObject {
+    KernelObject { name, how: ObjectLimit::Denied(calls), probe }
+}
+
+const fn counted(name: &'static str, what: &'static str, probe: &'static str) -> KernelObject {
+    KernelObject { name, how: ObjectLimit::Counted(what), probe }
+}
+
+const fn bounded(
+    name: &'static str,
+    by: &'static str,
+    most: fn(&Limits) -> u64,
+    probe: &'static str,
+) -> KernelObject {
+    KernelObject { name, how: ObjectLimit::Bounded(by, most), probe }
+}
+
+const fn open(name: &'static str, known: &'static str) -> KernelObject {
+    KernelObject { name, how: ObjectLimit::Open(known), probe: "" }
+}
+
+/// A signal that waits, or a timer with the signal that it will send, in bytes.
+const SIGNAL: u64 = 512;
+/// A thread's stack in the kernel, and the kernel's record of it, in bytes.
+const THREAD: u64 = 32 << 10;
+/// All filters of a thread: 32768 instructions at most, as they are written and as they are translated, in bytes.
+const FILTERS: u64 = 1 << 20;
+/// The files that may be on their way through sockets: as many as one process may open.
+const IN_FLIGHT: u64 = OPEN_FILES * files::OTHER;
+
+/// Every kind of objects that is known.
+pub(super) const OBJECTS: &[KernelObject] = &[
+    denied("semaphores of System V", "`semget`", "semget"),
+    denied("message queues of System V", "`msgget`", "msgget"),
+    counted("shared memory of System V", "the segments' resident pages", "shmget"),
+    denied("message queues of POSIX", "`mq_open`", "mq_open"),
+    denied("files in memory without a name", "`memfd_create`, `memfd_secret`", "memfd"),
+    counted(
+        "files in memory, also when their name is gone",
+        "the file system's bytes and files",
+        "shared_folder",
+    ),
+    counted("entries of folders in memory", "the file system's files", "empty_files"),
+    denied("attributes and access lists of files", "`setxattr` and its kin", "setxattr"),
+    counted(
+        "pipes, also larger ones (`F_SETPIPE_SZ`)",
+        "12 KiB for each; the kernel gives all pipes of a user 64 MiB more",
+        "pipes",
+    ),
+    denied("pages lent to a pipe", "`vmsplice`", "vmsplice"),
+    denied("pages lent to a socket", "`SO_ZEROCOPY`", "zero_copy"),
+    bounded(
+        "buffers of sockets",
+        "1 MiB for each socket: other sizes are not set",
+        |limits| watch::most_sockets(limits.memory) << 20,
+        "socket_buffers",
+    ),
+    denied("sockets of other families, among them netlink", "`socket`, `socketpair`", "netlink"),
+    bounded(
+        "files on their way through sockets",
+        "`RLIMIT_NOFILE`, of all processes",
+        |_| IN_FLIGHT,
+        "files_in_flight",
+    ),
+    counted(
+        "open files: `eventfd`, `timerfd`, `signalfd`, `pidfd`, `epoll`, …",
+        "1.5 KiB for each",
+        "open_files",
+    ),
+    bounded(
+        "queues of `inotify`",
+        "`max_inotify_instances` of the namespace, full queues of 8 MiB",
+        |limits| limits.event_queues() * EVENT_QUEUE,
+        "inotify_queues",
+    ),
+    bounded(
+        "files that `inotify` watches",
+        "`max_inotify_watches` of the namespace",
+        |limits| limits.file_watches() * FILE_WATCH,
+        "inotify_watches",
+    ),
+    denied("`fanotify`", "`fanotify_init`", "fanotify"),
+    denied("keys", "`add_key`, `request_key`, `keyctl`", "add_key"),
+    bounded("timers of POSIX", "`RLIMIT_SIGPENDING`, of all processes", |_| SIGNALS * SIGNAL, "timers"),
+    bounded("signals that wait", "`RLIMIT_SIGPENDING`, of all processes", |_| SIGNALS * SIGNAL, "signals"),
+    denied("`io_uring`", "`io_uring_setup`", "io_uring"),
+    denied("asynchronous input and output of the kernel", "`io_setup`", "kernel_aio"),
+    denied("`bpf`", "`bpf`", "bpf"),
+    denied("`userfaultfd`", "`userfaultfd`", "userfaultfd"),
+    denied("events of `perf`", "`perf_event_open`", "perf"),
+    denied(
+        "namespaces and mounts",
+        "`unshare`, `setns`, `clone` with `CLONE_NEWUSER`, `mount` and its kin",
+        "unshare",
+    ),
+    denied("pages that the machine reserves", "`mmap` with `MAP_HUGETLB`", "huge_pages"),
+    counted("tables of pages", "`VmPTE`", "page_tables"),
+    denied("policies of memory", "`mbind`", "mbind"),
+    denied("a process's own table of futexes", "`prctl` with `PR_FUTEX_HASH`", "futex_table"),
+    denied(
+        "filters that a file keeps",
+        "`seccomp` with `SECCOMP_FILTER_FLAG_NEW_LISTENER`",
+        "filter_listener",
+    ),
+    bounded(
+        "filters of threads",
+        "32768 instructions, 1 MiB, for each of the processes",
+        |limits| limits.processes * FILTERS,
+        "processes",
+    ),
+    denied(
+        "rules of Landlock for ports",
+        "`landlock_add_rule` with `LANDLOCK_RULE_NET_PORT`",
+        "landlock_ports",
+    ),
+    bounded(
+        "threads' stacks and records",
+        "the limit of processes",
+        |limits| limits.processes * THREAD,
+        "fork_bomb",
+    ),
+    denied("terminals", "there is no `/dev/ptmx` inside (at `full`)", "terminals"),
+    counted("mappings", "their number, once the machine's kernel has grown by the limit", "mappings"),
+    counted("entries of `epoll`", "the same", "epoll"),
+    counted("locks of files (`fcntl`)", "the same, of the whole machine", "file_locks"),
+    counted("files of `/proc` that were read", "the same: 16 MiB at most for each", "read_proc_files"),
+    open(
+        "rules of Landlock for files, of threads",
+        "64 bytes for each file of each set of rules; a set that is open counts as 16 MiB",
+    ),
+];
+
+/// Programs that try a kind, by the name of the try and the bytes of one object.
+pub(super) struct ObjectProgram {
+    pub(super) name: &'static str,
+    pub(super) steps: Vec<Step>,
+    pub(super) size: u64,
+}
+
+/// Tries of ordinary means, by the name and the bytes of one object.
+pub(super) fn probes(limits: &Limits) -> [(&'static str, Probe, u64); 2] {
+    [
+        ("files_in_flight", Probe::InFlight(OPEN_FILES + 2 * super::probe::FILES_OF_MESSAGE), files::OTHER),
+        ("inotify_watches", Probe::Watches(limits.file_watches() + 1), FILE_WATCH),
+    ]
+}
+
+/// An address where nothing is.
+const AT: u64 = 0x2000_0000;
+/// The second half of the page there.
+const THERE: u64 = AT + 0x800;
+const PAGE: u64 = 4096;
+/// Processes that open files, as a power of two, and the files of each.
+const FORKS: usize = 6;
+const FILES_OF_ONE: u32 = 1000;
+/// Names of a file that a process has, and how many files of `epoll` have each.
+const NAMES: u32 = 900;
+const POLLS: u32 = 16;
+/// Locks of a file, and files that a process locks so. The time of a lock grows with the number of those of its file.
+const LOCKS: u32 = 500;
+const LOCKED_FILES: u32 = 24;
+/// Half of the mappings that a process may have.
+const PARTS: u32 = 32_000;
+/// A mapping, a lock and an entry of `epoll`, as measured, in bytes.
+const MAPPING: u64 = 190;
+const LOCK: u64 = 190;
+const POLLED: u64 = 200;
+
+/// Programs that try them with a job of these limits.
+pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
+    let page = call(9, &[AT, PAGE, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
+    let put = |at, word| Step::Put { at, word };
+    let text = |at, text: [u8; 8]| put(at, u64::from_le_bytes(text));
+    let no_new_rights = call(157, &[38, 1, 0, 0, 0]);
+    // One instruction, which allows all.
+    let filter = [page, put(AT, 1), put(AT + 8, THERE), put(THERE, 0x7fff_0000_0000_0006), no_new_rights];
+    let more = |most: u64| u32::try_from(most + 1).unwrap_or(u32::MAX);
+    let one = |name, steps: &[Step]| ObjectProgram { name, steps: steps.to_vec(), size: 0 };
+    let row = |name, before: &[Step], number, values: &[u64], times, size| {
+        let values = [0, 1, 2, 3, 4, 5].map(|at| Value::Number(values.get(at).copied().unwrap_or(0)));
+        let steps = [before, &[Step::Row { number, values, times, counts: true }]].concat();
+        ObjectProgram { name, steps, size }
+    };
+    let kept = |number, second, third| Step::Call {
+        by: By::Syscall,
+        number,
+        values: [Value::Kept(0), second, third, Value::Number(0), Value::Number(0), Value::Number(0)],
+    };
+    let (zero, number) = (Value::Number(0), Value::Number);
+    // The number of this process, and what a signal carries: it comes from a program.
+    let blocked = [
+        page,
+        put(AT, u64::MAX),
+        call(14, &[0, AT, 0, 8]),
+        put(THERE + 8, 0xffff_ffff),
+        call(39, &[]),
+        Step::Keep,
+    ];
+    let signals = Step::Row {
+        number: 129,
+        values: [Value::Kept(0), number(34), number(THERE), zero, zero, zero],
+        times: more(SIGNALS),
+        counts: true,
+    };
+    let file = [
+        page,
+        text(AT, *b"/tmp\0\0\0\0"),
+        call(257, &[(-100_i64).cast_unsigned(), AT, 0x41_0002, 0o600]),
+        Step::Keep,
+        text(THERE, *b"user.a\0\0"),
+    ];
+    let attribute = Step::Call {
+        by: By::Syscall,
+        number: 190,
+        values: [Value::Kept(0), number(THERE), number(AT), number(4), zero, zero],
+    };
+    let rules = [
+        page,
+        put(AT, 4),
+        put(AT + 8, 3),
+        call(444, &[AT, 16, 0]),
+        Step::Keep,
+        put(THERE, 1),
+        put(THERE + 8, 1),
+    ];
+    let port = Step::Call {
+        by: By::Syscall,
+        number: 445,
+        values: [Value::Kept(0), number(2), number(THERE), zero, zero, zero],
+    };
+    // The next files that are opened are 3 and those that follow.
+    let from_three = call(436, &[3, u64::from(u32::MAX), 0]);
+    // Files 3 and 4, which do not wait.
+    let pair = [
+        from_three,
+        page,
+        call(53, &[1, 1 | 0x800, 0, AT]),
+        put(THERE, 8 << 20),
+        call(54, &[3, 1, 7, THERE, 4]),
+    ];
+    let forks = [call(57, &[]); FORKS];
+    // A file has 900 further names, each of which is an entry.
+    let event = [from_three, page, call(290, &[0, 0])];
+    let names = Step::Row {
+        number: 33,
+        values: [number(3), Value::Turn { from: 100, step: 1 }, zero, zero, zero, zero],
+        times: NAMES,
+        counts: false,
+    };
+    let polls = Step::Row { number: 291, values: [zero; 6], times: POLLS, counts: false };
+    let entries = (0..POLLS).map(|poll| Step::Row {
+        number: 233,
+        values: [
+            number(4 + u64::from(poll)),
+            number(1),
+            Value::Turn { from: 100, step: 1 },
+            number(AT),
+            zero,
+            zero,
+        ],
+        times: NAMES,
+        counts: true,
+    });
+    let polled: Vec<Step> = forks
+        .iter()
+        .chain(&event)
+        .copied()
+        .chain([names, polls])
+        .chain(entries)
+        .chain([Step::Hold])
+        .collect();
+    // Each second page differs from those beside it: two mappings more.
+    let apart = call(9, &[AT << 12, u64::from(PARTS) * 2 * PAGE, 0, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0]);
+    let parts = Step::Row {
+        number: 10,
+        values: [Value::Turn { from: AT << 12, step: 2 * PAGE }, number(PAGE), number(1), zero, zero, zero],
+        times: PARTS,
+        counts: true,
+    };
+    // Locks for reading of each second byte: where they begin, and their length.
+    let places = (0..LOCKS).map(u64::from);
+    let places = places
+        .flat_map(|lock| [put(AT + PAGE + lock * 32 + 8, lock * 2), put(AT + PAGE + lock * 32 + 16, 1)]);
+    let room = call(9, &[AT, PAGE + u64::from(LOCKS) * 32, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
+    let unnamed = Step::Row {
+        number: 257,
+        values: [zero, number(AT), number(0x41_0002), number(0o600), zero, zero],
+        times: LOCKED_FILES,
+        counts: false,
+    };
+    let locks = (0..LOCKED_FILES).map(|file| Step::Row {
+        number: 72,
+        values: [
+            number(3 + u64::from(file)),
+            number(6),
+            Value::Turn { from: AT + PAGE, step: 32 },
+            zero,
+            zero,
+            zero,
+        ],
+        times: LOCKS,
+        counts: true,
+    });
+    let locked: Vec<Step> = [from_three, room, text(AT, *b"/tmp\0\0\0\0")]
+        .into_iter()
+        .chain(places)
+        .chain(forks)
+        .chain([unnamed])
+        .chain(locks)
+        .chain([Step::Hold])
+        .collect();
+    let proc_file = [from_three, page, text(AT, *b"/proc/se"), text(AT + 8, *b"lf/maps\0")];
+    let opened = Step::Row {
+        number: 257,
+        values: [zero, number(AT), zero, zero, zero, zero],
+        times: FILES_OF_ONE,
+        counts: false,
+    };
+    let read = Step::Row {
+        number: 0,
+        values: [Value::Turn { from: 3, step: 1 }, number(THERE), number(1), zero, zero, zero],
+        times: FILES_OF_ONE,
+        counts: true,
+    };
+    let read: Vec<Step> =
+        forks.iter().take(5).chain(&proc_file).copied().chain([opened, read, Step::Hold]).collect();
+    // Far more places of pages than pages: each needs a table of its own.
+    let space = (limits.memory / PAGE) << 22;
+    let sparse = [call(9, &[AT << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
+    // A set of signals that is there, and empty: it is read, and nothing is blocked.
+    let touches = Step::Row {
+        number: 14,
+        values: [zero, Value::Turn { from: AT << 12, step: 2 << 20 }, zero, number(8), zero, zero],
+        times: more(limits.memory / PAGE),
+        counts: true,
+    };
+    vec![
+        one("semget", &[call(64, &[0, 32000, 0o1600]), Step::Keep, kept(66, zero, zero)]),
+        one("msgget", &[call(68, &[0, 0o1600]), Step::Keep, kept(71, zero, zero)]),
+        one(
+            "mq_open",
+            &[page, text(AT, *b"truing\0\0"), call(240, &[AT, 0o102, 0o600, 0]), call(241, &[AT])],
+        ),
+        one("setxattr", &[&file[..], &[attribute]].concat()),
+        row("socket_buffers", &pair, 1, &[3, AT, PAGE], more((1 << 20) / PAGE), PAGE),
+        one("netlink", &[call(41, &[16, 3, 0])]),
+        ObjectProgram {
+            name: "open_files",
+            steps: [&forks[..], row("", &[], 290, &[0, 0], FILES_OF_ONE, 0).steps.as_slice(), &[Step::Hold]]
+                .concat(),
+            size: files::OTHER,
+        },
+        row("inotify_queues", &[], 294, &[0], more(limits.event_queues()), EVENT_QUEUE),
+        one("fanotify", &[call(300, &[0, 0])]),
+        one(
+            "add_key",
+            &[page, text(AT, *b"user\0\0\0\0"), call(248, &[AT, AT, AT, 4, (-2_i64).cast_unsigned()])],
+        ),
+        row("timers", &[page], 222, &[1, 0, AT], more(SIGNALS), SIGNAL),
+        ObjectProgram { name: "signals", steps: [&blocked[..], &[signals]].concat(), size: SIGNAL },
+        one("io_uring", &[page, call(425, &[1, AT])]),
+        one("bpf", &[page, put(AT, 2 | 4 << 32), put(AT + 8, 4 | 1 << 32), call(321, &[0, AT, 16])]),
+        one("userfaultfd", &[call(323, &[1])]),
+        one(
+            "perf",
+            &[page, put(AT, 1 | 64 << 32), put(AT + 8, 9), call(298, &[AT, 0, u64::MAX, u64::MAX, 0])],
+        ),
+        one("unshare", &[call(272, &[0x1000_0000])]),
+        one("huge_pages", &[call(9, &[0, 2 << 20, 3, 0x2 | 0x20 | 0x4_0000, u64::MAX, 0])]),
+        ObjectProgram {
+            name: "page_tables",
+            steps: [&sparse[..], &[touches, Step::Hold]].concat(),
+            size: PAGE,
+        },
+        ObjectProgram {
+            name: "mappings",
+            steps: [&forks[..4], &[apart, parts, Step::Hold]].concat(),
+            size: 2 * MAPPING,
+        },
+        ObjectProgram { name: "epoll", steps: polled, size: POLLED },
+        ObjectProgram { name: "file_locks", steps: locked, size: LOCK },
+        ObjectProgram { name: "read_proc_files", steps: read, size: PAGE + 512 },
+        one("mbind", &[page, call(237, &[AT, PAGE, 0, 0, 0, 0])]),
+        one("futex_table", &[call(157, &[78, 1, 1 << 10, 0, 0])]),
+        one("filter_listener", &[&filter[..], &[call(317, &[1, 8, AT])]].concat()),
+        one("landlock_ports", &[&rules[..], &[port]].concat()),
+        one(
+            "terminals",
+            &[page, text(AT, *b"/dev/ptm"), put(AT + 8, u64::from(b'x')), call(257, &[0, AT, 2, 0])],
+        ),
+    ]
+}
+
+/// The page of the reference, with the totals of a job of these limits.
+pub fn page(limits: &Limits) -> String {
+    let mut page = format!(
+        "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To write it anew: UPDATE_DOCS=1 \
+         cargo test -p truing-agent -->\n\nThe kernel holds more for a process than the memory that it has mapped. For each kind of such \
+         objects: what holds it back in the sandbox at `full`, and the try of `truing sandbox check` that goes for more than the memory limit \
+         in it. Totals are those of all processes of a job with the default limits: {} MiB of memory and {} processes.\n\n\
+         | Kind | Held back by | Largest total | Try |\n|---|---|---|---|\n",
+        limits.memory >> 20,
+        limits.processes
+    );
+    for KernelObject { name, how, probe } in OBJECTS {
+        let (by, most) = match how {
+            ObjectLimit::Denied(calls) => (format!("denied: {calls}"), "none".to_owned()),
+            ObjectLimit::Counted(what) => (format!("counted: {what}"), "the memory limit".to_owned()),
+            ObjectLimit::Bounded(by, most) => {
+                (format!("bounded: {by}"), format!("{} MiB", most(limits).div_ceil(1 << 20)))
+            }
+            ObjectLimit::Open(known) => (format!("not held back: {known}"), "not bounded".to_owned()),
+        };
+        let probe = if probe.is_empty() { "none".to_owned() } else { format!("`{probe}`") };
+        page += &format!("| {name} | {by} | {most} | {probe} |\n");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE_OF_OBJECTS: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/kernel-objects.md");
+
+    #[test]
+    fn the_page_of_kernel_objects_is_what_the_table_says() {
+        let page = page(&Limits::default());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(PAGE_OF_OBJECTS, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(PAGE_OF_OBJECTS).unwrap_or_default();
+        assert!(written == page, "write it anew: UPDATE_DOCS=1 cargo test -p truing-agent");
+    }
+
+    #[test]
+    fn every_kind_has_its_try_and_no_bound_is_beyond_the_limit() {
+        let limits = Limits::default();
+        let (programs, probes) = (programs(&limits), probes(&limits));
+        let own: Vec<&str> =
+            programs.iter().map(|program| program.name).chain(probes.map(|(name, _, _)| name)).collect();
+        for KernelObject { name, how, probe } in OBJECTS {
+            let in_check = include_str!("check.rs").contains(&format!("\"{probe}\""));
+            match how {
+                ObjectLimit::Open(_) => assert_eq!(*probe, "", "{name}"),
+                ObjectLimit::Bounded(_, most) => assert!(most(&limits) <= limits.memory, "{name}"),
+                ObjectLimit::Denied(_) | ObjectLimit::Counted(_) => {}
+            }
+            assert!(probe.is_empty() || in_check || own.contains(probe), "{name}: {probe}");
+        }
+        for name in own {
+            assert!(OBJECTS.iter().any(|object| object.probe == name), "{name} is in no row");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Objects of the kernel whose number it says, and not their size: the machine's growth says how much they are.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use rustix::fs::{Mode, OFlags, openat, readlinkat};
+
+use super::{CHUNK, Process, Watch, files, kib};
+
+/// The most that the kernel keeps of a mapping, a lock of a file, and an entry of `epoll`, in bytes.
+const MAPPING: u64 = 512;
+const LOCK: u64 = 512;
+const POLLED: u64 = 256;
+/// The same of an open file of which no more is known.
+const SMALL_FILE: u64 = 64 << 10;
+/// Open files that can hold far more than others, by the beginning of their names: what was read of a process stays there, a
+/// socket keeps pages of which it was sent a byte, and rules are as many as there are files.
+const LARGE_FILES: [(&str, u64); 3] =
+    [("/proc/", 16 << 20), ("socket:", 16 << 20), ("anon_inode:[landlock-ruleset]", 16 << 20)];
+const EVENT_POLL: &str = "anon_inode:[eventpoll]";
+
+impl Watch {
+    /// The most that objects can hold whose number the kernel says, and not their size. Counted until that is more than
+    /// the limit.
+    pub(super) fn objects(&self, processes: &BTreeMap<u32, Process>) -> u64 {
+        let limit = self.limits.memory;
+        let mut all = self.lines("locks", limit / LOCK).saturating_mul(LOCK);
+        for pid in processes.keys() {
+            all = all.saturating_add(self.lines_of(*pid, "maps", limit / MAPPING).saturating_mul(MAPPING));
+            let open = self.of_table(*pid, files::numbers).unwrap_or_default();
+            for number in open {
+                if all > limit {
+                    return all;
+                }
+                all = all.saturating_add(self.held_by(*pid, &number));
+            }
+        }
+        all
+    }
+
+    /// The most that one open file of a process can hold.
+    fn held_by(&self, pid: u32, number: &str) -> u64 {
+        let Ok(target) = readlinkat(&self.proc, format!("{pid}/fd/{number}"), Vec::new()) else { return 0 };
+        let target = target.to_string_lossy();
+        let holds = |(begin, _): &&(&str, u64)| target.starts_with(begin);
+        let large = LARGE_FILES.iter().find(holds).map_or(SMALL_FILE, |(_, bytes)| *bytes);
+        if target == EVENT_POLL {
+            let file = format!("{pid}/fdinfo/{number}");
+            large.saturating_add(self.lines(&file, self.limits.memory / POLLED).saturating_mul(POLLED))
+        } else {
+            large
+        }
+    }
+
+    /// Lines of a file of a process, as a thread of it sees it that has not ended.
+    fn lines_of(&self, pid: u32, file: &str, most: u64) -> u64 {
+        let first = self.lines(&format!("{pid}/{file}"), most);
+        if first > 0 {
+            return first;
+        }
+        let threads = self.threads(pid).into_iter();
+        threads.map(|thread| self.lines(&format!("{pid}/task/{thread}/{file}"), most)).max().unwrap_or(0)
+    }
+
+    /// The number of lines of a file, read until there are more than this.
+    fn lines(&self, path: &str, most: u64) -> u64 {
+        let Ok(file) = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+            return 0;
+        };
+        let (mut file, mut chunk, mut lines) = (std::fs::File::from(file), vec![0; CHUNK], 0_u64);
+        while lines <= most {
+            let read = file.read(&mut chunk).unwrap_or(0);
+            let Some(read) = chunk.get(..read).filter(|read| !read.is_empty()) else { break };
+            let ends = read.split(|byte| *byte == b'\n').count().saturating_sub(1);
+            lines = lines.saturating_add(ends as u64);
+        }
+        lines
+    }
+
+    /// The kernel's own memory of the machine, in bytes, by two sums. The first has objects alone. The second has all that no
+    /// process, file or cache has, such as pages on their way through sockets; but also free pages that a processor keeps,
+    /// so that it can miss as much.
+    pub(super) fn kernel_of_machine(&self) -> Option<[u64; 2]> {
+        self.read("meminfo").map(|told| {
+            let sum = |names: &[&str]| names.iter().map(|name| kib(&told, name)).sum::<u64>();
+            let others = ["MemFree:", "Buffers:", "Cached:", "AnonPages:", "SReclaimable:", "PageTables:"];
+            let objects = sum(&["SUnreclaim:", "VmallocUsed:"]);
+            [objects, kib(&told, "MemTotal:").saturating_sub(sum(&others))]
+        })
+    }
+}

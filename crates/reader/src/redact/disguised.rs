@@ -1,0 +1,122 @@
+//! Other readings of a text, in which a known secret may stand that the text itself does not show: escapes, lists of numbers,
+//! numbered lines, dumps of bytes.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Fewer numbers in a row are no text.
+const MIN_NUMBERS: usize = 16;
+/// The most bytes of a text that are read in other ways: findings and answers are shorter.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Escapes of one character: `\u0074`, `\u{74}`, `\x74`, `%74`, `&#x74;`, `&#116;`, `\164`.
+static ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let (hex, decimal, octal) = (
+        r"\\u\{?0*([0-9a-fA-F]{2})\}?|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|&#[xX]0*([0-9a-fA-F]{2});?",
+        r"&#0*([0-9]{2,3});?",
+        r"\\([0-7]{3})",
+    );
+    Regex::new(&format!("{hex}|{decimal}|{octal}")).ok()
+});
+/// A number at the beginning of a line, as `nl`, `cat -n`, `grep -n` and diffs write it.
+static LINE_NUMBER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^[ \t]*[0-9]+[:.)|\t -]*").ok());
+/// A line of `xxd`, `hexdump -C` or `od`: the offset, bytes, and what they show.
+static DUMP: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?m)^[ \t]*[0-9a-fA-F]{4,}:?[ \t]+((?:[0-9a-fA-F]{2,4}[ ]{1,2})+)[^\n]*$").ok()
+});
+
+/// The other readings of a text; none, if it has none.
+pub(super) fn readings(text: &str) -> Vec<String> {
+    if text.len() > MAX_BYTES {
+        return Vec::new();
+    }
+    [unescaped(text), numbers(text, 10), numbers(text, 8), unnumbered(text), dumped(text)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn unescaped(text: &str) -> Option<String> {
+    let escape = ESCAPE.as_ref().filter(|escape| escape.is_match(text))?;
+    let read = |captures: &regex::Captures<'_>| {
+        let group = (1..captures.len()).find_map(|at| captures.get(at).map(|group| (at, group.as_str())));
+        let number = group.and_then(|(at, digits)| {
+            let base = match at {
+                1..=4 => 16,
+                5 => 10,
+                _ => 8,
+            };
+            u32::from_str_radix(digits, base).ok()
+        });
+        number.and_then(char::from_u32).map_or_else(String::new, String::from)
+    };
+    Some(escape.replace_all(text, read).into_owned())
+}
+
+/// The characters that the numbers of a text mean, where there are many.
+fn numbers(text: &str, base: u32) -> Option<String> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let number = |word: &str| u8::from_str_radix(word, base).ok().filter(|byte| (b' '..=b'~').contains(byte));
+    let read: String = words.map(|word| number(word).map_or('\n', char::from)).collect();
+    read.split('\n').any(|run| run.len() >= MIN_NUMBERS).then_some(read)
+}
+
+fn unnumbered(text: &str) -> Option<String> {
+    let number = LINE_NUMBER.as_ref()?;
+    number.is_match(text).then(|| number.replace_all(text, "").into_owned())
+}
+
+/// The bytes of a dump, as hexadecimal digits.
+fn dumped(text: &str) -> Option<String> {
+    let dump = DUMP.as_ref()?;
+    let lines: String =
+        dump.captures_iter(text).filter_map(|line| line.get(1)).map(|bytes| bytes.as_str()).collect();
+    (!lines.is_empty()).then_some(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "tr-Canary_w0rd/17+xyz";
+
+    #[test]
+    fn a_secret_stands_in_a_reading_of_each_disguise() {
+        let of = |form: &dyn Fn(char) -> String| SECRET.chars().map(form).collect::<String>();
+        for text in [
+            of(&|letter| format!("\\u{:04x}", u32::from(letter))),
+            of(&|letter| format!("\\u{{{:x}}}", u32::from(letter))),
+            of(&|letter| format!("&#x{:x};", u32::from(letter))),
+            of(&|letter| format!("&#{};", u32::from(letter))),
+            of(&|letter| format!("%{:02X}", u32::from(letter))),
+            of(&|letter| format!("\\{:03o}", u32::from(letter))),
+            of(&|letter| format!("{}, ", u32::from(letter))),
+            of(&|letter| format!("{:o} ", u32::from(letter))),
+            "    1\ttr-Canary_\n    2\tw0rd/17+xyz".to_owned(),
+        ] {
+            let found = readings(&format!("a.py:1: {text}"));
+            let plain = |reading: &String| reading.replace('\n', "");
+            assert!(found.iter().any(|reading| plain(reading).contains(SECRET)), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_dump_is_read_by_its_bytes() {
+        // Made with xxd and hexdump -C.
+        for text in [
+            "00000000: 7472 2d43 616e 6172 795f 7730 7264 2f31  tr-Canary_w0rd/1\n00000010: 372b 7879 7a                             7+xyz\n",
+            "00000000  74 72 2d 43 61 6e 61 72  79 5f 77 30 72 64 2f 31  |tr-Canary_w0rd/1|\n00000010  37 2b 78 79 7a                                    |7+xyz|\n",
+        ] {
+            let digits: String = readings(text).concat().split_whitespace().collect();
+            assert!(digits.contains(&hex::encode(SECRET)), "{digits}");
+        }
+    }
+
+    #[test]
+    fn words_have_no_other_reading() {
+        assert!(readings("a.py:12: 3 spaces are expected, 4 found").iter().all(|reading| reading.len() < 60));
+        assert!(readings("nothing").is_empty());
+    }
+}

@@ -1,0 +1,79 @@
+//! TLS on the way to Valkey: beyond this machine it is needed, unless the address says by name that it is not.
+
+use std::net::IpAddr;
+
+use redis::ConnectionAddr;
+
+use super::fault::SlotsError;
+
+/// The option of an address that allows a way without TLS beyond this machine.
+const OFF: &str = "tls=off";
+
+/// What an address asks of the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Transport {
+    /// TLS, but to this machine.
+    Safe,
+    /// Whatever the scheme says.
+    Any,
+}
+
+impl Transport {
+    /// Takes the option out of an address.
+    pub(super) fn take(url: &str) -> (String, Self) {
+        let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), Self::Safe) };
+        let (off, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|option| *option == OFF);
+        if off.is_empty() {
+            return (url.to_owned(), Self::Safe);
+        }
+        let others = others.join("&");
+        let url = if others.is_empty() { place.to_owned() } else { format!("{place}?{others}") };
+        (url, Self::Any)
+    }
+
+    /// May a server at this place be connected to?
+    ///
+    /// # Errors
+    /// [`SlotsError::Plain`]
+    pub(super) fn check(self, place: &ConnectionAddr) -> Result<(), SlotsError> {
+        match (self, place) {
+            (Self::Safe, ConnectionAddr::Tcp(host, _)) if !is_this_machine(host) => {
+                Err(SlotsError::Plain { place: place.to_string() })
+            }
+            (Self::Safe | Self::Any, _) => Ok(()),
+        }
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo as _;
+
+    use super::*;
+
+    #[test]
+    fn a_server_beyond_this_machine_needs_tls_unless_the_address_says_otherwise() {
+        for (url, is_allowed) in [
+            ("redis://localhost:6379/0", true),
+            ("redis://127.0.0.1:6379/0", true),
+            ("redis://[::1]:6379/0", true),
+            ("rediss://valkey.example.com:6379/0", true),
+            ("redis://valkey.example.com:6379/0", false),
+            ("redis://:hush@192.0.2.2/0?protocol=resp3", false),
+            ("redis://localhost.example.com/0", false),
+            ("redis://valkey.example.com:6379/0?tls=off", true),
+            ("redis://valkey.example.com:6379/0?protocol=resp3&tls=off", true),
+            ("redis://valkey.example.com:6379/0?tls=on", false),
+        ] {
+            let (taken, transport) = Transport::take(url);
+            assert!(!taken.contains(OFF), "{taken}");
+            let info = taken.replace("?tls=on", "").into_connection_info().unwrap();
+            assert_eq!(transport.check(info.addr()).is_ok(), is_allowed, "{url}");
+        }
+    }
+}
