@@ -571,9 +571,9 @@ impl<S> Runner<'_, S> {
         let (project, base) = (project.as_deref(), Base::Mirror(self.mirror, &change.base));
         let tooling = Tooling { toolbox, project, trust: Some(&trust), base };
         let reading = plan.read(laid.path().to_owned(), scope, reader, Some(tooling)).await;
+        let tree = self.laid.insert(laid).path();
         let mut reading = reading.map_err(GateError::Reading)?;
-        reading.sign_lines(laid.path(), &scope.lines_key);
-        self.laid = Some(laid);
+        reading.sign_lines(tree, &scope.lines_key);
         self.readings.truncate(KEPT_READINGS - 1);
         self.readings.insert(0, ((change.base.clone(), head.clone()), reading.clone()));
         Ok(reading)
@@ -581,8 +581,7 @@ impl<S> Runner<'_, S> {
 
     /// What the rules have said of this change before.
     fn known_reading(&self, base: &Sha, head: &Sha) -> Option<&Reading> {
-        let mut known = self.readings.iter();
-        known.find(|((from, to), _)| (from, to) == (base, head)).map(|(_, reading)| reading)
+        self.readings.iter().find(|((from, to), _)| (from, to) == (base, head)).map(|(_, reading)| reading)
     }
 
     /// What pays for a model, and how much is left of what the run may cost.

@@ -8,6 +8,7 @@ mod alone;
 mod base;
 mod baseline;
 mod cache;
+mod exposure;
 mod kept;
 mod modules;
 mod names;
@@ -42,6 +43,7 @@ use truing_reader::output::tool_name;
 
 pub use base::Base;
 pub use cache::ToolCache;
+pub use exposure::ToolExposure;
 use kept::{Program, Programs, Recipe};
 use modules::Modules;
 use names::{batches, changed, unlinted};
@@ -132,15 +134,6 @@ pub struct Running {
     pub cache: Option<ToolCache>,
     /// Files and folders that no linter may see, as the configuration names them.
     pub concealed: Vec<PathBuf>,
-}
-
-/// A linter, and what the sandbox shows to it beside the files that it looks at.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ToolExposure {
-    /// The name of the linter, as its findings have it.
-    pub tool: String,
-    /// Its program, and the folders and files that it may read; or the reason why it does not run.
-    pub shown: Result<Vec<PathBuf>, String>,
 }
 
 /// The files that linters look at.
@@ -372,56 +365,6 @@ impl Running {
         Ok(looked)
     }
 
-    /// The tools that a repository uses and that could look at these files of it here, for people.
-    ///
-    /// # Errors
-    /// [`ReaderError`]
-    pub async fn could_run<R: Reader>(
-        &self,
-        project: &Path,
-        reviewed: &[RepoPath],
-        configured: &[ToolConfig],
-        reader: &R,
-    ) -> Result<Vec<String>, ReaderError> {
-        let used = used(project, reviewed.iter(), reader).await?.tools;
-        let (tree, pins) = (project, project);
-        let files = Files { tree, pins, project: Some(project), changed: &[], touched: &[], trust: None };
-        let could = select(&used, configured).into_iter().filter(|tool| {
-            let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
-            reviewed.iter().any(looks_at) && self.ready(tool, files, None).is_ok()
-        });
-        Ok(could.map(|tool| tool.name).collect())
-    }
-
-    /// The folders and files that each linter for these files would be shown.
-    ///
-    /// # Errors
-    /// [`ReaderError`]
-    pub async fn exposures<R: Reader>(
-        &self,
-        project: &Path,
-        reviewed: &[RepoPath],
-        wanted: &Wanted,
-        reader: &R,
-    ) -> Result<Vec<ToolExposure>, ReaderError> {
-        let used = used(project, reviewed.iter(), reader).await?.tools;
-        let (tree, pins) = (project, project);
-        let files = Files { tree, pins, project: Some(project), changed: &[], touched: &[], trust: None };
-        let selected = select(&used, &wanted.configured).into_iter();
-        let wanted = selected.filter(|tool| {
-            let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
-            tool.when == When::Always || reviewed.iter().any(looks_at)
-        });
-        let exposures = wanted.map(|tool| {
-            let shown = self.ready(&tool, files, None).map(|by| match by {
-                By::Machine(Installed { file, read, .. }) => std::iter::once(file).chain(read).collect(),
-                By::SetUp(..) => Vec::new(),
-            });
-            ToolExposure { tool: tool_name(&tool.name), shown }
-        });
-        Ok(exposures.collect())
-    }
-
     /// The project's dependencies, where a wanted tool needs them and they are set up for it.
     async fn set_up(
         &self,
@@ -494,14 +437,6 @@ impl Running {
             }
             Some(_) | None => format!("`{}` is not installed", tool.program),
         })
-    }
-
-    /// The folder, or file, that a program needs and that holds a file which no linter may see; and that file.
-    fn would_show<'i>(&'i self, installed: &'i Installed) -> Option<(&'i Path, &'i Path)> {
-        let shown = installed.read.iter().map(PathBuf::as_path).chain([installed.file.as_path()]);
-        let mut pairs =
-            shown.flat_map(|shown| self.concealed.iter().map(move |file| (shown, file.as_path())));
-        pairs.find(|(shown, file)| file.starts_with(shown) || shown.starts_with(file))
     }
 
     /// Does it see the project's dependencies only where it is installed beside them?

@@ -12,7 +12,7 @@ use truing_core::port::StoreError;
 
 use super::fault::{self, PATIENCE, SlotsError};
 use super::sentinel::Sentinels;
-use super::transport::Transport;
+use super::transport::TransportPolicy;
 
 /// A server, and the connection to it, which is made again when it is lost.
 #[derive(Clone)]
@@ -103,7 +103,7 @@ pub(super) struct Route {
 impl Route {
     /// Connects to the server of an address, or to the one that Sentinels name; and its name, which stays.
     pub(super) async fn open(url: &str) -> Result<(Self, Arc<str>), SlotsError> {
-        let (url, transport) = Transport::take(url);
+        let (url, transport) = TransportPolicy::take(url);
         let sentinels = Sentinels::parse(&url, transport)?;
         let (primary, name) = match &sentinels {
             Some(sentinels) => (sentinels.primary().await?, sentinels.name()),

@@ -12,7 +12,7 @@ use redis::{
 
 use super::fault::{self, PATIENCE, SENTINEL_PATIENCE, SlotsError};
 use super::primary::Primary;
-use super::transport::Transport;
+use super::transport::TransportPolicy;
 
 /// The port of a Sentinel that is named without one.
 const PORT: u16 = 26379;
@@ -24,14 +24,14 @@ pub(super) struct Sentinels {
     all: Vec<Client>,
     /// User, password and database at each server that may be the primary. The address is none of theirs.
     login: ConnectionInfo,
-    transport: Transport,
+    transport: TransportPolicy,
     /// All of this, as people are told it: no password.
     name: Arc<str>,
 }
 
 impl Sentinels {
     /// Reads an address; none if it is of one server.
-    pub(super) fn parse(url: &str, transport: Transport) -> Result<Option<Self>, SlotsError> {
+    pub(super) fn parse(url: &str, transport: TransportPolicy) -> Result<Option<Self>, SlotsError> {
         let wrong = |why: String| SlotsError::SentinelUrl(why);
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
         let scheme = match scheme {

@@ -11,14 +11,14 @@ const OFF: &str = "tls=off";
 
 /// What an address asks of the way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Transport {
+pub(super) enum TransportPolicy {
     /// TLS, but to this machine.
     Safe,
     /// Whatever the scheme says.
     Any,
 }
 
-impl Transport {
+impl TransportPolicy {
     /// Takes the option out of an address.
     pub(super) fn take(url: &str) -> (String, Self) {
         let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), Self::Safe) };
@@ -70,7 +70,7 @@ mod tests {
             ("redis://valkey.example.com:6379/0?protocol=resp3&tls=off", true),
             ("redis://valkey.example.com:6379/0?tls=on", false),
         ] {
-            let (taken, transport) = Transport::take(url);
+            let (taken, transport) = TransportPolicy::take(url);
             assert!(!taken.contains(OFF), "{taken}");
             let info = taken.replace("?tls=on", "").into_connection_info().unwrap();
             assert_eq!(transport.check(info.addr()).is_ok(), is_allowed, "{url}");

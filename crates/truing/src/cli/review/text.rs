@@ -158,16 +158,9 @@ fn left_out(dismissed: &[Finding]) -> Vec<String> {
         let Finding { raw, status, .. } = finding;
         let (severity, title) = (raw.severity.as_str(), visible(&raw.title));
         let (path, line) = (visible(&raw.place.path.to_string()), raw.place.start_line);
-        let reason = match status {
-            FindingStatus::Dismissed(reason) => format!(": {}", visible(reason)),
-            FindingStatus::Open
-            | FindingStatus::Claimed
-            | FindingStatus::Fixed(_)
-            | FindingStatus::Outside
-            | FindingStatus::Suppressed(_)
-            | FindingStatus::Declined(_) => String::new(),
-        };
-        format!("left out: {severity} {title} ({path}:{line}){reason}")
+        let reason =
+            if let FindingStatus::Dismissed(reason) = status { visible(reason) } else { String::new() };
+        format!("left out: {severity} {title} ({path}:{line}): {reason}")
     };
     dismissed.iter().take(MAX_LEFT_OUT).map(line).collect()
 }

@@ -1,0 +1,80 @@
+//! What linters would be shown, before they run.
+
+use std::path::{Path, PathBuf};
+
+use truing_agent::installed::Installed;
+use truing_config::tool::{ToolConfig, When};
+use truing_core::port::{Reader, ReaderError};
+use truing_diff::RepoPath;
+use truing_reader::output::tool_name;
+
+use super::{By, Files, Running, Wanted, select, used};
+
+/// A linter, and what the sandbox shows to it beside the files that it looks at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToolExposure {
+    /// The name of the linter, as its findings have it.
+    pub tool: String,
+    /// Its program, and the folders and files that it may read; or the reason why it does not run.
+    pub shown: Result<Vec<PathBuf>, String>,
+}
+
+impl Running {
+    /// The tools that a repository uses and that could look at these files of it here, for people.
+    ///
+    /// # Errors
+    /// [`ReaderError`]
+    pub async fn could_run<R: Reader>(
+        &self,
+        project: &Path,
+        reviewed: &[RepoPath],
+        configured: &[ToolConfig],
+        reader: &R,
+    ) -> Result<Vec<String>, ReaderError> {
+        let used = used(project, reviewed.iter(), reader).await?.tools;
+        let (tree, pins) = (project, project);
+        let files = Files { tree, pins, project: Some(project), changed: &[], touched: &[], trust: None };
+        let could = select(&used, configured).into_iter().filter(|tool| {
+            let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
+            reviewed.iter().any(looks_at) && self.ready(tool, files, None).is_ok()
+        });
+        Ok(could.map(|tool| tool.name).collect())
+    }
+
+    /// The folders and files that each linter for these files would be shown.
+    ///
+    /// # Errors
+    /// [`ReaderError`]
+    pub async fn exposures<R: Reader>(
+        &self,
+        project: &Path,
+        reviewed: &[RepoPath],
+        wanted: &Wanted,
+        reader: &R,
+    ) -> Result<Vec<ToolExposure>, ReaderError> {
+        let used = used(project, reviewed.iter(), reader).await?.tools;
+        let (tree, pins) = (project, project);
+        let files = Files { tree, pins, project: Some(project), changed: &[], touched: &[], trust: None };
+        let selected = select(&used, &wanted.configured).into_iter();
+        let wanted = selected.filter(|tool| {
+            let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
+            tool.when == When::Always || reviewed.iter().any(looks_at)
+        });
+        let exposures = wanted.map(|tool| {
+            let shown = self.ready(&tool, files, None).map(|by| match by {
+                By::Machine(Installed { file, read, .. }) => std::iter::once(file).chain(read).collect(),
+                By::SetUp(..) => Vec::new(),
+            });
+            ToolExposure { tool: tool_name(&tool.name), shown }
+        });
+        Ok(exposures.collect())
+    }
+
+    /// The folder, or file, that a program needs and that holds a file which no linter may see; and that file.
+    pub(super) fn would_show<'i>(&'i self, installed: &'i Installed) -> Option<(&'i Path, &'i Path)> {
+        let shown = installed.read.iter().map(PathBuf::as_path).chain([installed.file.as_path()]);
+        let mut pairs =
+            shown.flat_map(|shown| self.concealed.iter().map(move |file| (shown, file.as_path())));
+        pairs.find(|(shown, file)| file.starts_with(shown) || shown.starts_with(file))
+    }
+}
