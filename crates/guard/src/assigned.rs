@@ -8,7 +8,7 @@ use super::bound::{Bound, BoundKind, Side, joined, resolved};
 use super::tokens::Token;
 
 /// Words of a definition that are compared.
-const MAX_BODY: usize = 1000;
+const MAX_BODY: usize = 300;
 
 /// Words of a pattern that takes a value apart.
 const MAX_PATTERN: usize = 200;

@@ -2,6 +2,8 @@
 //! calls that replace what has a name. A fix that gives such a name another meaning is refused, unless the product itself
 //! has moved or renamed what it stands for. People are told where the text does not say what becomes of it.
 
+use std::collections::BTreeSet;
+
 use super::bound::{Bound, BoundKind, Side};
 use super::renamed::definitions;
 use super::used::Used;
@@ -115,10 +117,9 @@ impl Change<'_> {
             };
             words.push((format!("{name} = {path}"), verdict));
         }
+        let words_after: BTreeSet<&str> = after.words().collect();
         let lost = before.imports.keys().filter(|name| {
-            !after.binds(name)
-                && self.used.free.contains(*name)
-                && after.words().any(|word| word == name.as_str())
+            !after.binds(name) && self.used.free.contains(*name) && words_after.contains(name.as_str())
         });
         words.extend(lost.map(|name| (name.clone(), Told)));
         words

@@ -12,6 +12,9 @@ use super::loaded::is_own_module;
 use super::naming::{NAMES, Names};
 use super::tokens::{Token, folded};
 
+/// Characters before the body of what is for tests.
+const MAX_HEAD: usize = 400;
+
 /// Words of a statement that are looked at.
 const MAX_STATEMENT: usize = 200;
 
@@ -275,7 +278,8 @@ fn inner_tests(half: &Half) -> Vec<Range<usize>> {
             continue;
         }
         let after = at + attribute.len();
-        let stop = code.get(after..).and_then(|rest| rest.find(['{', ';'])).map(|stop| after + stop);
+        let mut head = code.get(after..).unwrap_or_default().char_indices().take(MAX_HEAD);
+        let stop = head.find(|(_, letter)| matches!(letter, '{' | ';')).map(|(stop, _)| after + stop);
         let Some(stop) = stop else { continue };
         ranges.push(at..read.scanned.closing(stop).map_or(stop, |close| close + 1));
     }
