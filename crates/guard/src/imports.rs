@@ -49,17 +49,8 @@ pub(super) fn named(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, bool) {
     let mut said: Vec<Token> = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        let begins = said
-            .last()
-            .is_none_or(|last| last.line != token.line || matches!(&*last.text, ";" | ":" | "{" | "}"));
         let import = Import { tokens: &tokens, path, left: &left };
-        let read = match &*token.text {
-            _ if path.ends_with(".py") && begins => import.python(at),
-            _ if path.ends_with(".go") && begins => import.go(at),
-            "use" | "extern" if path.ends_with(".rs") => import.rust(at),
-            "import" | "from" if !path.ends_with(".py") => import.script(at),
-            _ => None,
-        };
+        let read = import.read(at, said.last());
         let Some((end, imports)) = read.filter(|(end, _)| *end > at) else {
             said.push(token.clone());
             at += 1;
@@ -92,6 +83,37 @@ pub(super) fn named(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, bool) {
         }
     }
     (whole, left.0.get().is_none())
+}
+
+/// A name that an import gives to something.
+#[derive(Debug)]
+pub(super) struct Imported {
+    /// The name; none: it only runs the module.
+    pub name: Option<Rc<str>>,
+    /// The path for which it stands.
+    pub target: Vec<Token>,
+}
+
+/// What the statements of a file import, and its words without them.
+pub(super) fn imports(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, Vec<Imported>) {
+    let left = Left(Cell::new(half.text.len().checked_add(MORE_WORDS)));
+    let (mut rest, mut found): (Vec<Token>, Vec<Imported>) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+        let import = Import { tokens: &tokens, path: &half.path, left: &left };
+        match import.read(at, before).filter(|(end, _)| *end > at) {
+            Some((end, imports)) => {
+                found.extend(imports.into_iter().map(|(name, target)| Imported { name, target }));
+                at = end;
+            }
+            None => {
+                rest.push(token.clone());
+                at += 1;
+            }
+        }
+    }
+    (rest, found)
 }
 
 /// Names that are given to what is imported: `const a = require("assert")`, `{ exit } = process`, `m = sys`.
@@ -163,6 +185,33 @@ struct Import<'t> {
 }
 
 impl Import<'_> {
+    /// Reads the statement that begins here, after this word.
+    fn read(&self, at: usize, last: Option<&Token>) -> Imports {
+        let token = self.tokens.get(at)?;
+        let begins =
+            last.is_none_or(|last| last.line != token.line || matches!(&*last.text, ";" | ":" | "{" | "}"));
+        let is_of = |endings: &[&str]| endings.iter().any(|ending| self.path.ends_with(ending));
+        match &*token.text {
+            _ if is_of(&[".py"]) && begins => self.python(at),
+            _ if is_of(&[".go"]) && begins => self.go(at),
+            "import" if is_of(&[".java", ".kt"]) && begins => self.java(at),
+            "use" | "extern" if is_of(&[".rs"]) => self.rust(at),
+            "import" | "from" if !is_of(&[".py"]) => self.script(at),
+            _ => None,
+        }
+    }
+
+    /// `import static a.b.c;`, `import a.b.*;`, and Kotlin's `import a.b as c`.
+    fn java(&self, start: usize) -> Imports {
+        let (mut at, mut path) = self.dotted(start + 1 + usize::from(self.is(start + 1, "static")));
+        if let Some(star) = self.tokens.get(at).filter(|star| star.is("*")) {
+            path.push(star.clone());
+            at += 1;
+        }
+        let (at, name) = self.renamed(at, path.last());
+        Some((at, vec![(name, path)])).filter(|(_, found)| found.iter().all(|(_, path)| !path.is_empty()))
+    }
+
     fn is(&self, at: usize, text: &str) -> bool {
         self.tokens.get(at).is_some_and(|token| token.is(text))
     }

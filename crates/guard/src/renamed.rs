@@ -60,7 +60,7 @@ fn defined<'f>(files: &'f [File<'_>], side: impl Fn(&'f File<'_>) -> Option<&'f 
     halves.flat_map(|half| definitions(half, false)).collect()
 }
 
-fn definitions(half: &Half, is_whole: bool) -> impl Iterator<Item = String> {
+pub(super) fn definitions(half: &Half, is_whole: bool) -> impl Iterator<Item = String> {
     let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
     let whole = is_whole.then_some(0..code.len());
     let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { half.outside() };

@@ -4,6 +4,7 @@
 //! No types and no scopes: an imported name stands for what was imported in its whole file.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::Half;
@@ -95,22 +96,27 @@ const MAX_PIECED: usize = 48;
 impl Code {
     /// Reads what of a file is in no test.
     pub(super) fn new(half: &Half) -> Self {
-        let mut folding = Folding { code: Self::default(), opened: Vec::new(), path: &half.path };
-        for token in tokens(half) {
-            folding.push(token);
-        }
-        let mut code = folding.code;
+        let mut code = folded(half, half.outside());
         (code.tokens, code.is_cut) = named(code.tokens, half);
         code
     }
 }
 
-fn tokens(half: &Half) -> Vec<Token> {
+/// The words of these parts of a file, put together, each import as it is written.
+pub(super) fn folded(half: &Half, ranges: Vec<Range<usize>>) -> Code {
+    let mut folding = Folding { code: Code::default(), opened: Vec::new(), path: &half.path };
+    for token in tokens(half, ranges) {
+        folding.push(token);
+    }
+    folding.code
+}
+
+fn tokens(half: &Half, ranges: Vec<Range<usize>>) -> Vec<Token> {
     let mut tokens = Vec::new();
     let Some(read) = &half.read else { return tokens };
     let scanned = &read.scanned;
     let mut known: BTreeMap<&str, Rc<str>> = BTreeMap::new();
-    for range in half.outside() {
+    for range in ranges {
         let mut at = range.start;
         let mut strings = scanned.strings_in(&range).peekable();
         while at < range.end {

@@ -41,6 +41,8 @@ pub enum WeakeningKind {
     Hooked,
     /// What is tested is replaced, for every test.
     Replaced,
+    /// A name that tests use stands for something else.
+    Rebound,
     /// Code asks whether it is tested.
     Asks,
     /// Code names files of tests.
@@ -99,6 +101,7 @@ impl WeakeningKind {
             Self::Setting => "how tests are run is changed, and no finding is about this file",
             Self::Hooked => "what runs the tests is taken over",
             Self::Replaced => "what is tested is replaced for every test",
+            Self::Rebound => "a name that tests use stands for something else than before, or may do so",
             Self::Asks => "the code asks whether it is tested, or by whom it is called",
             Self::Reads => "the code names what belongs to tests",
             Self::Equal => "an equality always holds, or takes the place of one that was derived",

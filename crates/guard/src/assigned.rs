@@ -1,0 +1,274 @@
+//! What has a name in a file of tests: definitions, assignments and parameters.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::bound::{Bound, BoundKind, Side, joined, resolved};
+use super::tokens::Token;
+
+/// Words of a definition that are compared.
+const MAX_BODY: usize = 300;
+
+/// Words of a pattern that takes a value apart.
+const MAX_PATTERN: usize = 200;
+
+/// Reads what has a name in a file.
+pub(super) struct Reader<'s, 'h> {
+    side: &'s Side<'h>,
+    found: Vec<Bound>,
+}
+
+impl<'s, 'h> Reader<'s, 'h> {
+    pub(super) fn new(side: &'s Side<'h>) -> Self {
+        Self { side, found: Vec::new() }
+    }
+
+    pub(super) fn read(mut self) -> Vec<Bound> {
+        let mut open: Vec<usize> = Vec::new();
+        let mut closed = 0;
+        for (at, token) in self.side.tokens.iter().enumerate() {
+            match &*token.text {
+                "(" | "[" | "{" => open.push(at),
+                ")" | "]" | "}" => closed = open.pop().unwrap_or(0),
+                "=>" => self.parameters(
+                    if self.side.is(at.saturating_sub(1), ")") { closed } else { at.saturating_sub(2) },
+                    at,
+                ),
+                "=" | ":=" => {
+                    let is_bracketed =
+                        open.last().is_some_and(|open| self.side.is(*open, "(") || self.side.is(*open, "["));
+                    if !is_bracketed || self.side.names.is_set_in_brackets || token.is(":=") {
+                        self.value(at, open.last().copied());
+                    }
+                }
+                _ => self.definition(at),
+            }
+        }
+        self.found
+    }
+
+    fn push(
+        &mut self,
+        at: usize,
+        name: String,
+        kind: BoundKind,
+        origin: String,
+        text: &str,
+        is_shared: bool,
+    ) {
+        let Some(token) = self.side.tokens.get(at) else { return };
+        let is_literal = origin.is_empty()
+            || origin.starts_with(|first: char| {
+                first.is_ascii_digit() || matches!(first, '"' | '[' | '{' | '(' | '-')
+            });
+        let mut digest = DefaultHasher::new();
+        text.hash(&mut digest);
+        let test = self.side.test_at(token.at);
+        let text = digest.finish();
+        self.found.push(Bound { name, kind, origin, text, test, is_shared, is_literal, line: token.line });
+    }
+
+    /// `def NAME`, `fn NAME`, `as NAME`, and the parameters of what has them.
+    fn definition(&mut self, at: usize) {
+        let side = self.side;
+        let Some(word) = side.names.defines.iter().find(|word| side.fits(at, word)) else { return };
+        if at.checked_sub(1).is_some_and(|before| side.is(before, ".")) {
+            return;
+        }
+        let mut next = at + word.split(' ').count();
+        // The receiver of a method of Go; the mark of a generator.
+        if *word == "func" && side.is(next, "(") {
+            while side.tokens.get(next).is_some_and(|token| !token.is(")")) {
+                next += 1;
+            }
+            next += 1;
+        }
+        next += usize::from(side.is(next, "*") || side.is(next, "mut"));
+        let Some(name) = side.tokens.get(next).filter(|token| token.is_name()) else { return };
+        let is_valued = ["const", "let", "var", "val", "static"].contains(word);
+        if is_valued && (side.is(next + 1, "=") || side.is(next + 1, ":")) {
+            return;
+        }
+        let name = name.text.to_string();
+        let body = self.body(at);
+        let has_tests = side
+            .tokens
+            .get(body.clone())
+            .unwrap_or_default()
+            .iter()
+            .any(|token| side.test_at(token.at).is_some());
+        let is_name_only = has_tests || matches!(*word, "as" | "for");
+        let text =
+            if is_name_only { (*word).to_owned() } else { joined(side.tokens.get(body).unwrap_or_default()) };
+        let is_in_test = side.tokens.get(at).is_some_and(|token| side.test_at(token.at).is_some());
+        self.push(next, name, BoundKind::Definition, (*word).to_owned(), &text, false);
+        if side.is(next + 1, "(") && is_in_test {
+            self.parameters(next + 1, next + 1);
+        }
+    }
+
+    /// Names between brackets that open there, or the one before an arrow.
+    fn parameters(&mut self, open: usize, arrow: usize) {
+        let side = self.side;
+        let end = if side.is(open, "(") { side.end(open) } else { arrow };
+        let mut depth = 0_usize;
+        for at in open..end {
+            let Some(token) = side.tokens.get(at) else { return };
+            match &*token.text {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 && at > open && side.is(open, "(") {
+                return;
+            }
+            let next = side.tokens.get(at + 1).map_or("", |next| &*next.text);
+            let before = at
+                .checked_sub(1)
+                .and_then(|before| side.tokens.get(before))
+                .map_or("", |before| &*before.text);
+            let is_parameter = token.is_name()
+                && (matches!(next, "," | ")" | ":" | "=" | "=>" | "}" | "]") || !side.is(open, "("))
+                && !matches!(before, "." | "=" | ":" | "=>" | "|");
+            if is_parameter && depth <= 2 {
+                self.push(at, token.text.to_string(), BoundKind::Parameter, String::new(), "", false);
+            }
+        }
+    }
+
+    /// What belongs to what begins here.
+    fn body(&self, at: usize) -> Range<usize> {
+        let side = self.side;
+        let Some(read) = &side.half.read else { return at..at };
+        let scanned = &read.scanned;
+        let column = |token: &Token| token.at - scanned.line(token.line).start;
+        let Some(first) = side.tokens.get(at) else { return at..at };
+        let rest = side.tokens.get(at..(at + MAX_BODY).min(side.tokens.len())).unwrap_or_default();
+        let length = if side.names.endings.contains(&".py") {
+            rest.iter()
+                .position(|token| token.line > first.line && column(token) <= column(first) && !token.is(")"))
+        } else {
+            let opens = rest.iter().position(|token| token.is("{") || token.is(";"));
+            let close = opens.and_then(|opens| rest.get(opens)).and_then(|open| scanned.closing(open.at));
+            close
+                .and_then(|close| rest.iter().position(|token| token.at > close))
+                .or_else(|| opens.filter(|_| close.is_none()))
+        };
+        at..at + length.unwrap_or(rest.len())
+    }
+
+    /// `NAME = VALUE`, and several of them at once.
+    fn value(&mut self, at: usize, open: Option<usize>) {
+        let side = self.side;
+        let start = side.start(at).max(open.map_or(0, |open| open + 1)).min(at);
+        let mut start = start;
+        for back in (start..at).rev() {
+            if side.is(back, "=") || (side.is(back, ";")) {
+                start = back + 1;
+                break;
+            }
+        }
+        // `{ a, b } = …` begins before its bracket.
+        let mut targets = side.tokens.get(start..at).unwrap_or_default();
+        let close = at.checked_sub(1).filter(|close| side.is(*close, "}") || side.is(*close, "]"));
+        if let Some(close) = close.filter(|_| !side.names.endings.contains(&".py")) {
+            let opening = (close.saturating_sub(MAX_PATTERN)..close)
+                .rev()
+                .find(|open| side.is(*open, "{") || side.is(*open, "["))
+                .unwrap_or(close);
+            targets = side.tokens.get(opening + 1..close).unwrap_or_default();
+            start = opening;
+        }
+        let is_declared = (start.saturating_sub(1)..at)
+            .any(|word| side.names.declares.iter().any(|declares| side.is(word, declares)))
+            || side.is(at, ":=")
+            // A type before the name.
+            || (side.names.endings.contains(&".java") && at >= start + 2 && !side.is(at - 2, "."));
+        let end = side.end(at + 1);
+        let value = side.tokens.get(at + 1..end).unwrap_or_default();
+        let (origin, text) = (self.origin(value), joined(value));
+        for target in targets.split(|token| token.is(",")) {
+            let Some((name, key)) = self.target(target, close.is_some()) else { continue };
+            let origin = if key.is_empty() { origin.clone() } else { format!("{origin} . {key}") };
+            let is_global = joined(target).starts_with("globals ( )") || self.is_global(&name, at);
+            let is_others = side.names.sets_others
+                && !is_declared
+                && !name.contains('.')
+                && !side.declared.contains(name.as_str());
+            let is_shared = is_global || is_others || name.contains('.');
+            self.push(at, name, BoundKind::Value, origin, &text, is_shared);
+        }
+    }
+
+    fn is_global(&self, name: &str, at: usize) -> bool {
+        let side = self.side;
+        let Some(token) = side.tokens.get(at) else { return false };
+        side.test_at(token.at).is_some_and(|test| side.taken.contains(&(Rc::from(name), test)))
+    }
+
+    /// The name that gets a value, and what of the value it gets.
+    fn target(&self, target: &[Token], is_taken_apart: bool) -> Option<(String, String)> {
+        let declares = self.side.names.declares;
+        let skipped = target
+            .iter()
+            .take_while(|token| {
+                declares.contains(&&*token.text) || matches!(&*token.text, "(" | "&" | "*" | "global")
+            })
+            .count();
+        let mut target = target.get(skipped..)?;
+        if is_taken_apart {
+            let key = target.iter().find(|token| token.is_name())?;
+            let name =
+                target.split(|token| token.is("=")).next()?.iter().rev().find(|token| token.is_name())?;
+            return Some((name.text.to_string(), key.text.to_string()));
+        }
+        if target
+            .first()
+            .is_some_and(|first| matches!(&*first.text, "globals" | "vars" | "locals" | "window"))
+        {
+            let rest = target.iter().position(|token| token.is("."))?;
+            target = target.get(rest + 1..)?;
+        }
+        // A type stands before the name, or after a colon.
+        let is_typed_before = self.side.names.endings.contains(&".java");
+        let path = |tokens: &[Token]| -> String {
+            let is_next =
+                |(at, token): &(usize, &Token)| if at % 2 == 0 { token.is_name() } else { token.is(".") };
+            tokens.iter().enumerate().take_while(is_next).map(|(_, token)| &*token.text).collect()
+        };
+        let from = if is_typed_before {
+            let mut from = target.len().checked_sub(1)?;
+            while from >= 2 && target.get(from - 1).is_some_and(|token| token.is(".")) {
+                from -= 2;
+            }
+            from
+        } else {
+            0
+        };
+        let name = path(target.get(from..)?);
+        Some((name, String::new())).filter(|(name, _)| !name.is_empty() && !name.ends_with('.'))
+    }
+
+    /// The path that a value begins with.
+    fn origin(&self, value: &[Token]) -> String {
+        let skips =
+            |token: &&Token| matches!(&*token.text, "await" | "new" | "&" | "(" | "import" | "mut" | "*");
+        let skipped = value.iter().take_while(skips).count();
+        let rest = value.get(skipped..).unwrap_or_default();
+        let is_next = |(at, token): &(usize, &Token)| {
+            if at % 2 == 0 { token.is_name() || token.is_imported } else { token.is(".") }
+        };
+        let length = rest.iter().enumerate().take_while(is_next).count();
+        if length == 0 {
+            return rest.first().map_or_else(String::new, |first| first.text.to_string());
+        }
+        let path = self.side.path_of(rest.get(..length).unwrap_or_default());
+        let is_new = value.first().is_some_and(|first| first.is("new"));
+        // A class without a name, of its own.
+        let is_anonymous = is_new
+            && value.windows(2).any(|pair| matches!(pair, [close, open] if close.is(")") && open.is("{")));
+        let path = resolved(&self.side.half.path, &path);
+        if is_anonymous { format!("{path} {{") } else { path }
+    }
+}

@@ -1,0 +1,296 @@
+//! What the names that tests use stand for, before a fix and after it: imports, definitions, assignments, parameters, and
+//! calls that replace what has a name. A fix that gives such a name another meaning is refused, unless the product itself
+//! has moved or renamed what it stands for. People are told where the text does not say what becomes of it.
+
+use std::collections::BTreeSet;
+
+use super::bound::{Bound, BoundKind, Side};
+use super::renamed::definitions;
+use super::used::Used;
+use super::{File, Half, Weakening, WeakeningKind, is_test_side, missing};
+use truing_diff::RepoPath;
+
+/// What becomes of a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    Free,
+    Told,
+    Refused,
+}
+use Verdict::{Free, Refused, Told};
+
+/// Names of tests that a fix gives another meaning.
+pub(super) fn rebound(files: &[File<'_>], found: &mut Vec<Weakening>) {
+    let before: Vec<Option<Side<'_>>> = files.iter().map(|file| Side::of(file.before.as_ref())).collect();
+    let used: Vec<Option<Used>> = before.iter().map(|side| side.as_ref().map(Used::new)).collect();
+    for (at, file) in files.iter().enumerate() {
+        let Some(after) = Side::of(file.after.as_ref()) else { continue };
+        // Tests that have moved to a new file took their names from the one in which they were.
+        let own = before.get(at).is_some_and(Option::is_some).then_some(at);
+        let from = own.or_else(|| {
+            before.iter().position(|side| side.as_ref().is_some_and(|side| side.shares_tests(&after)))
+        });
+        let all = Used::merged(used.iter().flatten().filter(|used| used.endings == after.names.endings));
+        let pair = from.and_then(|from| Some((before.get(from)?.as_ref()?, used.get(from)?.as_ref()?)));
+        let mut words: Vec<(String, Verdict)> = Vec::new();
+        match pair {
+            Some((was, used)) => {
+                // What has no tests of its own is there for the tests of other files.
+                let used = if after.tests.is_empty() { &all } else { used };
+                let change = Change { files, before: was, after: &after, used };
+                words.extend(change.imports());
+                words.extend(change.bounds());
+                words.extend(change.machinery());
+            }
+            None => words.extend(brought(file, files, &after, &all)),
+        }
+        found.extend(words.into_iter().filter(|(_, verdict)| *verdict != Free).map(|(what, verdict)| {
+            Weakening { is_told: verdict == Told, ..file.tell(WeakeningKind::Rebound, &what) }
+        }));
+    }
+}
+
+/// A new file beside the tests: may it be taken for what is tested, or change it for other files?
+fn brought(file: &File<'_>, files: &[File<'_>], after: &Side<'_>, used: &Used) -> Vec<(String, Verdict)> {
+    let mut words: Vec<(String, Verdict)> =
+        after.machinery(|_| false).into_iter().map(|it| (it, Told)).collect();
+    let is_set = |bound: &&Bound| {
+        let head = bound.head();
+        bound.name.contains('.') && after.imports_of(head).any(|path| after.is_product(path))
+    };
+    words.extend(after.bounds.iter().filter(is_set).map(|bound| (after.line(bound.line), Told)));
+    let Some(path) = file.after.as_ref().map(|half| half.path.as_str()) else { return words };
+    if !after.tests.is_empty() || !after.half.is_test {
+        return words;
+    }
+    let stem = stem_of(path);
+    let is_product = |other: &File<'_>| {
+        [&other.before, &other.after].into_iter().flatten().any(|half| {
+            half.read.is_some()
+                && !is_test_side(&RepoPath::from_text(&half.path))
+                && stem_of(&half.path) == stem
+        })
+    };
+    let is_taken = used.tested.contains(stem) || files.iter().any(is_product);
+    // In Java a class is taken from the folder of tests without a word.
+    let verdict = if is_taken {
+        Refused
+    } else if path.ends_with(".java") {
+        Told
+    } else {
+        Free
+    };
+    words.push((path.to_owned(), verdict));
+    words
+}
+
+/// The name under which a file is imported.
+fn stem_of(path: &str) -> &str {
+    let mut parts = path.rsplit('/');
+    let stem = parts.next().and_then(|name| name.split('.').next()).unwrap_or_default();
+    match stem {
+        "__init__" | "index" | "mod" => parts.next().unwrap_or(stem),
+        _ => stem,
+    }
+}
+
+/// A file on the side of the tests, before and after.
+struct Change<'c> {
+    files: &'c [File<'c>],
+    before: &'c Side<'c>,
+    after: &'c Side<'c>,
+    used: &'c Used,
+}
+
+impl Change<'_> {
+    fn imports(&self) -> Vec<(String, Verdict)> {
+        let (before, after) = (self.before, self.after);
+        let mut words = Vec::new();
+        let paths = after.imports.iter().flat_map(|(name, paths)| paths.iter().map(move |path| (name, path)));
+        for (name, path) in
+            paths.filter(|(name, path)| before.imports_of(name).all(|was| was != path.as_str()))
+        {
+            let verdict = match name.as_str() {
+                "*" | "." => self.star(path),
+                _ if self.used.free.contains(name) => self.import(name, path),
+                _ => Free,
+            };
+            words.push((format!("{name} = {path}"), verdict));
+        }
+        let words_after: BTreeSet<&str> = after.words().collect();
+        let lost = before.imports.keys().filter(|name| {
+            !after.binds(name) && self.used.free.contains(*name) && words_after.contains(name.as_str())
+        });
+        words.extend(lost.map(|name| (name.clone(), Told)));
+        words
+    }
+
+    /// An import of everything that a module has.
+    fn star(&self, path: &str) -> Verdict {
+        let has_used = |half: &Half| definitions(half, true).any(|name| self.used.free.contains(&name));
+        let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
+        if modules.any(has_used) { Refused } else { Told }
+    }
+
+    fn import(&self, name: &str, path: &str) -> Verdict {
+        let was: Vec<&str> = self.before.imports_of(name).collect();
+        let last = last_of(path);
+        if was.iter().any(|was| self.is_moved(was, path)) {
+            return Free;
+        }
+        let is_library = |path: &str| !self.before.is_product(path);
+        if !was.is_empty() && is_library(path) && was.iter().all(|was| is_library(was)) {
+            return Told;
+        }
+        // The product may say what a name stands for in two places, if the fix has written neither.
+        let is_same = if was.is_empty() {
+            last == name && !self.before.binds(name)
+        } else {
+            was.iter().any(|was| last_of(was) == last)
+        };
+        // A module of the fix has it from where it was, or is another one.
+        let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
+        let is_other = modules.any(|half| {
+            let hands_on = was.iter().any(|was| {
+                let stem = stem_of_path(was);
+                half.text.contains(stem) && half.text.contains(last_of(was))
+            });
+            is_test_side(&RepoPath::from_text(&half.path))
+                || definitions(half, false).any(|defined| defined == last)
+                || !hands_on
+        });
+        if is_same && !is_other && self.after.is_product(path) { Told } else { Refused }
+    }
+
+    fn halves<'s>(
+        &'s self,
+        side: impl Fn(&'s File<'s>) -> Option<&'s Half>,
+    ) -> impl Iterator<Item = &'s Half> {
+        self.files.iter().filter_map(side)
+    }
+
+    /// Has the fix moved or renamed what this path stood for, in the product, so that it is at the other now?
+    fn is_moved(&self, was: &str, now: &str) -> bool {
+        let is_product = |half: &&Half| !is_test_side(&RepoPath::from_text(&half.path));
+        let defines = |half: Option<&Half>, name: &str| {
+            half.filter(is_product)
+                .is_some_and(|half| definitions(half, false).any(|defined| defined == name))
+        };
+        let (old, new) = (last_of(was), last_of(now));
+        let is_gone = self
+            .files
+            .iter()
+            .any(|file| defines(file.before.as_ref(), old) && !defines(file.after.as_ref(), old));
+        let is_come = self
+            .files
+            .iter()
+            .any(|file| defines(file.after.as_ref(), new) && !defines(file.before.as_ref(), new));
+        let is_file_moved =
+            self.files.iter().any(|file| {
+                let was_there =
+                    file.before.as_ref().filter(is_product).is_some_and(|half| is_named(half, was));
+                was_there && file.after.as_ref().is_none_or(|after| !is_named(after, was))
+            }) && self.halves(|file| file.after.as_ref()).filter(is_product).any(|half| is_named(half, now));
+        (is_gone && is_come) || is_file_moved
+    }
+
+    fn bounds(&self) -> Vec<(String, Verdict)> {
+        let mut words = Vec::new();
+        for bound in &self.after.bounds {
+            let is_same = |was: &&Bound| was.is_same(bound);
+            if self.before.bounds_of(&bound.name).any(|was| is_same(&was)) {
+                continue;
+            }
+            words.push((self.after.line(bound.line), self.bound(bound)));
+        }
+        words
+    }
+
+    fn bound(&self, bound: &Bound) -> Verdict {
+        let head = bound.head();
+        let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
+        if is_new_test && !bound.is_shared {
+            return Free;
+        }
+        let was: Vec<&Bound> = self.before.bounds_of(&bound.name).filter(|was| was.is_of(bound)).collect();
+        if bound.name.contains('.') {
+            return self.field(bound, head, &was);
+        }
+        if bound.test.is_some() && !is_new_test && !was.is_empty() {
+            return self.compared(bound, &was);
+        }
+        if !self.used.free.contains(&bound.name) {
+            let is_others = bound.is_shared && self.after.names.sets_others;
+            return if is_others { if is_new_test { Told } else { Refused } } else { Free };
+        }
+        if was.is_empty() { Refused } else { self.compared(bound, &was) }
+    }
+
+    /// A field of something that has a name gets a value.
+    fn field(&self, bound: &Bound, head: &str, was: &[&Bound]) -> Verdict {
+        if matches!(head, "self" | "this" | "cls") {
+            let is_read = self.used.chains.contains(&bound.name);
+            return if !is_read {
+                Free
+            } else if was.is_empty() {
+                Refused
+            } else {
+                self.compared(bound, was)
+            };
+        }
+        if self.after.is_local(head, bound.test.as_deref()) {
+            let is_called = self.used.chains.contains(&bound.name);
+            let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
+            return if is_called && !is_new_test { Refused } else { Free };
+        }
+        if self.after.imports_of(head).any(|path| self.after.is_product(path)) {
+            return Refused;
+        }
+        if self.used.free.contains(head) { Told } else { Free }
+    }
+
+    /// Something that had a name before has it still, and stands for something else.
+    fn compared(&self, bound: &Bound, was: &[&Bound]) -> Verdict {
+        if bound.kind == BoundKind::Parameter {
+            return Free;
+        }
+        if was.iter().any(|was| was.origin == bound.origin) {
+            return if bound.test.is_some() { Free } else { Told };
+        }
+        let was_value = was.iter().any(|was| was.is_literal);
+        let root = bound.origin.split([' ', '.']).next().unwrap_or_default();
+        let is_product = self.after.is_product(&bound.origin)
+            && !self.after.bounds_of(root).any(|own| own.kind == BoundKind::Definition && own.test.is_none());
+        if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Told } else { Refused }
+    }
+
+    /// Calls that replace something, or that nobody can follow.
+    fn machinery(&self) -> Vec<(String, Verdict)> {
+        let of =
+            |side: &Side<'_>| side.machinery(|test| test.is_none_or(|test| self.before.tests.contains(test)));
+        let (before, after) = (of(self.before), of(self.after));
+        let new = missing(&after, &before).into_iter();
+        new.map(|statement| {
+            let names = statement.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
+            let is_tested = names.into_iter().any(|word| self.used.tested.contains(word));
+            (statement.clone(), if is_tested { Refused } else { Told })
+        })
+        .collect()
+    }
+}
+
+/// The module in a path to something in it.
+fn stem_of_path(path: &str) -> &str {
+    let module = path.strip_suffix(last_of(path)).unwrap_or(path);
+    last_of(module)
+}
+
+fn last_of(path: &str) -> &str {
+    path.rsplit([' ', '.', '/', ':']).find(|part| !part.is_empty()).unwrap_or_default()
+}
+
+/// Is this the file of a module on that path?
+fn is_named(half: &Half, path: &str) -> bool {
+    let stem = stem_of(&half.path);
+    path.split([' ', '.', '/', ':']).any(|part| part == stem)
+}

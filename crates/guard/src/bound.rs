@@ -1,0 +1,312 @@
+//! The names of one file of tests, and what gives them a meaning in it, read by a table ([`naming`](super::naming)). Words,
+//! not grammars: what is read wrongly is read wrongly before a fix and after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::Half;
+use super::assigned::Reader;
+use super::imports::imports;
+use super::loaded::is_own_module;
+use super::naming::{NAMES, Names};
+use super::tokens::{Token, folded};
+
+/// Characters before the body of what is for tests.
+const MAX_HEAD: usize = 400;
+
+/// Words of a statement that are looked at.
+const MAX_STATEMENT: usize = 200;
+
+/// How a name is bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum BoundKind {
+    Definition,
+    Value,
+    Parameter,
+}
+
+/// Something that has a name.
+#[derive(Debug)]
+pub(super) struct Bound {
+    /// The name, or a path such as `calc . add` without blanks.
+    pub name: String,
+    pub kind: BoundKind,
+    /// The path for which it stands, as far as it is one.
+    pub origin: String,
+    /// A digest of all that it stands for.
+    pub text: u64,
+    /// The test in which it is; none: outside of tests.
+    pub test: Option<Rc<str>>,
+    /// Is it outside of the test that gives it, too?
+    pub is_shared: bool,
+    /// Is it a value as it is written?
+    pub is_literal: bool,
+    /// Its line, from 0.
+    pub line: usize,
+}
+
+impl Bound {
+    pub(super) fn head(&self) -> &str {
+        self.name.split('.').next().unwrap_or_default()
+    }
+
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        self.name == other.name && self.test == other.test
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.is_of(other) && self.text == other.text && self.kind == other.kind
+    }
+}
+
+/// One side of a file of tests, by the names in it.
+pub(super) struct Side<'h> {
+    pub half: &'h Half,
+    pub names: &'static Names,
+    /// Names that it imports, and their paths.
+    pub imports: BTreeMap<String, BTreeSet<String>>,
+    pub bounds: Vec<Bound>,
+    /// The same, by their names.
+    index: BTreeMap<String, Vec<usize>>,
+    /// The names of its tests.
+    pub tests: BTreeSet<Rc<str>>,
+    /// The names of its tests in their order.
+    units: Vec<Rc<str>>,
+    /// Names that are defined or declared anywhere in it.
+    pub declared: BTreeSet<Rc<str>>,
+    /// Names that a test takes from outside to give them a value.
+    pub taken: BTreeSet<(Rc<str>, Rc<str>)>,
+    pub tokens: Vec<Token>,
+}
+
+impl<'h> Side<'h> {
+    /// None: it is not on the side of the tests.
+    pub(super) fn of(half: Option<&'h Half>) -> Option<Self> {
+        let half = half?;
+        let read = half.read.as_ref()?;
+        let names =
+            NAMES.iter().find(|names| names.endings.iter().any(|ending| half.path.ends_with(ending)))?;
+        let ranges = if half.is_test || half.is_loaded {
+            std::iter::once(0..read.scanned.code.len()).collect()
+        } else {
+            inner_tests(half)
+        };
+        if ranges.is_empty() {
+            return None;
+        }
+        let (tokens, imported) = imports(folded(half, ranges).tokens, half);
+        let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for import in imported {
+            let path = resolved(&half.path, &joined(&import.target));
+            imports.entry(import.name.as_deref().unwrap_or_default().to_owned()).or_default().insert(path);
+        }
+        let units: Vec<Rc<str>> = read.units.iter().map(|unit| Rc::from(unit.name.as_str())).collect();
+        let mut side = Self {
+            half,
+            names,
+            imports,
+            bounds: Vec::new(),
+            index: BTreeMap::new(),
+            tests: units.iter().cloned().collect(),
+            units,
+            declared: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            tokens,
+        };
+        for pair in side.tokens.windows(2) {
+            let [word, name] = pair else { continue };
+            let text = &*word.text;
+            if names.declares.contains(&text) || names.defines.contains(&text) {
+                side.declared.insert(Rc::clone(&name.text));
+            }
+            if let Some(test) = side.test_at(name.at).filter(|_| text == "global" || text == "nonlocal") {
+                side.taken.insert((Rc::clone(&name.text), test));
+            }
+        }
+        side.bounds = Reader::new(&side).read();
+        for (at, bound) in side.bounds.iter().enumerate() {
+            side.index.entry(bound.name.clone()).or_default().push(at);
+        }
+        Some(side)
+    }
+
+    pub(super) fn shares_tests(&self, other: &Self) -> bool {
+        self.names.endings == other.names.endings && !self.tests.is_disjoint(&other.tests)
+    }
+
+    pub(super) fn imports_of(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.imports.get(name).into_iter().flatten().map(String::as_str)
+    }
+
+    /// Does it say outside of tests what this name stands for?
+    pub(super) fn binds(&self, name: &str) -> bool {
+        self.imports_of(name).next().is_some() || self.bounds_of(name).any(|bound| bound.test.is_none())
+    }
+
+    /// All that has this name.
+    pub(super) fn bounds_of(&self, name: &str) -> impl Iterator<Item = &Bound> {
+        self.index.get(name).into_iter().flatten().filter_map(|at| self.bounds.get(*at))
+    }
+
+    /// A line, for people.
+    pub(super) fn line(&self, line: usize) -> String {
+        let scanned = self.half.read.as_ref().map(|read| &read.scanned);
+        let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line(line))).unwrap_or_default();
+        text.trim().to_owned()
+    }
+
+    /// Is the name given within this test alone?
+    pub(super) fn is_local(&self, name: &str, test: Option<&str>) -> bool {
+        self.bounds_of(name).any(|bound| bound.test.as_deref() == test && !bound.is_shared)
+    }
+
+    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().map(|token| &*token.text)
+    }
+
+    /// Is this path the product's own, as far as it shows?
+    pub(super) fn is_product(&self, path: &str) -> bool {
+        let root = path.split(' ').next().unwrap_or_default();
+        let is_word =
+            root.starts_with(|first: char| first.is_alphabetic() || matches!(first, '.' | '_' | '@' | '/'));
+        let is_library = self.names.libraries.iter().any(|library| {
+            path.strip_prefix(library)
+                .is_some_and(|rest| library.ends_with(':') || rest.is_empty() || rest.starts_with([' ', '/']))
+        });
+        let is_own = self.names.endings.contains(&".py") && (is_own_module(root) || root == "unittest");
+        is_word && !is_library && !is_own
+    }
+
+    /// The test in which a position of the file is.
+    pub(super) fn test_at(&self, at: usize) -> Option<Rc<str>> {
+        let read = self.half.read.as_ref()?;
+        let unit = read.units.partition_point(|unit| unit.start <= at).checked_sub(1)?;
+        read.units.get(unit).filter(|of| at < of.end).and_then(|_| self.units.get(unit)).cloned()
+    }
+
+    /// Statements in which something is replaced: for good, or in tests that count until they end.
+    pub(super) fn machinery(&self, counts: impl Fn(Option<&str>) -> bool) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut end = 0;
+        for (at, token) in self.tokens.iter().enumerate() {
+            let is_any = |all: &[&str]| all.iter().any(|words| self.fits(at, words));
+            let is_hit = at >= end
+                && (is_any(self.names.lasting)
+                    || (is_any(self.names.ending) && counts(self.test_at(token.at).as_deref())));
+            if !is_hit {
+                continue;
+            }
+            let start = self.start(at);
+            end = self.end(at);
+            found.push(joined(self.tokens.get(start..end).unwrap_or_default()));
+        }
+        found
+    }
+
+    pub(super) fn is(&self, at: usize, text: &str) -> bool {
+        self.tokens.get(at).is_some_and(|token| token.is(text))
+    }
+
+    pub(super) fn fits(&self, at: usize, words: &str) -> bool {
+        words.split(' ').enumerate().all(|(step, word)| self.is(at + step, word))
+    }
+
+    fn line_of(&self, at: usize) -> usize {
+        self.tokens.get(at).map_or(0, |token| token.line)
+    }
+
+    /// Where the statement begins in whose line a word is.
+    pub(super) fn start(&self, at: usize) -> usize {
+        let mut start = at;
+        while let Some(before) = start.checked_sub(1).filter(|before| at - before < MAX_STATEMENT) {
+            let is_end = self.tokens.get(before).is_some_and(|token| matches!(&*token.text, ";" | "{" | "}"));
+            if is_end || self.line_of(before) != self.line_of(at) {
+                break;
+            }
+            start = before;
+        }
+        start
+    }
+
+    /// Where the statement ends in which a word is.
+    pub(super) fn end(&self, at: usize) -> usize {
+        let mut depth = 0_usize;
+        let mut end = at;
+        while let Some(token) = self.tokens.get(end).filter(|_| end - at < MAX_STATEMENT) {
+            let is_next = end > at && token.line > self.line_of(end - 1) && depth == 0;
+            if is_next
+                && !token.is(".")
+                && !matches!(
+                    &*self.tokens.get(end - 1).map_or("".into(), |last| last.text.clone()),
+                    "=" | ":=" | "=>" | "+" | ","
+                )
+            {
+                break;
+            }
+            match &*token.text {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => match depth.checked_sub(1) {
+                    Some(less) => depth = less,
+                    None if end > at => break,
+                    None => {}
+                },
+                ";" if depth == 0 => break,
+                _ => {}
+            }
+            end += 1;
+        }
+        end
+    }
+
+    /// A path of names as what its first name stands for.
+    pub(super) fn path_of(&self, words: &[Token]) -> String {
+        let path = joined(words);
+        let (head, rest) = path.split_once(' ').unwrap_or((path.as_str(), ""));
+        let known = self.imports_of(head).next().unwrap_or(head);
+        format!("{known} {rest}").trim_end().to_owned()
+    }
+}
+
+/// Modules for tests in a file of Rust that has other code.
+fn inner_tests(half: &Half) -> Vec<Range<usize>> {
+    let Some(read) = half.read.as_ref().filter(|_| half.path.ends_with(".rs")) else { return Vec::new() };
+    let code = &read.scanned.code;
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for (at, attribute) in code.match_indices("#[cfg(test)]") {
+        if ranges.last().is_some_and(|last| at < last.end) {
+            continue;
+        }
+        let after = at + attribute.len();
+        let mut head = code.get(after..).unwrap_or_default().char_indices().take(MAX_HEAD);
+        let stop = head.find(|(_, letter)| matches!(letter, '{' | ';')).map(|(stop, _)| after + stop);
+        let Some(stop) = stop else { continue };
+        ranges.push(at..read.scanned.closing(stop).map_or(stop, |close| close + 1));
+    }
+    ranges
+}
+
+pub(super) fn joined(tokens: &[Token]) -> String {
+    tokens.iter().map(|token| &*token.text).collect::<Vec<_>>().join(" ")
+}
+
+/// A path of files from the root, without the ending of the last.
+pub(super) fn resolved(file: &str, path: &str) -> String {
+    let (module, rest) = path.split_once(' ').unwrap_or((path, ""));
+    if !module.starts_with("./") && !module.starts_with("../") {
+        return path.to_owned();
+    }
+    let mut folders: Vec<&str> = file.split('/').collect();
+    folders.pop();
+    for part in module.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(folders.pop()),
+            part => folders.push(part),
+        }
+    }
+    let whole = folders.join("/");
+    let bare =
+        [".js", ".ts", ".mjs", ".cjs", ".jsx", ".tsx"].iter().find_map(|ending| whole.strip_suffix(ending));
+    format!("/{} {rest}", bare.unwrap_or(&whole)).trim_end().to_owned()
+}

@@ -1,0 +1,86 @@
+//! Names that tests use, as far as they are not given where they are used.
+
+use std::collections::BTreeSet;
+
+use super::bound::{BoundKind, Side};
+use super::naming::BUILTINS;
+use super::tokens::Token;
+
+/// Names that a file's tests use.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    pub endings: &'static [&'static str],
+    /// Those that are not given where they are used.
+    pub free: BTreeSet<String>,
+    /// Paths from a name, such as `cart.total`.
+    pub chains: BTreeSet<String>,
+    /// Those of what is tested, as far as it shows.
+    pub tested: BTreeSet<String>,
+}
+
+impl Used {
+    pub(super) fn new(side: &Side<'_>) -> Self {
+        let mut used = Self { endings: side.names.endings, ..Self::default() };
+        let is_python = side.names.endings.contains(&".py");
+        // Values of a table of the test's own, and no fixture.
+        let tables = (0..side.tokens.len()).filter(|at| side.fits(*at, "parametrize ("));
+        let first = tables.filter_map(|at| side.tokens.get(at + 2).and_then(Token::string));
+        let given: BTreeSet<&str> = first.flat_map(|names| names.split(',').map(str::trim)).collect();
+        for (at, token) in side.tokens.iter().enumerate().filter(|(_, token)| token.is_name()) {
+            if at.checked_sub(1).is_some_and(|before| side.is(before, ".")) {
+                continue;
+            }
+            let before = at.checked_sub(1).and_then(|before| side.tokens.get(before));
+            let is_defined = before.is_some_and(|word| side.names.defines.contains(&&*word.text));
+            if is_defined && !side.tests.is_empty() {
+                continue;
+            }
+            if let Some(field) = side.tokens.get(at + 2).filter(|_| side.is(at + 1, ".")) {
+                used.chains.insert(format!("{}.{}", token.text, field.text));
+                if side.imports_of(&token.text).any(|path| side.is_product(path)) {
+                    used.tested.insert(field.text.to_string());
+                }
+            }
+            let test = side.test_at(token.at);
+            let own = || side.bounds_of(&token.text).filter(|bound| bound.test == test);
+            let is_free = match &test {
+                Some(_) => own().all(|bound| {
+                    bound.is_shared
+                        || (is_python && bound.kind == BoundKind::Parameter && !given.contains(&*bound.name))
+                }),
+                None => {
+                    side.imports_of(&token.text).next().is_some()
+                        || own().all(|bound| bound.kind == BoundKind::Definition)
+                }
+            };
+            if is_free {
+                used.free.insert(token.text.to_string());
+            }
+        }
+        let paths = side.imports.iter().flat_map(|(name, paths)| paths.iter().map(move |path| (name, path)));
+        for (name, path) in paths.filter(|(_, path)| side.is_product(path)) {
+            used.tested.insert(name.clone());
+            used.tested.extend(path.rsplit([' ', '/', '.']).find(|part| part.len() > 1).map(str::to_owned));
+        }
+        if !side.names.endings.contains(&".py") {
+            let is_type = |name: &&String| {
+                name.starts_with(|first: char| first.is_uppercase()) && !BUILTINS.contains(&name.as_str())
+            };
+            let is_ours = |name: &&String| side.imports_of(name).all(|path| side.is_product(path));
+            let types: Vec<String> = used.free.iter().filter(is_type).filter(is_ours).cloned().collect();
+            used.tested.extend(types);
+        }
+        used.tested.retain(|name| !name.is_empty() && name != "*");
+        used
+    }
+
+    pub(super) fn merged<'u>(all: impl Iterator<Item = &'u Self>) -> Self {
+        let mut merged = Self::default();
+        for used in all {
+            merged.free.extend(used.free.iter().cloned());
+            merged.chains.extend(used.chains.iter().cloned());
+            merged.tested.extend(used.tested.iter().cloned());
+        }
+        merged
+    }
+}
