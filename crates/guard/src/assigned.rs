@@ -1,10 +1,10 @@
-//! What has a name in a file of tests: definitions, assignments and parameters.
+//! Named things in a file of tests: definitions, assignments and parameters.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::bound::{Bound, BoundKind, Side, joined, resolved};
+use super::bound::{BindingSide, BoundKind, NameBinding, joined, resolved};
 use super::tokens::Token;
 
 /// Words of a definition that are compared.
@@ -14,17 +14,17 @@ const MAX_BODY: usize = 300;
 const MAX_PATTERN: usize = 200;
 
 /// Reads what has a name in a file.
-pub(super) struct Reader<'s, 'h> {
-    side: &'s Side<'h>,
-    found: Vec<Bound>,
+pub(super) struct NameReader<'s, 'h> {
+    side: &'s BindingSide<'h>,
+    found: Vec<NameBinding>,
 }
 
-impl<'s, 'h> Reader<'s, 'h> {
-    pub(super) fn new(side: &'s Side<'h>) -> Self {
+impl<'s, 'h> NameReader<'s, 'h> {
+    pub(super) fn new(side: &'s BindingSide<'h>) -> Self {
         Self { side, found: Vec::new() }
     }
 
-    pub(super) fn read(mut self) -> Vec<Bound> {
+    pub(super) fn read(mut self) -> Vec<NameBinding> {
         let mut open: Vec<usize> = Vec::new();
         let mut closed = 0;
         for (at, token) in self.side.tokens.iter().enumerate() {
@@ -66,7 +66,16 @@ impl<'s, 'h> Reader<'s, 'h> {
         text.hash(&mut digest);
         let test = self.side.test_at(token.at);
         let text = digest.finish();
-        self.found.push(Bound { name, kind, origin, text, test, is_shared, is_literal, line: token.line });
+        self.found.push(NameBinding {
+            name,
+            kind,
+            origin,
+            text,
+            test,
+            is_shared,
+            is_literal,
+            line: token.line,
+        });
     }
 
     /// `def NAME`, `fn NAME`, `as NAME`, and the parameters of what has them.
@@ -108,7 +117,7 @@ impl<'s, 'h> Reader<'s, 'h> {
         }
     }
 
-    /// Names between brackets that open there, or the one before an arrow.
+    /// NamingRules between brackets that open there, or the one before an arrow.
     fn parameters(&mut self, open: usize, arrow: usize) {
         let side = self.side;
         let end = if side.is(open, "(") { side.end(open) } else { arrow };
@@ -137,7 +146,7 @@ impl<'s, 'h> Reader<'s, 'h> {
         }
     }
 
-    /// What belongs to what begins here.
+    /// The words that belong to the definition that begins here.
     fn body(&self, at: usize) -> Range<usize> {
         let side = self.side;
         let Some(read) = &side.half.read else { return at..at };

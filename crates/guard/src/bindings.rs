@@ -1,43 +1,44 @@
-//! What the names that tests use stand for, before a fix and after it: imports, definitions, assignments, parameters, and
+//! The meaning of names that tests use, before a fix and after it: imports, definitions, assignments, parameters, and
 //! calls that replace what has a name. A fix that gives such a name another meaning is refused, unless the product itself
-//! has moved or renamed what it stands for. People are told where the text does not say what becomes of it.
+//! has moved or renamed what it stands for. It is left to people where the text does not say what becomes of it.
 
 use std::collections::BTreeSet;
 
-use super::bound::{Bound, BoundKind, Side};
+use super::bound::{BindingSide, BoundKind, NameBinding};
 use super::renamed::definitions;
-use super::used::Used;
+use super::used::UsedNames;
 use super::{File, Half, Weakening, WeakeningKind, is_test_side, missing};
 use truing_diff::RepoPath;
 
-/// What becomes of a name.
+/// The judgement on a name whose meaning changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verdict {
+enum NameVerdict {
     Free,
     Told,
     Refused,
 }
-use Verdict::{Free, Refused, Told};
+use NameVerdict::{Free, Refused, Told};
 
-/// Names of tests that a fix gives another meaning.
+/// NamingRules of tests that a fix gives another meaning.
 pub(super) fn rebound(files: &[File<'_>], found: &mut Vec<Weakening>) {
-    let before: Vec<Option<Side<'_>>> = files.iter().map(|file| Side::of(file.before.as_ref())).collect();
-    let used: Vec<Option<Used>> = before.iter().map(|side| side.as_ref().map(Used::new)).collect();
+    let before: Vec<Option<BindingSide<'_>>> =
+        files.iter().map(|file| BindingSide::of(file.before.as_ref())).collect();
+    let used: Vec<Option<UsedNames>> = before.iter().map(|side| side.as_ref().map(UsedNames::new)).collect();
     for (at, file) in files.iter().enumerate() {
-        let Some(after) = Side::of(file.after.as_ref()) else { continue };
+        let Some(after) = BindingSide::of(file.after.as_ref()) else { continue };
         // Tests that have moved to a new file took their names from the one in which they were.
         let own = before.get(at).is_some_and(Option::is_some).then_some(at);
         let from = own.or_else(|| {
             before.iter().position(|side| side.as_ref().is_some_and(|side| side.shares_tests(&after)))
         });
-        let all = Used::merged(used.iter().flatten().filter(|used| used.endings == after.names.endings));
+        let all = UsedNames::merged(used.iter().flatten().filter(|used| used.endings == after.names.endings));
         let pair = from.and_then(|from| Some((before.get(from)?.as_ref()?, used.get(from)?.as_ref()?)));
-        let mut words: Vec<(String, Verdict)> = Vec::new();
+        let mut words: Vec<(String, NameVerdict)> = Vec::new();
         match pair {
             Some((was, used)) => {
                 // What has no tests of its own is there for the tests of other files.
                 let used = if after.tests.is_empty() { &all } else { used };
-                let change = Change { files, before: was, after: &after, used };
+                let change = BindingChange { files, before: was, after: &after, used };
                 words.extend(change.imports());
                 words.extend(change.bounds());
                 words.extend(change.machinery());
@@ -51,10 +52,15 @@ pub(super) fn rebound(files: &[File<'_>], found: &mut Vec<Weakening>) {
 }
 
 /// A new file beside the tests: may it be taken for what is tested, or change it for other files?
-fn brought(file: &File<'_>, files: &[File<'_>], after: &Side<'_>, used: &Used) -> Vec<(String, Verdict)> {
-    let mut words: Vec<(String, Verdict)> =
+fn brought(
+    file: &File<'_>,
+    files: &[File<'_>],
+    after: &BindingSide<'_>,
+    used: &UsedNames,
+) -> Vec<(String, NameVerdict)> {
+    let mut words: Vec<(String, NameVerdict)> =
         after.machinery(|_| false).into_iter().map(|it| (it, Told)).collect();
-    let is_set = |bound: &&Bound| {
+    let is_set = |bound: &&NameBinding| {
         let head = bound.head();
         bound.name.contains('.') && after.imports_of(head).any(|path| after.is_product(path))
     };
@@ -95,15 +101,15 @@ fn stem_of(path: &str) -> &str {
 }
 
 /// A file on the side of the tests, before and after.
-struct Change<'c> {
+struct BindingChange<'c> {
     files: &'c [File<'c>],
-    before: &'c Side<'c>,
-    after: &'c Side<'c>,
-    used: &'c Used,
+    before: &'c BindingSide<'c>,
+    after: &'c BindingSide<'c>,
+    used: &'c UsedNames,
 }
 
-impl Change<'_> {
-    fn imports(&self) -> Vec<(String, Verdict)> {
+impl BindingChange<'_> {
+    fn imports(&self) -> Vec<(String, NameVerdict)> {
         let (before, after) = (self.before, self.after);
         let mut words = Vec::new();
         let paths = after.imports.iter().flat_map(|(name, paths)| paths.iter().map(move |path| (name, path)));
@@ -126,13 +132,13 @@ impl Change<'_> {
     }
 
     /// An import of everything that a module has.
-    fn star(&self, path: &str) -> Verdict {
+    fn star(&self, path: &str) -> NameVerdict {
         let has_used = |half: &Half| definitions(half, true).any(|name| self.used.free.contains(&name));
         let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
         if modules.any(has_used) { Refused } else { Told }
     }
 
-    fn import(&self, name: &str, path: &str) -> Verdict {
+    fn import(&self, name: &str, path: &str) -> NameVerdict {
         let was: Vec<&str> = self.before.imports_of(name).collect();
         let last = last_of(path);
         if was.iter().any(|was| self.is_moved(was, path)) {
@@ -194,10 +200,10 @@ impl Change<'_> {
         (is_gone && is_come) || is_file_moved
     }
 
-    fn bounds(&self) -> Vec<(String, Verdict)> {
+    fn bounds(&self) -> Vec<(String, NameVerdict)> {
         let mut words = Vec::new();
         for bound in &self.after.bounds {
-            let is_same = |was: &&Bound| was.is_same(bound);
+            let is_same = |was: &&NameBinding| was.is_same(bound);
             if self.before.bounds_of(&bound.name).any(|was| is_same(&was)) {
                 continue;
             }
@@ -206,13 +212,14 @@ impl Change<'_> {
         words
     }
 
-    fn bound(&self, bound: &Bound) -> Verdict {
+    fn bound(&self, bound: &NameBinding) -> NameVerdict {
         let head = bound.head();
         let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
         if is_new_test && !bound.is_shared {
             return Free;
         }
-        let was: Vec<&Bound> = self.before.bounds_of(&bound.name).filter(|was| was.is_of(bound)).collect();
+        let was: Vec<&NameBinding> =
+            self.before.bounds_of(&bound.name).filter(|was| was.is_of(bound)).collect();
         if bound.name.contains('.') {
             return self.field(bound, head, &was);
         }
@@ -227,7 +234,7 @@ impl Change<'_> {
     }
 
     /// A field of something that has a name gets a value.
-    fn field(&self, bound: &Bound, head: &str, was: &[&Bound]) -> Verdict {
+    fn field(&self, bound: &NameBinding, head: &str, was: &[&NameBinding]) -> NameVerdict {
         if matches!(head, "self" | "this" | "cls") {
             let is_read = self.used.chains.contains(&bound.name);
             return if !is_read {
@@ -250,7 +257,7 @@ impl Change<'_> {
     }
 
     /// Something that had a name before has it still, and stands for something else.
-    fn compared(&self, bound: &Bound, was: &[&Bound]) -> Verdict {
+    fn compared(&self, bound: &NameBinding, was: &[&NameBinding]) -> NameVerdict {
         if bound.kind == BoundKind::Parameter {
             return Free;
         }
@@ -265,9 +272,10 @@ impl Change<'_> {
     }
 
     /// Calls that replace something, or that nobody can follow.
-    fn machinery(&self) -> Vec<(String, Verdict)> {
-        let of =
-            |side: &Side<'_>| side.machinery(|test| test.is_none_or(|test| self.before.tests.contains(test)));
+    fn machinery(&self) -> Vec<(String, NameVerdict)> {
+        let of = |side: &BindingSide<'_>| {
+            side.machinery(|test| test.is_none_or(|test| self.before.tests.contains(test)))
+        };
         let (before, after) = (of(self.before), of(self.after));
         let new = missing(&after, &before).into_iter();
         new.map(|statement| {

@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::Half;
-use super::assigned::Reader;
+use super::assigned::NameReader;
 use super::imports::imports;
 use super::loaded::is_own_module;
-use super::naming::{NAMES, Names};
+use super::naming::{NAMES, NamingRules};
 use super::tokens::{Token, folded};
 
 /// Characters before the body of what is for tests.
@@ -18,7 +18,7 @@ const MAX_HEAD: usize = 400;
 /// Words of a statement that are looked at.
 const MAX_STATEMENT: usize = 200;
 
-/// How a name is bound.
+/// The kind of a name's binding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BoundKind {
     Definition,
@@ -28,7 +28,7 @@ pub(super) enum BoundKind {
 
 /// Something that has a name.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(super) struct NameBinding {
     /// The name, or a path such as `calc . add` without blanks.
     pub name: String,
     pub kind: BoundKind,
@@ -46,7 +46,7 @@ pub(super) struct Bound {
     pub line: usize,
 }
 
-impl Bound {
+impl NameBinding {
     pub(super) fn head(&self) -> &str {
         self.name.split('.').next().unwrap_or_default()
     }
@@ -61,26 +61,26 @@ impl Bound {
 }
 
 /// One side of a file of tests, by the names in it.
-pub(super) struct Side<'h> {
+pub(super) struct BindingSide<'h> {
     pub half: &'h Half,
-    pub names: &'static Names,
-    /// Names that it imports, and their paths.
+    pub names: &'static NamingRules,
+    /// NamingRules that it imports, and their paths.
     pub imports: BTreeMap<String, BTreeSet<String>>,
-    pub bounds: Vec<Bound>,
+    pub bounds: Vec<NameBinding>,
     /// The same, by their names.
     index: BTreeMap<String, Vec<usize>>,
     /// The names of its tests.
     pub tests: BTreeSet<Rc<str>>,
     /// The names of its tests in their order.
     units: Vec<Rc<str>>,
-    /// Names that are defined or declared anywhere in it.
+    /// NamingRules that are defined or declared anywhere in it.
     pub declared: BTreeSet<Rc<str>>,
-    /// Names that a test takes from outside to give them a value.
+    /// NamingRules that a test takes from outside to give them a value.
     pub taken: BTreeSet<(Rc<str>, Rc<str>)>,
     pub tokens: Vec<Token>,
 }
 
-impl<'h> Side<'h> {
+impl<'h> BindingSide<'h> {
     /// None: it is not on the side of the tests.
     pub(super) fn of(half: Option<&'h Half>) -> Option<Self> {
         let half = half?;
@@ -124,7 +124,7 @@ impl<'h> Side<'h> {
                 side.taken.insert((Rc::clone(&name.text), test));
             }
         }
-        side.bounds = Reader::new(&side).read();
+        side.bounds = NameReader::new(&side).read();
         for (at, bound) in side.bounds.iter().enumerate() {
             side.index.entry(bound.name.clone()).or_default().push(at);
         }
@@ -145,7 +145,7 @@ impl<'h> Side<'h> {
     }
 
     /// All that has this name.
-    pub(super) fn bounds_of(&self, name: &str) -> impl Iterator<Item = &Bound> {
+    pub(super) fn bounds_of(&self, name: &str) -> impl Iterator<Item = &NameBinding> {
         self.index.get(name).into_iter().flatten().filter_map(|at| self.bounds.get(*at))
     }
 
@@ -216,7 +216,7 @@ impl<'h> Side<'h> {
         self.tokens.get(at).map_or(0, |token| token.line)
     }
 
-    /// Where the statement begins in whose line a word is.
+    /// The first word of the statement in whose line a word is.
     pub(super) fn start(&self, at: usize) -> usize {
         let mut start = at;
         while let Some(before) = start.checked_sub(1).filter(|before| at - before < MAX_STATEMENT) {
@@ -229,7 +229,7 @@ impl<'h> Side<'h> {
         start
     }
 
-    /// Where the statement ends in which a word is.
+    /// The end of the statement in which a word is.
     pub(super) fn end(&self, at: usize) -> usize {
         let mut depth = 0_usize;
         let mut end = at;

@@ -87,24 +87,24 @@ pub(super) fn named(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, bool) {
 
 /// A name that an import gives to something.
 #[derive(Debug)]
-pub(super) struct Imported {
+pub(super) struct ImportedName {
     /// The name; none: it only runs the module.
     pub name: Option<Rc<str>>,
     /// The path for which it stands.
     pub target: Vec<Token>,
 }
 
-/// What the statements of a file import, and its words without them.
-pub(super) fn imports(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, Vec<Imported>) {
+/// The names that the statements of a file import, and its words without them.
+pub(super) fn imports(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, Vec<ImportedName>) {
     let left = Left(Cell::new(half.text.len().checked_add(MORE_WORDS)));
-    let (mut rest, mut found): (Vec<Token>, Vec<Imported>) = (Vec::new(), Vec::new());
+    let (mut rest, mut found): (Vec<Token>, Vec<ImportedName>) = (Vec::new(), Vec::new());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let before = at.checked_sub(1).and_then(|before| tokens.get(before));
         let import = Import { tokens: &tokens, path: &half.path, left: &left };
         match import.read(at, before).filter(|(end, _)| *end > at) {
             Some((end, imports)) => {
-                found.extend(imports.into_iter().map(|(name, target)| Imported { name, target }));
+                found.extend(imports.into_iter().map(|(name, target)| ImportedName { name, target }));
                 at = end;
             }
             None => {

@@ -1,9 +1,9 @@
-//! How each language gives names to things in files of tests, and takes them away: a table.
+//! The ways in which each language gives names to things in files of tests, and takes them away: a table.
 
-/// How a language gives names.
+/// The words by which a language gives names.
 #[derive(Debug)]
-pub(super) struct Names {
-    /// How names of its files end.
+pub(super) struct NamingRules {
+    /// The endings of the names of its files.
     pub endings: &'static [&'static str],
     /// Words before a name that they define.
     pub defines: &'static [&'static str],
@@ -15,14 +15,14 @@ pub(super) struct Names {
     pub sets_others: bool,
     /// May a value stand between round brackets?
     pub is_set_in_brackets: bool,
-    /// What replaces something beyond the test that does it.
+    /// Calls that replace something beyond the test that makes them.
     pub lasting: &'static [&'static str],
-    /// What replaces something until the test ends.
+    /// Calls that replace something until the test ends.
     pub ending: &'static [&'static str],
 }
 
-pub(super) const NAMES: &[Names] = &[
-    Names {
+pub(super) const NAMES: &[NamingRules] = &[
+    NamingRules {
         endings: &[".py", ".pyi"],
         defines: &["def", "class", "as", "for"],
         declares: &[],
@@ -79,7 +79,7 @@ pub(super) const NAMES: &[Names] = &[
             "mocker .",
         ],
     },
-    Names {
+    NamingRules {
         endings: &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"],
         defines: &["function", "class", "const", "let", "var", "enum", "namespace"],
         declares: &["const", "let", "var", "export", "declare"],
@@ -147,7 +147,7 @@ pub(super) const NAMES: &[Names] = &[
         ],
         ending: &[],
     },
-    Names {
+    NamingRules {
         endings: &[".go"],
         defines: &["func", "type", "var", "const"],
         declares: &["var", "const"],
@@ -181,7 +181,7 @@ pub(super) const NAMES: &[Names] = &[
         lasting: &["monkey .", "gomonkey .", "mpatch .", "unsafe .", "plugin . Open"],
         ending: &["reflect . ValueOf ("],
     },
-    Names {
+    NamingRules {
         endings: &[".rs"],
         defines: &[
             "fn",
@@ -215,7 +215,7 @@ pub(super) const NAMES: &[Names] = &[
         ],
         ending: &[],
     },
-    Names {
+    NamingRules {
         endings: &[".java", ".kt", ".kts"],
         defines: &["class", "interface", "enum", "record", "object", "fun", "val", "var"],
         declares: &["final", "static", "private", "public", "protected", "val", "var", "lateinit"],
@@ -267,7 +267,7 @@ pub(super) const NAMES: &[Names] = &[
     },
 ];
 
-/// Names that each language's own library gives without an import.
+/// NamingRules that each language's own library gives without an import.
 pub(super) const BUILTINS: &[&str] = &[
     "String",
     "Object",

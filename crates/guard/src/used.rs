@@ -1,14 +1,14 @@
-//! Names that tests use, as far as they are not given where they are used.
+//! NamingRules that tests use, as far as they are not given where they are used.
 
 use std::collections::BTreeSet;
 
-use super::bound::{BoundKind, Side};
+use super::bound::{BindingSide, BoundKind};
 use super::naming::BUILTINS;
 use super::tokens::Token;
 
-/// Names that a file's tests use.
+/// NamingRules that a file's tests use.
 #[derive(Debug, Default)]
-pub(super) struct Used {
+pub(super) struct UsedNames {
     pub endings: &'static [&'static str],
     /// Those that are not given where they are used.
     pub free: BTreeSet<String>,
@@ -18,8 +18,8 @@ pub(super) struct Used {
     pub tested: BTreeSet<String>,
 }
 
-impl Used {
-    pub(super) fn new(side: &Side<'_>) -> Self {
+impl UsedNames {
+    pub(super) fn new(side: &BindingSide<'_>) -> Self {
         let mut used = Self { endings: side.names.endings, ..Self::default() };
         let is_python = side.names.endings.contains(&".py");
         // Values of a table of the test's own, and no fixture.
