@@ -86,7 +86,8 @@ impl RawFinding {
         self.snippet.contains(CUT)
     }
 
-    /// With the digest of its lines in the file's content, if its snippet leaves a part of them out.
+    /// With the digest of its lines in the file's content, if its snippet leaves a part of them out. Without a content, it has none, and no
+    /// dismissal counts for it.
     ///
     /// ```
     /// # use truing_core::code::LinesKey;
@@ -96,13 +97,13 @@ impl RawFinding {
     /// # let raw = RawFinding { place, severity: Severity::P0, category: Category::H, rule: "core/x".into(), title, body,
     /// #     snippet: "key = ghp_…".into(), code: Default::default(), suggestion: None, source: Source::Rule };
     /// let key = LinesKey::derive(b"secret");
-    /// let digest = |content: &str| raw.clone().with_lines(content.as_bytes(), &key).code.lines;
+    /// let digest = |content: &str| raw.clone().with_lines(Some(content.as_bytes()), &key).code.lines;
     /// assert_eq!(digest("key = ghp_one\n"), digest("  key =  ghp_one"));
     /// assert_ne!(digest("key = ghp_one\n"), digest("key = ghp_two\n"));
     /// ```
     #[must_use]
-    pub fn with_lines(mut self, content: &[u8], key: &LinesKey) -> Self {
-        self.code.lines = self.is_cut().then(|| {
+    pub fn with_lines(mut self, content: Option<&[u8]>, key: &LinesKey) -> Self {
+        self.code.lines = content.filter(|_| self.is_cut()).map(|content| {
             let (first, last) = (self.place.start_line.max(1) as usize, self.place.end_line as usize);
             let lines = content.split(|byte| *byte == b'\n').skip(first - 1);
             key.digest(lines.take((last + 1).saturating_sub(first)))

@@ -61,7 +61,7 @@ impl Dismissal {
         let was_unverified = self.about.as_ref().is_some_and(|about| about.unverified.is_some());
         let is_same = match &self.about {
             Some(about) => is_same_code(&about.raw, &finding.raw),
-            None => self.has_snippet_of(finding) && (self.withdrawn || finding.raw.code.lines.is_none()),
+            None => self.has_snippet_of(finding) && (self.withdrawn || !finding.raw.is_cut()),
         };
         self.finding == finding.id
             && is_same
@@ -90,7 +90,9 @@ impl Dismissal {
 
 /// Is it the same code, white space aside, wherever in the same definition it is?
 pub(crate) fn is_same_code(before: &RawFinding, now: &RawFinding) -> bool {
-    has_same_words(&before.snippet, &now.snippet) && before.code.agree(&now.code)
+    has_same_words(&before.snippet, &now.snippet)
+        && before.code.agree(&now.code)
+        && (!now.is_cut() || now.code.lines.is_some())
 }
 
 fn has_same_words(one: &str, other: &str) -> bool {

@@ -88,10 +88,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let mut next = at + word.split(' ').count();
         // The receiver of a method of Go; the mark of a generator.
         if *word == "func" && side.is(next, "(") {
-            while side.tokens.get(next).is_some_and(|token| !token.is(")")) {
-                next += 1;
-            }
-            next += 1;
+            let Some(close) = (next..next + MAX_PATTERN).find(|at| side.is(*at, ")")) else { return };
+            next = close + 1;
         }
         next += usize::from(side.is(next, "*") || side.is(next, "mut"));
         let Some(name) = side.tokens.get(next).filter(|token| token.is_name()) else { return };

@@ -19,7 +19,7 @@ enum NameVerdict {
 }
 use NameVerdict::{Free, Refused, Told};
 
-/// NamingRules of tests that a fix gives another meaning.
+/// Finds names of tests to which a fix gives another meaning.
 pub(super) fn rebound(files: &[File<'_>], found: &mut Vec<Weakening>) {
     let before: Vec<Option<BindingSide<'_>>> =
         files.iter().map(|file| BindingSide::of(file.before.as_ref())).collect();
@@ -203,8 +203,7 @@ impl BindingChange<'_> {
     fn bounds(&self) -> Vec<(String, NameVerdict)> {
         let mut words = Vec::new();
         for bound in &self.after.bounds {
-            let is_same = |was: &&NameBinding| was.is_same(bound);
-            if self.before.bounds_of(&bound.name).any(|was| is_same(&was)) {
+            if self.before.has_same(bound) {
                 continue;
             }
             words.push((self.after.line(bound.line), self.bound(bound)));
@@ -218,8 +217,7 @@ impl BindingChange<'_> {
         if is_new_test && !bound.is_shared {
             return Free;
         }
-        let was: Vec<&NameBinding> =
-            self.before.bounds_of(&bound.name).filter(|was| was.is_of(bound)).collect();
+        let was: Vec<&NameBinding> = self.before.bounds_in(&bound.name, &bound.test).collect();
         if bound.name.contains('.') {
             return self.field(bound, head, &was);
         }
@@ -245,7 +243,7 @@ impl BindingChange<'_> {
                 self.compared(bound, was)
             };
         }
-        if self.after.is_local(head, bound.test.as_deref()) {
+        if self.after.is_local(head, &bound.test) {
             let is_called = self.used.chains.contains(&bound.name);
             let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
             return if is_called && !is_new_test { Refused } else { Free };
@@ -267,11 +265,11 @@ impl BindingChange<'_> {
         let was_value = was.iter().any(|was| was.is_literal);
         let root = bound.origin.split([' ', '.']).next().unwrap_or_default();
         let is_product = self.after.is_product(&bound.origin)
-            && !self.after.bounds_of(root).any(|own| own.kind == BoundKind::Definition && own.test.is_none());
+            && !self.after.bounds_in(root, &None).any(|own| own.kind == BoundKind::Definition);
         if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Told } else { Refused }
     }
 
-    /// Calls that replace something, or that nobody can follow.
+    /// Calls that replace something, or whose target the text does not name.
     fn machinery(&self) -> Vec<(String, NameVerdict)> {
         let of = |side: &BindingSide<'_>| {
             side.machinery(|test| test.is_none_or(|test| self.before.tests.contains(test)))

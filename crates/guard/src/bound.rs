@@ -15,11 +15,14 @@ use super::tokens::{Token, folded};
 /// Characters before the body of what is for tests.
 const MAX_HEAD: usize = 400;
 
+/// Bindings of one name in one test that are compared.
+const MAX_BINDINGS: usize = 200;
+
 /// Words of a statement that are looked at.
 const MAX_STATEMENT: usize = 200;
 
 /// The kind of a name's binding.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum BoundKind {
     Definition,
     Value,
@@ -51,31 +54,32 @@ impl NameBinding {
         self.name.split('.').next().unwrap_or_default()
     }
 
-    pub(super) fn is_of(&self, other: &Self) -> bool {
-        self.name == other.name && self.test == other.test
-    }
-
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.is_of(other) && self.text == other.text && self.kind == other.kind
+    /// Everything that makes it the same binding in another version of the file.
+    fn identity(&self) -> BindingIdentity {
+        (self.name.clone(), self.test.clone(), self.text, self.kind)
     }
 }
+
+/// Name, test, digest and kind of a binding.
+type BindingIdentity = (String, Option<Rc<str>>, u64, BoundKind);
 
 /// One side of a file of tests, by the names in it.
 pub(super) struct BindingSide<'h> {
     pub half: &'h Half,
     pub names: &'static NamingRules,
-    /// NamingRules that it imports, and their paths.
+    /// Names that it imports, and their paths.
     pub imports: BTreeMap<String, BTreeSet<String>>,
     pub bounds: Vec<NameBinding>,
-    /// The same, by their names.
-    index: BTreeMap<String, Vec<usize>>,
+    /// The same, by their names and tests.
+    index: BTreeMap<String, BTreeMap<Option<Rc<str>>, Vec<usize>>>,
+    identities: BTreeSet<BindingIdentity>,
     /// The names of its tests.
     pub tests: BTreeSet<Rc<str>>,
     /// The names of its tests in their order.
     units: Vec<Rc<str>>,
-    /// NamingRules that are defined or declared anywhere in it.
+    /// Names that are defined or declared anywhere in it.
     pub declared: BTreeSet<Rc<str>>,
-    /// NamingRules that a test takes from outside to give them a value.
+    /// Names that a test takes from outside to give them a value.
     pub taken: BTreeSet<(Rc<str>, Rc<str>)>,
     pub tokens: Vec<Token>,
 }
@@ -108,6 +112,7 @@ impl<'h> BindingSide<'h> {
             imports,
             bounds: Vec::new(),
             index: BTreeMap::new(),
+            identities: BTreeSet::new(),
             tests: units.iter().cloned().collect(),
             units,
             declared: BTreeSet::new(),
@@ -126,7 +131,9 @@ impl<'h> BindingSide<'h> {
         }
         side.bounds = NameReader::new(&side).read();
         for (at, bound) in side.bounds.iter().enumerate() {
-            side.index.entry(bound.name.clone()).or_default().push(at);
+            let of_name = side.index.entry(bound.name.clone()).or_default();
+            of_name.entry(bound.test.clone()).or_default().push(at);
+            side.identities.insert(bound.identity());
         }
         Some(side)
     }
@@ -141,12 +148,18 @@ impl<'h> BindingSide<'h> {
 
     /// Does it say outside of tests what this name stands for?
     pub(super) fn binds(&self, name: &str) -> bool {
-        self.imports_of(name).next().is_some() || self.bounds_of(name).any(|bound| bound.test.is_none())
+        self.imports_of(name).next().is_some() || self.bounds_in(name, &None).next().is_some()
     }
 
-    /// All that has this name.
-    pub(super) fn bounds_of(&self, name: &str) -> impl Iterator<Item = &NameBinding> {
-        self.index.get(name).into_iter().flatten().filter_map(|at| self.bounds.get(*at))
+    /// The first bindings of this name in a test, or outside of tests.
+    pub(super) fn bounds_in(&self, name: &str, test: &Option<Rc<str>>) -> impl Iterator<Item = &NameBinding> {
+        let all = self.index.get(name).and_then(|of_name| of_name.get(test)).into_iter().flatten();
+        all.take(MAX_BINDINGS).filter_map(|at| self.bounds.get(*at))
+    }
+
+    /// Does it have the same binding?
+    pub(super) fn has_same(&self, bound: &NameBinding) -> bool {
+        self.identities.contains(&bound.identity())
     }
 
     /// A line, for people.
@@ -157,8 +170,8 @@ impl<'h> BindingSide<'h> {
     }
 
     /// Is the name given within this test alone?
-    pub(super) fn is_local(&self, name: &str, test: Option<&str>) -> bool {
-        self.bounds_of(name).any(|bound| bound.test.as_deref() == test && !bound.is_shared)
+    pub(super) fn is_local(&self, name: &str, test: &Option<Rc<str>>) -> bool {
+        self.bounds_in(name, test).any(|bound| !bound.is_shared)
     }
 
     pub(super) fn words(&self) -> impl Iterator<Item = &str> {

@@ -267,7 +267,7 @@ pub(super) const NAMES: &[NamingRules] = &[
     },
 ];
 
-/// NamingRules that each language's own library gives without an import.
+/// Names that each language's own library gives without an import.
 pub(super) const BUILTINS: &[&str] = &[
     "String",
     "Object",

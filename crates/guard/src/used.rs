@@ -1,4 +1,4 @@
-//! NamingRules that tests use, as far as they are not given where they are used.
+//! Names that tests use, as far as they are not given where they are used.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::bound::{BindingSide, BoundKind};
 use super::naming::BUILTINS;
 use super::tokens::Token;
 
-/// NamingRules that a file's tests use.
+/// The names that a file's tests use.
 #[derive(Debug, Default)]
 pub(super) struct UsedNames {
     pub endings: &'static [&'static str],
@@ -42,7 +42,7 @@ impl UsedNames {
                 }
             }
             let test = side.test_at(token.at);
-            let own = || side.bounds_of(&token.text).filter(|bound| bound.test == test);
+            let own = || side.bounds_in(&token.text, &test);
             let is_free = match &test {
                 Some(_) => own().all(|bound| {
                     bound.is_shared

@@ -132,7 +132,8 @@ where
         };
         let known = async || -> Result<_, StoreError> {
             let (mut known, key) = self.known(&store, own).await?;
-            self.dismissed(&store, &mut known, Vec::new()).await?;
+            let of_all = if self.branch.is_some() { store.dismissals(key).await? } else { Vec::new() };
+            self.dismissed(&store, &mut known, of_all).await?;
             Ok((known, key))
         };
         let (known, key) = match known().await {

@@ -108,14 +108,14 @@ impl Reading {
         if !all().any(|placed| placed.raw.is_cut()) {
             return;
         }
-        let Ok(tree) = Tree::open(tree) else { return };
-        let mut contents: BTreeMap<RepoPath, Vec<u8>> = BTreeMap::new();
+        let tree = Tree::open(tree).ok();
+        let mut contents: BTreeMap<RepoPath, Option<Vec<u8>>> = BTreeMap::new();
         for placed in self.found.iter_mut().chain(&mut self.suppressed).filter(|placed| placed.raw.is_cut()) {
             let path = &placed.raw.place.path;
             if !contents.contains_key(path) {
-                contents.insert(path.clone(), tree.bytes(path).unwrap_or_default());
+                contents.insert(path.clone(), tree.as_ref().and_then(|tree| tree.bytes(path).ok()));
             }
-            let content = contents.get(path).map(Vec::as_slice).unwrap_or_default();
+            let content = contents.get(path).and_then(Option::as_deref);
             placed.raw = placed.raw.clone().with_lines(content, key);
         }
     }

@@ -429,7 +429,9 @@ impl Running {
         let installed = self.installed(tool, files.pins, files.project);
         if let Some((folder, file)) = installed.as_ref().and_then(|installed| self.would_show(installed)) {
             let (folder, file) = (folder.display(), file.display());
-            return Err(format!("its program needs {folder}, which holds {file}: install it elsewhere"));
+            return Err(format!(
+                "its program needs {folder}, and {file} is not for linters: install it elsewhere"
+            ));
         }
         installed.map(By::Machine).ok_or_else(|| match tool.places.first() {
             Some(place) if self.is_projects_own(tool) => {

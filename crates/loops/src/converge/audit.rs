@@ -315,8 +315,9 @@ impl Audited {
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
         let head = Head::new(text, changed, Default::default(), renames);
         let claim = |raw: RawFinding| {
-            let content = text(&raw.place.path).unwrap_or_default();
-            let raw = without_secrets(raw, text).with_lines(content.as_bytes(), lines_key);
+            let content = text(&raw.place.path);
+            let content = content.as_deref().map(str::as_bytes);
+            let raw = without_secrets(raw, text).with_lines(content, lines_key);
             let old_path = reading::old_path(&sections, &raw.place.path);
             let mut placed = reading::placed(&sections, raw, old_path);
             let Place { path, start_line, end_line, .. } = &placed.raw.place;

@@ -348,8 +348,11 @@ impl Command {
         // Where there is no place for a key, there is none for records either.
         let lines_key = match self.args.no_record {
             true => LinesKey::default(),
-            false => wiring::lines_key(&config, &self.environment)
-                .unwrap_or_else(|_| LinesKey::derive(UniqueIds.run().as_str().as_bytes())),
+            false => wiring::lines_key(&config, &self.environment).unwrap_or_else(|error| {
+                let why = error.message;
+                self.output.warn(format_args!("dismissals of secrets do not count in this review: {why}"));
+                LinesKey::derive(UniqueIds.run().as_str().as_bytes())
+            }),
         };
         let local = Local {
             repository: &repository,

@@ -26,6 +26,9 @@ impl Watch {
         let limit = self.limits.memory;
         let mut all = self.lines("locks", limit / LOCK).saturating_mul(LOCK);
         for pid in processes.keys() {
+            if all > limit {
+                return all;
+            }
             all = all.saturating_add(self.lines_of(*pid, "maps", limit / MAPPING).saturating_mul(MAPPING));
             let open = self.of_table(*pid, files::numbers).unwrap_or_default();
             for number in open {

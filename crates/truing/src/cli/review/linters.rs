@@ -46,7 +46,10 @@ impl Command {
             let running = wiring::tools::own(config, &self.environment);
             let wanted = Wanted::of(config);
             let exposures = running.exposures(repository.root(), reviewed, &wanted, reader).await;
-            exposures.unwrap_or_default().iter().for_each(|exposure| self.output.show(explained(exposure)));
+            match exposures {
+                Ok(all) => all.iter().for_each(|exposure| self.output.insist(explained(exposure))),
+                Err(error) => self.output.warn(format_args!("linters cannot be listed: {error}")),
+            }
             return;
         }
         if config.review.tools != Tools::Off || self.args.outputs.any() || self.args.diff.is_some() {

@@ -120,6 +120,12 @@ fn what_the_last_fix_mends_is_not_told_as_left() {
     assert!(ran.exit == 1 && ran.out.contains("\nRemaining: 0P0 / 1P1 / 0P2, listed below\n"), "{ran:?}");
 }
 
+/// A test whose numbers and their sum are in a file.
+pub(crate) const TEST_BY_DATA: &str = "import unittest\n\nfrom total import total\n\n\nclass Total(unittest.TestCase):\n    \
+    def test_two(self):\n        with open(\"tests/case.txt\") as case:\n            \
+    numbers, expected = case.read().split(\"=\")\n        \
+    self.assertEqual(total([int(number) for number in numbers.split()]), int(expected))\n";
+
 /// A repository whose test of two numbers passes with the bug, and what a fixer makes of two files.
 fn with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {
     let check = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
@@ -127,28 +133,25 @@ fn with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {
     let answers = [dirty()].into_iter().chain(fixes);
     let scene = Scene::new(answers.chain([mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]))
         .with(&format!("{check}[converge]\nselfaudit_rounds = 1\n"));
-    let test = "import unittest\n\nfrom total import total\n\n\nclass Total(unittest.TestCase):\n    def test_two(self):\n        \
-                with open(\"tests/expected.txt\") as expected:\n            \
-                self.assertEqual(total([1, 2]), int(expected.read()))\n";
-    scene.place.write("test_total.py", test);
-    scene.place.write("tests/expected.txt", "1\n");
+    scene.place.write("test_total.py", TEST_BY_DATA);
+    scene.place.write("tests/case.txt", "1 2 = 1\n");
     scene.place.commit("test totals");
     scene
 }
 
 #[test]
 fn tests_that_a_fix_makes_test_nothing_refuse_it_and_those_that_ask_for_what_is_new_do_not() {
-    let wrong = ("total.py", WRONG, "    for i in range(len(xs) + 1):\n");
-    // No assertion is weakened, but what is called is another function.
-    let hollow = ("test_total.py", "class Total", "def total(xs):\n    return 1\n\n\nclass Total");
+    let wrong = ("total.py", WRONG, "    for i in range(len(xs) - 2):\n");
+    // No assertion is weakened, but nothing is left to add up.
+    let hollow = ("tests/case.txt", "1 2 = 1", " = 0");
     let scene = with_tests([wrong, hollow]);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("stuck"), &json!("tests")), "{told}");
     let reason = told["reason"].as_str().unwrap();
-    assert!(reason.contains("so they do not test it") && reason.contains("test_total.py"), "{reason}");
+    assert!(reason.contains("so they do not test it") && reason.contains("tests/case.txt"), "{reason}");
     assert_eq!((&told["commits"], scene.branch()), (&json!([]), None));
 
-    let scene = with_tests([("total.py", WRONG, RIGHT), ("tests/expected.txt", "1\n", "3\n")]);
+    let scene = with_tests([("total.py", WRONG, RIGHT), ("tests/case.txt", "1 2 = 1", "1 2 = 3")]);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::converge::fixer::TEST_BY_DATA;
 use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended, write};
 
 /// A right fix of a repository without tests, with this file besides.
@@ -77,19 +78,18 @@ fn a_run_that_changed_tests_says_so_where_no_check_passes() {
 #[test]
 fn a_check_that_failed_is_not_made_to_pass_by_the_tests_alone() {
     let check = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
-    let test = "import unittest\n\nfrom total import total\n\n\nclass Total(unittest.TestCase):\n    \
-                def test_two(self):\n        self.assertEqual(total([1, 2]), 3)\n";
     let scene = |fix: &[(&str, &str, &str)]| {
         let edits = fix.iter().map(|(path, old, new)| edit(path, old, new));
         let answers = [dirty()].into_iter().chain(edits).chain([mended(&[(BUG_ID, None)])]);
         let scene = Scene::new(answers.chain([fix_is_clean(), clean()]))
             .with(&format!("{check}[converge]\nselfaudit_rounds = 1\n"));
-        scene.place.write("test_total.py", test);
+        scene.place.write("test_total.py", TEST_BY_DATA);
+        scene.place.write("tests/case.txt", "1 2 = 3\n");
         scene.place.commit("ask for all elements");
         scene
     };
     let wrong = ("total.py", WRONG, "    for i in range(len(xs) - 2):\n");
-    let hollow = ("test_total.py", "class Total", "def total(xs):\n    return 3\n\n\nclass Total");
+    let hollow = ("tests/case.txt", "1 2 = 3", " = 0");
     let (told, exit) = scene(&[wrong, hollow]).json(&[]);
     assert_eq!((exit, &told["code"], &told["commits"]), (1, &json!("tests"), &json!([])), "{told}");
     assert!(told["reason"].as_str().unwrap().contains("so they do not test it"), "{told}");

@@ -219,8 +219,10 @@ fn a_program_beside_a_file_that_the_configuration_names_does_not_run() {
     let arguments = ["--config", "ops.toml", "review", "--tools", "--explain"];
     let ran = Ran::from(place.command(&arguments).output().unwrap());
     let words = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
-    let reason =
-        format!("its program needs {0}, which holds {0}/token: install it elsewhere", folder.display());
+    let reason = format!(
+        "its program needs {0}, and {0}/token is not for linters: install it elsewhere",
+        folder.display()
+    );
     assert!(words.contains(&format!("own does not run: {reason}")), "{words}");
     let text = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(ran.exit == 1 && text.contains("own: its program needs"), "{text}");
