@@ -1,6 +1,6 @@
 //! Kinds of objects that the kernel holds for a process outside of its resident memory, and what holds each back.
 //!
-//! `docs/reference/kernel-objects.md` is generated from [`OBJECTS`]. Each kind names a try of [`super::check`].
+//! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind names a try of `check`.
 
 use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
 use super::machine_code::{By, Step, Value, call};
