@@ -102,14 +102,14 @@ fn has_same_words(one: &str, other: &str) -> bool {
 
 /// The number of dismissals that count no longer for what is found now, since their records do not distinguish its lines from others. `known`: the
 /// findings as they are recorded; a review that has recorded the digest of the lines has said so.
-pub fn outdated(current: &[Finding], known: &[Finding], said: &[Dismissal]) -> usize {
+pub fn outdated(current: &[Finding], known: &[Finding], said: &[Dismissal]) -> u32 {
     let is_new = |finding: &Finding| {
         known.iter().all(|known| known.id != finding.id || known.raw.code.lines.is_none())
     };
     let is_outdated = |finding: &&Finding| {
         finding.is_open() && is_new(finding) && said.iter().any(|said| said.is_outdated_for(finding))
     };
-    current.iter().filter(is_outdated).count()
+    u32::try_from(current.iter().filter(is_outdated).count()).unwrap_or(u32::MAX)
 }
 
 /// Opens findings again that are recorded as dismissed though none of these words covers them: they were said of another line of

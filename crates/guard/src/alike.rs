@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::language::{Extent, Language};
 use super::scan::{Scanned, is_word};
-use super::{Rewrite, Version, language_of};
+use super::version::{Rewrite, Version, language_of};
 
 /// Signs that mean something else when they stand apart; longer ones first.
 const SIGNS: [&str; 23] = [

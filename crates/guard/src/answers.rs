@@ -16,7 +16,8 @@ use truing_diff::RepoPath;
 use self::own::{Own, Special};
 use super::scan::{is_word, occurrences, part};
 use super::unit::literals;
-use super::{Half, MAX_BYTES, Rewrite, Subject, Version, Weakening, WeakeningKind, is_test_side};
+use super::version::{Half, MAX_BYTES, Rewrite, Version, is_test_side};
+use super::weakening::{Subject, Weakening, WeakeningKind};
 use truing_core::glob::is_bounded;
 use truing_core::line::clean;
 
@@ -227,7 +228,7 @@ fn values(half: &Half) -> Vec<Value> {
             special: is_case.then(|| Special::at(scanned, &range)).flatten(),
             is_looked_for: LOOKS.iter().any(|word| code.contains(word)),
             is_dated: is_clocked && is_date(text),
-            line: clean(said.trim(), super::MAX_QUOTE),
+            line: clean(said.trim(), super::weakening::MAX_QUOTE),
             text: text.to_owned(),
         }
     };
@@ -243,7 +244,7 @@ fn data(half: &Half) -> Vec<Value> {
     let words = |line: &str| -> Vec<Value> {
         let value = |word: &str| Value {
             text: format!("\"{word}\""),
-            line: clean(line.trim(), super::MAX_QUOTE),
+            line: clean(line.trim(), super::weakening::MAX_QUOTE),
             is_deciding: says_enough(&format!("\"{word}\"")),
             is_looked_for: false,
             is_dated: false,

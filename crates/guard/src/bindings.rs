@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use super::bound::{BindingSide, BoundKind, NameBinding};
 use super::renamed::definitions;
 use super::used::UsedNames;
-use super::{File, Half, Weakening, WeakeningKind, is_test_side, missing};
+use super::version::{Half, is_test_side};
+use super::weakening::{Weakening, WeakeningKind};
+use super::{File, missing};
 use truing_diff::RepoPath;
 
 /// The judgement on a name whose meaning changes.

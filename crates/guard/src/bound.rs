@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::Half;
 use super::assigned::NameReader;
 use super::imports::imports;
 use super::loaded::is_own_module;
 use super::naming::{NAMES, NamingRules};
 use super::tokens::{Token, folded};
+use super::version::Half;
 
 /// Characters before the body of what is for tests.
 const MAX_HEAD: usize = 400;

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::unit::compact;
-use super::{File, Half, Weakening, WeakeningKind, language_of, missing};
+use super::version::{Half, language_of};
+use super::weakening::{Weakening, WeakeningKind};
+use super::{File, missing};
 
 /// The attribute before a module of tests in Rust.
 const FOR_TESTS: &str = "#[cfg(test)]";

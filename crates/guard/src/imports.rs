@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::Half;
 use super::tokens::{MAX_INNER, Token};
+use super::version::Half;
 
 /// Words of a path, its dots with them, that a name stands for.
 const MAX_PATH: usize = 15;

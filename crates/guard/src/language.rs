@@ -151,7 +151,7 @@ pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
 /// How the first of these parts ends in names that are written in one.
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
 
-use super::WeakeningKind::{Asks, Exit, Hooked, Replaced, Silenced, Skipped, Unreached};
+use super::weakening::WeakeningKind::{Asks, Exit, Hooked, Replaced, Silenced, Skipped, Unreached};
 use Extent::{Braces, Call, Indent};
 use Place::{Code, Comment, Existing, Product, Statement, Tests, TopLevel};
 
@@ -185,8 +185,9 @@ const fn mark(kind: super::WeakeningKind, place: Place, words: &'static [&'stati
     Mark { kind, place, words }
 }
 
-/// All languages whose tests are looked into; of others only whole files are.
-pub(super) const LANGUAGES: &[Language] = &[
+/// All languages whose tests are looked into; of others only whole files are. A static: two languages are one where
+/// their addresses are.
+pub(super) static LANGUAGES: &[Language] = &[
     Language {
         endings: &[".py", ".pyi"],
         prefixes: &["test_"],

@@ -41,49 +41,29 @@ mod tests;
 mod tokens;
 mod unit;
 mod used;
+mod version;
 mod weakening;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use truing_diff::RepoPath;
 
 pub use alike::{alike, holds_code};
 pub use answers::{Sought, Tests, answers, sought};
 use claim::NewClaims;
-use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
+use language::LANGUAGES;
 use runner::{Lists, RUNNERS};
-use scan::{Scanned, is_word, occurrences, part};
+use scan::{is_word, part};
 use settings::{Settings, is_subject, settings};
 use truing_core::line::clean;
-use unit::{Unit, assertions, doubled, units};
+use unit::{Unit, assertions, doubled};
+use version::{Half, Read, language_of};
+pub use version::{Rewrite, Version, is_test_file, is_test_side};
+use weakening::MAX_QUOTE;
 pub use weakening::{Subject, Weakening, WeakeningKind};
 
 /// So many are told.
 pub const MAX_WEAKENINGS: usize = 20;
-
-/// Characters of a name or a line that is told.
-const MAX_QUOTE: usize = 120;
-/// The longest side of a file that is looked at, in bytes: a text may take two hundred times its size in memory.
-const MAX_BYTES: usize = 1 << 20;
-
-/// One version of a file.
-#[derive(Clone, Copy, Debug)]
-pub struct Version<'a> {
-    /// Its path.
-    pub path: &'a RepoPath,
-    /// Its bytes.
-    pub bytes: &'a [u8],
-}
-
-/// A file that a fix changed, under its names before and after.
-#[derive(Clone, Copy, Debug)]
-pub struct Rewrite<'a> {
-    /// Before; none: it is new.
-    pub before: Option<Version<'a>>,
-    /// After; none: it is deleted.
-    pub after: Option<Version<'a>>,
-}
 
 /// The tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `about`:
 /// what findings are about, where the fixer has to change what is otherwise not its business.
@@ -116,169 +96,12 @@ pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>) -> Vec<Weak
     found
 }
 
-impl Rewrite<'_> {
-    fn is_large(&self) -> bool {
-        [self.before, self.after].into_iter().flatten().any(|side| side.bytes.len() > MAX_BYTES)
-    }
-}
-
 /// Of a file that nobody can look at: what might guard the code is refused, and people are told of other files.
 fn too_large(rewrite: &Rewrite<'_>) -> Option<Weakening> {
     let path = rewrite.before.or(rewrite.after)?.path;
     let name = String::from_utf8_lossy(path.as_bytes());
     let guards = is_test_side(path) || language_of(name.rsplit('/').next().unwrap_or_default()).is_some();
     Some(Weakening { path: path.clone(), kind: WeakeningKind::Large, what: String::new(), is_told: !guards })
-}
-
-/// Does this file decide what tests say: is it one of tests, loaded by what runs them, or a copy of others' code, which tests
-/// may use?
-pub fn is_test_side(path: &RepoPath) -> bool {
-    let name = String::from_utf8_lossy(path.as_bytes());
-    is_test_file(path) || loaded::is_loaded(&name) || loaded::is_vendored(&name)
-}
-
-/// Is this a file of tests? By folders and by the form of its name, never by a part of a word.
-pub fn is_test_file(path: &RepoPath) -> bool {
-    let path = String::from_utf8_lossy(path.as_bytes());
-    let mut parts = path.rsplit('/');
-    let name = parts.next().unwrap_or_default();
-    if parts.any(|folder| FOLDERS.contains(&folder)) {
-        return true;
-    }
-    match language_of(name) {
-        Some(language) => {
-            language.is_named_test(name) || HELPERS.iter().any(|prefix| name.starts_with(prefix))
-        }
-        None => {
-            let stem = name.split('.').next().unwrap_or_default();
-            name.split(['.', '-', '_']).any(|part| PARTS.contains(&part))
-                || STEMS.iter().any(|ending| stem.len() > ending.len() && stem.ends_with(ending))
-        }
-    }
-}
-
-impl Language {
-    /// Has a file of this name the form of one of tests, in any folder?
-    fn is_named_test(&self, name: &str) -> bool {
-        self.prefixes.iter().any(|prefix| name.starts_with(prefix))
-            || self.suffixes.iter().any(|suffix| ends_with(name, suffix))
-    }
-}
-
-/// A whole name, or an ending that no letter of a small word stands before: `contest.py` is no test.
-fn ends_with(name: &str, suffix: &str) -> bool {
-    let Some(rest) = name.strip_suffix(suffix) else { return false };
-    rest.is_empty() || !suffix.starts_with(|first: char| first.is_ascii_lowercase())
-}
-
-fn language_of(name: &str) -> Option<&'static Language> {
-    LANGUAGES.iter().find(|language| language.endings.iter().any(|ending| name.ends_with(ending)))
-}
-
-/// One side of a file that changed.
-struct Half {
-    text: String,
-    path: String,
-    is_test: bool,
-    is_loaded: bool,
-    read: Option<Read>,
-}
-
-/// What is known of a text in a language.
-struct Read {
-    language: &'static Language,
-    scanned: Scanned,
-    units: Vec<Unit>,
-}
-
-impl Half {
-    fn new(version: Version<'_>) -> Self {
-        let is_test = is_test_file(version.path);
-        let text = String::from_utf8_lossy(version.bytes).into_owned();
-        let path = String::from_utf8_lossy(version.path.as_bytes()).into_owned();
-        let is_loaded = loaded::is_loaded(&path);
-        let mut half = Self { text: String::new(), path, is_test, is_loaded, read: None };
-        half.say(text);
-        half
-    }
-
-    /// Gives it another text.
-    fn say(&mut self, text: String) {
-        let name = self.path.rsplit('/').next().unwrap_or_default();
-        self.read = language_of(name).map(|language| {
-            let scanned = Scanned::new(&text, language);
-            let units = units(&scanned, language, self.is_test);
-            Read { language, scanned, units }
-        });
-        self.text = text;
-    }
-
-    fn units(&self) -> impl Iterator<Item = (&Read, &Unit)> {
-        self.read.iter().flat_map(|read| read.units.iter().map(move |unit| (read, unit)))
-    }
-
-    /// What of it is in no test.
-    fn outside(&self) -> Vec<Range<usize>> {
-        let Some(read) = &self.read else { return Vec::new() };
-        let (mut ranges, mut at) = (Vec::new(), 0);
-        for unit in &read.units {
-            ranges.push(at..unit.start);
-            at = unit.end;
-        }
-        ranges.push(at..read.scanned.code.len());
-        ranges
-    }
-
-    /// Lines in which a mark stands.
-    fn marked(&self, mark: &Mark, existing: &BTreeSet<&str>) -> Vec<String> {
-        let Some(read) = &self.read else { return Vec::new() };
-        let scanned = &read.scanned;
-        let whole = std::slice::from_ref(&(0..scanned.code.len())).to_vec();
-        let of_units = |is_wanted: &dyn Fn(&Unit) -> bool| {
-            read.units.iter().filter(|unit| is_wanted(unit)).map(|unit| unit.start..unit.end).collect()
-        };
-        let (text, ranges) = match mark.place {
-            Place::Comment => (&scanned.comments, whole),
-            Place::Code => (&scanned.code, whole),
-            Place::Tests if self.is_test => (&scanned.code, whole),
-            Place::Tests => (&scanned.code, of_units(&|_| true)),
-            Place::TopLevel => (&scanned.code, if self.is_test { whole } else { Vec::new() }),
-            Place::Product if self.is_test => (&scanned.bare, Vec::new()),
-            Place::Product => (&scanned.bare, self.outside()),
-            Place::Existing | Place::Statement => {
-                (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
-            }
-        };
-        let mut found = Vec::new();
-        for range in ranges {
-            let line = |number: usize| {
-                let line = scanned.line(number);
-                part(text, line.start.max(range.start)..line.end.min(range.end))
-            };
-            // Words are looked for in all lines at once: most texts have few of them.
-            let mut lines: Vec<usize> = Vec::new();
-            for words in mark.words {
-                if mark.place == Place::TopLevel && words.is_empty() {
-                    let all = scanned.line_of(range.start)..=scanned.line_of(range.end);
-                    lines.extend(all.filter(|number| is_rebinding(line(*number))));
-                    continue;
-                }
-                let hits = occurrences(part(text, range.clone()), words);
-                let mut hits: Vec<usize> = hits.map(|at| scanned.line_of(range.start + at)).collect();
-                hits.dedup();
-                match mark.place {
-                    Place::Statement => hits.retain(|number| line(*number).trim() == *words),
-                    Place::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
-                    Place::Comment | Place::Code | Place::Tests | Place::Existing | Place::Product => {}
-                }
-                lines.extend(hits);
-            }
-            lines.sort_unstable();
-            lines.dedup();
-            found.extend(lines.into_iter().map(|number| line(number).trim().to_owned()));
-        }
-        found
-    }
 }
 
 /// A file on both sides.
@@ -362,14 +185,6 @@ impl<'a> File<'a> {
         let brought = missing(&after, &before).into_iter().filter(|line| has(line, runner.refused));
         found.extend(brought.map(|line| self.tell(WeakeningKind::Runner, line)));
     }
-}
-
-/// Does a line that belongs to no function give another value to what is somewhere else, such as `shop.total = fake`?
-fn is_rebinding(line: &str) -> bool {
-    let Some((target, rest)) = line.split_once('=') else { return false };
-    let target = target.trim_end();
-    let is_name = |part: &str| !part.is_empty() && part.bytes().all(is_word);
-    !rest.starts_with('=') && target.contains('.') && target.split('.').all(is_name)
 }
 
 fn name_of(path: &RepoPath) -> String {

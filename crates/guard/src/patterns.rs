@@ -2,7 +2,9 @@
 
 // long: one table, a section for each language.
 
-use super::WeakeningKind::{self, Asks, Compares, Ends, Hooked, Incomparable, Looks, Remembers, Starts};
+use super::weakening::WeakeningKind::{
+    self, Asks, Compares, Ends, Hooked, Incomparable, Looks, Remembers, Starts,
+};
 
 /// One thing that code does.
 #[derive(Debug)]

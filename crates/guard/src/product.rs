@@ -10,7 +10,9 @@ use std::rc::Rc;
 
 use super::patterns::*;
 use super::tokens::{Code, Token};
-use super::{File, Half, Subject, Weakening, WeakeningKind, is_test_side, loaded, more};
+use super::version::{Half, is_test_side};
+use super::weakening::{Subject, Weakening, WeakeningKind};
+use super::{File, loaded, more};
 use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces, Unfollowed};
 use truing_diff::RepoPath;
 

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{File, Half, is_word, missing, part};
+use super::version::Half;
+use super::{File, is_word, missing, part};
 
 /// Words before a name that they define.
 const DEFINES: &[&str] =

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use truing_core::nesting::is_too_deep;
 
-use super::Subject;
 use super::scan::is_word;
+use super::weakening::Subject;
 
 /// Something that is said of how tests are run.
 #[derive(Clone, PartialEq, Eq, Debug)]

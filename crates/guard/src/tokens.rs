@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::Half;
 use super::imports::{named, path_tokens};
 use super::scan::is_word;
+use super::version::Half;
 
 /// A word, a text or a sign.
 #[derive(Clone, Debug)]

@@ -2,9 +2,11 @@
 
 use truing_diff::RepoPath;
 
-use super::MAX_QUOTE;
 use truing_core::finding::RawFinding;
 use truing_core::line::clean;
+
+/// Characters of a name or a line that is told.
+pub(super) const MAX_QUOTE: usize = 120;
 
 /// How a fix weakens what guards the code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -260,8 +260,7 @@ where
             identify(known, found.to_vec(), self.fixed_at, (&record.detail.coverage, renames));
         rechecked.settle(&mut identified.gone, known, filed);
         dismissal::apply(&mut identified.current, dismissals);
-        let outdated = dismissal::outdated(&identified.current, known, dismissals);
-        record.detail.outdated_dismissals = u32::try_from(outdated).unwrap_or(u32::MAX);
+        record.detail.outdated_dismissals = dismissal::outdated(&identified.current, known, dismissals);
         let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
         let fixed = identified.gone.iter().filter(|finding| match self.line {

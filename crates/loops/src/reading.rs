@@ -19,9 +19,9 @@ use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 use truing_config::Config;
 use truing_config::value::globs;
 use truing_reader::Tree;
-use truing_reader::output::{NO_RULE, tool_name};
-use truing_reader::redact::without_given;
+use truing_reader::output::tool_name;
 
+use crate::said::without_given_values;
 use crate::tools::overlap::{self, LookedAt, Told};
 use crate::tools::{Looked, Tooling, Wanted};
 
@@ -111,28 +111,12 @@ impl Reading {
         let tree = Tree::open(tree).ok();
         let mut contents: BTreeMap<RepoPath, Option<Vec<u8>>> = BTreeMap::new();
         for placed in self.found.iter_mut().chain(&mut self.suppressed).filter(|placed| placed.raw.is_cut()) {
-            let path = &placed.raw.place.path;
-            if !contents.contains_key(path) {
-                contents.insert(path.clone(), tree.as_ref().and_then(|tree| tree.bytes(path).ok()));
-            }
-            let content = contents.get(path).and_then(Option::as_deref);
-            placed.raw = placed.raw.clone().with_lines(content, key);
+            let path = placed.raw.place.path.clone();
+            let bytes = |path: &RepoPath| tree.as_ref()?.bytes(path).ok();
+            let content = contents.entry(path).or_insert_with_key(bytes);
+            placed.raw = placed.raw.clone().with_lines(content.as_deref(), key);
         }
     }
-}
-
-/// A finding without the values that this process was given, in whatever form: a linter may have found them. Its reader does not have
-/// them.
-fn without_given_values(raw: RawFinding) -> RawFinding {
-    let is_free = |text: &str| without_given(text) == text;
-    let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));
-    let rule = match (is_free(&raw.rule), raw.rule.split_once('/')) {
-        (true, _) => raw.rule,
-        (false, Some((tool, _))) if is_free(tool) => format!("{tool}/{NO_RULE}"),
-        (false, _) => format!("tool/{NO_RULE}"),
-    };
-    let [title, body, snippet] = [&raw.title, &raw.body, &raw.snippet].map(|text| without_given(text));
-    RawFinding { rule, title, body, snippet, suggestion, ..raw }
 }
 
 /// Why a change could not be read.
@@ -306,15 +290,15 @@ impl<'a> Plan<'a> {
         coverage.not_reviewed.extend(report.not_reviewed);
         coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
         let place = |raw: RawFinding| {
-            let raw = without_given_values(raw);
             // A reader is not trusted with paths: what it says about files it was not given is dropped.
             let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
             let old_path = request.files.get(index)?.old_path.clone();
             Some(placed(&files, raw, old_path))
         };
-        let mut found: Vec<Placed> = report.findings.into_iter().filter_map(place).collect();
+        let mut found: Vec<Placed> =
+            report.findings.into_iter().map(without_given_values).filter_map(place).collect();
         let suppressed = report.suppressed.into_iter().filter_map(|Suppressed { finding, reason }| {
-            let placed = place(finding)?;
+            let placed = place(without_given_values(finding))?;
             let sighting = Sighting { suppressed: Some(reason), ..Sighting::default() };
             Some(Placed { sighting, ..placed })
         });

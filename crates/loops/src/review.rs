@@ -259,9 +259,8 @@ where
         rechecked.settle(&mut identified.gone, &known, &revision.head);
         dismissal::apply(&mut identified.current, dismissals);
         dismissal::apply(&mut identified.gone, dismissals);
-        let outdated = dismissal::outdated(&identified.current, &known, dismissals);
         let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
-        record.detail.outdated_dismissals = u32::try_from(outdated).unwrap_or(u32::MAX);
+        record.detail.outdated_dismissals = dismissal::outdated(&identified.current, &known, dismissals);
         (record.detail.suppressions, record.detail.tools) = (suppressions, tools);
         let mut record = record.asked(agent::asked(part));
         telemetry::done(&record);

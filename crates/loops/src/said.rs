@@ -1,8 +1,10 @@
 //! Words for people on a program's output.
 
 use truing_agent::verify::Printout;
+use truing_core::finding::RawFinding;
 use truing_core::line;
-use truing_reader::redact::redact;
+use truing_reader::output::NO_RULE;
+use truing_reader::redact::{redact, without_given};
 
 /// Characters that a command's last words have in an error.
 const MAX_LAST_WORDS: usize = 500;
@@ -45,4 +47,18 @@ fn shown(text: &str) -> String {
     // Nobody reads further back than this.
     let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_LAST_WORDS * 8));
     redact(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
+}
+
+/// A finding without the values that this process was given, in whatever form: a linter may have found them. The
+/// process that reads what it prints does not have them.
+pub(crate) fn without_given_values(raw: RawFinding) -> RawFinding {
+    let is_free = |text: &str| without_given(text) == text;
+    let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));
+    let rule = match (is_free(&raw.rule), raw.rule.split_once('/')) {
+        (true, _) => raw.rule,
+        (false, Some((tool, _))) if is_free(tool) => format!("{tool}/{NO_RULE}"),
+        (false, _) => format!("tool/{NO_RULE}"),
+    };
+    let [title, body, snippet] = [&raw.title, &raw.body, &raw.snippet].map(|text| without_given(text));
+    RawFinding { rule, title, body, snippet, suggestion, ..raw }
 }

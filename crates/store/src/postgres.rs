@@ -22,6 +22,7 @@ pub use self::fault::ConnectError;
 use self::session::Session;
 use crate::fault::Fault;
 use crate::sql::{Connection, Mode, Purpose};
+use crate::tls::is_this_machine;
 use crate::watch::Watch;
 
 /// Sessions at most; more work waits.
@@ -171,19 +172,17 @@ fn configuration(url: &str) -> Result<tokio_postgres::Config, String> {
             "a host is named before the path, and by `host` or `hostaddr` behind it; name it once".to_owned()
         );
     }
-    let is_here = hosts.iter().all(is_this_machine) && addresses.iter().all(std::net::IpAddr::is_loopback);
+    let is_here = hosts.iter().all(is_here) && addresses.iter().all(std::net::IpAddr::is_loopback);
     if config.get_ssl_mode() == SslMode::Prefer && !is_here {
         config.ssl_mode(SslMode::Require);
     }
     Ok(config)
 }
 
-fn is_this_machine(host: &Host) -> bool {
+fn is_here(host: &Host) -> bool {
     match host {
         Host::Unix(_) => true,
-        Host::Tcp(name) => {
-            name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-        }
+        Host::Tcp(name) => is_this_machine(name),
     }
 }
 

@@ -159,12 +159,12 @@ pub fn git_error(error: GitError) -> CliError {
     told.hint(hint)
 }
 
-/// What the rules look at, for a command that records nothing.
+/// The files and rules of a review. `lines_key`: of [`lines_key`], or any for a command that records nothing.
 ///
 /// # Errors
 /// Exit 2 for a pattern that is no glob.
-pub fn scope(config: &Config) -> Result<Scope, CliError> {
-    Scope::of(config, LinesKey::default()).map_err(bad_pattern)
+pub fn scope(config: &Config, lines_key: LinesKey) -> Result<Scope, CliError> {
+    Scope::of(config, lines_key).map_err(bad_pattern)
 }
 
 /// The key of digests of lines in the records, made where there is none: that of the markers, which all processes of a service

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::super::scan::Scanned;
 use super::super::unit::{compact, literals};
-use super::{Half, Rewrite, bare, is_test_side, numbers, part, says_enough};
+use super::super::version::{Half, Rewrite, is_test_side};
+use super::{bare, numbers, part, says_enough};
 
 /// Bytes of a line that is looked at.
 const MAX_LINE: usize = 400;

@@ -1,4 +1,4 @@
-//! What linters would be shown, before they run.
+//! The folders and files that linters are shown.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use truing_core::port::{Reader, ReaderError};
 use truing_diff::RepoPath;
 use truing_reader::output::tool_name;
 
-use super::{By, Files, Running, Wanted, select, used};
+use super::{By, Files, Running, Selected, Wanted, select, used};
 
 /// A linter, and what the sandbox shows to it beside the files that it looks at.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,12 +32,10 @@ impl Running {
         reader: &R,
     ) -> Result<Vec<String>, ReaderError> {
         let used = used(project, reviewed.iter(), reader).await?.tools;
-        let (tree, pins) = (project, project);
-        let files = Files { tree, pins, project: Some(project), changed: &[], touched: &[], trust: None };
-        let could = select(&used, configured).into_iter().filter(|tool| {
-            let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
-            reviewed.iter().any(looks_at) && self.ready(tool, files, None).is_ok()
-        });
+        let files = files_of(project);
+        let could = select(&used, configured)
+            .into_iter()
+            .filter(|tool| looks_at_any(tool, reviewed) && self.ready(tool, files, None).is_ok());
         Ok(could.map(|tool| tool.name).collect())
     }
 
@@ -53,16 +51,15 @@ impl Running {
         reader: &R,
     ) -> Result<Vec<ToolExposure>, ReaderError> {
         let used = used(project, reviewed.iter(), reader).await?.tools;
-        let (tree, pins) = (project, project);
-        let files = Files { tree, pins, project: Some(project), changed: &[], touched: &[], trust: None };
+        let files = files_of(project);
         let selected = select(&used, &wanted.configured).into_iter();
-        let wanted = selected.filter(|tool| {
-            let looks_at = |path: &RepoPath| path.as_str().is_some_and(|path| tool.looks_at(path));
-            tool.when == When::Always || reviewed.iter().any(looks_at)
-        });
+        let wanted = selected.filter(|tool| tool.when == When::Always || looks_at_any(tool, reviewed));
         let exposures = wanted.map(|tool| {
             let shown = self.ready(&tool, files, None).map(|by| match by {
-                By::Machine(Installed { file, read, .. }) => std::iter::once(file).chain(read).collect(),
+                By::Machine(Installed { file, mut read, .. }) => {
+                    read.remove(&file);
+                    std::iter::once(file).chain(read).collect()
+                }
                 By::SetUp(..) => Vec::new(),
             });
             ToolExposure { tool: tool_name(&tool.name), shown }
@@ -77,4 +74,13 @@ impl Running {
             shown.flat_map(|shown| self.concealed.iter().map(move |file| (shown, file.as_path())));
         pairs.find(|(shown, file)| file.starts_with(shown) || shown.starts_with(file))
     }
+}
+
+/// All files of a project of one's own.
+fn files_of(project: &Path) -> Files<'_> {
+    Files { tree: project, pins: project, project: Some(project), changed: &[], touched: &[], trust: None }
+}
+
+fn looks_at_any(tool: &Selected, reviewed: &[RepoPath]) -> bool {
+    reviewed.iter().filter_map(RepoPath::as_str).any(|path| tool.looks_at(path))
 }

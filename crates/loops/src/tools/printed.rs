@@ -14,7 +14,7 @@ use truing_reader::output::known::Stream;
 use super::alone::State;
 use super::kept::Recipe;
 use super::select::Selected;
-use crate::said::cause;
+use crate::said::{cause, without_given_values};
 
 /// The most characters of a reason.
 const MAX_REASON: usize = 600;
@@ -117,10 +117,11 @@ impl Printed {
         let Self { output, keeping, .. } = self;
         let request = ToolRequest { tree: tree.to_owned(), files: changed.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;
+        found.findings = found.findings.into_iter().map(without_given_values).collect();
         let is_empty = found.findings.is_empty() && found.elsewhere == 0 && found.suppressed == 0;
         let is_whole = request.output.unnamed.is_none() || !is_empty;
         if let (Some((recipe, states)), Some(findings)) = (keeping, found.keep.take().filter(|_| is_whole)) {
-            recipe.keep(states, findings).await;
+            recipe.keep(states, findings.into_iter().map(without_given_values).collect()).await;
         }
         Ok((found, request.output))
     }

@@ -1,4 +1,4 @@
-//! What is around a place in a file: is it within a text or a comment, does it stand in a test, and in which definition? A
+//! Surroundings of a place in a file: a text or a comment, a test, a definition. A
 //! file is parsed when that is first asked.
 
 use std::cell::OnceCell;

@@ -1,15 +1,14 @@
 //! TLS on the way to Valkey: beyond this machine it is needed, unless the address says by name that it is not.
 
-use std::net::IpAddr;
-
 use redis::ConnectionAddr;
 
 use super::fault::SlotsError;
+use crate::tls::is_this_machine;
 
 /// The option of an address that allows a way without TLS beyond this machine.
 const OFF: &str = "tls=off";
 
-/// What an address asks of the way.
+/// The demand of an address on the way to its server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TransportPolicy {
     /// TLS, but to this machine.
@@ -43,11 +42,6 @@ impl TransportPolicy {
             (Self::Safe | Self::Any, _) => Ok(()),
         }
     }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -80,13 +80,14 @@ impl Branch {
         Ok(once(found))
     }
 
-    /// What was said there and not taken back, the newest word on each finding.
+    /// Every word on each finding there that was not taken back: the newest of the branch, else that for all branches.
     async fn said(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
-        let mut said = Vec::new();
-        for key in [&self.repository, &self.reviews, &self.runs] {
-            said.extend(store.dismissals(key).await?);
-        }
+        let mut said = store.dismissals(&self.reviews).await?;
+        said.extend(store.dismissals(&self.runs).await?);
         said.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.at.cmp(&a.at)));
+        // This sort keeps the order of words on one finding.
+        said.extend(store.dismissals(&self.repository).await?);
+        said.sort_by(|a, b| a.finding.cmp(&b.finding));
         said.dedup_by(|later, first| later.finding == first.finding);
         said.retain(|said| !said.withdrawn);
         Ok(said)
@@ -210,11 +211,8 @@ impl Args {
             true => Dismissal::taken_back(finding, &by, now),
             false => Dismissal::of(finding, reason, &by, now),
         };
-        let mut keys = vec![&branch.reviews, &branch.runs];
-        if self.undo {
-            keys.push(&branch.repository);
-        }
-        let words = meant.iter().flat_map(|finding| keys.iter().map(|key| ((*key).clone(), word(finding))));
+        let keys = [&branch.reviews, &branch.runs];
+        let words = meant.iter().flat_map(|finding| keys.map(|key| (key.clone(), word(finding))));
         let words: Vec<(Key, Dismissal)> = words.collect();
         let named: Vec<&str> = meant.iter().map(|finding| finding.id.as_str()).collect();
         let what = if self.undo { "dismiss --undo" } else { "dismiss" };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ignore::WalkBuilder;
 use serde::Serialize;
 use truing_agent::verify::Scope;
+use truing_core::code::LinesKey;
 use truing_core::line::{cut, visible};
 use truing_core::outcome::NotReviewed;
 use truing_diff::RepoPath;
@@ -113,7 +114,7 @@ impl Args {
         let (change, against) = self.change(&repository, index.as_ref(), here).await?;
         let commands = wiring::verify::gate(&config, &context.environment)?;
         let reader = wiring::local_reader(&config.rules)?;
-        let rules = wiring::scope(&config)?;
+        let rules = wiring::scope(&config, LinesKey::default())?;
         let progress = context.output.progress("running the gate", None);
         // Commands look at a copy of everything, and rules at one of what is staged.
         let (_folder, tree) = match (&commands, &index) {

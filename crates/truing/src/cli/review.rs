@@ -41,7 +41,7 @@ use truing_loops::compare::Head;
 use truing_loops::local::{Local, LocalError, Review};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Unopened;
-use truing_loops::reading::{ReadingError, Scope};
+use truing_loops::reading::ReadingError;
 use truing_store::Store;
 
 use super::destination::Destination;
@@ -345,12 +345,11 @@ impl Command {
             Some(file) => self.config.with_repository(file)?,
             None => self.config.clone(),
         };
-        // Where there is no place for a key, there is none for records either.
+        let mut unsigned = None;
         let lines_key = match self.args.no_record {
             true => LinesKey::default(),
             false => wiring::lines_key(&config, &self.environment).unwrap_or_else(|error| {
-                let why = error.message;
-                self.output.warn(format_args!("dismissals of secrets do not count in this review: {why}"));
+                unsigned = Some(error.message);
                 LinesKey::derive(UniqueIds.run().as_str().as_bytes())
             }),
         };
@@ -364,7 +363,7 @@ impl Command {
                 (None, None, Some(diff)) => Head::Diff(diff),
                 (None, None, None) => Head::WorkingTree,
             },
-            scope: &Scope { lines_key, ..wiring::scope(&config)? },
+            scope: &wiring::scope(&config, lines_key)?,
             reader: &reader,
             toolbox: &self.toolbox(&config, outputs.of(repository.root())),
             model: asked.agent.as_ref().map(wiring::agent::model_use),
@@ -381,8 +380,12 @@ impl Command {
             let _progress = self.output.progress("reviewing again", None);
             review = local.run().await?;
         }
-        if let Some(why) = &review.unrecorded {
-            self.output.warn(format_args!("the review is not recorded: {why}"));
+        match (&review.unrecorded, unsigned) {
+            (Some(why), _) => self.output.warn(format_args!("the review is not recorded: {why}")),
+            (None, Some(why)) => {
+                self.output.warn(format_args!("dismissals of secrets do not count in this review: {why}"));
+            }
+            (None, None) => {}
         }
         self.tell_of_tools(&review, &config, &repository, &reader).await;
         if let Some(why) = asked.incomplete() {

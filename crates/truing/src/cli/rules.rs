@@ -12,6 +12,7 @@ use clap::builder::NonEmptyStringValueParser;
 use serde::Serialize;
 use truing_config::Config;
 use truing_config::layer::Flag;
+use truing_core::code::LinesKey;
 use truing_core::finding::{AnchorKind, Finding, Severity};
 use truing_core::identity::{Placed, Sighting, identify};
 use truing_core::increment::Renames;
@@ -111,7 +112,7 @@ struct Checked {
 /// The answer and the exit code.
 fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(String, Exit), CliError> {
     let config = configured(packs, context)?;
-    let scope = wiring::scope(&config)?;
+    let scope = wiring::scope(&config, LinesKey::default())?;
     let reader = InProcess::with_packs(wiring::packs(&config.rules).map_err(wiring::reader_error)?)
         .with_max_findings(usize::MAX);
     // Also where there is no file to check: a name that is wrong is told.

@@ -8,7 +8,10 @@ use truing_config::value::Value;
 use truing_reader::redact::{keep, keep_if_credential};
 
 use super::forges::MARKER_KEY;
-use super::mcp::CREDENTIALS;
+
+/// Variables of credentials that no key names. All that begin as our own may hold one, too.
+pub(super) const CREDENTIALS: [&str; 5] =
+    ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "MCP_TOKEN"];
 
 /// Words in the names of variables that hold credentials.
 const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"];
@@ -38,11 +41,11 @@ pub(super) fn conceal(config: &Config, environment: &Environment) {
     for tree in environment.programs().trees() {
         hide_repository(tree);
     }
-    if let Ok(folder) = super::own_folder(config) {
+    if let Ok(folder) = config.store.folder() {
         let marker_key = truing_config::open_plain(&folder.join(MARKER_KEY)).map(std::io::read_to_string);
         if let Ok(Ok(key)) = marker_key {
             keep(&key);
         }
-        hide_folder(&folder);
+        hide_folder(folder);
     }
 }

@@ -8,7 +8,6 @@ use truing_config::{Config, Runtime};
 use truing_core::converge::Code;
 use truing_loops::checkout::Rules;
 use truing_loops::converge::{Agents, Looks};
-use truing_loops::reading::Scope;
 use truing_service::converges::Converging;
 use truing_service::no_run::Unusable;
 use truing_store::Store;
@@ -41,7 +40,7 @@ pub fn looks(config: &Config, environment: &Environment) -> Result<Looks, CliErr
     Ok(Looks {
         verifier: verifier.transpose()?,
         programs: checks.programs.clone(),
-        scope: Scope { lines_key: super::lines_key(config, environment)?, ..super::scope(config)? },
+        scope: super::scope(config, super::lines_key(config, environment)?)?,
         toolbox: super::tools::of_service(config, environment)?,
         project: None,
         commands: verify::gate(config, environment)?,

@@ -14,11 +14,8 @@ use truing_loops::agent;
 use truing_service::mcp::OwnTools;
 use truing_store::Store;
 
+use super::conceal::CREDENTIALS;
 use crate::cli::error::CliError;
-
-/// Variables of credentials that no key names. All that begin as our own may hold one, too.
-pub(super) const CREDENTIALS: [&str; 5] =
-    ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "MCP_TOKEN"];
 
 /// The folder that all programs run in, beside the database.
 const EMPTY: &str = "mcp";

@@ -34,6 +34,8 @@ fn cache(config: &Config) -> Option<ToolCache> {
 
 /// The way in which they are run on files of others, with what sets up the project's dependencies.
 fn served(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> Running {
+    // A linter may print a credential that it has found: what it says is searched for them.
+    super::conceal::conceal(config, environment);
     let home = environment.get("HOME").map(Path::new);
     Running {
         machine: Machine::new(environment.get("PATH"), home),

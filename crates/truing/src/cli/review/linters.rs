@@ -2,6 +2,7 @@
 
 use truing_config::Config;
 use truing_config::tool::Tools;
+use truing_core::code::LinesKey;
 use truing_core::finding::Finding;
 use truing_core::line;
 use truing_core::port::{Clock as _, ToolOutput};
@@ -87,7 +88,7 @@ impl Command {
                 folder.path()
             }
         };
-        let scope = wiring::scope(config)?;
+        let scope = wiring::scope(config, LinesKey::default())?;
         let toolbox = self.toolbox(config, Vec::new());
         let base = Base::Repository(repository, &review.record.detail.base);
         let tooling = Tooling { toolbox: &toolbox, project: Some(root), trust: None, base };

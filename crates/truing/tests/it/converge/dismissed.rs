@@ -283,7 +283,15 @@ impl Branches {
     }
 
     fn dismiss(&self, id: &str) {
-        let ran = Ran::from(self.place.command(&["dismiss", id, "--reason", "wanted"]).output().unwrap());
+        self.say(&["dismiss", id, "--reason", "wanted"]);
+    }
+
+    fn undo(&self, id: &str) {
+        self.say(&["dismiss", "--undo", id]);
+    }
+
+    fn say(&self, arguments: &[&str]) {
+        let ran = Ran::from(self.place.command(arguments).output().unwrap());
         assert_eq!(ran.exit, 0, "{ran:?}");
     }
 }
@@ -340,6 +348,14 @@ fn a_dismissal_holds_in_its_definition_and_on_its_branch() {
     branches.commit("a.py", "def f():\n    breakpoint()\n");
     let (found, left_out) = branches.review();
     assert_eq!((found.len(), left_out), (1, 0), "another branch has its own");
+    branches.dismiss(&found[0]);
+    branches.undo(&found[0]);
     branches.place.git(["checkout", "-q", "one"]);
-    assert_eq!(branches.review(), (vec![], 1), "the review of the other branch took nothing away");
+    assert_eq!(branches.review(), (vec![], 1), "the other branch took nothing away");
+    branches.undo(&found[0]);
+    assert_eq!(
+        (branches.review().0.len(), branches.review().1),
+        (1, 0),
+        "what is left out can be taken back"
+    );
 }

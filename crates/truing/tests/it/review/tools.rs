@@ -237,6 +237,24 @@ fn a_program_beside_a_file_that_the_configuration_names_does_not_run() {
     assert!(lines.contains(&format!("  {}", folder.display()).as_str()), "{lines:#?}");
 }
 
+#[test]
+fn a_credential_in_the_words_of_a_linter_is_neither_shown_nor_recorded() {
+    let place = linted("a = 1\n", "a = 1\nb = 2\n");
+    let (token, encoded) = ("canary-w0rd-of-the-environment", "Y2FuYXJ5LXcwcmQtb2YtdGhlLWVudmlyb25tZW50");
+    let printed = format!("a.py:2: it is {token}\na.py:2: it is {encoded}\n");
+    std::fs::write(place.home().join("printed.txt"), printed).unwrap();
+    let printed = place.home().join("printed.txt").display().to_string();
+    for format in ["text", "json"] {
+        let arguments = ["review", "--from", &printed, "--format-in", "unix", "--format", format];
+        let ran = Ran::from(place.command(&arguments).env("OWN_TOKEN", token).output().unwrap());
+        assert!(ran.exit < 2 && ran.out.contains("it is cana…"), "{ran:?}");
+        assert!(!ran.out.contains(token) && !ran.out.contains(encoded), "{}", ran.out);
+    }
+    let records = std::fs::read(place.store()).unwrap();
+    let is_in = |text: &str| records.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(!is_in(token) && !is_in(encoded));
+}
+
 /// Ruff that renames what it finds.
 fn renaming(to: &str) -> String {
     let edit = format!(
