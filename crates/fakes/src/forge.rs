@@ -13,6 +13,7 @@ mod github;
 mod http;
 mod operations;
 mod people;
+mod refusal;
 mod shared;
 mod state;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use flavour::Flavour;
 pub use github::{MAX_ANNOTATIONS, MAX_COMMENT, MAX_DESCRIPTION, MAX_TEXT};
 pub use operations::pulls::NewPull;
 pub use people::{App, Kept, Repo};
+pub use refusal::{PLACE_REFUSALS, PlaceRefusal, RefusedPlaces};
 pub use state::access::Access;
 pub use state::bots::{Bot, BotReview, Step};
 pub use state::checks::{Again, CheckRun};
@@ -54,6 +56,7 @@ pub use witness::{Exchange, Witness};
 
 use crate::server::serve;
 use http::serve::{Protocol, router};
+use refusal::RefusedFile;
 use shared::Shared;
 use state::{Form, State, World};
 
@@ -148,6 +151,7 @@ impl FakeForge {
             private_git: options.private_git,
             next_id: 0,
             faults: Default::default(),
+            refused_files: Vec::new(),
             stale_lists: 0,
             stale_heads: 0,
             hook: None,
@@ -221,6 +225,12 @@ impl FakeForge {
     /// Adds a rule of misbehaviour.
     pub fn fault(&self, fault: Fault) {
         self.shared.lock().world.faults.add(fault);
+    }
+
+    /// From now on refuses comments on places of the file with this path, in this way.
+    pub fn refuse_places(&self, path: &str, places: RefusedPlaces, by: PlaceRefusal) {
+        let file = RefusedFile { path: path.to_owned(), places, by };
+        self.shared.lock().world.refused_files.push(file);
     }
 
     /// Has every rule of misbehaviour met all its calls?

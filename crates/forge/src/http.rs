@@ -106,6 +106,8 @@ pub(crate) struct Call {
     etag: Option<HeaderValue>,
     /// Is a redirect to another address of the same server an answer ([`Answer::location`]), and no error?
     redirected: bool,
+    /// Does it comment on places of a diff, which the forge may refuse?
+    comments_on_diff: bool,
 }
 
 impl Call {
@@ -121,6 +123,7 @@ impl Call {
             writes: false,
             etag: None,
             redirected: false,
+            comments_on_diff: false,
         }
     }
 
@@ -141,7 +144,13 @@ impl Call {
             writes: true,
             etag: None,
             redirected: false,
+            comments_on_diff: false,
         }
+    }
+
+    /// The same for a comment on places of a diff: a refusal that may be one of a place is [`ForgeError::Rejected`].
+    pub(crate) fn on_diff(self) -> Self {
+        Self { comments_on_diff: true, ..self }
     }
 
     /// The same without a body, for a call that takes none.
@@ -157,7 +166,17 @@ impl Call {
     /// A call that sets something, however often.
     pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
         let repeat = Repeat::Harmless;
-        Self { what: what.into(), method, url, body, repeat, writes: true, etag: None, redirected: false }
+        Self {
+            what: what.into(),
+            method,
+            url,
+            body,
+            repeat,
+            writes: true,
+            etag: None,
+            redirected: false,
+            comments_on_diff: false,
+        }
     }
 
     /// A redirect to another address of the same server is an answer. Nobody follows it here.

@@ -2,10 +2,12 @@
 //! dismissals last. A review whose records fail is still a review.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus, SeenOn, Source};
-use truing_core::id::{FindingId, Key, Sha};
+use truing_core::id::{FindingId, Key, RunId, Sha};
 use truing_core::identity::{Placed, identify};
 use truing_core::increment::Renames;
 use truing_core::outcome::ReviewRecord;
@@ -17,7 +19,11 @@ use super::desired::worst_first;
 use super::text::by_severity;
 
 /// How often recording begins anew because another review of the same repository began in between.
-const MAX_TRIES: u32 = 16;
+const MAX_TRIES: u32 = 32;
+/// The longest pause before the first of these beginnings; twice as long before each next one, up to [`MAX_DOUBLINGS`].
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// How often the longest pause doubles.
+const MAX_DOUBLINGS: u32 = 6;
 
 /// How many open findings are remembered that the present review did not meet (those of other branches). What
 /// people dismissed or declined is always remembered.
@@ -116,6 +122,14 @@ pub struct Memory<'a, O, C> {
     pub clock: &'a C,
 }
 
+/// Reviews that fence each other off begin anew at different moments, so that one of them ends before the next begins.
+fn pause(run: &RunId, tries: u32) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    (run.as_str(), tries).hash(&mut hasher);
+    let longest = FIRST_PAUSE * (1 << tries.min(MAX_DOUBLINGS));
+    longest / 256 * u32::from(hasher.finish().to_be_bytes()[7])
+}
+
 impl<O, S, C> Memory<'_, O, C>
 where
     O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
@@ -186,7 +200,10 @@ where
         loop {
             match self.recorded(&store, found, record, filed).await {
                 Ok(kept) => return Ok(kept),
-                Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => tries += 1,
+                Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => {
+                    tokio::time::sleep(pause(&record.run, tries)).await;
+                    tries += 1;
+                }
                 Err(error) => return Err(error.to_string()),
             }
         }

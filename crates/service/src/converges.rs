@@ -17,8 +17,8 @@ use truing_config::converge::ConvergeConfig;
 use truing_core::converge::Run;
 use truing_core::converge::record::{ConvergeDetail, Record};
 use truing_core::dismissal::Dismissal;
-use truing_core::id::{Key, PrId, Sha, Token};
-use truing_core::port::{Clock as _, ForgeError, Ids as _, PullNow, WriteGate, Writer};
+use truing_core::id::{Key, PrId, RunId, Sha, Token};
+use truing_core::port::{Clock as _, ForgeError, PullNow, WriteGate, Writer};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::effects::Effects;
@@ -28,7 +28,7 @@ use truing_git::{Git, GitError, Mirror};
 use truing_loops::checkout::{self, Rules};
 use truing_loops::converge::pull::{self, PullRequestWorkspace};
 use truing_loops::converge::{Agents, Looks, RunMode, Runner};
-use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::machine::SystemClock;
 use truing_loops::telemetry::{self, ConvergeSpan};
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
@@ -73,11 +73,13 @@ impl Converging {
 /// A pull request, and all that a run on it needs.
 #[derive(Debug)]
 pub struct PullRun<'a> {
+    /// The id of a run that begins now.
+    pub run: &'a RunId,
     /// `owner/name`.
     pub repo: &'a str,
     /// The number that people see.
     pub number: u64,
-    /// What the forge is called in the configuration, and its client.
+    /// The forge's name in the configuration, and its client, whose calls name the run.
     pub forge: (&'a str, &'a Server),
     /// Git.
     pub git: &'a Git,
@@ -268,7 +270,7 @@ impl PullRun<'_> {
             looks: looks.to_owned(),
             ..ConvergeDetail::begin((self.called(), branch.to_owned()), (base.clone(), state))
         };
-        let begun = Record::begin(UniqueIds.run(), key.clone(), detail, SystemClock.now());
+        let begun = Record::begin(self.run.clone(), key.clone(), detail, SystemClock.now());
         Record { versions: versions(), ..begun }
     }
 }

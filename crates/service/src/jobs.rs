@@ -39,7 +39,7 @@ use super::no_run::NoRun;
 use super::switch::KillSwitch;
 
 /// A job, and where its runs go.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct JobRun<'a> {
     /// The job.
     pub job: SyncJob<'a>,
@@ -67,7 +67,9 @@ impl JobRun<'_> {
         let run = RunRef { id: UniqueIds.run(), key, token: lease.token };
         // What runs for it ends with it.
         let trace = telemetry::sync(&run.id, &run.key, self.repo, (self.job.name, &self.job.config.package));
-        let leased = LeasedJob { job: self, store, run: &run, trace: &trace };
+        let forge = self.forge.for_review(run.id.as_str());
+        let job = &JobRun { forge: &forge, ..*self };
+        let leased = LeasedJob { job, store, run: &run, trace: &trace };
         let driver = Driver { store, clock: &SystemClock, limits: self.limits };
         let told = drive::told(give_back);
         let ended = driver.drive((&lease, Heir::Nobody), self.heartbeat, told, &leased).await?;

@@ -40,7 +40,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use truing_core::fair::Places;
-use truing_core::id::{PrId, Token};
+use truing_core::id::{PrId, RunId, Token};
 use truing_core::port::{
     Clock, EffectLog, ForgeRead, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError, Watchlist,
     WriteGate,
@@ -78,9 +78,10 @@ pub trait Forges: Send + Sync {
     type Pull: ForgeRead + ForgeWrite;
 
     /// The pull request of the repository that people call `repo` (`owner/name`), for this producer; none if the forge is
-    /// not configured. The gate is asked right before each call that writes.
+    /// not configured. Each call names the run. The gate is asked right before each call that writes.
     fn pull(
         &self,
+        run: &RunId,
         id: &PrId,
         repo: &str,
         producer: Producer,

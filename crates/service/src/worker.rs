@@ -193,7 +193,7 @@ async fn one<P: Parts>(context: &ServiceContext<P>, lease: &Lease, run: &RunRef)
     let head = described.as_ref().and_then(|described| described.head.clone());
     let ended = one_at(context, lease, run, (&id, repo), head.clone()).await;
     let Err(Stopped::NotThere { what }) = ended else { return ended };
-    match whereabouts(context, &id).await? {
+    match whereabouts(context, run, &id).await? {
         Some(name) if name != repo => {
             say(context, run, format!("{repo} was renamed to {name}")).await?;
             one_at(context, lease, run, (&id, &name), head).await
@@ -238,11 +238,12 @@ async fn converge_at<P: Parts>(
         }
     };
     let forge = context.forges.servers().get(&id.forge);
-    let forge = forge.ok_or_else(|| not_configured(id))?;
+    let forge = forge.ok_or_else(|| not_configured(id))?.for_review(run.id.as_str());
     let pull = PullRun {
+        run: &run.id,
         repo,
         number: id.number,
-        forge: (&id.forge, forge),
+        forge: (&id.forge, &forge),
         git: &context.git,
         mirrors: &context.mirrors,
         converging,
@@ -256,8 +257,13 @@ async fn converge_at<P: Parts>(
 }
 
 /// Asks for the repository's present name by its id, and records it; none if the forge does not show the pull request.
-async fn whereabouts<P: Parts>(context: &ServiceContext<P>, id: &PrId) -> Result<Option<String>, Stopped> {
+async fn whereabouts<P: Parts>(
+    context: &ServiceContext<P>,
+    run: &RunRef,
+    id: &PrId,
+) -> Result<Option<String>, Stopped> {
     let Some(server) = context.forges.servers().get(&id.forge) else { return Ok(None) };
+    let server = server.for_review(run.id.as_str());
     let found = async {
         let name = server.repository_by_id(&id.repository).await?.name;
         let pull = server.client(id, &name, Producer::Review, &read_only()).pull_request().await?;
@@ -292,8 +298,8 @@ async fn review_at<P: Parts>(
     let unknown = || not_configured(id);
     let gate = context.gate();
     let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
-    let forge = context.forges.pull(id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
-    let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?;
+    let forge = context.forges.pull(&run.id, id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
+    let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
     let remote = server.remote(&id.repository, repo, Purpose::Fetch).await;
     let remote = remote.map_err(|error| Stopped::of_remote(error, context.clock.now(), NOTHING_MADE))?;
     let lead = drive::lead(&context.store, &context.clock).await?;
@@ -305,7 +311,7 @@ async fn review_at<P: Parts>(
         checkout: Checkout {
             git: &context.git,
             forge: &id.forge,
-            server,
+            server: &server,
             mirror: &checkout::mirror(&context.mirrors, id),
             remote: &remote,
             rules: &context.rules,

@@ -32,7 +32,7 @@ use truing_config::{
 };
 use truing_core::code::LinesKey;
 use truing_core::fair::Places;
-use truing_core::id::{PrId, Span};
+use truing_core::id::{PrId, RunId, Span};
 use truing_core::port::{ForgeError, ForgeKind, Reader, ReaderError, WriteGate};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
@@ -66,12 +66,13 @@ impl Forges for Servers {
 
     fn pull(
         &self,
+        run: &RunId,
         id: &PrId,
         repo: &str,
         producer: Producer,
         gate: &Arc<dyn WriteGate>,
     ) -> Option<RepositoryClient> {
-        Some(self.0.get(&id.forge)?.client(id, repo, producer, gate))
+        Some(self.0.get(&id.forge)?.for_review(run.as_str()).client(id, repo, producer, gate))
     }
 
     fn servers(&self) -> &BTreeMap<String, Server> {

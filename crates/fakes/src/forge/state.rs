@@ -22,6 +22,7 @@ use truing_core::port::Clock;
 use crate::forge::diff::{Diffs, Side, Stats};
 use crate::forge::fault::Faults;
 use crate::forge::flavour::Flavour;
+use crate::forge::refusal::RefusedFile;
 use crate::forge::state::access::Access;
 use crate::forge::state::apps::{Apps, Pass};
 use crate::forge::state::bots::Bot;
@@ -76,6 +77,7 @@ pub(crate) struct World {
     pub(crate) private_git: bool,
     pub(crate) next_id: u64,
     pub(crate) faults: Faults,
+    pub(crate) refused_files: Vec<RefusedFile>,
     pub(crate) stale_lists: u32,
     pub(crate) stale_heads: u32,
     pub(crate) hook: Option<Hook>,

@@ -43,6 +43,23 @@ What GitHub does there, and what follows from it (`crates/forge/src/github/clien
 | A description is changed without a condition | it is read right before; a marker of ours in it stays |
 ";
 
+/// What of a comment on a diff counts as a refusal of its place (`http::classify`).
+const REFUSALS: &str = "
+## Refused places
+
+A forge may refuse a comment on a place of the diff. That costs this place: the other comments are posted, the finding
+goes to its file, and from there to the summary.
+
+| Status of the refusal | Counts as |
+|---|---|
+| 422 (GitHub, with a list of texts or of objects) | a refused place |
+| 400 (both Bitbuckets), 404 and 409 (Data Center) | a refused place |
+| any other of 400 to 499 | a refused place, but for those below |
+| 401, 403, 451 | a login or a permission is missing |
+| 402, 407, 408, 425, 429, and 403 with the words of a limit | the call is made again later |
+| 500 to 599 | the forge has failed: the attempt is made again |
+";
+
 /// docs/reference/forges.md.
 fn page() -> String {
     let mut text = String::from(
@@ -51,6 +68,7 @@ fn page() -> String {
          Comments on pull requests are made to fit these. What cannot be placed on its lines goes to its file, and what\n\
          cannot be placed there is told in the summary; a text that is too long is cut where nothing breaks, and says so.\n",
     );
+    text += REFUSALS;
     text += STATUS;
     for forge in ALL {
         text += &format!("\n## {}\n\n| | |\n|---|---|\n", forge.name);

@@ -61,7 +61,7 @@ impl GitHubClient {
         let review =
             json!({ "commit_id": commit.as_str(), "event": "COMMENT", "body": body, "comments": drafts });
         let url = self.url(&what, &["pulls", &self.number(), "reviews"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, review)).await?.json()?;
+        let made: wire::Made = self.send(&Call::create(what, url, review).on_diff()).await?.json()?;
         Ok(self.comments_of_review(made.id).await)
     }
 
@@ -79,7 +79,7 @@ impl GitHubClient {
             "body": self.marked_item(&comment.item, &comment.body),
         });
         let url = self.url(&what, &["pulls", &self.number(), "comments"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, body)).await?.json()?;
+        let made: wire::Made = self.send(&Call::create(what, url, body).on_diff()).await?.json()?;
         Ok(Id::Review(made.id).text())
     }
 

@@ -44,6 +44,9 @@ pub(super) fn classify(
     }
     let message = if words.is_empty() { "it gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
+        code if call.comments_on_diff && refuses_place(code) => {
+            ForgeError::Rejected { what, message: format!("status {code}: {message}") }
+        }
         // Data Center says so where the login is right and the permission is missing.
         401 if lacks_permission(body) => ForgeError::Forbidden { what, message },
         401 => ForgeError::Unauthorized { what },
@@ -81,6 +84,12 @@ pub(super) fn classify(
         }
     };
     (Refusal::lasting(error), None)
+}
+
+/// May this status of a comment on a diff be a refusal of its place? Forges differ, and one has several: GitHub 422, Cloud 400,
+/// Data Center 400, 404 and 409. Others are of the login, of its permissions, of payment, of a slow client and of limits.
+fn refuses_place(status: u16) -> bool {
+    matches!(status, 400..500) && !matches!(status, 401..=403 | 407 | 408 | 425 | 429 | 451)
 }
 
 /// How long to wait, if this is a rate limit: by what the answer asks for, else until the primary limit's window

@@ -10,7 +10,7 @@ use super::port::Porter;
 use crate::reader::ChildReader;
 
 /// A sync job, and all that each run of it works with.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct SyncJob<'a> {
     /// Its name.
     pub name: &'a str,

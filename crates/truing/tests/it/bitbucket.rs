@@ -2,6 +2,7 @@
 //! review from the command line. What all kinds have in common is tested at GitHub, in `operate`, `service` and `storm`.
 
 mod gives;
+mod refused;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -171,7 +172,8 @@ impl Site {
             Flavour::DataCenter => "projects/o/repos/r",
             Flavour::GitHub | Flavour::Cloud => "o/r",
         };
-        format!("{}/{path}/pull-requests/{number}", self.forge.base_url())
+        let pulls = if self.forge.flavour() == Flavour::GitHub { "pull" } else { "pull-requests" };
+        format!("{}/{path}/{pulls}/{number}", self.forge.base_url())
     }
 }
 

@@ -61,6 +61,8 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
     assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
     assert_eq!(site.ahead(BRANCH).await, "1");
 
+    site.forge.assert_named();
+
     let summary = site.summary();
     let (tried, relaxed) = (summary.find("## demo: rehearsed\n"), summary.find("## demo: relaxed\n"));
     assert!(tried.is_some() && tried < relaxed && summary.contains("| publish |"), "{summary}");

@@ -186,6 +186,9 @@ async fn answer(
         Some(_) | None => {}
     }
     let review = parts.headers.get("x-review-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    if review.is_none() && is_write(&method, route, asked.as_deref()) && is_ours(&parts.headers) {
+        shared.lock().world.violation(format!("{method} {route} without X-Review-Id"));
+    }
     let hang_up = matches!(fault, Some(FaultKind::Drop | FaultKind::LostAnswer));
     let about =
         Asked { login: login.as_deref(), headers: &parts.headers, is_get: parts.method == "GET", resource };
@@ -222,6 +225,27 @@ async fn answer(
         response.extensions_mut().insert(HangUp);
     }
     response
+}
+
+/// A login and a query of GraphQL change nothing at a repository.
+fn is_write(method: &str, route: &str, body: Option<&[u8]>) -> bool {
+    let is_query = || {
+        let body: Option<Value> = body.and_then(|body| serde_json::from_slice(body).ok());
+        body.is_some_and(|body| body["query"].as_str().is_some_and(|query| !query.contains("mutation")))
+    };
+    let is_read = match route {
+        "/graphql" => is_query(),
+        _ => method == "GET" || route.ends_with("/access_tokens"),
+    };
+    !is_read
+}
+
+/// Is the call from the client that is tested? People write through other programs.
+fn is_ours(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok())
+        .is_some_and(|agent| agent.starts_with("truing"))
 }
 
 /// Does what the call asks for.
@@ -264,6 +288,10 @@ async fn carry_out(
             Ok(value) => call.body = value,
             Err(_) => return (protocol.refused)(Refusal::BadJson),
         }
+    }
+    let refusal = shared.lock().world.refused_files.iter().find_map(|file| file.answer(&call));
+    if let Some(refusal) = refusal {
+        return refusal;
     }
     handled(shared, handler, call).await
 }

@@ -170,11 +170,14 @@ impl Calls for BitbucketCloud {
         if let Some(parent) = new.parent {
             body["parent"] = json!({ "id": parent });
         }
+        let is_on_diff = new.on.is_some();
         if let Some(on) = new.on {
             body["inline"] = inline(what, on)?;
         }
         let url = self.of_pull(what, repo, number, &["comments"])?;
-        let made = self.send(&Call::create(what, url, body)).await?.json::<wire::Comment>()?.note(what)?;
+        let call = Call::create(what, url, body);
+        let call = if is_on_diff { call.on_diff() } else { call };
+        let made = self.send(&call).await?.json::<wire::Comment>()?.note(what)?;
         let (Some(told), Some(author)) = (&self.inner.options.account, &made.author) else { return Ok(made) };
         if author.id.as_str().eq_ignore_ascii_case(told) {
             return Ok(made);

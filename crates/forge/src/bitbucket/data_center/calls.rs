@@ -132,7 +132,9 @@ impl Calls for BitbucketDataCenter {
         }
         let anchor = body.get("anchor").cloned();
         let url = self.of_pull(what, repo, number, &["comments"])?;
-        let made: wire::Comment = self.send(&Call::create(what, url, body)).await?.json()?;
+        let call = Call::create(what, url, body);
+        let call = if anchor.is_some() { call.on_diff() } else { call };
+        let made: wire::Comment = self.send(&call).await?.json()?;
         if let Some(anchor) = anchor {
             self.check_place(repo, &anchor, made.anchor.as_ref());
         }

@@ -172,7 +172,9 @@ impl GitHubClient {
             "comments": comments.collect::<Result<Vec<_>, _>>()?,
         });
         let url = self.url(what, &["pulls", &self.number(), "reviews"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, review)).await?.json()?;
+        let call = Call::create(what, url, review);
+        let call = if inline.is_empty() { call } else { call.on_diff() };
+        let made: wire::Made = self.send(&call).await?.json()?;
         Ok(ReviewId::new(made.id.to_string()))
     }
 
@@ -186,7 +188,7 @@ impl GitHubClient {
         let mut comment = self.comment(what, line)?;
         comment["commit_id"] = commit.as_str().into();
         let url = self.url(what, &["pulls", &self.number(), "comments"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, comment)).await?.json()?;
+        let made: wire::Made = self.send(&Call::create(what, url, comment).on_diff()).await?.json()?;
         Ok(Id::Review(made.id).text())
     }
 

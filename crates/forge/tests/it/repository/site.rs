@@ -27,6 +27,8 @@ use truing_forge::{Patience, Secret};
 pub(crate) const TOKEN: &str = "ghs_canary_hub";
 /// Our account.
 pub(crate) const BOT: &str = "truing[bot]";
+/// The run that clients name.
+const RUN: &str = "run-1";
 
 static GITHUB: LazyLock<Contract> = LazyLock::new(|| Contract::github().unwrap());
 static CLOUD: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::bitbucket_cloud().unwrap());
@@ -178,20 +180,22 @@ impl Site {
 pub(crate) fn server(forge: &FakeForge, token: &str) -> Server {
     let clock = Arc::new(Wall);
     let options = || bitbucket(forge, token);
-    match forge.flavour() {
+    let server: Server = match forge.flavour() {
         Flavour::GitHub => github(forge, Credentials::Token(Secret::new(token))),
         Flavour::Cloud => BitbucketCloud::with_patience(options(), patience(), clock).unwrap().into(),
         Flavour::DataCenter => {
             BitbucketDataCenter::with_patience(options(), patience(), clock).unwrap().into()
         }
-    }
+    };
+    server.for_review(RUN)
 }
 
 /// A client of Cloud with an access token, which may not ask who it is.
 pub(crate) fn with_access_token(forge: &FakeForge, account: Option<String>, workspaces: &[&str]) -> Server {
     let workspaces = workspaces.iter().map(|&name| name.to_owned()).collect();
     let options = BitbucketOptions { email: None, account, workspaces, ..bitbucket(forge, TOKEN) };
-    BitbucketCloud::with_patience(options, patience(), Arc::new(Wall)).unwrap().into()
+    let server: Server = BitbucketCloud::with_patience(options, patience(), Arc::new(Wall)).unwrap().into();
+    server.for_review(RUN)
 }
 
 /// The options of either Bitbucket.
@@ -232,7 +236,8 @@ pub(crate) fn github(forge: &FakeForge, credentials: Credentials) -> Server {
         markers: MarkerKeys::new(b"key", &[]),
         settle: Span::seconds(30),
     };
-    GitHub::with_patience(options, patience(), Arc::new(Wall)).unwrap().into()
+    let server: Server = GitHub::with_patience(options, patience(), Arc::new(Wall)).unwrap().into();
+    server.for_review(RUN)
 }
 
 pub(crate) fn topic(text: &str) -> Topic {

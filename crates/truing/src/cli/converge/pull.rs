@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use truing_core::converge::Code;
 use truing_core::converge::record::{Record, abandoned_key};
-use truing_core::port::{Act, Operations as _};
+use truing_core::id::RunId;
+use truing_core::port::{Act, Ids as _, Operations as _};
 use truing_core::slot::Limits;
-use truing_forge::Server;
+use truing_forge::{ForgeServer as _, Server};
 use truing_git::{Git, Mirror};
+use truing_loops::machine::UniqueIds;
 use truing_loops::text::instant;
 use truing_service::by_hand::NotLeased;
 use truing_service::converges::{Converging, PullRun};
@@ -50,6 +52,7 @@ pub(super) async fn audited(args: &Args, turn: &Turn<'_>, target: &Target) -> Re
 
 /// All that working on a pull request needs.
 struct Place<'a> {
+    run: RunId,
     target: &'a Target,
     store: Store,
     client: Server,
@@ -67,9 +70,12 @@ impl<'a> Place<'a> {
         let store = wiring::open_store(&config, &turn.context.environment).await?;
         switched_on(&store).await?;
         let environment = &turn.context.environment;
+        let run = UniqueIds.run();
+        let client = wiring::client(&config, &target.forge, environment, &folder)?;
         Ok(Self {
             target,
-            client: wiring::client(&config, &target.forge, environment, &folder)?.sharing(store.common()),
+            client: client.sharing(store.common()).for_review(run.as_str()),
+            run,
             git: wiring::git(environment).await?,
             mirrors: wiring::mirrors(&folder),
             converging: wiring::converge::converging(config.clone(), environment, &store)?,
@@ -104,6 +110,7 @@ impl<'a> Place<'a> {
 
     fn pull(&self) -> PullRun<'_> {
         PullRun {
+            run: &self.run,
             repo: &self.target.repo,
             number: self.target.number,
             forge: (&self.target.forge, &self.client),

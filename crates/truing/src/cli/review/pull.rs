@@ -3,7 +3,7 @@
 
 use truing_agent::verify::Scope as Trust;
 use truing_core::id::PrId;
-use truing_core::port::{Described, ForgeRead as _, PullRequest, Runs as _, read_only};
+use truing_core::port::{Described, ForgeRead as _, Ids as _, PullRequest, Runs as _, read_only};
 use truing_core::publish::Producer;
 use truing_forge::remote::{Purpose, RemoteError};
 use truing_forge::{ForgeServer as _, Server};
@@ -47,6 +47,7 @@ impl Command {
         let progress = self.output.progress(doing, None);
         let client = wiring::client(&config, &forge, &self.environment, &folder)?;
         let client = client.sharing(store.as_ref().and_then(Store::common));
+        let client = client.for_review(UniqueIds.run().as_str());
         let (id, pull) = look(&client, &forge, &repo, number).await?;
         let git = wiring::git(&self.environment).await?;
         let remote = client

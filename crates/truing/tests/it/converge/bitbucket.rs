@@ -60,6 +60,7 @@ async fn each_audit_is_a_comment_and_each_finding_is_answered_and_resolved() {
         assert!(pull.body.contains("Adds up orders."), "{}", pull.body);
         assert_eq!(site.forge.violations(), Vec::<String>::new());
         assert_eq!(site.model.violations(), Vec::<String>::new());
+        site.forge.assert_named();
 
         // Run again, nothing is said twice.
         let before = pull.comments.len();

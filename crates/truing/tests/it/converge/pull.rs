@@ -152,6 +152,7 @@ async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
     assert!(!pull.draft, "it is ready");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
     assert_eq!(site.model.violations(), Vec::<String>::new());
+    site.forge.assert_named();
 }
 
 /// The same bug fixed, and what a bot asks for besides.

@@ -56,7 +56,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     let context = site.context(store, site.forges(), limits());
     let (gate, id) = (context.gate(), PrId::from_key(&key).unwrap());
     let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
-    let forge = context.forges.pull(&id, "acme/shop", Producer::Review, &writing).unwrap();
+    let forge = context.forges.pull(&new.id, &id, "acme/shop", Producer::Review, &writing).unwrap();
     let before = site.view(&opened).await;
     for (run, stale) in [(&old, true), (&new, false)] {
         let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(run.token) };

@@ -326,12 +326,13 @@ impl Forges for FaultyForges {
 
     fn pull(
         &self,
+        run: &RunId,
         id: &PrId,
         repo: &str,
         producer: Producer,
         gate: &Arc<dyn WriteGate>,
     ) -> Option<FaultyPull> {
-        let inner = self.inner.pull(id, repo, producer, gate)?;
+        let inner = self.inner.pull(run, id, repo, producer, gate)?;
         let inner = MannerPull { inner, manner: self.manner, clock: self.clock.clone() };
         Some(FaultyPull { inner, script: self.script.clone() })
     }

@@ -1,4 +1,5 @@
-//! Every exchange with the fake forge is compared with what its maker publishes; a difference fails the test.
+//! Every exchange with the fake forge is compared with what its maker publishes; a difference fails the test, and so does a
+//! write that names no run.
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
@@ -7,7 +8,7 @@ use std::time::Duration;
 use truing_contract::{Contract, Part};
 use truing_core::id::Span;
 use truing_core::port::Clock;
-use truing_fakes::forge::{Exchange, FakeForge, Flavour, Options, Witness};
+use truing_fakes::forge::{Exchange, FakeForge, Flavour, Logged, Options, Witness};
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
 use truing_forge::capability::Marker;
 use truing_forge::github::{Credentials, GitHub, GitHubOptions};
@@ -16,6 +17,8 @@ use truing_forge::{Patience, Secret, Server};
 
 /// How the violations begin that are differences.
 const UNLIKE: &str = "unlike what is published: ";
+/// The end of the violations that are writes outside a run.
+const UNNAMED: &str = " without X-Review-Id";
 
 /// What GitHub publishes.
 static GITHUB: LazyLock<Contract> = LazyLock::new(|| Contract::github().unwrap());
@@ -143,6 +146,13 @@ impl Watched {
         }
     }
 
+    /// Asserts that each call of the interface so far was one of a run, reads too.
+    pub(crate) fn assert_named(&self) {
+        let calls = self.0.log();
+        let unnamed = calls.iter().filter(|call| call.review.is_none() && !call.path.contains(".git/"));
+        assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&Logged>::new());
+    }
+
     /// The `NAME` of `[forge.NAME]`.
     pub(crate) fn name(&self) -> &'static str {
         match self.0.flavour() {
@@ -190,9 +200,9 @@ impl Deref for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let mut unlike = self.0.violations();
-        unlike.retain(|violation| violation.starts_with(UNLIKE));
-        unlike.dedup();
-        assert!(std::thread::panicking() || unlike.is_empty(), "{}", unlike.join("\n"));
+        let mut wrong = self.0.violations();
+        wrong.retain(|violation| violation.starts_with(UNLIKE) || violation.ends_with(UNNAMED));
+        wrong.dedup();
+        assert!(std::thread::panicking() || wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }

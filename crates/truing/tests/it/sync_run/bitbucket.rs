@@ -35,6 +35,7 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
         assert_eq!(site.sync().await, result("relaxed", 0));
         let pulls = site.pulls().await;
         assert_eq!((pulls.len(), pulls[0].1.title.as_str()), (1, "Admit demo up to 1.0.2"));
+        site.forge.assert_named();
         assert_eq!(site.forge.violations(), Vec::<String>::new());
     }
 }

@@ -1,0 +1,79 @@
+//! Places that a forge refuses, on each kind of forge: each costs its own place and nothing else.
+
+use truing_fakes::forge::{PLACE_REFUSALS, PlaceRefusal, RefusedPlaces};
+
+use super::*;
+
+/// The commit has a finding in each of these, and the middle one is refused.
+const FILES: [&str; 3] = ["a.py", "b.py", "c.py"];
+
+/// Statuses that no document names for a place. GitHub publishes all of its own.
+const OTHERS: [u16; 8] = [405, 406, 410, 412, 413, 415, 423, 424];
+
+/// A published review with places of `b.py` refused: the lines or files that it has comments on, and the summary.
+async fn reviewed(refusal: PlaceRefusal, places: RefusedPlaces) -> (Vec<(String, bool)>, String) {
+    let site = Site::new(refusal.flavour).await;
+    let commit = FILES.iter().fold(Commit::new("debug"), |commit, file| commit.write(*file, FIRST));
+    site.repo.push("one", commit).await.unwrap();
+    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    site.forge.refuse_places("b.py", places, refusal);
+    let page = site.page(number);
+    let mut command = site.command(&["review", "--pr", &page, "--publish"]);
+    let Output { status, stdout, stderr } = command.env("GITHUB_TOKEN", TOKEN).output().unwrap();
+    let said =
+        format!("{refusal:?}\n{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert_eq!(status.code(), Some(1), "{said}");
+    let view = site.repo.pull(number).await.unwrap();
+    assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure", "{said}");
+    assert_eq!(site.forge.violations(), Vec::<String>::new(), "{said}");
+    site.forge.assert_named();
+    let inline = view.inline().map(|comment| {
+        let place = comment.place.as_ref().unwrap();
+        (place.path.clone(), place.line.is_some())
+    });
+    let mut inline: Vec<_> = inline.collect();
+    inline.sort();
+    let [summary] = view.summaries().collect::<Vec<_>>()[..] else { panic!("{said}{view:#?}") };
+    (inline, summary.body.clone())
+}
+
+async fn assert_costs_one_place(refusal: PlaceRefusal) {
+    let (inline, summary) = reviewed(refusal, RefusedPlaces::Lines).await;
+    let expected =
+        [("a.py", true), ("b.py", false), ("c.py", true)].map(|(file, line)| (file.to_owned(), line));
+    assert_eq!(inline, expected, "{refusal:?}: on its file\n{summary}");
+    let (inline, summary) = reviewed(refusal, RefusedPlaces::All).await;
+    let expected = ["a.py", "c.py"].map(|file| (file.to_owned(), true));
+    assert_eq!(inline, expected, "{refusal:?}: in the summary\n{summary}");
+    assert!(summary.contains("b.py"), "{refusal:?}\n{summary}");
+}
+
+async fn known(flavour: Flavour) {
+    for refusal in PLACE_REFUSALS.iter().filter(|refusal| refusal.flavour == flavour) {
+        assert_costs_one_place(*refusal).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_github_refuses_costs_one_place() {
+    known(Flavour::GitHub).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_cloud_refuses_costs_one_place() {
+    known(Flavour::Cloud).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_a_data_center_refuses_costs_one_place() {
+    known(Flavour::DataCenter).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_is_refused_by_another_status_costs_one_place() {
+    for (status, flavour) in OTHERS.into_iter().zip([Flavour::Cloud, Flavour::DataCenter].into_iter().cycle())
+    {
+        let like = PLACE_REFUSALS.iter().find(|refusal| refusal.flavour == flavour).unwrap();
+        assert_costs_one_place(PlaceRefusal { status, source: "none", ..*like }).await;
+    }
+}
