@@ -27,6 +27,7 @@ pub mod recheck;
 pub mod run;
 pub mod sandbox;
 pub mod secret;
+pub mod settled;
 pub mod share;
 pub mod slot;
 pub mod suppression;

@@ -95,6 +95,15 @@ pub struct Obeyed {
     pub dismissal: Option<Dismissal>,
 }
 
+/// The progress of the reviews of a pull request.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LastReviews {
+    /// The revision of the newest run, however that ended; none if there was no run.
+    pub attempted: Option<Revision>,
+    /// The revision that a run has settled last ([`settles`](crate::settled::settles)).
+    pub settled: Option<Revision>,
+}
+
 /// Rows of the sweep and of comments. Nothing here is fenced: no run writes them.
 pub trait Watchlist: Send + Sync {
     /// Every repository of a forge that was ever seen: remembered, or of a pull request that was described. One
@@ -105,11 +114,9 @@ pub trait Watchlist: Send + Sync {
     /// writes nothing.
     fn remember(&self, repositories: &[Repository]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// For each key, in order, the revision of its newest run, however that ended; none if there was no run.
-    fn newest_runs(
-        &self,
-        keys: &[Key],
-    ) -> impl Future<Output = Result<Vec<Option<Revision>>, StoreError>> + Send;
+    /// The progress of the reviews of each key, in order.
+    fn last_reviews(&self, keys: &[Key])
+    -> impl Future<Output = Result<Vec<LastReviews>, StoreError>> + Send;
 
     /// The slots of a repository's pull requests that have a row.
     fn slots_of(

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock as _, Described, ForgeError, Halted, Mark, Marked, OpenPull, Origin, PullComment, Repository,
-    Revision, Runs as _, Slots, StoreError, UserRequest, Watchlist,
+    Clock as _, Described, ForgeError, Halted, LastReviews, Mark, Marked, OpenPull, Origin, PullComment,
+    Repository, Revision, Runs as _, Slots, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::listing::Listing;
@@ -108,8 +108,8 @@ impl Watched {
         let mut marks = Vec::new();
         for ((key, pull), known) in open.into_iter().zip(known(store, &keys).await?) {
             // Until somebody drops the row that cannot be read.
-            let Some((slot, run)) = known else { continue };
-            let rouse = wants(&slot, pull, run.as_ref());
+            let Some((slot, reviews)) = known else { continue };
+            let rouse = wants(&slot, pull, &reviews);
             if rouse == Wants::Once && !rouses(roused, &key, Some(&pull.revision)) {
                 continue;
             }
@@ -182,8 +182,8 @@ impl Watched {
     }
 }
 
-/// What the store knows of a pull request: its slot, and the revision of its newest run.
-type Known = (Slot, Option<Revision>);
+/// A pull request as the store knows it: its slot, and the progress of its reviews.
+type Known = (Slot, LastReviews);
 
 /// What is known of each, in order; none where a row cannot be read, which keeps no other from being looked at.
 async fn known<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Option<Known>>, StoreError> {
@@ -207,8 +207,9 @@ async fn known<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Opti
 }
 
 async fn read<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Known>, StoreError> {
-    let (slots, runs) = (store.load(keys).await?, store.newest_runs(keys).await?);
-    Ok(slots.into_iter().zip(runs).collect())
+    // Slots first: a run settles its revision before its slot is idle.
+    let (slots, reviews) = (store.load(keys).await?, store.last_reviews(keys).await?);
+    Ok(slots.into_iter().zip(reviews).collect())
 }
 
 /// Up to when all comments were read: the newest change, but no farther than where a list was cut.
@@ -237,15 +238,17 @@ fn rouses(roused: &mut HashMap<Key, Option<Revision>>, key: &Key, revision: Opti
     before != Some(revision.cloned())
 }
 
-/// Is an open pull request as it was when it was looked at last? `run` is the revision of its newest run.
-fn wants(slot: &Slot, pull: &OpenPull, run: Option<&Revision>) -> Wants {
-    let news = run != Some(&pull.revision);
+/// Is an open pull request settled as it is? A slot without work whose revision no run has settled was lost midway, whatever
+/// began: it is taken up again, also one that was parked before. A slot that is parked stays so for the revision that was attempted.
+fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> Wants {
+    let is_unsettled = reviews.settled.as_ref() != Some(&pull.revision);
+    let is_new = reviews.attempted.as_ref() != Some(&pull.revision);
     match slot.state {
         State::Waiting { .. } | State::Leased { .. } => Wants::Nothing,
-        State::Idle if news => Wants::Mark,
-        State::Held { why: Hold::Parked } if news => Wants::Once,
+        State::Idle if is_unsettled => Wants::Mark,
+        State::Held { why: Hold::Parked } if is_new => Wants::Once,
         // A pause keeps what is pending; one mark is enough to remember that there is something.
-        State::Held { why: Hold::Paused } if news && !pull.draft && slot.pending.review.is_none() => {
+        State::Held { why: Hold::Paused } if is_unsettled && !pull.draft && slot.pending.review.is_none() => {
             Wants::Mark
         }
         State::Held { why: Hold::Draft } if !pull.draft => Wants::Mark,

@@ -1,10 +1,11 @@
 //! Runs of every loop, each one row: who may write is decided in [`reviews`], [`converges`] and [`jobs`]; what a review should
-//! show is kept by [`desired`].
+//! show is kept by [`desired`]; which revision is settled, [`last`] finds.
 
 mod converges;
 mod desired;
 mod ends;
 mod jobs;
+mod last;
 mod reviews;
 pub(super) mod row;
 
@@ -22,6 +23,7 @@ use truing_core::sync::record;
 
 pub(super) use self::desired::status_again;
 pub(crate) use self::ends::EndColumns;
+pub(super) use self::last::last_reviews;
 
 use self::row::put;
 
@@ -56,6 +58,16 @@ impl Store {
             reviews::ended_unfinished(connection, (&run, &key), (&revision, began), outcome.clone(), now)
         })
         .await
+    }
+
+    /// Records that the head of the key's newest review is left as it is, for this reason; nothing where a run has settled it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn skip_head(&self, run: &RunId, key: &Key, reason: &str) -> Result<(), StoreError> {
+        let run = RunRef { id: run.clone(), key: key.clone(), token: self.fresh_token().await? };
+        let (reason, now) = (reason.to_owned(), self.0.clock.now());
+        self.write(move |connection| reviews::skip(connection, &run, reason.clone(), now)).await
     }
 }
 

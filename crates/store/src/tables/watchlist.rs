@@ -6,13 +6,12 @@ use std::sync::Arc;
 use crate::sql::Connection;
 use truing_core::id::{AccountId, Key, Millis, PrId, Sha};
 use truing_core::port::{
-    CommentKind, Moved, Obeyed, Origin, Repository, Revision, StoreError, UserRequest, Watchlist,
+    CommentKind, LastReviews, Moved, Obeyed, Origin, Repository, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::Slot;
 
 use super::history::{self, sql_limit};
-use super::runs::row::parse_sha;
-use super::runs::status_again;
+use super::runs::{last_reviews, status_again};
 use super::{dismissals, operations, slots};
 use crate::fault::Fault;
 use crate::store::{Store, apart};
@@ -29,9 +28,9 @@ impl Watchlist for Store {
         self.write(move |connection| remember(connection, &repositories)).await
     }
 
-    async fn newest_runs(&self, keys: &[Key]) -> Result<Vec<Option<Revision>>, StoreError> {
+    async fn last_reviews(&self, keys: &[Key]) -> Result<Vec<LastReviews>, StoreError> {
         let keys = keys.to_vec();
-        self.read(move |connection| keys.iter().map(|key| newest_run(connection, key)).collect()).await
+        self.read(move |connection| keys.iter().map(|key| last_reviews(connection, key)).collect()).await
     }
 
     async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError> {
@@ -264,11 +263,4 @@ fn remember(connection: &Connection, repositories: &[Repository]) -> Result<(), 
         insert.execute((forge, id, name, cursor.0, gone.map(|at| at.0)))?;
     }
     Ok(())
-}
-
-fn newest_run(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
-    let sql = "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1";
-    let found: Option<(String, String)> =
-        connection.sql(sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
 }

@@ -1,15 +1,16 @@
 //! Repositories and commands of comments: what is remembered once, and what is never written twice.
 
 use truing_core::dismissal::Dismissal;
-use truing_core::id::{AccountId, FindingId, Key, Millis, PrId};
+use truing_core::id::{AccountId, FindingId, Key, Millis, PrId, RunId};
+use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
-    Act, CommentKind, Described, Event, Moved, Obeyed, Origin, Repository, RunRef, Runs, Slots, StoreError,
-    UserRequest, Watchlist,
+    Act, CommentKind, Described, Event, LastReviews, Moved, Obeyed, Origin, Repository, Revision, RunRef,
+    Runs, Slots, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_store::Store;
 
-use super::{NOW, new_store, revision, run};
+use super::{NOW, computed, new_store, record, revision, run};
 
 pub(crate) fn pr(repository: &str, number: u64) -> PrId {
     PrId { forge: "github".into(), repository: repository.into(), number }
@@ -65,14 +66,59 @@ async fn slots_of_a_repository_are_not_those_of_its_neighbours() -> Result<(), S
     Ok(())
 }
 
-#[tokio::test]
-async fn the_newest_run_tells_what_was_looked_at_last() {
-    let (_home, store) = new_store().await;
-    for (token, head) in [(1, 'a'), (3, 'c')] {
-        store.begin(&run(token), &revision(head), Millis(NOW)).await.unwrap();
-    }
+fn outcome(kind: OutcomeKind) -> Outcome {
+    Outcome { kind, reason: None, until: None, runtime: Runtime::Rules }
+}
+
+/// The heads that a run was about last, and that a run has settled last; `-` for none.
+async fn last_heads(store: &Store) -> String {
     let keys = [pr("9", 9).key(), run(1).key];
-    assert_eq!(store.newest_runs(&keys).await.unwrap(), [None, Some(revision('c'))]);
+    let last = store.last_reviews(&keys).await.unwrap();
+    assert_eq!(last[0], LastReviews::default(), "there was no run");
+    let head = |revision: &Option<Revision>| {
+        revision.as_ref().map_or("-", |revision| &revision.head.as_str()[..1]).to_owned()
+    };
+    head(&last[1].attempted) + &head(&last[1].settled)
+}
+
+#[tokio::test]
+async fn a_head_is_settled_when_a_run_has_published_it_and_not_when_one_has_begun() {
+    let (_home, store) = new_store().await;
+    let now = Millis(NOW);
+    store.begin(&run(1), &revision('a'), now).await.unwrap();
+    assert_eq!(last_heads(&store).await, "a-", "it has begun");
+    store.failed(&run(1), &outcome(OutcomeKind::Failed), now).await.unwrap();
+    assert_eq!(last_heads(&store).await, "a-", "it has failed");
+    store.begin(&run(2), &revision('a'), now).await.unwrap();
+    store.ended(&run(2), &outcome(OutcomeKind::Deferred), now).await.unwrap();
+    assert_eq!(last_heads(&store).await, "a-", "it waits for its budget");
+    store.begin(&run(3), &revision('a'), now).await.unwrap();
+    store.computed(&run(3), &computed(&run(3), 'a', Vec::new())).await.unwrap();
+    assert_eq!(last_heads(&store).await, "a-", "the forge does not show it");
+    store.published(&run(3), &record(&run(3), 'a')).await.unwrap();
+    assert_eq!(last_heads(&store).await, "aa");
+    store.begin(&run(4), &revision('a'), now).await.unwrap();
+    assert_eq!(last_heads(&store).await, "aa", "there was nothing to do");
+    store.begin(&run(5), &revision('b'), now).await.unwrap();
+    assert_eq!(last_heads(&store).await, "ba", "there is a new head");
+}
+
+#[tokio::test]
+async fn a_head_that_an_operator_has_dropped_is_settled_until_another_run_begins() {
+    let (_home, store) = new_store().await;
+    let (now, key) = (Millis(NOW), run(1).key);
+    let drop = async || store.skip_head(&RunId::new("dropped"), &key, "dropped by hand").await.unwrap();
+    drop().await;
+    assert_eq!(last_heads(&store).await, "--", "no run knows the head");
+    store.begin(&run(1), &revision('a'), now).await.unwrap();
+    store.failed(&run(1), &outcome(OutcomeKind::Failed), now).await.unwrap();
+    drop().await;
+    assert_eq!(last_heads(&store).await, "aa");
+    let runs = store.runs(&key, 9).await.unwrap().len();
+    drop().await;
+    assert_eq!(store.runs(&key, 9).await.unwrap().len(), runs, "it is settled before");
+    store.begin(&run(99), &revision('a'), now).await.unwrap();
+    assert_eq!(last_heads(&store).await, "a-");
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use truing_core::id::Key;
-use truing_core::port::{Act, Operations as _, Runs as _};
+use truing_core::port::{Act, Ids as _, Operations as _, Runs as _};
 use truing_core::slot::{Command, Limits, Refused, Slot};
+use truing_loops::machine::UniqueIds;
 use truing_loops::slots::{StepError, step};
 use truing_loops::text::instant;
 use truing_store::Store;
@@ -135,7 +136,12 @@ impl ByHand<'_> {
         let (key, name) = (target.slot.key.clone(), target.name().to_owned());
         self.log(store, self.action, &key, &name).await?;
         match step(store, &key, self.command, limits).await {
-            Ok(decision) => target.slot = decision.slot,
+            Ok(decision) => {
+                target.slot = decision.slot;
+                if self.command == Command::Drop {
+                    store.skip_head(&UniqueIds.run(), &key, "dropped by hand").await.map_err(store_error)?;
+                }
+            }
             Err(StepError::Store(error)) => return Err(store_error(error)),
             Err(StepError::Refused(refused)) => {
                 self.log(store, &format!("{} refused", self.action), &key, &refused.to_string()).await?;

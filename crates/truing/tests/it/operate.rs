@@ -366,6 +366,21 @@ async fn a_dropped_slot_is_forgotten_and_the_next_event_makes_it_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_head_is_recorded_as_skipped_so_that_no_sweep_takes_it_up() {
+    let site = Site::new().await;
+    let _server = site.serve();
+    let refused = FaultKind::Status(403, None);
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
+    site.open("one").await;
+    site.deliver().await;
+    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    assert_eq!(site.run(&["slots", "drop", "o/r#1"]).exit, 0);
+    let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
+    let outcome = &why["last_outcome"]["outcome"];
+    assert_eq!((&outcome["kind"], &outcome["reason"]), (&"skipped".into(), &"dropped by hand".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_worker_has_is_not_dropped_and_the_log_says_so_in_words() {
     let site = Site::new().await;
     let _server = site.serve();

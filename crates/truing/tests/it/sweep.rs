@@ -5,6 +5,7 @@ mod chosen;
 mod commands;
 mod dismissing;
 mod healing;
+mod midway;
 mod moving;
 mod rounds;
 

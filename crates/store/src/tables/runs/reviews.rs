@@ -4,12 +4,13 @@ use crate::sql::{self, Connection};
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{INTERRUPTED, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime, Step};
-use truing_core::port::{Begun, Revision, RunRef};
+use truing_core::port::{Begun, LastReviews, Revision, RunRef};
 use truing_core::run::{Stage, StepCost};
 
 use super::super::dismissals;
 use super::super::slots::{next_token, raise_counter};
 use super::ends::EndColumns;
+use super::last::{last_reviews, newest_at};
 use super::row::{fenced, parse_sha, parse_stage};
 use crate::fault::{Fault, from_json, to_json};
 
@@ -331,10 +332,16 @@ fn reviewed(connection: &Connection, key: &Key) -> Result<Option<(Revision, Opti
 
 /// The revision that was computed last.
 pub(super) fn known(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
-    let sql =
-        "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 AND stage IN ('computed', 'published')
-               ORDER BY token DESC LIMIT 1";
-    let found: Option<(String, String)> =
-        connection.sql(sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
+    newest_at(connection, key, "stage IN ('computed', 'published')")
+}
+
+/// Ends the newest run's revision without a review, if no run has settled it.
+pub(super) fn skip(connection: &Connection, run: &RunRef, reason: String, now: Millis) -> Result<(), Fault> {
+    let LastReviews { attempted, settled } = last_reviews(connection, &run.key)?;
+    let is_open = |attempted: &Revision| !attempted.head.is_none() && settled.as_ref() != Some(attempted);
+    let Some(revision) = attempted.filter(is_open) else { return Ok(()) };
+    begin(connection, run, &revision, now)?;
+    let outcome =
+        Outcome { kind: OutcomeKind::Skipped, reason: Some(reason), until: None, runtime: Runtime::Rules };
+    ended(connection, run, outcome, now)
 }

@@ -1,0 +1,36 @@
+//! The newest reviews of a key, as the sweep asks for them.
+
+use crate::sql::Connection;
+use truing_core::id::Key;
+use truing_core::outcome::OutcomeKind;
+use truing_core::port::{LastReviews, Revision};
+use truing_core::settled::settles;
+
+use super::row::{parse_sha, parse_stage};
+use crate::fault::Fault;
+
+/// The revision of the newest run at these stages.
+pub(super) fn newest_at(connection: &Connection, key: &Key, stages: &str) -> Result<Option<Revision>, Fault> {
+    let sql = format!(
+        "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 AND {stages} ORDER BY token DESC LIMIT 1"
+    );
+    let found: Option<(String, String)> =
+        connection.sql(&sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
+}
+
+/// The progress of the reviews of the key.
+pub(in crate::tables) fn last_reviews(connection: &Connection, key: &Key) -> Result<LastReviews, Fault> {
+    let sql = "SELECT head, base, stage, kind FROM run WHERE loop = 'review' AND key = ?1
+               ORDER BY token DESC LIMIT 1";
+    let newest = connection.sql(sql).first([key.as_str()], |row| {
+        let revision = Revision { head: parse_sha(row.get(0)?)?, base: parse_sha(row.get(1)?)? };
+        let end: Option<String> = row.get(3)?;
+        let end = OutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
+        Ok((revision, settles(parse_stage(row.text(2))?, end)))
+    })?;
+    let Some((attempted, is_settled)) = newest else { return Ok(LastReviews::default()) };
+    let settled =
+        if is_settled { Some(attempted.clone()) } else { newest_at(connection, key, "stage = 'published'")? };
+    Ok(LastReviews { attempted: Some(attempted), settled })
+}

@@ -1,0 +1,377 @@
+//! Slots that are lost in the middle of their work: whatever a slot was doing, and whichever copy of it comes back, two sweeps later
+//! its head is settled or its slot has work, and in the end it is reviewed. With both kinds of stores.
+
+use std::path::PathBuf;
+use std::process::Command as Program;
+use std::sync::Arc;
+
+use truing_core::id::{Key, Millis, RunId, Sha, Span};
+use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
+use truing_core::port::{Computed, Ids as _, Revision, RunRef, Runs as _, Slots as _, Watchlist as _};
+use truing_core::publish::Producer;
+use truing_core::slot::{Command, Loop, State, Then, Why};
+use truing_fakes::forge::{Fault, FaultKind};
+use truing_loops::machine::UniqueIds;
+use truing_loops::slots::step;
+use truing_service::Pace;
+
+use crate::support::home::{Deployment, Home, copy};
+use crate::support::valkey::SlotServer;
+use crate::sweep::site::{Opened, Running, Site, limits, pace, settings, until};
+use crate::sweep::{EVERY, FOUND, Swept, shown};
+
+const DAY: Span = Span::minutes(24 * 60);
+
+/// What a slot is in the middle of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Midway {
+    Debouncing,
+    /// For the forge's rate limit.
+    Waiting,
+    Leased,
+    /// Under a lease, and another head was pushed meanwhile.
+    Pushed,
+    BackingOff,
+    /// Backing off, and only publishing is left.
+    Computed,
+    /// For its budget.
+    Deferred,
+    Parked,
+    /// Of nothing: its head was published.
+    Published,
+    /// Of nothing: an operator has dropped it.
+    Dropped,
+}
+
+impl Midway {
+    const ALL: [Self; 10] = [
+        Self::Debouncing,
+        Self::Waiting,
+        Self::Leased,
+        Self::Pushed,
+        Self::BackingOff,
+        Self::Computed,
+        Self::Deferred,
+        Self::Parked,
+        Self::Published,
+        Self::Dropped,
+    ];
+
+    fn has_work(self) -> bool {
+        !matches!(self, Self::Published | Self::Dropped)
+    }
+}
+
+/// How slots are lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Loss {
+    /// All slots, and the counter of the tokens.
+    Flush,
+    /// None: the service begins again.
+    Restart,
+    /// The slots are as they were when the heads were marked.
+    OldCopy,
+    /// The slots are as they were when the runs had begun.
+    CopyOfLeases,
+}
+
+/// A forge, and where its store is.
+struct Lossy {
+    site: Site,
+    deployment: Deployment,
+    home: Home,
+    /// The database of the slots, and that of their copy.
+    databases: (u32, u32),
+}
+
+impl Lossy {
+    async fn new(deployment: Deployment) -> Self {
+        let site = Site::new().await;
+        let home = Home::new(deployment, site.database());
+        let slots = match &home {
+            Home::File(_) => 0,
+            Home::Servers { slots, .. } => slots.rsplit_once('/').unwrap().1.parse().unwrap(),
+        };
+        Self { site, deployment, home, databases: (slots, SlotServer::new_database()) }
+    }
+
+    async fn sweep(&self) -> Swept {
+        Swept::on(&self.site, self.home.open(Arc::new(self.site.clock.clone())).await)
+    }
+
+    /// A service that sweeps.
+    async fn serve(&self) -> Running {
+        let store = self.home.open(Arc::new(self.site.clock.clone())).await;
+        let pace = Pace { sweep: Some(EVERY), ..pace() };
+        self.site.serve_paced(store.clone(), store, limits(), pace, settings()).await
+    }
+
+    /// Keeps a copy of the slots.
+    async fn keep(&self, swept: &Swept) {
+        match self.deployment {
+            Deployment::File => {
+                let _ = std::fs::remove_file(self.kept());
+                let clock = Arc::new(self.site.clock.clone());
+                copy(&swept.context.store, &self.kept(), clock).await;
+            }
+            Deployment::Servers => {
+                let all = "for _, key in ipairs(redis.call('KEYS', '*')) do
+                           redis.call('COPY', key, key, 'DB', ARGV[1], 'REPLACE') end";
+                let (from, to) = self.databases;
+                by_hand(from, &["EVAL", all, "0", &to.to_string()]);
+            }
+        }
+    }
+
+    /// Loses slots. Nothing has the store open.
+    fn lose(&self, loss: Loss) {
+        let (slots, kept) = self.databases;
+        match (loss, self.deployment) {
+            (Loss::Restart, _) => {}
+            (Loss::Flush, Deployment::File) => {
+                let file = rusqlite::Connection::open(self.site.database()).unwrap();
+                file.execute("DELETE FROM slot", []).unwrap();
+            }
+            (Loss::Flush, Deployment::Servers) => by_hand(slots, &["FLUSHDB"]),
+            (Loss::OldCopy | Loss::CopyOfLeases, Deployment::File) => {
+                let file = rusqlite::Connection::open(self.site.database()).unwrap();
+                let kept = self.kept();
+                file.execute("ATTACH ?1 AS kept", [kept.to_str().unwrap()]).unwrap();
+                file.execute("DELETE FROM slot", []).unwrap();
+                file.execute("INSERT INTO slot SELECT * FROM kept.slot", []).unwrap();
+            }
+            (Loss::OldCopy | Loss::CopyOfLeases, Deployment::Servers) => {
+                by_hand(0, &["SWAPDB", &slots.to_string(), &kept.to_string()]);
+            }
+        }
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.site.database().with_file_name("kept.db")
+    }
+
+    /// The revision that the forge shows.
+    async fn revision(&self, opened: &Opened) -> Revision {
+        let view = self.site.view(opened).await;
+        Revision { head: Sha::try_from(view.head).unwrap(), base: Sha::try_from(view.base).unwrap() }
+    }
+
+    async fn is_settled(&self, swept: &Swept, opened: &Opened) -> bool {
+        let key = self.site.key(opened.number).await;
+        let last = swept.context.store.last_reviews(&[key]).await.unwrap().remove(0);
+        last.settled == Some(self.revision(opened).await)
+    }
+}
+
+/// A command to the server of the slots.
+fn by_hand(database: u32, arguments: &[&str]) {
+    let port = SlotServer::shared().port.to_string();
+    let mut client = Program::new("redis-cli");
+    client.args(["-e", "-p", &port, "-n", &database.to_string()]).args(arguments);
+    let ran = client.output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+}
+
+fn outcome(kind: OutcomeKind) -> Outcome {
+    Outcome { kind, reason: Some("it is tried here".into()), until: None, runtime: Runtime::Rules }
+}
+
+/// A worker's part, by hand.
+struct Work<'a> {
+    swept: &'a Swept,
+    run: RunRef,
+    revision: Revision,
+}
+
+impl<'a> Work<'a> {
+    /// Leases the slot as soon as it is due, and begins a run.
+    async fn begin(lossy: &Lossy, swept: &'a Swept, key: &Key, opened: &Opened) -> Self {
+        lossy.site.clock.skip(Span::seconds(1));
+        let slot = step(&swept.context.store, key, Command::Lease, &limits()).await.unwrap().slot;
+        let run = RunRef { id: UniqueIds.run(), key: key.clone(), token: slot.token().unwrap() };
+        let work = Self { swept, run, revision: lossy.revision(opened).await };
+        let now = swept.context.store.now().await.unwrap();
+        swept.context.store.begin(&work.run, &work.revision, now).await.unwrap();
+        work
+    }
+
+    async fn step(&self, command: Command) {
+        step(&self.swept.context.store, &self.run.key, command, &limits()).await.unwrap();
+    }
+
+    async fn now(&self) -> Millis {
+        self.swept.context.store.now().await.unwrap()
+    }
+
+    async fn fail(&self) {
+        let now = self.now().await;
+        self.swept.context.store.failed(&self.run, &outcome(OutcomeKind::Failed), now).await.unwrap();
+        self.step(Command::Fail(self.run.token, None)).await;
+    }
+
+    async fn wait(&self, why: Why) {
+        let at = self.now().await + DAY;
+        self.step(Command::Finish(self.run.token, Then::DueAt(at, why))).await;
+    }
+
+    fn record(&self, now: Millis) -> ReviewRecord {
+        let Revision { head, base } = self.revision.clone();
+        let detail = ReviewDetail::new(Some(head), base, outcome(OutcomeKind::Reviewed));
+        ReviewRecord::begin(self.run.id.clone(), self.run.key.clone(), detail, now)
+    }
+}
+
+/// Goes on from a lease to what the slot is to be in the middle of.
+async fn arrange(lossy: &Lossy, work: &Work<'_>, midway: Midway, opened: &mut Opened) {
+    let (store, now) = (&work.swept.context.store, work.now().await);
+    match midway {
+        Midway::Debouncing | Midway::Leased => {}
+        Midway::Waiting => work.wait(Why::RateLimit).await,
+        Midway::Pushed => {
+            lossy.site.push_second(opened).await;
+            work.step(Command::Event(Loop::Review)).await;
+        }
+        Midway::BackingOff => work.fail().await,
+        Midway::Computed => {
+            let outcome = work.record(now);
+            let (findings, desired) = (Vec::new(), Vec::new());
+            let computed = Computed { producer: Producer::Review, findings, desired, status: None, outcome };
+            store.computed(&work.run, &computed).await.unwrap();
+            work.fail().await;
+        }
+        Midway::Deferred => {
+            store.ended(&work.run, &outcome(OutcomeKind::Deferred), now).await.unwrap();
+            work.wait(Why::Deferred).await;
+        }
+        Midway::Parked => {
+            work.fail().await;
+            for _ in 1..limits().attempts {
+                Work::begin(lossy, work.swept, &work.run.key, opened).await.fail().await;
+            }
+            assert_eq!(work.swept.state(&work.run.key).await, "held (parked)");
+        }
+        Midway::Published => {
+            store.published(&work.run, &work.record(now).ended_at(now)).await.unwrap();
+            work.step(Command::Finish(work.run.token, Then::Idle)).await;
+        }
+        Midway::Dropped => {
+            work.fail().await;
+            work.step(Command::Drop).await;
+            store.skip_head(&RunId::new(work.run.key.as_str()), &work.run.key, "dropped").await.unwrap();
+        }
+    }
+}
+
+async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
+    let lossy = Lossy::new(deployment).await;
+    let site = &lossy.site;
+    let mut pulls = Vec::new();
+    for midway in Midway::ALL {
+        let opened = site.open(&format!("{midway:?}").to_lowercase()).await;
+        pulls.push((midway, site.key(opened.number).await, opened));
+    }
+    let mut swept = lossy.sweep().await;
+    swept.look().await;
+    if loss == Loss::OldCopy {
+        lossy.keep(&swept).await;
+    }
+    let mut works = Vec::new();
+    for (midway, key, opened) in &pulls {
+        if *midway != Midway::Debouncing {
+            works.push(Work::begin(&lossy, &swept, key, opened).await);
+        }
+    }
+    if loss == Loss::CopyOfLeases {
+        lossy.keep(&swept).await;
+    }
+    for (midway, key, opened) in &mut pulls {
+        if let Some(work) = works.iter().find(|work| work.run.key == *key) {
+            arrange(&lossy, work, *midway, opened).await;
+        }
+    }
+    drop(works);
+    assert!(!site.forge.pending().is_empty(), "no webhook arrives");
+    drop(swept);
+    lossy.lose(loss);
+
+    let mut swept = lossy.sweep().await;
+    swept.round(site).await;
+    swept.round(site).await;
+    let is_kept = matches!(loss, Loss::Flush | Loss::Restart);
+    for (midway, key, opened) in &pulls {
+        let (slot, settled) = (swept.slot(key).await, lossy.is_settled(&swept, opened).await);
+        let has_work = slot.state != State::Idle;
+        assert!(settled || has_work, "{loss:?}: {midway:?} is lost: {slot:?}");
+        if is_kept {
+            assert_eq!((has_work, settled), (midway.has_work(), !midway.has_work()), "{loss:?}: {midway:?}");
+        }
+    }
+    drop(swept);
+
+    // Work on what is left is done, and nothing is done twice.
+    let service = lossy.serve().await;
+    let is_parked = |state: &State| state.to_string() == "held (parked)";
+    let what = "all that is not parked is done";
+    service.come_to(what, &site.clock, |slots| slots.iter().all(|slot| is_parked(&slot.state))).await;
+    service.stop().await;
+    let swept = lossy.sweep().await;
+    for (midway, key, opened) in &pulls {
+        let (settled, slot) = (lossy.is_settled(&swept, opened).await, swept.slot(key).await);
+        let stays = *midway == Midway::Parked && loss == Loss::Restart;
+        assert_eq!((settled, is_parked(&slot.state)), (!stays, stays), "{loss:?}: {midway:?}: {slot:?}");
+        if *midway == Midway::Published || (is_kept && *midway == Midway::Dropped) {
+            assert_eq!(shown(site, opened).await.0, "nothing", "{loss:?}: {midway:?} needs no review");
+        }
+    }
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_head_is_lost_with_all_slots_of_valkey() {
+    nothing_is_lost(Deployment::Servers, Loss::Flush).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_head_is_lost_with_all_slots_of_a_file() {
+    nothing_is_lost(Deployment::File, Loss::Flush).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_head_is_lost_when_a_service_begins_again() {
+    for deployment in [Deployment::Servers, Deployment::File] {
+        nothing_is_lost(deployment, Loss::Restart).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_head_is_lost_when_slots_come_back_from_an_old_copy() {
+    for deployment in [Deployment::Servers, Deployment::File] {
+        for loss in [Loss::OldCopy, Loss::CopyOfLeases] {
+            nothing_is_lost(deployment, loss).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_under_review_when_valkey_is_emptied_is_reviewed() {
+    let lossy = Lossy::new(Deployment::Servers).await;
+    let site = &lossy.site;
+    let held = Fault::once("GET", "/repos/acme/shop/issues/1/comments", FaultKind::Held);
+    site.forge.fault(held.times(999));
+    let service = lossy.serve().await;
+    let opened = site.open("change").await;
+    let key = site.key(opened.number).await;
+    site.deliver().await;
+    until("a run has begun", async || {
+        let last = service.store.last_reviews(std::slice::from_ref(&key)).await.unwrap();
+        last[0].attempted.is_some() && service.is_leased(&key).await
+    })
+    .await;
+    by_hand(lossy.databases.0, &["FLUSHDB"]);
+    site.forge.clear_faults();
+    site.clock.skip(Span::minutes(5));
+    until("it is reviewed", async || shown(site, &opened).await == ("FIRST".to_owned(), FOUND)).await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
