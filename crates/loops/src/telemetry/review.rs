@@ -12,6 +12,7 @@ use truing_core::outcome::{Outcome, OutcomeKind, ReviewRecord, Runtime};
 use truing_model::gateway::Refused;
 use truing_reader::redact::redact;
 
+use super::root::{COST, OUTCOME};
 use super::step::dollars;
 
 /// The most characters of a reason.
@@ -81,6 +82,8 @@ fn came_to(outcome: &Outcome, (turns, cost): (u32, MicroUsd), denials: i64) {
         KeyValue::new("num_turns", i64::from(turns)),
         KeyValue::new("permission_denials", denials),
         KeyValue::new("truing.outcome", outcome.kind.as_str()),
+        KeyValue::new(OUTCOME, outcome.kind.as_str()),
+        KeyValue::new(COST, dollars(cost).to_string()),
     ]);
     // With a model, how its part ended says it.
     if outcome.runtime == Runtime::Rules {

@@ -7,7 +7,7 @@ use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as 
 use opentelemetry::{Context, KeyValue, global};
 use sha2::{Digest as _, Sha256};
 use truing_core::converge::record::Record as Converged;
-use truing_core::id::{Key, RunId};
+use truing_core::id::{Key, PrId, RunId};
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::run::End;
@@ -19,6 +19,10 @@ use super::export::begin_as;
 use super::review::MAX_REASON_CHARS;
 use super::step::{Common, SCOPE, dollars};
 
+/// The attribute by which Langfuse filters traces by the end of their run.
+pub(super) const OUTCOME: &str = "langfuse.trace.metadata.outcome";
+/// The attribute by which Langfuse filters traces by their cost, in dollars.
+pub(super) const COST: &str = "langfuse.trace.metadata.cost_usd";
 /// The name of a review's span.
 const REVIEW: &str = "pr-review";
 /// The name of the span of a step of a run that converges.
@@ -28,16 +32,24 @@ const SYNC: &str = "sync";
 
 /// Begins the trace of a review: the context that its future is to be polled in, and dropped with.
 pub fn review(run: &RunId, key: &Key, repository: Option<&str>, number: Option<u64>) -> Context {
-    let mut about = vec![KeyValue::new("reviewId", run.as_str().to_owned())];
-    about.extend(pull_request(repository, number));
-    begin(REVIEW, (run, key), about, None)
+    let mut common = vec![KeyValue::new("reviewId", run.as_str().to_owned())];
+    common.extend(pull_request((run, key), repository, number));
+    begin(REVIEW, run, common, None)
 }
 
 /// Begins the trace of a run of a sync job: the context that its future is to be polled in, and dropped with.
 pub fn sync(run: &RunId, key: &Key, repository: &str, (job, package): (&str, &str)) -> Context {
-    let about = [("repo", repository), ("job", job), ("package", package)];
-    let about = about.map(|(name, value)| KeyValue::new(name, value.to_owned()));
-    begin(SYNC, (run, key), about.into(), None)
+    let common = [
+        ("repo", repository),
+        ("job", job),
+        ("package", package),
+        ("langfuse.session.id", key.as_str()),
+        ("langfuse.trace.metadata.run", run.as_str()),
+        ("langfuse.trace.metadata.repository", repository),
+        ("langfuse.trace.metadata.job", job),
+        ("langfuse.trace.metadata.package", package),
+    ];
+    begin(SYNC, run, common.map(|(name, value)| KeyValue::new(name, value.to_owned())).into(), None)
 }
 
 /// The span of one step of a run that converges; of a whole run, where that is one step. The steps of a run have one
@@ -57,8 +69,8 @@ impl ConvergeSpan {
         number: Option<u64>,
         began: SystemTime,
     ) -> Self {
-        let about = pull_request(repository, number);
-        let context = begin(CONVERGE, (&record.run, &record.key), about, Some(began));
+        let common = pull_request((&record.run, &record.key), repository, number);
+        let context = begin(CONVERGE, &record.run, common, Some(began));
         context.span().set_attribute(KeyValue::new("headSha", record.detail.state.head.to_string()));
         Self { context, before: (record.cost(), record.turns()) }
     }
@@ -104,7 +116,7 @@ pub fn converge_unknown(
     (repository, number): (&str, u64),
     began: SystemTime,
 ) -> Context {
-    begin(CONVERGE, (run, key), pull_request(Some(repository), Some(number)), Some(began))
+    begin(CONVERGE, run, pull_request((run, key), Some(repository), Some(number)), Some(began))
 }
 
 /// Says what a run of a sync job came to.
@@ -124,6 +136,7 @@ pub fn failed(context: &Context, why: &str) {
 fn spent(context: &Context, cost: MicroUsd, turns: u32) {
     let took = [KeyValue::new("cost_usd", dollars(cost)), KeyValue::new("num_turns", i64::from(turns))];
     context.span().set_attributes(took);
+    context.span().set_attribute(KeyValue::new(COST, dollars(cost).to_string()));
 }
 
 /// The end of a run, and its reason.
@@ -133,6 +146,7 @@ fn came_to(context: &Context, end: End, why: &str, turns: u32) {
         return;
     }
     span.set_attribute(KeyValue::new("truing.outcome", end.as_str()));
+    span.set_attribute(KeyValue::new(OUTCOME, end.as_str()));
     match end {
         End::Failed => return failed(context, why),
         End::Done | End::Partial | End::Skipped | End::Deferred => {}
@@ -145,26 +159,35 @@ fn came_to(context: &Context, end: End, why: &str, turns: u32) {
     span.set_attribute(KeyValue::new("truing.outcome.reason", why));
 }
 
-fn pull_request(repository: Option<&str>, number: Option<u64>) -> Vec<KeyValue> {
-    let repository = repository.map(|name| KeyValue::new("repo", name.to_owned()));
+/// The names of a run and of its pull request. Langfuse filters traces by their metadata, which are texts.
+fn pull_request((run, key): (&RunId, &Key), repository: Option<&str>, number: Option<u64>) -> Vec<KeyValue> {
+    let name = repository.zip(number).map(|(repository, number)| format!("{repository}#{number}"));
+    let session = match (PrId::from_key(key), &name) {
+        (Some(id), Some(name)) => format!("{}/{name}", id.forge),
+        (None, Some(name)) => name.clone(),
+        (_, None) => key.as_str().to_owned(),
+    };
+    let mut common = vec![
+        KeyValue::new("langfuse.session.id", session),
+        KeyValue::new("langfuse.trace.metadata.run", run.as_str().to_owned()),
+    ];
+    if let Some(repository) = repository {
+        common.push(KeyValue::new("repo", repository.to_owned()));
+        common.push(KeyValue::new("langfuse.trace.metadata.repository", repository.to_owned()));
+    }
+    common.extend(name.map(|name| KeyValue::new("langfuse.trace.metadata.pull_request", name)));
     let number = number.and_then(|number| i64::try_from(number).ok());
-    repository.into_iter().chain(number.map(|number| KeyValue::new("prNumber", number))).collect()
+    common.extend(number.map(|number| KeyValue::new("prNumber", number)));
+    common
 }
 
 /// Begins a root span, since `began` if it did before. Every span below it says what it is about.
-fn begin(
-    name: &'static str,
-    (run, key): (&RunId, &Key),
-    about: Vec<KeyValue>,
-    began: Option<SystemTime>,
-) -> Context {
-    let mut common = vec![
+fn begin(name: &'static str, run: &RunId, mut common: Vec<KeyValue>, began: Option<SystemTime>) -> Context {
+    common.extend([
         KeyValue::new("langfuse.trace.name", name),
-        KeyValue::new("langfuse.session.id", key.as_str().to_owned()),
         KeyValue::new("gen_ai.conversation.id", run.as_str().to_owned()),
         KeyValue::new("runId", run.as_str().to_owned()),
-    ];
-    common.extend(about);
+    ]);
     let own = [
         KeyValue::new("gen_ai.operation.name", "invoke_agent"),
         KeyValue::new("gen_ai.agent.name", name),

@@ -53,11 +53,21 @@ async fn each_step_of_a_served_run_is_a_root_span_in_the_trace_of_its_run() {
             (about["repo"].as_str(), &about["prNumber"], about["langfuse.trace.name"].as_str()),
             ("acme/shop", &site.number.to_string(), "pr-converge")
         );
-        assert!(about["langfuse.session.id"].starts_with("pr/github/"), "{about:?}");
+        let name = format!("acme/shop#{}", site.number);
+        for (attribute, value) in [
+            ("langfuse.session.id", format!("github/{name}")),
+            ("langfuse.trace.metadata.pull_request", name),
+            ("langfuse.trace.metadata.repository", "acme/shop".to_owned()),
+            ("langfuse.trace.metadata.run", run.clone()),
+        ] {
+            assert_eq!(about[attribute], value, "{attribute}");
+        }
+        assert!(about["langfuse.trace.metadata.cost_usd"].parse::<f64>().is_ok(), "{about:?}");
         assert_eq!(about["headSha"].len(), 40);
     }
     let (last, before) = roots.split_last().unwrap();
     assert_eq!((said(last)["truing.outcome"].as_str(), pull.draft), ("done", false));
+    assert_eq!(said(last)["langfuse.trace.metadata.outcome"], "done");
     assert!(before.iter().all(|root| !said(root).contains_key("truing.outcome")), "they end no run");
 
     // The calls of models and tools are below the step that made them.

@@ -39,6 +39,9 @@ fn a_review_is_one_trace_with_a_span_for_each_call_and_no_text() {
         assert_eq!(about[name], value, "{name}");
     }
     assert_eq!(about["headSha"].len(), 40);
+    assert_eq!(about["langfuse.trace.metadata.run"], about["reviewId"]);
+    assert_eq!(about["langfuse.trace.metadata.outcome"], "reviewed");
+    assert_eq!(about["langfuse.trace.metadata.cost_usd"], about["cost_usd"]);
     let cost: f64 = about["cost_usd"].parse().unwrap();
     assert_eq!((cost * 1e6).round(), ran.json()["cost_micro_usd"].as_f64().unwrap());
 

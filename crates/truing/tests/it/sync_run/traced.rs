@@ -33,6 +33,9 @@ async fn a_run_of_a_job_is_one_trace_with_the_calls_of_its_model_below() {
     for (name, value) in [
         ("langfuse.trace.name", "sync"),
         ("langfuse.session.id", "sync/demo"),
+        ("langfuse.trace.metadata.job", "demo"),
+        ("langfuse.trace.metadata.repository", "acme/ours"),
+        ("langfuse.trace.metadata.outcome", "done"),
         ("repo", "acme/ours"),
         ("job", "demo"),
         ("package", "demo"),
