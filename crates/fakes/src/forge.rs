@@ -41,6 +41,7 @@ pub use github::{MAX_ANNOTATIONS, MAX_COMMENT, MAX_DESCRIPTION, MAX_TEXT};
 pub use operations::pulls::NewPull;
 pub use people::{App, Kept, Repo};
 pub use state::access::Access;
+pub use state::apps::TokenKind;
 pub use state::bots::{Bot, BotReview, Step};
 pub use state::checks::{Again, CheckRun};
 pub use state::delivery::{Delivery, Hook, MAX_QUEUED};
