@@ -43,6 +43,7 @@ pub use operations::pulls::NewPull;
 pub use people::{App, Kept, Repo};
 pub use refusal::{PLACE_REFUSALS, PlaceRefusal, RefusedPlaces};
 pub use state::access::Access;
+pub use state::apps::TokenKind;
 pub use state::bots::{Bot, BotReview, Step};
 pub use state::checks::{Again, CheckRun};
 pub use state::delivery::{Delivery, Hook, MAX_QUEUED};

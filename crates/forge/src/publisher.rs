@@ -3,13 +3,13 @@
 //! It observes, plans ([`truing_core::publish::plan`]) and performs each step as an effect ([`Effects`]). After a crash or a
 //! lost answer, the next reconcile adopts what became visible and makes the rest again; nothing is shown twice.
 
-use truing_core::effect::Effect;
+use truing_core::effect::{Effect, Kind};
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Millis, Sha};
 use truing_core::port::{
     EffectLog, ForgeError, ForgeRead, ForgeWrite, InlineDraft, Performed, RunRef, Runs, StoreError, Withheld,
 };
-use truing_core::publish::{Bounds, Desired, Hold, Item, Observed, Plan, Step, plan};
+use truing_core::publish::{Bounds, Desired, Hold, Item, Observed, Plan, Step, ThreadState, plan};
 
 mod bisect;
 
@@ -17,9 +17,9 @@ use crate::effects::{EffectError, Effects};
 use crate::marker::{normal, strip};
 use bisect::Bisection;
 
-/// The most rounds of a reconcile. A round follows each refusal of a place, which lowers a row (inline, file, summary); the
-/// last one checks the result.
-const MAX_ROUNDS: u32 = 4;
+/// The most rounds of a reconcile. A round follows each refusal of a place, which lowers a row (inline, file, summary), and
+/// the first of what the login may not do, which the summary says; the last one checks the result.
+const MAX_ROUNDS: u32 = 6;
 
 /// The end of a reconcile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,8 +81,8 @@ pub struct Publisher<'a, R, F> {
 enum Created {
     /// Everything is known to be there.
     All,
-    /// The forge refused a place, and a row was lowered.
-    Lowered,
+    /// The forge refused something, and the plan is another one now: a row was lowered, or the login may not do it.
+    Replan,
     /// The forge did not name everything: the rest is found by its marker later.
     Part,
 }
@@ -100,6 +100,22 @@ impl Placed {
         let on_code =
             |step: &Step| matches!(step, Step::CreateReview { .. } | Step::CreateFileComment { .. });
         Self { is_watched: bounds.follows_head && steps.iter().any(on_code), comments: Vec::new() }
+    }
+}
+
+/// Has a finding that is fixed an open thread?
+fn has_open_fixed(rows: &[Desired], observed: &[Observed]) -> bool {
+    let is_open = |item: &Item| {
+        let state = |seen: &Observed| seen.thread.as_ref().map(|thread| thread.state);
+        observed.iter().any(|seen| seen.item == *item && state(seen) == Some(ThreadState::Open))
+    };
+    rows.iter().any(|row| row.resolved && is_open(&row.item))
+}
+
+/// Adds to the summary why something is not done.
+fn say(rows: &mut [Desired], why: &str) {
+    if let Some(summary) = rows.iter_mut().find(|row| row.item == Item::Summary) {
+        summary.body = format!("{}\n\n{why}", summary.body.trim_end());
     }
 }
 
@@ -138,6 +154,10 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
             let observed = self.effects.forge.comments(&known.collect::<Vec<_>>()).await?;
             warn_of_unknown_keys(&observed);
+            let why_open = self.effects.forge.denied(Kind::Resolve);
+            let why_open = why_open.filter(|_| has_open_fixed(&rows, &observed));
+            let why_unset = self.effects.forge.denied(Kind::Status).filter(|_| status.is_some());
+            why_open.into_iter().chain(why_unset).for_each(|why| say(&mut rows, why));
             let now = self.effects.clock.now();
             let steps = match plan(&rows, &observed, &pending, &self.effects.forge.bounds(), now) {
                 Plan::Settling { until } => return Ok(Reconciled::Settling { until }),
@@ -160,11 +180,15 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
                     let until = self.effects.clock.now() + self.effects.forge.bounds().settle;
                     return Ok(Reconciled::Settling { until });
                 }
-                Created::Lowered => continue,
+                Created::Replan => continue,
             }
             if let Some(status) = status {
-                self.perform(&Effect::Status(status.clone())).await?;
-                self.effects.log.status_set(self.run, &status).await?;
+                match self.perform(&Effect::Status(status.clone())).await {
+                    Ok(_) => self.effects.log.status_set(self.run, &status).await?,
+                    Err(error) if self.is_denied(&error, Kind::Status) && why_unset.is_some() => {}
+                    Err(error) if self.is_denied(&error, Kind::Status) => continue,
+                    Err(error) => return Err(error),
+                }
             }
             return Ok(Reconciled::Done);
         }
@@ -195,8 +219,12 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             Step::Update { comment, item, body } => {
                 self.change(&Effect::EditComment { item, comment, body }).await?;
             }
-            Step::SetResolved { thread, resolved: true } => self.change(&Effect::Resolve { thread }).await?,
-            Step::SetResolved { thread, resolved: false } => self.change(&Effect::Reopen { thread }).await?,
+            Step::SetResolved { thread, resolved: true } => {
+                return self.settle_thread(&Effect::Resolve { thread }).await;
+            }
+            Step::SetResolved { thread, resolved: false } => {
+                return self.settle_thread(&Effect::Reopen { thread }).await;
+            }
             Step::CreateSummary { body } => {
                 return self.create(&Effect::Summary { body }, &[Item::Summary], None).await;
             }
@@ -258,7 +286,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
         self.same_head().await?;
         let rows: Vec<(Item, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
         self.effects.log.lower(self.run, self.effects.writer.producer, &rows).await?;
-        Ok(Created::Lowered)
+        Ok(Created::Replan)
     }
 
     /// Makes the comments of these items, and remembers those that the forge has named: at once, or when it is known on
@@ -295,6 +323,28 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
 
     async fn shown(&self, comments: &[(Item, CommentId)]) -> Result<(), Ended> {
         Ok(self.effects.log.shown(self.run, self.effects.writer.producer, comments).await?)
+    }
+
+    /// Resolves or reopens a thread. One that the login may not change stays as it is: its comment says what became of its
+    /// finding.
+    async fn settle_thread(&self, effect: &Effect) -> Result<Created, Ended> {
+        let was_known = self.effects.forge.denied(effect.kind()).is_some();
+        match self.change(effect).await {
+            Ok(()) => Ok(Created::All),
+            Err(error) if self.is_denied(&error, effect.kind()) => {
+                Ok(if was_known { Created::All } else { Created::Replan })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Did the forge refuse it because our login may not do such things here?
+    fn is_denied(&self, error: &Ended, kind: Kind) -> bool {
+        let refused = matches!(
+            error,
+            Ended::Stopped(PublishError::Forge(ForgeError::Forbidden { .. } | ForgeError::Rejected { .. }))
+        );
+        refused && self.effects.forge.denied(kind).is_some()
     }
 
     /// Changes what is there. A comment that a person deleted needs no more care.

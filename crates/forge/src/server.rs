@@ -292,4 +292,8 @@ impl ForgeWrite for RepositoryClient {
     fn cannot(&self, kind: Kind) -> Option<&'static str> {
         each!(self, it => it.cannot(kind))
     }
+
+    fn denied(&self, kind: Kind) -> Option<&'static str> {
+        each!(self, it => it.denied(kind))
+    }
 }

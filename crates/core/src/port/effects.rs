@@ -137,4 +137,11 @@ pub trait ForgeWrite: Send + Sync {
         let _ = kind;
         None
     }
+
+    /// The reason why effects of this kind are not made here, for people, if the forge is known to refuse them to our login
+    /// and a review goes on without them.
+    fn denied(&self, kind: Kind) -> Option<&'static str> {
+        let _ = kind;
+        None
+    }
 }

@@ -20,6 +20,7 @@ use crate::http::{Answer, Authorization, Call, ClientError, Http, Payer, unavail
 mod accounts;
 mod key;
 mod permissions;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ pub use accounts::Whose;
 pub(super) use accounts::{Accounts, Identity};
 pub use key::{AppKey, KeyError};
 pub use permissions::{Permission, permissions};
+pub(super) use refusals::{ExtraWrite, KnownRefusals};
 
 /// A token is replaced so long before it ends, so that what begins with it also ends with it.
 const RENEW_BEFORE: Span = Span::minutes(10);
@@ -58,8 +60,9 @@ pub(super) enum Scope<'a> {
     Repository(&'a str, &'a str),
     /// The same, to push to it.
     Pushing(&'a str, &'a str),
-    /// The same, to make a pull request ready for review.
-    Readying(&'a str, &'a str),
+    /// The same, for what GitHub lets only writers of the repository change: whether a pull request is a draft, and
+    /// whether a thread is resolved.
+    Changing(&'a str, &'a str),
     /// The list of an installation's repositories.
     Installation(u64),
     /// The App itself.
@@ -77,7 +80,7 @@ impl<'a> Scope<'a> {
             Self::Named(name)
             | Self::Repository(_, name)
             | Self::Pushing(_, name)
-            | Self::Readying(_, name) => name.to_owned(),
+            | Self::Changing(_, name) => name.to_owned(),
             Self::Id(id) => format!("repository {id}"),
             Self::Installation(id) => format!("installation {id}"),
             Self::App => "the App".to_owned(),
@@ -92,6 +95,8 @@ pub(super) struct Auth {
     tokens: Mutex<Tokens>,
     /// Our own account, once it was asked for.
     identity: tokio::sync::OnceCell<Identity>,
+    /// The writes that are refused and that a review goes on without.
+    pub(super) refusals: KnownRefusals,
 }
 
 enum Login {
@@ -113,7 +118,7 @@ enum Holder {
     Named(String),
     Id(String),
     Pushing(String),
-    Readying(String),
+    Changing(String),
     Installation(u64),
 }
 
@@ -127,6 +132,8 @@ struct Held {
 #[derive(Deserialize)]
 struct Installation {
     id: u64,
+    #[serde(default)]
+    permissions: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -154,7 +161,8 @@ impl Auth {
             Credentials::Token(token) => Login::Token(Authorization::bearer(token, Payer::Token)?),
             Credentials::App { id, key } => Login::App { id, key },
         };
-        Ok(Self { api, login, tokens: Mutex::default(), identity: tokio::sync::OnceCell::new() })
+        let (identity, refusals) = (tokio::sync::OnceCell::new(), KnownRefusals::default());
+        Ok(Self { api, login, tokens: Mutex::default(), identity, refusals })
     }
 
     pub(super) fn is_app(&self) -> bool {
@@ -215,7 +223,7 @@ impl Auth {
             Scope::Installation(installation) => Holder::Installation(installation),
             Scope::Id(id) | Scope::Repository(id, _) => Holder::Id(id.to_owned()),
             Scope::Pushing(id, _) => Holder::Pushing(id.to_owned()),
-            Scope::Readying(id, _) => Holder::Readying(id.to_owned()),
+            Scope::Changing(id, _) => Holder::Changing(id.to_owned()),
             Scope::Named(name) => {
                 let name = name.to_lowercase();
                 let id = self.tokens().ids.get(&name).cloned();
@@ -258,7 +266,8 @@ impl Auth {
     /// A new token, and the id of the one repository that it is for.
     async fn mint(&self, http: &Http, scope: Scope<'_>) -> Result<(Held, Option<String>), ForgeError> {
         let what = format!("{}: getting a token as GitHub App", scope.shown());
-        let installation = self.installation(http, &what, scope).await?;
+        let Installation { id: installation, permissions: granted } =
+            self.installation(http, &what, scope).await?;
         let mut body = Map::new();
         let narrow = match scope {
             Scope::Named(name) => {
@@ -273,12 +282,18 @@ impl Auth {
                 body.insert("repository_ids".into(), json!([number(&what, id)?]));
                 permissions::PUSHING
             }
-            Scope::Readying(id, _) => {
+            Scope::Changing(id, _) => {
                 body.insert("repository_ids".into(), json!([number(&what, id)?]));
-                permissions::READYING
+                permissions::CHANGING
             }
             Scope::Installation(_) | Scope::App => permissions::LISTING,
         };
+        let narrow = permissions::granted_of(narrow, &granted).map_err(|lacking| {
+            let message = format!(
+                "the App lacks the permission {lacking}: grant it, and accept it where it is installed"
+            );
+            ForgeError::Forbidden { what: what.clone(), message }
+        })?;
         let wanted: Map<String, Value> =
             narrow.iter().map(|(name, level)| ((*name).to_owned(), (*level).into())).collect();
         body.insert("permissions".into(), wanted.into());
@@ -306,19 +321,30 @@ impl Auth {
             [one] => Some(one.id.to_string()),
             _ => None,
         };
+        if let Some(repository) = repository.as_ref().filter(|_| !granted.is_empty()) {
+            for (extra, needs) in permissions::EXTRA {
+                let may = needs.iter().all(|need| permissions::is_granted(need, &granted));
+                self.refusals.heard(repository, *extra, may, now);
+            }
+        }
         Ok((held, repository))
     }
 
     /// Where the App is installed for this repository.
-    async fn installation(&self, http: &Http, what: &str, scope: Scope<'_>) -> Result<u64, ForgeError> {
+    async fn installation(
+        &self,
+        http: &Http,
+        what: &str,
+        scope: Scope<'_>,
+    ) -> Result<Installation, ForgeError> {
         let url = match scope {
-            Scope::Installation(id) => return Ok(id),
+            Scope::Installation(id) => return Ok(Installation { id, permissions: HashMap::new() }),
             Scope::App => return Err(unavailable(what, "the App itself has no token")),
             Scope::Id(id) => append(&self.api, ["repositories", id, "installation"]),
             Scope::Named(name)
             | Scope::Repository(_, name)
             | Scope::Pushing(_, name)
-            | Scope::Readying(_, name) => match name.split_once('/') {
+            | Scope::Changing(_, name) => match name.split_once('/') {
                 Some((owner, repo)) if is_repository_name(name) => {
                     append(&self.api, ["repos", owner, repo, "installation"])
                 }
@@ -329,7 +355,7 @@ impl Auth {
             },
         };
         let call = Call::get(format!("{what} (is it installed there?)"), url);
-        Ok(self.ask_as_app(http, call).await?.json::<Installation>()?.id)
+        self.ask_as_app(http, call).await?.json()
     }
 
     /// Remembers which repository a name means, and lets calls that know its id use the same token.

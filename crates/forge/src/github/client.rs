@@ -21,7 +21,7 @@ use truing_core::port::{
 use truing_core::publish::{Bounds, Item, Observed, Producer};
 use url::Url;
 
-use super::auth::{Accounts, Scope};
+use super::auth::{Accounts, ExtraWrite, Scope};
 use super::id::Id;
 use super::observed::Listed;
 use super::session::paged;
@@ -105,6 +105,35 @@ impl GitHubClient {
             Id::Issue(number) => self.url(what, &["issues", "comments", &number.to_string()]),
             Id::Review(number) => self.url(what, &["pulls", "comments", &number.to_string()]),
         }
+    }
+
+    /// The forge says whether it may be done here.
+    pub(super) fn heard(&self, extra: ExtraWrite, may: bool) {
+        let now = self.github.inner.http.now();
+        self.github.inner.auth.refusals.heard(&self.id.repository, extra, may, now);
+    }
+
+    /// Remembers whether it was refused.
+    pub(super) fn noted<T>(&self, extra: ExtraWrite, answer: Result<T, ForgeError>) -> Result<T, ForgeError> {
+        match &answer {
+            Ok(_) => self.heard(extra, true),
+            Err(ForgeError::Forbidden { .. }) => {
+                let now = self.github.inner.http.now();
+                self.github.inner.auth.refusals.refused(&self.id.repository, extra, now);
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// Is it known to be refused here?
+    pub(super) fn is_refused(&self, extra: ExtraWrite) -> bool {
+        self.github.inner.auth.refusals.knows(&self.id.repository, extra)
+    }
+
+    /// May the forge be asked to do it here?
+    pub(super) fn may_try(&self, extra: ExtraWrite) -> bool {
+        self.github.inner.auth.refusals.may_try(&self.id.repository, extra, self.github.inner.http.now())
     }
 
     pub(super) fn number(&self) -> String {

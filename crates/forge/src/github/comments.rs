@@ -8,6 +8,7 @@ use truing_core::id::{CommentId, Sha, ThreadId};
 use truing_core::port::{ForgeError, InlineDraft};
 use truing_core::publish::{DesiredStatus, Hold, Item, StatusState, ThreadState};
 
+use super::auth::ExtraWrite;
 use super::body::with_marker;
 use super::client::GitHubClient;
 use super::id::Id;
@@ -118,21 +119,25 @@ impl GitHubClient {
 
     /// Sets the commit's status under our context.
     pub(super) async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
-        if let Some(app) = self.github.inner.auth.app() {
-            return self.set_check(app, status).await;
+        if let Some(app) = self.github.app().filter(|_| self.may_try(ExtraWrite::Checks)) {
+            match self.noted(ExtraWrite::Checks, self.set_check(app, status).await) {
+                Err(ForgeError::Forbidden { .. }) if self.may_try(ExtraWrite::Statuses) => {}
+                set => return set,
+            }
         }
         let what = self.what(&format!("setting the status of {}", status.sha.short()));
         let (state, description) = told(status);
         let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
         let url = self.url(&what, &["statuses", status.sha.as_str()])?;
         // Each call adds a row to the commit's history of statuses, so it is sent once.
-        self.send(&Call::create(what, url, body)).await?.done()
+        let set = self.send(&Call::create(what, url, body)).await;
+        self.noted(ExtraWrite::Statuses, set)?.done()
     }
 
     /// Has the commit this status under our context? As a check it is not looked for: to set one again changes the one
     /// that is there.
     pub(super) async fn has_status(&self, status: &DesiredStatus) -> Result<bool, ForgeError> {
-        if self.github.inner.auth.app().is_some() {
+        if self.github.app().is_some() && !self.is_refused(ExtraWrite::Checks) {
             return Ok(false);
         }
         let what = self.what(&format!("reading the status of {}", status.sha.short()));

@@ -6,6 +6,8 @@ use truing_core::id::{CommentId, FindingId, Millis, PrId, Sha, ThreadId};
 use truing_core::port::{ForgeRead as _, InlineDraft, PrState, PullRequest, Revision};
 use truing_core::publish::{DesiredStatus, Hold, Item, Observed, Producer, StatusState, Thread, ThreadState};
 
+mod refusals;
+
 use super::comments::{REVIEW_BODY, REVIEW_BODY_WORD};
 use super::*;
 use crate::forge_server::ForgeServer as _;

@@ -6,6 +6,7 @@ use truing_core::id::ThreadId;
 use truing_core::port::ForgeError;
 use truing_core::publish::{Thread, ThreadState};
 
+use super::auth::{ExtraWrite, Scope};
 use super::client::GitHubClient;
 use crate::http::unavailable;
 
@@ -20,7 +21,7 @@ query($owner: String!, $name: String!, $number: Int!, $after: String) {
     pullRequest(number: $number) {
       reviewThreads(first: 100, after: $after) {
         pageInfo { hasNextPage endCursor }
-        nodes { id isResolved isOutdated resolvedBy { login } comments(first: 1) { nodes { fullDatabaseId } } }
+        nodes { id isResolved isOutdated viewerCanResolve resolvedBy { login } comments(first: 1) { nodes { fullDatabaseId } } }
       }
     }
   }
@@ -87,6 +88,8 @@ struct ThreadNode {
     is_resolved: bool,
     #[serde(default)]
     is_outdated: bool,
+    /// False where GitHub would refuse it.
+    viewer_can_resolve: Option<bool>,
     /// Null where the account is gone.
     resolved_by: Option<Account>,
     comments: Connection<CommentNode>,
@@ -142,6 +145,7 @@ impl GitHubClient {
         let what = self.what("reading its review threads");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let mut threads = Vec::new();
+        let mut may = None;
         let mut after = None;
         for _ in 0..MAX_THREAD_PAGES {
             let variables = json!({ "owner": owner, "name": name, "number": self.id.number, "after": after });
@@ -150,6 +154,8 @@ impl GitHubClient {
             let Some(PullData { review_threads: page }) = pull else {
                 return Err(ForgeError::NotFound { what });
             };
+            let open = page.nodes.iter().filter(|node| !node.is_resolved);
+            may = may.max(open.filter_map(|node| node.viewer_can_resolve).max());
             threads.extend(page.nodes.into_iter().map(|node| OfComment {
                 comment: node.comments.nodes.first().and_then(|comment| comment.full_database_id),
                 outdated: node.is_outdated,
@@ -157,6 +163,10 @@ impl GitHubClient {
             }));
             let next = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);
             if next.is_none() {
+                // An App resolves with another token than it reads with.
+                if let (Some(may), false) = (may, self.github.inner.auth.is_app()) {
+                    self.heard(ExtraWrite::Threads, may);
+                }
                 return Ok(threads);
             }
             if next == after {
@@ -175,8 +185,10 @@ impl GitHubClient {
         let doing = if resolved { "resolving" } else { "reopening" };
         let what = self.what(&format!("{doing} the thread {thread}"));
         let mutation = if resolved { RESOLVE } else { UNRESOLVE };
-        let data: ChangeData =
-            self.github.mutate(self.scope(), &what, mutation, json!({ "thread": thread })).await?;
+        let (scope, variables) =
+            (Scope::Changing(&self.id.repository, &self.repo), json!({ "thread": thread }));
+        let changed = self.github.mutate(scope, &what, mutation, variables).await;
+        let data: ChangeData = self.noted(ExtraWrite::Threads, changed)?;
         // Success is said even where nothing was done (facts/forges.md 4.1, "GraphQL difference").
         match data.change.and_then(|change| change.thread) {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),

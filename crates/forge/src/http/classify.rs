@@ -55,7 +55,7 @@ pub(super) fn classify(
                 format!("{message} (the organization wants single sign-on: authorize the token for it)");
             ForgeError::Forbidden { what, message }
         }
-        403 => ForgeError::Forbidden { what, message },
+        403 => ForgeError::Forbidden { what, message: with_accepted(message, headers, clean) },
         // A repository that the forge itself has blocked, for legal reasons: no fault of the forge's, and lasting.
         451 => ForgeError::Forbidden { what, message: format!("status 451: {message}") },
         404 | 410 => ForgeError::NotFound { what },
@@ -90,6 +90,14 @@ pub(super) fn classify(
 /// Data Center 400, 404 and 409. Others are of the login, of its permissions, of payment, of a slow client and of limits.
 fn refuses_place(status: u16) -> bool {
     matches!(status, 400..500) && !matches!(status, 401..=403 | 407 | 408 | 425 | 429 | 451)
+}
+
+/// A refusal's words with the permissions that the call asks for, where GitHub names them.
+fn with_accepted(message: String, headers: &HeaderMap, clean: &Cleaner) -> String {
+    match text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty()) {
+        Some(accepted) => format!("{message} (it asks for the permission {})", clean.text(accepted)),
+        None => message,
+    }
 }
 
 /// How long to wait, if this is a rate limit: by what the answer asks for, else until the primary limit's window

@@ -8,12 +8,12 @@
 use truing_config::converge::{ConvergeConfig, Reviewer, Trigger};
 use truing_core::converge::record::Record;
 use truing_core::converge::{Candidate, Code, Exit, Line, Word};
-use truing_core::effect::Effect;
+use truing_core::effect::{Effect, Kind};
 use truing_core::finding::{AnchorKind, Category, Finding};
 use truing_core::id::{CommentId, FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    AuditMark, Clock as _, ForgeError, ForgeRead as _, HeadRepository, LineComment, LineDraft, PullNow,
-    PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
+    AuditMark, Clock as _, ForgeError, ForgeRead as _, ForgeWrite as _, HeadRepository, LineComment,
+    LineDraft, PullNow, PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
@@ -287,7 +287,10 @@ impl PullRequestWorkspace<'_> {
             if let (true, true, Some(known)) = (ends, self.resolves, &thread.thread) {
                 self.open(record).await?;
                 let resolve = Effect::Resolve { thread: known.id.clone() };
-                self.effects.perform(&resolve).await.map_err(unperformed)?;
+                match self.effects.perform(&resolve).await {
+                    Err(error) if is_locked(&error, self.effects.forge) => {}
+                    resolved => drop(resolved.map_err(unperformed)?),
+                }
             }
         }
         if !unplaced.is_empty() {
@@ -431,6 +434,11 @@ pub(super) fn is_not_now(error: &EffectError) -> bool {
 }
 
 /// An effect that is not known to be there.
+/// Was a thread not resolved because the login may resolve none?
+fn is_locked(error: &EffectError, forge: &RepositoryClient) -> bool {
+    matches!(error, EffectError::Refused(_)) && !is_not_now(error) && forge.denied(Kind::Resolve).is_some()
+}
+
 pub(super) fn unperformed(error: EffectError) -> Stop {
     let words = error.to_string();
     match error {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::forge::github::call::{Call, Reply};
 use crate::forge::state::access::Access;
-use crate::forge::state::apps::Pass;
+use crate::forge::state::apps::{Pass, TokenKind};
 use crate::forge::state::{Repository, State, World};
 
 impl State {
@@ -49,7 +49,7 @@ impl Repository {
             Access::Open => Ok(()),
             Access::Archived if call.method == "GET" => Ok(()),
             Access::Archived => refused(403, "Repository was archived so is read-only."),
-            Access::Forbidden => refused(403, "Resource not accessible by personal access token"),
+            Access::Forbidden => refused(403, call.pass.refusal()),
             Access::Blocked => refused(451, "Repository access blocked"),
         }
     }
@@ -59,7 +59,10 @@ impl Repository {
         match &call.pass {
             Pass::Account | Pass::Access => ["admin", "write"].contains(&self.permission(&call.login).0),
             Pass::App(_) => false,
-            pass @ Pass::Installation { .. } => pass.holds("contents", true),
+            Pass::Installation { kind: TokenKind::FineGrained, .. } => {
+                call.pass.may("git", "push") && ["admin", "write"].contains(&self.permission(&call.login).0)
+            }
+            Pass::Installation { .. } => call.pass.may("git", "push"),
         }
     }
 }
@@ -73,7 +76,9 @@ impl Pass {
             Self::App(_) if as_app => Ok(()),
             Self::App(_) => Err(Reply::error(401, "Bad credentials", Value::Null)),
             Self::Account | Self::Access | Self::Installation { .. } if as_app => Err(no_json_web_token()),
-            Self::Installation { .. } if path == "/user" || path.starts_with("/user/") => Err(forbidden()),
+            Self::Installation { .. } if path.starts_with("/user") && !self.may("GET", path) => {
+                Err(self.forbidden("GET", path))
+            }
             Self::Account | Self::Access | Self::Installation { .. } => Ok(()),
         }
     }
@@ -83,26 +88,12 @@ impl Pass {
         if !self.sees(repo) {
             return Err(Reply::not_found());
         }
-        let mut parts = call.path.split('/').skip(1);
-        let tail: Vec<&str> = match parts.next() {
-            Some("repositories") => parts.skip(1).collect(),
-            Some(_) | None => parts.skip(2).collect(),
-        };
-        let names: &[&str] = match tail.as_slice() {
-            [] | ["collaborators" | "rules", ..] | ["installation"] => &["metadata"],
-            ["pulls", ..] => &["pull_requests"],
-            ["issues", ..] => &["issues", "pull_requests"],
-            ["statuses", ..] | ["commits", _, "statuses" | "status"] => &["statuses"],
-            ["check-runs" | "check-suites", ..] | ["commits", _, "check-runs"] => &["checks"],
-            [_, ..] => &["contents"],
-        };
-        let write = call.method != "GET";
-        if names.iter().any(|name| self.holds(name, write)) { Ok(()) } else { Err(forbidden()) }
+        if self.may(&call.method, &call.path) {
+            Ok(())
+        } else {
+            Err(self.forbidden(&call.method, &call.path))
+        }
     }
-}
-
-fn forbidden() -> Reply {
-    Reply::error(403, "Resource not accessible by integration", Value::Null)
 }
 
 impl Call {

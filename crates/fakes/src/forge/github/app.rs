@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha512};
 
 use crate::forge::github::call::{Answer, Call, Page, Reply};
 use crate::forge::github::json::time;
-use crate::forge::state::apps::{Issued, Pass};
+use crate::forge::state::apps::{Issued, Pass, TokenKind};
 use crate::forge::state::{Repository, State, World};
 
 /// The life of a token, in seconds.
@@ -131,8 +131,12 @@ pub(crate) fn access_token(state: &mut State, call: &Call) -> Answer {
         }
     }
     let login = format!("{}[bot]", world.apps.registered.get(&app).map_or("", |app| &app.slug));
-    let pass =
-        Pass::Installation { owner: one.owner.clone(), only: only.clone(), permissions: permissions.clone() };
+    let pass = Pass::Installation {
+        kind: TokenKind::Installation,
+        owner: one.owner.clone(),
+        only: only.clone(),
+        permissions: permissions.clone(),
+    };
     let shown: Vec<Value> = state
         .repos
         .values()

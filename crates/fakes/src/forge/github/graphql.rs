@@ -23,18 +23,28 @@ const FORBIDDEN: &[&str] =
 const DRAFTS: &[(&str, bool)] =
     &[("convertPullRequestToDraft", true), ("markPullRequestReadyForReview", false)];
 
+/// The operations that ask for permissions.
+const OPERATIONS: &[(&str, &str)] = &[
+    ("query", "reviewThreads"),
+    ("query", "mergeStateStatus"),
+    ("mutation", "resolveReviewThread"),
+    ("mutation", "unresolveReviewThread"),
+    ("mutation", "convertPullRequestToDraft"),
+    ("mutation", "markPullRequestReadyForReview"),
+];
+
 /// `POST /graphql`. Errors are in the body, with status 200, as at GitHub.
 pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
     let (query, variables) = (call.body["query"].as_str().unwrap_or_default(), &call.body["variables"]);
     let asks = |name: &str| names(query, name).next().is_some();
     let drafts = DRAFTS.iter().find(|(name, _)| asks(name));
-    let writes = asks("resolveReviewThread") || asks("unresolveReviewThread") || drafts.is_some();
-    let reads = asks("reviewThreads") || asks("mergeStateStatus");
-    let data = if (reads || writes) && !call.pass.holds("pull_requests", writes) {
-        failed("FORBIDDEN", "Resource not accessible by integration")
+    let forbidden = || failed("FORBIDDEN", call.pass.refusal());
+    let is_refused = |(verb, name): &(&str, &str)| asks(name) && !call.pass.may(verb, name);
+    let data = if OPERATIONS.iter().any(is_refused) {
+        forbidden()
     } else if FORBIDDEN.iter().any(|name| asks(name)) {
         state.world.violation(format!("a forbidden GraphQL operation by {}", call.login));
-        failed("FORBIDDEN", "Resource not accessible by integration")
+        forbidden()
     } else if asks("resolveReviewThread") {
         set_resolved(state, call, "resolveReviewThread", query, variables, true)
     } else if asks("unresolveReviewThread") {
@@ -112,6 +122,7 @@ fn review_threads(state: &mut State, query: &str, variables: &Value, call: &Call
     let rest: Vec<u64> =
         threads.iter().copied().filter(|id| cursor.is_none_or(|cursor| *id > cursor)).collect();
     let page: Vec<u64> = rest.iter().copied().take(size_of_page).collect();
+    let may_change = call.pass.may("mutation", "resolveReviewThread");
     let nodes: Vec<Value> = page
         .iter()
         .map(|thread| {
@@ -119,7 +130,23 @@ fn review_threads(state: &mut State, query: &str, variables: &Value, call: &Call
                 pull.inline.iter().filter(|c| pull.thread_of(c.note.id) == Some(*thread)).collect();
             let now = lines.get(thread).copied().flatten();
             let alive: Vec<_> = of_thread.iter().copied().filter(|c| shown.contains(&c.note.id)).collect();
-            thread_json(world, repo, pull, *thread, of_thread.first().copied(), now, &alive, comments, viewer)
+            let mut shown = thread_json(
+                world,
+                repo,
+                pull,
+                *thread,
+                of_thread.first().copied(),
+                now,
+                &alive,
+                comments,
+                viewer,
+            );
+            // github.com answers false where the mutation is refused.
+            // https://github.com/derailed-dash/gemini-review-action/pull/47
+            for field in ["viewerCanResolve", "viewerCanUnresolve"] {
+                shown[field] = (shown[field] == true && may_change).into();
+            }
+            shown
         })
         .collect();
     let connection = json!({

@@ -98,8 +98,12 @@ fn served(shared: &Shared, headers: &HeaderMap, call: &Call) -> Result<Served, R
         None => fork_of(&state, &key).map(|(repo, owner)| (repo, Some(owner))).ok_or_else(missing)?,
     };
     let is_hidden = fork.is_some_and(|owner| owner != call.login && repo.hidden_forks.contains(owner));
-    if is_hidden || !call.pass.sees(repo) || !call.pass.holds("contents", false) {
+    if is_hidden || !call.pass.sees(repo) {
         return Err(missing());
+    }
+    if !call.pass.may("git", "fetch") {
+        // As github.com says to a clone, too: https://github.com/moghtech/komodo/issues/1482
+        return Err(Reply::bytes(403, "text/plain", "Write access to repository not granted.\n"));
     }
     let is_elsewhere = |owner: &str| repo.flavour == Flavour::Cloud && fork != Some(owner);
     let elsewhere = repo.fork_commits.iter().filter(|(_, owner)| is_elsewhere(owner));

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::forge::FakeForge;
 use crate::forge::error::FakeError;
-use crate::forge::state::apps::{GRANTED, Installation, Registered};
+use crate::forge::state::apps::{GRANTED, Installation, Issued, Pass, Registered, TokenKind};
 
 /// Bytes in front of PKCS #1 in a PKCS #8 of 2048 bits.
 const PKCS8_FRAME: usize = 26;
@@ -69,6 +69,24 @@ impl FakeForge {
         if let Some(one) = world.apps.installations.get_mut(&installation) {
             one.permissions.remove(permission);
         }
+    }
+
+    /// Gives out a token of this text, with these permissions alone, for the repositories of an owner. Again: it has these
+    /// from now on.
+    pub fn limit_token(
+        &self,
+        token: &str,
+        kind: TokenKind,
+        login: &str,
+        owner: &str,
+        permissions: &[(&str, &str)],
+    ) {
+        let world = &mut self.shared.lock().world;
+        world.account(login);
+        let permissions = permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
+        let pass = Pass::Installation { kind, owner: owner.to_owned(), only: None, permissions };
+        let issued = Issued { login: login.to_owned(), pass, expires: i64::MAX };
+        world.apps.issued.insert(token.to_owned(), issued);
     }
 
     /// Switches an installation off: it gives out no tokens, and those that are out do not work.

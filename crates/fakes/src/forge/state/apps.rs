@@ -58,8 +58,9 @@ pub(crate) enum Pass {
     Access,
     /// To speak as the App itself.
     App(u64),
-    /// For an installation, perhaps for a part of it.
+    /// For an installation, perhaps for a part of it; or another token that has permissions.
     Installation {
+        kind: TokenKind,
         /// Whose repositories.
         owner: String,
         /// Only these of them.
@@ -68,19 +69,20 @@ pub(crate) enum Pass {
     },
 }
 
+/// The kinds of tokens that have permissions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenKind {
+    /// Of an installation of a GitHub App.
+    Installation,
+    /// A person's, for the repositories of one owner.
+    FineGrained,
+    /// Of a job of GitHub Actions.
+    Actions,
+}
+
 impl Pass {
     /// Is it a person's, or the one of a bot that is used as one?
     pub(crate) fn is_account(&self) -> bool {
         matches!(self, Self::Account)
-    }
-
-    /// Has it this permission?
-    pub(crate) fn holds(&self, name: &str, write: bool) -> bool {
-        match self {
-            Self::Account | Self::Access | Self::App(_) => true,
-            Self::Installation { permissions, .. } => {
-                permissions.get(name).is_some_and(|level| !write || level == "write")
-            }
-        }
     }
 }

@@ -12,7 +12,7 @@ use truing_core::id::Millis;
 use truing_core::port::Clock;
 
 use super::*;
-use crate::forge::App;
+use crate::forge::{App, TokenKind};
 
 #[derive(Clone)]
 struct Hand(Arc<AtomicI64>);
@@ -147,4 +147,38 @@ async fn a_token_is_for_its_repositories_its_permissions_and_an_hour() {
     forge.suspend(installation);
     assert_eq!(mint(Value::Null).await.0, 403);
     assert_eq!(ask(&forge, token, "GET", "/repos/acme/shop", Value::Null).await.0, 401);
+}
+
+#[tokio::test]
+async fn whoever_may_not_is_refused_in_githubs_words_for_his_kind_of_token() {
+    let forge = FakeForge::start(Options::default()).await.unwrap();
+    let repo = forge.create_repository("acme", "shop", Commit::new("First")).await.unwrap();
+    repo.push("feature", Commit::new("Change").write("a", "b")).await.unwrap();
+    repo.open(NewPull::of("feature")).await.unwrap();
+    let held = [("contents", "read"), ("metadata", "read"), ("pull_requests", "write")];
+    let query =
+        json!({"query": "mutation { resolveReviewThread(input: {threadId: \"T\"}) { thread { id } } }"});
+    for (kind, words) in [
+        (TokenKind::Installation, "Resource not accessible by integration"),
+        (TokenKind::Actions, "Resource not accessible by integration"),
+        (TokenKind::FineGrained, "Resource not accessible by personal access token"),
+    ] {
+        forge.limit_token("limited", kind, "ada", "acme", &held);
+        let (status, refused) = ask(&forge, "limited", "POST", "/graphql", query.clone()).await;
+        assert_eq!((status, &refused["errors"][0]["type"]), (200, &json!("FORBIDDEN")), "{refused}");
+        assert_eq!(refused["errors"][0]["message"], words);
+        let status_of = json!({"state": "success"});
+        let path = format!("/repos/acme/shop/statuses/{}", "a".repeat(40));
+        let (status, refused) = ask(&forge, "limited", "POST", &path, status_of).await;
+        assert_eq!((status, &refused["message"]), (403, &json!(words)));
+        let (status, _) =
+            ask(&forge, "limited", "GET", "/repos/acme/shop/issues/1/comments", Value::Null).await;
+        assert_eq!(status, 200, "pull_requests is enough for a pull request's conversation");
+        forge.limit_token("limited", kind, "ada", "mega", &held);
+        assert_eq!(
+            ask(&forge, "limited", "GET", "/repos/acme/shop", Value::Null).await.0,
+            404,
+            "it is not seen"
+        );
+    }
 }

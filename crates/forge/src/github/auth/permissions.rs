@@ -1,6 +1,10 @@
 //! What a loop's installation tokens may do. A token that leaks can do no more than its loop.
 
+use std::collections::HashMap;
+
 use truing_core::slot::Loop;
+
+use super::refusals::ExtraWrite;
 
 /// A permission of GitHub Apps and its level.
 pub type Permission = (&'static str, &'static str);
@@ -33,16 +37,53 @@ pub const fn permissions(of: Loop) -> &'static [Permission] {
 /// change no workflow without a permission of its own.
 pub(super) const PUSHING: &[Permission] = &[("contents", "write"), ("metadata", "read")];
 
-/// What makes a pull request a draft or ready: with less GitHub refuses that to an installation
-/// (<https://github.com/cli/cli/issues/8910>).
-pub(super) const READYING: &[Permission] =
+/// The permissions that make a pull request a draft or ready, and a thread resolved or open: with less GitHub refuses that to an
+/// installation (<https://github.com/cli/cli/issues/8910>, <https://github.com/github/gh-aw/issues/35726>).
+pub(super) const CHANGING: &[Permission] =
     &[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")];
+
+/// The writes that a review goes on without, each with the permissions that it asks for.
+pub(super) const EXTRA: &[(ExtraWrite, &[Permission])] = &[
+    (ExtraWrite::Threads, CHANGING),
+    (ExtraWrite::Checks, &[("checks", "write")]),
+    (ExtraWrite::Statuses, &[("statuses", "write")]),
+];
+
+/// Permissions that are asked for where they are granted: `pull_requests` is enough for comments, and what `checks` and
+/// `statuses` are for is in [`EXTRA`].
+const OPTIONAL: [&str; 3] = ["checks", "issues", "statuses"];
+
+/// Is it among what an installation grants?
+pub(super) fn is_granted((name, level): &(&str, &str), granted: &HashMap<String, String>) -> bool {
+    granted.get(*name).is_some_and(|has| has == "write" || has == level)
+}
+
+/// Those of these permissions that an installation grants. Nothing is known of an installation that names none.
+///
+/// # Errors
+/// The first that is missing and cannot be done without.
+pub(super) fn granted_of(
+    wanted: &'static [Permission],
+    granted: &HashMap<String, String>,
+) -> Result<Vec<Permission>, String> {
+    let (has, lacks): (Vec<Permission>, Vec<Permission>) =
+        wanted.iter().copied().partition(|one| granted.is_empty() || is_granted(one, granted));
+    match lacks.iter().find(|(name, _)| !OPTIONAL.contains(name)) {
+        Some((name, level)) => Err(format!("`{name}: {level}`")),
+        None => Ok(has),
+    }
+}
 
 /// What lists an installation's repositories.
 pub(super) const LISTING: &[Permission] = &[("metadata", "read")];
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde::Deserialize;
+    use truing_contract::Contract;
+
     use super::*;
 
     #[test]
@@ -63,11 +104,137 @@ mod tests {
     #[test]
     fn who_pushes_needs_what_its_loop_is_granted() {
         for of in [Loop::Converge, Loop::Sync] {
-            let needs = PUSHING.iter().chain(READYING);
+            let needs = PUSHING.iter().chain(CHANGING);
             assert!(needs.into_iter().all(|permission| permissions(of).contains(permission)));
         }
         let page = include_str!("../../../../../docs/github.md");
         assert!(page.contains("*Contents: write*"));
+    }
+
+    #[derive(Deserialize)]
+    struct PermissionTable {
+        sources: HashMap<String, String>,
+        calls: Vec<CallRow>,
+    }
+
+    #[derive(Deserialize)]
+    struct CallRow {
+        call: String,
+        app: String,
+        fine_grained: String,
+        actions: String,
+        classic: String,
+        sources: Vec<String>,
+    }
+
+    fn table() -> PermissionTable {
+        toml::from_str(include_str!("../../../../contract/data/github-permissions.toml")).unwrap()
+    }
+
+    /// Is a need of the table fulfilled by these permissions?
+    fn fulfilled(need: &str, permissions: &[Permission]) -> bool {
+        let granted: HashMap<String, String> =
+            permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
+        let has = |one: &str| one.split_once(": ").is_some_and(|one| is_granted(&one, &granted));
+        need.split(" | ").any(|one| one.split(" + ").all(has))
+    }
+
+    /// The calls that no token of a review makes, and the permissions of the one that does.
+    fn elsewhere(call: &str) -> Option<&'static [Permission]> {
+        match call {
+            "git push" => Some(PUSHING),
+            "GET /installation/repositories" => Some(LISTING),
+            _ if call.starts_with("mutation ") => Some(CHANGING),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn each_call_of_the_table_is_one_that_its_token_may_make_and_has_its_source() {
+        let table = table();
+        for row in &table.calls {
+            let with = elsewhere(&row.call).unwrap_or(permissions(Loop::Review));
+            let is_free = ["any", "login", "never"].contains(&row.app.as_str());
+            assert!(is_free || fulfilled(&row.app, with), "{}: {}", row.call, row.app);
+            for need in [&row.app, &row.fine_grained, &row.actions, &row.classic] {
+                assert!(!need.is_empty(), "{}", row.call);
+            }
+            assert!(!row.sources.is_empty(), "{}", row.call);
+            assert!(row.sources.iter().all(|source| table.sources.contains_key(source)), "{}", row.call);
+        }
+    }
+
+    #[test]
+    fn the_table_has_every_call_that_is_described() {
+        let described = Contract::github().unwrap();
+        let plain = |call: &str| {
+            let parts = call.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
+            parts.collect::<Vec<_>>().join("/")
+        };
+        let listed: BTreeSet<String> = table().calls.iter().map(|row| plain(&row.call)).collect();
+        let missing: Vec<&str> =
+            described.operations().filter(|call| !listed.contains(&plain(call))).collect();
+        assert_eq!(missing, [""; 0]);
+    }
+
+    #[test]
+    fn nothing_is_asked_for_that_no_call_needs() {
+        let table = table();
+        for of in Loop::ALL {
+            for (name, level) in permissions(of) {
+                let one = format!("{name}: {level}");
+                assert!(table.calls.iter().any(|row| row.app.contains(&one)), "{one}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_app_lacks_is_not_asked_for_or_is_named() {
+        let all: HashMap<String, String> =
+            permissions(Loop::Review).iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
+        for (name, level) in permissions(Loop::Review) {
+            let mut granted = all.clone();
+            granted.remove(*name);
+            let asked = granted_of(permissions(Loop::Review), &granted);
+            if OPTIONAL.contains(name) {
+                assert!(asked.unwrap().iter().all(|(asked, _)| asked != name), "{name}");
+            } else {
+                assert_eq!(asked, Err(format!("`{name}: {level}`")));
+            }
+        }
+        assert_eq!(granted_of(PUSHING, &HashMap::new()).unwrap(), PUSHING, "nothing is known of it");
+    }
+
+    /// A need of the table as people read it.
+    fn shown(need: &str) -> String {
+        if ["any", "login", "never"].contains(&need) {
+            return need.to_owned();
+        }
+        let all =
+            |one: &str| one.split(" + ").map(|one| format!("`{one}`")).collect::<Vec<_>>().join(" and ");
+        need.split(" | ").map(all).collect::<Vec<_>>().join(" or ")
+    }
+
+    #[test]
+    fn the_reference_shows_the_table() {
+        const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/github-permissions.md");
+        let head = "# Permissions at GitHub\n\n<!-- Generated by crates/forge/src/github/auth/permissions.rs. To write it \
+                    anew: UPDATE_DOCS=1 cargo test -p truing-forge --lib permissions -->\n\n\
+                    What each call that Truing makes asks for. *any*: whatever the token may do; *login*: the App's own \
+                    login; *never*: no permission is enough. Each row's sources are in \
+                    `crates/contract/data/github-permissions.toml`.\n\n";
+        let columns =
+            "| Call | App | Fine-grained token | Actions | Classic scopes |\n|---|---|---|---|---|\n";
+        let rows = table().calls.into_iter().map(|row| {
+            let needs = [&row.app, &row.fine_grained, &row.actions, &row.classic].map(|need| shown(need));
+            format!("| `{}` | {} |\n", row.call, needs.join(" | "))
+        });
+        let page = format!("{head}{columns}{}", rows.collect::<String>());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(PAGE, &page).unwrap();
+        }
+        let kept = std::fs::read_to_string(PAGE).unwrap_or_default();
+        assert_eq!(kept, page, "write it anew: UPDATE_DOCS=1 cargo test -p truing-forge --lib permissions");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The effects on a pull request at GitHub, and on its repository: each made, and each looked for.
 
-use truing_core::effect::Effect;
+use truing_core::effect::{Effect, Kind};
 use truing_core::id::Span;
 use truing_core::port::{ForgeError, ForgeWrite, Performed, PullDraft, PullState};
 use truing_core::publish::{Item, ThreadState};
 
 use super::GitHubClient;
+use crate::github::auth::ExtraWrite;
 use crate::github::id::Id;
 use crate::marker::{normal, split, strip};
 
@@ -147,9 +148,31 @@ impl ForgeWrite for GitHubClient {
     fn settle(&self) -> Span {
         self.settle_delay()
     }
+
+    fn cannot(&self, kind: Kind) -> Option<&'static str> {
+        self.denied(kind).filter(|_| !self.extras(kind).iter().any(|extra| self.may_try(*extra)))
+    }
+
+    fn denied(&self, kind: Kind) -> Option<&'static str> {
+        let extras = self.extras(kind);
+        extras.first().filter(|_| extras.iter().all(|extra| self.is_refused(*extra))).map(|extra| extra.why())
+    }
 }
 
 impl GitHubClient {
+    /// The writes that make effects of this kind, if a review goes on without them: any one is enough.
+    fn extras(&self, kind: Kind) -> &'static [ExtraWrite] {
+        if matches!(kind, Kind::Resolve | Kind::Reopen) {
+            &[ExtraWrite::Threads]
+        } else if kind != Kind::Status {
+            &[]
+        } else if self.github.app().is_some() {
+            &[ExtraWrite::Checks, ExtraWrite::Statuses]
+        } else {
+            &[ExtraWrite::Statuses]
+        }
+    }
+
     /// The comments of ours on these items; none: there is none of them.
     async fn shown(&self, items: &[&Item]) -> Result<Option<Performed>, ForgeError> {
         let shown = self.shown_items(items).await?;

@@ -108,7 +108,7 @@ impl GitHubClient {
         draft: bool,
     ) -> Result<(), ForgeError> {
         let mutation = if draft { TO_DRAFT } else { TO_READY };
-        let scope = Scope::Readying(&self.id.repository, &self.repo);
+        let scope = Scope::Changing(&self.id.repository, &self.repo);
         let data: DraftData = self.github.mutate(scope, what, mutation, json!({ "id": node })).await?;
         match data.change.and_then(|change| change.pull_request) {
             Some(pull) if pull.is_draft == draft => Ok(()),
@@ -120,7 +120,7 @@ impl GitHubClient {
 
     /// Sends what needs as much as making a pull request ready does: it changes a branch.
     pub(in crate::github) async fn send_ready(&self, call: &Call) -> Result<(), ForgeError> {
-        let scope = Scope::Readying(&self.id.repository, &self.repo);
+        let scope = Scope::Changing(&self.id.repository, &self.repo);
         self.github.send(scope, call).await?.done()
     }
 

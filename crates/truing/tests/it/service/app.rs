@@ -7,7 +7,7 @@ use truing_core::slot::Limits;
 use truing_fakes::forge::{Fault, FaultKind};
 
 use crate::service::site::{Site, limits};
-use crate::service::{REVIEWS, assert_first, assert_second, no_violations};
+use crate::service::{REVIEWS, assert_first, assert_second_with, no_violations};
 
 /// One failure would park the pull request.
 fn once() -> Limits {
@@ -26,7 +26,7 @@ async fn an_app_reviews_with_tokens_for_the_one_repository() {
     site.push_second(&mut opened).await;
     site.deliver().await;
     service.rest(&site.clock).await;
-    assert_second(&site.picture(&opened).await);
+    assert_second_with(&site.picture(&opened).await, 0);
 
     let tokens = site.forge.issued_tokens();
     assert_eq!(tokens.len(), 1, "one for all calls and for git");
@@ -79,7 +79,7 @@ async fn a_token_that_ends_in_mid_run_is_replaced_and_nothing_fails() {
         service.rest(&site.clock).await;
     }
     for pull in &pulls {
-        assert_second(&site.picture(pull).await);
+        assert_second_with(&site.picture(pull).await, 0);
         let key = site.key(pull.number).await;
         let history = service.history(&key).await;
         assert!(!history.iter().any(|what| what.contains("failed")), "{history:#?}");
@@ -125,7 +125,7 @@ async fn what_the_app_may_not_is_told_by_why_with_what_it_needs() {
     service.state(&key, "held (parked)").await;
     let history = service.history(&key).await.join("\n");
     let told = "acme/shop: getting a token as GitHub App: the token may not do this (403): \
-                The permissions requested are not granted to this installation. (the App needs checks: write,";
+                the App lacks the permission `pull_requests: write`";
     assert!(history.contains(told), "{history}");
     service.stop().await;
 }

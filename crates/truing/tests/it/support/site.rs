@@ -38,7 +38,7 @@ use crate::support::watch::{Login, Watched, patience};
 pub(crate) const FORGE: &str = "fake";
 /// The webhook's secret.
 pub(crate) const SECRET: &str = "webhook secret";
-const TOKEN: &str = "ghs_reviewer";
+pub(crate) const TOKEN: &str = "ghs_reviewer";
 /// What signs markers.
 pub(crate) const KEY: &[u8] = b"a key of the tests";
 /// How long a condition may take to come true on a busy machine.

@@ -1,0 +1,142 @@
+//! The permissions that each call asks for, by kind of token: the table that docs/github.md and the client are checked against, too.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::forge::github::call::Reply;
+use crate::forge::state::apps::{Pass, TokenKind};
+
+static TABLE: LazyLock<Vec<CallRow>> = LazyLock::new(|| {
+    let text = include_str!("../../../../contract/data/github-permissions.toml");
+    toml::from_str::<PermissionTable>(text).map(|table| table.calls).unwrap_or_default()
+});
+
+#[derive(Deserialize)]
+struct PermissionTable {
+    calls: Vec<CallRow>,
+}
+
+#[derive(Deserialize)]
+struct CallRow {
+    call: String,
+    app: String,
+    fine_grained: String,
+    actions: String,
+}
+
+impl CallRow {
+    fn need(&self, kind: TokenKind) -> &str {
+        match kind {
+            TokenKind::Installation => &self.app,
+            TokenKind::FineGrained => &self.fine_grained,
+            TokenKind::Actions => &self.actions,
+        }
+    }
+}
+
+/// The row of a call: `GET` and a path, `git` and what it does, `query` or `mutation` and the field that is asked. Of
+/// several that fit, the one that names most parts.
+fn row(verb: &str, path: &str) -> Option<&'static CallRow> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let named = |row: &CallRow| {
+        let (its_verb, its_path) = row.call.split_once(' ')?;
+        let its_parts: Vec<&str> = its_path.split('/').collect();
+        let fits = its_verb == verb
+            && its_parts.len() == parts.len()
+            && its_parts.iter().zip(&parts).all(|(its, part)| its.starts_with('{') || its == part);
+        fits.then(|| its_parts.iter().filter(|its| !its.starts_with('{')).count())
+    };
+    TABLE
+        .iter()
+        .filter_map(|row| Some((named(row)?, row)))
+        .max_by_key(|(count, _)| *count)
+        .map(|(_, row)| row)
+}
+
+/// Do these permissions fulfil a need of the table?
+fn fulfils(need: &str, permissions: &BTreeMap<String, String>) -> bool {
+    let has = |one: &str| {
+        one.split_once(": ").is_some_and(|(name, level)| {
+            permissions.get(name).is_some_and(|granted| granted == "write" || granted == level)
+        })
+    };
+    need == "any" || need.split(" | ").any(|one| one.split(" + ").all(has))
+}
+
+impl Pass {
+    /// May it make this call? What is not in the table is refused to tokens with permissions.
+    pub(crate) fn may(&self, verb: &str, path: &str) -> bool {
+        match self {
+            Self::Account | Self::Access | Self::App(_) => true,
+            Self::Installation { kind, permissions, .. } => {
+                row(verb, path).is_some_and(|row| fulfils(row.need(*kind), permissions))
+            }
+        }
+    }
+
+    /// The words that GitHub refuses with.
+    pub(crate) fn refusal(&self) -> &'static str {
+        match self {
+            Self::Account | Self::Access | Self::Installation { kind: TokenKind::FineGrained, .. } => {
+                "Resource not accessible by personal access token"
+            }
+            Self::App(_) | Self::Installation { .. } => "Resource not accessible by integration",
+        }
+    }
+
+    /// The same as an answer, with what the call asks for.
+    /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
+    pub(crate) fn forbidden(&self, verb: &str, path: &str) -> Reply {
+        let mut reply = Reply::error(403, self.refusal(), Value::Null);
+        if let (Self::Installation { kind, .. }, Some(row)) = (self, row(verb, path)) {
+            let need = row.need(*kind).replace(": ", "=").replace(" | ", "; ").replace(" + ", ",");
+            if need.contains('=') {
+                reply.headers.push(("x-accepted-github-permissions", need));
+            }
+        }
+        reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holding(kind: TokenKind, held: &[(&str, &str)]) -> Pass {
+        let permissions = held.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
+        Pass::Installation { kind, owner: "acme".into(), only: None, permissions }
+    }
+
+    #[test]
+    fn a_call_has_the_row_that_names_most_of_it() {
+        let call = |verb, path| row(verb, path).map_or("", |row| row.call.as_str());
+        assert_eq!(call("GET", "/repos/a/b/pulls/comments"), "GET /repos/{owner}/{repo}/pulls/comments");
+        assert_eq!(call("GET", "/repos/a/b/pulls/7"), "GET /repos/{owner}/{repo}/pulls/{number}");
+        assert_eq!(call("git", "push"), "git push");
+        assert_eq!(call("mutation", "mergePullRequest"), "");
+    }
+
+    #[test]
+    fn one_of_several_or_all_of_several_is_asked_for() {
+        use TokenKind::{Actions, FineGrained, Installation};
+        let comment = ("POST", "/repos/a/b/issues/7/comments");
+        let resolve = ("mutation", "resolveReviewThread");
+        let checks = ("GET", "/repos/a/b/commits/c/check-runs");
+        for (kind, held, (verb, path), may) in [
+            (Installation, &[("issues", "write")] as &[_], comment, true),
+            (Actions, &[("pull_requests", "write")], comment, true),
+            (FineGrained, &[("pull_requests", "read")], comment, false),
+            (Installation, &[("pull_requests", "write"), ("contents", "read")], resolve, false),
+            (Installation, &[("pull_requests", "write"), ("contents", "write")], resolve, true),
+            (Installation, &[("checks", "write")], checks, true),
+            (FineGrained, &[("checks", "write")], checks, false),
+            (Installation, &[("contents", "write")], ("GET", "/user"), false),
+            (FineGrained, &[], ("GET", "/user"), true),
+        ] {
+            assert_eq!(holding(kind, held).may(verb, path), may, "{kind:?} {held:?} {verb} {path}");
+        }
+    }
+}

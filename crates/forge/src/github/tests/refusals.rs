@@ -1,0 +1,40 @@
+//! What the forge refuses is not asked for again and again.
+
+use truing_core::effect::{Effect, Kind};
+use truing_core::port::ForgeWrite as _;
+
+use super::*;
+
+#[tokio::test]
+async fn a_refusal_to_resolve_is_kept_until_the_forge_says_that_it_may() {
+    let refused = json!({
+        "data": { "resolveReviewThread": null },
+        "errors": [{ "type": "FORBIDDEN", "message": "Resource not accessible by integration" }],
+    });
+    let may = |may: bool| {
+        let mut one = thread("T1", None, &json!(21));
+        one["viewerCanResolve"] = may.into();
+        threads(&json!([one]), None)
+    };
+    let server = Server::new([ok(&refused), may(false), may(true), changed("T2", true)]).await;
+    let pull = pull(&server);
+    assert_eq!(
+        (pull.denied(Kind::Resolve), pull.cannot(Kind::Resolve)),
+        (None, None),
+        "nothing is known yet"
+    );
+    let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }).await;
+    assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{refused:?}");
+    for _ in 0..2 {
+        let why = pull.denied(Kind::Resolve).unwrap();
+        assert!(why.contains("`contents: write`"), "{why}");
+        assert_eq!((pull.cannot(Kind::Resolve), pull.cannot(Kind::Reopen)), (Some(why), Some(why)));
+        assert_eq!(pull.cannot(Kind::Comment), None);
+        if server.requests().len() == 1 {
+            pull.thread_states().await.unwrap();
+        }
+    }
+    pull.thread_states().await.unwrap();
+    assert_eq!((pull.denied(Kind::Resolve), pull.cannot(Kind::Resolve)), (None, None));
+    pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }).await.unwrap();
+}

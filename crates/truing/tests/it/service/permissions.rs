@@ -1,0 +1,179 @@
+//! What a review does where its login lacks a permission: degraded and said, never parked for it, never asked for ever.
+
+use truing_core::id::Span;
+use truing_core::slot::Limits;
+use truing_fakes::forge::TokenKind;
+use truing_fakes::repo::Commit;
+
+use crate::service::change::{BOT, FIXED, FOUND, NEW, STAY};
+use crate::service::site::{Site, TOKEN, limits};
+use crate::service::{assert_first, assert_second, assert_second_with, no_violations};
+
+/// One failure would park the pull request.
+fn once() -> Limits {
+    Limits { attempts: 1, ..limits() }
+}
+
+/// How often a summary says which permission resolves threads.
+fn says_why_open(summary: &str) -> usize {
+    summary.matches("GitHub asks for the permission `contents: write`").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_threads_may_not_be_resolved_comments_say_fixed_and_the_summary_says_why_once() {
+    let mut site = Site::new().await;
+    let (_, installation) = site.log_in_as_app("truing");
+    let service = site.serve_with(once()).await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(&opened).await);
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let picture = site.picture(&opened).await;
+    assert_second_with(&picture, 0);
+    assert_eq!(says_why_open(&picture.summaries[0]), 1, "{picture:#?}");
+    let mints = "POST /app/installations/{id}/access_tokens";
+    assert_eq!(site.forge.calls().get(mints), Some(&1), "no token is asked for that cannot be had");
+
+    // The permission changes: what is fixed from then on is resolved.
+    site.forge.grant(installation, "contents", "write");
+    site.clock.skip(Span::minutes(61));
+    site.repo
+        .push(&opened.branch, Commit::new("Mend more").write("src/fresh.py", "def fresh():\n    pass\n"))
+        .await
+        .unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let picture = site.picture(&opened).await;
+    let resolved = picture.comments.iter().filter(|comment| comment.resolved).count();
+    assert_eq!((resolved, picture.open()), (NEW, STAY + FIXED), "{picture:#?}");
+    assert_eq!(says_why_open(&picture.summaries[0]), 0, "{picture:#?}");
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_may_write_contents_resolves_what_is_fixed() {
+    let mut site = Site::new().await;
+    let (_, installation) = site.log_in_as_app("truing");
+    site.forge.grant(installation, "contents", "write");
+    let service = site.serve_with(once()).await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let picture = site.picture(&opened).await;
+    assert_second(&picture);
+    assert_eq!(says_why_open(&picture.summaries[0]), 0);
+    no_violations(&site);
+    service.stop().await;
+}
+
+/// What docs/github.md asks for, in the names of the API.
+const ASKED: &[(&str, &str)] = &[
+    ("contents", "read"),
+    ("issues", "write"),
+    ("metadata", "read"),
+    ("pull_requests", "write"),
+    ("statuses", "write"),
+];
+
+/// The login of a token with these permissions alone.
+fn limit(site: &Site, kind: TokenKind, without: &str) {
+    let held: Vec<(&str, &str)> = ASKED.iter().copied().filter(|(name, _)| *name != without).collect();
+    site.forge.limit_token(TOKEN, kind, BOT, "acme", &held);
+}
+
+/// What a review shows without one permission.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Without {
+    /// As much as with it.
+    Whole,
+    /// All but a status of the commit; the summary says so.
+    NoStatus,
+    /// Nothing: it is parked, and the permission is named.
+    Stopped(&'static str),
+}
+
+/// Reviews two heads, and looks at what was shown and asked.
+async fn assert_without(mut site: Site, what: &str, expected: Without) {
+    let service = site.serve_with(once()).await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    let key = site.key(opened.number).await;
+    if let Without::Stopped(named) = expected {
+        service.state(&key, "held (parked)").await;
+        let history = service.history(&key).await.join("\n");
+        assert!(history.contains(named), "{what}: {history}");
+    } else {
+        service.rest(&site.clock).await;
+        site.push_second(&mut opened).await;
+        site.deliver().await;
+        service.rest(&site.clock).await;
+        let picture = site.picture(&opened).await;
+        assert_eq!(
+            (picture.comments.len(), picture.open()),
+            (FOUND + NEW, FOUND + NEW),
+            "{what}: {picture:#?}"
+        );
+        let [summary] = picture.summaries.as_slice() else { panic!("{what}: {:#?}", picture.summaries) };
+        assert_eq!(says_why_open(summary), 1, "{what}: {summary}");
+        let has_status = expected == Without::Whole;
+        assert_eq!(
+            summary.matches("The commit shows no status").count(),
+            usize::from(!has_status),
+            "{what}: {summary}"
+        );
+        let told = format!("{} findings", STAY + NEW);
+        assert_eq!(picture.status, has_status.then(|| ("failure".to_owned(), told)), "{what}");
+        assert_eq!(service.published(&key).await, 2, "{what}");
+    }
+    let log = site.forge.log();
+    let refused = log.iter().filter(|call| call.status == Some(403)).count();
+    // What stops a review is tried again when its end is said on the pull request.
+    let most = if matches!(expected, Without::Stopped(_)) { 4 } else { 1 };
+    assert!(refused <= most, "{what}: {refused} refused calls: {log:#?}");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_each_permission_of_an_app_a_review_is_degraded_and_says_so_or_stops_and_names_it() {
+    for (name, expected) in [
+        ("checks", Without::Whole),
+        ("contents", Without::Stopped("the App lacks the permission `contents: read`")),
+        ("issues", Without::Whole),
+        ("metadata", Without::Stopped("the App lacks the permission `metadata: read`")),
+        ("pull_requests", Without::Stopped("the App lacks the permission `pull_requests: write`")),
+        ("statuses", Without::Whole),
+    ] {
+        let mut site = Site::new().await;
+        let (_, installation) = site.log_in_as_app("truing");
+        site.forge.ungrant(installation, name);
+        assert_without(site, name, expected).await;
+    }
+    let mut site = Site::new().await;
+    let (_, installation) = site.log_in_as_app("truing");
+    site.forge.ungrant(installation, "checks");
+    site.forge.ungrant(installation, "statuses");
+    assert_without(site, "checks and statuses", Without::NoStatus).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_each_permission_of_a_token_a_review_is_degraded_and_says_so_or_stops_and_names_it() {
+    for (name, expected) in [
+        ("", Without::Whole),
+        ("contents", Without::Stopped("may read the repository's contents")),
+        ("issues", Without::Whole),
+        ("pull_requests", Without::Stopped("it asks for the permission pull_requests=read")),
+        ("statuses", Without::NoStatus),
+    ] {
+        let site = Site::new().await;
+        site.forge.revoke(TOKEN);
+        limit(&site, TokenKind::FineGrained, name);
+        assert_without(site, name, expected).await;
+    }
+}
