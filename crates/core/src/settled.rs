@@ -1,4 +1,4 @@
-//! Which reviews settle their revision, so that no other has to.
+//! The reviews that settle their revision, so that no other has to.
 
 use crate::outcome::OutcomeKind;
 use crate::run::Stage;

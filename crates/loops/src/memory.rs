@@ -18,11 +18,11 @@ use truing_core::recheck::Rechecked;
 use super::desired::worst_first;
 use super::text::by_severity;
 
-/// How often recording begins anew because another review of the same repository began in between.
+/// The number of times that recording begins anew at most, because another review of the same repository began in between.
 const MAX_TRIES: u32 = 32;
 /// The longest pause before the first of these beginnings; twice as long before each next one, up to [`MAX_DOUBLINGS`].
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
-/// How often the longest pause doubles.
+/// The doublings of the longest pause, at most.
 const MAX_DOUBLINGS: u32 = 6;
 
 /// How many open findings are remembered that the present review did not meet (those of other branches). What

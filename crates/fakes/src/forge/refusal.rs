@@ -8,17 +8,17 @@ use crate::forge::http::call::{Call, Reply};
 /// One way of a forge to refuse a comment on a place of a diff.
 #[derive(Clone, Copy, Debug)]
 pub struct PlaceRefusal {
-    /// The forge.
+    /// The forge that refuses so.
     pub flavour: Flavour,
-    /// The status.
+    /// The status of the answer.
     pub status: u16,
-    /// The body, which is JSON.
+    /// The body of the answer, which is JSON.
     pub body: &'static str,
-    /// Where it was seen, or why it is expected.
+    /// The place where it was seen, or the reason to expect it.
     pub source: &'static str,
 }
 
-/// The known ones.
+/// The known refusals of places.
 pub const PLACE_REFUSALS: &[PlaceRefusal] = &[
     PlaceRefusal {
         flavour: Flavour::GitHub,

@@ -43,7 +43,7 @@ What GitHub does there, and what follows from it (`crates/forge/src/github/clien
 | A description is changed without a condition | it is read right before; a marker of ours in it stays |
 ";
 
-/// What of a comment on a diff counts as a refusal of its place (`http::classify`).
+/// The answers to a comment on a diff that refuse its place (`http::classify`).
 const REFUSALS: &str = "
 ## Refused places
 
