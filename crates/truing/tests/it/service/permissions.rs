@@ -100,7 +100,7 @@ enum Without {
 }
 
 /// Reviews two heads, and looks at what was shown and asked.
-async fn assert_without(mut site: Site, what: &str, expected: Without) {
+async fn assert_without(site: Site, what: &str, expected: Without) {
     let service = site.serve_with(once()).await;
     let mut opened = site.open("change").await;
     site.deliver().await;
