@@ -117,7 +117,7 @@ impl GitHubClient {
     pub(super) fn noted<T>(&self, extra: ExtraWrite, answer: Result<T, ForgeError>) -> Result<T, ForgeError> {
         match &answer {
             Ok(_) => self.heard(extra, true),
-            Err(ForgeError::Forbidden { .. }) => {
+            Err(ForgeError::Forbidden { message, .. }) if lacks_permission(message) => {
                 let now = self.github.inner.http.now();
                 self.github.inner.auth.refusals.refused(&self.id.repository, extra, now);
             }
@@ -242,6 +242,18 @@ impl GitHubClient {
         let threads = if listed.has_threads() { self.thread_states().await? } else { Vec::new() };
         listed.observed(&what, threads)
     }
+}
+
+/// Does GitHub refuse it for what the login may do? Other refusals (single sign-on, an address that is not allowed, an
+/// archived repository) are of all calls, and pass.
+fn lacks_permission(message: &str) -> bool {
+    let words = [
+        "Resource not accessible by",
+        "does not have the correct permissions",
+        "not granted to this installation",
+        "lacks the permission",
+    ];
+    words.iter().any(|words| message.contains(words))
 }
 
 impl ForgeRead for GitHubClient {

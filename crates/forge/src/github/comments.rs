@@ -121,7 +121,7 @@ impl GitHubClient {
     pub(super) async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
         if let Some(app) = self.github.app().filter(|_| self.may_try(ExtraWrite::Checks)) {
             match self.noted(ExtraWrite::Checks, self.set_check(app, status).await) {
-                Err(ForgeError::Forbidden { .. }) if self.may_try(ExtraWrite::Statuses) => {}
+                Err(_) if self.is_refused(ExtraWrite::Checks) && self.may_try(ExtraWrite::Statuses) => {}
                 set => return set,
             }
         }

@@ -38,3 +38,13 @@ async fn a_refusal_to_resolve_is_kept_until_the_forge_says_that_it_may() {
     assert_eq!((pull.denied(Kind::Resolve), pull.cannot(Kind::Resolve)), (None, None));
     pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_refusal_for_another_reason_is_not_kept() {
+    let refused = json!({ "data": null, "errors": [{ "type": "FORBIDDEN", "message": "Not now" }] });
+    let server = Server::new([ok(&refused)]).await;
+    let pull = pull(&server);
+    let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }).await;
+    assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{refused:?}");
+    assert_eq!((pull.denied(Kind::Resolve), pull.cannot(Kind::Resolve)), (None, None));
+}
