@@ -245,7 +245,7 @@ fn is_ours(headers: &HeaderMap) -> bool {
     headers
         .get(header::USER_AGENT)
         .and_then(|agent| agent.to_str().ok())
-        .is_some_and(|agent| agent.starts_with("truing"))
+        .is_some_and(|agent| agent.starts_with("truing/"))
 }
 
 /// Does what the call asks for.
