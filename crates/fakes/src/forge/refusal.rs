@@ -89,7 +89,9 @@ impl PlaceRefusal {
         let (message, errors) = match self.flavour {
             Flavour::Cloud => return json!({ "type": "error", "error": { "message": words } }),
             Flavour::DataCenter => {
-                return json!({ "errors": [{ "context": null, "message": words, "exceptionName": null }] });
+                let exception = "com.atlassian.bitbucket.validation.ArgumentValidationException";
+                let error = json!({ "context": null, "message": words, "exceptionName": exception });
+                return json!({ "errors": [error] });
             }
             Flavour::GitHub if call.path.ends_with("/reviews") => ("Unprocessable Entity", json!([words])),
             Flavour::GitHub => {
