@@ -335,8 +335,7 @@ async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
     let site = Site::new().await;
     let _server = site.serve();
     let refused = FaultKind::Status(403, None);
-    site.forge
-        .fault(Fault::once("POST", "/repos/{owner}/{repo}/issues/{number}/comments", refused).times(1000));
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
