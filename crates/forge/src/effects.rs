@@ -5,7 +5,7 @@
 use std::fmt;
 use std::future::Future;
 
-use truing_core::effect::{Effect, Intended, MAX_LOST, Part, Push};
+use truing_core::effect::{Effect, Intended, Kind, MAX_LOST, Part, Push};
 use truing_core::id::{CommentId, Millis, Sha, Span, Topic};
 use truing_core::port::{
     Clock, EffectLog, Entry, EntryState, ForgeError, ForgeWrite, Performed, Replacement, StoreError,
@@ -105,6 +105,11 @@ enum PartState {
 }
 
 impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
+    /// The reason why effects of this kind are not made, if the forge is known to refuse them and a run goes on without them.
+    pub fn denied(&self, kind: Kind) -> Option<&'static str> {
+        self.forge.denied(kind)
+    }
+
     /// Makes an effect, once. Where the forge refuses it, or loses too many answers, the one that replaces it is made.
     ///
     /// # Errors

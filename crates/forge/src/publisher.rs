@@ -154,9 +154,9 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
             let observed = self.effects.forge.comments(&known.collect::<Vec<_>>()).await?;
             warn_of_unknown_keys(&observed);
-            let why_open = self.effects.forge.denied(Kind::Resolve);
+            let why_open = self.effects.denied(Kind::Resolve);
             let why_open = why_open.filter(|_| has_open_fixed(&rows, &observed));
-            let why_unset = self.effects.forge.denied(Kind::Status).filter(|_| status.is_some());
+            let why_unset = self.effects.denied(Kind::Status).filter(|_| status.is_some());
             why_open.into_iter().chain(why_unset).for_each(|why| say(&mut rows, why));
             let now = self.effects.clock.now();
             let steps = match plan(&rows, &observed, &pending, &self.effects.forge.bounds(), now) {
@@ -328,7 +328,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
     /// Resolves or reopens a thread. One that the login may not change stays as it is: its comment says what became of its
     /// finding.
     async fn settle_thread(&self, effect: &Effect) -> Result<Created, Ended> {
-        let was_known = self.effects.forge.denied(effect.kind()).is_some();
+        let was_known = self.effects.denied(effect.kind()).is_some();
         match self.change(effect).await {
             Ok(()) => Ok(Created::All),
             Err(error) if self.is_denied(&error, effect.kind()) => {
@@ -344,7 +344,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             error,
             Ended::Stopped(PublishError::Forge(ForgeError::Forbidden { .. } | ForgeError::Rejected { .. }))
         );
-        refused && self.effects.forge.denied(kind).is_some()
+        refused && self.effects.denied(kind).is_some()
     }
 
     /// Changes what is there. A comment that a person deleted needs no more care.

@@ -23,6 +23,7 @@ const NAMED_IN: &[(&str, &str)] = &[
     ("crates/forge/src/github/client/effects.rs", "implements it"),
     ("crates/forge/src/bitbucket/client/effects.rs", "implements it"),
     ("crates/forge/src/bitbucket/tests.rs", "tries the client of a recorded forge"),
+    ("crates/forge/src/github/tests/refusals.rs", "tries what a client says of refused writes"),
     ("crates/loops/src/review.rs", "hands it to the publisher"),
     ("crates/service/src/lib.rs", "says that a service's pull requests have it"),
 ];

@@ -12,8 +12,8 @@ use truing_core::effect::{Effect, Kind};
 use truing_core::finding::{AnchorKind, Category, Finding};
 use truing_core::id::{CommentId, FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    AuditMark, Clock as _, ForgeError, ForgeRead as _, ForgeWrite as _, HeadRepository, LineComment,
-    LineDraft, PullNow, PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
+    AuditMark, Clock as _, ForgeError, ForgeRead as _, HeadRepository, LineComment, LineDraft, PullNow,
+    PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
@@ -288,7 +288,7 @@ impl PullRequestWorkspace<'_> {
                 self.open(record).await?;
                 let resolve = Effect::Resolve { thread: known.id.clone() };
                 match self.effects.perform(&resolve).await {
-                    Err(error) if is_locked(&error, self.effects.forge) => {}
+                    Err(error) if is_locked(&error, &self.effects) => {}
                     resolved => drop(resolved.map_err(unperformed)?),
                 }
             }
@@ -433,12 +433,12 @@ pub(super) fn is_not_now(error: &EffectError) -> bool {
     }
 }
 
-/// An effect that is not known to be there.
 /// Was a thread not resolved because the login may resolve none?
-fn is_locked(error: &EffectError, forge: &RepositoryClient) -> bool {
-    matches!(error, EffectError::Refused(_)) && !is_not_now(error) && forge.denied(Kind::Resolve).is_some()
+fn is_locked(error: &EffectError, effects: &Effects<'_, RepositoryClient, Store>) -> bool {
+    matches!(error, EffectError::Refused(_)) && !is_not_now(error) && effects.denied(Kind::Resolve).is_some()
 }
 
+/// An effect that is not known to be there.
 pub(super) fn unperformed(error: EffectError) -> Stop {
     let words = error.to_string();
     match error {

@@ -19,8 +19,8 @@ use truing_core::id::{Millis, Sha, Span, Token, Topic};
 use truing_core::increment::Renames;
 use truing_core::line;
 use truing_core::port::{
-    Actor, CheckState, Clock as _, CommitCheck, Decision, ForgeRead as _, ForgeWrite as _, LineComment,
-    PullReview, ReviewThread, Runs, Said, StoreError,
+    Actor, CheckState, Clock as _, CommitCheck, Decision, ForgeRead as _, LineComment, PullReview,
+    ReviewThread, Runs, Said, StoreError,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
@@ -238,7 +238,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             readiness.cleared(&head, now);
             self.close(&mut look).await?;
         }
-        rules.resolve_threads &= self.workspace.effects.forge.denied(Kind::Resolve).is_none();
+        rules.resolve_threads &= self.workspace.effects.denied(Kind::Resolve).is_none();
         let want = readiness.next(&rules, &look.seen, now);
         let next = match want {
             Want::Internal => Next::Internal(look.seen.head),
