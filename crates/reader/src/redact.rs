@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
+use truing_core::line;
 use truing_core::port::ReaderError;
 
 use self::encoded::LetterIndex;
@@ -97,6 +98,13 @@ impl Quoted {
 /// A text in which each secret is its first four characters and `…`. It keeps its lines.
 pub fn redact(text: &str) -> String {
     found(text).map_or_else(|_| UNKNOWN.to_owned(), |secrets| without(text, secrets))
+}
+
+/// A person's text on one line of at most `most` characters, in which each secret is cut as [`redact`] does.
+pub fn redact_line(text: &str, most: usize) -> String {
+    // The lines of a key are a secret together. What cannot be seen may separate the letters of one.
+    let line = line::visible(&redact(text));
+    line::cut(redact(&line), most)
 }
 
 fn without(text: &str, secrets: Secrets) -> String {
@@ -193,6 +201,18 @@ mod tests {
         assert!(!shown.contains("AKCAQEA7Q8z"), "{shown}");
         assert_eq!(shown.lines().count(), text.lines().count());
         assert_eq!(redact("nothing to hide: AKIA"), "nothing to hide: AKIA");
+    }
+
+    #[test]
+    fn a_secret_of_several_lines_or_with_hidden_characters_in_it_is_cut_from_a_line() {
+        let (one, two) = ("AKIA73U5", "5XTPLPFT7V4S");
+        assert_eq!(redact_line(&format!("as\n in {}", key()), 80), "as in AKIA…");
+        assert_eq!(redact_line(&format!("é {one}{two} and more"), 9), "é AKIA… a…");
+        let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
+        let pem =
+            ["-----BEGIN RSA PRIVATE", " KEY-----\n", &line.repeat(12), "-----END RSA PRIVATE KEY-----"];
+        assert!(!redact_line(&pem.concat(), 1000).contains("AKCAQEA7Q8z"));
+        assert_eq!(redact_line(" no\tsecret ", 80), "no secret");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use truing_config::Config;
 use truing_core::dismissal::{self, Dismissal, Misread};
 use truing_core::finding::Finding;
 use truing_core::id::Key;
@@ -12,6 +13,7 @@ use truing_git::Repository;
 use truing_loops::converge::local::{audit_key, checked_out, key};
 use truing_loops::local;
 use truing_loops::machine::SystemClock;
+use truing_loops::redact_line;
 use truing_loops::text::instant;
 use truing_store::Store;
 
@@ -125,12 +127,18 @@ impl Args {
             return Err(CliError::usage("bad_value", "no finding is named".to_owned())
                 .hint("`truing audit --format json` and `truing review --format json` show ids"));
         }
-        let reason = line::clean(self.reason.as_deref().unwrap_or_default().trim(), MAX_TEXT);
-        if reason.is_empty() && !self.undo {
+        let given = line::clean(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
+        if given.is_empty() && !self.undo {
             return Err(CliError::usage("bad_value", "the reason is empty".to_owned())
                 .hint("say why it is no defect: `--reason TEXT`"));
         }
-        let changed = self.said(context, (ids, &folder), &reason).await?;
+        let config = context.config(&[])?;
+        wiring::conceal::conceal(&config, &context.environment);
+        let reason = redact_line(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
+        if reason != given {
+            context.output.warn("the reason holds a secret: only its first four characters are recorded");
+        }
+        let changed = self.said(context, &config, (ids, &folder), &reason).await?;
         let word = if self.undo { "open again" } else { "dismissed" };
         let object = |finding: &Finding| {
             json!({ "id": finding.id, "path": finding.raw.place.path, "start_line": finding.raw.place.start_line,
@@ -151,6 +159,8 @@ impl Args {
             return Err(CliError::usage("bad_value", text).hint("leave the ids out"));
         }
         let config = context.config(&[])?;
+        // Older versions recorded reasons as they were given.
+        wiring::conceal::conceal(&config, &context.environment);
         let git = wiring::git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
         let branch = Branch::of(&repository).await?;
@@ -158,15 +168,16 @@ impl Args {
             Some(store) => branch.said(&store).await.map_err(store_error)?,
             None => Vec::new(),
         };
+        let reason = |said: &Dismissal| redact_line(&said.reason, MAX_TEXT);
         let object = |said: &Dismissal| {
             let raw = said.about.as_ref().map(|about| &about.raw);
             json!({ "id": said.finding, "path": raw.map(|raw| &raw.place.path),
                 "start_line": raw.map(|raw| raw.place.start_line), "title": raw.map(|raw| &raw.title),
-                "reason": said.reason, "by": said.by, "at": instant(said.at) })
+                "reason": reason(said), "by": said.by, "at": instant(said.at) })
         };
         let text = |said: &Dismissal| {
             let what = said.about.as_ref().map_or_else(String::new, told);
-            let by = format!("{}, by {}, {}", said.reason, line::visible(&said.by), instant(said.at));
+            let by = format!("{}, by {}, {}", reason(said), line::visible(&said.by), instant(said.at));
             let label = format!("{} ", dismissal::short(&said.finding));
             folded(&label, &what) + &folded("  because ", &by)
         };
@@ -182,14 +193,14 @@ impl Args {
     async fn said(
         &self,
         context: &Context,
+        config: &Config,
         (ids, folder): (&[String], &Path),
         reason: &str,
     ) -> Result<Vec<Finding>, CliError> {
-        let config = context.config(&[])?;
         let git = wiring::git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
         let branch = Branch::of(&repository).await?;
-        let store = existing_store(&config, &context.environment).await?;
+        let store = existing_store(config, &context.environment).await?;
         let known = match (&store, self.undo) {
             (None, _) => Vec::new(),
             (Some(store), true) => branch.dismissed(store).await.map_err(store_error)?,

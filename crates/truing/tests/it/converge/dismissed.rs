@@ -327,6 +327,29 @@ fn a_dismissed_secret_does_not_hide_the_next_one() {
 }
 
 #[test]
+fn a_secret_in_a_reason_is_neither_recorded_nor_printed() {
+    let branches = Branches::new();
+    branches.commit("a.py", "def f():\n    breakpoint()\n");
+    let (found, _) = branches.review();
+    let held = "tr-Canary-w0rd-17-xyz";
+    let reason = format!("as in {} and\n{held}", token('Q'));
+    let mut command = branches.place.command(&["dismiss", &found[0], "--reason", &reason]);
+    let ran = Ran::from(command.env("DEPLOY_TOKEN", held).output().unwrap());
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.err.contains("warning: the reason holds a secret"), "{ran:?}");
+
+    let list = Ran::from(branches.place.command(&["dismiss", "--list"]).output().unwrap());
+    assert!(list.out.contains("because as in ghp_… and tr-C…, by "), "{list:?}");
+    let report = branches.place.report(&["--base", "main"]).to_string();
+    assert!(report.contains("ghp_… and tr-C…"), "{report}");
+    let records = std::fs::read(branches.place.store()).unwrap();
+    let records = String::from_utf8_lossy(&records);
+    for shown in [&ran.out, &ran.err, &list.out, &report, &*records] {
+        assert!(!shown.contains(&token('Q')) && !shown.contains(held));
+    }
+}
+
+#[test]
 fn a_dismissal_holds_in_its_definition_and_on_its_branch() {
     let branches = Branches::new();
     branches.commit("a.py", "def f():\n    breakpoint()\n");
