@@ -7,12 +7,12 @@ mod encoded;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 
 use truing_core::line;
 use truing_core::port::ReaderError;
 
-use self::encoded::LetterIndex;
+use self::encoded::SecretForms;
 use crate::literal;
 use crate::pack::{Check, Packs, Rule};
 use crate::rules::text::TextRules;
@@ -33,8 +33,16 @@ static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
     TextRules::new(&secrets).ok()
 });
 
-/// What this process was given to keep.
-static GIVEN: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+/// The credentials that this process was given.
+static GIVEN: RwLock<GivenSecrets> =
+    RwLock::new(GivenSecrets { values: BTreeSet::new(), forms: OnceLock::new() });
+
+struct GivenSecrets {
+    values: BTreeSet<String>,
+    /// Their other forms, made when a text is first searched; none if they are too many.
+    forms: OnceLock<Option<SecretForms>>,
+}
+
 /// A shorter one is not known by its value: it may be a word of any text.
 const MIN_GIVEN: usize = 8;
 /// So long is a part of one that is known by itself.
@@ -61,7 +69,12 @@ pub fn keep(given: &str) {
     let parts = given.split(|letter: char| letter.is_whitespace() || ",;'\"".contains(letter));
     let is_own = |part: &&str| part.len() >= MIN_PART && part.bytes().any(|byte| byte.is_ascii_digit());
     let all = std::iter::once(given).chain(password).chain(parts.filter(is_own));
-    GIVEN.write().unwrap_or_else(PoisonError::into_inner).extend(all.map(str::to_owned));
+    let mut given = GIVEN.write().unwrap_or_else(PoisonError::into_inner);
+    let known = given.values.len();
+    given.values.extend(all.map(str::to_owned));
+    if given.values.len() > known {
+        given.forms = OnceLock::new();
+    }
 }
 
 /// The secrets of one text, to be hidden in another that may quote it without what tells that they are secrets.
@@ -139,30 +152,27 @@ fn found(text: &str) -> Result<Secrets, ReaderError> {
 /// The places of what this process was given: as a word of its own, or in another form.
 fn given_in(text: &str) -> Vec<Range<usize>> {
     let given = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
+    if given.values.is_empty() {
+        return Vec::new();
+    }
+    let forms = given.forms.get_or_init(|| SecretForms::of(given.values.iter().map(String::as_str)));
+    let Some(forms) = forms else { return vec![0..text.len()] };
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
         // No longer word is a long value by chance, and a control sequence may end with a letter.
         all.filter(|range| value.len() >= MIN_PART || is_apart(text, range)).collect::<Vec<_>>()
     };
-    let letters = LetterIndex::of(text);
-    let mut ranges: Vec<_> =
-        given.iter().flat_map(|value| of(value).into_iter().chain(letters.find(value))).collect();
-    if given.is_empty() {
-        return ranges;
-    }
+    let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find(text)).collect();
     // What stands there as it is would be in each other reading, too.
     let rest = without(text, Secrets::of(ranges.clone()));
-    if disguised::readings(&rest).iter().any(|reading| holds(reading, &given)) {
+    let holds = |reading: &String| {
+        let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
+        long.any(|value| reading.contains(value.as_str())) || forms.has_long(reading)
+    };
+    if disguised::readings(&rest).iter().any(holds) {
         ranges.push(0..text.len());
     }
     ranges
-}
-
-/// Does another reading of a text hold a long value, in whatever form?
-fn holds(reading: &str, given: &BTreeSet<String>) -> bool {
-    let letters = LetterIndex::of(reading);
-    let long = given.iter().filter(|value| value.len() >= MIN_PART);
-    long.into_iter().any(|value| reading.contains(value.as_str()) || !letters.find(value).is_empty())
 }
 
 /// Is there no letter or digit right before or behind a range of a text?
