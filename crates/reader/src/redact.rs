@@ -2,6 +2,7 @@
 //! what is kept to be played again. The rules of kind `secret` know the forms, and what this process was given is known by
 //! its value ([`keep`]). A server of others is told no secret without a form either ([`holds_any`]).
 
+mod decoded;
 mod disguised;
 mod encoded;
 
@@ -12,6 +13,7 @@ use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 use truing_core::line;
 use truing_core::port::ReaderError;
 
+use self::decoded::DecodedWords;
 use self::encoded::SecretForms;
 use crate::literal;
 use crate::pack::{Check, Packs, Rule};
@@ -145,6 +147,11 @@ fn cut(secret: &str) -> String {
 fn found(text: &str) -> Result<Secrets, ReaderError> {
     let rules = RULES.as_ref().ok_or_else(|| ReaderError::Failed("the rules cannot be read".to_owned()))?;
     let mut ranges = rules.secrets(text.as_bytes())?;
+    let decoded = DecodedWords::of(text);
+    if !decoded.text.is_empty() {
+        let secrets = rules.secrets(decoded.text.as_bytes())?;
+        ranges.extend(secrets.iter().flat_map(|secret| decoded.places(secret)));
+    }
     ranges.extend(given_in(text));
     Ok(Secrets::of(ranges))
 }
@@ -211,6 +218,15 @@ mod tests {
         assert!(!shown.contains("AKCAQEA7Q8z"), "{shown}");
         assert_eq!(shown.lines().count(), text.lines().count());
         assert_eq!(redact("nothing to hide: AKIA"), "nothing to hide: AKIA");
+    }
+
+    #[test]
+    fn what_has_the_form_of_a_secret_is_cut_in_base64_too() {
+        // Made with coreutils' base64 of `key = ` and a token.
+        let word = ["a2V5ID0gZ2hwXzAxMjM0NTY3ODlhYmNk", "ZWZnaGlqa2xtbm9wUXJzdHV2d3h5eg"].concat();
+        assert_eq!(redact(&format!("é {word}== end")), "é a2V5…== end");
+        let plain = "c29tZSB3b3JkcyBvZiBhIHRleHQ=";
+        assert_eq!(redact(plain), plain);
     }
 
     #[test]
