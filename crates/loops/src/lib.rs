@@ -48,7 +48,7 @@ pub mod tools;
 pub mod verify;
 pub mod write_gate;
 
-pub use truing_reader::redact::redact;
+pub use truing_reader::redact::{redact, redact_line};
 
 /// The programs that make outcomes and their versions, for records.
 pub fn versions() -> std::collections::BTreeMap<String, String> {

@@ -43,7 +43,7 @@ use truing_reader::output::tool_name;
 
 pub use base::Base;
 pub use cache::ToolCache;
-pub use exposure::ToolExposure;
+pub use exposure::{ToolExposure, resolve_links};
 use kept::{Program, Programs, Recipe};
 use modules::Modules;
 use names::{batches, changed, unlinted};

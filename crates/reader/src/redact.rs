@@ -2,16 +2,19 @@
 //! what is kept to be played again. The rules of kind `secret` know the forms, and what this process was given is known by
 //! its value ([`keep`]). A server of others is told no secret without a form either ([`holds_any`]).
 
+mod decoded;
 mod disguised;
 mod encoded;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 
+use truing_core::line;
 use truing_core::port::ReaderError;
 
-use self::encoded::LetterIndex;
+use self::decoded::DecodedWords;
+use self::encoded::SecretForms;
 use crate::literal;
 use crate::pack::{Check, Packs, Rule};
 use crate::rules::text::TextRules;
@@ -32,8 +35,16 @@ static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
     TextRules::new(&secrets).ok()
 });
 
-/// What this process was given to keep.
-static GIVEN: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+/// The credentials that this process was given.
+static GIVEN: RwLock<GivenSecrets> =
+    RwLock::new(GivenSecrets { values: BTreeSet::new(), forms: OnceLock::new() });
+
+struct GivenSecrets {
+    values: BTreeSet<String>,
+    /// Their other forms, made when a text is first searched; none if they are too many.
+    forms: OnceLock<Option<SecretForms>>,
+}
+
 /// A shorter one is not known by its value: it may be a word of any text.
 const MIN_GIVEN: usize = 8;
 /// So long is a part of one that is known by itself.
@@ -60,7 +71,12 @@ pub fn keep(given: &str) {
     let parts = given.split(|letter: char| letter.is_whitespace() || ",;'\"".contains(letter));
     let is_own = |part: &&str| part.len() >= MIN_PART && part.bytes().any(|byte| byte.is_ascii_digit());
     let all = std::iter::once(given).chain(password).chain(parts.filter(is_own));
-    GIVEN.write().unwrap_or_else(PoisonError::into_inner).extend(all.map(str::to_owned));
+    let mut given = GIVEN.write().unwrap_or_else(PoisonError::into_inner);
+    let known = given.values.len();
+    given.values.extend(all.map(str::to_owned));
+    if given.values.len() > known {
+        given.forms = OnceLock::new();
+    }
 }
 
 /// The secrets of one text, to be hidden in another that may quote it without what tells that they are secrets.
@@ -99,6 +115,13 @@ pub fn redact(text: &str) -> String {
     found(text).map_or_else(|_| UNKNOWN.to_owned(), |secrets| without(text, secrets))
 }
 
+/// A person's text on one line of at most `most` characters, in which each secret is cut as [`redact`] does.
+pub fn redact_line(text: &str, most: usize) -> String {
+    // The lines of a key are a secret together. What cannot be seen may separate the letters of one.
+    let line = line::visible(&redact(text));
+    line::cut(redact(&line), most)
+}
+
 fn without(text: &str, secrets: Secrets) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut at = 0;
@@ -124,6 +147,11 @@ fn cut(secret: &str) -> String {
 fn found(text: &str) -> Result<Secrets, ReaderError> {
     let rules = RULES.as_ref().ok_or_else(|| ReaderError::Failed("the rules cannot be read".to_owned()))?;
     let mut ranges = rules.secrets(text.as_bytes())?;
+    let decoded = DecodedWords::of(text);
+    if !decoded.text.is_empty() {
+        let secrets = rules.secrets(decoded.text.as_bytes())?;
+        ranges.extend(secrets.iter().flat_map(|secret| decoded.places(secret)));
+    }
     ranges.extend(given_in(text));
     Ok(Secrets::of(ranges))
 }
@@ -131,30 +159,27 @@ fn found(text: &str) -> Result<Secrets, ReaderError> {
 /// The places of what this process was given: as a word of its own, or in another form.
 fn given_in(text: &str) -> Vec<Range<usize>> {
     let given = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
+    if given.values.is_empty() {
+        return Vec::new();
+    }
+    let forms = given.forms.get_or_init(|| SecretForms::of(given.values.iter().map(String::as_str)));
+    let Some(forms) = forms else { return vec![0..text.len()] };
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
         // No longer word is a long value by chance, and a control sequence may end with a letter.
         all.filter(|range| value.len() >= MIN_PART || is_apart(text, range)).collect::<Vec<_>>()
     };
-    let letters = LetterIndex::of(text);
-    let mut ranges: Vec<_> =
-        given.iter().flat_map(|value| of(value).into_iter().chain(letters.find(value))).collect();
-    if given.is_empty() {
-        return ranges;
-    }
+    let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find(text)).collect();
     // What stands there as it is would be in each other reading, too.
     let rest = without(text, Secrets::of(ranges.clone()));
-    if disguised::readings(&rest).iter().any(|reading| holds(reading, &given)) {
+    let holds = |reading: &String| {
+        let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
+        long.any(|value| reading.contains(value.as_str())) || forms.has_long(reading)
+    };
+    if disguised::readings(&rest).iter().any(holds) {
         ranges.push(0..text.len());
     }
     ranges
-}
-
-/// Does another reading of a text hold a long value, in whatever form?
-fn holds(reading: &str, given: &BTreeSet<String>) -> bool {
-    let letters = LetterIndex::of(reading);
-    let long = given.iter().filter(|value| value.len() >= MIN_PART);
-    long.into_iter().any(|value| reading.contains(value.as_str()) || !letters.find(value).is_empty())
 }
 
 /// Is there no letter or digit right before or behind a range of a text?
@@ -193,6 +218,27 @@ mod tests {
         assert!(!shown.contains("AKCAQEA7Q8z"), "{shown}");
         assert_eq!(shown.lines().count(), text.lines().count());
         assert_eq!(redact("nothing to hide: AKIA"), "nothing to hide: AKIA");
+    }
+
+    #[test]
+    fn what_has_the_form_of_a_secret_is_cut_in_base64_too() {
+        // Made with coreutils' base64 of `key = ` and a token.
+        let word = ["a2V5ID0gZ2hwXzAxMjM0NTY3ODlhYmNk", "ZWZnaGlqa2xtbm9wUXJzdHV2d3h5eg"].concat();
+        assert_eq!(redact(&format!("é {word}== end")), "é a2V5…== end");
+        let plain = "c29tZSB3b3JkcyBvZiBhIHRleHQ=";
+        assert_eq!(redact(plain), plain);
+    }
+
+    #[test]
+    fn a_secret_of_several_lines_or_with_hidden_characters_in_it_is_cut_from_a_line() {
+        let (one, two) = ("AKIA73U5", "5XTPLPFT7V4S");
+        assert_eq!(redact_line(&format!("as\n in {}", key()), 80), "as in AKIA…");
+        assert_eq!(redact_line(&format!("é {one}{two} and more"), 9), "é AKIA… a…");
+        let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
+        let pem =
+            ["-----BEGIN RSA PRIVATE", " KEY-----\n", &line.repeat(12), "-----END RSA PRIVATE KEY-----"];
+        assert!(!redact_line(&pem.concat(), 1000).contains("AKCAQEA7Q8z"));
+        assert_eq!(redact_line(" no\tsecret ", 80), "no secret");
     }
 
     #[test]

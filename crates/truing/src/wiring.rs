@@ -1,7 +1,7 @@
 //! The one place that puts the parts together: from a configuration to a store, clients and a service.
 
 pub mod agent;
-mod conceal;
+pub(crate) mod conceal;
 pub mod converge;
 mod forges;
 pub mod jobs;

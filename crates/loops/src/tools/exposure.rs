@@ -76,6 +76,18 @@ impl Running {
     }
 }
 
+/// A path without links: of what does not exist (yet), the part that exists.
+pub fn resolve_links(path: &Path) -> PathBuf {
+    let mut parents = path.ancestors();
+    let resolved = parents.find_map(|parent| {
+        let real = parent.canonicalize().ok()?;
+        let rest = path.strip_prefix(parent).ok()?;
+        // `join` would add a separator to the path itself.
+        Some(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
+    });
+    resolved.unwrap_or_else(|| path.to_owned())
+}
+
 /// All files of a project of one's own.
 fn files_of(project: &Path) -> Files<'_> {
     Files { tree: project, pins: project, project: Some(project), changed: &[], touched: &[], trust: None }
@@ -83,4 +95,23 @@ fn files_of(project: &Path) -> Files<'_> {
 
 fn looks_at_any(tool: &Selected, reviewed: &[RepoPath]) -> bool {
     reviewed.iter().filter_map(RepoPath::as_str).any(|path| tool.looks_at(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_does_not_exist_is_resolved_as_far_as_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap().join("real");
+        let link = folder.path().join("link");
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        std::fs::write(real.join("key"), "").unwrap();
+        assert_eq!(resolve_links(&link), real);
+        assert_eq!(resolve_links(&link.join("key")), real.join("key"));
+        assert_eq!(resolve_links(&link.join("later/key")), real.join("later/key"));
+        assert_eq!(resolve_links(Path::new("/no-such-folder/key")), Path::new("/no-such-folder/key"));
+    }
 }

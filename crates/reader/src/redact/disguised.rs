@@ -10,14 +10,16 @@ const MIN_NUMBERS: usize = 16;
 /// The most bytes of a text that are read in other ways: findings and answers are shorter.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Escapes of one character: `\u0074`, `\u{74}`, `\x74`, `%74`, `&#x74;`, `&#116;`, `\164`.
+/// Escapes of one character: `\u0074`, `\u{74}`, `\x74`, `%74`, `&#x74;`, `&#116;`, `\164`; and names such as `&sol;`, which stand
+/// for what separates letters.
 static ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let (hex, decimal, octal) = (
         r"\\u\{?0*([0-9a-fA-F]{2})\}?|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|&#[xX]0*([0-9a-fA-F]{2});?",
         r"&#0*([0-9]{2,3});?",
         r"\\([0-7]{3})",
     );
-    Regex::new(&format!("{hex}|{decimal}|{octal}")).ok()
+    let name = "&[a-zA-Z]{2,8};";
+    Regex::new(&format!("{hex}|{decimal}|{octal}|{name}")).ok()
 });
 /// A number at the beginning of a line, as `nl`, `cat -n`, `grep -n` and diffs write it.
 static LINE_NUMBER: LazyLock<Option<Regex>> =
@@ -32,7 +34,10 @@ pub(super) fn readings(text: &str) -> Vec<String> {
     if text.len() > MAX_BYTES {
         return Vec::new();
     }
-    [unescaped(text), numbers(text, 10), numbers(text, 8), unnumbered(text), dumped(text)]
+    let once = unescaped(text);
+    // What was escaped twice: `%2574`, `&amp;#116;`.
+    let twice = once.as_deref().and_then(unescaped);
+    [once, twice, numbers(text, 10), numbers(text, 8), numbers(text, 2), unnumbered(text), dumped(text)]
         .into_iter()
         .flatten()
         .collect()
@@ -50,7 +55,9 @@ fn unescaped(text: &str) -> Option<String> {
             };
             u32::from_str_radix(digits, base).ok()
         });
-        number.and_then(char::from_u32).map_or_else(String::new, String::from)
+        // Of names, the one that begins another escape is read.
+        let name = || if captures.get(0).is_some_and(|all| all.as_str() == "&amp;") { "&" } else { "" };
+        number.and_then(char::from_u32).map_or_else(|| name().to_owned(), String::from)
     };
     Some(escape.replace_all(text, read).into_owned())
 }
@@ -94,6 +101,9 @@ mod tests {
             of(&|letter| format!("\\{:03o}", u32::from(letter))),
             of(&|letter| format!("{}, ", u32::from(letter))),
             of(&|letter| format!("{:o} ", u32::from(letter))),
+            of(&|letter| format!("{:08b} ", u32::from(letter))),
+            of(&|letter| format!("%25{:02X}", u32::from(letter))),
+            of(&|letter| format!("&amp;#{};", u32::from(letter))),
             "    1\ttr-Canary_\n    2\tw0rd/17+xyz".to_owned(),
         ] {
             let found = readings(&format!("a.py:1: {text}"));

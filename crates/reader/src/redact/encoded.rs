@@ -1,102 +1,201 @@
-//! Where a text holds a known secret in another form: base64, hex, reversed, or with other characters in between (split over
-//! lines, spaced out).
+//! The search for a known secret in another form: base64, base32, hex, reversed, in other letters, or with other characters in
+//! between (split over lines, spaced out).
 
 use std::ops::Range;
 
-/// The alphabet of base64 (RFC 4648, section 4). The two that are no letters or digits are not compared.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// A shorter secret is not looked for backwards or in pieces: the letters of common words could make it up.
-const MIN_SPLIT_BYTES: usize = 16;
+use aho_corasick::AhoCorasick;
+use unicode_normalization::UnicodeNormalization as _;
 
-/// A text without what separates letters and digits, with the place of each one in the whole text.
+/// A shorter secret is looked for in hex and base64 alone, and whole: the letters of common words could make up the rest.
+const MIN_LONG_BYTES: usize = 16;
+/// The fewest letters of a part of a form that is known by itself.
+const MIN_LETTERS: usize = 15;
+/// The letters that the search begins with, at most. The others are compared where these are found.
+const MAX_NEEDLE_LETTERS: usize = 64;
+/// A form with fewer letters is not looked for.
+const MIN_FORM_LETTERS: usize = 8;
+
+/// The letters that stand for bytes, in groups.
+struct ByteAlphabet {
+    letters: &'static [u8],
+    /// Bits of one letter.
+    bits: usize,
+    /// Bytes of a group of letters.
+    group: usize,
+}
+
+/// Section 4 of RFC 4648. The two that are no letters or digits are not compared.
+const BASE64: ByteAlphabet = ByteAlphabet {
+    letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    bits: 6,
+    group: 3,
+};
+/// Section 6 of RFC 4648.
+const BASE32: ByteAlphabet = ByteAlphabet { letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bits: 5, group: 5 };
+
+impl ByteAlphabet {
+    /// The letters of these bytes wherever they stand in a longer text: for each of the places that they can have in a
+    /// group, the letters that depend on them alone.
+    fn encode(&self, bytes: &[u8]) -> Vec<String> {
+        let at_place = |before: usize| {
+            let bit = |at: usize| {
+                let byte = (at / 8).checked_sub(before).and_then(|at| bytes.get(at)).copied().unwrap_or(0);
+                usize::from(byte >> (7 - at % 8) & 1)
+            };
+            let letters = (before * 8).div_ceil(self.bits)..(before + bytes.len()) * 8 / self.bits;
+            let value =
+                |letter: usize| (0..self.bits).fold(0, |value, at| value << 1 | bit(letter * self.bits + at));
+            let letters = letters.filter_map(|letter| self.letters.get(value(letter)));
+            letters.map(|byte| char::from(*byte)).filter(char::is_ascii_alphanumeric).collect()
+        };
+        (0..self.group).map(at_place).collect()
+    }
+}
+
+/// A text without what separates letters and digits, with the place of each one in the whole text. Letters of other forms
+/// (full width, mathematical) are the plain ones that they are compatible with.
 struct PlainLetters {
     letters: String,
     places: Vec<usize>,
 }
 
 impl PlainLetters {
-    /// `leaves_out`: whether two bytes are left out together.
-    fn of(text: &str, leaves_out: impl Fn(u8, u8) -> bool) -> Self {
-        let (mut letters, mut places) = (String::new(), Vec::new());
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            if bytes.get(at + 1).is_some_and(|next| leaves_out(byte, *next)) {
-                at += 2;
+    /// `leaves_out`: whether two characters are left out together.
+    fn of(text: &str, leaves_out: impl Fn(char, char) -> bool) -> Self {
+        let mut plain =
+            Self { letters: String::with_capacity(text.len()), places: Vec::with_capacity(text.len()) };
+        let mut chars = text.char_indices().peekable();
+        while let Some((at, char)) = chars.next() {
+            if chars.next_if(|(_, next)| leaves_out(char, *next)).is_some() {
                 continue;
             }
-            if byte.is_ascii_alphanumeric() {
-                letters.push(char::from(byte));
-                places.push(at);
+            if char.is_ascii() {
+                plain.push(char, at);
+            } else {
+                std::iter::once(char).nfkc().for_each(|char| plain.push(char, at));
             }
-            at += 1;
         }
-        Self { letters, places }
+        plain
     }
 
-    /// The ranges of the whole text whose letters are `form`.
-    fn find(&self, form: &str) -> Vec<Range<usize>> {
-        let range = |(start, _): (usize, &str)| {
-            let last = (start + form.len()).checked_sub(1)?;
-            Some(*self.places.get(start)?..self.places.get(last)? + 1)
-        };
-        self.letters.match_indices(form).filter_map(range).collect()
+    fn push(&mut self, char: char, at: usize) {
+        if char.is_ascii_alphanumeric() {
+            self.letters.push(char);
+            self.places.push(at);
+        }
     }
 }
 
-/// A text in which secrets are looked for.
-pub(super) struct LetterIndex {
-    letters: PlainLetters,
-    /// In lower case, without what programs write before a byte in hex.
-    hex: PlainLetters,
+/// The letters and digits that a secret is written as.
+struct SecretForm {
+    letters: String,
+    /// The number of them that is enough, from the first on.
+    least: usize,
+    is_long: bool,
 }
 
-impl LetterIndex {
-    pub(super) fn of(text: &str) -> Self {
-        let is_prefix = |one, next| matches!((one, next), (b'\\' | b'0', b'x' | b'X'));
-        let mut hex = PlainLetters::of(text, is_prefix);
-        hex.letters.make_ascii_lowercase();
-        // An escaped line end is none of the letters.
-        Self { letters: PlainLetters::of(text, |one, next| one == b'\\' && next == b'n'), hex }
-    }
-
-    /// The ranges of the whole text that hold `secret` in another form.
-    pub(super) fn find(&self, secret: &str) -> Vec<Range<usize>> {
-        let reversed: Vec<u8> = secret.bytes().rev().collect();
-        let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let encoded = [secret.as_bytes(), &reversed, &wide].map(base64).concat();
-        let backwards: Vec<String> = encoded.iter().map(|form| form.chars().rev().collect()).collect();
-        let forms = encoded.into_iter().chain(backwards).chain(pieces(secret));
-        let mut ranges = self.hex.find(&hex::encode(secret));
-        ranges.extend(forms.flat_map(|form| self.letters.find(&form)));
-        ranges
+impl SecretForm {
+    fn needle(&self) -> &str {
+        self.letters.get(..self.least.min(MAX_NEEDLE_LETTERS)).unwrap_or(&self.letters)
     }
 }
 
-/// A long secret without what separates letters, forwards and backwards.
+/// SecretForms that one pass over a text looks for, whatever their number.
+struct FormSearch {
+    forms: Vec<SecretForm>,
+    needles: AhoCorasick,
+}
+
+impl FormSearch {
+    fn of(mut forms: Vec<SecretForm>) -> Option<Self> {
+        forms.retain(|form| form.letters.len() >= MIN_FORM_LETTERS);
+        let needles = forms.iter().map(SecretForm::needle);
+        let needles = AhoCorasick::builder().ascii_case_insensitive(true).build(needles).ok()?;
+        Some(Self { forms, needles })
+    }
+
+    /// The ranges of the whole text that are one of the forms, or the beginning of one.
+    fn find<'a>(&'a self, text: &'a PlainLetters) -> impl Iterator<Item = (&'a SecretForm, Range<usize>)> {
+        self.needles.find_overlapping_iter(&text.letters).filter_map(|found| {
+            let form = self.forms.get(found.pattern().as_usize())?;
+            let rest = text.letters.as_bytes().get(found.start()..)?;
+            let pairs = rest.iter().zip(form.letters.as_bytes());
+            let same = pairs.take_while(|(one, other)| one.eq_ignore_ascii_case(other)).count();
+            let places = text.places.get(found.start()..found.start() + same)?;
+            (same >= form.least).then_some((form, *places.first()?..*places.last()? + 1))
+        })
+    }
+}
+
+/// The forms of secrets, made once.
+pub(super) struct SecretForms {
+    letters: FormSearch,
+    hex: FormSearch,
+}
+
+impl SecretForms {
+    /// None, if they are too many to be looked for.
+    pub(super) fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let (mut letters, mut hex) = (Vec::new(), Vec::new());
+        for secret in secrets {
+            let is_long = secret.len() >= MIN_LONG_BYTES;
+            // Addresses begin alike.
+            let has_parts = is_long && !secret.contains("://");
+            let form = |letters: String| {
+                let all = letters.len();
+                let least = if has_parts { (all * 3).div_ceil(4).max(MIN_LETTERS).min(all) } else { all };
+                SecretForm { letters, least, is_long }
+            };
+            let reversed: Vec<u8> = secret.bytes().rev().collect();
+            let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            let base64 = [secret.as_bytes(), &reversed, &wide].map(|bytes| BASE64.encode(bytes)).concat();
+            letters.extend(base64.iter().map(|form| form.chars().rev().collect()).map(form));
+            letters.extend(base64.into_iter().map(form));
+            hex.push(form(hex::encode(secret)));
+            if is_long {
+                letters.extend(BASE32.encode(secret.as_bytes()).into_iter().map(form));
+                letters.extend(pieces(secret).into_iter().map(form));
+                hex.push(form(hex::encode(&reversed)));
+                // Without the last byte, which is zero: so it is in both orders of bytes.
+                hex.push(form(hex::encode(wide.split_last().map_or(&[][..], |(_, wide)| wide))));
+            }
+        }
+        Some(Self { letters: FormSearch::of(letters)?, hex: FormSearch::of(hex)? })
+    }
+
+    /// The ranges of a text that hold a secret in another form.
+    pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
+        self.find_forms(text, |_| true)
+    }
+
+    /// Does a text hold a long secret in another form?
+    pub(super) fn has_long(&self, text: &str) -> bool {
+        !self.find_forms(text, |form| form.is_long).is_empty()
+    }
+
+    fn find_forms(&self, text: &str, is_wanted: impl Fn(&SecretForm) -> bool) -> Vec<Range<usize>> {
+        // An escaped line end is none of the letters, nor is what programs write before a byte in hex.
+        let letters = PlainLetters::of(text, |one, next| one == '\\' && next == 'n');
+        let hex = PlainLetters::of(text, |one, next| matches!((one, next), ('\\' | '0', 'x' | 'X')));
+        let found = self.letters.find(&letters).chain(self.hex.find(&hex));
+        found.filter(|(form, _)| is_wanted(form)).map(|(_, range)| range).collect()
+    }
+}
+
+/// A long secret without what separates letters: forwards, backwards and by ROT13. Their case is not compared.
 fn pieces(secret: &str) -> Vec<String> {
     let letters: String = secret.chars().filter(char::is_ascii_alphanumeric).collect();
-    if letters.len() < MIN_SPLIT_BYTES {
+    if letters.len() < MIN_LONG_BYTES {
         return Vec::new();
     }
     let reversed = letters.chars().rev().collect();
-    vec![letters, reversed]
-}
-
-/// What base64 makes of these bytes wherever they stand in a longer text: for each of the three places that they can have in
-/// a group, the letters that depend on them alone.
-fn base64(bytes: &[u8]) -> [String; 3] {
-    [0, 1, 2].map(|before| {
-        let bit = |at: usize| {
-            let byte = (at / 8).checked_sub(before).and_then(|at| bytes.get(at)).copied().unwrap_or(0);
-            usize::from(byte >> (7 - at % 8) & 1)
-        };
-        let first = (before * 8).div_ceil(6);
-        let letters = first..(before + bytes.len()) * 8 / 6;
-        let value = |letter: usize| (0..6).fold(0, |value, at| value << 1 | bit(letter * 6 + at));
-        let letters = letters.filter_map(|letter| ALPHABET.get(value(letter))).map(|byte| char::from(*byte));
-        letters.filter(char::is_ascii_alphanumeric).collect()
-    })
+    let rotated = letters.bytes().map(|byte| match byte.to_ascii_lowercase() {
+        letter @ b'a'..=b'm' => char::from(letter + 13),
+        letter @ b'n'..=b'z' => char::from(letter - 13),
+        digit => char::from(digit),
+    });
+    let rotated = rotated.collect();
+    vec![letters, reversed, rotated]
 }
 
 #[cfg(test)]
@@ -106,7 +205,12 @@ mod tests {
     const SECRET: &str = "tr-Canary_w0rd/17+xyz";
 
     fn found(text: &str) -> Vec<&str> {
-        LetterIndex::of(text).find(SECRET).into_iter().filter_map(|range| text.get(range)).collect()
+        found_of(SECRET, text)
+    }
+
+    fn found_of<'t>(secret: &str, text: &'t str) -> Vec<&'t str> {
+        let found = SecretForms::of([secret]).unwrap().find(text);
+        found.into_iter().map(|range| &text[range.start..text.ceil_char_boundary(range.end)]).collect()
     }
 
     #[test]
@@ -166,7 +270,7 @@ mod tests {
     fn base64_that_holds_what_begins_hex_is_found() {
         let secret = "BpiA84YrNbuBhOwc8fjOWOrOwd8S7Ba16j7pGLou";
         let text = "QnBpQTg0WXJOYnVCaE93Yzhmak9XT3JPd2Q4UzdCYTE2ajdwR0xvdQ==";
-        assert_eq!(LetterIndex::of(text).find(secret).len(), 1);
+        assert_eq!(found_of(secret, text).len(), 1);
     }
 
     #[test]
@@ -174,6 +278,77 @@ mod tests {
         for text in ["", "a", "tr-Canary_w0rd", "dHItQ2FuYXJ5", "a canary says a word: 17"] {
             assert_eq!(found(text), [""; 0], "{text}");
         }
-        assert!(LetterIndex::of("short words").find("shortwords").is_empty());
+        assert!(found_of("shortwords", "short words").is_empty());
+    }
+
+    #[test]
+    fn other_letters_and_cases_are_found() {
+        let wide = |letter: char| char::from_u32(u32::from(letter) + 0xFEE0).unwrap();
+        let swapped = |letter: char| match letter.is_ascii_lowercase() {
+            true => letter.to_ascii_uppercase(),
+            false => letter.to_ascii_lowercase(),
+        };
+        let bold = "\u{1d42d}\u{1d42b}-\u{1d402}\u{1d41a}\u{1d427}\u{1d41a}\u{1d42b}\u{1d432}_w0rd/17+xyz";
+        for text in [
+            SECRET.to_uppercase(),
+            SECRET.chars().map(swapped).collect(),
+            SECRET.chars().map(wide).collect(),
+            bold.to_owned(),
+            "ge-Pnanel_j0eq/17+klm".to_owned(),
+        ] {
+            assert_eq!(found(&format!("a {text} b")), [text.as_str()]);
+        }
+    }
+
+    #[test]
+    fn base32_is_found_at_each_place_of_a_group() {
+        // Made with coreutils' base32 of nothing to four letters `x` before the secret.
+        for text in [
+            "ORZC2Q3BNZQXE6K7O4YHEZBPGE3SW6DZPI======",
+            "PB2HELKDMFXGC4TZL53TA4TEF4YTOK3YPF5A====",
+            "PB4HI4RNINQW4YLSPFPXOMDSMQXTCNZLPB4XU===",
+            "PB4HQ5DSFVBWC3TBOJ4V65ZQOJSC6MJXFN4HS6Q=",
+            "PB4HQ6DUOIWUGYLOMFZHSX3XGBZGILZRG4VXQ6L2",
+        ] {
+            assert_eq!(found(text).len(), 1, "{text}");
+            assert_eq!(found(&text.to_lowercase()).len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn hex_of_wide_letters_and_of_reversed_ones_is_found() {
+        for to_bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            let wide: Vec<u8> = SECRET.encode_utf16().flat_map(to_bytes).collect();
+            assert_eq!(found(&hex::encode(wide)).len(), 1);
+        }
+        assert_eq!(found(&hex::encode(SECRET.chars().rev().collect::<String>())).len(), 1);
+    }
+
+    #[test]
+    fn the_most_of_a_long_secret_is_found_in_each_form() {
+        let cut = |text: &str, letters: usize| text.get(..text.len() - letters).unwrap().to_owned();
+        for text in [cut(SECRET, 1), cut("dHItQ2FuYXJ5X3cwcmQvMTcreHl6", 3), cut(&hex::encode(SECRET), 2)] {
+            assert_eq!(found(&format!("{text}, but for the end")), [text.as_str()]);
+        }
+        assert_eq!(found(&cut(SECRET, 4)), [""; 0], "fewer than 15 letters");
+        let long = "a1".repeat(MAX_NEEDLE_LETTERS);
+        assert_eq!(found_of(&long, &cut(&long, 32)).len(), 1, "three quarters");
+        assert_eq!(found_of(&long, &cut(&long, 33)), [""; 0], "less than three quarters");
+        let address = "https://hooks.example.org/services/T1";
+        assert_eq!(found_of(address, "https://hooks.example.org/services/T2"), [""; 0]);
+    }
+
+    #[test]
+    fn a_text_costs_the_same_for_one_secret_and_for_many() {
+        let text = "let x = \"a text of some words and the number 12\";\n".repeat(20_000);
+        let cost = |number: usize| {
+            let secrets: Vec<String> = (0..number).map(|at| format!("tr-Canary_w0rd/17+{at:03}")).collect();
+            let forms = SecretForms::of(secrets.iter().map(String::as_str)).unwrap();
+            allocation_counter::measure(|| assert!(forms.find(&text).is_empty())).bytes_total
+        };
+        let (one, many) = (cost(1), cost(50));
+        assert!(many < one + 4096, "{one} {many}");
+        // Two times a byte for the letter and eight for its place.
+        assert!(many < 19 * text.len() as u64, "{many}");
     }
 }

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tree_sitter::{Node, Tree};
 
 use super::definitions::is_function;
-use super::{Language, MAX_SOURCE_BYTES, Parsers, text_of};
+use super::{Language, MAX_DEPTH, MAX_SOURCE_BYTES, Parsers, text_of};
 
 /// Nodes that hold code within a text.
 const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
@@ -41,8 +41,7 @@ impl<'a> Places<'a> {
         if self.is_markdown {
             return is_fenced(self.bytes.get(..at).unwrap_or_default());
         }
-        let mut node = self.node(at, parsers);
-        while let Some(within) = node {
+        for within in self.nodes(at, parsers).unwrap_or_default() {
             let kind = within.kind();
             if CODE_IN_TEXT.contains(&kind) {
                 return false;
@@ -50,7 +49,6 @@ impl<'a> Places<'a> {
             if kind.contains("string") || kind.contains("comment") || kind == "jsx_text" {
                 return true;
             }
-            node = within.parent();
         }
         false
     }
@@ -60,8 +58,7 @@ impl<'a> Places<'a> {
         if self.language != Language::named("rust") {
             return false;
         }
-        let mut node = self.node(at, parsers);
-        while let Some(within) = node {
+        for within in self.nodes(at, parsers).unwrap_or_default() {
             let mut before = within.prev_sibling();
             while let Some(attribute) = before.filter(|it| it.kind() == "attribute_item") {
                 let text = self.bytes.get(attribute.byte_range()).unwrap_or_default();
@@ -70,20 +67,19 @@ impl<'a> Places<'a> {
                 }
                 before = attribute.prev_sibling();
             }
-            node = within.parent();
         }
         false
     }
 
     /// The digest of the names of the definitions around this byte, in hexadecimal digits. None where the language is not known,
-    /// or the file cannot be parsed.
+    /// the file cannot be parsed, or more than [`MAX_DEPTH`] nodes are around it.
     ///
     /// A name may hold a secret; its digest does not show it.
     pub(crate) fn definition(&self, at: usize, parsers: &mut Parsers) -> Option<String> {
         let language = self.language?;
-        let mut node = Some(self.node(at, parsers)?);
+        let nodes = self.nodes(at, parsers)?;
         let (mut hash, mut in_function) = (Sha256::new(), false);
-        while let Some(within) = node {
+        for within in nodes {
             in_function |= is_function(&within);
             let kind =
                 language.definitions.iter().find(|kind| within.is_named() && kind.node == within.kind());
@@ -94,19 +90,28 @@ impl<'a> Places<'a> {
                 hash.update(self.bytes.get(name.byte_range()).unwrap_or_default());
                 hash.update([0]);
             }
-            node = within.parent();
         }
         let digest = hash.finalize();
         Some(hex::encode(digest.get(..DEFINITION_BYTES).unwrap_or(&digest)))
     }
 
-    /// The smallest node at a byte.
-    fn node(&self, at: usize, parsers: &mut Parsers) -> Option<Node<'_>> {
+    /// The nodes around a byte, the smallest first; none if there are more than [`MAX_DEPTH`].
+    fn nodes(&self, at: usize, parsers: &mut Parsers) -> Option<Vec<Node<'_>>> {
         let parse = || {
             let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
             parsers.parse_in_time(language, &text_of(self.bytes))
         };
-        self.tree.get_or_init(parse).as_ref()?.root_node().descendant_for_byte_range(at, at + 1)
+        // From the root on: the way to a node's parent begins there, too.
+        let mut cursor = self.tree.get_or_init(parse).as_ref()?.walk();
+        let mut nodes = vec![cursor.node()];
+        while cursor.goto_first_child_for_byte(at).is_some() && cursor.node().start_byte() <= at {
+            nodes.push(cursor.node());
+            if nodes.len() > MAX_DEPTH {
+                return None;
+            }
+        }
+        nodes.reverse();
+        Some(nodes)
     }
 }
 
@@ -209,6 +214,18 @@ mod tests {
             assert_ne!(known, definition(path, renamed), "{path}: {renamed}");
         }
         assert_eq!(definition("a.txt", "HERE"), None);
+    }
+
+    #[test]
+    fn a_place_that_is_too_deep_is_in_no_definition() {
+        let definition = |depth: usize| {
+            let text = format!("def f():\n  x = {}HERE{}\n", "[".repeat(depth), "]".repeat(depth));
+            let places = Places::of(b"a.py", text.as_bytes());
+            places.definition(text.find("HERE").unwrap(), &mut Parsers::default())
+        };
+        assert!(definition(MAX_DEPTH / 2).is_some());
+        assert_eq!(definition(MAX_DEPTH / 2), definition(1));
+        assert_eq!(definition(MAX_DEPTH), None);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, Millis};
+use truing_core::line::MAX_TEXT;
 use truing_core::port::{Runs, StoreError, UserRequest};
 use truing_core::slot::{Command, Decision, Hold, Limits, Loop, Refused, Slot, State};
+use truing_loops::redact_line;
 
 use super::Asked;
 
@@ -65,7 +67,9 @@ pub(super) async fn dismissal<S: Runs>(
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Declined(_)
-            | FindingStatus::Dismissed(_) => Ok(Dismissal::of(meant, reason, by, told.at)),
+            | FindingStatus::Dismissed(_) => {
+                Ok(Dismissal::of(meant, &redact_line(reason, MAX_TEXT), by, told.at))
+            }
         }
     }))
 }

@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use truing_config::Config;
 use truing_core::dismissal::{self, Dismissal, Misread};
 use truing_core::finding::Finding;
-use truing_core::id::Key;
+use truing_core::id::{FindingId, Key, Millis};
 use truing_core::line;
 use truing_core::port::{Act, Clock as _, MAX_TEXT, Runs as _, StoreError};
 use truing_git::Repository;
 use truing_loops::converge::local::{audit_key, checked_out, key};
 use truing_loops::local;
 use truing_loops::machine::SystemClock;
+use truing_loops::redact_line;
 use truing_loops::text::instant;
 use truing_store::Store;
 
@@ -93,6 +95,25 @@ impl Branch {
         Ok(said)
     }
 
+    /// The findings that are open again: reviews, audits or runs after the dismissal found them in code that it does not cover.
+    async fn reopened(&self, store: &Store, said: &[Dismissal]) -> Result<Vec<FindingId>, StoreError> {
+        // A dismissal covers what reviews have recorded until a later review records something else.
+        let mut found: Vec<(Option<Millis>, Finding)> =
+            store.findings(&self.repository).await?.into_iter().map(|finding| (None, finding)).collect();
+        for key in [&self.runs, &self.audits] {
+            let Some(last) = store.last_converge(key).await? else { continue };
+            let findings = last.detail.state.history.findings().iter();
+            found.extend(findings.map(|finding| (Some(last.started), finding.clone())));
+        }
+        let is_reopened = |said: &&Dismissal| {
+            found.iter().any(|(at, finding)| {
+                let is_later = at.is_none_or(|at| at > said.at);
+                finding.id == said.finding && is_later && finding.is_open() && !said.covers(finding)
+            })
+        };
+        Ok(said.iter().filter(is_reopened).map(|said| said.finding.clone()).collect())
+    }
+
     /// The findings that it is about.
     async fn dismissed(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
         let said = self.said(store).await?;
@@ -125,12 +146,18 @@ impl Args {
             return Err(CliError::usage("bad_value", "no finding is named".to_owned())
                 .hint("`truing audit --format json` and `truing review --format json` show ids"));
         }
-        let reason = line::clean(self.reason.as_deref().unwrap_or_default().trim(), MAX_TEXT);
-        if reason.is_empty() && !self.undo {
+        let given = line::clean(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
+        if given.is_empty() && !self.undo {
             return Err(CliError::usage("bad_value", "the reason is empty".to_owned())
                 .hint("say why it is no defect: `--reason TEXT`"));
         }
-        let changed = self.said(context, (ids, &folder), &reason).await?;
+        let config = context.config(&[])?;
+        wiring::conceal::conceal(&config, &context.environment);
+        let reason = redact_line(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
+        if reason != given {
+            context.output.warn("the reason holds a secret: only its first four characters are recorded");
+        }
+        let changed = self.said(context, &config, (ids, &folder), &reason).await?;
         let word = if self.undo { "open again" } else { "dismissed" };
         let object = |finding: &Finding| {
             json!({ "id": finding.id, "path": finding.raw.place.path, "start_line": finding.raw.place.start_line,
@@ -151,24 +178,36 @@ impl Args {
             return Err(CliError::usage("bad_value", text).hint("leave the ids out"));
         }
         let config = context.config(&[])?;
+        // Older versions recorded reasons as they were given.
+        wiring::conceal::conceal(&config, &context.environment);
         let git = wiring::git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
         let branch = Branch::of(&repository).await?;
-        let said = match existing_store(&config, &context.environment).await? {
-            Some(store) => branch.said(&store).await.map_err(store_error)?,
-            None => Vec::new(),
+        let (said, reopened) = match existing_store(&config, &context.environment).await? {
+            Some(store) => {
+                let said = branch.said(&store).await.map_err(store_error)?;
+                let reopened = branch.reopened(&store, &said).await.map_err(store_error)?;
+                (said, reopened)
+            }
+            None => (Vec::new(), Vec::new()),
         };
+        let is_in_effect = |said: &Dismissal| !reopened.contains(&said.finding);
+        let reason = |said: &Dismissal| redact_line(&said.reason, MAX_TEXT);
         let object = |said: &Dismissal| {
             let raw = said.about.as_ref().map(|about| &about.raw);
             json!({ "id": said.finding, "path": raw.map(|raw| &raw.place.path),
                 "start_line": raw.map(|raw| raw.place.start_line), "title": raw.map(|raw| &raw.title),
-                "reason": said.reason, "by": said.by, "at": instant(said.at) })
+                "reason": reason(said), "by": said.by, "at": instant(said.at), "in_effect": is_in_effect(said) })
         };
         let text = |said: &Dismissal| {
             let what = said.about.as_ref().map_or_else(String::new, told);
-            let by = format!("{}, by {}, {}", said.reason, line::visible(&said.by), instant(said.at));
+            let by = format!("{}, by {}, {}", reason(said), line::visible(&said.by), instant(said.at));
             let label = format!("{} ", dismissal::short(&said.finding));
-            folded(&label, &what) + &folded("  because ", &by)
+            let effect = match is_in_effect(said) {
+                true => "",
+                false => "  not in effect: the code that was found last is other code\n",
+            };
+            folded(&label, &what) + &folded("  because ", &by) + effect
         };
         let objects: Vec<Value> = said.iter().map(object).collect();
         context.output.answer(&json!({ "dismissed": objects }), || match said.as_slice() {
@@ -182,14 +221,14 @@ impl Args {
     async fn said(
         &self,
         context: &Context,
+        config: &Config,
         (ids, folder): (&[String], &Path),
         reason: &str,
     ) -> Result<Vec<Finding>, CliError> {
-        let config = context.config(&[])?;
         let git = wiring::git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
         let branch = Branch::of(&repository).await?;
-        let store = existing_store(&config, &context.environment).await?;
+        let store = existing_store(config, &context.environment).await?;
         let known = match (&store, self.undo) {
             (None, _) => Vec::new(),
             (Some(store), true) => branch.dismissed(store).await.map_err(store_error)?,

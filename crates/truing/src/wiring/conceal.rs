@@ -17,7 +17,7 @@ pub(super) const CREDENTIALS: [&str; 5] =
 const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"];
 
 /// From now on all of it is left out, whether this command needs it or not: what cannot be read is given to nobody.
-pub(super) fn conceal(config: &Config, environment: &Environment) {
+pub(crate) fn conceal(config: &Config, environment: &Environment) {
     for (_, setting) in config.settings() {
         let secrets = if let Value::Secret(secret) = &setting.value {
             std::slice::from_ref(secret)

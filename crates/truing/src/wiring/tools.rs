@@ -11,7 +11,7 @@ use truing_config::secret::Secret;
 use truing_config::tool::Tools;
 use truing_config::value::Value;
 use truing_core::port::ToolOutput;
-use truing_loops::tools::{Running, ToolCache, Toolbox};
+use truing_loops::tools::{Running, ToolCache, Toolbox, resolve_links};
 use truing_reader::output::known;
 
 use crate::cli::error::CliError;
@@ -83,7 +83,7 @@ fn concealed(config: &Config) -> Vec<PathBuf> {
         concealed.extend(secrets.iter().filter_map(Secret::file).map(Path::to_owned));
     }
     // What is shown is named without links.
-    concealed.iter().map(|file| file.canonicalize().unwrap_or_else(|_| file.clone())).collect()
+    concealed.iter().map(|file| resolve_links(file)).collect()
 }
 
 /// The folders that variables name in which there is what was fetched for projects.

@@ -327,6 +327,54 @@ fn a_dismissed_secret_does_not_hide_the_next_one() {
 }
 
 #[test]
+fn a_secret_in_a_reason_is_neither_recorded_nor_printed() {
+    let branches = Branches::new();
+    branches.commit("a.py", "def f():\n    breakpoint()\n");
+    let (found, _) = branches.review();
+    let held = "tr-Canary-w0rd-17-xyz";
+    let reason = format!("as in {} and\n{held}", token('Q'));
+    let mut command = branches.place.command(&["dismiss", &found[0], "--reason", &reason]);
+    let ran = Ran::from(command.env("DEPLOY_TOKEN", held).output().unwrap());
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.err.contains("warning: the reason holds a secret"), "{ran:?}");
+
+    let list = Ran::from(branches.place.command(&["dismiss", "--list"]).output().unwrap());
+    assert!(list.out.contains("because as in ghp_… and tr-C…, by "), "{list:?}");
+    let report = branches.place.report(&["--base", "main"]).to_string();
+    assert!(report.contains("ghp_… and tr-C…"), "{report}");
+    let records = std::fs::read(branches.place.store()).unwrap();
+    let records = String::from_utf8_lossy(&records);
+    for shown in [&ran.out, &ran.err, &list.out, &report, &*records] {
+        assert!(!shown.contains(&token('Q')) && !shown.contains(held));
+    }
+}
+
+#[test]
+fn the_list_says_which_dismissals_are_not_in_effect_for_the_code_that_was_found_last() {
+    let branches = Branches::new();
+    let line = |letter: char| format!("key = \"{}\"\n", token(letter));
+    let list = |format: &str| {
+        Ran::from(branches.place.command(&["dismiss", "--list", "--format", format]).output().unwrap())
+    };
+    let in_effect = || list("json").json()["dismissed"][0]["in_effect"].clone();
+    let words = "not in effect: the code that was found last is other code\n";
+    branches.commit("a.py", &line('Q'));
+    let (found, _) = branches.review();
+    branches.dismiss(&found[0]);
+    assert_eq!(in_effect(), true);
+    assert_eq!(branches.review(), (vec![], 1));
+    assert!(!list("text").out.contains(words));
+
+    branches.commit("a.py", &line('R'));
+    assert_eq!(branches.review().0, found, "it is open again under its id");
+    assert_eq!(in_effect(), false);
+    assert!(list("text").out.ends_with(words), "{:?}", list("text"));
+    branches.commit("a.py", &line('Q'));
+    assert_eq!(branches.review(), (vec![], 1));
+    assert_eq!(in_effect(), true, "the code is back");
+}
+
+#[test]
 fn a_dismissal_holds_in_its_definition_and_on_its_branch() {
     let branches = Branches::new();
     branches.commit("a.py", "def f():\n    breakpoint()\n");

@@ -256,3 +256,18 @@ async fn on_a_closed_pull_request_it_is_kept_and_a_secret_is_still_named() {
     assert!(summary.contains("- **P0** "), "{summary}");
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_the_reason_of_a_comment_is_not_repeated() {
+    let site = Site::new().await;
+    let (service, opened) = reviewed_for_ada(&site).await;
+    let secret = ["ghp_", "0123456789abcdefghijklmnopQrstuvwxyz"].concat();
+    answer(&site, &service, &opened, "ada", 3, &format!("/dismiss as in {secret}")).await;
+    let comment = on(&site, &opened, PATH, 3).await;
+    assert!(comment.resolved && comment.body.contains("**Dismissed:** as in ghp"), "{}", comment.body);
+    assert!(!comment.body.contains("0123456789abc"), "{}", comment.body);
+    let history = service.history(&site.key(opened.number).await).await;
+    assert!(history.iter().any(|told| told.ends_with(": as in ghp_…")), "{history:#?}");
+    assert!(!history.concat().contains(&secret), "{history:#?}");
+    service.stop().await;
+}
