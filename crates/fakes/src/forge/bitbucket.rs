@@ -7,6 +7,7 @@ mod commits;
 pub(crate) mod data_center;
 mod edits;
 mod participants;
+pub(crate) mod permissions;
 mod talk;
 
 use crate::forge::state::{Repository, World};

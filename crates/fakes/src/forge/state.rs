@@ -179,6 +179,8 @@ pub struct Status {
     pub name: Option<String>,
     /// The branch it was set for, at Bitbucket alone.
     pub refname: Option<String>,
+    /// The key of its parent, which a required build is named by, at Bitbucket Data Center alone.
+    pub parent: Option<String>,
     /// Who set it.
     pub creator: String,
     /// When, seconds since 1970.

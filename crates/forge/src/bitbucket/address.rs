@@ -17,9 +17,14 @@ const MAX_REMEMBERED: usize = 4096;
 pub(super) const WIRE: Wire =
     Wire { accept: "application/json", version: None, sign_on: None, tells_conflicts: true, creations: &[] };
 
-/// The key of our build status, and the id of our report: two pull requests may have one commit.
+/// The key of our build status, and at Cloud of our report: two pull requests may have one commit.
 pub(super) fn status_key(number: u64) -> String {
     format!("truing-review-{number}")
+}
+
+/// The number in the key of a build status.
+pub(super) fn number_in(key: &str) -> Option<u64> {
+    key.strip_prefix("truing-review-")?.parse().ok()
 }
 
 /// An address below another one; each segment is escaped.

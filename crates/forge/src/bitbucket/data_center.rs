@@ -101,9 +101,11 @@ impl BitbucketDataCenter {
         let Inner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
             Err(ForgeError::Unauthorized { what }) if self.is_known().await => {
-                let message =
-                    "status 401, but the server knows the token: it lacks the permission".to_owned();
-                Err(ForgeError::Forbidden { what, message })
+                let message = "status 401, but the server knows the token";
+                Err(lacking(what, message, call))
+            }
+            Err(ForgeError::Forbidden { what, message }) if message.starts_with("status 401") => {
+                Err(lacking(what, &message, call))
             }
             sent => sent,
         }
@@ -180,6 +182,28 @@ impl BitbucketDataCenter {
 
     fn name_of(&self, id: &str) -> Option<String> {
         self.inner.learnt.names.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+}
+
+/// The refusal of a call, with the permission that it asks for, which the server does not name.
+fn lacking(what: String, message: &str, call: &Call) -> ForgeError {
+    let permission = permission(call.method.as_str(), call.url.path());
+    let message = format!("{message} (it asks for the permission {permission})");
+    ForgeError::Forbidden { what, message }
+}
+
+/// The permission of an HTTP access token that a call asks for: crates/contract/data/bitbucket-dc-permissions.toml has each with its
+/// source. To see accounts and lists any is enough, but a token has at least one.
+pub(super) fn permission(method: &str, path: &str) -> &'static str {
+    let parent = path.rsplit('/').nth(1).unwrap_or_default();
+    let changes = (method == "PUT" && parent == "pull-requests")
+        || (method == "POST" && path.ends_with("/participants"));
+    if path.ends_with("/restrictions") {
+        "REPO_ADMIN"
+    } else if changes {
+        "REPO_WRITE"
+    } else {
+        "REPO_READ"
     }
 }
 

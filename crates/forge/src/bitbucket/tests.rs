@@ -24,6 +24,7 @@ use crate::testing::{CANARY, Hand, Reply, Request, Server, open, patience};
 mod cloud;
 mod data_center;
 mod errors;
+mod permissions;
 mod webhooks;
 
 const HEAD: &str = "1111111111111111111111111111111111111111";

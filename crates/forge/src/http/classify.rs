@@ -48,14 +48,16 @@ pub(super) fn classify(
             ForgeError::Rejected { what, message: format!("status {code}: {message}") }
         }
         // Data Center says so where the login is right and the permission is missing.
-        401 if lacks_permission(body) => ForgeError::Forbidden { what, message },
+        401 if lacks_permission(body) => {
+            ForgeError::Forbidden { what, message: format!("status 401: {message}") }
+        }
         401 => ForgeError::Unauthorized { what },
         403 if wire.sign_on.is_some_and(|name| headers.contains_key(name)) => {
             let message =
                 format!("{message} (the organization wants single sign-on: authorize the token for it)");
             ForgeError::Forbidden { what, message }
         }
-        403 => ForgeError::Forbidden { what, message: with_accepted(message, headers, clean) },
+        403 => ForgeError::Forbidden { what, message: with_accepted(message, headers, body, clean) },
         // A repository that the forge itself has blocked, for legal reasons: no fault of the forge's, and lasting.
         451 => ForgeError::Forbidden { what, message: format!("status 451: {message}") },
         404 | 410 => ForgeError::NotFound { what },
@@ -92,12 +94,25 @@ fn refuses_place(status: u16) -> bool {
     matches!(status, 400..500) && !matches!(status, 401..=403 | 407 | 408 | 425 | 429 | 451)
 }
 
-/// A refusal's words with the permissions that the call asks for, where GitHub names them.
-fn with_accepted(message: String, headers: &HeaderMap, clean: &Cleaner) -> String {
-    match text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty()) {
-        Some(accepted) => format!("{message} (it asks for the permission {})", clean.text(accepted)),
+/// A refusal's words with what the call asks for, where the forge names it: GitHub in a header, Bitbucket Cloud in the body.
+fn with_accepted(message: String, headers: &HeaderMap, body: &[u8], clean: &Cleaner) -> String {
+    if let Some(accepted) =
+        text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
+    {
+        return format!("{message} (it asks for the permission {})", clean.text(accepted));
+    }
+    match required_scopes(body) {
+        Some(scopes) => format!("{message} (it asks for the scopes {})", clean.text(&scopes)),
         None => message,
     }
+}
+
+/// The scopes in `error.detail.required` of a body.
+fn required_scopes(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let required = body.pointer("/error/detail/required")?.as_array()?;
+    let scopes: Vec<&str> = required.iter().filter_map(Value::as_str).take(MAX_REASONS).collect();
+    (!scopes.is_empty()).then(|| scopes.join(", "))
 }
 
 /// How long to wait, if this is a rate limit: by what the answer asks for, else until the primary limit's window

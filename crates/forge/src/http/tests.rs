@@ -85,6 +85,17 @@ async fn every_refusal_has_its_meaning() {
         (Reply::new(403, words("Resource not accessible")), forbidden("Resource not accessible")),
         (Reply::new(403, ""), forbidden("it gives no reason")),
         (
+            Reply::new(
+                403,
+                r#"{"type":"error","error":{"message":"Too few","detail":{"required":["account","team"],"granted":[]}}}"#,
+            ),
+            forbidden("Too few (it asks for the scopes account, team)"),
+        ),
+        (
+            Reply::new(403, r#"{"error":{"message":"Too few","detail":{"required":[]}}}"#),
+            forbidden("Too few"),
+        ),
+        (
             Reply::new(403, words("No"))
                 .header("x-github-sso", "required; url=https://x/?authorization_request=CODE"),
             forbidden("No (the organization wants single sign-on: authorize the token for it)"),

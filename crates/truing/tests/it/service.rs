@@ -12,6 +12,7 @@ mod health;
 mod keeping;
 mod permissions;
 mod pushes;
+mod scopes;
 mod stopping;
 mod switch;
 

@@ -59,10 +59,12 @@ impl Repository {
         match &call.pass {
             Pass::Account | Pass::Access => ["admin", "write"].contains(&self.permission(&call.login).0),
             Pass::App(_) => false,
-            Pass::Installation { kind: TokenKind::FineGrained, .. } => {
+            Pass::Installation { kind: TokenKind::Installation | TokenKind::Actions, .. } => {
+                call.pass.may("git", "push")
+            }
+            Pass::Installation { .. } => {
                 call.pass.may("git", "push") && ["admin", "write"].contains(&self.permission(&call.login).0)
             }
-            Pass::Installation { .. } => call.pass.may("git", "push"),
         }
     }
 }

@@ -374,6 +374,7 @@ pub(crate) fn create_status(state: &mut State, call: &Call) -> Answer {
         context,
         name: None,
         refname: None,
+        parent: None,
         creator: call.login.clone(),
         created: world.now(),
     };

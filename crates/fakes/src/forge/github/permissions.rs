@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::forge::bitbucket;
 use crate::forge::github::call::Reply;
 use crate::forge::state::apps::{Pass, TokenKind};
 
@@ -33,6 +34,7 @@ impl CallRow {
             TokenKind::Installation => &self.app,
             TokenKind::FineGrained => &self.fine_grained,
             TokenKind::Actions => &self.actions,
+            TokenKind::ApiToken | TokenKind::AccessToken | TokenKind::HttpAccessToken => "never",
         }
     }
 }
@@ -71,6 +73,11 @@ impl Pass {
     pub(crate) fn may(&self, verb: &str, path: &str) -> bool {
         match self {
             Self::Account | Self::Access | Self::App(_) => true,
+            Self::Installation {
+                kind: kind @ (TokenKind::ApiToken | TokenKind::AccessToken | TokenKind::HttpAccessToken),
+                permissions,
+                ..
+            } => bitbucket::permissions::may(*kind, permissions, (verb, path)),
             Self::Installation { kind, permissions, .. } => {
                 row(verb, path).is_some_and(|row| fulfils(row.need(*kind), permissions))
             }

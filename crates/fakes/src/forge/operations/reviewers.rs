@@ -166,6 +166,7 @@ fn status(
         context: name.to_owned(),
         name: Some(name.to_owned()),
         refname: None,
+        parent: None,
         creator: by.to_owned(),
         created,
     });

@@ -44,9 +44,20 @@ impl Repo {
             let (id, created) = (world.id(), world.now());
             let (description, target_url) = (None, None);
             let creator = by;
-            let (name, refname) = (None, None);
-            let status =
-                Status { id, sha, state, description, target_url, context, name, refname, creator, created };
+            let (name, refname, parent) = (None, None, None);
+            let status = Status {
+                id,
+                sha,
+                state,
+                description,
+                target_url,
+                context,
+                name,
+                refname,
+                parent,
+                creator,
+                created,
+            };
             repo.statuses.push(status);
             Ok(())
         })

@@ -78,6 +78,12 @@ pub enum TokenKind {
     FineGrained,
     /// Of a job of GitHub Actions.
     Actions,
+    /// A person's at Bitbucket Cloud, whose permissions are scopes; their levels say nothing.
+    ApiToken,
+    /// Of a repository, a project or a workspace of Bitbucket Cloud, likewise.
+    AccessToken,
+    /// Of Bitbucket Data Center, likewise with one of its permissions.
+    HttpAccessToken,
 }
 
 impl Pass {

@@ -342,9 +342,7 @@ impl Calls for BitbucketDataCenter {
     }
 
     async fn checks(&self, what: &str, _: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
-        // The newer call answers for one key alone.
-        let url = self.root(["build-status", "latest", "commits", commit.as_str()]);
-        let builds: Vec<wire::Build> = self.all(what, url).await?;
+        let builds = self.builds(what, commit).await?;
         let check = |build: wire::Build| CommitCheck {
             name: build.name.filter(|name| !name.is_empty()).unwrap_or(build.key),
             app: None,
@@ -364,6 +362,8 @@ impl Calls for BitbucketDataCenter {
         number: u64,
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
+        // A status needs nothing of our account, but a version that is supported.
+        self.learn().await?;
         self.set_report(what, repo, number, status).await?;
         self.set_build(what, repo, number, status).await
     }

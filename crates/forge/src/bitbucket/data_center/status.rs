@@ -1,19 +1,25 @@
 //! What is shown beside a commit at a Data Center: a report with notes on lines (Code Insights), then a build status. One
 //! with the same key again takes the place of the old; notes are deleted before they are posted, as nothing tells them apart.
+//!
+//! The settings of a repository can require a report by its key, and a build by the key of its parent. Both are the same for
+//! all pull requests. A commit has one report, and may have several pull requests: the result is the worst of theirs.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use truing_core::finding::Side;
+use truing_core::id::Sha;
 use truing_core::port::ForgeError;
 use truing_core::publish::{Annotation, Conclusion, DesiredStatus, StatusState};
 use url::Url;
 
-use super::super::address::{STATUS_NAME, status_key, with_query};
+use super::super::address::{STATUS_NAME, number_in, status_key, with_query};
 use super::{BitbucketDataCenter, wire};
 use crate::body::cut;
 use crate::capability::BITBUCKET_DC;
 use crate::http::Call;
 
+/// The key of our report, and of the parent of our build statuses.
+const REQUIRED_KEY: &str = "truing-review";
 /// The longest text of a report, in characters.
 const MAX_DETAILS: usize = 2_000;
 /// The longest message of a note, in characters.
@@ -32,14 +38,14 @@ fn told(status: &DesiredStatus) -> (&'static str, String) {
 }
 
 /// None for lines that the head does not have, and for a path that JSON cannot hold.
-fn note(key: &str, at: usize, annotation: &Annotation) -> Option<Value> {
+fn note(at: usize, annotation: &Annotation) -> Option<Value> {
     let place = &annotation.place;
     if place.side == Side::Old {
         return None;
     }
     let message = format!("{}\n{}", annotation.title, annotation.message);
     Some(json!({
-        "externalId": format!("{key}-{at}"),
+        "externalId": format!("{REQUIRED_KEY}-{at}"),
         "path": place.path.as_str()?,
         "line": place.end_line,
         "message": cut(message.trim(), MAX_MESSAGE, "…"),
@@ -54,11 +60,10 @@ impl BitbucketDataCenter {
         &self,
         what: &str,
         repo: &str,
-        (number, status): (u64, &DesiredStatus),
+        status: &DesiredStatus,
         tail: &[&str],
     ) -> Result<Url, ForgeError> {
-        let key = status_key(number);
-        let path = ["commits", status.sha.as_str(), "reports", key.as_str()];
+        let path = ["commits", status.sha.as_str(), "reports", REQUIRED_KEY];
         let path: Vec<&str> = path.into_iter().chain(tail.iter().copied()).collect();
         self.in_api(what, "insights", repo, &path)
     }
@@ -99,19 +104,18 @@ impl BitbucketDataCenter {
             "data": [],
         });
         // There is no word for neither.
-        match status.check.conclusion {
+        match self.worst(what, repo, of).await? {
             Conclusion::Success => report["result"] = "PASS".into(),
             Conclusion::Failure => report["result"] = "FAIL".into(),
             Conclusion::Neutral => {}
         }
-        let url = self.report_url(what, repo, of, &[])?;
+        let url = self.report_url(what, repo, status, &[])?;
         self.send(&Call::set(what, Method::PUT, url, Some(report))).await?.done()?;
-        let url = self.report_url(what, repo, of, &["annotations"])?;
+        let url = self.report_url(what, repo, status, &["annotations"])?;
         self.send(&Call::set(what, Method::DELETE, url.clone(), None)).await?.done()?;
-        let key = status_key(number);
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
-            .filter_map(|(at, annotation)| note(&key, at, annotation))
+            .filter_map(|(at, annotation)| note(at, annotation))
             // One too many and all are refused.
             .take(BITBUCKET_DC.report_annotations)
             .collect();
@@ -121,6 +125,44 @@ impl BitbucketDataCenter {
             self.send(&call).await?.done()?;
         }
         Ok(())
+    }
+
+    /// The worst conclusion of the repository's pull requests that have this commit. Otherwise a second one, onto a branch
+    /// that has the changes already, would pass the first.
+    async fn worst(
+        &self,
+        what: &str,
+        repo: &str,
+        (number, status): (u64, &DesiredStatus),
+    ) -> Result<Conclusion, ForgeError> {
+        let mut worst = status.check.conclusion;
+        if worst == Conclusion::Failure {
+            return Ok(worst);
+        }
+        for build in self.builds(what, &status.sha).await? {
+            let Some(other) = number_in(&build.key).filter(|other| *other != number) else { continue };
+            // Forks have commits and numbers in common.
+            if build.url != Some(self.build_page(what, repo, other)?) {
+                continue;
+            }
+            match build.state.as_str() {
+                "SUCCESSFUL" => {}
+                "INPROGRESS" | "UNKNOWN" => worst = Conclusion::Neutral,
+                _ => return Ok(Conclusion::Failure),
+            }
+        }
+        Ok(worst)
+    }
+
+    /// The build statuses of a commit, in all repositories. The newer call answers for one key alone.
+    pub(super) async fn builds(&self, what: &str, commit: &Sha) -> Result<Vec<wire::Build>, ForgeError> {
+        self.all(what, self.root(["build-status", "latest", "commits", commit.as_str()])).await
+    }
+
+    /// The address that a build status leads to.
+    fn build_page(&self, what: &str, repo: &str, number: u64) -> Result<String, ForgeError> {
+        let page = self.page_of(what, repo, number)?.to_string();
+        Ok(if page.len() <= MAX_URL { page } else { self.inner.options.api_url.to_string() })
     }
 
     fn builds_url(&self, what: &str, repo: &str, status: &DesiredStatus) -> Result<Url, ForgeError> {
@@ -135,13 +177,13 @@ impl BitbucketDataCenter {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
         let (state, description) = told(status);
-        let page = self.page_of(what, repo, number)?.to_string();
         let body = json!({
             "key": status_key(number),
+            "parent": REQUIRED_KEY,
             "state": state,
             "name": STATUS_NAME,
             "description": description,
-            "url": if page.len() <= MAX_URL { page.as_str() } else { self.inner.options.api_url.as_str() },
+            "url": self.build_page(what, repo, number)?,
         });
         let url = self.builds_url(what, repo, status)?;
         self.send(&Call::set(what, Method::POST, url, Some(body))).await?.done()

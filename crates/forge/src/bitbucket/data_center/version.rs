@@ -4,12 +4,16 @@ use std::fmt;
 
 use truing_core::port::ForgeError;
 
-use super::super::address::with_query;
+use super::super::address::{rejected, with_query};
 use super::super::calls::User;
 use super::super::login::{Own, nobody};
 use super::{BitbucketDataCenter, wire};
 use crate::capability::{Capability, data_center};
 use crate::http::Call;
+
+/// The oldest version that is supported: the first that answers for one build status
+/// (`GET …/commits/{commitId}/builds`, "since 7.14" in the REST reference). Reports are of 5.15, build statuses with a parent of 7.4.
+const OLDEST: Version = Version(7, 14);
 
 /// The header that names the account of whoever asked.
 pub(super) const ACCOUNT: &str = "x-ausername";
@@ -48,6 +52,12 @@ impl BitbucketDataCenter {
         let answer = self.send(&Call::get(what, self.properties())).await?;
         let properties: wire::Properties = answer.json()?;
         match Version::parse(&properties.version) {
+            Some(version) if version < OLDEST => {
+                let message = format!(
+                    "it is Bitbucket {version}, and {OLDEST} is the oldest version that Truing supports"
+                );
+                return Err(rejected(what, &message));
+            }
             // Another process may have set it; both read the same.
             Some(version) => drop(self.inner.learnt.version.set(version)),
             None => {

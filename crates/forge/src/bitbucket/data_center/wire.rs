@@ -282,6 +282,7 @@ pub(super) struct Build {
     pub(super) name: Option<String>,
     pub(super) state: String,
     pub(super) description: Option<String>,
+    pub(super) url: Option<String>,
 }
 
 /// A rule of a branch.

@@ -376,22 +376,26 @@ async fn an_audit_that_finds_nothing_takes_our_own_verdict_back_of_this_head_alo
 #[tokio::test]
 async fn a_status_is_a_report_without_old_notes_and_then_a_build_status() {
     let nothing = || Reply::new(204, "");
-    let server = Server::new([ok(&json!({})), nothing(), nothing()]).await;
+    let [who, account] = me("9.3.2");
+    let replies = [who, account, page(&json!([]), None), ok(&json!({})), nothing(), nothing()];
+    let server = Server::new(replies).await;
     assert_eq!(pull_dc(&server).perform(&Effect::Status(status())).await, Ok(Performed::Done));
     let (commits, insights) = (
         format!("/base/rest/api/latest/projects/ACME/repos/demo/commits/{HEAD}"),
         format!("/base/rest/insights/latest/projects/ACME/repos/demo/commits/{HEAD}"),
     );
     assert_eq!(
-        lines(&server.requests()),
+        lines(&server.requests())[2..],
         [
-            format!("PUT {insights}/reports/truing-review-7"),
-            format!("DELETE {insights}/reports/truing-review-7/annotations"),
+            format!("GET /base/rest/build-status/latest/commits/{HEAD}?start=0&limit=100"),
+            format!("PUT {insights}/reports/truing-review"),
+            format!("DELETE {insights}/reports/truing-review/annotations"),
             format!("POST {commits}/builds"),
         ]
     );
-    let build = server.requests()[2].json();
+    let build = server.requests()[5].json();
     assert_eq!((&build["key"], &build["state"]), (&json!("truing-review-7"), &json!("FAILED")));
+    assert_eq!(build["parent"], "truing-review", "the settings of a repository require it by this");
     assert_eq!(build["url"], server.url("/base/projects/ACME/repos/demo/pull-requests/7").as_str());
 }
 

@@ -3,7 +3,7 @@
 use truing_core::effect::Effect;
 use truing_core::id::{PrId, Span};
 use truing_core::port::{ForgeError, ForgeRead as _, ForgeWrite as _, Performed};
-use truing_core::publish::{Item, Producer};
+use truing_core::publish::{Check, DesiredStatus, Item, Producer, StatusState};
 use truing_fakes::forge::{Fault, FaultKind, Flavour};
 use truing_fakes::repo::Commit;
 use truing_forge::{ForgeServer as _, RepositoryClient};
@@ -175,6 +175,36 @@ async fn an_old_data_center_is_asked_for_no_drafts_and_one_line() {
         let view = site.shop.pull(number).await.unwrap();
         let place = view.inline().next().unwrap().place.clone().unwrap();
         assert_eq!((place.line.map(|(_, line)| line), place.start), (Some(4), None), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothing() {
+    for (version, refused) in [
+        ("6.10.17", Some("it is Bitbucket 6.10, and 7.14 is the oldest version that Truing supports")),
+        ("7.13.20", Some("it is Bitbucket 7.13, and 7.14 is the oldest version that Truing supports")),
+        ("7.14.0", None),
+    ] {
+        let [_, (site, number, open)] = Site::bitbuckets().await;
+        site.forge.version(version);
+        let now = open.now().await;
+        let (sha, state, description) = (tip(&site).await, StatusState::Success, "x".into());
+        let status = DesiredStatus { sha, state, description, check: Check::default() };
+        let set = open.perform(&Effect::Status(status)).await;
+        let said = open.perform(&Effect::Summary { body: "x".into() }).await;
+        for error in [now.err(), set.err(), said.err()] {
+            let Some(words) = refused else {
+                assert_eq!(error, None, "{version}");
+                continue;
+            };
+            let is_named = |error: &ForgeError| {
+                matches!(error, ForgeError::Rejected { .. }) && error.to_string().contains(words)
+            };
+            assert!(error.as_ref().is_some_and(is_named), "{version}: {error:?}");
+        }
+        let view = site.shop.pull(number).await.unwrap();
+        let shown = (view.summaries().count(), view.reports.len(), view.statuses.len());
+        assert_eq!(shown, if refused.is_some() { (0, 0, 0) } else { (1, 1, 1) }, "{version}");
     }
 }
 

@@ -7,7 +7,7 @@ use truing_core::id::{FindingId, Sha};
 use truing_core::port::{
     CheckState, CommitCheck, ForgeError, ForgeRead as _, ForgeWrite as _, InlineDraft, PrState, ReviewState,
 };
-use truing_core::publish::{Check, DesiredStatus, Hold, Item, StatusState, ThreadState};
+use truing_core::publish::{Check, Conclusion, DesiredStatus, Hold, Item, StatusState, ThreadState};
 use truing_diff::RepoPath;
 use truing_fakes::forge::{NewPull, Side as Where, Verdict};
 use truing_fakes::repo::Commit;
@@ -210,6 +210,40 @@ async fn a_status_is_a_check_of_its_commit_with_a_report_beside_it() {
             status.state = StatusState::Success;
         }
         assert_eq!(site.shop.pull(number).await.unwrap().reports.len(), 1);
+    }
+}
+
+/// Two pull requests with one head, the second onto a branch of its own, and their results in turn: the report of the head has
+/// the worst of both, whichever came last.
+#[tokio::test]
+async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_commit() {
+    use Conclusion::{Failure, Neutral, Success};
+    let [_, (site, number, first)] = Site::bitbuckets().await;
+    site.shop.push("release", Commit::new("Release").write("r.txt", "r\n")).await.unwrap();
+    let other = site.shop.open(NewPull { base: "release".into(), ..NewPull::of("feature") }).await.unwrap();
+    let second = site.conversation(other);
+    for (open, conclusion, expected) in [
+        (&first, Failure, Some("FAIL")),
+        (&second, Success, Some("FAIL")),
+        (&first, Success, Some("PASS")),
+        (&second, Neutral, None),
+        (&first, Success, None),
+        (&second, Failure, Some("FAIL")),
+        (&first, Success, Some("FAIL")),
+    ] {
+        let state = match conclusion {
+            Success => StatusState::Success,
+            Failure => StatusState::Failure,
+            Neutral => StatusState::Pending,
+        };
+        let check = Check { conclusion, ..Check::default() };
+        let status = DesiredStatus { sha: tip(&site).await, state, description: "x".into(), check };
+        make(open, Effect::Status(status)).await;
+        let view = site.shop.pull(number).await.unwrap();
+        let [report] = view.reports.as_slice() else { panic!("{:#?}", view.reports) };
+        assert_eq!((report.key.as_str(), report.fields["result"].as_str()), ("truing-review", expected));
+        let builds = &view.statuses[&view.head];
+        assert!(builds.iter().all(|build| build.parent.as_deref() == Some("truing-review")), "{builds:#?}");
     }
 }
 

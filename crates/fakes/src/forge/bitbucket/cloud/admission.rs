@@ -4,14 +4,14 @@ use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::errors::{not_found, refused};
+use super::errors::{lacks_scope, not_found, refused};
 use crate::forge::bitbucket::may_read;
 use crate::forge::flavour::uuid;
 use crate::forge::http::call::{Call, Reply};
 use crate::forge::http::git_call;
 use crate::forge::http::serve::GIT;
 use crate::forge::state::access::Access;
-use crate::forge::state::apps::Pass;
+use crate::forge::state::apps::{Pass, TokenKind};
 use crate::forge::state::{Repository, State, World};
 
 /// The users that git has with a token: an access token's and an API token's.
@@ -32,14 +32,28 @@ pub(super) fn bearer(
         }
     }
     let token = git_call::token(headers)?;
+    if let Some(issued) = world.apps.issued.get(&token) {
+        return Some((issued.login.clone(), issued.pass.clone()));
+    }
     let pass = if user.is_some() { Pass::Account } else { Pass::Access };
     Some((world.tokens.get(&token)?.clone(), pass))
+}
+
+/// Refuses a token whose scopes are not enough.
+pub(super) fn scoped(call: &Call) -> Result<(), Reply> {
+    match call.pass.lacking(&call.method, &call.path) {
+        // What no scope is enough for is refused in other words.
+        Some((required, granted)) if required != ["never"] => Err(lacks_scope(&required, &granted)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Refuses what access tokens may not ask, whatever their scopes: who they are, and who may do what.
 pub(super) fn personal(call: &Call) -> Result<(), Reply> {
     match call.pass {
-        Pass::Access => Err(refused(403, "This API is not accessible by this authentication mechanism.")),
+        Pass::Access | Pass::Installation { kind: TokenKind::AccessToken, .. } => {
+            Err(refused(403, "This API is not accessible by this authentication mechanism."))
+        }
         Pass::Account | Pass::App(_) | Pass::Installation { .. } => Ok(()),
     }
 }

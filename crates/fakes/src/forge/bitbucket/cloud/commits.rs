@@ -74,6 +74,7 @@ pub(super) fn set(state: &mut State, call: &Call) -> Answer {
         context: key,
         name: text("name"),
         refname: text("refname"),
+        parent: None,
         creator: call.login.clone(),
         created: world.now(),
     };

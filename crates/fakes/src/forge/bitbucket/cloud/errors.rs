@@ -13,6 +13,15 @@ pub(super) fn refused(status: u16, message: &str) -> Reply {
     Reply::json(status, json!({"type": "error", "error": {"message": message}}))
 }
 
+/// 403: the token's scopes are not enough. <https://github.com/backstage/backstage/issues/22383> has such an answer.
+pub(super) fn lacks_scope(required: &[&str], granted: &[String]) -> Reply {
+    let error = json!({
+        "message": "Your credentials lack one or more required privilege scopes.",
+        "detail": {"required": required, "granted": granted},
+    });
+    Reply::json(403, json!({"type": "error", "error": error}))
+}
+
 /// 404: it is not there, or not for whoever asks.
 pub(super) fn not_found(what: &str) -> Reply {
     refused(404, &format!("{what} not found"))

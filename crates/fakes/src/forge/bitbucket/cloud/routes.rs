@@ -97,7 +97,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
     bearer: admission::bearer,
     enters: |_| Ok(()),
     refused: errors::refusal,
-    may_call: |_| Ok(()),
+    may_call: admission::scoped,
     instead: errors::instead,
     circle: page::circle,
     finished,

@@ -17,12 +17,19 @@ use crate::forge::state::{Repository, State, World};
 /// The account of a request: a token alone, or with the name of its account.
 pub(super) fn bearer(world: &mut World, headers: &HeaderMap, _: &'static str) -> Option<(String, Pass)> {
     let token = git_call::token(headers)?;
-    let login = world.tokens.get(&token)?.clone();
+    let issued = world.apps.issued.get(&token);
+    let login = issued.map_or_else(|| world.tokens.get(&token), |issued| Some(&issued.login))?.clone();
     // Of projects' and repositories' tokens none comes by Basic: they have no name to come with.
     if basic_user(headers).is_some_and(|user| user != login) {
         return None;
     }
-    Some((login, Pass::Account))
+    let pass = issued.map_or(Pass::Account, |issued| issued.pass.clone());
+    Some((login, pass))
+}
+
+/// Refuses a token whose permission is not enough.
+pub(super) fn permitted(call: &Call) -> Result<(), Reply> {
+    if call.pass.may(&call.method, &call.path) { Ok(()) } else { Err(not_permitted()) }
 }
 
 /// The user of a login by `Basic`.

@@ -3,22 +3,33 @@
 use serde_json::{Value, json};
 
 use super::admission::repository;
-use super::errors::{invalid, no_commit, not_permitted, refused};
-use super::{json, page};
+use super::errors::{invalid, no_commit, not_permitted, refusal, refused};
+use super::{is_since, json, page};
 use crate::forge::bitbucket::commits::{annotation, put_report, report, report_mut, set_status, state_of};
 use crate::forge::bitbucket::may_read;
 use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::http::serve::Refusal;
 use crate::forge::state::{Repository, State, Status};
 
-/// Longest key and name, longest address of a build, in characters.
+/// Longest key and name, address, and parent of a build, in characters.
 const MAX_NAME: usize = 255;
 const MAX_URL: usize = 450;
+const MAX_PARENT: usize = 1_024;
 /// Longest title, details, and message of an annotation, in characters; fields of a report; annotations of a report (facts).
 const MAX_TITLE: usize = 450;
 const MAX_DETAILS: usize = 2_000;
 const MAX_MESSAGE: usize = 2_000;
 const MAX_DATA: usize = 6;
 const MAX_ANNOTATIONS: usize = 1_000;
+
+/// The first version that takes build statuses of a repository, and the first that answers for one.
+const RICH_BUILDS: (u32, u32) = (7, 4);
+const ONE_BUILD: (u32, u32) = (7, 14);
+
+/// 404 of a server that is older than the call.
+fn since(state: &State, version: (u32, u32)) -> Result<(), Reply> {
+    if is_since(&state.world.version, version) { Ok(()) } else { Err(refusal(Refusal::NoSuchCall)) }
+}
 
 fn commit(repo: &Repository, call: &Call) -> Result<String, Reply> {
     let sha = call.param("sha");
@@ -27,6 +38,7 @@ fn commit(repo: &Repository, call: &Call) -> Result<String, Reply> {
 
 /// `GET …/commits/{sha}/builds`: of one key.
 pub(super) fn build(state: &mut State, call: &Call) -> Answer {
+    since(state, ONE_BUILD)?;
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     let key = call.asked("key").ok_or_else(|| invalid("key", "A key is required."))?;
@@ -46,6 +58,7 @@ pub(super) fn builds(state: &mut State, call: &Call) -> Answer {
 
 /// `POST …/commits/{sha}/builds`: one of the same key is overwritten.
 pub(super) fn set(state: &mut State, call: &Call) -> Answer {
+    since(state, RICH_BUILDS)?;
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     let text = |field: &str, most: usize| match call.body[field].as_str() {
@@ -71,6 +84,7 @@ pub(super) fn set(state: &mut State, call: &Call) -> Answer {
         context: needed("key", MAX_NAME)?,
         name: text("name", MAX_NAME)?,
         refname,
+        parent: text("parent", MAX_PARENT)?,
         creator: call.login.clone(),
         created: world.now(),
     };

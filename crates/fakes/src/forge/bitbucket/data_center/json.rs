@@ -137,9 +137,12 @@ pub(super) fn build(status: &Status) -> Value {
         "key": status.context, "state": word_of(&status.state, "CANCELLED"), "url": status.target_url,
         "createdDate": time(status.created), "updatedDate": time(status.created),
     });
-    for (field, value) in
-        [("name", &status.name), ("description", &status.description), ("ref", &status.refname)]
-    {
+    for (field, value) in [
+        ("name", &status.name),
+        ("description", &status.description),
+        ("ref", &status.refname),
+        ("parent", &status.parent),
+    ] {
         if let Some(value) = value {
             json[field] = value.as_str().into();
         }

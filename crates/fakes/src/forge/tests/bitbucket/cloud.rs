@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::forge::{Bot, BotReview, MergeState, Step, Verdict};
+use crate::forge::{Bot, BotReview, MergeState, Step, TokenKind, Verdict};
 
 const PULLS: &str = "pullrequests";
 
@@ -302,4 +302,21 @@ async fn conflicts_are_elsewhere() {
     assert_eq!(look().await, (1, false));
     site.shop.set_merge(1, &[MergeState::Clean]).await.unwrap();
     assert_eq!(look().await, (0, true));
+}
+
+#[tokio::test]
+async fn a_scope_that_is_missing_is_named_beside_those_that_are_there() {
+    let site = Site::new(Flavour::Cloud).await;
+    let held = [("read:repository:bitbucket", "")];
+    site.forge.limit_token("limited", TokenKind::ApiToken, "ann", "acme", &held);
+    let ask = async |path: &str| {
+        let request = site.client.get(format!("{}{path}", site.forge.base_url()));
+        let answer = request.basic_auth("ann@example.com", Some("limited")).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    assert_eq!(ask("/2.0/repositories/acme/shop").await.0, 200);
+    let (status, body) = ask("/2.0/repositories/acme/shop/pullrequests/1").await;
+    let detail =
+        json!({"required": ["read:pullrequest:bitbucket"], "granted": ["read:repository:bitbucket"]});
+    assert_eq!((status, &body["error"]["detail"]), (403, &detail));
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::forge::Side;
+use crate::forge::{Side, TokenKind};
 
 #[tokio::test]
 async fn the_server_says_its_version_and_whose_login_it_is() {
@@ -181,4 +181,21 @@ async fn comments_on_several_lines_need_a_version_that_knows_them() {
         let place = site.shop.pull(1).await.unwrap().comments.pop().unwrap().place.unwrap();
         assert_eq!((place.line, place.start), (Some((Side::Right, 12)), starts.map(|_| (Side::Right, 8))));
     }
+}
+
+#[tokio::test]
+async fn a_token_without_the_permission_gets_401_and_is_known_all_the_same() {
+    let site = Site::new(Flavour::DataCenter).await;
+    site.forge.limit_token("limited", TokenKind::HttpAccessToken, "ann", "acme", &[("REPO_READ", "")]);
+    let ask = async |method: &str, path: &str| {
+        let url = format!("{}{}/{path}", site.forge.base_url(), site.api);
+        let request = site.client.request(method.parse().unwrap(), url).bearer_auth("limited");
+        let answer = request.body("{}").send().await.unwrap();
+        let name = answer.headers()["x-ausername"].to_str().unwrap().to_owned();
+        (answer.status().as_u16(), name, answer.json::<Value>().await.unwrap())
+    };
+    assert_eq!(ask("GET", "pull-requests/1").await.0, 200);
+    let (status, name, body) = ask("POST", "pull-requests/1/participants").await;
+    assert_eq!((status, name.as_str()), (401, "ann"));
+    assert_eq!(body["errors"][0]["exceptionName"], "com.atlassian.bitbucket.AuthorisationException");
 }

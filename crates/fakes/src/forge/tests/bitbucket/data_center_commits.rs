@@ -29,6 +29,24 @@ async fn a_build_of_one_key_is_overwritten() {
 }
 
 #[tokio::test]
+async fn a_build_has_a_parent_and_older_servers_have_no_call_for_it() {
+    let site = Site::new(Flavour::DataCenter).await;
+    let head = site.shop.tip("feature").await.unwrap();
+    let path = format!("commits/{head}/builds");
+    let build =
+        |parent: String| json!({"key": "truing-1", "state": "FAILED", "url": "http://x/1", "parent": parent});
+    assert_eq!(site.ask("POST", &path, build("p".repeat(1025))).await.0, 400);
+    site.done(204, "POST", &path, build("truing".into())).await;
+    assert_eq!(site.get(&format!("{path}?key=truing-1")).await["parent"], "truing");
+    for (version, sets, shows) in [("7.14.0", 204, 200), ("7.13.9", 204, 404), ("7.3.2", 404, 404)] {
+        site.forge.version(version);
+        let set = site.ask("POST", &path, build("truing".into())).await.0;
+        let shown = site.ask("GET", &format!("{path}?key=truing-1"), Value::Null).await.0;
+        assert_eq!((set, shown), (sets, shows), "{version}");
+    }
+}
+
+#[tokio::test]
 async fn one_annotation_too_many_rejects_all_and_equal_ones_are_more() {
     let site = Site::new(Flavour::DataCenter).await;
     let head = site.shop.tip("feature").await.unwrap();

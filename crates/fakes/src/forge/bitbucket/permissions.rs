@@ -1,0 +1,172 @@
+//! The scopes and permissions that each call asks for, by kind of token: the tables that the documentation and the clients are
+//! checked against, too.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::forge::state::apps::{Pass, TokenKind};
+
+static CLOUD: LazyLock<Vec<CallRow>> =
+    LazyLock::new(|| read(include_str!("../../../../contract/data/bitbucket-cloud-permissions.toml")));
+static DATA_CENTER: LazyLock<Vec<CallRow>> =
+    LazyLock::new(|| read(include_str!("../../../../contract/data/bitbucket-dc-permissions.toml")));
+
+/// The permissions of HTTP access tokens, each with those that contain it.
+const LEVELS: [&str; 3] = ["REPO_READ", "REPO_WRITE", "REPO_ADMIN"];
+
+fn read(text: &str) -> Vec<CallRow> {
+    toml::from_str::<PermissionTable>(text).map(|table| table.calls).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+struct PermissionTable {
+    calls: Vec<CallRow>,
+}
+
+/// A call, and what it asks for at one of both.
+#[derive(Deserialize)]
+struct CallRow {
+    call: String,
+    #[serde(default)]
+    api_token: String,
+    #[serde(default)]
+    access_token: String,
+    #[serde(default)]
+    permission: String,
+}
+
+impl CallRow {
+    fn is(&self, verb: &str, path: &str) -> bool {
+        let Some((its_verb, its_path)) = self.call.split_once(' ') else { return false };
+        let its: Vec<&str> = its_path.split('/').collect();
+        let asked: Vec<&str> = path.split('/').collect();
+        let is_rest = its.last().is_some_and(|last| last.starts_with("{*"));
+        its_verb == verb
+            && (its.len() == asked.len() || (is_rest && asked.len() > its.len()))
+            && its.iter().zip(&asked).all(|(its, part)| its.starts_with('{') || its == part)
+    }
+}
+
+/// The scopes or the permission that a call asks such a token for. None: the table does not have the call.
+fn need(kind: TokenKind, verb: &str, path: &str) -> Option<&'static str> {
+    let of = |table: &'static [CallRow], root: &str| {
+        let path = path.strip_prefix(root).unwrap_or(path);
+        table.iter().find(|row| row.is(verb, path))
+    };
+    match kind {
+        TokenKind::ApiToken => of(&CLOUD, "/2.0").map(|row| row.api_token.as_str()),
+        TokenKind::AccessToken => of(&CLOUD, "/2.0").map(|row| row.access_token.as_str()),
+        TokenKind::HttpAccessToken => of(&DATA_CENTER, "/rest").map(|row| row.permission.as_str()),
+        TokenKind::Installation | TokenKind::FineGrained | TokenKind::Actions => None,
+    }
+}
+
+/// Is this scope or permission among those that a token holds, or in one of them?
+fn holds(kind: TokenKind, permissions: &BTreeMap<String, String>, one: &str) -> bool {
+    match kind {
+        // "This scope does not imply the read:repository:bitbucket scope".
+        TokenKind::ApiToken => permissions.contains_key(one),
+        TokenKind::HttpAccessToken => {
+            LEVELS.iter().skip_while(|level| **level != one).any(|level| permissions.contains_key(*level))
+        }
+        TokenKind::AccessToken | TokenKind::Installation | TokenKind::FineGrained | TokenKind::Actions => {
+            permissions.contains_key(one) || permissions.contains_key(&format!("{one}:write"))
+        }
+    }
+}
+
+/// May such a token make this call? What the table does not have is no call, which is said elsewhere.
+pub(crate) fn may(
+    kind: TokenKind,
+    permissions: &BTreeMap<String, String>,
+    (verb, path): (&str, &str),
+) -> bool {
+    match need(kind, verb, path) {
+        None | Some("any" | "open") => true,
+        Some(need) => need.split(" + ").all(|one| holds(kind, permissions, one)),
+    }
+}
+
+impl Pass {
+    /// The scopes that a call asks this token for, and those that it has, where it lacks one.
+    pub(crate) fn lacking(&self, verb: &str, path: &str) -> Option<(Vec<&'static str>, Vec<String>)> {
+        match self {
+            Self::Installation { kind, permissions, .. } if !may(*kind, permissions, (verb, path)) => {
+                let required = need(*kind, verb, path).unwrap_or_default().split(" + ").collect();
+                Some((required, permissions.keys().cloned().collect()))
+            }
+            Self::Account | Self::Access | Self::App(_) | Self::Installation { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::MethodFilter;
+
+    use super::*;
+    use crate::forge::bitbucket::{cloud, data_center};
+    use crate::forge::http::serve::{Action, Protocol};
+
+    /// The calls of the interface that a forge answers.
+    fn served(protocol: &'static Protocol) -> Vec<(&'static str, &'static str)> {
+        let verb = |filter: MethodFilter| {
+            let verbs = [
+                (MethodFilter::GET, "GET"),
+                (MethodFilter::POST, "POST"),
+                (MethodFilter::PUT, "PUT"),
+                (MethodFilter::DELETE, "DELETE"),
+            ];
+            verbs.into_iter().find(|(known, _)| *known == filter).unwrap().1
+        };
+        let rest =
+            protocol.routes.iter().filter(|(.., how)| matches!(how, Action::Rest(_) | Action::Open(_)));
+        rest.map(|(filter, path, _)| (verb(*filter), *path)).collect()
+    }
+
+    #[test]
+    fn each_call_that_is_answered_has_a_row_and_each_row_is_a_call() {
+        use TokenKind::{ApiToken, HttpAccessToken};
+        for (kind, protocol, table) in
+            [(ApiToken, &cloud::PROTOCOL, &CLOUD), (HttpAccessToken, &data_center::PROTOCOL, &DATA_CENTER)]
+        {
+            let served = served(protocol);
+            for (verb, path) in &served {
+                assert!(need(kind, verb, path).is_some_and(|need| !need.is_empty()), "{verb} {path}");
+            }
+            let of_git = table.iter().filter(|row| row.call.starts_with("git ")).count();
+            assert_eq!((table.len(), of_git), (served.len() + 2, 2));
+        }
+    }
+
+    #[test]
+    fn a_scope_contains_what_its_forge_says() {
+        use TokenKind::{AccessToken, ApiToken, HttpAccessToken};
+        let comment = ("POST", "/2.0/repositories/a/b/pullrequests/7/comments");
+        let change = ("PUT", "/2.0/repositories/a/b/pullrequests/7");
+        let update = ("PUT", "/rest/api/latest/projects/a/repos/b/pull-requests/7");
+        let diff = ("GET", "/rest/api/latest/projects/a/repos/b/pull-requests/7/diff/src/a.py");
+        for (kind, held, call, expected) in [
+            (ApiToken, &["read:pullrequest:bitbucket"] as &[_], comment, true),
+            (ApiToken, &["write:pullrequest:bitbucket"], comment, false),
+            (ApiToken, &["write:pullrequest:bitbucket"], change, false),
+            (ApiToken, &["read:pullrequest:bitbucket", "write:pullrequest:bitbucket"], change, true),
+            (ApiToken, &["read:user:bitbucket"], ("GET", "/2.0/user"), true),
+            (AccessToken, &["account"], ("GET", "/2.0/user"), false),
+            (AccessToken, &["pullrequest:write"], comment, true),
+            (AccessToken, &["pullrequest"], change, false),
+            (AccessToken, &["repository:admin"], ("git", "fetch"), false),
+            (HttpAccessToken, &["REPO_READ"], update, false),
+            (HttpAccessToken, &["REPO_ADMIN"], update, true),
+            (HttpAccessToken, &["REPO_READ"], diff, true),
+            (HttpAccessToken, &[], diff, false),
+            (HttpAccessToken, &[], ("GET", "/rest/api/latest/users"), true),
+        ] {
+            let held: BTreeMap<String, String> =
+                held.iter().map(|name| ((*name).into(), String::new())).collect();
+            assert_eq!(may(kind, &held, call), expected, "{kind:?} {held:?} {call:?}");
+        }
+    }
+}

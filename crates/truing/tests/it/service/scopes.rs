@@ -1,0 +1,72 @@
+//! What a review does where its token at a Bitbucket lacks a scope or a permission: it is whole, or it stops and names it. It is never
+//! parked without a name, and asks no more for what was refused.
+
+use truing_core::id::Span;
+use truing_core::slot::Limits;
+use truing_fakes::forge::{Flavour, TokenKind};
+
+use crate::service::assert_first;
+use crate::service::change::BOT;
+use crate::service::site::{Site, TOKEN, limits};
+
+/// The scopes of docs/bitbucket.md for an API token that pushes no branch.
+const SCOPES: &[&str] = &[
+    "read:user:bitbucket",
+    "read:workspace:bitbucket",
+    "read:repository:bitbucket",
+    "read:pullrequest:bitbucket",
+    "write:pullrequest:bitbucket",
+];
+
+/// Reviews a pull request with a token that holds these alone. With words: it stops, and its history has them.
+async fn assert_review(flavour: Flavour, kind: TokenKind, held: &[&str], stopped: Option<&str>) {
+    let site = Site::of(flavour, Span(300)).await;
+    site.forge.revoke(TOKEN);
+    let held: Vec<(&str, &str)> = held.iter().map(|name| (*name, "")).collect();
+    site.forge.limit_token(TOKEN, kind, BOT, "acme", &held);
+    let service = site.serve_with(Limits { attempts: 1, ..limits() }).await;
+    let opened = site.open("change").await;
+    site.deliver().await;
+    let key = site.key(opened.number).await;
+    if let Some(words) = stopped {
+        service.state(&key, "held (parked)").await;
+        let history = service.history(&key).await.join("\n");
+        assert!(history.contains(words), "{held:?}: {history}");
+    } else {
+        service.rest(&site.clock).await;
+        assert_first(&site.picture(&opened).await);
+    }
+    let log = site.forge.log();
+    let refused = log.iter().filter(|call| matches!(call.status, Some(401 | 403))).count();
+    // What stops a review is tried again when its end is said on the pull request.
+    let most = if stopped.is_some() { 4 } else { 1 };
+    assert!(refused <= most, "{held:?}: {refused} refused calls: {log:#?}");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_each_scope_of_an_api_token_a_review_is_whole_or_stops_and_names_it() {
+    for (without, is_needed) in [
+        ("", false),
+        ("read:user:bitbucket", true),
+        ("read:workspace:bitbucket", false),
+        ("read:repository:bitbucket", true),
+        ("read:pullrequest:bitbucket", true),
+        ("write:pullrequest:bitbucket", false),
+    ] {
+        let held: Vec<&str> = SCOPES.iter().copied().filter(|scope| *scope != without).collect();
+        let words = format!("it asks for the scopes {without}");
+        assert_review(Flavour::Cloud, TokenKind::ApiToken, &held, is_needed.then_some(&words)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_each_permission_of_a_data_center_a_review_is_whole_and_without_it_stops_and_names_it() {
+    for (held, stopped) in [
+        (&["REPO_WRITE"] as &[_], None),
+        (&["REPO_READ"], None),
+        (&[], Some("it asks for the permission REPO_READ")),
+    ] {
+        assert_review(Flavour::DataCenter, TokenKind::HttpAccessToken, held, stopped).await;
+    }
+}
