@@ -42,7 +42,8 @@ fn seen(body: wire::Repository) -> Option<Seen> {
 }
 
 impl BitbucketCloud {
-    /// The address of the repository with this id: the workspace may be left empty.
+    /// The address of the repository with this id, whose workspace `{}` stands for.
+    /// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#repository-object-and-uuid>
     pub(super) fn by_id(&self, id: &str) -> Url {
         self.root(["repositories", "{}", id])
     }
