@@ -101,12 +101,9 @@ impl BitbucketDataCenter {
         let Inner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
             Err(ForgeError::Unauthorized { what }) if self.is_known().await => {
-                let message = "status 401, but the server knows the token";
-                Err(lacking(what, message, call))
+                Err(forbidden(what, "status 401, but the server knows the token", call))
             }
-            Err(ForgeError::Forbidden { what, message }) if message.starts_with("status 401") => {
-                Err(lacking(what, &message, call))
-            }
+            Err(ForgeError::Forbidden { what, message }) => Err(forbidden(what, &message, call)),
             sent => sent,
         }
     }
@@ -186,7 +183,7 @@ impl BitbucketDataCenter {
 }
 
 /// The refusal of a call, with the permission that it asks for, which the server does not name.
-fn lacking(what: String, message: &str, call: &Call) -> ForgeError {
+fn forbidden(what: String, message: &str, call: &Call) -> ForgeError {
     let permission = permission(call.method.as_str(), call.url.path());
     let message = format!("{message} (it asks for the permission {permission})");
     ForgeError::Forbidden { what, message }

@@ -48,9 +48,7 @@ pub(super) fn classify(
             ForgeError::Rejected { what, message: format!("status {code}: {message}") }
         }
         // Data Center says so where the login is right and the permission is missing.
-        401 if lacks_permission(body) => {
-            ForgeError::Forbidden { what, message: format!("status 401: {message}") }
-        }
+        401 if lacks_permission(body) => ForgeError::Forbidden { what, message },
         401 => ForgeError::Unauthorized { what },
         403 if wire.sign_on.is_some_and(|name| headers.contains_key(name)) => {
             let message =

@@ -119,6 +119,8 @@ impl Picture {
             })
             .collect();
         comments.sort();
+        // Bitbucket's have the number of the pull request.
+        let is_ours = |context: &str| context == CONTEXT || context.starts_with("truing-review-");
         let mut statuses = view.statuses.get(&view.head).into_iter().flatten();
         Self {
             summaries: view
@@ -129,7 +131,7 @@ impl Picture {
             comments,
             deleted: ours().filter(|comment| comment.deleted).count(),
             status: statuses
-                .rfind(|status| status.context == CONTEXT && status.id > before)
+                .rfind(|status| is_ours(&status.context) && status.id > before)
                 .map(|status| (status.state.clone(), status.description.clone().unwrap_or_default()))
                 .or_else(|| checked(view, before)),
         }
