@@ -78,11 +78,7 @@ fn holds(kind: TokenKind, permissions: &BTreeMap<String, String>, one: &str) -> 
 }
 
 /// May such a token make this call? What the table does not have is no call, which is said elsewhere.
-pub(crate) fn may(
-    kind: TokenKind,
-    permissions: &BTreeMap<String, String>,
-    (verb, path): (&str, &str),
-) -> bool {
+pub(crate) fn may(kind: TokenKind, permissions: &BTreeMap<String, String>, verb: &str, path: &str) -> bool {
     match need(kind, verb, path) {
         None | Some("any" | "open") => true,
         Some(need) => need.split(" + ").all(|one| holds(kind, permissions, one)),
@@ -93,7 +89,7 @@ impl Pass {
     /// The scopes that a call asks this token for, and those that it has, where it lacks one.
     pub(crate) fn lacking(&self, verb: &str, path: &str) -> Option<(Vec<&'static str>, Vec<String>)> {
         match self {
-            Self::Installation { kind, permissions, .. } if !may(*kind, permissions, (verb, path)) => {
+            Self::Installation { kind, permissions, .. } if !may(*kind, permissions, verb, path) => {
                 let required = need(*kind, verb, path).unwrap_or_default().split(" + ").collect();
                 Some((required, permissions.keys().cloned().collect()))
             }
@@ -166,7 +162,7 @@ mod tests {
         ] {
             let held: BTreeMap<String, String> =
                 held.iter().map(|name| ((*name).into(), String::new())).collect();
-            assert_eq!(may(kind, &held, call), expected, "{kind:?} {held:?} {call:?}");
+            assert_eq!(may(kind, &held, call.0, call.1), expected, "{kind:?} {held:?} {call:?}");
         }
     }
 }

@@ -77,7 +77,7 @@ impl Pass {
                 kind: kind @ (TokenKind::ApiToken | TokenKind::AccessToken | TokenKind::HttpAccessToken),
                 permissions,
                 ..
-            } => bitbucket::permissions::may(*kind, permissions, (verb, path)),
+            } => bitbucket::permissions::may(*kind, permissions, verb, path),
             Self::Installation { kind, permissions, .. } => {
                 row(verb, path).is_some_and(|row| fulfils(row.need(*kind), permissions))
             }
