@@ -61,6 +61,10 @@ impl<'s, 'h> NameReader<'s, 'h> {
         is_shared: bool,
     ) {
         let Some(token) = self.side.tokens.get(at) else { return };
+        // In Go and Rust `_` names nothing.
+        if name == "_" && [".go", ".rs"].iter().any(|ending| self.side.names.endings.contains(ending)) {
+            return;
+        }
         let is_literal = origin.is_empty()
             || origin.starts_with(|first: char| {
                 first.is_ascii_digit() || matches!(first, '"' | '[' | '{' | '(' | '-')

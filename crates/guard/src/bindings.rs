@@ -156,6 +156,10 @@ impl BindingChange<'_> {
         if !was.is_empty() && is_library(path) && was.iter().all(|was| is_library(was)) {
             return Told;
         }
+        // What a library calls so, under a name that the text gave no meaning before.
+        if was.is_empty() && is_library(path) && last == name && !self.before.binds(name) {
+            return Told;
+        }
         // The product may say what a name stands for in two places, if the fix has written neither.
         let is_same = if was.is_empty() {
             last == name && !self.before.binds(name)
@@ -254,7 +258,12 @@ impl BindingChange<'_> {
         if self.after.is_local(head, &bound.test) {
             let is_called = self.used.chains.contains(&bound.name);
             let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
-            return if is_called && !is_new_test { Refused } else { Free };
+            if !is_called || is_new_test {
+                return Free;
+            }
+            // Where a field takes the place of no method, it may be an input or what is compared: the text does not say.
+            let is_kept_apart = [".go", ".rs"].iter().any(|ending| self.after.names.endings.contains(ending));
+            return if is_kept_apart { Told } else { Refused };
         }
         if self.after.imports_of(head).any(|path| self.after.is_product(path)) {
             return Refused;

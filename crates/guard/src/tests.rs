@@ -552,6 +552,23 @@ fn declarations_of_names_that_tests_use_are_seen() {
     assert_eq!(kinds("a.py", "import shop\nimport json\n", patched), [Hooked]);
 }
 
+/// What the text does not tell from an honest change: people are asked.
+#[test]
+fn fields_and_names_of_libraries_are_told() {
+    let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tcart := New()\n\tif cart.Count != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
+    let rust = "#[test]\nfn total() {\n    assert_eq!(shop::total(2), 4 as i128);\n}\n";
+    for (path, text, from, to) in [
+        ("shop_test.go", go, "cart := New()", "cart := New()\n\tcart.Count = 4"),
+        ("tests/shop.rs", rust, "#[test]", "use std::i128;\n#[test]"),
+    ] {
+        let all = found(&[(path, text, &text.replacen(from, to, 1))]);
+        let told: Vec<_> = all.iter().map(|one| (one.kind, one.is_told)).collect();
+        assert_eq!(told, [(Rebound, true)], "{path}: {to}");
+    }
+    let nameless = go.replacen("if cart", "_ = cart.Add(2)\n\tif cart", 1);
+    assert_eq!(kinds("shop_test.go", go, &nameless), []);
+}
+
 /// A new test that some systems do not run takes nothing away, but an old one may call it: people are told.
 #[test]
 fn a_new_test_that_is_skipped_is_told() {

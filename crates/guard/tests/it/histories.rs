@@ -158,7 +158,7 @@ fn is_fix(words: &str) -> bool {
         }
     };
     all.iter().any(|word| matches!(*word, "fix" | "fixes" | "fixed" | "bugfix" | "bug"))
-        && !NO_BUG.iter().any(|known| is_no_bug(known))
+        && !NO_BUG.iter().any(is_no_bug)
 }
 
 /// The fixes of a history, the newest first.
