@@ -13,6 +13,9 @@ const MAX_BODY: usize = 300;
 /// Words of a pattern that takes a value apart.
 const MAX_PATTERN: usize = 200;
 
+/// Lines of a declaration of several names.
+const MAX_LINES: usize = 20;
+
 /// Reads what has a name in a file.
 pub(super) struct NameReader<'s, 'h> {
     side: &'s BindingSide<'h>,
@@ -58,6 +61,10 @@ impl<'s, 'h> NameReader<'s, 'h> {
         is_shared: bool,
     ) {
         let Some(token) = self.side.tokens.get(at) else { return };
+        // In Go and Rust `_` names nothing.
+        if name == "_" && [".go", ".rs"].iter().any(|ending| self.side.names.endings.contains(ending)) {
+            return;
+        }
         let is_literal = origin.is_empty()
             || origin.starts_with(|first: char| {
                 first.is_ascii_digit() || matches!(first, '"' | '[' | '{' | '(' | '-')
@@ -168,8 +175,14 @@ impl<'s, 'h> NameReader<'s, 'h> {
     /// `NAME = VALUE`, and several of them at once.
     fn value(&mut self, at: usize, open: Option<usize>) {
         let side = self.side;
-        let start = side.start(at).max(open.map_or(0, |open| open + 1)).min(at);
-        let mut start = start;
+        let first = side.start(at);
+        // `type Line = …` names a type, which has been read as a definition where one may stand for another.
+        let is_type = |at: usize| side.tokens.get(at).is_some_and(Token::is_name);
+        let type_at = first + usize::from(side.is(first, "export") || side.is(first, "declare"));
+        if side.is(type_at, "type") && is_type(type_at + 1) {
+            return;
+        }
+        let mut start = first.max(open.map_or(0, |open| open + 1)).min(at);
         for back in (start..at).rev() {
             if side.is(back, "=") || (side.is(back, ";")) {
                 start = back + 1;
@@ -184,12 +197,25 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 .rev()
                 .find(|open| side.is(*open, "{") || side.is(*open, "["))
                 .unwrap_or(close);
+            // In Go no value is taken apart: `seen[name] = true` sets what is in `seen`.
+            if side.names.endings.contains(&".go") {
+                self.item(at, start..opening);
+                return;
+            }
             targets = side.tokens.get(opening + 1..close).unwrap_or_default();
             start = opening;
+        } else if let Some(name) = self.typed(targets) {
+            targets = name;
+        }
+        let is_parameter = open.is_some_and(|open| self.opens_parameters(open, at));
+        if is_parameter {
+            targets = targets.rsplit(|token| token.is(",")).next().unwrap_or_default();
         }
         let is_declared = (start.saturating_sub(1)..at)
             .any(|word| side.names.declares.iter().any(|declares| side.is(word, declares)))
             || side.is(at, ":=")
+            || is_parameter
+            || self.is_declared_before(first, open)
             // A type before the name.
             || (side.names.endings.contains(&".java") && at >= start + 2 && !side.is(at - 2, "."));
         let end = side.end(at + 1);
@@ -206,6 +232,66 @@ impl<'s, 'h> NameReader<'s, 'h> {
             let is_shared = is_global || is_others || name.contains('.');
             self.push(at, name, BoundKind::Value, origin, &text, is_shared);
         }
+    }
+
+    /// `const NAME: TYPE` as far as its name: commas in a type part no targets.
+    fn typed<'t>(&self, targets: &'t [Token]) -> Option<&'t [Token]> {
+        let declares = |token: &Token| self.side.names.declares.contains(&&*token.text);
+        let words = targets.iter().take_while(|token| declares(token)).count();
+        let is_typed = words > 0
+            && targets.get(words).is_some_and(Token::is_name)
+            && targets.get(words + 1).is_some_and(|token| token.is(":"));
+        targets.get(..=words).filter(|_| is_typed)
+    }
+
+    /// `seen[name] = …`: a field of what stands before the bracket, whichever it is.
+    fn item(&mut self, at: usize, of: Range<usize>) {
+        let side = self.side;
+        let of = side.tokens.get(of).unwrap_or_default();
+        let length = of.iter().rev().take_while(|token| token.is_name() || token.is(".")).count();
+        let path: String = of.iter().rev().take(length).rev().map(|token| &*token.text).collect();
+        let end = side.end(at + 1);
+        let value = side.tokens.get(at + 1..end).unwrap_or_default();
+        let (origin, text) = (self.origin(value), joined(value));
+        self.push(at, format!("{path}.[]"), BoundKind::Value, origin, &text, true);
+    }
+
+    /// Do parameters of a function of JavaScript stand between the brackets that open there and hold this `=`?
+    fn opens_parameters(&self, open: usize, at: usize) -> bool {
+        let side = self.side;
+        if !side.names.endings.contains(&".js") || !side.is(open, "(") {
+            return false;
+        }
+        let is_statement =
+            open.checked_sub(1).and_then(|before| side.tokens.get(before)).is_some_and(|word| {
+                matches!(&*word.text, "if" | "while" | "for" | "switch" | "catch" | "with" | "return")
+            });
+        let mut depth = 1_usize;
+        let close = (at + 1..at + MAX_PATTERN).find(|at| {
+            match side.tokens.get(*at).map_or("", |token| &*token.text) {
+                "(" => depth += 1,
+                ")" => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        });
+        !is_statement && close.is_some_and(|close| side.is(close + 1, "=>") || side.is(close + 1, "{"))
+    }
+
+    /// `var one = 1\n, NAME = …` and `const {NAME = 1} = …`: is the word that declares somewhere before?
+    fn is_declared_before(&self, first: usize, open: Option<usize>) -> bool {
+        let side = self.side;
+        let declares = |at: usize| side.names.declares.iter().any(|declares| side.is(at, declares));
+        let is_pattern = open
+            .filter(|open| side.is(*open, "{") || side.is(*open, "["))
+            .and_then(|open| open.checked_sub(1))
+            .is_some_and(declares);
+        let mut begin = first;
+        for _ in 0..MAX_LINES {
+            let Some(before) = begin.checked_sub(1).filter(|_| side.is(begin, ",")) else { break };
+            begin = side.start(before);
+        }
+        is_pattern || (begin != first && declares(begin))
     }
 
     fn is_global(&self, name: &str, at: usize) -> bool {

@@ -2,7 +2,7 @@
 //! calls that replace what has a name. A fix that gives such a name another meaning is refused, unless the product itself
 //! has moved or renamed what it stands for. It is left to people where the text does not say what becomes of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bound::{BindingSide, BoundKind, NameBinding};
 use super::renamed::definitions;
@@ -26,6 +26,12 @@ pub(super) fn rebound(files: &[File<'_>], found: &mut Vec<Weakening>) {
     let before: Vec<Option<BindingSide<'_>>> =
         files.iter().map(|file| BindingSide::of(file.before.as_ref())).collect();
     let used: Vec<Option<UsedNames>> = before.iter().map(|side| side.as_ref().map(UsedNames::new)).collect();
+    // One for each language, not for each file: every file adds to it.
+    let mut merged: BTreeMap<&'static [&'static str], UsedNames> = BTreeMap::new();
+    for used in used.iter().flatten() {
+        merged.entry(used.endings).or_default().add(used);
+    }
+    let none = UsedNames::default();
     for (at, file) in files.iter().enumerate() {
         let Some(after) = BindingSide::of(file.after.as_ref()) else { continue };
         // Tests that have moved to a new file took their names from the one in which they were.
@@ -33,19 +39,19 @@ pub(super) fn rebound(files: &[File<'_>], found: &mut Vec<Weakening>) {
         let from = own.or_else(|| {
             before.iter().position(|side| side.as_ref().is_some_and(|side| side.shares_tests(&after)))
         });
-        let all = UsedNames::merged(used.iter().flatten().filter(|used| used.endings == after.names.endings));
+        let all = merged.get(after.names.endings).unwrap_or(&none);
         let pair = from.and_then(|from| Some((before.get(from)?.as_ref()?, used.get(from)?.as_ref()?)));
         let mut words: Vec<(String, NameVerdict)> = Vec::new();
         match pair {
             Some((was, used)) => {
                 // What has no tests of its own is there for the tests of other files.
-                let used = if after.tests.is_empty() { &all } else { used };
+                let used = if after.tests.is_empty() { all } else { used };
                 let change = BindingChange { files, before: was, after: &after, used };
                 words.extend(change.imports());
                 words.extend(change.bounds());
                 words.extend(change.machinery());
             }
-            None => words.extend(brought(file, files, &after, &all)),
+            None => words.extend(brought(file, files, &after, all)),
         }
         found.extend(words.into_iter().filter(|(_, verdict)| *verdict != Free).map(|(what, verdict)| {
             Weakening { is_told: verdict == Told, ..file.tell(WeakeningKind::Rebound, &what) }
@@ -150,6 +156,10 @@ impl BindingChange<'_> {
         if !was.is_empty() && is_library(path) && was.iter().all(|was| is_library(was)) {
             return Told;
         }
+        // What a library calls so, under a name that the text gave no meaning before.
+        if was.is_empty() && is_library(path) && last == name && !self.before.binds(name) {
+            return Told;
+        }
         // The product may say what a name stands for in two places, if the fix has written neither.
         let is_same = if was.is_empty() {
             last == name && !self.before.binds(name)
@@ -248,7 +258,12 @@ impl BindingChange<'_> {
         if self.after.is_local(head, &bound.test) {
             let is_called = self.used.chains.contains(&bound.name);
             let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
-            return if is_called && !is_new_test { Refused } else { Free };
+            if !is_called || is_new_test {
+                return Free;
+            }
+            // Where a field takes the place of no method, it may be an input or what is compared: the text does not say.
+            let is_kept_apart = [".go", ".rs"].iter().any(|ending| self.after.names.endings.contains(ending));
+            return if is_kept_apart { Told } else { Refused };
         }
         if self.after.imports_of(head).any(|path| self.after.is_product(path)) {
             return Refused;

@@ -75,6 +75,11 @@ fn is_looked_for(path: &str) -> bool {
         return false;
     }
     let is_go = language.endings.contains(&".go");
+    // The tools of Go pass over these files and folders.
+    let is_passed_over = |part: &str| part == "testdata" || part.starts_with(['_', '.']);
+    if is_go && path.split('/').any(is_passed_over) {
+        return false;
+    }
     let last = name.strip_suffix("_test.go").and_then(|stem| stem.rsplit_once('_')).map(|(_, last)| last);
     !(is_go && last.is_some_and(|last| PLATFORMS.contains(&last)))
 }

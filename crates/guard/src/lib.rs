@@ -376,7 +376,12 @@ fn brought(files: &[File<'_>], found: &mut Vec<Weakening>) {
             };
             let sides: Vec<_> =
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
-            found.extend(more(&sides).iter().map(|(file, line)| file.tell(mark.kind, line)));
+            found.extend(more(&sides).iter().map(|(file, line)| {
+                // A new test that is skipped takes nothing from those that were there, unless they call it.
+                let is_told = mark.kind == WeakeningKind::Skipped
+                    && file.after.as_ref().is_some_and(|after| after.is_in_new_test(line, &existing));
+                Weakening { is_told, ..file.tell(mark.kind, line) }
+            }));
         }
     }
 }

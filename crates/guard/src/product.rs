@@ -329,8 +329,18 @@ impl<'h> Product<'h> {
             }
             let length = path_length(tokens.get(at..).unwrap_or_default());
             let next = |count: usize| tokens.get(at + length + count).map_or("", |token| &*token.text);
+            // `LIMIT: typing.Final = 3` gives the type no other value.
+            let is_annotation = at.checked_sub(2).and_then(|name| tokens.get(name)).is_some_and(|name| {
+                let is_begin = at
+                    .checked_sub(3)
+                    .and_then(|before| tokens.get(before))
+                    .is_none_or(|before| before.line != name.line);
+                is_begin && name.is_name() && !matches!(&*name.text, "else" | "try" | "finally" | "lambda")
+            });
             let is_first = before.is_none_or(|before| {
-                before.line != token.line || matches!(&*before.text, ";" | ":" | "import")
+                before.line != token.line
+                    || matches!(&*before.text, ";" | "import")
+                    || (before.is(":") && !is_annotation)
             });
             let is_python = self.half.path.ends_with(".py");
             let is_set = next(0) == "=" && (is_first || !is_python);

@@ -74,13 +74,10 @@ impl UsedNames {
         used
     }
 
-    pub(super) fn merged<'u>(all: impl Iterator<Item = &'u Self>) -> Self {
-        let mut merged = Self::default();
-        for used in all {
-            merged.free.extend(used.free.iter().cloned());
-            merged.chains.extend(used.chains.iter().cloned());
-            merged.tested.extend(used.tested.iter().cloned());
-        }
-        merged
+    /// Takes in the names that another file uses.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.free.extend(other.free.iter().cloned());
+        self.chains.extend(other.chains.iter().cloned());
+        self.tested.extend(other.tested.iter().cloned());
     }
 }

@@ -136,6 +136,17 @@ impl Half {
         ranges
     }
 
+    /// Does a line stand in tests that were not there before, and nowhere else?
+    pub(super) fn is_in_new_test(&self, line: &str, existing: &BTreeSet<&str>) -> bool {
+        let Some(read) = &self.read else { return false };
+        let has = |range: Range<usize>| occurrences(part(&read.scanned.code, range), line).next().is_some();
+        let (old, new): (Vec<&Unit>, Vec<&Unit>) =
+            read.units.iter().partition(|unit| existing.contains(unit.name.as_str()));
+        new.into_iter().any(|unit| has(unit.start..unit.end))
+            && !old.into_iter().any(|unit| has(unit.start..unit.end))
+            && !self.outside().into_iter().any(has)
+    }
+
     /// Lines in which a mark stands.
     pub(super) fn marked(&self, mark: &Mark, existing: &BTreeSet<&str>) -> Vec<String> {
         let Some(read) = &self.read else { return Vec::new() };
