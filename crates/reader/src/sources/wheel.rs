@@ -73,7 +73,15 @@ impl Tree {
                 };
             }
             let bytes = read(&name).map_err(Failure::Read)?;
-            String::from_utf8(bytes).map_err(|_| Fault::of(&name, "is not UTF-8").into())
+            match std::str::from_utf8(&bytes) {
+                Ok(text) => Ok(text.to_owned()),
+                // Of a long file the beginning is read, which may end within a letter.
+                Err(error) if error.error_len().is_none() => {
+                    Ok(String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default())
+                        .into_owned())
+                }
+                Err(_) => Err(Fault::of(&name, "is not UTF-8").into()),
+            }
         };
         let (wheel, metadata) = (text("WHEEL", true)?, text("METADATA", true)?);
         let (_record, entry_points) = (text("RECORD", true)?, text("entry_points.txt", false)?);

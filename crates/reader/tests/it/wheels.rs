@@ -207,7 +207,7 @@ fn a_zip_file_that_programs_read_differently_is_refused() {
     assert!(refused(&[bytes.as_slice(), bytes.as_slice()].concat()), "two archives");
     // The name before the bytes of the first entry.
     let at = bytes.windows(16).position(|window| window == b"rimx/__init__.py").unwrap();
-    let mut other = bytes.clone();
+    let mut other = bytes;
     other[at] = b'R';
     assert!(refused(&other), "two names");
     assert!(refused(&wheel.unmarked()), "a name that is not marked as UTF-8");
