@@ -64,6 +64,9 @@ pub struct Sources {
     /// Files of the release that mirrored ones import.
     #[serde(default)]
     pub imported: BTreeSet<String>,
+    /// Files of the release that may run in the place of those that are told of.
+    #[serde(default)]
+    pub shadows: BTreeSet<String>,
     /// Packages that the release requires, by the file that says so and by name: each requirement as a text.
     #[serde(default)]
     pub requirements: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
@@ -298,8 +301,8 @@ pub struct Decision {
     pub unguarded: Vec<Unguarded>,
 }
 
-/// Decides, in this order: in range, major, a pinned definition's tree changed or it vanished, something changed beside
-/// what is pinned, its bytes changed, nothing.
+/// Decides, in this order: in range, major, a pinned definition's tree changed or it vanished, something may run in
+/// the place of what is compared, something changed beside what is pinned, its bytes changed, nothing.
 pub fn decide(step: &Step<'_>) -> Decision {
     let (changed, mut unguarded) = compare(step);
     unguarded.extend(beside(step));
@@ -347,6 +350,9 @@ pub fn decide(step: &Step<'_>) -> Decision {
             false,
             "everything that is pinned belongs to other packages: nothing is guarded".to_owned(),
         )
+    } else if unguarded.iter().any(|one| one.what == What::Shadow) {
+        let reason = "files of the release may run in the place of what is compared: somebody has to look";
+        (Verdict::Ask, false, reason.to_owned())
     } else if unguarded.iter().any(|one| one.why.is_news()) {
         (Verdict::Ask, !is_unreadable, format!("{}: somebody has to look", news(&changed, &unguarded)))
     } else if step.from.files.is_empty() && step.to.files.is_empty() {
@@ -386,8 +392,9 @@ pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
         1 => Some("another definition of a pinned name"),
         _ => Some("other definitions of pinned names"),
     };
-    let is_code =
-        |what| !matches!(what, What::Function | What::Redefinition | What::File | What::Requirement);
+    let is_code = |what| {
+        !matches!(what, What::Function | What::Redefinition | What::File | What::Requirement | What::Shadow)
+    };
     let code = (count(is_code) > 0).then_some("code outside of functions");
     let files = (count(|what| what == What::File) > 0).then_some("the files that theirs import");
     let required = (count(|what| what == What::Requirement) > 0).then_some("what the release requires");

@@ -108,8 +108,8 @@ impl FakeRegistry {
     fn pypi(&self, package: &str, releases: &[Release<'_>]) -> io::Result<()> {
         let mut page = String::new();
         for (version, files) in releases {
-            let name = format!("{}-{version}-py3-none-any.whl", package.replace('-', "_"));
-            let archive = wheel(files)?;
+            let stem = format!("{}-{version}", package.replace('-', "_"));
+            let (name, archive) = (format!("{stem}-py3-none-any.whl"), wheel(package, &stem, files)?);
             page += &format!("<a href=\"/files/{name}#sha256={}\">{name}</a>\n", sha256(&archive));
             self.put(format!("/files/{name}"), archive);
         }
@@ -171,10 +171,16 @@ fn sparse(package: &str) -> String {
     }
 }
 
-fn wheel(files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+/// A wheel, with the metadata that installers want; its folder is called by the stem.
+fn wheel(package: &str, stem: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for (path, text) in files {
-        zip.start_file(*path, SimpleFileOptions::default())?;
+    let info = |file: &str| format!("{stem}.dist-info/{file}");
+    let metadata = (info("METADATA"), format!("Metadata-Version: 2.1\nName: {package}\n"));
+    let own = [metadata, (info("WHEEL"), "Wheel-Version: 1.0\n".to_owned()), (info("RECORD"), String::new())];
+    let own = own.iter().filter(|(path, _)| files.iter().all(|(other, _)| other != path));
+    let own = own.map(|(path, text)| (path.as_str(), text.as_str()));
+    for (path, text) in files.iter().copied().chain(own) {
+        zip.start_file(path, SimpleFileOptions::default())?;
         zip.write_all(text.as_bytes())?;
     }
     Ok(zip.finish()?.into_inner())

@@ -3,7 +3,7 @@
 //! print it, and of its syntax tree, which comments, docstrings and layout do not change. Definitions are found as each
 //! language names them: by modules in Python (`python`), by files in Rust and JavaScript (`items`, `rust`, `script`);
 //! any file is one by itself. What mirrored files hold besides is told in pieces (`outside`), and what the release
-//! requires (`requirements`).
+//! requires (`requirements`). What Python may run in the place of what is compared is named, too (`shadow`).
 //!
 //! A project's own table of such digests is read here, too (`pins`), and what it overrides (`project`). `asked` is what a reader's process is asked.
 //!
@@ -12,6 +12,7 @@
 mod archive;
 mod asked;
 mod digest;
+mod directory;
 mod items;
 mod outside;
 mod pins;
@@ -20,6 +21,8 @@ mod python;
 mod requirements;
 mod rust;
 mod script;
+mod shadow;
+mod wheel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -176,10 +179,11 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn report(content: Content, request: &SourcesRequest, mirrored: &GlobSet) -> Sources {
-    let Content { files, modules } = content;
+    let Content { files, paths, .. } = &content;
+    let natives: BTreeSet<String> = paths.iter().filter_map(|path| shadow::native(path)).collect();
     let mut wanted: BTreeSet<String> = files.keys().filter(|path| mirrored.is_match(path)).cloned().collect();
-    let mut items = Files::new(&files);
-    let mut package = python::Package::new(&files);
+    let mut items = Files::new(files);
+    let mut package = python::Package::new(files, request.format);
     let mut told = Sources { requirements: requirements::of_files(files.iter()), ..Sources::default() };
     let mut find = |symbol: &String| match Name::of(symbol) {
         Name::Module(name) => package.symbol(name),
@@ -208,12 +212,17 @@ fn report(content: Content, request: &SourcesRequest, mirrored: &GlobSet) -> Sou
             told.functions.insert(path.clone(), items.all(&path));
         } else if let Some(module) = package.file(&path) {
             let imported = module.outside.modules.iter();
-            told.imported
-                .extend(imported.flat_map(|name| python::places(name)).filter(|at| modules.contains(at)));
+            let places = imported.flat_map(|name| package.places(name).chain(python::native_places(name)));
+            told.imported.extend(places.filter(|at| paths.contains(at) || natives.contains(at)));
             told.outside.insert(path.clone(), module.outside.pieces.clone());
             told.functions.insert(path, module.functions());
         }
     }
+    let definitions = told.symbols.values().filter_map(Symbol::definition).map(|at| at.file.clone());
+    let told_of = requirements::files_in(files);
+    let compared = told.files.keys().cloned().chain(definitions).chain(package.parsed()).chain(told_of);
+    let compared = compared.chain(request.mirrored.iter().cloned());
+    told.shadows = shadow::shadows(&content, request.format, &compared.collect());
     told.unreadable = package.unreadable();
     told.unreadable.extend(items.unreadable);
     told

@@ -64,6 +64,8 @@ pub enum What {
     File,
     /// Another package, or a version of the language, that the release requires.
     Requirement,
+    /// A file that may run in the place of what is compared: a native module beside a source, a `.pth` file.
+    Shadow,
 }
 
 impl What {
@@ -76,6 +78,7 @@ impl What {
     pub(super) fn words(self, why: Why) -> String {
         let [added, removed, changed] = match self {
             Self::Function => return why.words().to_owned(),
+            Self::Shadow => return "may run in the place of what is compared".to_owned(),
             Self::File => ["imported from this release on"; 3],
             Self::Requirement => {
                 ["required from this release on", "required no more", "required in other versions"]
@@ -114,7 +117,7 @@ impl What {
     /// What it is, in words; empty: that goes without saying.
     fn thing(self) -> &'static str {
         match self {
-            Self::Function | Self::File | Self::Requirement => "",
+            Self::Function | Self::File | Self::Requirement | Self::Shadow => "",
             Self::Redefinition => "another definition of this name",
             Self::Class => "class",
             Self::Decorators => "decorators of a class",
@@ -139,6 +142,13 @@ pub(super) fn beside(step: &Step<'_>) -> Vec<Unguarded> {
     for file in step.to.unreadable.keys() {
         found.push(Unguarded::of(String::new(), Some(file.clone()), Why::Unreadable));
     }
+    // Also where both releases have it: that its bytes stay says nothing about what it does.
+    found.extend(step.from.shadows.union(&step.to.shadows).map(|file| Unguarded {
+        symbol: String::new(),
+        file: Some(file.clone()),
+        why: Why::Unreadable,
+        what: What::Shadow,
+    }));
     found
 }
 

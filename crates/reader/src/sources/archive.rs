@@ -1,5 +1,5 @@
-//! The source files of a release's archive: a wheel (zip), or a source archive (tar with gzip), which packs them in one
-//! folder. Paths that lead out of it, links under a source's name and more than the limits are errors: an honest
+//! The source files of a release's archive: a wheel (zip), whose files are called as they are installed (`wheel`), or a
+//! source archive (tar with gzip), which packs them in one folder. Paths that lead out of it, links under a source's name and more than the limits are errors: an honest
 //! release has none of them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
 
+use super::directory;
+use super::wheel::{Failure, Tree};
 use crate::syntax::MAX_SOURCE_BYTES;
 
 /// How many entries an archive may have.
@@ -22,7 +24,7 @@ const MAX_STREAM: u64 = 2 << 30;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// A Python wheel: a zip file whose top is the import path.
+    /// A Python wheel: a zip file.
     Wheel,
     /// A source archive: tar with gzip, all below one folder.
     TarGz,
@@ -67,12 +69,15 @@ pub enum ArchiveError {
     },
 }
 
-/// What is taken of an archive.
+/// What is taken of an archive. Paths are those of the installed tree, or begin below the packed folder.
+#[derive(Default)]
 pub(super) struct Content {
-    /// The files that are wanted, by their path below the packed folder.
+    /// The files that are wanted.
     pub(super) files: BTreeMap<String, Vec<u8>>,
-    /// The paths of all Python files, wanted or not.
-    pub(super) modules: BTreeSet<String>,
+    /// The paths of all files, wanted or not.
+    pub(super) paths: BTreeSet<String>,
+    /// Those at which several entries are.
+    pub(super) twice: BTreeSet<String>,
 }
 
 /// The files that are wanted. Of the rest of a release nothing but the names is looked at.
@@ -83,10 +88,9 @@ pub(super) fn sources(
 ) -> Result<Content, ArchiveError> {
     let file = File::open(path)
         .map_err(|error| ArchiveError::Unopened { path: path.to_owned(), why: error.to_string() })?;
-    let content = Content { files: BTreeMap::new(), modules: BTreeSet::new() };
-    let mut taken = Taken { archive: path, wanted, content, kept: 0, entries: 0 };
+    let mut taken = Taken { archive: path, wanted, content: Content::default(), kept: 0, entries: 0 };
     match format {
-        Format::Wheel => zip(BufReader::new(file), &mut taken)?,
+        Format::Wheel => zip(file, &mut taken)?,
         Format::TarGz => tar(BufReader::new(file), MAX_STREAM, &mut taken)?,
     }
     Ok(taken.content)
@@ -115,8 +119,8 @@ impl Taken<'_> {
         ArchiveError::TooLarge { path: self.archive.to_owned(), what }
     }
 
-    /// Looks at an entry's name. Is it wanted, as this path?
-    fn is_wanted(&mut self, name: &str, path: &str) -> Result<bool, ArchiveError> {
+    /// Looks at an entry's name.
+    fn look(&mut self, name: &str) -> Result<(), ArchiveError> {
         self.entries += 1;
         if self.entries > MAX_ENTRIES {
             return Err(self.too_large(format!("{MAX_ENTRIES} entries")));
@@ -128,17 +132,26 @@ impl Taken<'_> {
         if leads_out {
             return Err(self.refused(name, "leads out of the archive"));
         }
-        if path.ends_with(".py") {
-            self.content.modules.insert(path.to_owned());
-        }
-        Ok((self.wanted)(path))
+        Ok(())
+    }
+
+    /// Is a file wanted, which has this path?
+    fn is_wanted(&mut self, path: &str) -> bool {
+        self.content.paths.insert(path.to_owned());
+        (self.wanted)(path)
+    }
+
+    /// The bytes of an entry, as far as a source may be long, and one more.
+    fn bytes(&self, name: &str, content: impl Read) -> Result<Vec<u8>, ArchiveError> {
+        let mut bytes = Vec::new();
+        let read = content.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.broken(format!("{name}: {error}")))?;
+        Ok(bytes)
     }
 
     /// Keeps a source. One that is too long to be parsed is kept as long as it takes to see that.
     fn keep(&mut self, name: &str, path: &str, content: impl Read) -> Result<(), ArchiveError> {
-        let mut bytes = Vec::new();
-        let read = content.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
-        read.map_err(|error| self.broken(format!("{name}: {error}")))?;
+        let bytes = self.bytes(name, content)?;
         self.kept = self.kept.saturating_add(bytes.len() as u64);
         if self.kept > MAX_KEPT {
             return Err(self.too_large(format!("{} MiB of sources", MAX_KEPT >> 20)));
@@ -150,21 +163,39 @@ impl Taken<'_> {
     }
 }
 
-fn zip(file: BufReader<File>, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
-    let mut archive = zip::ZipArchive::new(file).map_err(|error| taken.broken(error))?;
-    for index in 0..archive.len() {
-        let entry = archive.by_index(index).map_err(|error| taken.broken(error))?;
-        let name = entry.name().map_err(|error| taken.broken(error))?.into_owned();
-        if !taken.is_wanted(&name, &name)? {
+fn zip(mut file: File, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
+    let copy = file.try_clone().map_err(|error| taken.broken(error))?;
+    let mut archive = zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| taken.broken(error))?;
+    let found = directory::Found {
+        start: archive.central_directory_start(),
+        before: archive.offset(),
+        comment: archive.comment(),
+    };
+    let names = directory::names(&mut file, &found, MAX_ENTRIES).map_err(|why| taken.broken(why))?;
+    names.iter().try_for_each(|name| taken.look(name))?;
+    // The unpacker keeps one entry of a name, and counts as the end of the directory says.
+    if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
+        return Err(taken.broken("its directory is not as long as it says"));
+    }
+    let read = |name: &str| {
+        let entry = archive.by_name(name).map_err(|error| taken.broken(error))?;
+        taken.bytes(name, entry)
+    };
+    let tree = Tree::of(&names, read).map_err(|failure| match failure {
+        Failure::Fault(fault) => taken.refused(&fault.entry, fault.why),
+        Failure::Read(error) => error,
+    })?;
+    for (path, name) in &tree.entries {
+        if !taken.is_wanted(path) {
             continue;
         }
+        let entry = archive.by_name(name).map_err(|error| taken.broken(error))?;
         if entry.is_symlink() {
-            return Err(taken.refused(&name, "is a link"));
+            return Err(taken.refused(name, "is a link"));
         }
-        if entry.is_file() {
-            taken.keep(&name, &name, entry)?;
-        }
+        taken.keep(name, path, entry)?;
     }
+    taken.content.twice = tree.twice;
     Ok(())
 }
 
@@ -185,10 +216,11 @@ fn entries(stream: impl Read, taken: &mut Taken<'_>) -> Result<(), ArchiveError>
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         // All is packed in one folder, which is no part of the path.
         let path = name.trim_start_matches("./").split_once('/').map_or(name.as_str(), |(_, path)| path);
-        if !taken.is_wanted(&name, path)? {
+        taken.look(&name)?;
+        let kind = entry.header().entry_type();
+        if kind.is_dir() || !taken.is_wanted(path) {
             continue;
         }
-        let kind = entry.header().entry_type();
         if kind.is_symlink() || kind.is_hard_link() {
             return Err(taken.refused(&name, "is a link"));
         }
@@ -218,7 +250,7 @@ mod tests {
         let bytes = tar_gz.into_inner().unwrap().finish().unwrap();
         let read = |most| {
             let wanted = |_: &str| true;
-            let content = Content { files: BTreeMap::new(), modules: BTreeSet::new() };
+            let content = Content::default();
             let mut taken = Taken { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
             tar(bytes.as_slice(), most, &mut taken).map(|()| taken.content.files.len())
         };
@@ -230,11 +262,11 @@ mod tests {
     #[test]
     fn an_archive_of_very_many_entries_is_refused() {
         let wanted = |_: &str| false;
-        let content = Content { files: BTreeMap::new(), modules: BTreeSet::new() };
+        let content = Content::default();
         let mut taken = Taken { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
         for _ in 0..MAX_ENTRIES {
-            assert_eq!(taken.is_wanted("p/a.py", "a.py"), Ok(false));
+            assert_eq!(taken.look("p/a.py"), Ok(()));
         }
-        assert!(matches!(taken.is_wanted("p/a.py", "a.py"), Err(ArchiveError::TooLarge { .. })));
+        assert!(matches!(taken.look("p/a.py"), Err(ArchiveError::TooLarge { .. })));
     }
 }

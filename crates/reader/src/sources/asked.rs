@@ -183,7 +183,7 @@ fn release(request: &SourcesRequest, sources: &Sources) -> Result<(), &'static s
         ensure(is_name(file) && names, "a name")?;
         ensure(pieces.iter().all(|piece| is_tree(&piece.tree)), "a digest")?;
     }
-    ensure(sources.imported.iter().all(|file| is_name(file)), "a name")?;
+    ensure(sources.imported.iter().chain(&sources.shadows).all(|file| is_name(file)), "a name")?;
     ensure(
         sources.files.iter().all(|(file, digest)| is_name(file) && are_digits(digest, RAW_DIGITS)),
         "a file",

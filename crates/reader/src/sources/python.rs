@@ -12,6 +12,7 @@ use std::rc::Rc;
 use tree_sitter::Node;
 use truing_core::sync::{Definition, Digests, Namesake, Symbol};
 
+use super::archive::Format;
 use super::digest::digests;
 use super::outside::Outside;
 use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers, TooComplex};
@@ -19,14 +20,16 @@ use scope::{Binding, Branch, Class, Role, Scope};
 
 /// How many names are looked up for one symbol, so that aliases in a ring come to an end.
 const MAX_LOOKUPS: u32 = 300;
-/// Folders that import paths may begin in.
-const ROOTS: [&str; 2] = ["", "src/"];
+/// Folders that import paths may begin in: of a source archive, and of an installed tree.
+const ROOTS: &[&str] = &["", "src/"];
+const ROOT: &[&str] = &[""];
 /// What a decorated name is asked for beside the getter.
 const ACCESSORS: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
 
 /// The modules of a release, each parsed when it is first asked for.
 pub(super) struct Package<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
+    roots: &'static [&'static str],
     modules: BTreeMap<String, Option<Rc<Module>>>,
     unreadable: BTreeMap<String, String>,
     parsers: Parsers,
@@ -56,9 +59,26 @@ struct Search {
 }
 
 impl<'a> Package<'a> {
-    pub(super) fn new(files: &'a BTreeMap<String, Vec<u8>>) -> Self {
+    pub(super) fn new(files: &'a BTreeMap<String, Vec<u8>>, format: Format) -> Self {
+        let roots = match format {
+            Format::Wheel => ROOT,
+            Format::TarGz => ROOTS,
+        };
         let (modules, unreadable, parsers) = (BTreeMap::new(), BTreeMap::new(), Parsers::default());
-        Self { files, modules, unreadable, parsers }
+        Self { files, roots, modules, unreadable, parsers }
+    }
+
+    /// The files that were looked into.
+    pub(super) fn parsed(&self) -> impl Iterator<Item = String> {
+        self.modules.keys().cloned()
+    }
+
+    /// Where a module may be. Python takes the package where both are there.
+    pub(super) fn places(&self, module: &str) -> impl Iterator<Item = String> + use<> {
+        let path = module.replace('.', "/");
+        self.roots
+            .iter()
+            .flat_map(move |root| [format!("{root}{path}/__init__.py"), format!("{root}{path}.py")])
     }
 
     pub(super) fn unreadable(self) -> BTreeMap<String, String> {
@@ -169,14 +189,14 @@ impl<'a> Package<'a> {
 
     fn is_ours(&self, module: &str) -> bool {
         let top = module.split('.').next().unwrap_or(module);
-        ROOTS.iter().any(|root| {
+        self.roots.iter().any(|root| {
             let (folder, file) = (format!("{root}{top}/"), format!("{root}{top}.py"));
             self.files.keys().any(|path| path.starts_with(&folder) || *path == file)
         })
     }
 
     fn path_of(&self, module: &str) -> Option<String> {
-        places(module).find(|candidate| self.files.contains_key(candidate))
+        self.places(module).find(|candidate| self.files.contains_key(candidate))
     }
 
     fn module(&mut self, name: &str) -> Option<Rc<Module>> {
@@ -187,9 +207,9 @@ impl<'a> Package<'a> {
     pub(super) fn file(&mut self, path: &str) -> Option<Rc<Module>> {
         if !self.modules.contains_key(path) {
             let bytes = self.files.get(path)?;
-            let parsers = &mut self.parsers;
+            let (parsers, roots) = (&mut self.parsers, self.roots);
             // A grammar's bug must cost one file, not the reader.
-            let parsed = catch_unwind(AssertUnwindSafe(|| Module::parse(path, bytes, parsers)));
+            let parsed = catch_unwind(AssertUnwindSafe(|| Module::parse(path, roots, bytes, parsers)));
             let module = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(module) => Some(Rc::new(module)),
                 Err(why) => {
@@ -204,7 +224,7 @@ impl<'a> Package<'a> {
 }
 
 impl Module {
-    fn parse(path: &str, bytes: &[u8], parsers: &mut Parsers) -> Result<Self, String> {
+    fn parse(path: &str, roots: &[&str], bytes: &[u8], parsers: &mut Parsers) -> Result<Self, String> {
         if bytes.len() > MAX_SOURCE_BYTES {
             return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
         }
@@ -212,7 +232,7 @@ impl Module {
         let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
         let language = Language::named("python").ok_or("its language is not known")?;
         let tree = parsers.parse_in_time(language, &text).ok_or("it takes too long to parse")?;
-        let name = ROOTS.iter().rev().find_map(|root| path.strip_prefix(root)).unwrap_or(path);
+        let name = roots.iter().rev().find_map(|root| path.strip_prefix(root)).unwrap_or(path);
         let name = name.trim_end_matches(".py").replace('/', ".");
         let (name, is_package) = match name.strip_suffix(".__init__") {
             Some(package) => (package.to_owned(), true),
@@ -453,10 +473,10 @@ pub(super) fn absolute(package: &str, name: &str) -> String {
     package.join(".")
 }
 
-/// Where a module may be.
-pub(super) fn places(module: &str) -> impl Iterator<Item = String> {
+/// Where a native module may be, by a name without its platform.
+pub(super) fn native_places(module: &str) -> impl Iterator<Item = String> + use<> {
     let path = module.replace('.', "/");
-    ROOTS.iter().flat_map(move |root| [format!("{root}{path}.py"), format!("{root}{path}/__init__.py")])
+    [format!("{path}/__init__.so"), format!("{path}.so")].into_iter()
 }
 
 /// The decorators' names, without what they are called with.

@@ -28,6 +28,11 @@ pub(super) fn file_of(path: &str) -> Option<&'static str> {
     }
 }
 
+/// Those of these files.
+pub(super) fn files_in(files: &BTreeMap<String, Vec<u8>>) -> impl Iterator<Item = String> {
+    files.keys().filter(|path| file_of(path).is_some()).cloned()
+}
+
 /// What each of these files says, by the name of what is required.
 pub(super) fn of_files<'a>(
     files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>,

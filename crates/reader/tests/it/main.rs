@@ -10,3 +10,4 @@ mod sources;
 mod support;
 mod syntax;
 mod trees;
+mod wheels;

@@ -238,7 +238,7 @@ fn what_a_release_requires_is_told_when_it_changes() {
     let told = |from: &str, to: &str| {
         let of = |version: &str, requirement: &str| {
             let path = format!("p-{version}.dist-info/METADATA");
-            (path, format!("Metadata-Version: 2.1\nRequires-Dist: {requirement}\n\nText\n"))
+            (path, format!("Metadata-Version: 2.1\nName: p\nRequires-Dist: {requirement}\n\nText\n"))
         };
         let (old, new) = (of("1", from), of("2", to));
         let m = ("p/m.py", REST);

@@ -17,7 +17,7 @@ use truing_core::sync::{Definition, Sources, Symbol};
 use truing_reader::sources::{ArchiveError, Format, Pins, SourcesError, SourcesRequest, pins_of, read};
 use zip::write::SimpleFileOptions;
 
-use crate::support::{place, wheel};
+use crate::support::{add_info, place, wheel};
 
 struct Release {
     _folder: TempDir,
@@ -290,6 +290,7 @@ fn a_file_that_is_no_source_is_told_of() {
     }
     zip.start_file("p/long.py", SimpleFileOptions::default()).unwrap();
     zip.write_all(&vec![b'\n'; 3 << 20]).unwrap();
+    add_info(&mut zip, None);
     zip.finish().unwrap();
     let release = Release { _folder: folder, archive, format: Format::Wheel };
     let sources = release.read(&["p.latin:f", "p.long:f"], &[]).unwrap();

@@ -20,16 +20,34 @@ pub(crate) fn place() -> (TempDir, PathBuf) {
     (folder, archive)
 }
 
-/// A wheel of these files, and the folder that it is in.
+/// What a wheel without metadata of its own gets.
+const INFO: &str = "p-1.dist-info";
+
+/// A wheel of these files, and the folder that it is in. What pip wants besides is added.
 pub(crate) fn wheel<P: AsRef<str>, T: AsRef<str>>(
     files: impl IntoIterator<Item = (P, T)>,
 ) -> (TempDir, PathBuf) {
     let (folder, archive) = place();
+    let mut info = None;
     let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
     for (path, content) in files {
+        let metadata = path.as_ref().strip_suffix("/METADATA").filter(|info| info.ends_with(".dist-info"));
+        info = info.or(metadata.map(str::to_owned));
         zip.start_file(path.as_ref(), SimpleFileOptions::default()).unwrap();
         zip.write_all(content.as_ref().as_bytes()).unwrap();
     }
+    add_info(&mut zip, info.as_deref());
     zip.finish().unwrap();
     (folder, archive)
+}
+
+/// Adds the metadata of a wheel, but for `METADATA` where that is in a folder already.
+pub(crate) fn add_info(zip: &mut zip::ZipWriter<File>, own: Option<&str>) {
+    let metadata = "Metadata-Version: 2.1\nName: p\nVersion: 1\n";
+    let files =
+        [("WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"), ("RECORD", ""), ("METADATA", metadata)];
+    for (file, content) in files.into_iter().filter(|(file, _)| own.is_none() || *file != "METADATA") {
+        zip.start_file(format!("{}/{file}", own.unwrap_or(INFO)), SimpleFileOptions::default()).unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
 }

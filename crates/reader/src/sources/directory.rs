@@ -1,0 +1,102 @@
+//! The directory of a zip file, read strictly: the names of its entries in their order, each as often as it is there.
+//! What programs read in different ways is an error: two directories, names that are no UTF-8, an entry that is called
+//! otherwise before its bytes than in the directory.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+
+/// The beginnings of records, and their fixed lengths.
+const ENTRY: (&[u8], usize) = (b"PK\x01\x02", 46);
+const LOCAL: (&[u8], usize) = (b"PK\x03\x04", 30);
+const END: (&[u8], usize) = (b"PK\x05\x06", 22);
+/// The record that is before the end of a directory of very many entries.
+const LONG_END: &[u8] = b"PK\x06\x06";
+/// The flag of a name in UTF-8.
+const IS_UTF8: u16 = 1 << 11;
+
+/// The part of a zip file that its reader has found.
+pub(super) struct Found<'a> {
+    /// Where its directory begins.
+    pub(super) start: u64,
+    /// How many bytes are before the archive.
+    pub(super) before: u64,
+    /// The comment at its end.
+    pub(super) comment: &'a [u8],
+}
+
+/// The names of at most so many entries and one.
+pub(super) fn names(file: &mut File, found: &Found<'_>, most: usize) -> Result<Vec<String>, String> {
+    let failed = |error: io::Error| error.to_string();
+    let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
+    let end = length.checked_sub((END.1 + found.comment.len()) as u64).ok_or("it has no end")?;
+    let is_end = bytes(file, end, END.1).map_err(failed)?.starts_with(END.0);
+    let is_second = found.comment.windows(END.0.len()).any(|window| window == END.0);
+    if found.before != 0 || !is_end || is_second {
+        return Err("it is no single archive".to_owned());
+    }
+    let (mut names, mut at) = (Vec::new(), found.start);
+    while at < end && names.len() <= most {
+        let head =
+            bytes(file, at, ENTRY.1.min(usize::try_from(end - at).unwrap_or(ENTRY.1))).map_err(failed)?;
+        if head.starts_with(LONG_END) {
+            break;
+        }
+        let entry = Entry::of(&head).ok_or("its directory is broken")?;
+        let name = bytes(file, at + ENTRY.1 as u64, entry.name).map_err(failed)?;
+        let name = entry.text(name)?;
+        let local = bytes(file, entry.local, LOCAL.1 + name.len()).map_err(failed)?;
+        let same = local.starts_with(LOCAL.0)
+            && number(&local, 26) == u16::try_from(name.len()).ok()
+            && local.get(LOCAL.1..) == Some(name.as_bytes());
+        if !same {
+            return Err(format!("its entry {name:?} has two names"));
+        }
+        names.push(name);
+        at += (ENTRY.1 + entry.name + entry.rest) as u64;
+    }
+    Ok(names)
+}
+
+/// What the directory says of an entry.
+struct Entry {
+    is_utf8: bool,
+    /// The length of its name, and of all that comes after that.
+    name: usize,
+    rest: usize,
+    /// Where its bytes are.
+    local: u64,
+}
+
+impl Entry {
+    fn of(head: &[u8]) -> Option<Self> {
+        if !head.starts_with(ENTRY.0) {
+            return None;
+        }
+        let length = |at| number(head, at).map(usize::from);
+        let (low, high) = (number(head, 42)?, number(head, 44)?);
+        Some(Self {
+            is_utf8: number(head, 8)? & IS_UTF8 != 0,
+            name: length(28)?,
+            rest: length(30)? + length(32)?,
+            local: u64::from(low) | (u64::from(high) << 16),
+        })
+    }
+
+    fn text(&self, name: Vec<u8>) -> Result<String, String> {
+        let is_plain = name.is_ascii() || self.is_utf8;
+        let text = String::from_utf8(name).ok().filter(|_| is_plain);
+        text.ok_or_else(|| "the name of an entry is not marked as UTF-8".to_owned())
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u16> {
+    let pair: [u8; 2] = bytes.get(at..at + 2)?.try_into().ok()?;
+    Some(u16::from_le_bytes(pair))
+}
+
+fn bytes(file: &mut File, at: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,211 @@
+//! Files of a release that Python may run in the place of those that are compared, so that an equal text says nothing:
+//! native modules and bytecode beside a source, a package beside a module of its name, a second entry for one path (also
+//! where letters of both cases are one), and what runs whenever Python starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::archive::{Content, Format};
+
+/// The ends of native modules' names: those of Linux and macOS, of Windows, of iOS.
+const NATIVE: [&str; 3] = [".so", ".pyd", ".fwork"];
+/// The file of a package.
+const INIT: &str = "__init__";
+/// Modules that Python imports whenever it starts, if they are there.
+const AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
+/// The files at the root of the import path whose lines run whenever Python starts.
+const START_FILES: [&str; 2] = [".pth", ".start"];
+/// Folders that are on the import path. What the scheme `data` places in one may lie over another scheme's files.
+const IMPORT_PATHS: [&str; 2] = ["site-packages", "dist-packages"];
+
+/// The form of a module.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Source,
+    Native,
+    /// Without a source beside it, it is a module.
+    Bytecode,
+    /// In `__pycache__`: it may be run in the place of the source.
+    Cache,
+}
+
+struct Candidate<'a> {
+    form: Form,
+    path: &'a str,
+}
+
+/// The native module that a file is, without the part of its name that tells its platform.
+pub(super) fn native(path: &str) -> Option<String> {
+    let (base, form) = module(path)?;
+    (form == Form::Native).then(|| format!("{base}.so"))
+}
+
+/// The module that a file is, as a path without an end.
+fn module(path: &str) -> Option<(String, Form)> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let at = |folder: &str, name: &str| {
+        if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+    };
+    let lower = name.to_lowercase();
+    let stem = name.split('.').next().unwrap_or(name);
+    if NATIVE.iter().any(|end| lower.ends_with(end)) {
+        Some((at(folder, stem), Form::Native))
+    } else if lower.ends_with(".pyc") {
+        let parent = folder.strip_suffix("__pycache__").filter(|up| up.is_empty() || up.ends_with('/'));
+        Some(match parent {
+            Some(up) => (at(up.trim_end_matches('/'), stem), Form::Cache),
+            None => (at(folder, stem), Form::Bytecode),
+        })
+    } else if lower.ends_with(".py") || lower.ends_with(".pyw") {
+        Some((at(folder, stem), Form::Source))
+    } else {
+        None
+    }
+}
+
+/// A path as file systems see it for which some names are one: cases of letters, forms of one letter, what Windows
+/// leaves out at the end of a name.
+fn folded(path: &str) -> String {
+    let part = |part: &str| {
+        let part = part.split(':').next().unwrap_or(part).trim_end_matches(['.', ' ']);
+        part.nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>()
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// All of a release by the path and the module that each file is.
+struct Files<'a> {
+    by_path: BTreeMap<String, Vec<&'a str>>,
+    by_module: BTreeMap<String, Vec<Candidate<'a>>>,
+}
+
+impl<'a> Files<'a> {
+    fn of(paths: &'a BTreeSet<String>) -> Self {
+        let mut files = Self { by_path: BTreeMap::new(), by_module: BTreeMap::new() };
+        for path in paths {
+            files.by_path.entry(folded(path)).or_default().push(path);
+            if let Some((base, form)) = module(path) {
+                files.by_module.entry(folded(&base)).or_default().push(Candidate { form, path });
+            }
+        }
+        files
+    }
+
+    fn same_path(&self, path: &str) -> impl Iterator<Item = &'a str> {
+        self.by_path.get(&folded(path)).into_iter().flatten().copied().filter(move |other| *other != path)
+    }
+
+    fn modules(&self, base: &str) -> impl Iterator<Item = &Candidate<'a>> {
+        self.by_module.get(&folded(base)).into_iter().flatten()
+    }
+
+    /// What comes before this source, which is there.
+    fn before_source(&self, base: &str, path: &str) -> impl Iterator<Item = &'a str> {
+        let is_other = move |one: &&Candidate<'a>| match one.form {
+            Form::Native | Form::Cache => true,
+            Form::Source => one.path != path,
+            Form::Bytecode => false,
+        };
+        self.modules(base).filter(is_other).map(|one| one.path)
+    }
+
+    /// All that Python imports by this name.
+    fn importable(&self, base: &str) -> impl Iterator<Item = &'a str> {
+        self.modules(base).filter(|one| one.form != Form::Cache).map(|one| one.path)
+    }
+}
+
+/// Such files, for a comparison of these. One of them that is not there may be there in the other release.
+pub(super) fn shadows(content: &Content, format: Format, compared: &BTreeSet<String>) -> BTreeSet<String> {
+    let files = Files::of(&content.paths);
+    let mut found: BTreeSet<&str> = BTreeSet::new();
+    for path in compared {
+        found.extend(content.twice.get(path).map(String::as_str));
+        found.extend(files.same_path(path));
+        let Some((base, Form::Source)) = module(path) else { continue };
+        if content.paths.contains(path) {
+            found.extend(files.before_source(&base, path));
+        } else {
+            found.extend(files.modules(&base).map(|one| one.path));
+        }
+        if !base.ends_with(&format!("/{INIT}")) {
+            found.extend(files.importable(&format!("{base}/{INIT}")));
+        }
+        for folder in path.match_indices('/').filter_map(|(at, _)| path.get(..at)) {
+            let (base, init) = (format!("{folder}/{INIT}"), format!("{folder}/{INIT}.py"));
+            if content.paths.contains(&init) {
+                found.extend(content.twice.get(&init).map(String::as_str));
+                found.extend(files.before_source(&base, &init));
+            } else {
+                found.extend(files.importable(&base).chain(files.importable(folder)));
+            }
+        }
+    }
+    if format == Format::Wheel {
+        found.extend(content.paths.iter().map(String::as_str).filter(|path| runs_anyway(path)));
+    }
+    found.into_iter().map(str::to_owned).collect()
+}
+
+/// Does this file of a wheel run, or lie on the import path, wherever it is installed from?
+fn runs_anyway(path: &str) -> bool {
+    let folded = folded(path);
+    let is_at_root = !folded.contains('/');
+    let is_start_file = is_at_root && START_FILES.iter().any(|end| folded.ends_with(end));
+    let base = module(&folded).map(|(base, _)| base).unwrap_or_default();
+    let base = base.strip_suffix(&format!("/{INIT}")).unwrap_or(&base);
+    let is_data = folded.starts_with(".data/data/");
+    is_start_file
+        || AT_START.contains(&base)
+        || (is_data && folded.split('/').any(|part| IMPORT_PATHS.contains(&part)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(paths: &[&str], compared: &str) -> Vec<String> {
+        let paths = paths.iter().chain([&compared]).map(|path| (*path).to_owned()).collect();
+        let content = Content { paths, ..Content::default() };
+        shadows(&content, Format::Wheel, &BTreeSet::from([compared.to_owned()])).into_iter().collect()
+    }
+
+    #[test]
+    fn what_python_imports_before_a_source_is_found() {
+        for other in [
+            "p/m.cpython-312-x86_64-linux-gnu.so",
+            "p/m.abi3.so",
+            "p/m.cp312-win_amd64.pyd",
+            "p/m/__init__.py",
+            "p/m/__init__.abi3.so",
+            "p/__pycache__/m.cpython-312.pyc",
+            "p/__init__.abi3.so",
+            "p.abi3.so",
+            "p.py",
+            "P/m.py",
+            "p/M.PY",
+            "p/m.py.",
+            "p/\u{ff4d}.py",
+            "a.pth",
+            "A.PTH",
+            "sitecustomize.py",
+            "usercustomize/__init__.abi3.so",
+            ".data/data/lib/python3.12/site-packages/p/m.py",
+        ] {
+            assert_eq!(found(&[other], "p/m.py"), [other], "{other}");
+        }
+        for other in [
+            "p/m2.abi3.so",
+            "p/m.pyc",
+            "p/a.pth",
+            "q/m/__init__.py",
+            "p/sitecustomize.py",
+            ".data/data/share/m.py",
+        ] {
+            assert_eq!(found(&[other], "p/m.py"), [""; 0], "{other}");
+        }
+        // A package with a file of its own comes before modules of its name.
+        assert_eq!(found(&["p/__init__.py", "p.abi3.so", "p.py"], "p/m.py"), [""; 0]);
+    }
+}

@@ -1,0 +1,280 @@
+//! The tree that pip installs of a wheel, by the names of its entries and what its `.dist-info` folder says (PEP 427,
+//! "Binary distribution format"). Nothing is installed: of each file that would be there, its place is known.
+//!
+//! `Root-Is-Purelib` decides between two folders that are one almost everywhere; where they are two, both are on the
+//! import path. So it is not looked at, and what leads to one place in either of them counts as two entries for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The folder at whose end the metadata of a distribution is.
+const INFO: &str = ".dist-info";
+/// And the one whose files go to other places than the root's.
+const DATA: &str = ".data";
+/// The schemes that both go to the import path.
+const LIBRARIES: [&str; 2] = ["purelib", "platlib"];
+/// The others; their files are called `.data/SCHEME/PATH` here, which no file of the import path can be.
+const OTHERS: [&str; 3] = ["scripts", "headers", "data"];
+const SCRIPTS: &str = "scripts";
+/// The version of the format that is known, as pip knows it.
+const MAJOR: u32 = 1;
+/// The longest name of a file on the systems that wheels are installed on.
+const MAX_NAME: usize = 255;
+
+/// The tree.
+pub(super) struct Tree {
+    /// The entry that is installed at each path below the import path.
+    pub(super) entries: BTreeMap<String, String>,
+    /// The paths at which several entries are installed: pip takes the last one, other installers refuse.
+    pub(super) twice: BTreeSet<String>,
+}
+
+/// Why pip, or this program, refuses a wheel.
+pub(super) struct Fault {
+    /// The entry.
+    pub(super) entry: String,
+    /// What is wrong with it.
+    pub(super) why: &'static str,
+}
+
+impl Fault {
+    fn of(entry: &str, why: &'static str) -> Self {
+        Self { entry: entry.to_owned(), why }
+    }
+}
+
+/// Why there is no tree.
+pub(super) enum Failure<E> {
+    /// The wheel is not in order.
+    Fault(Fault),
+    /// An entry cannot be read.
+    Read(E),
+}
+
+impl<E> From<Fault> for Failure<E> {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Tree {
+    /// Of entries with these names, in the order of the archive. `read` gives the bytes of one.
+    pub(super) fn of<E>(
+        names: &[String],
+        mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
+    ) -> Result<Self, Failure<E>> {
+        let info = info(names)?;
+        let mut text = |file: &str, is_needed: bool| -> Result<String, Failure<E>> {
+            let name = format!("{info}/{file}");
+            if !names.contains(&name) {
+                return if is_needed {
+                    Err(Fault::of(&name, "is missing").into())
+                } else {
+                    Ok(String::new())
+                };
+            }
+            let bytes = read(&name).map_err(Failure::Read)?;
+            match std::str::from_utf8(&bytes) {
+                Ok(text) => Ok(text.to_owned()),
+                // Of a long file the beginning is read, which may end within a letter.
+                Err(error) if error.error_len().is_none() => {
+                    Ok(String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default())
+                        .into_owned())
+                }
+                Err(_) => Err(Fault::of(&name, "is not UTF-8").into()),
+            }
+        };
+        let (wheel, metadata) = (text("WHEEL", true)?, text("METADATA", true)?);
+        let (_record, entry_points) = (text("RECORD", true)?, text("entry_points.txt", false)?);
+        let version = field(&wheel, "Wheel-Version").and_then(|version| {
+            version.split('.').map(|part| part.trim().parse::<u32>().ok()).collect::<Option<Vec<_>>>()
+        });
+        if version.and_then(|version| version.first().copied()).is_none_or(|major| major > MAJOR) {
+            return Err(Fault::of(&format!("{info}/WHEEL"), "has no version that pip installs").into());
+        }
+        let name = field(&metadata, "Name").filter(|name| !name.is_empty()).map(canonical);
+        if !name.is_some_and(|name| canonical(info).starts_with(&name)) {
+            return Err(Fault::of(&format!("{info}/METADATA"), "is of another distribution").into());
+        }
+        Ok(placed(names, info, &generated(&entry_points))?)
+    }
+}
+
+/// The name of the one folder of metadata.
+fn info(names: &[String]) -> Result<&str, Fault> {
+    let tops: BTreeSet<&str> = names.iter().map(|name| top(name)).filter(|top| top.ends_with(INFO)).collect();
+    let mut tops = tops.into_iter();
+    match (tops.next(), tops.next()) {
+        (Some(info), None) => Ok(info),
+        (Some(_), Some(other)) => Err(Fault::of(other, "is a second folder of metadata")),
+        (None, _) => Err(Fault::of(INFO, "is missing")),
+    }
+}
+
+/// What is before the first stroke, as it is written.
+fn top(name: &str) -> &str {
+    name.split('/').next().unwrap_or(name)
+}
+
+/// A distribution's name in one spelling (PEP 503).
+fn canonical(name: &str) -> String {
+    let words = name.split(['-', '_', '.']);
+    // Signs at an end stay one sign: pip compares them, too.
+    let mut text = String::new();
+    for (at, word) in words.enumerate() {
+        if at > 0 && !text.ends_with('-') {
+            text.push('-');
+        }
+        text.push_str(&word.to_lowercase());
+    }
+    text
+}
+
+/// The first field of this name among the headers of a text.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let lines = text.lines().take_while(|line| !line.is_empty());
+    let fields = lines.filter(|line| !line.starts_with([' ', '\t'])).map_while(|line| line.split_once(':'));
+    fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+}
+
+/// The names of the scripts that installers write by themselves.
+fn generated(entry_points: &str) -> BTreeSet<&str> {
+    let mut counts = false;
+    let mut names = BTreeSet::new();
+    for line in entry_points.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        if let Some(section) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            counts = matches!(section, "console_scripts" | "gui_scripts");
+        } else if let (true, Some((name, _))) = (counts, line.split_once('=')) {
+            names.insert(name.trim());
+        }
+    }
+    names
+}
+
+/// Is a script written by the installer in the place of this file?
+fn is_generated(path: &str, generated: &BTreeSet<&str>) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let lower = name.to_ascii_lowercase();
+    let end = [".exe", "-script.py", ".pya"].into_iter().find(|end| lower.ends_with(end));
+    let stem = end.and_then(|end| name.get(..name.len() - end.len())).unwrap_or(name);
+    generated.contains(stem)
+}
+
+/// Places every file: those of the root first, then those of `.data`, scripts last, so that the last one of a path is
+/// the one that pip leaves there.
+fn placed(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<Tree, Fault> {
+    let mut files = Vec::new();
+    for name in names.iter().filter(|name| !name.ends_with('/')) {
+        let place = place(name, info).map_err(|why| Fault::of(name, why))?;
+        if !(place.turn == Turn::Script && is_generated(&place.path, generated)) {
+            files.push((place, name));
+        }
+    }
+    files.sort_by_key(|(place, _)| place.turn);
+    let mut tree = Tree { entries: BTreeMap::new(), twice: BTreeSet::new() };
+    for (place, name) in files {
+        if tree.entries.insert(place.path.clone(), name.clone()).is_some() {
+            tree.twice.insert(place.path);
+        }
+    }
+    for (path, name) in &tree.entries {
+        let mut folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        if folders.any(|folder| tree.entries.contains_key(folder)) {
+            return Err(Fault::of(name, "is in a folder that is a file, too"));
+        }
+    }
+    Ok(tree)
+}
+
+/// When pip writes a file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Root,
+    Data,
+    Script,
+}
+
+struct Place {
+    path: String,
+    turn: Turn,
+}
+
+/// The place of an entry. Blank parts and dots of its path count for nothing.
+fn place(name: &str, info: &str) -> Result<Place, &'static str> {
+    let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.iter().any(|part| part.len() > MAX_NAME) {
+        return Err("has a name that is too long for a file");
+    }
+    let (folder, is_data) = (top(name), top(name).ends_with(DATA));
+    match parts.as_slice() {
+        [] => Err("has no name"),
+        [first, ..] if !is_data && first.ends_with(DATA) => {
+            Err("is in a folder that installers read otherwise")
+        }
+        _ if !is_data => Ok(Place { path: parts.join("/"), turn: Turn::Root }),
+        [_, scheme, _, ..] => {
+            let own = |name: &str, end: &str| canonical(name.strip_suffix(end).unwrap_or(name));
+            let rest = parts.get(2..).unwrap_or_default().join("/");
+            if own(folder, DATA) != own(info, INFO) {
+                Err("is in a folder of another distribution")
+            } else if LIBRARIES.contains(scheme) {
+                Ok(Place { path: rest, turn: Turn::Data })
+            } else if OTHERS.contains(scheme) {
+                let turn = if *scheme == SCRIPTS { Turn::Script } else { Turn::Data };
+                Ok(Place { path: format!("{DATA}/{scheme}/{rest}"), turn })
+            } else {
+                Err("is of a scheme that is not known")
+            }
+        }
+        [..] => Err("is of no scheme"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(name: &str) -> Result<String, &'static str> {
+        place(name, "a_b-1.0.dist-info").map(|place| place.path)
+    }
+
+    #[test]
+    fn a_file_is_placed_as_pip_places_it() {
+        for (name, path) in [
+            ("p/m.py", "p/m.py"),
+            ("./p/.//m.py", "p/m.py"),
+            ("a_b-1.0.data/purelib/p/m.py", "p/m.py"),
+            ("A.B-1.0.data/./platlib//p/m.py", "p/m.py"),
+            ("a_b-1.0.data/scripts/run", ".data/scripts/run"),
+            ("a_b-1.0.data/data/share/x", ".data/data/share/x"),
+            ("p/a_b-1.0.data/purelib/m.py", "p/a_b-1.0.data/purelib/m.py"),
+        ] {
+            assert_eq!(at(name), Ok(path.to_owned()), "{name}");
+        }
+        for name in [
+            "./a_b-1.0.data/purelib/p/m.py",
+            "a_b-1.1.data/purelib/p/m.py",
+            "other-1.0.data/purelib/p/m.py",
+            ".data/purelib/p/m.py",
+            "a_b-1.0.data/library/p/m.py",
+            "a_b-1.0.data/m.py",
+            "./.",
+        ] {
+            assert!(at(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_distributions_have_one_spelling() {
+        assert_eq!(canonical("Zope.Interface_x--Y"), "zope-interface-x-y");
+        assert_ne!(canonical("ab"), canonical("a-b"));
+    }
+
+    #[test]
+    fn a_script_that_an_entry_point_names_is_the_installers() {
+        let names =
+            generated("[a]\nno = x\n[console_scripts]\n# not = x\nrun=p:f\n[gui_scripts]\nshow = p:g\n");
+        assert_eq!(names, BTreeSet::from(["run", "show"]));
+        assert!(is_generated(".data/scripts/run", &names) && is_generated("x/run-script.py", &names));
+        assert!(!is_generated("x/run.py", &names));
+    }
+}

@@ -1,0 +1,324 @@
+//! What is read of a wheel against what pip installs of it. A release whose installed files differ where they are pinned
+//! or mirrored, or that puts anything before them, is never one that changed nothing.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod generated;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use serde::Deserialize;
+use truing_core::sync::{Manifest, Sources, Step, Symbol, Verdict, Written, decide};
+use truing_reader::sources::{Format, SourcesError, SourcesRequest, read};
+
+use generated::{Chance, Wheel};
+
+const COUNT: usize = 200;
+/// What is pinned, and what is mirrored.
+const PINNED: &str = "rimx.extra:pinned";
+const MIRRORED: [&str; 3] = ["rimx/__init__.py", "rimx/core.py", "rimx/table.json"];
+/// The modules that Python is asked for. Of the last one, which a mirrored file tries to import, it counts whether it is
+/// new.
+const MODULES: [&str; 4] = ["rimx", "rimx.core", "rimx.extra", "rimx._speed"];
+/// The script that the installer writes.
+const GENERATED: &str = ".data/scripts/run";
+/// Files that `data` places in what may be the import path.
+const OVER: &str = "-packages/";
+
+/// What pip and Python say of a wheel.
+#[derive(Deserialize)]
+struct Installed {
+    wheel: usize,
+    /// The digests of its files; none: pip refuses it.
+    files: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    modules: BTreeMap<String, Option<Vec<Option<String>>>>,
+    #[serde(default)]
+    start: BTreeMap<String, String>,
+}
+
+/// All of an installed wheel that a project that pins and mirrors these can see.
+#[derive(Debug)]
+struct Effect {
+    found: Vec<Option<Vec<Option<String>>>>,
+    mirrored: Vec<Option<String>>,
+    start: BTreeMap<String, String>,
+    has_speed: bool,
+}
+
+impl Effect {
+    /// Is this release's the same, after the other's?
+    fn follows(&self, before: &Self) -> bool {
+        let Self { found, mirrored, start, has_speed } = self;
+        let is_new = *has_speed && !before.has_speed;
+        !is_new && (found, mirrored, start) == (&before.found, &before.mirrored, &before.start)
+    }
+}
+
+impl Installed {
+    fn effect(&self) -> Option<Effect> {
+        let files = self.files.as_ref()?;
+        let [modules @ .., speed] = MODULES;
+        let found = modules.iter().map(|module| self.modules[*module].clone());
+        let has_speed = self.modules[speed].is_some();
+        let mirrored = MIRRORED.iter().map(|file| files.get(*file).cloned());
+        let (found, mirrored) = (found.collect(), mirrored.collect());
+        Some(Effect { found, mirrored, start: self.start.clone(), has_speed })
+    }
+}
+
+fn sources(archive: &Path, mirrored: &[&str]) -> Result<Sources, SourcesError> {
+    read(&SourcesRequest {
+        archive: archive.to_owned(),
+        format: Format::Wheel,
+        symbols: vec![PINNED.to_owned()],
+        mirrored: mirrored.iter().map(|glob| (*glob).to_owned()).collect(),
+        bases: vec![],
+    })
+}
+
+/// The decision about a step from one to the other, for a project that was made for the first.
+fn verdict(from: &Sources, to: &Sources) -> Verdict {
+    let digest = from.symbols[PINNED].definition().map_or("a".repeat(40), |found| found.digests.raw.clone());
+    let rows = [(PINNED.to_owned(), Written::Digests(BTreeSet::from([digest])))];
+    let manifest = Manifest::new(rows.into()).unwrap();
+    decide(&Step {
+        in_range: false,
+        is_major: false,
+        inherited: &BTreeSet::new(),
+        harmless: &BTreeMap::new(),
+        manifest: &manifest,
+        from,
+        to,
+    })
+    .verdict
+}
+
+/// What is read of a wheel; none: it is refused.
+fn taken(wheel: &Wheel) -> Option<Sources> {
+    let folder = tempfile::tempdir().unwrap();
+    sources(&wheel.write(folder.path()), &MIRRORED).ok()
+}
+
+/// The decision about a wheel after the plain one.
+fn after_plain(wheel: &Wheel) -> Option<Verdict> {
+    let plain = taken(&Wheel::plain()).unwrap();
+    taken(wheel).map(|sources| verdict(&plain, &sources))
+}
+
+#[test]
+fn a_wheel_whose_other_files_changed_changes_nothing() {
+    let plain = Wheel::plain();
+    assert_eq!(after_plain(&plain), Some(Verdict::Relax));
+    assert_eq!(after_plain(&plain.with("rimx/other.py", "x = 1\n")), Some(Verdict::Relax));
+    assert_eq!(after_plain(&plain.with("rimx-1.0.data/scripts/go", "#!python\n")), Some(Verdict::Relax));
+}
+
+#[test]
+fn a_file_that_is_installed_in_the_place_of_a_mirrored_one_is_no_unchanged_one() {
+    for name in [
+        "rimx/./__init__.py",
+        "rimx//__init__.py",
+        "./rimx/__init__.py",
+        "rimx-1.0.data/purelib/rimx/__init__.py",
+        "rimx-1.0.data/platlib/rimx/__init__.py",
+        "RIMX-1.0.data//purelib/rimx/__init__.py",
+        "rimx/__init__.py",
+        "rimx/__init__.abi3.so",
+        "rimx/core.cpython-312-x86_64-linux-gnu.so",
+        "rimx/core.cp312-win_amd64.pyd",
+        "rimx/core/__init__.py",
+        "rimx/extra/__init__.py",
+        "rimx/extra.abi3.so",
+        "rimx/__pycache__/core.cpython-312.pyc",
+        "rimx/_speed.abi3.so",
+        "rimx.pth",
+        "sitecustomize.py",
+        "Rimx/core.py",
+        "rimx/\u{ff43}ore.py",
+        "rimx-1.0.data/data/lib/python3.12/site-packages/rimx/core.py",
+    ] {
+        let verdict = after_plain(&Wheel::plain().with(name, "import os\n"));
+        assert!(matches!(verdict, Some(Verdict::Ask | Verdict::Bump)), "{name}: {verdict:?}");
+    }
+}
+
+#[test]
+fn what_was_there_before_cannot_be_compared_either() {
+    for name in ["rimx.pth", "rimx/core.abi3.so", "./rimx/extra.py"] {
+        let wheel = taken(&Wheel::plain().with(name, "import os\n")).unwrap();
+        let plain = taken(&Wheel::plain()).unwrap();
+        assert_ne!(verdict(&wheel, &wheel), Verdict::Relax, "{name}");
+        assert_ne!(verdict(&wheel, &plain), Verdict::Relax, "{name}");
+    }
+}
+
+#[test]
+fn a_module_that_is_moved_within_the_import_path_by_its_scheme_is_the_same() {
+    let moved = Wheel::plain().without("rimx/core.py");
+    let moved = moved.with("rimx-1.0.data/purelib/rimx/core.py", generated::CORE);
+    assert_eq!(after_plain(&moved), Some(Verdict::Relax));
+    // A source archive's folder is none of a wheel.
+    let moved = Wheel::plain().without("rimx/extra.py").with("src/rimx/extra.py", generated::EXTRA);
+    assert_eq!(taken(&moved).unwrap().symbols[PINNED], Symbol::Gone);
+}
+
+#[test]
+fn a_wheel_that_pip_does_not_install_is_refused() {
+    let plain = Wheel::plain();
+    let info = |file: &str| format!("rimx-1.0.dist-info/{file}");
+    for wheel in [
+        plain.without(&info("WHEEL")),
+        plain.without(&info("METADATA")),
+        plain.without(&info("RECORD")),
+        plain.without(&info("WHEEL")).with(&info("WHEEL"), "Wheel-Version: 2.0\n"),
+        plain.without(&info("WHEEL")).with(&info("WHEEL"), "Generator: x\n\nWheel-Version: 1.0\n"),
+        plain.without(&info("METADATA")).with(&info("METADATA"), "Metadata-Version: 2.1\nName: other\n"),
+        plain.with("other-1.0.dist-info/WHEEL", ""),
+        plain.with("rimx-1.0.data/rimx.py", ""),
+        plain.with("rimx-1.0.data/library/rimx/core.py", ""),
+        plain.with("other-1.0.data/purelib/rimx/core.py", ""),
+        plain.with("rimx/core.py/x", ""),
+        plain.with("../rimx/core.py", ""),
+        plain.with("/rimx/core.py", ""),
+        plain.with("rimx\\core.py", ""),
+        plain.with("C:/rimx/core.py", ""),
+    ] {
+        assert!(taken(&wheel).is_none(), "{:?}", wheel.names().last());
+    }
+}
+
+#[test]
+fn a_zip_file_that_programs_read_differently_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let wheel = Wheel::plain().with("rimx/\u{e9}.py", "");
+    let path = wheel.write(folder.path());
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(sources(&path, &MIRRORED).is_ok());
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        sources(&path, &MIRRORED).is_err()
+    };
+    assert!(refused(&[b"before", bytes.as_slice()].concat()), "a prefix");
+    assert!(refused(&[bytes.as_slice(), b"after"].concat()), "a suffix");
+    assert!(refused(&[bytes.as_slice(), bytes.as_slice()].concat()), "two archives");
+    // The name before the bytes of the first entry.
+    let at = bytes.windows(16).position(|window| window == b"rimx/__init__.py").unwrap();
+    let mut other = bytes;
+    other[at] = b'R';
+    assert!(refused(&other), "two names");
+    assert!(refused(&wheel.unmarked()), "a name that is not marked as UTF-8");
+}
+
+#[test]
+fn two_hundred_wheels_are_read_as_pip_installs_them() {
+    let mut chance = Chance(0x5EED_2026);
+    let wheels: Vec<Wheel> = (0..COUNT).map(|_| Wheel::generated(&mut chance)).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let paths: Vec<_> = (0..COUNT)
+        .map(|at| {
+            let folder = folder.path().join(at.to_string());
+            std::fs::create_dir(&folder).unwrap();
+            wheels[at].write(&folder)
+        })
+        .collect();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/wheels.py");
+    let output =
+        Command::new("python3").args(["-B", script]).arg(folder.path()).args(MODULES).output().unwrap();
+    if output.status.code() == Some(3) {
+        eprintln!("skipped: python3 has no pip; Debian's package is `python3-pip`");
+        return;
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let installed: BTreeMap<usize, Installed> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|installed: Installed| (installed.wheel, installed))
+        .collect();
+    assert_eq!(installed.len(), COUNT);
+
+    let (mut same, mut refused, mut strict, mut wrong) = (0, 0, 0, Vec::new());
+    for (at, path) in paths.iter().enumerate() {
+        match (&installed[&at].files, sources(path, &["**"])) {
+            (Some(theirs), Ok(ours)) => {
+                if is_same_tree(&wheels[at], theirs, &ours) {
+                    same += 1;
+                } else {
+                    wrong.push(format!("{:?}:\n{theirs:?}\n{:?}", wheels[at].names(), ours.files));
+                }
+            }
+            (None, Err(_)) => refused += 1,
+            (Some(_), Err(_)) => strict += 1,
+            // It must not relax: see below.
+            (None, Ok(_)) => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{} trees differ:\n{}", wrong.len(), wrong.join("\n"));
+
+    let read: Vec<_> = paths.iter().map(|path| sources(path, &MIRRORED).ok()).collect();
+    let effects: Vec<_> = (0..COUNT).map(|at| installed[&at].effect()).collect();
+    let plain = {
+        let folder = tempfile::tempdir().unwrap();
+        sources(&Wheel::plain().write(folder.path()), &MIRRORED).unwrap()
+    };
+    let (mut pairs, mut relaxed, mut equal) = (0, 0, 0);
+    for (from, to) in (0..COUNT).flat_map(|from| (0..COUNT).map(move |to| (from, to))) {
+        let (Some(old), Some(new)) = (&read[from], &read[to]) else { continue };
+        pairs += 1;
+        let is_equal =
+            effects[from].as_ref().zip(effects[to].as_ref()).is_some_and(|(old, new)| new.follows(old));
+        equal += usize::from(is_equal);
+        if verdict(old, new) == Verdict::Relax {
+            relaxed += 1;
+            if !is_equal {
+                wrong.push(format!(
+                    "{:?} -> {:?}:\n{:?}\n{:?}",
+                    wheels[from].names(),
+                    wheels[to].names(),
+                    effects[from],
+                    effects[to]
+                ));
+            }
+        }
+    }
+    println!(
+        "{COUNT} wheels: {same} trees as pip's, {refused} refused by both, {strict} by this program alone; \
+         {pairs} pairs, {equal} with one effect, {relaxed} relaxed, {} of them wrong",
+        wrong.len()
+    );
+    assert!(
+        wrong.is_empty(),
+        "{} of {relaxed} are wrong:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(5)].join("\n")
+    );
+    assert!(same > COUNT / 2 && refused > COUNT / 20, "{same} {refused}");
+    assert!(relaxed > equal / 4, "{relaxed} of {equal}");
+    assert_eq!(verdict(&plain, &plain), Verdict::Relax);
+}
+
+/// Are these the files that pip leaves, but for what it writes itself? What `data` may lay over others is named.
+fn is_same_tree(wheel: &Wheel, theirs: &BTreeMap<String, String>, ours: &Sources) -> bool {
+    let over: Vec<_> =
+        ours.files.keys().filter(|path| path.starts_with(".data/data/") && path.contains(OVER)).collect();
+    if !over.is_empty() {
+        return over.iter().all(|path| ours.shadows.contains(*path));
+    }
+    // Of a script with the name of an entry point pip writes its own, whatever is in that.
+    let is_generated = wheel.names().contains(&"rimx-1.0.dist-info/entry_points.txt");
+    // pip changes the first line of a script.
+    let seen = |files: &BTreeMap<String, String>| -> BTreeMap<String, Option<String>> {
+        let files = files.iter().filter(|(path, _)| {
+            let file = path.strip_prefix("rimx-1.0.dist-info/");
+            !(is_generated && path.as_str() == GENERATED) && file != Some("RECORD")
+        });
+        let digest =
+            |path: &str, digest: &String| (!path.starts_with(".data/scripts/")).then(|| digest.clone());
+        files.map(|(path, of)| (path.clone(), digest(path, of))).collect()
+    };
+    !(is_generated && ours.files.contains_key(GENERATED)) && seen(theirs) == seen(&ours.files)
+}
