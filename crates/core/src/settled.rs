@@ -1,7 +1,10 @@
 //! The reviews that settle their revision, so that no other has to.
 
+use crate::id::Sha;
 use crate::outcome::OutcomeKind;
+use crate::port::LastReviews;
 use crate::run::Stage;
+use crate::slot::{Slot, State};
 
 /// Does a review that has come to this stage, and ended so, leave nothing to do for its revision? If it does not and the slot is
 /// lost, the revision has to be reviewed again.
@@ -25,4 +28,15 @@ pub fn settles(stage: Stage, end: Option<OutcomeKind>) -> bool {
             | Some(OutcomeKind::Reviewed | OutcomeKind::Partial | OutcomeKind::Deferred | OutcomeKind::Failed),
         ) => false,
     }
+}
+
+/// Does a head wait for a review, though no slot has the work of it? It does after slots were lost, until the next sweep.
+///
+/// `head` is the last that was heard of; none of a closed pull request. A slot that exists and has begun no review is another
+/// loop's, or the reviews of its repository are off.
+pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &LastReviews) -> bool {
+    let is_settled = |head: &Sha| reviews.settled.as_ref().is_some_and(|settled| settled.head == *head);
+    slot.state == State::Idle
+        && (slot.version.0 == 0 || reviews.attempted.is_some())
+        && head.is_some_and(|head| !is_settled(head))
 }

@@ -163,7 +163,7 @@ fn given_in(text: &str) -> Vec<Range<usize>> {
         return Vec::new();
     }
     let forms = given.forms.get_or_init(|| SecretForms::of(given.values.iter().map(String::as_str)));
-    let Some(forms) = forms else { return vec![0..text.len()] };
+    let Some(forms) = forms else { return std::iter::once(0..text.len()).collect() };
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
         // No longer word is a long value by chance, and a control sequence may end with a letter.

@@ -330,7 +330,7 @@ const SIXTH: [(&str, &str); 6] = [
 const MOST_SILENT: usize = 13;
 
 /// Nearly all are tests whose assertions are written in another way; three are names that stand for the same.
-const MOST_WRONG: usize = 24;
+const MOST_WRONG: usize = 23;
 
 #[test]
 fn fixes_that_give_names_of_tests_another_meaning_are_refused_or_told() {

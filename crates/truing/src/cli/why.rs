@@ -9,7 +9,8 @@ use truing_core::ledger::{Drawn, LevelKind};
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ReviewRecord, Step};
-use truing_core::port::{Event, Ledger as _, Operations as _, Runs as _, Slots as _};
+use truing_core::port::{Event, Ledger as _, Operations as _, Runs as _, Slots as _, Watchlist as _};
+use truing_core::settled;
 use truing_core::slot::{Hold, State, Why};
 use truing_core::sync::job;
 use truing_core::sync::record::Record as Job;
@@ -34,6 +35,8 @@ const EVENTS: usize = 12;
 const MOST_RUNS: usize = 200;
 /// Runs whose limits are shown, the newest.
 const RUN_ROWS: usize = 2;
+/// No slot has the work of a head that was not reviewed.
+const AWAITS_SWEEP: &str = "its last commit was not reviewed, and nothing is queued for it: the next sweep of `truing serve` queues it";
 /// Characters of a reason.
 const MAX_REASON: usize = 200;
 
@@ -133,6 +136,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
             State::Waiting { why, .. } if !is_served => unserved(why, context.output),
+            State::Idle if awaits_sweep(&target, &store).await? => {
+                let review = format!("review --pr {} --publish", target.name());
+                (AWAITS_SWEEP.to_owned(), Some(context.output.command(&review)))
+            }
             State::Idle => resting(&target, &converges, context.output),
             State::Waiting { .. } | State::Leased { .. } | State::Held { .. } => {
                 explain(&target, context.output)
@@ -386,6 +393,14 @@ fn unserved(why: Why, output: Output) -> (String, Option<String>) {
         Why::Reviewer => "another reviewer, or a check, has not answered yet",
     };
     (format!("{what}; no server is at work, so nothing begins by itself"), Some(output.command("serve")))
+}
+
+/// Does its head wait for a review that no slot has?
+async fn awaits_sweep(target: &Target, store: &Store) -> Result<bool, CliError> {
+    let key = std::slice::from_ref(&target.slot.key);
+    let reviews = store.last_reviews(key).await.map_err(store_error)?.pop().unwrap_or_default();
+    let head = target.described.as_ref().and_then(|described| described.head.as_ref());
+    Ok(settled::awaits_sweep(&target.slot, head, &reviews))
 }
 
 /// Nothing is pending; but a run may be left that can go on.

@@ -9,6 +9,7 @@ use truing_core::id::{Key, Millis, RunId, Sha, Span};
 use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::{Computed, Ids as _, Revision, RunRef, Runs as _, Slots as _, Watchlist as _};
 use truing_core::publish::Producer;
+use truing_core::settled::awaits_sweep;
 use truing_core::slot::{Command, Loop, State, Then, Why};
 use truing_fakes::forge::{Fault, FaultKind};
 use truing_loops::machine::UniqueIds;
@@ -156,6 +157,14 @@ impl Lossy {
         Revision { head: Sha::try_from(view.head).unwrap(), base: Sha::try_from(view.base).unwrap() }
     }
 
+    /// Does `truing why` say that the next sweep takes it up?
+    async fn awaits_sweep(&self, swept: &Swept, key: &Key) -> bool {
+        let (store, keys) = (&swept.context.store, std::slice::from_ref(key));
+        let last = store.last_reviews(keys).await.unwrap().remove(0);
+        let described = store.described(keys).await.unwrap().remove(0).unwrap();
+        awaits_sweep(&swept.slot(key).await, described.head.as_ref(), &last)
+    }
+
     async fn is_settled(&self, swept: &Swept, opened: &Opened) -> bool {
         let key = self.site.key(opened.number).await;
         let last = swept.context.store.last_reviews(&[key]).await.unwrap().remove(0);
@@ -295,6 +304,12 @@ async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
     lossy.lose(loss);
 
     let mut swept = lossy.sweep().await;
+    for (midway, key, opened) in &pulls {
+        let said = lossy.awaits_sweep(&swept, key).await;
+        let (slot, settled) = (swept.slot(key).await, lossy.is_settled(&swept, opened).await);
+        let is_lost = slot.state == State::Idle && !settled;
+        assert_eq!(said, is_lost, "{loss:?}: {midway:?} is said to be idle, or is not lost: {slot:?}");
+    }
     swept.round(site).await;
     swept.round(site).await;
     let is_kept = matches!(loss, Loss::Flush | Loss::Restart);
