@@ -1,7 +1,7 @@
 //! What keys are worth when nobody sets them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::converge;
 use super::keys::{Default, Key};
@@ -30,7 +30,13 @@ pub(super) fn of(
             ["store", "url"] => {
                 Some(in_state(environment, "truing/truing.db").map_or(Value::Unset, Value::Store))
             }
-            ["store", "folder"] => Some(in_state(environment, "truing").map_or(Value::Unset, Value::Path)),
+            ["store", "folder"] => {
+                let beside = match settings.get("store.url").map(|setting| &setting.value) {
+                    Some(Value::Store(file)) => file.parent().map(Path::to_owned),
+                    Some(_) | None => in_state(environment, "truing"),
+                };
+                Some(beside.map_or(Value::Unset, Value::Path))
+            }
             ["store", "records" | "password" | "records_password"] => Some(Value::Unset),
             ["forge", _, "kind"] => {
                 let kind = Value::from_text(key.kind, name(), environment.directory());

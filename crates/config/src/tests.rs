@@ -500,6 +500,13 @@ fn values_that_do_not_go_together_are_refused_with_both_places() {
 }
 
 #[test]
+fn a_folder_of_its_own_is_beside_the_database_in_what_is_shown_too() {
+    let config = of_file("store.url = \"sqlite:/srv/t.db\"\n").unwrap();
+    let shown = config.settings().find(|(key, _)| key == "store.folder").unwrap().1.value.to_string();
+    assert_eq!((config.store.folder().unwrap(), shown.as_str()), (Path::new("/srv"), "\"/srv\""));
+}
+
+#[test]
 fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
     let told = |file: &str| of_file(file).unwrap_err().to_string();
     let (slots, records) = ("store.url = \"valkey://h/0\"\n", "store.records = \"postgres://u:hush@h/d\"\n");

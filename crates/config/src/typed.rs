@@ -127,13 +127,7 @@ impl Typed<'_> {
             }
             (_, _) => None,
         };
-        let folder = match (&place, self.is_set("store.folder")) {
-            (Some(StorePlace::File(file)), false) => file.parent().map(Path::to_owned),
-            (Some(StorePlace::File(_) | StorePlace::Servers { .. }) | None, _) => {
-                self.path("store.folder")?
-            }
-        };
-        Ok(StoreConfig { place, folder })
+        Ok(StoreConfig { place, folder: self.path("store.folder")? })
     }
 
     /// The same, of a key that may be unset.

@@ -342,7 +342,7 @@ pub(super) fn open(about: About<'_>, breaker: &Breaker) -> (String, String) {
             )
         }
         Some(breaker::Why::Target) | None => format!(
-            "SyncRun {} to {} failed again and again: no more runs start until somebody answers, or there is another \
+            "Following {} to {} failed again and again: no more runs start until somebody answers, or there is another \
              release or manifest.",
             plain(package),
             code(version)

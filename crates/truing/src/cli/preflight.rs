@@ -51,6 +51,7 @@ const SKIPPED: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
 const NO_GATE: &str = "no command is configured; the rule packs alone decide";
 /// The words on runs without checks.
 const NO_CHECKS: &str = "`verify.check` is not set: nothing shows whether a fix breaks something";
+const NO_CHECKS_HINT: &str = "name the project's tests in `verify.check`";
 /// Tells whether a program can be found, without starting it.
 const FIND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
 
@@ -68,8 +69,10 @@ struct PreflightReport<'a> {
 struct Check {
     name: &'static str,
     ok: bool,
-    /// Is it known? What the forge does not tell keeps no run from starting.
+    /// Is it known? What the forge does not say keeps no run from starting.
     known: bool,
+    /// Can a run start that is worth less for it?
+    warning: bool,
     text: String,
     /// What to do about it.
     hint: Option<String>,
@@ -81,15 +84,21 @@ struct Found(Vec<Check>);
 
 impl Found {
     fn good(&mut self, name: &'static str, text: impl Into<String>) {
-        self.0.push(Check { name, ok: true, known: true, text: text.into(), hint: None });
+        self.0.push(Check { name, ok: true, known: true, warning: false, text: text.into(), hint: None });
+    }
+
+    fn warn(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
+        let hint = Some(hint.into());
+        self.0.push(Check { name, ok: true, known: true, warning: true, text: text.into(), hint });
     }
 
     fn unknown(&mut self, name: &'static str, text: impl Into<String>) {
-        self.0.push(Check { name, ok: true, known: false, text: text.into(), hint: None });
+        self.0.push(Check { name, ok: true, known: false, warning: false, text: text.into(), hint: None });
     }
 
     fn bad(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
-        self.0.push(Check { name, ok: false, known: true, text: text.into(), hint: Some(hint.into()) });
+        let hint = Some(hint.into());
+        self.0.push(Check { name, ok: false, known: true, warning: false, text: text.into(), hint });
     }
 
     fn error(&mut self, name: &'static str, error: CliError) {
@@ -382,7 +391,7 @@ fn runs_commands(config: &Config) -> bool {
 fn can_run_commands(config: &Config, level: Level, found: &mut Found) -> bool {
     if !runs_commands(config) {
         found.good("gate", NO_GATE);
-        found.good("checks", NO_CHECKS);
+        found.warn("checks", NO_CHECKS, NO_CHECKS_HINT);
         return false;
     }
     // That was told.
@@ -481,7 +490,7 @@ fn checks_found(verified: &Verified, found: &mut Found) {
         }
     }
     if !any && verified.set_up.works() {
-        found.good("checks", NO_CHECKS);
+        found.warn("checks", NO_CHECKS, NO_CHECKS_HINT);
     }
 }
 
@@ -496,11 +505,12 @@ fn how(ran: &Ran) -> String {
 /// Each with what to do about it, within the columns of a terminal.
 fn text(checks: &[Check]) -> String {
     let mut text = String::new();
-    for Check { name, ok, known, text: what, hint } in checks {
-        let mark = match (ok, known) {
-            (true, true) => "ok  ",
-            (true, false) => "?   ",
-            (false, _) => "fail",
+    for Check { name, ok, known, warning, text: what, hint } in checks {
+        let mark = match (ok, known, warning) {
+            (true, true, false) => "ok  ",
+            (true, true, true) => "warn",
+            (true, false, _) => "?   ",
+            (false, _, _) => "fail",
         };
         let label = format!("{mark} {name}: ");
         text += &folded(&label, &visible(what));
