@@ -43,12 +43,16 @@ pub struct Rechecked {
     pub tools: BTreeSet<String>,
     /// Findings of tools that are there, and as old as the base.
     pub old: BTreeSet<Fingerprint>,
+    /// Findings of tools whose lines are as they were, and that no tool reported on them: a comment, a setting or a change
+    /// elsewhere is why.
+    pub unreported: BTreeSet<FindingId>,
 }
 
 impl Rechecked {
     /// The status of findings that are `gone`. A model's are fixed where that was shown, else as they were; those of a rule
     /// that did not look, or that is left to a linter there, are no part of the review any more. Those of a tool that did not look are as they were: it may have
-    /// failed, or another job runs it. Those that the base has by now are no part of the review any more, and not fixed.
+    /// failed, or another job runs it. Those that the base has by now are no part of the review any more, and not fixed; so are
+    /// those whose lines are as they were.
     pub fn settle(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
         let known: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
@@ -69,7 +73,7 @@ impl Rechecked {
             if !has_looked(finding) {
                 finding.status = before.status.clone();
             } else if matches!(finding.status, FindingStatus::Fixed(_))
-                && self.old.contains(&finding.fingerprint)
+                && (self.old.contains(&finding.fingerprint) || self.unreported.contains(&finding.id))
             {
                 finding.status = FindingStatus::Outside;
             }
@@ -114,7 +118,7 @@ pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &
     }
 }
 
-/// Decides what became of a model's `known` findings. `found` is what was found at this head; what is still there is added
+/// Decides what became of a model's `known` findings, and which of a tool's have the lines that they had. `found` is what was found at this head; what is still there is added
 /// to it, or recognised in it. `reviewers` are those who reported to the end; none: no model did. `place` says where on the
 /// change a finding can be shown.
 pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
@@ -179,6 +183,9 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             Became::Seen(lines) => found.extend(seen(finding, &went, lines, head, &place)),
         }
     }
+    let of_tools = known.iter().filter(|finding| finding.raw.source == Source::Tool && finding.is_open());
+    let unreported = of_tools.filter(|finding| is_unreported(finding, found, head));
+    rechecked.unreported = unreported.map(|finding| finding.id.clone()).collect();
     for placed in found
         .iter_mut()
         .filter(|placed| placed.raw.source == Source::Agent && placed.sighting.around.is_none())
@@ -190,6 +197,20 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             .map(|page| Around::of(&page, lines, &placed.raw.snippet, Some(head.seen(&page, lines))));
     }
     rechecked
+}
+
+/// Are the lines of a tool's finding as they were, and nothing of its rule was found there?
+fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
+    finding: &Finding,
+    found: &[Placed],
+    head: &Head<'_, T>,
+) -> bool {
+    let Went::There { path, start, end } = follow(finding, head) else { return false };
+    let is_there = |placed: &Placed| {
+        let Place { path: its, start_line, end_line, .. } = &placed.raw.place;
+        placed.raw.rule == finding.raw.rule && *its == path && *start_line <= end && start <= *end_line
+    };
+    !found.iter().any(is_there)
 }
 
 /// What became of one.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use truing_core::dismissal;
-use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity};
+use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Source};
 use truing_core::id::{Millis, RunId, Sha};
 use truing_core::increment::{History, Increment, Tally};
 use truing_core::line::clean;
@@ -356,6 +356,10 @@ pub fn comment(finding: &Finding) -> String {
         FindingStatus::Fixed(sha) => {
             let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short());
         }
+        FindingStatus::Outside if raw.source == Source::Tool => text.push_str(
+            "**No longer reported, and not known to be fixed:** its lines are as they were (a comment, a setting or a \
+             change elsewhere is why), or the change has left them.\n\n",
+        ),
         FindingStatus::Outside => text.push_str(
             "**No longer part of this review:** the change has left these lines, or the rule is off.\n\n",
         ),

@@ -65,6 +65,48 @@ fn a_finding_of_a_tool_that_the_base_has_by_now_is_not_called_fixed() {
 }
 
 #[test]
+fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
+    let at = |line| Place { start_line: line, end_line: line, ..of_a_rule("").raw.place };
+    let known = |snippet: &str| {
+        let mut finding = of_a_rule("ruff/F401");
+        (finding.raw.source, finding.raw.snippet) = (Source::Tool, snippet.to_owned());
+        finding
+    };
+    let place = |raw: RawFinding| Placed {
+        at: raw.place.clone(),
+        raw,
+        anchor: AnchorKind::Inline,
+        old_path: None,
+        sighting: Sighting::default(),
+    };
+    for (text, reported, expected) in [
+        ("import os\nprint()\n", None, true),
+        ("import os  # noqa: F401\nprint()\n", None, true),
+        ("import sys\nprint()\n", None, false),
+        ("print()\n", None, false),
+        // One of two equal ones is gone.
+        ("print()\nimport os\n", Some(2), false),
+    ] {
+        let known = [known("import os")];
+        let path = known[0].raw.place.path.clone();
+        let (paths, renames) = ([path.clone()], Renames::default());
+        let added = [(path, vec![(1, u32::MAX)])].into();
+        let head =
+            Head::new(|_: &RepoPath| Some(text.to_owned()), &paths, (added, BTreeSet::new()), &renames);
+        let raw = |line| RawFinding { place: at(line), ..known[0].raw.clone() };
+        let mut found: Vec<Placed> = reported.map(raw).map(place).into_iter().collect();
+        let rechecked = recheck(&known, &mut found, &[], &head, place);
+        assert_eq!(rechecked.unreported.contains(&known[0].id), expected, "{text}");
+
+        let head = Sha::parse(&"a".repeat(40)).unwrap();
+        let mut gone = known.clone();
+        gone[0].status = FindingStatus::Fixed(head.clone());
+        Rechecked { tools: ["ruff".to_owned()].into(), ..rechecked }.settle(&mut gone, &known, &head);
+        assert_eq!(gone[0].status == FindingStatus::Outside, expected, "{text}");
+    }
+}
+
+#[test]
 fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
     let known = [of_a_rule("core/used"), of_a_rule("core/off")];
     let head = Sha::parse(&"a".repeat(40)).unwrap();

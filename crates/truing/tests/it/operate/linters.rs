@@ -46,6 +46,30 @@ async fn a_finding_is_posted_once_moves_with_its_line_and_is_resolved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_silenced_is_not_called_fixed() {
+    let silenced = [
+        ("a.py", "a = 1\nl = 2  # noqa: E741\n"),
+        ("ruff.toml", "lint.ignore = [\"E741\"]\n"),
+        ("ruff.toml", "exclude = [\"a.py\"]\n"),
+    ];
+    for (path, text) in silenced {
+        let site = Site::new().await;
+        let _server = site.serve_linters();
+        let first = Commit::new("add").write("ruff.toml", "").write("a.py", "a = 1\nl = 2\n");
+        site.repo.push("one", first).await.unwrap();
+        let number = site.repo.open(NewPull::of("one")).await.unwrap();
+        assert!(site.deliver().await.iter().all(|status| *status == 202));
+        site.until(number, "it is reviewed", is_reviewed).await;
+        site.pushes(Commit::new("silence").write(path, text)).await;
+        let over = |view: &PullView| is_reviewed(view) && view.inline().all(|comment| comment.resolved);
+        let view = site.until(number, "it is over", over).await;
+        let said: String = view.comments.iter().map(|comment| comment.body.as_str()).collect();
+        assert!(said.contains("**No longer reported, and not known to be fixed:**"), "{path}: {said}");
+        assert!(!said.contains("Fixed in") && !said.contains("1 finding fixed"), "{path}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
     let site = Site::new().await;
     let _server = site.serve_linters();
