@@ -1262,7 +1262,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("5.0"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "All reviews of a repository in a day (UTC); over it they are deferred to the next. `repo.NAME.day_usd` is another repository's own.",
+        doc: "All reviews of a repository in a day (UTC); over it the rules review alone, and a model reviews again on the next day. `repo.NAME.day_usd` is another repository's own.",
     },
     Key {
         path: "budget.converge_usd",

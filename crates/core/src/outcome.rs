@@ -21,7 +21,7 @@ pub struct Outcome {
     pub kind: OutcomeKind,
     /// Why, in words for people; none where the kind says it all.
     pub reason: Option<String>,
-    /// For `deferred`: when it will be tried again.
+    /// When it will be tried again: of `deferred`, and of `partial` where a model waits for money.
     pub until: Option<Millis>,
     /// What computed it.
     pub runtime: Runtime,
@@ -217,7 +217,8 @@ impl Outcome {
                 Self { kind: OutcomeKind::Partial, reason: Some(joined(why)), ..rules }
             }
             (_, ModelPart::Deferred { why, until }) => {
-                Self { kind: OutcomeKind::Deferred, reason: Some(why), until: Some(until), ..rules }
+                let reason = Some(format!("review skipped: {why}"));
+                Self { kind: OutcomeKind::Deferred, reason, until: Some(until), ..rules }
             }
         }
     }

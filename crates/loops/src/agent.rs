@@ -27,7 +27,7 @@ use truing_core::id::{Millis, Sha};
 use truing_core::identity::{SAME, similarity, statement};
 use truing_core::ledger::{LevelKind, Purse, Room};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{self, AskedModel, Coverage, Modelled, Outcome};
+use truing_core::outcome::{self, AskedModel, Coverage, ModelPart, Modelled, Outcome, OutcomeKind};
 use truing_core::port::{Gate, Operations as _, Reader, StoreError};
 use truing_core::recheck::Reviewer;
 use truing_diff::RepoPath;
@@ -164,6 +164,18 @@ pub fn outcome(coverage: &Coverage, part: Option<&Part>) -> Outcome {
         Some(part) => Outcome::of_model(coverage, part.runtime, part.part.clone()),
         None => Outcome::of_rules(coverage),
     }
+}
+
+/// The same of a review that is served: while a model waits for money, what the rules found is shown.
+pub fn served_outcome(coverage: &Coverage, part: Option<&Part>) -> Outcome {
+    let Some(Part { part: ModelPart::Deferred { why, until }, runtime, .. }) = part else {
+        return outcome(coverage, part);
+    };
+    let rules =
+        ModelPart::Partial(format!("minimal: rules only until the next day (UTC) begins, because {why}"));
+    let outcome = Outcome::of_model(coverage, *runtime, rules);
+    let until = Some(*until).filter(|_| outcome.kind == OutcomeKind::Partial);
+    Outcome { until, ..outcome }
 }
 
 /// The model's part; none: no model was asked.

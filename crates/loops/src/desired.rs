@@ -118,11 +118,6 @@ pub fn unavailable(head: &Sha, class: &str, summary: &str) -> DesiredStatus {
     pending(head, format!("review temporarily unavailable: {class}"), summary)
 }
 
-/// The status of a head whose review waits for money.
-pub fn deferred(head: &Sha, why: &str, summary: &str) -> DesiredStatus {
-    pending(head, why.to_owned(), summary)
-}
-
 fn pending(head: &Sha, description: String, summary: &str) -> DesiredStatus {
     let check = Check { summary: summary.to_owned(), ..Check::default() };
     DesiredStatus { sha: head.clone(), state: StatusState::Pending, description, check }

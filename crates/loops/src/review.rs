@@ -78,19 +78,6 @@ pub struct Heard {
     pub at: Millis,
 }
 
-/// The result of computing a review.
-enum Computing {
-    /// The review is recorded.
-    Done(Box<ReviewRecord>),
-    /// Deferred: the day's budget is used up.
-    Deferred {
-        /// The reason, for people.
-        why: String,
-        /// The time to try again.
-        until: Millis,
-    },
-}
-
 impl<S, F, R, C, G> Served<'_, S, F, R, C, G>
 where
     S: Slots + Runs + EffectLog,
@@ -116,7 +103,9 @@ where
         let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
         // No earlier run has read these outputs of tools.
         let is_given = !self.checkout.toolbox.given.is_empty();
-        let is_known = begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked && !is_given;
+        let waits_until = begun.outcome.as_ref().and_then(|last| last.detail.outcome.until);
+        let is_due = waits_until.is_some_and(|until| until <= self.clock.now());
+        let is_known = begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked && !is_given && !is_due;
         let is_done = begun.computed.is_none() && is_known;
         let computed = if is_given {
             None
@@ -129,7 +118,7 @@ where
             let what = "nothing to do: this head and base are reviewed already".to_owned();
             tracing::info!("{what}");
             self.store.note(&[Event { at, key, run, what }]).await?;
-            return Ok(self.done(&pull.revision.head));
+            return Ok(self.done(&pull.revision.head, waits_until));
         };
         let outcome = match computed {
             Some(outcome) => self.restate(&pull.revision.head, outcome, &begun.dismissals).await?,
@@ -137,15 +126,10 @@ where
                 if let Some(ends) = self.storm_forbids().await? {
                     return Ok(Then::DueAt(ends, Why::Storm));
                 }
-                match Box::pin(self.compute(&pull, begun.known.as_ref(), &begun.dismissals)).await? {
-                    Computing::Done(record) => {
-                        self.counts.reviewed(&record);
-                        *record
-                    }
-                    Computing::Deferred { why, until } => {
-                        return self.defer(&pull.revision.head, &why, until).await;
-                    }
-                }
+                let computing = self.compute(&pull, begun.known.as_ref(), &begun.dismissals);
+                let record = Box::pin(computing).await?;
+                self.counts.reviewed(&record);
+                record
             }
         };
         match self.publish(&pull.revision.head).await? {
@@ -158,20 +142,19 @@ where
         tracing::info!(outcome = published.detail.outcome.kind.as_str(), "published");
         let after = self.look().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
-        Ok(if unmoved { self.done(&pull.revision.head) } else { Then::Again })
+        let waits_until = published.detail.outcome.until;
+        Ok(if unmoved { self.done(&pull.revision.head, waits_until) } else { Then::Again })
     }
 
     /// Nothing is left to do for the head that the forge shows. If the last event told of another one, the forge
-    /// is asked again when the event is as old as the settle delay; after that, what it shows is believed.
-    fn done(&self, shown: &Sha) -> Then {
-        let Some(heard) = self.heard.as_ref().filter(|heard| heard.head != *shown) else { return Then::Idle };
+    /// is asked again when the event is as old as the settle delay; after that, what it shows is believed. A model that waits for
+    /// money looks at the head then.
+    fn done(&self, shown: &Sha, waits_until: Option<Millis>) -> Then {
+        let rest = waits_until.map_or(Then::Idle, |until| Then::DueAt(until, Why::Deferred));
+        let Some(heard) = self.heard.as_ref().filter(|heard| heard.head != *shown) else { return rest };
         let settled = heard.at + self.forge.settle();
         // A request that is served is not served again.
-        if self.asked || self.clock.now() >= settled {
-            Then::Idle
-        } else {
-            Then::DueAt(settled, Why::Settling)
-        }
+        if self.asked || self.clock.now() >= settled { rest } else { Then::DueAt(settled, Why::Settling) }
     }
 
     /// Passes the gate, or stops.
@@ -220,7 +203,7 @@ where
         pull: &PullRequest,
         before: Option<&Revision>,
         dismissals: &[Dismissal],
-    ) -> Result<Computing, Stopped> {
+    ) -> Result<ReviewRecord, Stopped> {
         let revision = &pull.revision;
         let started = self.clock.now();
         telemetry::head(revision.head.as_str());
@@ -242,15 +225,9 @@ where
         let found = reading.all();
         let Reading { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let Earlier { known, .. } = earlier;
-        let mut outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
+        let mut outcome = agent::served_outcome(&coverage, part.as_ref()).without_tools(&tools);
         if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
             outcome.reason = Some(text::audited_clean(run));
-        }
-        if let Outcome { kind: OutcomeKind::Deferred, until: Some(until), reason, .. } = &outcome {
-            let asked = agent::asked(part).unwrap_or_default();
-            telemetry::deferred(&outcome, (asked.turns, asked.cost));
-            let (reason, until) = (reason.clone(), *until);
-            return Ok(Computing::Deferred { why: reason.unwrap_or_default(), until });
         }
         let mut identified = identify(&known, found, Some(&revision.head), (&coverage, &renames));
         if let Some(since) = &since {
@@ -276,7 +253,7 @@ where
         self.store.computed(self.run, &computed).await?;
         let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());
         tracing::info!(files, findings, outcome = record.detail.outcome.kind.as_str(), "computed");
-        Ok(Computing::Done(Box::new(record)))
+        Ok(record)
     }
 
     /// The run that converges and has audited exactly this change and found nothing, if no model need look at it again:
@@ -304,26 +281,6 @@ where
         let RunRef { id, key, .. } = self.run;
         let purse = agent.budgets.purse(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
         Some(Asking { agent, purse, subject: Subject::of(pull), recalled, walkthrough, gate: self.gate, now })
-    }
-
-    /// Publishes that the review waits for its budget. Earlier findings stay as they are.
-    async fn defer(&self, head: &Sha, why: &str, until: Millis) -> Result<Then, Stopped> {
-        let summary = text::deferred(why);
-        let status = desired::deferred(head, why, &summary);
-        self.store.announce(self.run, Producer::Review, &summary, &status).await?;
-        if let Reconciled::Settling { until } = self.publish(head).await? {
-            return Ok(Then::DueAt(until, Why::Settling));
-        }
-        let outcome = Outcome {
-            kind: OutcomeKind::Deferred,
-            reason: Some(why.to_owned()),
-            until: Some(until),
-            runtime: self.agent.map_or(Runtime::Native, Agent::named),
-        };
-        self.store.ended(self.run, &outcome, self.clock.now()).await?;
-        self.counts.run_ended("review", outcome.kind.as_str());
-        tracing::info!(until = until.0, "deferred");
-        Ok(Then::DueAt(until, Why::Deferred))
     }
 
     /// What was computed before, by a run that this one took over or by the last review of this revision: says

@@ -13,6 +13,6 @@ mod step;
 
 pub use export::{Exporting, TelemetryError, start};
 pub use model::Traced;
-pub use review::{deferred, done, ended, event, head, servers_failed};
+pub use review::{done, ended, event, head, servers_failed};
 pub use root::{ConvergeSpan, converge_unknown, failed, review, sync, synced};
 pub use step::{Step, WRITES, tool};

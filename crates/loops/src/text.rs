@@ -330,15 +330,6 @@ pub fn unavailable(head: &Sha, class: &str) -> String {
     )
 }
 
-/// The summary of a head whose review waits for money. It is the same for every head of a day.
-pub fn deferred(why: &str) -> String {
-    format!(
-        "## Truing: {}\n\nThe head has not been reviewed. Truing reviews it when the next day (UTC) begins; earlier \
-         findings stay as they are.",
-        plain(why)
-    )
-}
-
 /// An inline comment, or one on a file. What became of it stands first: a text that is cut must still say so.
 pub fn comment(finding: &Finding) -> String {
     let raw = &finding.raw;

@@ -33,7 +33,7 @@ impl Part {
 
     /// The repository's money for the day is used up: this level's.
     pub fn deferred(level: &Level, until: Millis) -> Self {
-        let why = format!("review skipped: daily budget hit: {}", level.too_little());
+        let why = format!("daily budget hit: {}", level.too_little());
         Self { part: ModelPart::Deferred { why, until }, ..Self::whole() }
     }
 

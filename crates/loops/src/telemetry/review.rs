@@ -66,11 +66,6 @@ pub fn done(record: &ReviewRecord) {
     came_to(&record.detail.outcome, (record.turns(), record.cost()), denials);
 }
 
-/// The review waits for money, after so many turns and so much cost.
-pub fn deferred(outcome: &Outcome, (turns, cost): (u32, MicroUsd)) {
-    came_to(outcome, (turns, cost), 0);
-}
-
 fn came_to(outcome: &Outcome, (turns, cost): (u32, MicroUsd), denials: i64) {
     let current = Context::current();
     let span = current.span();

@@ -379,8 +379,7 @@ fn told(last: &Last) -> String {
 }
 
 /// The words on a review that waits for money.
-const DEFERRED: &str =
-    "the repository's budget for today is used up; it is reviewed when the next day (UTC) begins";
+const DEFERRED: &str = "the repository's budget for today is used up; the rules have reviewed it, and a model does when the next day (UTC) begins";
 
 /// It waits, and nobody serves it.
 fn unserved(why: Why, output: Output) -> (String, Option<String>) {

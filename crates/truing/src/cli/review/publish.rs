@@ -184,7 +184,7 @@ impl Publishing<'_> {
                     Some(Ok(Then::DueAt(until, Why::Deferred))) => {
                         return Err(CliError::refused(
                             "deferred",
-                            format!("{name}: deferred: its repository's money for today is used up"),
+                            format!("{name}: rules only, and the model's part is deferred: its repository's money for today is used up"),
                         )
                         .hint(format!(
                             "run it again after {}, or raise `budget.repo_day_usd`",

@@ -110,8 +110,8 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
     site.deliver().await;
     let (state, summary) = site.told(late).await;
     assert_eq!(state, "pending");
-    assert!(summary.contains("review skipped: daily budget hit"), "{summary}");
-    assert!(summary.contains("when the next day (UTC) begins"), "{summary}");
+    assert!(summary.contains("review incomplete") && summary.contains("daily budget hit"), "{summary}");
+    assert!(summary.contains("rules only until the next day (UTC) begins"), "{summary}");
     assert_eq!(turns(&model), asked, "nothing was asked for it");
     let slots = site
         .until_slots("deferred", |slots| {

@@ -86,6 +86,6 @@ async fn a_served_review_that_waits_for_money_is_no_success_in_its_trace() {
     let about = said(roots[0]);
     assert_eq!(
         (about["subtype"].as_str(), about["truing.outcome"].as_str(), about["cost_usd"].as_str()),
-        ("error_max_budget_usd", "deferred", "0")
+        ("error_max_budget_usd", "partial", "0")
     );
 }
