@@ -103,9 +103,9 @@ where
         let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
         // No earlier run has read these outputs of tools.
         let is_given = !self.checkout.toolbox.given.is_empty();
-        let waits_until = begun.outcome.as_ref().and_then(|last| last.detail.outcome.until);
-        let is_due = waits_until.is_some_and(|until| until <= self.clock.now());
-        let is_known = begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked && !is_given && !is_due;
+        // A model that waited for money is asked as soon as there is some.
+        let waits = begun.outcome.as_ref().is_some_and(|last| last.detail.outcome.until.is_some());
+        let is_known = begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked && !is_given && !waits;
         let is_done = begun.computed.is_none() && is_known;
         let computed = if is_given {
             None
@@ -118,7 +118,7 @@ where
             let what = "nothing to do: this head and base are reviewed already".to_owned();
             tracing::info!("{what}");
             self.store.note(&[Event { at, key, run, what }]).await?;
-            return Ok(self.done(&pull.revision.head, waits_until));
+            return Ok(self.done(&pull.revision.head, None));
         };
         let outcome = match computed {
             Some(outcome) => self.restate(&pull.revision.head, outcome, &begun.dismissals).await?,

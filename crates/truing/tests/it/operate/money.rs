@@ -135,6 +135,15 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
     assert_eq!((by_hand.exit, turns(&model)), (4, asked), "{by_hand:?}");
     assert!(by_hand.err.contains("deferred"), "{by_hand:?}");
     assert_eq!(site.repo.pull(late).await.unwrap().summaries().count(), 1, "updated in place");
+
+    // With more money a model reviews what only the rules have.
+    drop(server);
+    model.play(Script::of([read(100), report()]));
+    let _server = site.serve_by(site.command(&["serve"]).env("TRUING_BUDGET__REPO_DAY_USD", "50"));
+    assert_eq!(site.run(&["queue", "retry", &format!("o/r#{late}")]).exit, 0);
+    let is_green = |view: &PullView| view.statuses[&view.head].last().unwrap().state == "success";
+    site.until(late, "a model has reviewed it", is_green).await;
+    assert_eq!(turns(&model), asked + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
