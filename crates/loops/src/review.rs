@@ -8,7 +8,7 @@ use truing_core::finding::{Finding, Source};
 use truing_core::id::{Millis, RunId, Sha, Span};
 use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord};
 use truing_core::port::{
     Clock, Computed, EffectLog, Event, ForgeRead, ForgeWrite, Gate, PrState, PullRequest, Reader, Revision,
     RunRef, Runs, Slots, WriteGate, Writer,
