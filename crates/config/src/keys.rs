@@ -708,6 +708,14 @@ pub const KEYS: &[Key] = &[
         doc: "How many inline comments a pull request gets at most; further findings are told in the summary.",
     },
     Key {
+        path: "review.existing",
+        kind: Kind::Choice { built: &["leave", "review"], planned: &[] },
+        default: Default::Text("leave"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Pull requests that were open before the server first met their repository: `leave` records their heads and reviews them when they change or somebody asks for it; `review` reviews them at once.",
+    },
+    Key {
         path: "review.tools",
         kind: Kind::Choice { built: &["off", "auto"], planned: &[] },
         default: Default::Text("off"),

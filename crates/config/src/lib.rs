@@ -174,6 +174,8 @@ pub struct ReviewConfig {
     pub attempts: u32,
     /// Inline comments on a pull request, at most.
     pub max_inline: usize,
+    /// Are pull requests left that were open before the first contact?
+    pub leaves_existing: bool,
 }
 
 /// The folder with the operator's skills.
@@ -440,6 +442,11 @@ impl Config {
                 backoff_max: of.duration("review.backoff_max")?,
                 attempts: of.number("review.attempts")?,
                 max_inline: of.number("review.max_inline")?,
+                leaves_existing: of.word("review.existing", |word| match word {
+                    "leave" => Some(true),
+                    "review" => Some(false),
+                    _ => None,
+                })?,
             },
             mcp: each(&names, Named::Mcp, |name| mcp::of(&of, name))?,
             tools: tool::all(&of, names.get(&Named::Tool))?,

@@ -81,7 +81,8 @@ pub async fn hear<S: Slots + Watchlist>(
 ) -> Result<(), StoreError> {
     let Some(PrId { forge, repository, .. }) = pulls.first().cloned() else { return Ok(()) };
     let at = store.now().await?;
-    let of = Repository { forge, id: repository, name: name.to_owned(), cursor: at, gone: None };
+    let of =
+        Repository { forge, id: repository, name: name.to_owned(), cursor: at, gone: None, onboarded: false };
     let told: Vec<UserRequest> =
         pulls.iter().map(|pr| UserRequest { pr: pr.clone(), origin: origin.clone(), at }).collect();
     store.tell(&told, &of, None).await

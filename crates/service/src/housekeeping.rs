@@ -171,7 +171,8 @@ mod tests {
             UserRequest { pr, origin, at }
         };
         let (id, name) = ("1".into(), "o/r".into());
-        let of = Repository { forge: "github".into(), id, name, cursor: Millis(0), gone: None };
+        let of =
+            Repository { forge: "github".into(), id, name, cursor: Millis(0), gone: None, onboarded: true };
         let comments = [told(1, told_long_ago), told(2, told_long_ago), told(3, told_lately)];
         store.tell(&comments, &of, None).await.unwrap();
         for served in [&comments[0], &comments[2]] {

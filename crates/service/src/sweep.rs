@@ -246,7 +246,7 @@ impl Round {
         let mut names = HashSet::new();
         for seen in self.listed.items().filter(|seen| wanted(&seen.name)) {
             let (forge, id, name) = (forge.to_owned(), seen.id.clone(), seen.name.clone());
-            let new = Repository { forge, id, name, cursor, gone: None };
+            let new = Repository { forge, id, name, cursor, gone: None, onboarded: false };
             let repository = known.remove(&seen.id).unwrap_or(new);
             if names.insert(seen.id.clone()) {
                 queue.push_back(Task { repository, listed: Some(seen.clone()), tried: false });

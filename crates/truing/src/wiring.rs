@@ -269,6 +269,9 @@ pub async fn service_context<R: Reader + 'static>(
             .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
         repositories.insert(name.clone(), wanted);
     }
+    let repositories = Repositories::new(repositories);
+    let repositories =
+        if config.review.leaves_existing { repositories.leaving_existing() } else { repositories };
     Ok(ServiceContext {
         forges: Servers(forges),
         reader,
@@ -277,7 +280,7 @@ pub async fn service_context<R: Reader + 'static>(
         git: git_in(environment, temp).await?,
         mirrors: mirrors(&folder),
         limits: limits(&config.review, config.server.lease),
-        repositories: Repositories::new(repositories),
+        repositories,
         rules: Rules::new(config.clone(), lines_key(config, environment)?).map_err(bad_pattern)?,
         max_inline: config.review.max_inline,
         agent: agent::served(config, environment, ledger)?,

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use super::{Act, Event, Moved, Revision, StoreError};
 use crate::dismissal::Dismissal;
-use crate::id::{AccountId, Key, Millis, PrId, Sha, Version};
+use crate::id::{AccountId, Key, Millis, PrId, RunId, Sha, Version};
 use crate::slot::Slot;
 
 /// A repository that was ever seen.
@@ -21,6 +21,19 @@ pub struct Repository {
     pub cursor: Millis,
     /// Since when the forge does not show it.
     pub gone: Option<Millis>,
+    /// Is the first contact over ([`Watchlist::onboard`])?
+    pub onboarded: bool,
+}
+
+/// A head that is left without a review.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeftHead {
+    /// The id of the run that leaves it.
+    pub run: RunId,
+    /// The pull request.
+    pub key: Key,
+    /// Its head and base.
+    pub revision: Revision,
 }
 
 /// Where a comment is. A forge may number the kinds apart.
@@ -102,6 +115,8 @@ pub struct LastReviews {
     pub attempted: Option<Revision>,
     /// The revision that a run has settled last ([`settles`](crate::settled::settles)).
     pub settled: Option<Revision>,
+    /// Was it left as it is, and not reviewed? Then its head alone counts: a base that moves on is no reason to review it.
+    pub is_left: bool,
 }
 
 /// Rows of the sweep and of comments. Nothing here is fenced: no run writes them.
@@ -113,6 +128,14 @@ pub trait Watchlist: Send + Sync {
     /// Remembers repositories as they are given, but for the cursor of one that is known. What is known already
     /// writes nothing.
     fn remember(&self, repositories: &[Repository]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends the first contact with a repository, in one transaction: these heads of pull requests that no run was about are left
+    /// as they are. What is known of a repository that was onboarded before stays so.
+    fn onboard(
+        &self,
+        repository: &Repository,
+        left: &[LeftHead],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The progress of the reviews of each key, in order.
     fn last_reviews(&self, keys: &[Key])

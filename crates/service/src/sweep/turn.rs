@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock as _, Described, ForgeError, Halted, LastReviews, Mark, Marked, OpenPull, Origin, PullComment,
-    Repository, Revision, Runs as _, Slots, StoreError, UserRequest, Watchlist,
+    Clock as _, Described, ForgeError, Halted, Ids as _, LastReviews, LeftHead, Mark, Marked, OpenPull,
+    Origin, PullComment, Repository, Revision, Runs as _, Slots, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::listing::Listing;
@@ -39,6 +39,9 @@ impl Watched {
         }
         let repository = &task.repository;
         server.open_pulls(&repository.name, &mut self.pulls, calls).await?;
+        if !repository.onboarded && !self.onboard(context, repository).await? {
+            return Ok(());
+        }
         self.mark(context, repository).await?;
         self.hear(context, server, repository, calls).await
     }
@@ -89,6 +92,42 @@ impl Watched {
         context.store.remember(std::slice::from_ref(repository)).await?;
         // In an archived one nobody can comment; one that got another name may be wanted no more.
         Ok(!seen.archived && context.repositories.has(&repository.forge, &repository.name))
+    }
+
+    /// Ends the first contact: unless the operator wants them reviewed, the heads that are there are left as they are, but for those
+    /// that an event told of. False: not all of them are listed yet.
+    async fn onboard<P: Parts>(
+        &self,
+        context: &ServiceContext<P>,
+        repository: &Repository,
+    ) -> Result<bool, Failed> {
+        if !context.repositories.leaves_existing() {
+            context.store.onboard(repository, &[]).await?;
+            return Ok(true);
+        }
+        if !self.pulls.is_complete() {
+            return Ok(false);
+        }
+        let open: Vec<&OpenPull> = self.pulls.items().collect();
+        let keys: Vec<Key> = open.iter().map(|pull| key(repository, pull.number)).collect();
+        let slots = context.store.load(&keys).await?;
+        let is_new = |slot: &Slot| slot.version.0 == 0;
+        let (mut left, mut described) = (Vec::new(), Vec::new());
+        for (pull, slot) in open.iter().zip(slots).filter(|(_, slot)| is_new(slot)) {
+            let (name, revision) = (format!("{}#{}", repository.name, pull.number), pull.revision.clone());
+            let head = Some(revision.head.clone());
+            described.push((slot.key.clone(), Described { name, url: pull.url.clone(), head }));
+            left.push(LeftHead { run: context.ids.run(), key: slot.key, revision });
+        }
+        context.store.describe(&described).await?;
+        context.store.onboard(repository, &left).await?;
+        tracing::info!(
+            repository = %repository.name,
+            "first contact: {} open pull requests, {} of them are left until they change or somebody asks for a review",
+            open.len(),
+            left.len()
+        );
+        Ok(true)
     }
 
     /// Marks what is open and was not looked at as it is, and what rests but is not open any more.
@@ -241,7 +280,10 @@ fn rouses(roused: &mut HashMap<Key, Option<Revision>>, key: &Key, revision: Opti
 /// Is an open pull request settled as it is? A slot without work whose revision no run has settled was lost midway, whatever
 /// began: it is taken up again, also one that was parked before. A slot that is parked stays so for the revision that was attempted.
 fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> Wants {
-    let is_unsettled = reviews.settled.as_ref() != Some(&pull.revision);
+    let is_unsettled = match &reviews.settled {
+        Some(left) if reviews.is_left => left.head != pull.revision.head,
+        settled => settled.as_ref() != Some(&pull.revision),
+    };
     let is_new = reviews.attempted.as_ref() != Some(&pull.revision);
     match slot.state {
         State::Waiting { .. } | State::Leased { .. } => Wants::Nothing,

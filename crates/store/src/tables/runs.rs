@@ -24,6 +24,7 @@ use truing_core::sync::record;
 pub(super) use self::desired::status_again;
 pub(crate) use self::ends::EndColumns;
 pub(super) use self::last::last_reviews;
+pub(super) use self::reviews::leave;
 
 use self::row::put;
 
@@ -67,7 +68,7 @@ impl Store {
     pub async fn skip_head(&self, run: &RunId, key: &Key, reason: &str) -> Result<(), StoreError> {
         let run = RunRef { id: run.clone(), key: key.clone(), token: self.fresh_token().await? };
         let (reason, now) = (reason.to_owned(), self.0.clock.now());
-        self.write(move |connection| reviews::skip(connection, &run, reason.clone(), now)).await
+        self.write(move |connection| reviews::skip(connection, &run, &reason, now)).await
     }
 }
 

@@ -6,16 +6,21 @@ use std::sync::Arc;
 use crate::sql::Connection;
 use truing_core::id::{AccountId, Key, Millis, PrId, Sha};
 use truing_core::port::{
-    CommentKind, LastReviews, Moved, Obeyed, Origin, Repository, StoreError, UserRequest, Watchlist,
+    CommentKind, LastReviews, LeftHead, Moved, Obeyed, Origin, Repository, RunRef, Runs as _, StoreError,
+    UserRequest, Watchlist,
 };
 use truing_core::slot::Slot;
 
 use super::history::{self, sql_limit};
-use super::runs::{last_reviews, status_again};
+use super::runs::{last_reviews, leave, status_again};
 use super::{dismissals, operations, slots};
 use crate::fault::Fault;
 use crate::store::{Store, apart};
 use crate::valkey::Swapped;
+
+/// The reason of a head that was there before the repository was met.
+const FIRST_CONTACT: &str =
+    "open before the first contact with its repository: left until it changes, or somebody asks for a review";
 
 impl Watchlist for Store {
     async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError> {
@@ -26,6 +31,24 @@ impl Watchlist for Store {
     async fn remember(&self, repositories: &[Repository]) -> Result<(), StoreError> {
         let repositories = repositories.to_vec();
         self.write(move |connection| remember(connection, &repositories)).await
+    }
+
+    async fn onboard(&self, repository: &Repository, left: &[LeftHead]) -> Result<(), StoreError> {
+        let (token, now) = (self.fresh_token().await?, self.0.clock.now());
+        let (repository, left) = (repository.clone(), left.to_vec());
+        self.write(move |connection| {
+            for LeftHead { run, key, revision } in &left {
+                if last_reviews(connection, key)?.attempted.is_none() {
+                    let run = RunRef { id: run.clone(), key: key.clone(), token };
+                    leave(connection, &run, revision, FIRST_CONTACT, now)?;
+                }
+            }
+            remember(connection, std::slice::from_ref(&repository))?;
+            let sql = "UPDATE repository SET onboarded = 1 WHERE forge = ?1 AND id = ?2";
+            connection.sql(sql).execute((&repository.forge, &repository.id))?;
+            Ok(())
+        })
+        .await
     }
 
     async fn last_reviews(&self, keys: &[Key]) -> Result<Vec<LastReviews>, StoreError> {
@@ -215,13 +238,14 @@ pub(super) fn after(prefix: &str) -> String {
 
 fn repositories(connection: &Connection, forge: &str, now: Millis) -> Result<Vec<Repository>, Fault> {
     let mut known: BTreeMap<String, Repository> = connection
-        .sql("SELECT id, name, cursor, gone FROM repository WHERE forge = ?1")
+        .sql("SELECT id, name, cursor, gone, onboarded FROM repository WHERE forge = ?1")
         .query([forge], |row| {
             let id: String = row.get(0)?;
             let gone: Option<i64> = row.get(3)?;
             let (name, cursor) = (row.get(1)?, Millis(row.get(2)?));
             let forge = forge.to_owned();
-            Ok((id.clone(), Repository { forge, id, name, cursor, gone: gone.map(Millis) }))
+            let onboarded = row.get::<i64>(4)? != 0;
+            Ok((id.clone(), Repository { forge, id, name, cursor, gone: gone.map(Millis), onboarded }))
         })?
         .collect::<Result<_, Fault>>()?;
     // From one repository's first pull request to the next one's: as many steps as there are repositories.
@@ -244,6 +268,7 @@ fn repositories(connection: &Connection, forge: &str, now: Millis) -> Result<Vec
                 name: name.to_owned(),
                 cursor: now,
                 gone: None,
+                onboarded: false,
             });
         }
     }
@@ -254,13 +279,13 @@ fn remember(connection: &Connection, repositories: &[Repository]) -> Result<(), 
     // SQLite's column compares without case by itself.
     let exactly = connection.dialect().of("COLLATE BINARY", "COLLATE \"C\"");
     let sql = format!(
-        "INSERT INTO repository (forge, id, name, cursor, gone) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO repository (forge, id, name, cursor, gone, onboarded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (forge, id) DO UPDATE SET name = excluded.name, gone = excluded.gone
          WHERE repository.name <> excluded.name {exactly} OR repository.gone IS DISTINCT FROM excluded.gone"
     );
     let insert = connection.sql(&sql);
-    for Repository { forge, id, name, cursor, gone } in repositories {
-        insert.execute((forge, id, name, cursor.0, gone.map(|at| at.0)))?;
+    for Repository { forge, id, name, cursor, gone, onboarded } in repositories {
+        insert.execute((forge, id, name, cursor.0, gone.map(|at| at.0), i64::from(*onboarded)))?;
     }
     Ok(())
 }

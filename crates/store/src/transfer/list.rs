@@ -95,7 +95,11 @@ pub(super) static TABLES: [Table; 19] = [
         "notice",
         &[int("id"), text("kind"), text("key"), text("period"), text("text"), int("created"), int("sent")],
     ),
-    table("repository", 2, &[text("forge"), text("id"), text("name"), int("cursor"), int("gone")]),
+    table(
+        "repository",
+        2,
+        &[text("forge"), text("id"), text("name"), int("cursor"), int("gone"), int("onboarded")],
+    ),
     table(
         "comment_seen",
         4,

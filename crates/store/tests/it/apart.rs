@@ -129,6 +129,7 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
         name: "acme/shop".into(),
         cursor: Millis(1),
         gone: None,
+        onboarded: false,
     };
     store.tell(std::slice::from_ref(&told), &of, None).await.unwrap();
     let obeyed = async |store: &Store| {

@@ -179,7 +179,8 @@ mod watchlist {
         let path = folder.path().join("t.db");
         drop(open(&path));
         let old = rusqlite::Connection::open(&path).unwrap();
-        let sql = "DROP TABLE transfer; DROP INDEX reservation_run; DROP INDEX run_damaged; DROP INDEX run_told;
+        let sql = "ALTER TABLE repository DROP COLUMN onboarded;
+               DROP TABLE transfer; DROP INDEX reservation_run; DROP INDEX run_damaged; DROP INDEX run_told;
                DROP TABLE check_pressed;
                CREATE TABLE check_pressed (
                    forge TEXT NOT NULL, repository TEXT NOT NULL, number INTEGER NOT NULL, account INTEGER NOT NULL,

@@ -4,8 +4,8 @@ use truing_core::dismissal::Dismissal;
 use truing_core::id::{AccountId, FindingId, Key, Millis, PrId, RunId};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
-    Act, CommentKind, Described, Event, LastReviews, Moved, Obeyed, Origin, Repository, Revision, RunRef,
-    Runs, Slots, StoreError, UserRequest, Watchlist,
+    Act, CommentKind, Described, Event, LastReviews, LeftHead, Moved, Obeyed, Origin, Repository, Revision,
+    RunRef, Runs, Slots, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_store::Store;
@@ -18,7 +18,7 @@ pub(crate) fn pr(repository: &str, number: u64) -> PrId {
 
 pub(crate) fn repository(id: &str, name: &str, cursor: i64) -> Repository {
     let (forge, id, name) = ("github".into(), id.into(), name.into());
-    Repository { forge, id, name, cursor: Millis(cursor), gone: None }
+    Repository { forge, id, name, cursor: Millis(cursor), gone: None, onboarded: false }
 }
 
 async fn describe(store: &Store, pr: &PrId, name: &str) {
@@ -49,6 +49,29 @@ async fn repositories_are_those_remembered_and_those_of_described_pull_requests(
         known,
         [repository("2", "octo/Two", 6), repository("1", "octo/one", 5), repository("10", "octo/ten", NOW)]
     );
+}
+
+#[tokio::test]
+async fn a_first_contact_ends_once_and_leaves_heads_that_no_run_was_about() {
+    let (_home, store) = new_store().await;
+    let of = repository("1", "octo/one", 5);
+    store.remember(std::slice::from_ref(&of)).await.unwrap();
+    assert!(!store.repositories("github").await.unwrap()[0].onboarded);
+    let left = |number: u64| LeftHead {
+        run: RunId::new(format!("left-{number}")),
+        key: pr("1", number).key(),
+        revision: revision('a'),
+    };
+    let begun =
+        RunRef { id: RunId::new("begun"), key: pr("1", 8).key(), token: store.fresh_token().await.unwrap() };
+    store.begin(&begun, &revision('c'), Millis(NOW)).await.unwrap();
+    store.onboard(&of, &[left(7), left(8)]).await.unwrap();
+    store.remember(std::slice::from_ref(&of)).await.unwrap();
+    assert!(store.repositories("github").await.unwrap()[0].onboarded, "it is remembered as it was");
+    let last = store.last_reviews(&[pr("1", 7).key(), pr("1", 8).key()]).await.unwrap();
+    let is_left = LastReviews { attempted: Some(revision('a')), settled: Some(revision('a')), is_left: true };
+    let is_begun = LastReviews { attempted: Some(revision('c')), settled: None, is_left: false };
+    assert_eq!(last, [is_left, is_begun]);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod chosen;
 mod commands;
 mod dismissing;
+mod existing;
 mod healing;
 mod midway;
 mod moving;

@@ -4,6 +4,7 @@ use crate::sql::Connection;
 use truing_core::id::Key;
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::{LastReviews, Revision};
+use truing_core::run::Stage;
 use truing_core::settled::settles;
 
 use super::row::{parse_sha, parse_stage};
@@ -27,10 +28,12 @@ pub(in crate::tables) fn last_reviews(connection: &Connection, key: &Key) -> Res
         let revision = Revision { head: parse_sha(row.get(0)?)?, base: parse_sha(row.get(1)?)? };
         let end: Option<String> = row.get(3)?;
         let end = OutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
-        Ok((revision, settles(parse_stage(row.text(2))?, end)))
+        let stage = parse_stage(row.text(2))?;
+        Ok((revision, settles(stage, end), stage == Stage::Published))
     })?;
-    let Some((attempted, is_settled)) = newest else { return Ok(LastReviews::default()) };
+    let Some((attempted, is_settled, is_published)) = newest else { return Ok(LastReviews::default()) };
     let settled =
         if is_settled { Some(attempted.clone()) } else { newest_at(connection, key, "stage = 'published'")? };
-    Ok(LastReviews { attempted: Some(attempted), settled })
+    let is_left = is_settled && !is_published;
+    Ok(LastReviews { attempted: Some(attempted), settled, is_left })
 }

@@ -336,12 +336,25 @@ pub(super) fn known(connection: &Connection, key: &Key) -> Result<Option<Revisio
 }
 
 /// Ends the newest run's revision without a review, if no run has settled it.
-pub(super) fn skip(connection: &Connection, run: &RunRef, reason: String, now: Millis) -> Result<(), Fault> {
-    let LastReviews { attempted, settled } = last_reviews(connection, &run.key)?;
+pub(super) fn skip(connection: &Connection, run: &RunRef, reason: &str, now: Millis) -> Result<(), Fault> {
+    let LastReviews { attempted, settled, .. } = last_reviews(connection, &run.key)?;
     let is_open = |attempted: &Revision| !attempted.head.is_none() && settled.as_ref() != Some(attempted);
-    let Some(revision) = attempted.filter(is_open) else { return Ok(()) };
-    begin(connection, run, &revision, now)?;
-    let outcome =
-        Outcome { kind: OutcomeKind::Skipped, reason: Some(reason), until: None, runtime: Runtime::Rules };
+    match attempted.filter(is_open) {
+        Some(revision) => leave(connection, run, &revision, reason, now),
+        None => Ok(()),
+    }
+}
+
+/// Ends a run that leaves this revision without a review.
+pub(in crate::tables) fn leave(
+    connection: &Connection,
+    run: &RunRef,
+    revision: &Revision,
+    reason: &str,
+    now: Millis,
+) -> Result<(), Fault> {
+    begin(connection, run, revision, now)?;
+    let reason = Some(reason.to_owned());
+    let outcome = Outcome { kind: OutcomeKind::Skipped, reason, until: None, runtime: Runtime::Rules };
     ended(connection, run, outcome, now)
 }

@@ -19,11 +19,12 @@ use truing_core::id::{CommentId, Key, Millis, PrId, RunId, Sha, Span, Token, Top
 use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{
     Act, Actor, Begun, BranchPull, ChangedFile, Clock, CommitCheck, Computed, Described, EffectLog, Entry,
-    Event, ForgeError, ForgeRead, ForgeWrite, Halted, InlineDraft, LastReviews, Mark, Marked, Merge, Moved,
-    NewNotice, NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed, ProofRequest, PullActivity,
-    PullNow, PullRequest, PullReview, ReadReport, ReadRequest, Reader, ReaderError, Replacement, Reply,
-    Repository, RepositoryNow, ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError,
-    ToolFindings, ToolRequest, UsedTools, UsedToolsRequest, UserRequest, Watchlist, WriteGate, Writer,
+    Event, ForgeError, ForgeRead, ForgeWrite, Halted, InlineDraft, LastReviews, LeftHead, Mark, Marked,
+    Merge, Moved, NewNotice, NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed, ProofRequest,
+    PullActivity, PullNow, PullRequest, PullReview, ReadReport, ReadRequest, Reader, ReaderError,
+    Replacement, Reply, Repository, RepositoryNow, ReviewThread, Revision, RunRef, Runs, Said, SetLabel,
+    Slots, StoreError, ToolFindings, ToolRequest, UsedTools, UsedToolsRequest, UserRequest, Watchlist,
+    WriteGate, Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use truing_core::run::{Detail, RunRecord};
@@ -284,6 +285,7 @@ impl Watchlist for FaultyStore {
     through! { no_store, StoreError;
         repositories(forge: &str) -> Vec<Repository>;
         remember(repositories: &[Repository]) -> ();
+        onboard(repository: &Repository, left: &[LeftHead]) -> ();
         last_reviews(keys: &[Key]) -> Vec<LastReviews>;
         slots_of(forge: &str, repository: &str) -> Vec<Slot>;
         reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;

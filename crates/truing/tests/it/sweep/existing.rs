@@ -1,0 +1,75 @@
+//! The first contact: what was open before it is left until it changes, or somebody asks.
+
+use std::collections::BTreeMap;
+
+use truing_core::slot::State;
+use truing_fakes::forge::NewPull;
+use truing_fakes::repo::Commit;
+use truing_service::repositories::Repositories;
+
+use crate::sweep::site::Site;
+use crate::sweep::{Swept, shown};
+
+fn leaving() -> Repositories {
+    Repositories::new(BTreeMap::new()).leaving_existing()
+}
+
+/// The slots that have work.
+async fn at_work(swept: &Swept) -> usize {
+    swept.context.store.list().await.unwrap().iter().filter(|slot| slot.state != State::Idle).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pull_requests_of_before_are_left_until_they_change() {
+    let site = Site::new().await;
+    let (first, second) = (site.open("one").await, site.open("two").await);
+    let other = site.forge.create_repository("ada", "own", Commit::new("Begin")).await.unwrap();
+    for branch in ["three", "four"] {
+        other.push(branch, Commit::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
+        other.open(NewPull::of(branch)).await.unwrap();
+    }
+    let mut swept = Swept::of(&site);
+    swept.context.repositories = leaving();
+    swept.look().await;
+    swept.round(&site).await;
+    assert_eq!(at_work(&swept).await, 0);
+
+    // Nor are they new when all slots are lost, or when the base moves on.
+    drop(swept);
+    let file = rusqlite::Connection::open(site.database()).unwrap();
+    file.execute("DELETE FROM slot", []).unwrap();
+    drop(file);
+    site.repo.push("main", Commit::new("Elsewhere").write("README", "more\n")).await.unwrap();
+    let mut swept = Swept::of(&site);
+    swept.context.repositories = leaving();
+    swept.look().await;
+    swept.round(&site).await;
+    assert_eq!(at_work(&swept).await, 0);
+
+    // What changes is reviewed, and what is opened since.
+    site.repo.push("two", Commit::new("More").write("more.py", "breakpoint()\n")).await.unwrap();
+    let third = site.open("five").await;
+    swept.round(&site).await;
+    for (opened, is_left) in [(&first, true), (&second, false), (&third, false)] {
+        let slot = swept.slot(&site.key(opened.number).await).await;
+        assert_eq!(slot.state == State::Idle, is_left, "{slot:?}");
+    }
+    assert_eq!(shown(&site, &first).await.0, "nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_on_one_of_before_reviews_it_and_no_other() {
+    let site = Site::new().await;
+    let (asked, left) = (site.open("one").await, site.open("two").await);
+    let mut swept = Swept::of(&site);
+    swept.context.repositories = leaving();
+    swept.look().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.comment(asked.number, "ada", "/review").await.unwrap();
+    swept.round(&site).await;
+    swept.commands.look(&swept.context).await.unwrap();
+    for (opened, is_left) in [(&asked, false), (&left, true)] {
+        let slot = swept.slot(&site.key(opened.number).await).await;
+        assert_eq!(slot.state == State::Idle, is_left, "{slot:?}");
+    }
+}
