@@ -2,7 +2,7 @@
 
 use crate::sql::Connection;
 use truing_core::id::Key;
-use truing_core::outcome::OutcomeKind;
+use truing_core::outcome::{OutcomeKind, ReviewRecord};
 use truing_core::port::{LastReviews, Revision};
 use truing_core::run::Stage;
 use truing_core::settled::settles;
@@ -22,16 +22,25 @@ pub(super) fn newest_at(connection: &Connection, key: &Key, stages: &str) -> Res
 
 /// The progress of the reviews of the key.
 pub(in crate::tables) fn last_reviews(connection: &Connection, key: &Key) -> Result<LastReviews, Fault> {
-    let sql = "SELECT head, base, stage, kind FROM run WHERE loop = 'review' AND key = ?1
-               ORDER BY token DESC LIMIT 1";
+    let sql = "SELECT head, base, stage, kind, CASE WHEN kind = 'partial' THEN record END FROM run
+               WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1";
     let newest = connection.sql(sql).first([key.as_str()], |row| {
         let revision = Revision { head: parse_sha(row.get(0)?)?, base: parse_sha(row.get(1)?)? };
         let end: Option<String> = row.get(3)?;
         let end = OutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
         let stage = parse_stage(row.text(2))?;
-        Ok((revision, settles(stage, end), stage == Stage::Published))
+        // What cannot be read waits for nothing.
+        let record =
+            row.get::<Option<String>>(4)?.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok());
+        let waits = record.is_some_and(|record| record.detail.outcome.until.is_some());
+        Ok((revision, settles(stage, end), stage == Stage::Published, waits))
     })?;
-    let Some((attempted, is_settled, is_published)) = newest else { return Ok(LastReviews::default()) };
+    let Some((attempted, is_settled, is_published, waits)) = newest else {
+        return Ok(LastReviews::default());
+    };
+    if waits {
+        return Ok(LastReviews { attempted: Some(attempted), ..LastReviews::default() });
+    }
     let settled =
         if is_settled { Some(attempted.clone()) } else { newest_at(connection, key, "stage = 'published'")? };
     let is_left = is_settled && !is_published;
