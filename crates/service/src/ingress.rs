@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -374,13 +374,17 @@ async fn healthz<P: Parts>(State(ingress): Shared<P>) -> Response {
 }
 
 /// 200 if the store can be written, else 503. A service that drains has no listener any more.
-async fn readyz<P: Parts>(State(ingress): Shared<P>) -> Response {
+/// With `?verbose`: the forges, too, as the sweep of this process found them, and the kill switch.
+async fn readyz<P: Parts>(State(ingress): Shared<P>, RawQuery(query): RawQuery) -> Response {
     // That the file is gone is told at once; a write is tried now and then.
     let tried = async {
         ingress.context.store.is_in_place()?;
         ingress.written.or(ingress.context.store.try_writing()).await
     };
     let error = match tokio::time::timeout(READY_TIME, tried).await {
+        Ok(Ok(())) if query.as_deref() == Some("verbose") => {
+            return answer(StatusCode::OK, ingress.context.status().await);
+        }
         Ok(Ok(())) => return answer(StatusCode::OK, json!({"status": "ready"})),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("the store has not answered within {} s", READY_TIME.as_secs()),

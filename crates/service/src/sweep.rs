@@ -10,7 +10,7 @@ mod share;
 mod turn;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use truing_core::id::{Key, Millis, Span};
@@ -34,9 +34,38 @@ const FIRST_WAIT: Span = Span::minutes(1);
 /// The longest wait.
 const LONGEST_WAIT: Span = Span::minutes(10);
 
-/// How often each repository was swept: what the period is, and what it comes to.
+/// What the sweep came to, for those who ask a running server.
 #[derive(Clone, Debug, Default)]
-pub struct Periods(Arc<Mutex<BTreeMap<(String, String), Swept>>>);
+pub struct Periods(Arc<Mutex<SweepState>>);
+
+#[derive(Debug, Default)]
+struct SweepState {
+    /// By forge and id.
+    repositories: BTreeMap<(String, String), Swept>,
+    forges: BTreeMap<String, ForgeHealth>,
+}
+
+/// How a forge answered the sweep last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ForgeHealth {
+    /// It answered.
+    Up,
+    /// It refuses the token.
+    Refused,
+    /// It does not answer.
+    Away,
+}
+
+impl ForgeHealth {
+    /// The word of the state.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Refused => "token_refused",
+            Self::Away => "away",
+        }
+    }
+}
 
 /// When a repository was swept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,26 +78,40 @@ pub struct Swept {
     pub at: Millis,
     /// From the time before to the last time; none after the first.
     pub period: Option<Span>,
+    /// Open pull requests that were listed.
+    pub open: usize,
 }
 
 impl Periods {
     /// All repositories that were swept since the service began, by forge and id.
     pub fn all(&self) -> Vec<Swept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.state().repositories.values().cloned().collect()
     }
 
-    fn swept(&self, repository: &Repository, at: Millis) {
-        let mut periods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// How a forge answered last; none: this process has not asked it.
+    pub fn health(&self, forge: &str) -> Option<ForgeHealth> {
+        self.state().forges.get(forge).copied()
+    }
+
+    fn state(&self) -> MutexGuard<'_, SweepState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_health(&self, forge: &str, health: ForgeHealth) {
+        self.state().forges.insert(forge.to_owned(), health);
+    }
+
+    fn swept(&self, repository: &Repository, open: usize, at: Millis) {
+        let periods = &mut self.state().repositories;
         let key = (repository.forge.clone(), repository.id.clone());
         let period = periods.get(&key).map(|before| at - before.at);
         let (forge, name) = (repository.forge.clone(), repository.name.clone());
-        periods.insert(key, Swept { forge, name, at, period });
+        periods.insert(key, Swept { forge, name, at, period, open });
     }
 
     /// Forgets the repositories of a forge that are swept no more.
     fn retain(&self, forge: &str, is_swept: impl Fn(&str) -> bool) {
-        let mut periods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        periods.retain(|(of, id), _| of != forge || is_swept(id));
+        self.state().repositories.retain(|(of, id), _| of != forge || is_swept(id));
     }
 }
 
@@ -221,13 +264,13 @@ impl Round {
         self.share.use_up(before - calls);
         match listed {
             Ok(()) => {
-                self.answered(forge);
+                self.answered(forge, &context.swept);
                 self.unlisted = false;
             }
             Err(error) if is_the_forges(&error) => {
                 // Nothing was asked of one repository.
                 self.failures = self.failures.max(DOWN_AFTER - 1);
-                self.fail(forge, &error, now);
+                self.fail(forge, &error, &context.swept, now);
                 return Ok(());
             }
             // A token that may not list still reads what webhooks tell of.
@@ -305,11 +348,13 @@ impl Round {
                     self.short = false;
                 }
                 self.queue.pop_front();
-                self.answered(&forge);
+                self.answered(&forge, &context.swept);
+                let mut open = 0;
                 if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
                     watched.came_through(&task.repository);
+                    open = watched.pulls.items().count();
                 }
-                context.swept.swept(&task.repository, now);
+                context.swept.swept(&task.repository, open, now);
                 return Ok(());
             }
             Err(Failed::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
@@ -321,14 +366,14 @@ impl Round {
         self.queue.pop_front();
         match &error {
             Failed::Forge(error) if is_the_forges(error) => {
-                self.fail(&forge, error, now);
+                self.fail(&forge, error, &context.swept, now);
                 if self.waits.is_some() || !task.tried {
                     // The others get their turn first.
                     self.queue.push_back(Task { tried: true, ..task });
                     return Ok(());
                 }
             }
-            Failed::Forge(_) => self.answered(&forge),
+            Failed::Forge(_) => self.answered(&forge, &context.swept),
             Failed::Store(_) => {}
         }
         if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
@@ -355,7 +400,7 @@ impl Round {
     }
 
     /// A call of this forge failed for a reason that is not one repository's.
-    fn fail(&mut self, forge: &str, error: &ForgeError, now: Millis) {
+    fn fail(&mut self, forge: &str, error: &ForgeError, swept: &Periods, now: Millis) {
         if let ForgeError::RateLimited { wait, .. } = error {
             tracing::debug!(forge, %error, "the sweep waits");
             self.waits = Some(Pause::of(now, *wait));
@@ -369,6 +414,7 @@ impl Round {
         let times = self.failures.saturating_sub(DOWN_AFTER).min(16);
         let wait = FIRST_WAIT.0.saturating_mul(1 << times).min(LONGEST_WAIT.0);
         self.waits = Some(Pause::of(now, Span(wait)));
+        swept.set_health(forge, if refused { ForgeHealth::Refused } else { ForgeHealth::Away });
         if !self.down {
             tracing::warn!(forge, %error, "the forge cannot be swept; it is tried again now and then");
         }
@@ -376,7 +422,8 @@ impl Round {
     }
 
     /// A call of this forge was answered.
-    fn answered(&mut self, forge: &str) {
+    fn answered(&mut self, forge: &str, swept: &Periods) {
+        swept.set_health(forge, ForgeHealth::Up);
         if self.down {
             tracing::info!(forge, "the forge can be swept again");
         }

@@ -40,6 +40,7 @@ pub mod rules;
 mod runtime;
 pub mod sandbox;
 pub mod serve;
+pub mod status;
 pub mod store;
 pub mod sync;
 mod target;
@@ -88,6 +89,7 @@ enum Command {
     #[command(hide = true)]
     Reader(reader::Args),
     Serve(serve::Args),
+    Status(status::Args),
     Why(why::Args),
     #[command(visible_alias = "slots")]
     Queue(queue::Args),
@@ -128,6 +130,7 @@ impl Command {
             Self::Review(args) => review::run(args, context),
             Self::Reader(args) => reader::run(args, context),
             Self::Serve(args) => serve::run(args, context),
+            Self::Status(args) => status::run(args, context),
             Self::Why(args) => why::run(args, context),
             Self::Queue(args) => queue::run(args, context),
             Self::Kill(args) => kill::run(args, context),
@@ -167,6 +170,7 @@ impl Command {
             Self::Reader(_) => LogStyle::Human,
             Self::Serve(_) => LogStyle::Json,
             Self::Review(_)
+            | Self::Status(_)
             | Self::Why(_)
             | Self::Queue(_)
             | Self::Kill(_)
@@ -213,7 +217,10 @@ pub(crate) const EXIT_CODES: [(&str, &str); 6] = [
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Review", &["review", "rules", "dismiss", "eval"]),
     ("Change code", &["converge", "audit", "gate", "preflight", "watch", "verify", "sync", "breaker"]),
-    ("Operate", &["serve", "why", "queue", "kill", "report", "budget", "log", "backup", "store", "doctor"]),
+    (
+        "Operate",
+        &["serve", "status", "why", "queue", "kill", "report", "budget", "log", "backup", "store", "doctor"],
+    ),
     ("Set up", &["setup", "init", "config", "completions", "man", "demo"]),
     ("Extend", &["mcp", "prompts", "policy"]),
     ("Plumbing", &["diff", "findings", "sandbox"]),

@@ -13,7 +13,7 @@ use truing_forge::{ForgeServer as _, Server};
 use truing_store::Census;
 
 use super::Metrics;
-use crate::sweep::Swept;
+use crate::sweep::{ForgeHealth, Swept};
 use crate::{Forges as _, Parts, ServiceContext};
 
 /// How long a scrape waits for the store: Prometheus gives up after ten seconds.
@@ -33,6 +33,8 @@ impl<P: Parts> ServiceContext<P> {
         metrics.census().await;
         metrics.forges(self.forges.servers());
         metrics.sweeps(&self.swept.all(), now);
+        let asked = self.forges.servers().keys().filter_map(|name| Some((name, self.swept.health(name)?)));
+        asked.for_each(|(name, health)| metrics.health(name, health));
         metrics.0.scheduler_age.set(seconds(now.0.saturating_sub(looked.0)));
         if let Some(agent) = &self.agent {
             metrics.retried(agent.gateway.retries());
@@ -104,6 +106,10 @@ impl Metrics {
             self.0.sweep_age.with_label_values(&[forge]).set(seconds(age));
             self.0.swept.with_label_values(&[forge]).set(count);
         }
+    }
+
+    pub(super) fn health(&self, forge: &str, health: ForgeHealth) {
+        self.0.forge_up.with_label_values(&[forge]).set(i64::from(health == ForgeHealth::Up));
     }
 
     fn process(&self) {

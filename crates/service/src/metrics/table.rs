@@ -201,6 +201,12 @@ pub const METRICS: &[Metric] = &[
         &["forge"],
         "Repositories that were swept since the process began.",
     ),
+    metric(
+        "truing_forge_up",
+        Kind::Gauge,
+        &["forge"],
+        "1 if the forge answered the last sweep of this process; 0 if it refused the token, or did not answer.",
+    ),
     metric("truing_kill_switch_on", Kind::Gauge, &[], "1 while the kill switch is on, or cannot be read."),
     metric("truing_notices_unsent", Kind::Gauge, &[], "Notices that are still to be told, for `[notify]`."),
     metric(

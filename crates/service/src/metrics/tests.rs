@@ -26,8 +26,14 @@ fn told() -> (Metrics, String) {
         unreadable: 1,
         bytes: 8192,
     });
-    let swept =
-        |name: &str, at| Swept { forge: "hub".into(), name: name.into(), at: Millis(at), period: None };
+    let swept = |name: &str, at| Swept {
+        forge: "hub".into(),
+        name: name.into(),
+        at: Millis(at),
+        period: None,
+        open: 1,
+    };
+    metrics.health("hub", ForgeHealth::Refused);
     metrics.sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], Millis(10_000));
     metrics.attempt_failed(Loop::Converge, "the forge refuses access", true);
     metrics.run_cost(Loop::Sync, MicroUsd(500_000));
@@ -108,6 +114,7 @@ fn figures_are_told_as_they_are() {
         "truing_slots_unreadable 1",
         "truing_sweep_age_seconds{forge=\"hub\"} 6",
         "truing_repositories_swept{forge=\"hub\"} 2",
+        "truing_forge_up{forge=\"hub\"} 0",
         "truing_runs_total{loop=\"review\",outcome=\"reviewed\"} 1",
         "truing_runs_total{loop=\"review\",outcome=\"failed\"} 0",
         "truing_webhooks_total{result=\"accepted\"} 1",
@@ -131,7 +138,7 @@ fn figures_are_told_as_they_are() {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
     // The clock was set back since.
-    let swept = Swept { forge: "hub".into(), name: "a/b".into(), at: Millis(9_000), period: None };
+    let swept = Swept { forge: "hub".into(), name: "a/b".into(), at: Millis(9_000), period: None, open: 1 };
     metrics.sweeps(&[swept], Millis(2_000));
     assert!(metrics.text().contains("truing_sweep_age_seconds{forge=\"hub\"} 7\n"), "{text}");
     metrics.count(Census::default());

@@ -19,6 +19,7 @@ mod outside;
 mod publish;
 mod pull;
 mod readme;
+mod status;
 mod stopping;
 mod tools;
 mod traced;
