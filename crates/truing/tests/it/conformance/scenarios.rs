@@ -199,7 +199,7 @@ const WRONG: &[Scenario] = &[
         files: 3,
         acts: &[
             Open(three),
-            Answered { by: |_| Status(403, None), told: "(403): Forbidden (hint: let the token", step: 4 },
+            Answered { by: |_| Status(403, None), told: "(403): Forbidden (", step: 4 },
         ],
     },
     Scenario {
