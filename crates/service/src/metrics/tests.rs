@@ -13,7 +13,7 @@ use truing_core::outcome::{
 use truing_store::Census;
 
 use super::*;
-use crate::sweep::Swept;
+use crate::sweep::{ForgeHealth, Swept};
 
 /// Every metric has a value.
 fn told() -> (Metrics, String) {
