@@ -383,7 +383,7 @@ async fn readyz<P: Parts>(State(ingress): Shared<P>, RawQuery(query): RawQuery) 
     };
     let error = match tokio::time::timeout(READY_TIME, tried).await {
         Ok(Ok(())) if query.as_deref() == Some("verbose") => {
-            return answer(StatusCode::OK, ingress.context.status().await);
+            return answer(StatusCode::OK, json!(ingress.context.status().await));
         }
         Ok(Ok(())) => return answer(StatusCode::OK, json!({"status": "ready"})),
         Ok(Err(error)) => error.to_string(),

@@ -24,7 +24,7 @@ pub mod report;
 pub mod repositories;
 pub mod scheduler;
 pub mod sole;
-mod status;
+pub mod status;
 pub mod sweep;
 pub mod switch;
 pub mod worker;

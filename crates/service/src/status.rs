@@ -1,28 +1,88 @@
-//! What a running server is connected to, sees and lacks, for `/readyz?verbose` and `truing status`.
+//! What a running server is connected to, sees and lacks: the answer of `/readyz?verbose`, which `truing status` asks for.
 
-use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde::{Deserialize, Serialize};
 
 use super::{Forges as _, Parts, ServiceContext};
 
+/// How long a server may take to answer.
+const TIME: Duration = Duration::from_secs(10);
+
+/// The answer. It names no repository: whoever reaches the server may ask.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct ServerStatus {
+    /// `ready`.
+    pub status: String,
+    /// The program's version.
+    pub version: String,
+    /// Is the kill switch on?
+    pub kill_switch: bool,
+    /// Are pull requests left that were open before the first contact?
+    pub leaves_existing: bool,
+    /// Each forge of the configuration.
+    pub forges: Vec<ForgeStatus>,
+}
+
+/// One forge.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct ForgeStatus {
+    /// The `NAME` of `[forge.NAME]`.
+    pub name: String,
+    /// A word of [`ForgeHealth`](crate::sweep::ForgeHealth), or `not_asked`.
+    pub state: String,
+    /// Repositories that this process has swept.
+    pub repositories: usize,
+    /// Pull requests that were open there.
+    pub open_pull_requests: usize,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// The server cannot use its store.
+    #[error("the server at {0} is not ready: it cannot use its store")]
+    NotReady(SocketAddr),
+    /// There is no server, or another program.
+    #[error("no server answers at {0}: {1}")]
+    NoServer(SocketAddr, reqwest::Error),
+}
+
+/// Asks the server at this address.
+///
+/// # Errors
+/// [`StatusError`]
+pub async fn ask(address: SocketAddr) -> Result<ServerStatus, StatusError> {
+    let failed = |error: reqwest::Error| StatusError::NoServer(address, error.without_url());
+    let client = Client::builder().no_proxy().timeout(TIME).build().map_err(failed)?;
+    let answer = client.get(format!("http://{address}/readyz?verbose")).send().await.map_err(failed)?;
+    if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+        return Err(StatusError::NotReady(address));
+    }
+    answer.error_for_status().map_err(failed)?.json().await.map_err(failed)
+}
+
 impl<P: Parts> ServiceContext<P> {
-    /// The state of each forge, what is swept of it, and the kill switch. It names no repository: whoever reaches the server may ask.
-    pub(super) async fn status(&self) -> Value {
+    /// The status of this server.
+    pub(super) async fn status(&self) -> ServerStatus {
         let swept = self.swept.all();
         let forges = self.forges.servers().keys().map(|name| {
             let of_forge = || swept.iter().filter(|swept| swept.forge == *name);
-            json!({
-                "name": name,
-                "state": self.swept.health(name).map_or("not_asked", |health| health.as_str()),
-                "repositories": of_forge().count(),
-                "open_pull_requests": of_forge().map(|swept| swept.open).sum::<usize>(),
-            })
+            ForgeStatus {
+                name: name.clone(),
+                state: self.swept.health(name).map_or("not_asked", |health| health.as_str()).to_owned(),
+                repositories: of_forge().count(),
+                open_pull_requests: of_forge().map(|swept| swept.open).sum(),
+            }
         });
-        json!({
-            "status": "ready",
-            "version": env!("CARGO_PKG_VERSION"),
-            "kill_switch": self.switch().await.engaged().is_some(),
-            "leaves_existing": self.repositories.leaves_existing(),
-            "forges": forges.collect::<Vec<_>>(),
-        })
+        ServerStatus {
+            status: "ready".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kill_switch: self.switch().await.engaged().is_some(),
+            leaves_existing: self.repositories.leaves_existing(),
+            forges: forges.collect(),
+        }
     }
 }

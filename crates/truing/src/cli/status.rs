@@ -1,16 +1,12 @@
 //! `truing status`: what a running server is connected to, sees and lacks, as it says itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use truing_loops::text::counted;
+use truing_service::status::{ForgeStatus, ServerStatus, StatusError, ask};
 
 use super::error::{CliError, Exit};
 use super::{Context, runtime};
-
-/// How long the server may take to answer.
-const TIME: Duration = Duration::from_secs(10);
 
 /// Show what a running server is connected to, sees and lacks
 ///
@@ -19,27 +15,17 @@ const TIME: Duration = Duration::from_secs(10);
 #[derive(clap::Args, Debug)]
 pub struct Args {}
 
-/// The answer of the server, and the command's for scripts.
-#[derive(Serialize, Deserialize)]
-struct ServerStatus {
-    version: String,
-    kill_switch: bool,
-    leaves_existing: bool,
-    forges: Vec<ForgeStatus>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ForgeStatus {
-    name: String,
-    state: String,
-    repositories: usize,
-    open_pull_requests: usize,
-}
-
 pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     let address = reachable(config.server.listen);
-    let status = runtime::start()?.block_on(ask(address))?;
+    let status = runtime::start()?.block_on(ask(address)).map_err(|error| {
+        let message = error.to_string();
+        match error {
+            StatusError::NotReady(_) => CliError::failed("not_ready", message).hint("its log says why"),
+            StatusError::NoServer(..) => CliError::failed("no_server", message)
+                .hint("`truing serve` starts one; `server.listen` says where"),
+        }
+    })?;
     context.output.answer(&status, || screen(&status, address))?;
     let lacks = status.kill_switch || status.forges.iter().any(|forge| lack(&forge.state).is_some());
     Ok(if lacks { Exit::No } else { Exit::Done })
@@ -53,21 +39,6 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, listen.port())
-}
-
-async fn ask(address: SocketAddr) -> Result<ServerStatus, CliError> {
-    let url = format!("http://{address}/readyz?verbose");
-    let failed = |error: reqwest::Error| {
-        CliError::failed("no_server", format!("no server answers at {address}: {}", error.without_url()))
-            .hint("`truing serve` starts one; `server.listen` says where")
-    };
-    let client = reqwest::Client::builder().no_proxy().timeout(TIME).build().map_err(failed)?;
-    let answer = client.get(url).send().await.map_err(failed)?;
-    if answer.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE {
-        let message = format!("the server at {address} is not ready: it cannot use its store");
-        return Err(CliError::failed("not_ready", message).hint("its log says why"));
-    }
-    answer.error_for_status().map_err(failed)?.json().await.map_err(failed)
 }
 
 /// What a forge lacks, and what to do; none: nothing.

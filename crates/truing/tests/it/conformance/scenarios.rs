@@ -197,10 +197,7 @@ const WRONG: &[Scenario] = &[
     Scenario {
         name: "403-permission",
         files: 3,
-        acts: &[
-            Open(three),
-            Answered { by: |_| Status(403, None), told: "(403): Forbidden (", step: 4 },
-        ],
+        acts: &[Open(three), Answered { by: |_| Status(403, None), told: "(403): Forbidden (", step: 4 }],
     },
     Scenario {
         name: "403-single-sign-on",
