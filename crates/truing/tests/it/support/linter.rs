@@ -3,13 +3,16 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Prints findings as ruff does, of lines `l = …`, and ends as ruff does. `$1` is `check`.
+/// Prints findings as ruff does, of lines `l = …` that neither a comment nor `ruff.toml` silences, and ends as ruff does. `$1` is `check`.
 pub(crate) const RUFF: &str = r#"#!/bin/sh
 [ "$1" = check ] || exit 9
 exec awk '
-BEGIN { printf "[" }
+BEGIN {
+    printf "["
+    while ((getline line < "ruff.toml") > 0) if (line ~ /E741|exclude/) quiet = 1
+}
 FILENAME ~ /^-/ { nextfile }
-/^ *l = / {
+/^ *l = / && !/noqa/ && !quiet {
     if (count++) printf ","
     printf "{\"code\":\"E741\",\"message\":\"Ambiguous variable name: `l`\",\"filename\":\"%s/%s\",", ENVIRON["PWD"], FILENAME
     printf "\"location\":{\"row\":%d,\"column\":1},\"end_location\":{\"row\":%d,\"column\":2},", FNR, FNR
