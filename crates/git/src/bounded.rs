@@ -16,7 +16,7 @@ use truing_core::outcome::{NotReviewed, SkipReason};
 use crate::command::Call;
 use crate::export::lines;
 use crate::view::{View, borrow, garbled, make_objects, sha};
-use crate::{GitError, PrivateFolder};
+use crate::{GitError, PrivateFolder, WorktreeDiff};
 
 /// How the changed files are listed. No content is read for it.
 const RAW_FLAGS: &[&str] = &[
@@ -127,18 +127,18 @@ impl Pair {
 impl View {
     /// The diff between the two sides that `sides` adds to a call. `store` has their objects. Of files over
     /// [`crate::Limits::file_bytes`], and where the rest has more than [`crate::Limits::diff_bytes`] of the largest of
-    /// them too, no lines are part of it.
+    /// them too, no lines are part of it. Those of them that are text are told.
     pub(crate) async fn compare(
         &self,
         store: &Path,
         sides: impl Fn(Call) -> Call + Send + Sync,
-    ) -> Result<CommitDiff, GitError> {
+    ) -> Result<WorktreeDiff, GitError> {
         let limits = self.git().limits();
         let listing =
             sides(self.call("diff").args(RAW_FLAGS).output(limits.listing_bytes)).env(STORE, store).read();
         let mut pairs = pairs(&listing.await?)?;
         if pairs.is_empty() {
-            return Ok(CommitDiff::default());
+            return Ok(WorktreeDiff::default());
         }
         self.weigh(store, &mut pairs).await?;
         pairs.sort_by_key(Pair::size);
@@ -153,9 +153,15 @@ impl View {
                 Err(GitError::TooLarge { .. }) if shown > 0 => shown = half(&pairs, shown),
                 Err(error) => return Err(error),
                 Ok((diff, mut skipped)) => {
-                    skipped.extend(self.large_texts(store, &pairs, shown).await);
+                    let texts = self.large_texts(store, &pairs, shown).await;
+                    let new = texts.iter().filter(|pair| pair.old.is_none());
+                    let mut large: Vec<RepoPath> = new.map(|pair| pair.path.clone()).collect();
+                    large.sort();
+                    let gap =
+                        |pair: &&Pair| NotReviewed { path: pair.path.clone(), reason: SkipReason::TooLarge };
+                    skipped.extend(texts.iter().map(gap));
                     skipped.sort_by(|a, b| a.path.cmp(&b.path));
-                    return Ok(CommitDiff { diff, skipped });
+                    return Ok(WorktreeDiff { diff, skipped, large });
                 }
             }
         }
@@ -277,7 +283,7 @@ impl View {
 
     /// The files after the first `shown` that are there, are new at their path and are text. Who reads the diff takes them
     /// for binary.
-    async fn large_texts(&self, store: &Path, pairs: &[Pair], shown: usize) -> Vec<NotReviewed> {
+    async fn large_texts<'a>(&self, store: &Path, pairs: &'a [Pair], shown: usize) -> Vec<&'a Pair> {
         let gone = pairs.iter().filter(|pair| pair.new.is_none()).flat_map(|pair| &pair.old);
         let gone: HashSet<&String> = gone.map(|blob| &blob.id).collect();
         let mut texts = Vec::new();
@@ -296,7 +302,7 @@ impl View {
                 is_binary = self.begins_binary(store, &blob.id).await;
             }
             if !is_binary {
-                texts.push(NotReviewed { path: pair.path.clone(), reason: SkipReason::TooLarge });
+                texts.push(pair);
             }
         }
         texts

@@ -17,7 +17,7 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 
 use crate::command::{Call, clean};
-use crate::{CommitDiff, Git, GitError};
+use crate::{CommitDiff, Git, GitError, WorktreeDiff};
 
 /// What ids are made with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,7 +116,8 @@ impl View {
     /// The diff between two commits or trees.
     pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let sides = |call: Call| call.arg(base.as_str()).arg(head.as_str()).arg("--");
-        self.compare(&self.store(), sides).await
+        let WorktreeDiff { diff, skipped, large: _ } = self.compare(&self.store(), sides).await?;
+        Ok(CommitDiff { diff, skipped })
     }
 
     /// The store of this folder's objects.

@@ -22,7 +22,7 @@ use crate::command::Call;
 use crate::export::{Listed, lines};
 use crate::options::MAX_INDEX_BYTES;
 use crate::view::{borrow, garbled, make_objects};
-use crate::{CommitDiff, GitError, Limits, PrivateFolder};
+use crate::{GitError, Limits, PrivateFolder};
 
 /// The extension of a sparse index: its name and its length, which is 0 (gitformat-index).
 const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
@@ -41,7 +41,7 @@ const MAX_UNPACKED: usize = 50;
 pub struct WorktreeDiff {
     /// The diff, in git's own form. New files that are not ignored are part of it.
     pub diff: Vec<u8>,
-    /// Changed or new files that are not part of it, in path order: over a bound, unreadable, or nested
+    /// Changed or new files whose lines are not part of it, in path order: over a bound, unreadable, or nested
     /// repositories.
     pub skipped: Vec<NotReviewed>,
     /// Those of them that are new and over a bound, in path order: whole where they are.
@@ -134,8 +134,10 @@ impl Repository {
         work.take(&plan).await?;
         work.restore(base, &plan.restore).await?;
         let sides = |call: Call| work.in_index(call).args(["--cached", base.as_str(), "--"]);
-        let CommitDiff { diff, skipped } = self.view.compare(&work.store(), sides).await?;
+        let WorktreeDiff { diff, skipped, large } = self.view.compare(&work.store(), sides).await?;
         plan.skipped.extend(skipped);
+        plan.large_new.extend(large);
+        plan.large_new.sort();
         plan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(WorktreeDiff { diff, skipped: plan.skipped, large: plan.large_new })
     }

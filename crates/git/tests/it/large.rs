@@ -34,6 +34,11 @@ async fn last(place: &Place, repo: &Repo, limits: Limits) -> CommitDiff {
     let staged = repository.index(None).await.unwrap().diff(&base).await.unwrap();
     assert_eq!((text(&staged.diff), named(&staged.skipped)), (text(&found.diff), named(&found.skipped)));
     let worktree = repository.worktree_diff(&base).await.unwrap();
+    let new = found
+        .skipped
+        .iter()
+        .filter(|gap| text(&found.diff).contains(&format!("/dev/null and b/{} ", gap.path)));
+    assert_eq!(worktree.large, new.map(|gap| gap.path.clone()).collect::<Vec<_>>(), "whole where they are");
     assert_eq!((text(&worktree.diff), named(&worktree.skipped)), (text(&found.diff), named(&found.skipped)));
     found
 }
