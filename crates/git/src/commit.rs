@@ -269,9 +269,10 @@ impl Staged {
     /// What is to be committed, as a diff in git's own form.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`].
+    /// As [`Mirror::diff`].
     pub async fn diff(&self) -> Result<Vec<u8>, GitError> {
-        self.view.diff_call().args(["--cached", self.parent.as_str(), "--"]).read().await
+        let sides = |call: Call| call.args(["--cached", self.parent.as_str(), "--"]);
+        self.view.compare(&self.view.store(), sides).await.map(|found| found.diff)
     }
 
     /// Makes the commit, whatever differs or not.

@@ -14,6 +14,7 @@
 //! What goes out is one commit of ours to one branch of a remote (`commit.rs`, `push.rs`), and nothing else can. A
 //! remote on this machine runs its own hooks for that, as a server does.
 
+mod bounded;
 mod clone;
 mod command;
 mod commit;
@@ -31,6 +32,7 @@ mod remote;
 mod repository;
 mod view;
 
+pub use bounded::CommitDiff;
 pub use clone::CheckedOut;
 pub use commit::{Committed, Edited, Identity, Merging, NewCommit, Staged};
 pub use error::GitError;

@@ -21,7 +21,7 @@ use truing_core::increment::History;
 
 use crate::command::Call;
 use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, sha, write};
-use crate::{Committed, Exported, Git, GitError, Remote, TreeFile, network};
+use crate::{CommitDiff, Committed, Exported, Git, GitError, Remote, TreeFile, network};
 
 /// The file that says that a folder is ours. It is part of the folder from the beginning.
 const MARK: &str = "truing-mirror";
@@ -337,11 +337,21 @@ impl Mirror {
         self.view.history(before, now).await
     }
 
-    /// The diff between two commits, in git's own form: with renames, without colours, programs or attributes.
+    /// The diff between two commits, in git's own form: with renames, without colours, programs or attributes. It shows of
+    /// a file over [`crate::Limits::file_bytes`] that it is changed, as of a binary one, and so of the largest others where
+    /// it would have more than [`crate::Limits::diff_bytes`].
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`].
+    /// [`GitError::TooLarge`] if the names of the files have more than that.
     pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
+        self.view.diff(base, head).await.map(|found| found.diff)
+    }
+
+    /// That diff, and the files whose lines it does not show.
+    ///
+    /// # Errors
+    /// As [`Mirror::diff`].
+    pub async fn commit_diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         self.view.diff(base, head).await
     }
 

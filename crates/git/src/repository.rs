@@ -17,7 +17,7 @@ use truing_core::id::Sha;
 
 use crate::command::Call;
 use crate::view::{View, borrow, lay_out, sha};
-use crate::{Exported, Git, GitError, PrivateFolder, TreeFile};
+use crate::{CommitDiff, Exported, Git, GitError, PrivateFolder, TreeFile};
 use facts::{Layout, Settings};
 
 pub use base::{Base, BaseFrom};
@@ -175,12 +175,21 @@ impl Repository {
         self.settings.origin.as_deref()
     }
 
-    /// The diff between two commits (or a tree, as [`Base::commit`] may be), in git's own form: with renames,
-    /// without colours, programs or attributes.
+    /// The diff between two commits (or a tree, as [`Base::commit`] may be), in git's own form: with renames, without colours, programs or attributes. It shows of
+    /// a file over [`crate::Limits::file_bytes`] that it is changed, as of a binary one, and so of the largest others where
+    /// it would have more than [`crate::Limits::diff_bytes`].
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`].
+    /// [`GitError::TooLarge`] if the names of the files have more than that.
     pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
+        self.view.diff(base, head).await.map(|found| found.diff)
+    }
+
+    /// That diff, and the files whose lines it does not show.
+    ///
+    /// # Errors
+    /// As [`Repository::diff`].
+    pub async fn commit_diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         self.view.diff(base, head).await
     }
 

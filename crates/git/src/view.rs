@@ -17,7 +17,7 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 
 use crate::command::{Call, clean};
-use crate::{Git, GitError};
+use crate::{CommitDiff, Git, GitError, WorktreeDiff};
 
 /// What ids are made with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,8 +114,15 @@ impl View {
     }
 
     /// The diff between two commits or trees.
-    pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
-        self.diff_call().arg(base.as_str()).arg(head.as_str()).arg("--").read().await
+    pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
+        let sides = |call: Call| call.arg(base.as_str()).arg(head.as_str()).arg("--");
+        let WorktreeDiff { diff, skipped, large: _ } = self.compare(&self.store(), sides).await?;
+        Ok(CommitDiff { diff, skipped })
+    }
+
+    /// The store of this folder's objects.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.dir.join("objects")
     }
 
     /// Copies what these revisions hold from another store of objects into the one of this folder, or into `store`: as one

@@ -267,8 +267,8 @@ impl<R: Reader> Checkout<'_, R> {
 pub async fn changed(mirror: &Mirror, revision: &Revision) -> Result<Change, GitError> {
     let Revision { head, base } = revision;
     let left = mirror.merge_base(base, head).await?.unwrap_or_else(|| base.clone());
-    let diff = mirror.diff(&left, head).await?;
-    Ok(Change::between(left, head, diff))
+    let found = mirror.commit_diff(&left, head).await?;
+    Ok(Change::between(left, head, found))
 }
 
 /// The files of a change that would configure its review, were they where that is taken from. `by_model`: memory and

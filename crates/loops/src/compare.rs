@@ -132,8 +132,8 @@ impl Comparing<'_> {
     async fn change(&self, base: Sha) -> Result<Change, GitError> {
         let found = match self.head {
             Head::Commit(head) => {
-                let diff = self.repository.diff(&base, head).await?;
-                return Ok(Change { base, head: Some(head.clone()), diff, left_out: vec![], large: vec![] });
+                let found = self.repository.commit_diff(&base, head).await?;
+                return Ok(Change::between(base, head, found));
             }
             Head::WorkingTree => self.repository.worktree_diff(&base).await?,
             Head::Index(index) => index.diff(&base).await?,

@@ -36,7 +36,7 @@ use truing_core::port::{Clock as _, ForgeError, Ledger as _, Runs, StoreError};
 use truing_core::run::StepCost;
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
-use truing_git::{GitError, Laid, Mirror, PrivateFolder};
+use truing_git::{CommitDiff, GitError, Laid, Mirror, PrivateFolder};
 use truing_model::gateway;
 
 use super::agent::{Agent, Spent};
@@ -211,7 +211,7 @@ pub struct Runner<'a, S> {
     /// The run.
     pub record: Record,
     /// What differs between commits that were compared before.
-    diffs: Vec<((Sha, Sha), Vec<u8>)>,
+    diffs: Vec<((Sha, Sha), CommitDiff)>,
     /// The files of the commit that was looked at last.
     laid: Option<Laid>,
     /// What the rules say of changes that were read before.
@@ -522,16 +522,21 @@ impl<S: Workspace> Runner<'_, S> {
 impl<S> Runner<'_, S> {
     /// What differs between two commits. Several acts look at the same change.
     async fn diff(&mut self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
+        self.commit_diff(base, head).await.map(|found| found.diff)
+    }
+
+    /// That, and the files whose lines it does not show.
+    async fn commit_diff(&mut self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));
-        if let Some((_, diff)) = known {
-            return Ok(diff.clone());
+        if let Some((_, found)) = known {
+            return Ok(found.clone());
         }
-        let diff = self.mirror.diff(base, head).await?;
-        if diff.len() <= MAX_KEPT_DIFF {
+        let found = self.mirror.commit_diff(base, head).await?;
+        if found.diff.len() <= MAX_KEPT_DIFF {
             self.diffs.truncate(KEPT_DIFFS - 1);
-            self.diffs.insert(0, ((base.clone(), head.clone()), diff.clone()));
+            self.diffs.insert(0, ((base.clone(), head.clone()), found.clone()));
         }
-        Ok(diff)
+        Ok(found)
     }
 
     /// What the gate says of the change up to this commit, if it blocks.
@@ -556,7 +561,7 @@ impl<S> Runner<'_, S> {
 
     /// The change between two commits.
     async fn change(&mut self, base: &Sha, head: &Sha) -> Result<Change, GitError> {
-        Ok(Change::between(base.clone(), head, self.diff(base, head).await?))
+        Ok(Change::between(base.clone(), head, self.commit_diff(base, head).await?))
     }
 
     /// The findings of rules and linters on a change up to this commit. Auditors see the same files after them.

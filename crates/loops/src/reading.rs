@@ -18,6 +18,7 @@ use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
 use truing_config::Config;
 use truing_config::value::globs;
+use truing_git::CommitDiff;
 use truing_reader::Tree;
 use truing_reader::output::tool_name;
 
@@ -37,7 +38,7 @@ pub struct Change {
     pub head: Option<Sha>,
     /// Git's diff between the two.
     pub diff: Vec<u8>,
-    /// Files that belong to the change but not to the diff, with the reason.
+    /// Files that belong to the change and whose lines the diff does not show, with the reason.
     pub left_out: Vec<NotReviewed>,
     /// Those of them that are new, and whole in the reader's tree.
     pub large: Vec<RepoPath>,
@@ -45,8 +46,16 @@ pub struct Change {
 
 impl Change {
     /// The one between two commits.
-    pub fn between(base: Sha, head: &Sha, diff: Vec<u8>) -> Self {
-        Self { base, head: Some(head.clone()), diff, left_out: Vec::new(), large: Vec::new() }
+    pub fn between(base: Sha, head: &Sha, found: CommitDiff) -> Self {
+        let CommitDiff { diff, skipped } = found;
+        Self { base, head: Some(head.clone()), diff, left_out: skipped, large: Vec::new() }
+    }
+
+    /// The texts whose lines the diff does not show because they are too large, and which are not whole in the reader's tree.
+    fn undiffed(&self) -> BTreeSet<&RepoPath> {
+        let large: BTreeSet<&RepoPath> = self.large.iter().collect();
+        let gaps = self.left_out.iter().filter(|gap| gap.reason == SkipReason::TooLarge);
+        gaps.map(|gap| &gap.path).filter(|path| !large.contains(path)).collect()
     }
 }
 
@@ -160,8 +169,11 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
         gap.reason = SkipReason::Ignored;
     }
     let mut to_read: Vec<ChangedFile> = Vec::new();
+    let undiffed = change.undiffed();
     for file in &files {
         match skipped(file, scope) {
+            // The diff takes it for binary, and it is named already.
+            None if undiffed.contains(&file.path) => {}
             Some(reason) => coverage.not_reviewed.push(NotReviewed { path: file.path.clone(), reason }),
             None => to_read.push(ChangedFile {
                 path: file.path.clone(),

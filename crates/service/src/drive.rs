@@ -3,13 +3,16 @@
 //!
 //! A loop gives its part as [`Leased`]. [`Driver::drive`] is the whole way.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use truing_core::id::{Span, Token, Version};
 use truing_core::port::{Clock, Operations, Runs, Slots, StoreError};
 use truing_core::slot::{Command, Limits, Refused, Then, Why};
@@ -67,9 +70,10 @@ pub struct Driver<'a, S, C> {
     pub limits: &'a Limits,
 }
 
-impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
+impl<S: Slots + Runs + Operations + Clone + 'static, C: Clock> Driver<'_, S, C> {
     /// Drives a lease until its step comes to its end, it is lost, or `told` ends: then it is given back. A step that ends in
-    /// its own order when it is told to stop gets a `told` that never ends.
+    /// its own order when it is told to stop gets a `told` that never ends. Heartbeats have a task of their own: a step that
+    /// holds up its thread, as one that removes a deep folder, holds up none of them.
     ///
     /// # Errors
     /// [`StepError`]: the end could not be recorded. The lease is left to expire.
@@ -80,7 +84,14 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
         told: impl Future<Output = ()>,
         leased: &L,
     ) -> Result<Result<L::Ended, Stopped>, StepError> {
-        let ending = AtomicBool::new(false);
+        let ending = Arc::new(AtomicBool::new(false));
+        let beats = Heartbeats {
+            store: self.store.clone(),
+            lease: lease.clone(),
+            limits: self.limits.clone(),
+            ending: Arc::clone(&ending),
+        };
+        let mut beats = HeartbeatTask::start(beats, heartbeat);
         let told = async {
             told.await;
             // What has come to its end is not stopped any more.
@@ -90,7 +101,7 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
         };
         tokio::select! {
             ended = self.take((lease, heir), leased, &ending) => ended,
-            () = self.lost(lease, heartbeat, &ending) => {
+            () = beats.lost() => {
                 if ending.load(Ordering::Relaxed) {
                     let what = format!("{}: the store did not confirm the end of the lease", lease.key);
                     return Err(StoreError::Unavailable(what).into());
@@ -157,16 +168,28 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
         }
         Ok(())
     }
+}
 
-    /// Sends heartbeats. Returns when the lease is lost, or when none was acknowledged for so long that it may be lost. While
-    /// the lease is `ending`, a slot without a lease is not a loss.
-    async fn lost(&self, lease: &Lease, every: Duration, ending: &AtomicBool) {
-        let patience = Duration::from_millis(u64::try_from(self.limits.self_stop().0).unwrap_or(0));
+/// The heartbeats of a lease.
+struct Heartbeats<S> {
+    store: S,
+    lease: Lease,
+    limits: Limits,
+    /// Is the lease being ended?
+    ending: Arc<AtomicBool>,
+}
+
+impl<S: Slots + Runs> Heartbeats<S> {
+    /// Sends them. Returns when the lease is lost, or when none was acknowledged for so long that it may be lost. While the
+    /// lease is `ending`, a slot without a lease is not a loss.
+    async fn lost(&self, every: Duration) {
+        let Self { store, lease, limits, ending } = self;
+        let patience = Duration::from_millis(u64::try_from(limits.self_stop().0).unwrap_or(0));
         let mut acknowledged = Instant::now();
         loop {
             tokio::time::sleep(every).await;
             let sent = Instant::now();
-            let beat = step(self.store, &lease.key, Command::Heartbeat(lease.token), self.limits);
+            let beat = step(store, &lease.key, Command::Heartbeat(lease.token), limits);
             match tokio::time::timeout_at(acknowledged + patience, beat).await {
                 Ok(Ok(_)) => acknowledged = sent,
                 Ok(Err(StepError::Refused(_))) if ending.load(Ordering::Relaxed) => acknowledged = sent,
@@ -180,6 +203,26 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
                 }
             }
         }
+    }
+}
+
+/// The task that sends heartbeats. It ends with this.
+struct HeartbeatTask(JoinHandle<()>);
+
+impl HeartbeatTask {
+    fn start<S: Slots + Runs + 'static>(beats: Heartbeats<S>, every: Duration) -> Self {
+        Self(tokio::spawn(async move { beats.lost(every).await }.in_current_span()))
+    }
+
+    /// Returns when the lease may be lost, as [`Heartbeats::lost`], also where heartbeats are sent no longer.
+    async fn lost(&mut self) {
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for HeartbeatTask {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

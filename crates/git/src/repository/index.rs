@@ -12,6 +12,7 @@ use truing_core::outcome::{NotReviewed, SkipReason};
 
 use super::Repository;
 use super::worktree::Work;
+use crate::command::Call;
 use crate::export::{Listed, lines};
 use crate::view::garbled;
 use crate::{Exported, GitError, WorktreeDiff};
@@ -48,14 +49,19 @@ impl Index {
     /// The difference between `base` (a commit or tree) and the index. Paths in conflict are skipped.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`].
+    /// As [`Repository::diff`].
     pub async fn diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         self.work.restore(base, &self.unmerged).await?;
-        let call = self.work.in_index(self.repository.view.diff_call());
-        let call = call.args(["--cached", "--ita-invisible-in-index", base.as_str(), "--"]);
+        let sides = |call: Call| {
+            let flags = ["--cached", "--ita-invisible-in-index", base.as_str(), "--"];
+            self.work.in_index(call).args(flags)
+        };
+        let view = &self.repository.view;
+        let found = view.compare(&view.store(), sides).await?;
         let skip = |path: &RepoPath| NotReviewed { path: path.clone(), reason: SkipReason::Unmerged };
-        let skipped = self.unmerged.iter().map(skip).collect();
-        Ok(WorktreeDiff { diff: call.read().await?, skipped, large: vec![] })
+        let mut skipped = self.unmerged.iter().map(skip).chain(found.skipped).collect::<Vec<_>>();
+        skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(WorktreeDiff { diff: found.diff, skipped, large: vec![] })
     }
 
     /// Writes the files of the index below `dest` as plain files: see [`Exported`]. `only`: these alone; one that the

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use truing_core::RepoPath;
 use truing_core::id::Sha;
@@ -41,7 +41,7 @@ const MAX_UNPACKED: usize = 50;
 pub struct WorktreeDiff {
     /// The diff, in git's own form. New files that are not ignored are part of it.
     pub diff: Vec<u8>,
-    /// Changed or new files that are not part of it, in path order: over a bound, unreadable, or nested
+    /// Changed or new files whose lines are not part of it, in path order: over a bound, unreadable, or nested
     /// repositories.
     pub skipped: Vec<NotReviewed>,
     /// Those of them that are new and over a bound, in path order: whole where they are.
@@ -115,7 +115,7 @@ impl Repository {
     /// ignored. What is staged counts as it is on disk.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`]; [`GitError::SpecialFile`] and
+    /// As [`Repository::diff`]; [`GitError::SpecialFile`] and
     /// [`GitError::HugeFile`] for a list of patterns; [`GitError::Failed`] if files change under git's eyes.
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         refuse_in_working_tree(self.root()).await?;
@@ -133,8 +133,11 @@ impl Repository {
         work.remove(&plan.gone).await?;
         work.take(&plan).await?;
         work.restore(base, &plan.restore).await?;
-        let diff = work.with_objects(work.in_index(self.view.diff_call()));
-        let diff = diff.args(["--cached", base.as_str(), "--"]).read().await?;
+        let sides = |call: Call| work.in_index(call).args(["--cached", base.as_str(), "--"]);
+        let WorktreeDiff { diff, skipped, large } = self.view.compare(&work.store(), sides).await?;
+        plan.skipped.extend(skipped);
+        plan.large_new.extend(large);
+        plan.large_new.sort();
         plan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(WorktreeDiff { diff, skipped: plan.skipped, large: plan.large_new })
     }
@@ -243,7 +246,12 @@ impl Work {
 
     /// Lets a call use the folder of new objects.
     fn with_objects(&self, call: Call) -> Call {
-        call.env("GIT_OBJECT_DIRECTORY", self.folder.path().join("objects"))
+        call.env("GIT_OBJECT_DIRECTORY", self.store())
+    }
+
+    /// The folder of new objects.
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("objects")
     }
 
     /// Reads the content of the changed paths into the index.

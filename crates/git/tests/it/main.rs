@@ -7,6 +7,7 @@ mod commit;
 mod export;
 mod history;
 mod hostile;
+mod large;
 mod local;
 mod mirror;
 mod process;

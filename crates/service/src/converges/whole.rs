@@ -34,7 +34,7 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
-    pub async fn by_hand<S: Slots + Runs + Operations>(
+    pub async fn by_hand<S: Slots + Runs + Operations + Clone + 'static>(
         &self,
         store: &S,
         heartbeat: Duration,

@@ -161,14 +161,42 @@ async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_los
     let scene = Scene::new();
     let lease = scene.lease().await;
     step(&scene.store, &scene.key, Command::Finish(lease.token, Then::Idle), &scene.limits).await.unwrap();
-    let driver = Driver { store: &scene.store, clock: &SystemClock, limits: &scene.limits };
     let often = Duration::from_millis(1);
-    let (is_ending, is_at_work) = (AtomicBool::new(true), AtomicBool::new(false));
+    let beats = |is_ending| Heartbeats {
+        store: scene.store.clone(),
+        lease: lease.clone(),
+        limits: scene.limits.clone(),
+        ending: Arc::new(AtomicBool::new(is_ending)),
+    };
+    let (ending, at_work) = (beats(true), beats(false));
     tokio::select! {
-        () = driver.lost(&lease, often, &is_ending) => panic!("it has ended as it should"),
+        () = ending.lost(often) => panic!("it has ended as it should"),
         // Before its end it is lost, which takes as many heartbeats.
-        () = async { for _ in 0..9 { driver.lost(&lease, often, &is_at_work).await; } } => {}
+        () = async { for _ in 0..9 { at_work.lost(often).await; } } => {}
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
+    let scene = Scene::new();
+    let lease = scene.lease().await;
+    let leased_until = |slot: &Slot| {
+        let State::Leased { deadline, .. } = slot.state else { return None };
+        Some(deadline)
+    };
+    let first = leased_until(&scene.slot().await);
+    let here = tokio::runtime::Handle::current();
+    let load = || std::thread::scope(|scope| scope.spawn(|| here.block_on(scene.slot())).join().unwrap());
+    let began = std::time::Instant::now();
+    // It never waits as a task does: it ends when a heartbeat has come.
+    let ends = || loop {
+        if leased_until(&load()) > first {
+            return Some(Ok(After::Then(Then::Idle)));
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "no heartbeat has come");
+    };
+    let (ended, recorded) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;
+    assert!(matches!(ended, Ok(Ok(()))) && recorded.is_empty(), "{ended:?} {recorded:?}");
 }
 
 #[tokio::test]

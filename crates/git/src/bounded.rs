@@ -1,0 +1,355 @@
+//! A diff whose cost is bounded before git makes it.
+//!
+//! Git loads a file whole to diff it, to find out whether it was renamed, and even to say that it is new and binary. So it
+//! does not get what is too large: it compares two trees that hold the changed files alone, and a small binary mark in the
+//! place of each large blob, the same for the same blob. So the diff has a section of every file, with its status, and a
+//! large file that was only moved is one that was only moved.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use tokio::io::AsyncReadExt as _;
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+use truing_core::outcome::{NotReviewed, SkipReason};
+
+use crate::command::Call;
+use crate::export::lines;
+use crate::view::{View, borrow, garbled, make_objects, sha};
+use crate::{GitError, PrivateFolder, WorktreeDiff};
+
+/// How the changed files are listed. No content is read for it.
+const RAW_FLAGS: &[&str] = &[
+    "--raw",
+    "-z",
+    "--no-abbrev",
+    "--no-renames",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--submodule=short",
+    "--ignore-submodules=none",
+];
+
+/// The mode of a submodule.
+const GITLINK: &str = "160000";
+/// The mode of a symbolic link.
+const LINK: &str = "120000";
+
+/// The variable that names the store of objects.
+const STORE: &str = "GIT_OBJECT_DIRECTORY";
+
+/// How much of a blob git looks at to tell whether it is binary.
+const PROBE_BYTES: u64 = 8000;
+/// Of how many large files it is found out whether they are binary. The others count as text.
+const MAX_PROBES: usize = 200;
+/// The most that the sections of a file have beside its lines and its path.
+const SECTION_BYTES: u64 = 500;
+
+/// What differs between two commits.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CommitDiff {
+    /// The diff, in git's own form. It shows of a file that is too large that it is changed, as of a binary one.
+    pub diff: Vec<u8>,
+    /// Files that are there and whose lines it does not show, in path order: texts that are too large, and paths that no
+    /// index can have.
+    pub skipped: Vec<NotReviewed>,
+}
+
+/// A file of one side.
+#[derive(Debug)]
+struct Blob {
+    mode: String,
+    id: String,
+    size: u64,
+}
+
+impl Blob {
+    /// None where there is nothing.
+    fn new(mode: &str, id: &str) -> Option<Self> {
+        let is_there = mode.bytes().any(|digit| digit != b'0') && id.bytes().any(|digit| digit != b'0');
+        is_there.then(|| Self { mode: mode.to_owned(), id: id.to_owned(), size: 0 })
+    }
+
+    fn is_submodule(&self) -> bool {
+        self.mode == GITLINK
+    }
+}
+
+/// A path that differs.
+#[derive(Debug)]
+struct Pair {
+    path: RepoPath,
+    old: Option<Blob>,
+    new: Option<Blob>,
+}
+
+impl Pair {
+    fn of(facts: &[u8], path: &[u8]) -> Option<Self> {
+        let facts = std::str::from_utf8(facts.strip_prefix(b":")?).ok()?;
+        let mut facts = facts.split(' ');
+        let (old_mode, new_mode, old, new) = (facts.next()?, facts.next()?, facts.next()?, facts.next()?);
+        Some(Self {
+            path: RepoPath::from_bytes(path),
+            old: Blob::new(old_mode, old),
+            new: Blob::new(new_mode, new),
+        })
+    }
+
+    fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        self.old.iter().chain(&self.new)
+    }
+
+    /// The id that both sides have.
+    fn has_one_content(&self) -> bool {
+        self.old.as_ref().zip(self.new.as_ref()).is_some_and(|(old, new)| old.id == new.id)
+    }
+
+    /// The size of the larger side that git would load.
+    fn size(&self) -> u64 {
+        if self.has_one_content() { 0 } else { self.blobs().map(|blob| blob.size).max().unwrap_or(0) }
+    }
+
+    /// About what its section of the diff may have, at most.
+    fn weight(&self) -> u64 {
+        let sides = if self.has_one_content() { 0 } else { self.blobs().map(|blob| blob.size).sum() };
+        let name = u64::try_from(self.path.as_bytes().len()).unwrap_or(u64::MAX);
+        sides.saturating_add(name.saturating_mul(4)).saturating_add(SECTION_BYTES)
+    }
+
+    /// May an index have it?
+    fn has_safe_path(&self) -> bool {
+        let name = self.path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let is_link = self.blobs().any(|blob| blob.mode == LINK);
+        self.path.may_be_written() && !(is_link && name.eq_ignore_ascii_case(b".gitmodules"))
+    }
+}
+
+impl View {
+    /// The diff between the two sides that `sides` adds to a call. `store` has their objects. Of files over
+    /// [`crate::Limits::file_bytes`], and where the rest has more than [`crate::Limits::diff_bytes`] of the largest of
+    /// them too, no lines are part of it. Those of them that are text are told.
+    pub(crate) async fn compare(
+        &self,
+        store: &Path,
+        sides: impl Fn(Call) -> Call + Send + Sync,
+    ) -> Result<WorktreeDiff, GitError> {
+        let limits = self.git().limits();
+        let listing =
+            sides(self.call("diff").args(RAW_FLAGS).output(limits.listing_bytes)).env(STORE, store).read();
+        let mut pairs = pairs(&listing.await?)?;
+        if pairs.is_empty() {
+            return Ok(WorktreeDiff::default());
+        }
+        self.weigh(store, &mut pairs).await?;
+        pairs.sort_by_key(Pair::size);
+        let mut shown = pairs.partition_point(|pair| pair.size() <= limits.file_bytes);
+        loop {
+            let made = if shown == pairs.len() {
+                sides(self.diff_call()).env(STORE, store).read().await.map(|diff| (diff, Vec::new()))
+            } else {
+                self.compare_marked(store, &pairs, shown).await
+            };
+            match made {
+                Err(GitError::TooLarge { .. }) if shown > 0 => shown = half(&pairs, shown),
+                Err(error) => return Err(error),
+                Ok((diff, mut skipped)) => {
+                    let texts = self.large_texts(store, &pairs, shown).await;
+                    let new = texts.iter().filter(|pair| pair.old.is_none());
+                    let mut large: Vec<RepoPath> = new.map(|pair| pair.path.clone()).collect();
+                    large.sort();
+                    let gap =
+                        |pair: &&Pair| NotReviewed { path: pair.path.clone(), reason: SkipReason::TooLarge };
+                    skipped.extend(texts.iter().map(gap));
+                    skipped.sort_by(|a, b| a.path.cmp(&b.path));
+                    return Ok(WorktreeDiff { diff, skipped, large });
+                }
+            }
+        }
+    }
+
+    /// Asks for the size of each blob. One that is missing has none: git says so when it is to be diffed.
+    async fn weigh(&self, store: &Path, pairs: &mut [Pair]) -> Result<(), GitError> {
+        let ids: Vec<String> = {
+            let blobs = pairs.iter().flat_map(Pair::blobs).filter(|blob| !blob.is_submodule());
+            blobs.map(|blob| blob.id.clone()).collect()
+        };
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let asked = ids.iter().map(|id| format!("{id}\n")).collect::<String>();
+        let call = self.call("cat-file").arg("--batch-check=%(objectsize)").env(STORE, store);
+        let call = call.input(asked.into_bytes()).output(self.git().limits().listing_bytes);
+        let answer = call.read().await?;
+        let text = String::from_utf8_lossy(&answer);
+        let sizes: Vec<u64> = text.lines().map(|line| line.parse().unwrap_or(0)).collect();
+        if sizes.len() != ids.len() {
+            return Err(garbled("cat-file", &answer));
+        }
+        let sizes: HashMap<&String, u64> = ids.iter().zip(sizes).collect();
+        for blob in pairs.iter_mut().flat_map(|pair| pair.old.iter_mut().chain(&mut pair.new)) {
+            blob.size = sizes.get(&blob.id).copied().unwrap_or(0);
+        }
+        Ok(())
+    }
+
+    /// The diff with the lines of the first `shown` files alone, and the files that it does not have at all.
+    async fn compare_marked(
+        &self,
+        store: &Path,
+        pairs: &[Pair],
+        shown: usize,
+    ) -> Result<(Vec<u8>, Vec<NotReviewed>), GitError> {
+        let folder = self.git().private_folder()?;
+        make_objects(folder.path())?;
+        borrow(folder.path(), store)?;
+        let marked = pairs.get(shown..).unwrap_or_default();
+        let marks = self.mark(&folder, marked).await?;
+        let mut skipped = Vec::new();
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        for (number, pair) in pairs.iter().enumerate() {
+            if !pair.has_safe_path() {
+                if pair.new.is_some() {
+                    skipped.push(NotReviewed { path: pair.path.clone(), reason: SkipReason::Unreadable });
+                }
+                continue;
+            }
+            let line = |blob: &Blob| {
+                let mark = marks.get(&blob.id).filter(|_| number >= shown);
+                let id = mark.unwrap_or(&blob.id);
+                [blob.mode.as_bytes(), b" ", id.as_bytes(), b"\t", pair.path.as_bytes(), b"\0"].concat()
+            };
+            old.extend(pair.old.iter().flat_map(line));
+            new.extend(pair.new.iter().flat_map(line));
+        }
+        let old = self.write_tree(&folder, "old", old).await?;
+        let new = self.write_tree(&folder, "new", new).await?;
+        let call = in_store(self.diff_call(), &folder).arg(old.as_str()).arg(new.as_str()).arg("--");
+        Ok((call.read().await?, skipped))
+    }
+
+    /// Writes a mark for each blob of these files: the ids of the marks by those of the blobs.
+    async fn mark(
+        &self,
+        folder: &PrivateFolder,
+        pairs: &[Pair],
+    ) -> Result<BTreeMap<String, String>, GitError> {
+        let blobs = pairs.iter().flat_map(Pair::blobs).filter(|blob| !blob.is_submodule());
+        let mut ids: Vec<String> = blobs.map(|blob| blob.id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let path = folder.path().join("marks");
+        let (place, texts) = (path.clone(), ids.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir(&place)?;
+            let mut texts = texts.iter().enumerate();
+            texts.try_for_each(|(number, id)| {
+                std::fs::write(place.join(number.to_string()), format!("\0{id}\n"))
+            })
+        });
+        let written = written.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
+        written.map_err(|source| GitError::Io { doing: "cannot write", path: path.clone(), source })?;
+        let names = (0..ids.len()).map(|number| format!("{number}\n")).collect::<String>();
+        let call = in_store(self.call("hash-object"), folder).folder(&path);
+        let call = call.args(["-w", "--no-filters", "--stdin-paths"]).input(names.into_bytes());
+        let answer = call.output(self.git().limits().listing_bytes).read().await?;
+        let text = String::from_utf8_lossy(&answer);
+        let marks: Vec<String> = text.lines().map(str::to_owned).collect();
+        if marks.len() != ids.len() {
+            return Err(garbled("hash-object", &answer));
+        }
+        Ok(ids.into_iter().zip(marks).collect())
+    }
+
+    /// Writes a tree of these entries of an index.
+    async fn write_tree(
+        &self,
+        folder: &PrivateFolder,
+        index: &str,
+        entries: Vec<u8>,
+    ) -> Result<Sha, GitError> {
+        let index = folder.path().join(index);
+        let call = |name| in_store(self.call(name), folder).env("GIT_INDEX_FILE", &index);
+        if !entries.is_empty() {
+            // What a name means to other systems is no matter: nothing is checked out.
+            let call = call("update-index").config("core.protectNTFS", "false");
+            let call = call.config("core.protectHFS", "false").args(["-z", "--index-info"]);
+            call.input(entries).read().await?;
+        }
+        sha("write-tree", &call("write-tree").arg("--missing-ok").read().await?)
+    }
+
+    /// The files after the first `shown` that are there, are new at their path and are text. Who reads the diff takes them
+    /// for binary.
+    async fn large_texts<'a>(&self, store: &Path, pairs: &'a [Pair], shown: usize) -> Vec<&'a Pair> {
+        let gone = pairs.iter().filter(|pair| pair.new.is_none()).flat_map(|pair| &pair.old);
+        let gone: HashSet<&String> = gone.map(|blob| &blob.id).collect();
+        let mut texts = Vec::new();
+        let mut probes = 0;
+        for pair in pairs.get(shown..).unwrap_or_default() {
+            let is_other = |new: &Blob| !new.is_submodule() && !gone.contains(&new.id);
+            if pair.has_one_content() || !pair.new.as_ref().is_some_and(is_other) || !pair.has_safe_path() {
+                continue;
+            }
+            let mut is_binary = false;
+            for blob in pair.blobs().filter(|blob| blob.size > self.git().limits().file_bytes) {
+                if is_binary || probes == MAX_PROBES {
+                    break;
+                }
+                probes += 1;
+                is_binary = self.begins_binary(store, &blob.id).await;
+            }
+            if !is_binary {
+                texts.push(pair);
+            }
+        }
+        texts
+    }
+
+    /// Does git take this blob for binary? One that cannot be read within the bounds counts as text.
+    async fn begins_binary(&self, store: &Path, id: &str) -> bool {
+        // Git writes what is larger than this out piece by piece, if it is stored whole.
+        let call = self.call("cat-file").args(["blob", id]).env(STORE, store);
+        let Ok(mut running) = call.config("core.bigFileThreshold", "1m").spawn(false) else { return false };
+        let Some(stdout) = running.stdout.take() else { return false };
+        let mut begin = Vec::new();
+        let mut stdout = stdout.take(PROBE_BYTES);
+        let time = self.git().limits().local_time;
+        let read = tokio::time::timeout(time, stdout.read_to_end(&mut begin)).await;
+        matches!(read, Ok(Ok(_))) && begin.contains(&0)
+    }
+}
+
+/// Lets a call write to the store of this folder, whose files need not outlive a power failure.
+fn in_store(call: Call, folder: &PrivateFolder) -> Call {
+    call.env(STORE, folder.path().join("objects")).config("core.fsync", "none")
+}
+
+/// The files of a listing.
+fn pairs(listing: &[u8]) -> Result<Vec<Pair>, GitError> {
+    let mut fields = lines(listing);
+    let mut pairs = Vec::new();
+    while let Some(facts) = fields.next() {
+        let pair = fields.next().and_then(|path| Pair::of(facts, path));
+        pairs.push(pair.ok_or_else(|| garbled("diff", facts))?);
+    }
+    Ok(pairs)
+}
+
+/// How many of the first `shown` files have half of what they may have together, when the last go first.
+fn half(pairs: &[Pair], shown: usize) -> usize {
+    let first = pairs.get(..shown).unwrap_or_default();
+    let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.weight()));
+    let mut left = whole;
+    let mut count = shown;
+    for pair in first.iter().rev() {
+        left = left.saturating_sub(pair.weight());
+        count -= 1;
+        if left <= whole / 2 {
+            break;
+        }
+    }
+    count
+}
