@@ -21,7 +21,7 @@ pub struct Outcome {
     pub kind: OutcomeKind,
     /// Why, in words for people; none where the kind says it all.
     pub reason: Option<String>,
-    /// When it will be tried again: of `deferred`, and of `partial` where a model waits for money.
+    /// The time at which it is tried again: of `deferred`, and of `partial` where a model waits for money.
     pub until: Option<Millis>,
     /// What computed it.
     pub runtime: Runtime,

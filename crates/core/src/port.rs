@@ -42,12 +42,10 @@ pub use self::repository::{
     Actor, BranchPull, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
     Reply, RepositoryNow, ReviewState, Writable,
 };
-pub use self::runs::{Begun, Computed, Described, Event, Revision, RunRef, Runs};
+pub use self::runs::{Begun, Computed, Described, Event, LeftHead, Revision, RunRef, Runs};
 pub use self::server::{Author, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen};
 pub use self::store_error::StoreError;
-pub use self::watchlist::{
-    CommentKind, LastReviews, LeftHead, Obeyed, Origin, Repository, UserRequest, Watchlist,
-};
+pub use self::watchlist::{CommentKind, LastReviews, Obeyed, Origin, Repository, UserRequest, Watchlist};
 pub use self::write_gate::{Asked, Withheld, WriteGate, read_only};
 
 use crate::finding::Place;

@@ -64,7 +64,7 @@ pub struct Sources {
     /// Files of the release that mirrored ones import.
     #[serde(default)]
     pub imported: BTreeSet<String>,
-    /// Files of the release that may run in the place of those that are told of.
+    /// Files of the release that may run in the place of those that are compared.
     #[serde(default)]
     pub shadows: BTreeSet<String>,
     /// Packages that the release requires, by the file that says so and by name: each requirement as a text.

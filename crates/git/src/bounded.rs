@@ -15,10 +15,10 @@ use truing_core::outcome::{NotReviewed, SkipReason};
 
 use crate::command::Call;
 use crate::export::lines;
-use crate::view::{View, borrow, garbled, make_objects, sha};
+use crate::view::{CommitDiff, View, borrow, garbled, make_objects, sha};
 use crate::{GitError, PrivateFolder, WorktreeDiff};
 
-/// How the changed files are listed. No content is read for it.
+/// The flags that list the changed files. No content is read for it.
 const RAW_FLAGS: &[&str] = &[
     "--raw",
     "-z",
@@ -38,32 +38,22 @@ const LINK: &str = "120000";
 /// The variable that names the store of objects.
 const STORE: &str = "GIT_OBJECT_DIRECTORY";
 
-/// How much of a blob git looks at to tell whether it is binary.
+/// The bytes of a blob in which git looks for a sign that it is binary.
 const PROBE_BYTES: u64 = 8000;
-/// Of how many large files it is found out whether they are binary. The others count as text.
+/// The large files that are looked into for whether they are binary, at most. The others count as text.
 const MAX_PROBES: usize = 200;
 /// The most that the sections of a file have beside its lines and its path.
 const SECTION_BYTES: u64 = 500;
 
-/// What differs between two commits.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct CommitDiff {
-    /// The diff, in git's own form. It shows of a file that is too large that it is changed, as of a binary one.
-    pub diff: Vec<u8>,
-    /// Files that are there and whose lines it does not show, in path order: texts that are too large, and paths that no
-    /// index can have.
-    pub skipped: Vec<NotReviewed>,
-}
-
 /// A file of one side.
 #[derive(Debug)]
-struct Blob {
+struct BlobSize {
     mode: String,
     id: String,
     size: u64,
 }
 
-impl Blob {
+impl BlobSize {
     /// None where there is nothing.
     fn new(mode: &str, id: &str) -> Option<Self> {
         let is_there = mode.bytes().any(|digit| digit != b'0') && id.bytes().any(|digit| digit != b'0');
@@ -77,25 +67,25 @@ impl Blob {
 
 /// A path that differs.
 #[derive(Debug)]
-struct Pair {
+struct PathPair {
     path: RepoPath,
-    old: Option<Blob>,
-    new: Option<Blob>,
+    old: Option<BlobSize>,
+    new: Option<BlobSize>,
 }
 
-impl Pair {
+impl PathPair {
     fn of(facts: &[u8], path: &[u8]) -> Option<Self> {
         let facts = std::str::from_utf8(facts.strip_prefix(b":")?).ok()?;
         let mut facts = facts.split(' ');
         let (old_mode, new_mode, old, new) = (facts.next()?, facts.next()?, facts.next()?, facts.next()?);
         Some(Self {
             path: RepoPath::from_bytes(path),
-            old: Blob::new(old_mode, old),
-            new: Blob::new(new_mode, new),
+            old: BlobSize::new(old_mode, old),
+            new: BlobSize::new(new_mode, new),
         })
     }
 
-    fn blobs(&self) -> impl Iterator<Item = &Blob> {
+    fn blobs(&self) -> impl Iterator<Item = &BlobSize> {
         self.old.iter().chain(&self.new)
     }
 
@@ -125,9 +115,16 @@ impl Pair {
 }
 
 impl View {
+    /// The diff between two commits or trees.
+    pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
+        let sides = |call: Call| call.arg(base.as_str()).arg(head.as_str()).arg("--");
+        let WorktreeDiff { diff, skipped, large: _ } = self.compare(&self.store(), sides).await?;
+        Ok(CommitDiff { diff, skipped })
+    }
+
     /// The diff between the two sides that `sides` adds to a call. `store` has their objects. Of files over
     /// [`crate::Limits::file_bytes`], and where the rest has more than [`crate::Limits::diff_bytes`] of the largest of
-    /// them too, no lines are part of it. Those of them that are text are told.
+    /// them too, no lines are part of it. Those of them that are text are named.
     pub(crate) async fn compare(
         &self,
         store: &Path,
@@ -141,7 +138,7 @@ impl View {
             return Ok(WorktreeDiff::default());
         }
         self.weigh(store, &mut pairs).await?;
-        pairs.sort_by_key(Pair::size);
+        pairs.sort_by_key(PathPair::size);
         let mut shown = pairs.partition_point(|pair| pair.size() <= limits.file_bytes);
         loop {
             let made = if shown == pairs.len() {
@@ -157,8 +154,10 @@ impl View {
                     let new = texts.iter().filter(|pair| pair.old.is_none());
                     let mut large: Vec<RepoPath> = new.map(|pair| pair.path.clone()).collect();
                     large.sort();
-                    let gap =
-                        |pair: &&Pair| NotReviewed { path: pair.path.clone(), reason: SkipReason::TooLarge };
+                    let gap = |pair: &&PathPair| NotReviewed {
+                        path: pair.path.clone(),
+                        reason: SkipReason::TooLarge,
+                    };
                     skipped.extend(texts.iter().map(gap));
                     skipped.sort_by(|a, b| a.path.cmp(&b.path));
                     return Ok(WorktreeDiff { diff, skipped, large });
@@ -168,9 +167,9 @@ impl View {
     }
 
     /// Asks for the size of each blob. One that is missing has none: git says so when it is to be diffed.
-    async fn weigh(&self, store: &Path, pairs: &mut [Pair]) -> Result<(), GitError> {
+    async fn weigh(&self, store: &Path, pairs: &mut [PathPair]) -> Result<(), GitError> {
         let ids: Vec<String> = {
-            let blobs = pairs.iter().flat_map(Pair::blobs).filter(|blob| !blob.is_submodule());
+            let blobs = pairs.iter().flat_map(PathPair::blobs).filter(|blob| !blob.is_submodule());
             blobs.map(|blob| blob.id.clone()).collect()
         };
         if ids.is_empty() {
@@ -196,7 +195,7 @@ impl View {
     async fn compare_marked(
         &self,
         store: &Path,
-        pairs: &[Pair],
+        pairs: &[PathPair],
         shown: usize,
     ) -> Result<(Vec<u8>, Vec<NotReviewed>), GitError> {
         let folder = self.git().private_folder()?;
@@ -213,7 +212,7 @@ impl View {
                 }
                 continue;
             }
-            let line = |blob: &Blob| {
+            let line = |blob: &BlobSize| {
                 let mark = marks.get(&blob.id).filter(|_| number >= shown);
                 let id = mark.unwrap_or(&blob.id);
                 [blob.mode.as_bytes(), b" ", id.as_bytes(), b"\t", pair.path.as_bytes(), b"\0"].concat()
@@ -231,9 +230,9 @@ impl View {
     async fn mark(
         &self,
         folder: &PrivateFolder,
-        pairs: &[Pair],
+        pairs: &[PathPair],
     ) -> Result<BTreeMap<String, String>, GitError> {
-        let blobs = pairs.iter().flat_map(Pair::blobs).filter(|blob| !blob.is_submodule());
+        let blobs = pairs.iter().flat_map(PathPair::blobs).filter(|blob| !blob.is_submodule());
         let mut ids: Vec<String> = blobs.map(|blob| blob.id.clone()).collect();
         ids.sort();
         ids.dedup();
@@ -283,13 +282,13 @@ impl View {
 
     /// The files after the first `shown` that are there, are new at their path and are text. Who reads the diff takes them
     /// for binary.
-    async fn large_texts<'a>(&self, store: &Path, pairs: &'a [Pair], shown: usize) -> Vec<&'a Pair> {
+    async fn large_texts<'a>(&self, store: &Path, pairs: &'a [PathPair], shown: usize) -> Vec<&'a PathPair> {
         let gone = pairs.iter().filter(|pair| pair.new.is_none()).flat_map(|pair| &pair.old);
         let gone: HashSet<&String> = gone.map(|blob| &blob.id).collect();
         let mut texts = Vec::new();
         let mut probes = 0;
         for pair in pairs.get(shown..).unwrap_or_default() {
-            let is_other = |new: &Blob| !new.is_submodule() && !gone.contains(&new.id);
+            let is_other = |new: &BlobSize| !new.is_submodule() && !gone.contains(&new.id);
             if pair.has_one_content() || !pair.new.as_ref().is_some_and(is_other) || !pair.has_safe_path() {
                 continue;
             }
@@ -328,18 +327,18 @@ fn in_store(call: Call, folder: &PrivateFolder) -> Call {
 }
 
 /// The files of a listing.
-fn pairs(listing: &[u8]) -> Result<Vec<Pair>, GitError> {
+fn pairs(listing: &[u8]) -> Result<Vec<PathPair>, GitError> {
     let mut fields = lines(listing);
     let mut pairs = Vec::new();
     while let Some(facts) = fields.next() {
-        let pair = fields.next().and_then(|path| Pair::of(facts, path));
+        let pair = fields.next().and_then(|path| PathPair::of(facts, path));
         pairs.push(pair.ok_or_else(|| garbled("diff", facts))?);
     }
     Ok(pairs)
 }
 
-/// How many of the first `shown` files have half of what they may have together, when the last go first.
-fn half(pairs: &[Pair], shown: usize) -> usize {
+/// The number of the first `shown` files that have half of what they may have together, when the last go first.
+fn half(pairs: &[PathPair], shown: usize) -> usize {
     let first = pairs.get(..shown).unwrap_or_default();
     let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.weight()));
     let mut left = whole;

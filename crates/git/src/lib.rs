@@ -32,7 +32,6 @@ mod remote;
 mod repository;
 mod view;
 
-pub use bounded::CommitDiff;
 pub use clone::CheckedOut;
 pub use commit::{Committed, Edited, Identity, Merging, NewCommit, Staged};
 pub use error::GitError;
@@ -48,3 +47,4 @@ pub use repository::{Base, BaseFrom, Index, Repository, WorktreeDiff};
 
 pub use command::Git;
 pub use truing_core::secret::Secret;
+pub use view::CommitDiff;

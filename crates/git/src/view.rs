@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 
 use truing_core::RepoPath;
 use truing_core::id::Sha;
+use truing_core::outcome::NotReviewed;
 
 use crate::command::{Call, clean};
-use crate::{CommitDiff, Git, GitError, WorktreeDiff};
+use crate::{Git, GitError};
 
 /// What ids are made with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +68,16 @@ const DIFF_FLAGS: &[&str] = &[
     "--ignore-submodules=none",
 ];
 
+/// The difference between two commits.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CommitDiff {
+    /// The diff, in git's own form. It shows of a file that is too large that it is changed, as of a binary one.
+    pub diff: Vec<u8>,
+    /// Files that are there and whose lines it does not show, in path order: texts that are too large, and paths that no
+    /// index can have.
+    pub skipped: Vec<NotReviewed>,
+}
+
 /// A git folder of our own, and how to read from it.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
@@ -111,13 +122,6 @@ impl View {
     /// A call in this folder that heeds the attributes of a working tree (line ends; programs are unknown).
     pub(crate) fn call_with_attributes(&self, name: &'static str) -> Call {
         self.git.call(name).folder(&self.dir).env("GIT_DIR", &self.dir).of_partial_clone(self.partial)
-    }
-
-    /// The diff between two commits or trees.
-    pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
-        let sides = |call: Call| call.arg(base.as_str()).arg(head.as_str()).arg("--");
-        let WorktreeDiff { diff, skipped, large: _ } = self.compare(&self.store(), sides).await?;
-        Ok(CommitDiff { diff, skipped })
     }
 
     /// The store of this folder's objects.

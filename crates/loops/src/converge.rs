@@ -521,11 +521,6 @@ impl<S: Workspace> Runner<'_, S> {
 
 impl<S> Runner<'_, S> {
     /// What differs between two commits. Several acts look at the same change.
-    async fn diff(&mut self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
-        self.commit_diff(base, head).await.map(|found| found.diff)
-    }
-
-    /// That, and the files whose lines it does not show.
     async fn commit_diff(&mut self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));
         if let Some((_, found)) = known {

@@ -71,8 +71,8 @@ pub struct Driver<'a, S, C> {
 }
 
 impl<S: Slots + Runs + Operations + Clone + 'static, C: Clock> Driver<'_, S, C> {
-    /// Drives a lease until its step comes to its end, it is lost, or `told` ends: then it is given back. A step that ends in
-    /// its own order when it is told to stop gets a `told` that never ends. Heartbeats have a task of their own: a step that
+    /// Drives a lease until its step comes to its end, it is lost, or `told` ends: then it is given back. A step that stops in
+    /// an order of its own gets a `told` that never ends. Heartbeats have a task of their own: a step that
     /// holds up its thread, as one that removes a deep folder, holds up none of them.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a running server is connected to, sees and lacks: the answer of `/readyz?verbose`, which `truing status` asks for.
+//! A running server's connections, and what it sees and lacks: the answer of `/readyz?verbose`, which `truing status` asks for.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Forges as _, Parts, ServiceContext};
 
-/// How long a server may take to answer.
+/// The time in which a server answers.
 const TIME: Duration = Duration::from_secs(10);
 
 /// The answer. It names no repository: whoever reaches the server may ask.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ServerStatus {
-    /// `ready`.
+    /// The word `ready`, always.
     pub status: String,
-    /// The program's version.
+    /// The version of the program.
     pub version: String,
     /// Is the kill switch on?
     pub kill_switch: bool,
@@ -26,7 +26,7 @@ pub struct ServerStatus {
     pub forges: Vec<ForgeStatus>,
 }
 
-/// One forge.
+/// A forge of the configuration.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ForgeStatus {
     /// The `NAME` of `[forge.NAME]`.
@@ -39,7 +39,7 @@ pub struct ForgeStatus {
     pub open_pull_requests: usize,
 }
 
-/// Why there is no answer.
+/// The reasons for no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// The server cannot use its store.

@@ -34,7 +34,7 @@ const FIRST_WAIT: Span = Span::minutes(1);
 /// The longest wait.
 const LONGEST_WAIT: Span = Span::minutes(10);
 
-/// What the sweep came to, for those who ask a running server.
+/// The results of the sweep, for those who ask a running server.
 #[derive(Clone, Debug, Default)]
 pub struct Periods(Arc<Mutex<SweepState>>);
 
@@ -45,10 +45,10 @@ struct SweepState {
     forges: BTreeMap<String, ForgeHealth>,
 }
 
-/// How a forge answered the sweep last.
+/// The end of the sweep's last call of a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ForgeHealth {
-    /// It answered.
+    /// It answered the last call.
     Up,
     /// It refuses the token.
     Refused,
@@ -88,7 +88,7 @@ impl Periods {
         self.state().repositories.values().cloned().collect()
     }
 
-    /// How a forge answered last; none: this process has not asked it.
+    /// The end of the last call of a forge; none: this process has not asked it.
     pub fn health(&self, forge: &str) -> Option<ForgeHealth> {
         self.state().forges.get(forge).copied()
     }

@@ -89,7 +89,7 @@ enum Command {
     #[command(hide = true)]
     Reader(reader::Args),
     Serve(serve::Args),
-    Status(status::Args),
+    Status(status::StatusArgs),
     Why(why::Args),
     #[command(visible_alias = "slots")]
     Queue(queue::Args),

@@ -68,6 +68,17 @@ pub struct Computed {
     pub outcome: ReviewRecord,
 }
 
+/// A head that is left without a review.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeftHead {
+    /// The id of the run that leaves it.
+    pub run: RunId,
+    /// The key of the pull request.
+    pub key: Key,
+    /// Its head and base.
+    pub revision: Revision,
+}
+
 /// The name of a key. Display only: decisions ask the forge.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Described {
@@ -113,6 +124,9 @@ pub trait Runs: Send + Sync {
     /// head that was heard before.
     fn describe(&self, described: &[(Key, Described)])
     -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Leaves heads as they are, where no run was about their pull requests, for this reason; in one transaction.
+    fn leave(&self, heads: &[LeftHead], reason: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The names of these keys, in order; none for a key that was never described.
     fn described(

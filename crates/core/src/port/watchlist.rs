@@ -5,7 +5,7 @@ use std::future::Future;
 
 use super::{Act, Event, Moved, Revision, StoreError};
 use crate::dismissal::Dismissal;
-use crate::id::{AccountId, Key, Millis, PrId, RunId, Sha, Version};
+use crate::id::{AccountId, Key, Millis, PrId, Sha, Version};
 use crate::slot::Slot;
 
 /// A repository that was ever seen.
@@ -23,17 +23,6 @@ pub struct Repository {
     pub gone: Option<Millis>,
     /// Is the first contact over ([`Watchlist::onboard`])?
     pub onboarded: bool,
-}
-
-/// A head that is left without a review.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LeftHead {
-    /// The id of the run that leaves it.
-    pub run: RunId,
-    /// The pull request.
-    pub key: Key,
-    /// Its head and base.
-    pub revision: Revision,
 }
 
 /// Where a comment is. A forge may number the kinds apart.
@@ -129,13 +118,8 @@ pub trait Watchlist: Send + Sync {
     /// writes nothing.
     fn remember(&self, repositories: &[Repository]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Ends the first contact with a repository, in one transaction: these heads of pull requests that no run was about are left
-    /// as they are. What is known of a repository that was onboarded before stays so.
-    fn onboard(
-        &self,
-        repository: &Repository,
-        left: &[LeftHead],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Ends the first contact with a repository.
+    fn onboard(&self, repository: &Repository) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The progress of the reviews of each key, in order.
     fn last_reviews(&self, keys: &[Key])

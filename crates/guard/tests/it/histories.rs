@@ -248,9 +248,11 @@ fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
 }
 
 #[test]
-#[ignore = "a measurement of repositories that are not here: HISTORIES=FOLDER:FOLDER"]
 fn what_the_guard_says_of_fixes_in_public_histories() {
-    let folders = std::env::var("HISTORIES").unwrap();
+    let Ok(folders) = std::env::var("HISTORIES") else {
+        println!("skipped: HISTORIES names no git folders");
+        return;
+    };
     let least = std::env::var("LEAST").ok().and_then(|least| least.parse().ok()).unwrap_or(FIXES);
     let mut ends: BTreeMap<(String, &str, &str), usize> = BTreeMap::new();
     let mut reasons: BTreeMap<(&str, String), usize> = BTreeMap::new();

@@ -359,7 +359,8 @@ impl Origins {
             files.iter().map(|file| (file.path.clone(), added_ranges(file))).collect::<BTreeMap<_, _>>()
         };
         let head = change.head.as_ref().unwrap_or(starting);
-        let fixes = if head == starting { Vec::new() } else { runner.diff(starting, head).await? };
+        let fixes =
+            if head == starting { Vec::new() } else { runner.commit_diff(starting, head).await?.diff };
         Ok(Self { change: lines(&parse(&change.diff).files), fixes: lines(&parse(&fixes).files) })
     }
 

@@ -71,7 +71,7 @@ impl<S> Runner<'_, S> {
     /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens; and
     /// what people are told of them if the fix is taken.
     async fn rewritten(&mut self, head: &Sha, candidate: &Sha) -> Result<(Vec<Problem>, Vec<String>), Stop> {
-        let diff = self.diff(head, candidate).await?;
+        let diff = self.commit_diff(head, candidate).await?.diff;
         let mut files = Vec::new();
         for file in parse(&diff).files {
             let old = file.old_path.clone().unwrap_or_else(|| file.path.clone());
@@ -217,7 +217,7 @@ impl<S> Runner<'_, S> {
 
     /// Files that a fix touches and that decide what tests say.
     async fn touched(&mut self, head: &Sha, candidate: &Sha) -> Result<BTreeSet<RepoPath>, Stop> {
-        let diff = self.diff(head, candidate).await?;
+        let diff = self.commit_diff(head, candidate).await?.diff;
         let paths = parse(&diff).files.into_iter().flat_map(|file| [Some(file.path), file.old_path]);
         Ok(paths.flatten().filter(is_test_side).collect())
     }

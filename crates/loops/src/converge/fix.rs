@@ -177,7 +177,7 @@ impl<S> Runner<'_, S> {
     /// Files of the change up to `head`, and those that findings name.
     async fn allowed(&mut self, head: &Sha) -> Result<Allowed, Stop> {
         let base = self.record.detail.base.clone();
-        let diff = self.diff(&base, head).await?;
+        let diff = self.commit_diff(&base, head).await?.diff;
         let changed = parse(&diff).files.into_iter().map(|file| file.path);
         let found = self.record.detail.state.found.iter().map(|finding| finding.raw.place.path.clone());
         let policy = Policy::shipped(ProfileName::Fixer)?;

@@ -11,7 +11,7 @@ use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
 
 use super::directory;
-use super::wheel::{Failure, Tree};
+use super::wheel::{WheelFailure, WheelTree};
 use crate::syntax::MAX_SOURCE_BYTES;
 
 /// How many entries an archive may have.
@@ -69,7 +69,7 @@ pub enum ArchiveError {
     },
 }
 
-/// What is taken of an archive. Paths are those of the installed tree, or begin below the packed folder.
+/// The parts of an archive that are taken. Paths are those of the installed tree, or begin below the packed folder.
 #[derive(Default)]
 pub(super) struct Content {
     /// The files that are wanted.
@@ -166,7 +166,7 @@ impl Taken<'_> {
 fn zip(mut file: File, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
     let copy = file.try_clone().map_err(|error| taken.broken(error))?;
     let mut archive = zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| taken.broken(error))?;
-    let found = directory::Found {
+    let found = directory::ZipEnd {
         start: archive.central_directory_start(),
         before: archive.offset(),
         comment: archive.comment(),
@@ -181,9 +181,9 @@ fn zip(mut file: File, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
         let entry = archive.by_name(name).map_err(|error| taken.broken(error))?;
         taken.bytes(name, entry)
     };
-    let tree = Tree::of(&names, read).map_err(|failure| match failure {
-        Failure::Fault(fault) => taken.refused(&fault.entry, fault.why),
-        Failure::Read(error) => error,
+    let tree = WheelTree::of(&names, read).map_err(|failure| match failure {
+        WheelFailure::Fault(fault) => taken.refused(&fault.entry, fault.why),
+        WheelFailure::Read(error) => error,
     })?;
     for (path, name) in &tree.entries {
         if !taken.is_wanted(path) {

@@ -15,17 +15,17 @@ const LONG_END: &[u8] = b"PK\x06\x06";
 const IS_UTF8: u16 = 1 << 11;
 
 /// The part of a zip file that its reader has found.
-pub(super) struct Found<'a> {
-    /// Where its directory begins.
+pub(super) struct ZipEnd<'a> {
+    /// The offset of its directory, in bytes.
     pub(super) start: u64,
-    /// How many bytes are before the archive.
+    /// The bytes before the archive.
     pub(super) before: u64,
     /// The comment at its end.
     pub(super) comment: &'a [u8],
 }
 
 /// The names of at most so many entries and one.
-pub(super) fn names(file: &mut File, found: &Found<'_>, most: usize) -> Result<Vec<String>, String> {
+pub(super) fn names(file: &mut File, found: &ZipEnd<'_>, most: usize) -> Result<Vec<String>, String> {
     let failed = |error: io::Error| error.to_string();
     let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
     let end = length.checked_sub((END.1 + found.comment.len()) as u64).ok_or("it has no end")?;
@@ -41,7 +41,7 @@ pub(super) fn names(file: &mut File, found: &Found<'_>, most: usize) -> Result<V
         if head.starts_with(LONG_END) {
             break;
         }
-        let entry = Entry::of(&head).ok_or("its directory is broken")?;
+        let entry = ZipEntry::of(&head).ok_or("its directory is broken")?;
         let name = bytes(file, at + ENTRY.1 as u64, entry.name).map_err(failed)?;
         let name = entry.text(name)?;
         let local = bytes(file, entry.local, LOCAL.1 + name.len()).map_err(failed)?;
@@ -57,17 +57,17 @@ pub(super) fn names(file: &mut File, found: &Found<'_>, most: usize) -> Result<V
     Ok(names)
 }
 
-/// What the directory says of an entry.
-struct Entry {
+/// An entry, as the directory has it.
+struct ZipEntry {
     is_utf8: bool,
     /// The length of its name, and of all that comes after that.
     name: usize,
     rest: usize,
-    /// Where its bytes are.
+    /// The offset of its bytes.
     local: u64,
 }
 
-impl Entry {
+impl ZipEntry {
     fn of(head: &[u8]) -> Option<Self> {
         if !head.starts_with(ENTRY.0) {
             return None;

@@ -73,7 +73,7 @@ impl<'a> Package<'a> {
         self.modules.keys().cloned()
     }
 
-    /// Where a module may be. Python takes the package where both are there.
+    /// The places of a module. Python takes the package where both are there.
     pub(super) fn places(&self, module: &str) -> impl Iterator<Item = String> + use<> {
         let path = module.replace('.', "/");
         self.roots
@@ -473,7 +473,7 @@ pub(super) fn absolute(package: &str, name: &str) -> String {
     package.join(".")
 }
 
-/// Where a native module may be, by a name without its platform.
+/// The places of a native module, by a name without its platform.
 pub(super) fn native_places(module: &str) -> impl Iterator<Item = String> + use<> {
     let path = module.replace('.', "/");
     [format!("{path}/__init__.so"), format!("{path}.so")].into_iter()

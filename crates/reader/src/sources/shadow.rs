@@ -1,4 +1,4 @@
-//! Files of a release that Python may run in the place of those that are compared, so that an equal text says nothing:
+//! WheelFiles of a release that Python may run in the place of those that are compared, so that an equal text says nothing:
 //! native modules and bytecode beside a source, a package beside a module of its name, a second entry for one path (also
 //! where letters of both cases are one), and what runs whenever Python starts.
 
@@ -21,7 +21,7 @@ const IMPORT_PATHS: [&str; 2] = ["site-packages", "dist-packages"];
 
 /// The form of a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum ModuleForm {
     Source,
     Native,
     /// Without a source beside it, it is a module.
@@ -30,19 +30,19 @@ enum Form {
     Cache,
 }
 
-struct Candidate<'a> {
-    form: Form,
+struct ModuleFile<'a> {
+    form: ModuleForm,
     path: &'a str,
 }
 
-/// The native module that a file is, without the part of its name that tells its platform.
+/// The native module that a file is, without the part of its name that is the platform's.
 pub(super) fn native(path: &str) -> Option<String> {
     let (base, form) = module(path)?;
-    (form == Form::Native).then(|| format!("{base}.so"))
+    (form == ModuleForm::Native).then(|| format!("{base}.so"))
 }
 
 /// The module that a file is, as a path without an end.
-fn module(path: &str) -> Option<(String, Form)> {
+fn module(path: &str) -> Option<(String, ModuleForm)> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let at = |folder: &str, name: &str| {
         if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
@@ -50,15 +50,15 @@ fn module(path: &str) -> Option<(String, Form)> {
     let lower = name.to_lowercase();
     let stem = name.split('.').next().unwrap_or(name);
     if NATIVE.iter().any(|end| lower.ends_with(end)) {
-        Some((at(folder, stem), Form::Native))
+        Some((at(folder, stem), ModuleForm::Native))
     } else if lower.ends_with(".pyc") {
         let parent = folder.strip_suffix("__pycache__").filter(|up| up.is_empty() || up.ends_with('/'));
         Some(match parent {
-            Some(up) => (at(up.trim_end_matches('/'), stem), Form::Cache),
-            None => (at(folder, stem), Form::Bytecode),
+            Some(up) => (at(up.trim_end_matches('/'), stem), ModuleForm::Cache),
+            None => (at(folder, stem), ModuleForm::Bytecode),
         })
     } else if lower.ends_with(".py") || lower.ends_with(".pyw") {
-        Some((at(folder, stem), Form::Source))
+        Some((at(folder, stem), ModuleForm::Source))
     } else {
         None
     }
@@ -75,18 +75,18 @@ fn folded(path: &str) -> String {
 }
 
 /// All of a release by the path and the module that each file is.
-struct Files<'a> {
+struct WheelFiles<'a> {
     by_path: BTreeMap<String, Vec<&'a str>>,
-    by_module: BTreeMap<String, Vec<Candidate<'a>>>,
+    by_module: BTreeMap<String, Vec<ModuleFile<'a>>>,
 }
 
-impl<'a> Files<'a> {
+impl<'a> WheelFiles<'a> {
     fn of(paths: &'a BTreeSet<String>) -> Self {
         let mut files = Self { by_path: BTreeMap::new(), by_module: BTreeMap::new() };
         for path in paths {
             files.by_path.entry(folded(path)).or_default().push(path);
             if let Some((base, form)) = module(path) {
-                files.by_module.entry(folded(&base)).or_default().push(Candidate { form, path });
+                files.by_module.entry(folded(&base)).or_default().push(ModuleFile { form, path });
             }
         }
         files
@@ -96,34 +96,34 @@ impl<'a> Files<'a> {
         self.by_path.get(&folded(path)).into_iter().flatten().copied().filter(move |other| *other != path)
     }
 
-    fn modules(&self, base: &str) -> impl Iterator<Item = &Candidate<'a>> {
+    fn modules(&self, base: &str) -> impl Iterator<Item = &ModuleFile<'a>> {
         self.by_module.get(&folded(base)).into_iter().flatten()
     }
 
-    /// What comes before this source, which is there.
+    /// The files that come before this source, which is there.
     fn before_source(&self, base: &str, path: &str) -> impl Iterator<Item = &'a str> {
-        let is_other = move |one: &&Candidate<'a>| match one.form {
-            Form::Native | Form::Cache => true,
-            Form::Source => one.path != path,
-            Form::Bytecode => false,
+        let is_other = move |one: &&ModuleFile<'a>| match one.form {
+            ModuleForm::Native | ModuleForm::Cache => true,
+            ModuleForm::Source => one.path != path,
+            ModuleForm::Bytecode => false,
         };
         self.modules(base).filter(is_other).map(|one| one.path)
     }
 
     /// All that Python imports by this name.
     fn importable(&self, base: &str) -> impl Iterator<Item = &'a str> {
-        self.modules(base).filter(|one| one.form != Form::Cache).map(|one| one.path)
+        self.modules(base).filter(|one| one.form != ModuleForm::Cache).map(|one| one.path)
     }
 }
 
 /// Such files, for a comparison of these. One of them that is not there may be there in the other release.
 pub(super) fn shadows(content: &Content, format: Format, compared: &BTreeSet<String>) -> BTreeSet<String> {
-    let files = Files::of(&content.paths);
+    let files = WheelFiles::of(&content.paths);
     let mut found: BTreeSet<&str> = BTreeSet::new();
     for path in compared {
         found.extend(content.twice.get(path).map(String::as_str));
         found.extend(files.same_path(path));
-        let Some((base, Form::Source)) = module(path) else { continue };
+        let Some((base, ModuleForm::Source)) = module(path) else { continue };
         if content.paths.contains(path) {
             found.extend(files.before_source(&base, path));
         } else {

@@ -20,59 +20,59 @@ const MAJOR: u32 = 1;
 /// The longest name of a file on the systems that wheels are installed on.
 const MAX_NAME: usize = 255;
 
-/// The tree.
-pub(super) struct Tree {
+/// The files of an installed wheel.
+pub(super) struct WheelTree {
     /// The entry that is installed at each path below the import path.
     pub(super) entries: BTreeMap<String, String>,
     /// The paths at which several entries are installed: pip takes the last one, other installers refuse.
     pub(super) twice: BTreeSet<String>,
 }
 
-/// Why pip, or this program, refuses a wheel.
-pub(super) struct Fault {
-    /// The entry.
+/// A reason for which pip, or this program, refuses a wheel.
+pub(super) struct WheelFault {
+    /// The name of the entry.
     pub(super) entry: String,
-    /// What is wrong with it.
+    /// The fault, in words that follow the name.
     pub(super) why: &'static str,
 }
 
-impl Fault {
+impl WheelFault {
     fn of(entry: &str, why: &'static str) -> Self {
         Self { entry: entry.to_owned(), why }
     }
 }
 
-/// Why there is no tree.
-pub(super) enum Failure<E> {
+/// The reasons for no tree.
+pub(super) enum WheelFailure<E> {
     /// The wheel is not in order.
-    Fault(Fault),
+    Fault(WheelFault),
     /// An entry cannot be read.
     Read(E),
 }
 
-impl<E> From<Fault> for Failure<E> {
-    fn from(fault: Fault) -> Self {
+impl<E> From<WheelFault> for WheelFailure<E> {
+    fn from(fault: WheelFault) -> Self {
         Self::Fault(fault)
     }
 }
 
-impl Tree {
+impl WheelTree {
     /// Of entries with these names, in the order of the archive. `read` gives the bytes of one.
     pub(super) fn of<E>(
         names: &[String],
         mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
-    ) -> Result<Self, Failure<E>> {
+    ) -> Result<Self, WheelFailure<E>> {
         let info = info(names)?;
-        let mut text = |file: &str, is_needed: bool| -> Result<String, Failure<E>> {
+        let mut text = |file: &str, is_needed: bool| -> Result<String, WheelFailure<E>> {
             let name = format!("{info}/{file}");
             if !names.contains(&name) {
                 return if is_needed {
-                    Err(Fault::of(&name, "is missing").into())
+                    Err(WheelFault::of(&name, "is missing").into())
                 } else {
                     Ok(String::new())
                 };
             }
-            let bytes = read(&name).map_err(Failure::Read)?;
+            let bytes = read(&name).map_err(WheelFailure::Read)?;
             match std::str::from_utf8(&bytes) {
                 Ok(text) => Ok(text.to_owned()),
                 // Of a long file the beginning is read, which may end within a letter.
@@ -80,7 +80,7 @@ impl Tree {
                     Ok(String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default())
                         .into_owned())
                 }
-                Err(_) => Err(Fault::of(&name, "is not UTF-8").into()),
+                Err(_) => Err(WheelFault::of(&name, "is not UTF-8").into()),
             }
         };
         let (wheel, metadata) = (text("WHEEL", true)?, text("METADATA", true)?);
@@ -89,28 +89,28 @@ impl Tree {
             version.split('.').map(|part| part.trim().parse::<u32>().ok()).collect::<Option<Vec<_>>>()
         });
         if version.and_then(|version| version.first().copied()).is_none_or(|major| major > MAJOR) {
-            return Err(Fault::of(&format!("{info}/WHEEL"), "has no version that pip installs").into());
+            return Err(WheelFault::of(&format!("{info}/WHEEL"), "has no version that pip installs").into());
         }
         let name = field(&metadata, "Name").filter(|name| !name.is_empty()).map(canonical);
         if !name.is_some_and(|name| canonical(info).starts_with(&name)) {
-            return Err(Fault::of(&format!("{info}/METADATA"), "is of another distribution").into());
+            return Err(WheelFault::of(&format!("{info}/METADATA"), "is of another distribution").into());
         }
         Ok(placed(names, info, &generated(&entry_points))?)
     }
 }
 
 /// The name of the one folder of metadata.
-fn info(names: &[String]) -> Result<&str, Fault> {
+fn info(names: &[String]) -> Result<&str, WheelFault> {
     let tops: BTreeSet<&str> = names.iter().map(|name| top(name)).filter(|top| top.ends_with(INFO)).collect();
     let mut tops = tops.into_iter();
     match (tops.next(), tops.next()) {
         (Some(info), None) => Ok(info),
-        (Some(_), Some(other)) => Err(Fault::of(other, "is a second folder of metadata")),
-        (None, _) => Err(Fault::of(INFO, "is missing")),
+        (Some(_), Some(other)) => Err(WheelFault::of(other, "is a second folder of metadata")),
+        (None, _) => Err(WheelFault::of(INFO, "is missing")),
     }
 }
 
-/// What is before the first stroke, as it is written.
+/// The text before the first stroke.
 fn top(name: &str) -> &str {
     name.split('/').next().unwrap_or(name)
 }
@@ -161,16 +161,16 @@ fn is_generated(path: &str, generated: &BTreeSet<&str>) -> bool {
 
 /// Places every file: those of the root first, then those of `.data`, scripts last, so that the last one of a path is
 /// the one that pip leaves there.
-fn placed(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<Tree, Fault> {
+fn placed(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<WheelTree, WheelFault> {
     let mut files = Vec::new();
     for name in names.iter().filter(|name| !name.ends_with('/')) {
-        let place = place(name, info).map_err(|why| Fault::of(name, why))?;
-        if !(place.turn == Turn::Script && is_generated(&place.path, generated)) {
+        let place = place(name, info).map_err(|why| WheelFault::of(name, why))?;
+        if !(place.turn == WriteOrder::Script && is_generated(&place.path, generated)) {
             files.push((place, name));
         }
     }
     files.sort_by_key(|(place, _)| place.turn);
-    let mut tree = Tree { entries: BTreeMap::new(), twice: BTreeSet::new() };
+    let mut tree = WheelTree { entries: BTreeMap::new(), twice: BTreeSet::new() };
     for (place, name) in files {
         if tree.entries.insert(place.path.clone(), name.clone()).is_some() {
             tree.twice.insert(place.path);
@@ -179,27 +179,27 @@ fn placed(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<Tr
     for (path, name) in &tree.entries {
         let mut folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
         if folders.any(|folder| tree.entries.contains_key(folder)) {
-            return Err(Fault::of(name, "is in a folder that is a file, too"));
+            return Err(WheelFault::of(name, "is in a folder that is a file, too"));
         }
     }
     Ok(tree)
 }
 
-/// When pip writes a file.
+/// The order in which pip writes files.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
+enum WriteOrder {
     Root,
     Data,
     Script,
 }
 
-struct Place {
+struct EntryPlace {
     path: String,
-    turn: Turn,
+    turn: WriteOrder,
 }
 
 /// The place of an entry. Blank parts and dots of its path count for nothing.
-fn place(name: &str, info: &str) -> Result<Place, &'static str> {
+fn place(name: &str, info: &str) -> Result<EntryPlace, &'static str> {
     let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.iter().any(|part| part.len() > MAX_NAME) {
         return Err("has a name that is too long for a file");
@@ -210,17 +210,17 @@ fn place(name: &str, info: &str) -> Result<Place, &'static str> {
         [first, ..] if !is_data && first.ends_with(DATA) => {
             Err("is in a folder that installers read otherwise")
         }
-        _ if !is_data => Ok(Place { path: parts.join("/"), turn: Turn::Root }),
+        _ if !is_data => Ok(EntryPlace { path: parts.join("/"), turn: WriteOrder::Root }),
         [_, scheme, _, ..] => {
             let own = |name: &str, end: &str| canonical(name.strip_suffix(end).unwrap_or(name));
             let rest = parts.get(2..).unwrap_or_default().join("/");
             if own(folder, DATA) != own(info, INFO) {
                 Err("is in a folder of another distribution")
             } else if LIBRARIES.contains(scheme) {
-                Ok(Place { path: rest, turn: Turn::Data })
+                Ok(EntryPlace { path: rest, turn: WriteOrder::Data })
             } else if OTHERS.contains(scheme) {
-                let turn = if *scheme == SCRIPTS { Turn::Script } else { Turn::Data };
-                Ok(Place { path: format!("{DATA}/{scheme}/{rest}"), turn })
+                let turn = if *scheme == SCRIPTS { WriteOrder::Script } else { WriteOrder::Data };
+                Ok(EntryPlace { path: format!("{DATA}/{scheme}/{rest}"), turn })
             } else {
                 Err("is of a scheme that is not known")
             }

@@ -22,6 +22,10 @@ const LATE: Span = Span::minutes(24 * 60);
 /// Marks in one transaction.
 const BATCH: usize = 256;
 
+/// The reason of a head that was there before the repository was met.
+const FIRST_CONTACT: &str =
+    "open before the first contact with its repository: left until it changes, or somebody asks for a review";
+
 impl Watched {
     /// Looks at the repository. At most `calls` calls, which are counted down, and those that find it.
     ///
@@ -95,14 +99,14 @@ impl Watched {
     }
 
     /// Ends the first contact: unless the operator wants them reviewed, the heads that are there are left as they are, but for those
-    /// that an event told of. False: not all of them are listed yet.
+    /// that an event has named. False: not all of them are listed yet.
     async fn onboard<P: Parts>(
         &self,
         context: &ServiceContext<P>,
         repository: &Repository,
     ) -> Result<bool, Failed> {
         if !context.repositories.leaves_existing() {
-            context.store.onboard(repository, &[]).await?;
+            context.store.onboard(repository).await?;
             return Ok(true);
         }
         if !self.pulls.is_complete() {
@@ -120,7 +124,8 @@ impl Watched {
             left.push(LeftHead { run: context.ids.run(), key: slot.key, revision });
         }
         context.store.describe(&described).await?;
-        context.store.onboard(repository, &left).await?;
+        context.store.leave(&left, FIRST_CONTACT).await?;
+        context.store.onboard(repository).await?;
         tracing::info!(
             repository = %repository.name,
             "first contact: {} open pull requests, {} of them are left until they change or somebody asks for a review",

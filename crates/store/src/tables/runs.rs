@@ -15,7 +15,9 @@ use truing_core::finding::{AnchorKind, Finding};
 use truing_core::id::{CommentId, Key, Millis, RunId, Token};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, ReviewRecord};
-use truing_core::port::{Act, Begun, Computed, Described, Event, Revision, RunRef, Runs, StoreError};
+use truing_core::port::{
+    Act, Begun, Computed, Described, Event, LeftHead, Revision, RunRef, Runs, StoreError,
+};
 use truing_core::publish::{Desired, DesiredStatus, Item, Producer};
 use truing_core::run::{Detail, RunRecord, Stage};
 use truing_core::sync::job::Job;
@@ -24,7 +26,6 @@ use truing_core::sync::record;
 pub(super) use self::desired::status_again;
 pub(crate) use self::ends::EndColumns;
 pub(super) use self::last::last_reviews;
-pub(super) use self::reviews::leave;
 
 use self::row::put;
 
@@ -96,6 +97,21 @@ impl Runs for Store {
                 },
             )?;
             readable(rows)
+        })
+        .await
+    }
+
+    async fn leave(&self, heads: &[LeftHead], reason: &str) -> Result<(), StoreError> {
+        let (token, now) = (self.fresh_token().await?, self.0.clock.now());
+        let (heads, reason) = (heads.to_vec(), reason.to_owned());
+        self.write(move |connection| {
+            for LeftHead { run, key, revision } in &heads {
+                if last_reviews(connection, key)?.attempted.is_none() {
+                    let run = RunRef { id: run.clone(), key: key.clone(), token };
+                    reviews::leave(connection, &run, revision, &reason, now)?;
+                }
+            }
+            Ok(())
         })
         .await
     }

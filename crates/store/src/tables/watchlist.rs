@@ -6,21 +6,16 @@ use std::sync::Arc;
 use crate::sql::Connection;
 use truing_core::id::{AccountId, Key, Millis, PrId, Sha};
 use truing_core::port::{
-    CommentKind, LastReviews, LeftHead, Moved, Obeyed, Origin, Repository, RunRef, Runs as _, StoreError,
-    UserRequest, Watchlist,
+    CommentKind, LastReviews, Moved, Obeyed, Origin, Repository, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::Slot;
 
 use super::history::{self, sql_limit};
-use super::runs::{last_reviews, leave, status_again};
+use super::runs::{last_reviews, status_again};
 use super::{dismissals, operations, slots};
 use crate::fault::Fault;
 use crate::store::{Store, apart};
 use crate::valkey::Swapped;
-
-/// The reason of a head that was there before the repository was met.
-const FIRST_CONTACT: &str =
-    "open before the first contact with its repository: left until it changes, or somebody asks for a review";
 
 impl Watchlist for Store {
     async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError> {
@@ -33,16 +28,9 @@ impl Watchlist for Store {
         self.write(move |connection| remember(connection, &repositories)).await
     }
 
-    async fn onboard(&self, repository: &Repository, left: &[LeftHead]) -> Result<(), StoreError> {
-        let (token, now) = (self.fresh_token().await?, self.0.clock.now());
-        let (repository, left) = (repository.clone(), left.to_vec());
+    async fn onboard(&self, repository: &Repository) -> Result<(), StoreError> {
+        let repository = repository.clone();
         self.write(move |connection| {
-            for LeftHead { run, key, revision } in &left {
-                if last_reviews(connection, key)?.attempted.is_none() {
-                    let run = RunRef { id: run.clone(), key: key.clone(), token };
-                    leave(connection, &run, revision, FIRST_CONTACT, now)?;
-                }
-            }
             remember(connection, std::slice::from_ref(&repository))?;
             let sql = "UPDATE repository SET onboarded = 1 WHERE forge = ?1 AND id = ?2";
             connection.sql(sql).execute((&repository.forge, &repository.id))?;

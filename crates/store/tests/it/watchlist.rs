@@ -65,7 +65,8 @@ async fn a_first_contact_ends_once_and_leaves_heads_that_no_run_was_about() {
     let begun =
         RunRef { id: RunId::new("begun"), key: pr("1", 8).key(), token: store.fresh_token().await.unwrap() };
     store.begin(&begun, &revision('c'), Millis(NOW)).await.unwrap();
-    store.onboard(&of, &[left(7), left(8)]).await.unwrap();
+    store.leave(&[left(7), left(8)], "it was there before").await.unwrap();
+    store.onboard(&of).await.unwrap();
     store.remember(std::slice::from_ref(&of)).await.unwrap();
     assert!(store.repositories("github").await.unwrap()[0].onboarded, "it is remembered as it was");
     let last = store.last_reviews(&[pr("1", 7).key(), pr("1", 8).key()]).await.unwrap();

@@ -13,9 +13,9 @@ use super::{Context, runtime};
 /// It asks the server at `server.listen`. Exit 0: it lacks nothing; 1: a forge refuses the token or is away, or the kill switch is on;
 /// 3: no server answers.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct StatusArgs {}
 
-pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(_: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     let address = reachable(config.server.listen);
     let status = runtime::start()?.block_on(ask(address)).map_err(|error| {
@@ -34,14 +34,13 @@ pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, CliError> {
 /// An address of this machine, where a server listens on all of them.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+        IpAddr::V4(ip) => IpAddr::V4(if ip.is_unspecified() { Ipv4Addr::LOCALHOST } else { ip }),
+        IpAddr::V6(ip) => IpAddr::V6(if ip.is_unspecified() { Ipv6Addr::LOCALHOST } else { ip }),
     };
     SocketAddr::new(ip, listen.port())
 }
 
-/// What a forge lacks, and what to do; none: nothing.
+/// The lack of a forge in this state, and what to do; none: nothing.
 fn lack(state: &str) -> Option<&'static str> {
     match state {
         "token_refused" => Some("refuses the token: replace it and restart the server"),

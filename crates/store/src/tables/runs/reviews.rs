@@ -346,7 +346,7 @@ pub(super) fn skip(connection: &Connection, run: &RunRef, reason: &str, now: Mil
 }
 
 /// Ends a run that leaves this revision without a review.
-pub(in crate::tables) fn leave(
+pub(super) fn leave(
     connection: &Connection,
     run: &RunRef,
     revision: &Revision,

@@ -223,6 +223,7 @@ impl Runs for FaultyStore {
     through! { no_store, StoreError;
         begin(run: &RunRef, revision: &Revision, now: Millis) -> Begun;
         known(key: &Key) -> Option<Revision>;
+        leave(heads: &[LeftHead], reason: &str) -> ();
         findings(key: &Key) -> Vec<Finding>;
         computed(run: &RunRef, computed: &Computed) -> ();
         announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
@@ -285,7 +286,7 @@ impl Watchlist for FaultyStore {
     through! { no_store, StoreError;
         repositories(forge: &str) -> Vec<Repository>;
         remember(repositories: &[Repository]) -> ();
-        onboard(repository: &Repository, left: &[LeftHead]) -> ();
+        onboard(repository: &Repository) -> ();
         last_reviews(keys: &[Key]) -> Vec<LastReviews>;
         slots_of(forge: &str, repository: &str) -> Vec<Slot>;
         reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;
