@@ -156,6 +156,9 @@ fn overlap(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<(u32, u32)> {
     both
 }
 
+/// The new files without lines, and the files that are gone, that are compared by name, at most.
+const MAX_UNSHOWN: usize = 100;
+
 /// The names that files at the head had before: at the base, and at the head that was reviewed last.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Renames(BTreeMap<RepoPath, BTreeSet<RepoPath>>);
@@ -167,6 +170,14 @@ impl Renames {
             if let Some(old) = &file.old_path {
                 self.0.entry(file.path.clone()).or_default().insert(old.clone());
             }
+        }
+        // Of a text that is too large a diff has no lines, so git cannot know it again: it may be any file that is gone.
+        let gone: Vec<&RepoPath> =
+            files.iter().filter(|file| file.status == Status::Deleted).map(|file| &file.path).collect();
+        let unshown = files.iter().filter(|file| file.status == Status::Added && file.is_binary);
+        for file in unshown.take(MAX_UNSHOWN) {
+            let names = self.0.entry(file.path.clone()).or_default();
+            names.extend(gone.iter().take(MAX_UNSHOWN).map(|path| (*path).clone()));
         }
     }
 
@@ -191,6 +202,16 @@ impl Renames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_file_without_lines_may_be_any_that_is_gone() {
+        let diff = b"diff --git a/a.py b/a.py\ndeleted file mode 100644\nindex 1..0\n--- a/a.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n\
+            diff --git a/c.py b/c.py\nnew file mode 100644\nindex 0..2\nBinary files /dev/null and b/c.py differ\n";
+        let mut renames = Renames::default();
+        renames.learn(&truing_diff::parse(diff).files);
+        let [gone, large, other]: [RepoPath; 3] = ["a.py", "c.py", "d.py"].map(RepoPath::from);
+        assert!(renames.same_file(&large, &gone) && !renames.same_file(&other, &gone));
+    }
 
     #[test]
     fn what_both_add_is_new() {

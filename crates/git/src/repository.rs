@@ -193,6 +193,15 @@ impl Repository {
         self.view.diff(base, head).await
     }
 
+    /// The diff between two commits with the lines of every file, however large: git loads them whole. For commands that follow
+    /// lines, on a repository of whoever runs them.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`] if it has more than [`crate::Limits::diff_bytes`].
+    pub async fn whole_diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
+        self.view.diff_call().arg(base.as_str()).arg(head.as_str()).arg("--").read().await
+    }
+
     /// The commits of `head` that `base` has not, newest first, without merges; 201 at most.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ impl Compared {
         let repository = git.open(&path).await.map_err(wiring::git_error)?;
         let old = repository.resolve(old).await.map_err(wiring::git_error)?;
         let new = repository.resolve(new).await.map_err(wiring::git_error)?;
-        let diff = repository.diff(&old, &new).await.map_err(wiring::git_error)?;
+        let diff = repository.whole_diff(&old, &new).await.map_err(wiring::git_error)?;
         Ok(Self { repository, old, new, diff })
     }
 }
