@@ -218,7 +218,7 @@ fn nobody_changes_what_runs_elsewhere() {
     }
     // Names that only look like those.
     for path in
-        [".github/dependabot.yml", "src/husky.rs", "zuul.py", "root/.rooted", "docs/agents.rst", "a~1b.py"]
+        [".github/labeler.yml", "src/husky.rs", "zuul.py", "root/.rooted", "docs/agents.rst", "a~1b.py"]
     {
         assert!(policy(ProfileName::Fixer).judge(Action::Edit(path)).is_allowed(), "{path}");
     }
