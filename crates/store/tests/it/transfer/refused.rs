@@ -182,8 +182,8 @@ async fn a_row_that_the_target_does_not_take_is_named_among_all_of_its_page() {
     .filter(|letter| *letter != '\'')
     .take(12_000)
     .collect();
-    home.change("INSERT INTO repository SELECT 'f', 'r' || id, 'n', 1, NULL FROM event LIMIT 200");
-    home.change(&format!("INSERT INTO repository VALUES ('f', 'x', '{long}', 1, NULL)"));
+    home.change("INSERT INTO repository SELECT 'f', 'r' || id, 'n', 1, NULL, 1 FROM event LIMIT 200");
+    home.change(&format!("INSERT INTO repository VALUES ('f', 'x', '{long}', 1, NULL, 1)"));
     home.change(&format!("INSERT INTO label_set VALUES ('f', 'r', 1, '{long}', 1)"));
     let error = refused(&source, &to, Zeros::Refuse).await;
     let TransferError::Refused { table, row, .. } = &error else { panic!("{error}") };
