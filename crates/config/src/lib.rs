@@ -174,7 +174,7 @@ pub struct ReviewConfig {
     pub attempts: u32,
     /// Inline comments on a pull request, at most.
     pub max_inline: usize,
-    /// Are pull requests left that were open before the first contact?
+    /// Pull requests that were open before the first contact are left.
     pub leaves_existing: bool,
 }
 

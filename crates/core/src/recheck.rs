@@ -118,8 +118,8 @@ pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &
     }
 }
 
-/// Decides what became of a model's `known` findings, and which of a tool's have the lines that they had. `found` is what was found at this head; what is still there is added
-/// to it, or recognised in it. `reviewers` are those who reported to the end; none: no model did. `place` says where on the
+/// Decides what became of a model's `known` findings, and which of a tool's have the lines that they had. `found` is what was
+/// found at this head; what is still there is added to it, or recognised in it. `reviewers` are those who reported to the end; none: no model did. `place` says where on the
 /// change a finding can be shown.
 pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     known: &[Finding],

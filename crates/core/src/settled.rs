@@ -11,7 +11,7 @@ use crate::slot::{Slot, State};
 ///
 /// | Stage | End | What it was | Settled |
 /// |---|---|---|---|
-/// | `published` | any | the forge shows the result | yes, unless a model waits for money |
+/// | `published` | any | the forge shows the result | yes; the records leave out one whose model waits for money |
 /// | `computed`, `ended` | `skipped` | an operator has dropped the slot | yes, until another run begins |
 /// | `computed`, `ended` | `failed` | it is tried again, or parked | no |
 /// | `computed`, `ended` | `deferred` | it waits for its budget, or was cut off | no |

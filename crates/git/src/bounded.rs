@@ -106,7 +106,7 @@ impl PathPair {
         sides.saturating_add(name.saturating_mul(4)).saturating_add(SECTION_BYTES)
     }
 
-    /// May an index have it?
+    /// An index may have its path.
     fn has_safe_path(&self) -> bool {
         let name = self.path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let is_link = self.blobs().any(|blob| blob.mode == LINK);

@@ -9,7 +9,7 @@ use globset::GlobSet;
 pub struct Repositories {
     /// By the `NAME` of `[forge.NAME]`, what the names of its repositories match; of a forge without an entry all.
     forges: BTreeMap<String, GlobSet>,
-    /// Are pull requests that were open before the first contact left until they change, or somebody asks?
+    /// Pull requests that were open before the first contact are left until they change, or somebody asks.
     leaves_existing: bool,
 }
 
@@ -26,7 +26,7 @@ impl Repositories {
         Self { leaves_existing: true, ..self }
     }
 
-    /// Are pull requests that were open before the first contact left?
+    /// True: pull requests that were open before the first contact are left.
     pub fn leaves_existing(&self) -> bool {
         self.leaves_existing
     }

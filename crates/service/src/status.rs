@@ -18,9 +18,9 @@ pub struct ServerStatus {
     pub status: String,
     /// The version of the program.
     pub version: String,
-    /// Is the kill switch on?
+    /// The kill switch is on.
     pub kill_switch: bool,
-    /// Are pull requests left that were open before the first contact?
+    /// Pull requests that were open before the first contact are left.
     pub leaves_existing: bool,
     /// Each forge of the configuration.
     pub forges: Vec<ForgeStatus>,

@@ -21,7 +21,7 @@ pub struct Repository {
     pub cursor: Millis,
     /// Since when the forge does not show it.
     pub gone: Option<Millis>,
-    /// Is the first contact over ([`Watchlist::onboard`])?
+    /// The first contact is over ([`Watchlist::onboard`]).
     pub onboarded: bool,
 }
 
@@ -104,7 +104,7 @@ pub struct LastReviews {
     pub attempted: Option<Revision>,
     /// The revision that a run has settled last ([`settles`](crate::settled::settles)).
     pub settled: Option<Revision>,
-    /// Was it left as it is, and not reviewed? Then its head alone counts: a base that moves on is no reason to review it.
+    /// It was left as it is, and not reviewed: its head alone counts: a base that moves on is no reason to review it.
     pub is_left: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What public fixes have, and what took it for another meaning of a name or for a hook.
+/// Forms of public fixes that were taken for another meaning of a name or for a hook.
 #[test]
 fn declarations_of_other_names_give_tests_no_other_meaning() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tif Total(2) != 4 {\n\t\tt.Fatal()\n\t}\n}\n";

@@ -11,7 +11,7 @@ use truing_core::finding::{Category, Side};
 use truing_core::id::Sha;
 use truing_core::verification::{Checked, Verification};
 use truing_diff::parse;
-use truing_git::PrivateFolder;
+use truing_git::{CommitDiff, PrivateFolder};
 use truing_guard::{
     Rewrite, Subject, Tests, Version, Weakening, alike, answers, holds_code, is_test_side, sought, weakened,
 };
@@ -71,13 +71,11 @@ impl<S> Runner<'_, S> {
     /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens; and
     /// what people are told of them if the fix is taken.
     async fn rewritten(&mut self, head: &Sha, candidate: &Sha) -> Result<(Vec<Problem>, Vec<String>), Stop> {
-        let diff = self.commit_diff(head, candidate).await?.diff;
         let mut files = Vec::new();
-        for file in parse(&diff).files {
-            let old = file.old_path.clone().unwrap_or_else(|| file.path.clone());
+        for (old, new) in self.rewritten_paths(head, candidate).await? {
             let before = self.mirror.read(head, &old).await?;
-            let after = self.mirror.read(candidate, &file.path).await?;
-            files.push(((old, before), (file.path.clone(), after)));
+            let after = self.mirror.read(candidate, &new).await?;
+            files.push(((old, before), (new, after)));
         }
         let rewrites: Vec<Rewrite<'_>> = files
             .iter()
@@ -217,9 +215,29 @@ impl<S> Runner<'_, S> {
 
     /// Files that a fix touches and that decide what tests say.
     async fn touched(&mut self, head: &Sha, candidate: &Sha) -> Result<BTreeSet<RepoPath>, Stop> {
-        let diff = self.commit_diff(head, candidate).await?.diff;
-        let paths = parse(&diff).files.into_iter().flat_map(|file| [Some(file.path), file.old_path]);
-        Ok(paths.flatten().filter(is_test_side).collect())
+        let paths = self.rewritten_paths(head, candidate).await?;
+        Ok(paths.into_iter().flat_map(|(old, new)| [old, new]).filter(is_test_side).collect())
+    }
+
+    /// The files that a fix changes, each by its former name and its name. A diff may have no section of a path that no index
+    /// can have: it is judged all the same.
+    async fn rewritten_paths(
+        &mut self,
+        head: &Sha,
+        candidate: &Sha,
+    ) -> Result<Vec<(RepoPath, RepoPath)>, Stop> {
+        let CommitDiff { diff, skipped } = self.commit_diff(head, candidate).await?;
+        let mut paths: Vec<(RepoPath, RepoPath)> = parse(&diff)
+            .files
+            .into_iter()
+            .map(|file| (file.old_path.unwrap_or_else(|| file.path.clone()), file.path))
+            .collect();
+        for gap in skipped {
+            if !paths.iter().any(|(_, new)| *new == gap.path) {
+                paths.push((gap.path.clone(), gap.path));
+            }
+        }
+        Ok(paths)
     }
 
     /// Tests that test nothing any more as the fix changes them. Its code has to pass with the tests as they were; where it

@@ -71,7 +71,7 @@ struct Check {
     ok: bool,
     /// Is it known? What the forge does not say keeps no run from starting.
     known: bool,
-    /// Can a run start that is worth less for it?
+    /// A run can start, and is worth less for it.
     warning: bool,
     text: String,
     /// What to do about it.
