@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::sweep::ForgeHealth;
 use super::{Forges as _, Parts, ServiceContext};
 
 /// The time in which a server answers.
@@ -31,10 +32,12 @@ pub struct ServerStatus {
 pub struct ForgeStatus {
     /// The `NAME` of `[forge.NAME]`.
     pub name: String,
-    /// A word of [`ForgeHealth`](crate::sweep::ForgeHealth), or `not_asked`.
+    /// A word of [`ForgeHealth`], or `not_asked`.
     pub state: String,
     /// Repositories that this process has swept.
     pub repositories: usize,
+    /// Those that it has not, or could not.
+    pub repositories_waiting: usize,
     /// Pull requests that were open there.
     pub open_pull_requests: usize,
 }
@@ -70,10 +73,17 @@ impl<P: Parts> ServiceContext<P> {
         let swept = self.swept.all();
         let forges = self.forges.servers().keys().map(|name| {
             let of_forge = || swept.iter().filter(|swept| swept.forge == *name);
+            let (repositories, listed) = (of_forge().count(), self.swept.listed(name));
+            let state = match self.swept.health(name) {
+                Some(ForgeHealth::Up) if listed.is_none() => "not_asked",
+                None => "not_asked",
+                Some(health) => health.as_str(),
+            };
             ForgeStatus {
                 name: name.clone(),
-                state: self.swept.health(name).map_or("not_asked", |health| health.as_str()).to_owned(),
-                repositories: of_forge().count(),
+                state: state.to_owned(),
+                repositories,
+                repositories_waiting: listed.map_or(0, |listed| listed.saturating_sub(repositories)),
                 open_pull_requests: of_forge().map(|swept| swept.open).sum(),
             }
         });

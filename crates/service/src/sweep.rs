@@ -43,6 +43,8 @@ struct SweepState {
     /// By forge and id.
     repositories: BTreeMap<(String, String), Swept>,
     forges: BTreeMap<String, ForgeHealth>,
+    /// Repositories that the last round of a forge listed.
+    listed: BTreeMap<String, usize>,
 }
 
 /// The end of the sweep's last call of a forge.
@@ -93,6 +95,11 @@ impl Periods {
         self.state().forges.get(forge).copied()
     }
 
+    /// Repositories that the last round of a forge listed; none: no round has begun.
+    pub fn listed(&self, forge: &str) -> Option<usize> {
+        self.state().listed.get(forge).copied()
+    }
+
     fn state(&self) -> MutexGuard<'_, SweepState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,9 +116,11 @@ impl Periods {
         periods.insert(key, Swept { forge, name, at, period, open });
     }
 
-    /// Forgets the repositories of a forge that are swept no more.
-    fn retain(&self, forge: &str, is_swept: impl Fn(&str) -> bool) {
-        self.state().repositories.retain(|(of, id), _| of != forge || is_swept(id));
+    /// Begins a round with these repositories of a forge, and forgets the others.
+    fn begin(&self, forge: &str, ids: &HashSet<&str>) {
+        let mut state = self.state();
+        state.repositories.retain(|(of, id), _| of != forge || ids.contains(id.as_str()));
+        state.listed.insert(forge.to_owned(), ids.len());
     }
 }
 
@@ -302,7 +311,7 @@ impl Round {
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
         // Of those that are gone: when they were asked for.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.gone_asked.is_some());
-        context.swept.retain(forge, |id| queued.contains(id));
+        context.swept.begin(forge, &queued);
         // A sweep that is wanted is by the store's clock, which may be a little ahead.
         self.began = Some(cursor.max(now));
         self.period = Some(Pause::of(now, every));

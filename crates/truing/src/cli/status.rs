@@ -57,15 +57,20 @@ fn screen(status: &ServerStatus, address: SocketAddr) -> String {
     if status.forges.is_empty() {
         text += "no forge is configured: nothing is reviewed\n";
     }
-    for ForgeStatus { name, state, repositories, open_pull_requests } in &status.forges {
+    for ForgeStatus { name, state, repositories, repositories_waiting, open_pull_requests } in &status.forges
+    {
         text += &match (lack(state), state.as_str()) {
             (Some(lack), _) => format!("{name}: {lack}\n"),
             (None, "not_asked") => format!("{name}: not asked yet by this process\n"),
-            (None, _) => format!(
-                "{name}: {}, {}\n",
-                counted(*repositories, "repository"),
-                counted(*open_pull_requests, "open pull request"),
-            ),
+            (None, _) => {
+                let waiting = match repositories_waiting {
+                    0 => String::new(),
+                    waiting => format!("; {waiting} more not looked at yet"),
+                };
+                let repositories = counted(*repositories, "repository");
+                let open = counted(*open_pull_requests, "open pull request");
+                format!("{name}: {repositories}, {open}{waiting}\n")
+            }
         };
     }
     if status.leaves_existing {

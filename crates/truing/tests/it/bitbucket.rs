@@ -66,7 +66,7 @@ impl Site {
         let home = tempfile::tempdir().unwrap();
         let config = format!(
             "[store]\nurl = \"sqlite:truing.db\"\n[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n\
-             {}[review]\ndebounce = \"100ms\"\nmax_wait = \"1s\"\nquiet = \"1s\"\nbackoff = \"200ms\"\n\
+             {}[review]\nexisting = \"review\"\ndebounce = \"100ms\"\nmax_wait = \"1s\"\nquiet = \"1s\"\nbackoff = \"200ms\"\n\
              backoff_max = \"400ms\"\nattempts = 2\n",
             forge.operator().replace("settle = \"0s\"", &format!("settle = \"300ms\"\n{key}")),
         );

@@ -66,7 +66,7 @@ impl Site {
         let url = forge.base_url();
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n[forge.github]\napi_url = \"{url}\"\n\
-             git_url = \"{url}\"\nsettle = \"300ms\"\n[review]\ndebounce = \"100ms\"\nmax_wait = \"1s\"\n\
+             git_url = \"{url}\"\nsettle = \"300ms\"\n[review]\nexisting = \"review\"\ndebounce = \"100ms\"\nmax_wait = \"1s\"\n\
              quiet = \"1s\"\nbackoff = \"200ms\"\nbackoff_max = \"400ms\"\nattempts = 2\n"
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();

@@ -13,10 +13,9 @@ use crate::converge::pull::{Site, two_loops};
 use crate::converge::scene::{clean, dirty, mended, write};
 
 const SECRET: &str = "served-secret-canary";
-pub(crate) const NATIVE: &str =
-    "[review]\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
+pub(crate) const NATIVE: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
 /// The same, and a review begins at once.
-pub(crate) const HASTY: &str = "[review]\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n\
+pub(crate) const HASTY: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n\
     debounce = \"50ms\"\n";
 /// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -139,7 +139,7 @@ impl Fleet {
             "[store]\nurl = \"valkey://127.0.0.1:{}/0\"\nrecords = \"{}\"\nfolder = \"state\"\n[server]\n\
              poll = \"100ms\"\nlease = \"5s\"\nheartbeat = \"500ms\"\nsweep = \"30s\"\n[forge.github]\n\
              api_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"500ms\"\nmarker_key = {{ env = \"MARKER_KEY\" }}\n\
-             [review]\ndebounce = \"150ms\"\nmax_wait = \"1s\"\nquiet = \"{}s\"\nbackoff = \"200ms\"\n\
+             [review]\nexisting = \"review\"\ndebounce = \"150ms\"\nmax_wait = \"1s\"\nquiet = \"{}s\"\nbackoff = \"200ms\"\n\
              backoff_max = \"1s\"\nattempts = 100\n",
             redis.port,
             records.url(&database),
