@@ -411,6 +411,9 @@ pub struct ToolRun {
     /// The reason, for people, for which not all of its findings are known; none: they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// The reason, for people, for which earlier findings that it no longer reports stay open; none: they are resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps_open: Option<String>,
     /// The reason, for people, for which it did not look though the repository uses it; none: it looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,

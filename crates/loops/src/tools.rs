@@ -108,6 +108,11 @@ pub struct Toolbox {
 }
 
 impl Toolbox {
+    /// May any file of the head be looked for?
+    pub fn needs_tree(&self, wanted: &Wanted) -> bool {
+        self.run_any(wanted) || !self.given.is_empty()
+    }
+
     /// Are there linters to run?
     pub fn run_any(&self, wanted: &Wanted) -> bool {
         self.running.is_some() && wanted.any()

@@ -14,16 +14,29 @@ use truing_reader::output::{NO_RULE, tool_name};
 /// All findings that linters have reported so far.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    whole: BTreeSet<(Place, String, String)>,
+    /// By place, rule and words: how many there were in one output, at most.
+    whole: BTreeMap<(Place, String, String), usize>,
+    /// The same of the output in hand.
+    of_output: BTreeMap<(Place, String, String), usize>,
     /// The linter that was the first to say something of a line.
     by: BTreeMap<(RepoPath, u32, String), String>,
 }
 
 impl Told {
+    /// Begins with the findings of another output.
+    pub(crate) fn begin_output(&mut self) {
+        self.of_output.clear();
+    }
+
     /// Is it said for the first time: by this linter, and by any?
     pub(crate) fn is_new(&mut self, raw: &RawFinding) -> bool {
-        // The same linter may have been run, and its output given.
-        let is_first = self.whole.insert((raw.place.clone(), raw.rule.clone(), raw.title.clone()));
+        // The same linter may have been run, and its output given. One output may say the same of two columns.
+        let key = (raw.place.clone(), raw.rule.clone(), raw.title.clone());
+        let count = self.of_output.entry(key.clone()).or_default();
+        *count += 1;
+        let before = self.whole.entry(key).or_default();
+        let is_first = *count > *before;
+        *before = (*before).max(*count);
         let Some((tool, rule)) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE) else {
             return is_first;
         };
@@ -93,6 +106,9 @@ mod tests {
         let mut is_new = |rule: &str, line: u32, title: &str| told.is_new(&raw(rule, "a.py", line, title));
         assert!(is_new("flake8/F401", 1, "'os' imported but unused"));
         assert!(is_new("flake8/F401", 1, "'sys' imported but unused"));
+        assert!(is_new("flake8/F401", 1, "'sys' imported but unused"), "at another column");
+        told.begin_output();
+        let mut is_new = |rule: &str, line: u32, title: &str| told.is_new(&raw(rule, "a.py", line, title));
         assert!(!is_new("flake8/F401", 1, "'sys' imported but unused"), "the same output again");
         assert!(!is_new("ruff/F401", 1, "`os` imported but unused"));
         assert!(!is_new("pylint/W0611", 1, "Unused import os"));

@@ -75,6 +75,8 @@ impl Printed {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
             failed: failed.map(|reason| clean(&reason, MAX_REASON)),
+            // One that has a code of its own for findings has none.
+            is_clean: matches!(end, End::Exit { code: 0 }) && tool.exit.iter().any(|code| *code != 0),
             unnamed,
             without: without.clone(),
             ..of(tool)

@@ -148,7 +148,7 @@ fn one(
     let (written, span) = entry.location.map_or((None, None), |location| (location.path, location.range));
     let path = match written.as_deref().ok_or(PathError::Missing).and_then(|path| paths.path(path)) {
         Ok(path) => path,
-        Err(error) => return collected.leave_out(ProblemKind::Place, &format!("{named}: {error}")),
+        Err(error) => return collected.unplaced(&error, &format!("{named}: {error}")),
     };
     let name = |source: &Option<Source>| {
         source.as_ref()?.name.as_deref().map(|name| start(name, MAX_NAME_CHARS).to_owned())

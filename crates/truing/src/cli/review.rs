@@ -51,7 +51,7 @@ use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::Place;
 use fix::Fixing;
-use from::Outputs;
+use from::{Outputs, Start};
 use publish::Published;
 use tape::Tapes;
 pub(super) use target::{Home, Owner, Target, is_key, is_name};
@@ -365,7 +365,14 @@ impl Command {
             },
             scope: &wiring::scope(&config, lines_key)?,
             reader: &reader,
-            toolbox: &self.toolbox(&config, outputs.of(repository.root())),
+            toolbox: &self.toolbox(
+                &config,
+                outputs.of(Start {
+                    root: repository.root(),
+                    folder: self.environment.directory(),
+                    knows_files: diff.is_none(),
+                }),
+            ),
             model: asked.agent.as_ref().map(wiring::agent::model_use),
             attempts: &self.attempts,
             records: self.records(&config),

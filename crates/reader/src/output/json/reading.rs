@@ -83,7 +83,7 @@ impl<'a> Reading<'a> {
         match self.paths.path(path) {
             Ok(path) => Some(Diagnostic::new(self.tool, path, range, message)),
             Err(error) => {
-                self.collected.leave_out(ProblemKind::Place, &error.to_string());
+                self.collected.unplaced(&error, &error.to_string());
                 None
             }
         }

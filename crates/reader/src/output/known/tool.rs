@@ -23,6 +23,9 @@ pub const LAST: &str = "{last}";
 pub struct KnownTool {
     /// The name, as a configuration writes it.
     pub name: String,
+    /// Other names by which its outputs call it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// The languages that it looks at, for people.
     pub languages: Vec<String>,
     /// Globs of the files that it looks at.

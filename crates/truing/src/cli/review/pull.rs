@@ -15,6 +15,7 @@ use truing_loops::pull::{Pull, own_key};
 use truing_loops::tools::Toolbox;
 use truing_store::Store;
 
+use super::from::Start;
 use super::publish::Publishing;
 use super::target::Target;
 use super::{Command, Names, exit};
@@ -29,7 +30,11 @@ impl Command {
             Target::find_or_key(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-        let given = self.args.outputs.read(here, &reader).await?.of(here);
+        let given = self.args.outputs.read(here, &reader).await?.of(Start {
+            root: checkout_root(here),
+            folder: here,
+            knows_files: true,
+        });
         // The others need not be reached, or even have a token.
         config.forges.retain(|name, _| *name == forge);
         let place = Place::of(&config, &self.environment)?;
@@ -174,4 +179,9 @@ impl From<CheckoutError> for CliError {
             CheckoutError::Pattern(error) => wiring::bad_pattern(error),
         }
     }
+}
+
+/// The root of the checkout that a folder is in, where a job has run its linters; else the folder itself.
+fn checkout_root(folder: &Path) -> &Path {
+    folder.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(folder)
 }

@@ -107,3 +107,38 @@ async fn words_of_a_tool_are_shown_as_words() {
     }
     assert!(!comment.body.contains('\u{1b}'), "{}", comment.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_output_of_one_format() {
+    let site = Site::new().await;
+    let number = opened(&site).await;
+    let line = "a.py:2:1: E741 ambiguous variable name 'l'\n";
+    let flake8 = |text: &str| site.publish_text(text, &["--format-in", "flake8"]);
+    assert_eq!(flake8(line).exit, 0, "a P2");
+    let checkstyle = |source: &str| {
+        format!(
+            "<checkstyle><file name=\"a.py\"><error line=\"2\" severity=\"warning\" message=\"of {source}\" source=\"{source}\"/>\
+             </file></checkstyle>"
+        )
+    };
+    assert_eq!(site.publish_text(&checkstyle("one"), &["--tool", "one"]).exit, 0);
+    let open = async || {
+        let view = site.repo.pull(number).await.unwrap();
+        view.inline().filter(|comment| !comment.resolved).count()
+    };
+    assert_eq!(open().await, 2);
+    for (text, arguments) in [
+        ("Traceback (most recent call last):\nImportError: boom\n", ["--format-in", "flake8"]),
+        ("/builds/else/gone.py:2:1: E741 ambiguous\n", ["--format-in", "flake8"]),
+        ("a deprecated option\na.py:1:1: E741 on another line\n", ["--format-in", "flake8"]),
+        ("<checkstyle/>", ["--tool", "two"]),
+        ("<checkstyle/>", ["--format-in", "checkstyle"]),
+    ] {
+        site.publish_text(text, &arguments);
+        assert_eq!(open().await, 2, "{text}");
+    }
+    site.publish_text("<checkstyle/>", &["--tool", "one"]);
+    assert_eq!(open().await, 1);
+    site.publish_text(&line.replace("2:1", "1:1"), &["--format-in", "flake8"]);
+    assert_eq!(open().await, 0);
+}
