@@ -28,7 +28,7 @@ pub(crate) async fn draft(site: &Site, lines: &[u32]) -> ReviewDraft {
         line: format!("Wrong on {line}"),
     };
     ReviewDraft {
-        mark: AuditMark { run: RunId::new("run-1"), audit: 1, clean: lines.is_empty(), commit },
+        mark: AuditMark { run: RunId::new("run-1"), audit: 1, clean: lines.is_empty(), commit, scope: None },
         event: ReviewEvent::Comment,
         body: "## audit 1".into(),
         unplaced: vec!["Elsewhere".into()],
