@@ -134,11 +134,9 @@ async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_noth
 impl Site {
     async fn says_as_us(&self, flavour: Flavour, text: &str) {
         match flavour {
-            Flavour::GitHub => {
-                drop(self.repo.review(self.number, BOT, Verdict::Commented, text).await.unwrap())
-            }
+            Flavour::GitHub => self.repo.review(self.number, BOT, Verdict::Commented, text).await.unwrap(),
             Flavour::Cloud | Flavour::DataCenter => {
-                drop(self.repo.comment(self.number, BOT, text).await.unwrap());
+                self.repo.comment(self.number, BOT, text).await.unwrap();
             }
         }
     }
