@@ -143,6 +143,11 @@ impl Place {
         }
     }
 
+    /// Is it a file that holds nothing, which is no database yet?
+    pub fn is_empty_file(&self) -> bool {
+        self.file().is_some_and(|path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0))
+    }
+
     /// Its path, where it is a file.
     pub fn file(&self) -> Option<&Path> {
         match self {

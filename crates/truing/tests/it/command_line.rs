@@ -417,3 +417,16 @@ fn the_readmes_lines_of_completions_work_in_an_empty_home() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(home.path().join(".zfunc/_truing").exists());
 }
+
+#[test]
+fn an_empty_file_is_no_store_that_is_moved() {
+    let home = Home::new();
+    home.write("empty.db", "");
+    for verb in ["migrate", "check"] {
+        let ran = home.run(&["store", verb, "--from", "sqlite:empty.db", "--to", "sqlite:new.db"]);
+        assert_eq!(ran.exit, 2, "{ran:?}");
+        assert!(ran.err.contains("empty.db is an empty file and holds no store"), "{ran:?}");
+    }
+    assert!(!home.path().join("new.db").exists());
+    assert_eq!(std::fs::read(home.path().join("empty.db")).unwrap(), b"");
+}
