@@ -389,13 +389,10 @@ pub(super) fn slot(row: &Row) -> Result<Slot, Fault> {
     let (key, body): (String, String) = (row.get(0)?, row.get(2)?);
     let what = || format!("slot {key} cannot be read");
     let mut slot: Slot = from_json(&body, what)?;
-    let version = row.get(1).map_err(|fault| match fault {
-        Fault::Column { value, .. } => Fault::Unreadable {
-            what: what(),
-            source: serde::de::Error::custom(format!("its version is {value:?}")),
-        },
-        fault => fault,
-    });
-    slot.version = Version(version?);
+    let version: i64 = row.get(1)?;
+    slot.version = Version(u64::try_from(version).map_err(|_| Fault::Unreadable {
+        what: what(),
+        source: serde::de::Error::custom(format!("its version is {version}")),
+    })?);
     Ok(slot)
 }
