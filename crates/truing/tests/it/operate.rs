@@ -5,6 +5,7 @@ mod again;
 mod app;
 mod bombs;
 mod captured;
+mod dry_run;
 mod from;
 mod gone;
 mod keys;
