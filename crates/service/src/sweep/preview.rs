@@ -280,7 +280,13 @@ impl<P: Parts> Preview<'_, P> {
         let health = match error {
             ForgeError::Unauthorized { .. } => ForgeHealth::Refused,
             ForgeError::RateLimited { .. } => ForgeHealth::Up,
-            _ => ForgeHealth::Away,
+            ForgeError::Unavailable { .. }
+            | ForgeError::Forbidden { .. }
+            | ForgeError::NotFound { .. }
+            | ForgeError::Moved { .. }
+            | ForgeError::Rejected { .. }
+            | ForgeError::Stale { .. }
+            | ForgeError::Withheld { .. } => ForgeHealth::Away,
         };
         self.found.state = health.as_str();
     }
