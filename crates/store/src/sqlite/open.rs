@@ -228,7 +228,7 @@ fn looking(path: &Path) -> rusqlite::Result<Connection> {
     for byte in path.as_os_str().as_bytes() {
         match byte {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                name.push(char::from(*byte))
+                name.push(char::from(*byte));
             }
             _ => name += &format!("%{byte:02X}"),
         }
