@@ -8,9 +8,11 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, fsync, mkdirat, openat, renameat, unlinkat,
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, fsync, mkdirat, openat,
+    renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use truing_core::RepoPath;
 use truing_core::port::ReaderError;
 use truing_reader::{MAX_FILE_BYTES, NotOpened, open_regular};
@@ -169,6 +171,21 @@ impl Tree {
         }
     }
 
+    /// Removes what processes that were killed have left in the folder of a file. Nobody else may be replacing files of this tree
+    /// now: the id of a process that is gone may be this one's.
+    pub fn remove_leftovers(&self, path: &RepoPath) {
+        let Ok((folder, _)) = self.folder(path) else { return };
+        let Ok(entries) = Dir::read_from(&folder) else { return };
+        for entry in entries.flatten().filter(|entry| is_leftover(entry.file_name().to_bytes())) {
+            let name = entry.file_name();
+            let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            if statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_file(&stat)) {
+                // What cannot be removed is of no use and no harm.
+                let _ = unlinkat(&folder, name, AtFlags::empty());
+            }
+        }
+    }
+
     /// The folder that holds a file, which is not git's, and the file's name in it.
     fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), Kept> {
         if !path.may_be_written() {
@@ -181,6 +198,17 @@ impl Tree {
 /// The name that a process gives to a file until it is whole.
 fn temporary(process: u32) -> String {
     format!("{TEMPORARY}{process}")
+}
+
+/// Is it such a name, of a process that is gone or of this one?
+fn is_leftover(name: &[u8]) -> bool {
+    let id = name.strip_prefix(TEMPORARY.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
+    let Some(id) = id.and_then(|id| id.parse::<u32>().ok()).filter(|id| temporary(*id).as_bytes() == name)
+    else {
+        return false;
+    };
+    let Some(process) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return false };
+    id == std::process::id() || test_kill_process(process) == Err(Errno::SRCH)
 }
 
 /// The bytes of a plain file, and what else it has. One that is too large was not reviewed.
@@ -233,6 +261,39 @@ mod tests {
         assert!(matches!(tree.replace(&"d/a".into(), b"old", b"x"), Err(Kept::Changed)));
         assert!(matches!(tree.replace(&"d/b".into(), b"", b"x"), Err(Kept::Changed)));
         assert_eq!(std::fs::read_dir(folder.path().join("r/d")).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn what_killed_processes_have_left_is_removed_and_nothing_else() {
+        let (folder, tree) = tree();
+        let root = folder.path().join("r");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let (gone, parent) = (child.id(), std::os::unix::process::parent_id());
+        let left = [gone, std::process::id()].map(temporary);
+        let kept = [
+            temporary(parent),
+            format!("{TEMPORARY}0{gone}"),
+            format!("{TEMPORARY}{gone}x"),
+            format!("{TEMPORARY}mine"),
+            TEMPORARY.to_owned(),
+            format!("x{TEMPORARY}{gone}"),
+        ];
+        for name in left.iter().chain(&kept) {
+            std::fs::write(root.join("d").join(name), "").unwrap();
+        }
+        std::fs::write(root.join(temporary(gone)), "").unwrap();
+        tree.remove_leftovers(&"d/a".into());
+        assert!(left.iter().all(|name| !root.join("d").join(name).exists()));
+        assert!(kept.iter().all(|name| root.join("d").join(name).exists()));
+        assert!(root.join("d/a").exists() && root.join(temporary(gone)).exists(), "it is not in that folder");
+        for name in kept {
+            std::fs::remove_file(root.join("d").join(name)).unwrap();
+        }
+        // A link and a folder are not what a process leaves.
+        symlink("a", root.join("d").join(temporary(gone))).unwrap();
+        tree.remove_leftovers(&"d/a".into());
+        assert!(root.join("d").join(temporary(gone)).is_symlink());
     }
 
     #[test]

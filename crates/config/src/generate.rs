@@ -10,13 +10,15 @@ use super::value::{NAME_PATTERN, ShownDuration};
 /// The greatest line of a comment in the commented file.
 const WIDTH: usize = 100;
 
-/// The one key that the commented file sets: a server has a forge to serve with it.
+/// The key that the commented file always sets: a server has a forge to serve with it.
 const SET: &str = "forge.NAME.kind";
+/// The key that it sets where a repository is known.
+const REPOSITORIES: &str = "forge.NAME.repositories";
 
-/// A configuration file that names github.com as the forge and sets nothing else: every key is there, with its default, as
-/// a comment. Each line can be enabled by itself, wherever it stands: keys are written in full, and there are no headers
-/// of tables that a key would have to be below.
-pub fn commented_file() -> String {
+/// A configuration file that names github.com as the forge, serves `repository` (`owner/name`) alone where one is given, and
+/// sets nothing else: every key is there, with its default, as a comment. Each line can be enabled by itself, wherever it
+/// stands: keys are written in full, and there are no headers of tables that a key would have to be below.
+pub fn commented_file(repository: Option<&str>) -> String {
     let mut text = String::from(
         "# Configuration of truing. Every key is shown, with its default or, where it has none, with an\n\
          # example: remove the `# ` in front of a line to set it.\n\
@@ -28,8 +30,12 @@ pub fn commented_file() -> String {
         let path = section.replace("NAME", named.map_or("", Named::example));
         text += &format!("\n# ---- {path}\n{}\n", comment(about));
         for (name, key) in keys::of(section) {
-            let off = if key.path == SET { "" } else { "# " };
-            text += &format!("{}{off}{path}.{name} = {}\n", comment(key.doc), default_as_toml(key));
+            let (off, value) = match (key.path, repository) {
+                (SET, _) => ("", default_as_toml(key)),
+                (REPOSITORIES, Some(repository)) => ("", format!("[\"{repository}\"]")),
+                _ => ("# ", default_as_toml(key)),
+            };
+            text += &format!("{}{off}{path}.{name} = {value}\n", comment(key.doc));
         }
     }
     text
@@ -423,5 +429,20 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Format => "name of a format of diagnostics".to_owned(),
         Kind::Codes => "list of whole numbers, 0 to 255".to_owned(),
         Kind::Ids => "table of names and ids (in a variable: a JSON object)".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::commented_file;
+
+    #[test]
+    fn the_commented_file_serves_the_repository_that_is_given_alone() {
+        let (without, with) = (commented_file(None), commented_file(Some("ada/shop")));
+        let line = "# forge.github.repositories = []\n";
+        assert!(without.contains(line), "{without}");
+        assert_eq!(with, without.replace(line, "forge.github.repositories = [\"ada/shop\"]\n"));
+        let words = without.replace("\n# ", " ");
+        assert!(words.contains("every repository that the token sees is served"), "{words}");
     }
 }

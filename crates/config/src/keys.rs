@@ -446,7 +446,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The repositories to review, such as `owner/*`, whatever their case; empty: all that webhooks tell of and the token lists. A personal token lists every repository that its owner may see; an access token of Bitbucket Cloud lists those of the workspaces that are named here.",
+        doc: "The repositories to review, such as `owner/*`, whatever their case; empty: every repository that the token sees is served, and each that webhooks tell of. A personal token sees every repository that its owner may see; an access token of Bitbucket Cloud sees those of the workspaces that are named here.",
     },
     Key {
         path: "forge.NAME.config_branches",

@@ -31,6 +31,12 @@ pub enum StorePlace {
 }
 
 impl StoreConfig {
+    /// A store in this file, and everything of this machine's own beside it: for what is only tried.
+    pub fn of_file(file: PathBuf) -> Self {
+        let folder = file.parent().map(Path::to_owned);
+        Self { place: Some(StorePlace::File(file)), folder }
+    }
+
     /// Where it is.
     ///
     /// # Errors

@@ -653,7 +653,7 @@ fn commented_keys(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
-    let text = generate::commented_file();
+    let text = generate::commented_file(None);
     let forge = of_file("forge.github.kind = \"github\"\n").unwrap();
     assert_eq!(of_file(&text).unwrap().forges, forge.forges);
     let keys: Vec<&str> = commented_keys(&text).collect();
@@ -685,7 +685,7 @@ const NEEDED: [(&str, &[&str]); 7] = [
 
 #[test]
 fn each_commented_key_can_be_enabled_by_itself() {
-    let text = generate::commented_file();
+    let text = generate::commented_file(None);
     let enabled = |text: &str, line: &str| text.replacen(&format!("\n# {line}\n"), &format!("\n{line}\n"), 1);
     // A file has its records in it.
     for line in commented_keys(&text).filter(|line| !line.starts_with("store.records =")) {

@@ -18,6 +18,7 @@
 
 mod act;
 mod again;
+mod audit_scope;
 mod exit;
 mod fix;
 mod gate;
@@ -38,6 +39,7 @@ use crate::identity::{Placed, identify};
 use crate::increment::Renames;
 use crate::outcome::Coverage;
 pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
+pub use audit_scope::{AuditScope, is_reviewed_clean};
 use exit::NO_AUDITOR;
 pub use exit::{Code, Exit, Kind, no_answer};
 pub use merge::{Claim, Origin};
@@ -217,7 +219,7 @@ pub struct Unexpected {
 }
 
 impl Run {
-    /// A run on a branch. `clean_at`: the head that an earlier run of ours found clean, from records.
+    /// A run on a branch. `clean_at`: the head that an earlier run of ours found clean, from records or from our own review.
     pub fn begin(limits: Limits, (head, tree): (Sha, Sha), clean_at: Option<&Sha>) -> Self {
         let exit = (clean_at == Some(&head))
             .then(|| Exit::new(Code::AlreadyClean, format!("{} was found clean before", head.short())));

@@ -149,4 +149,9 @@ impl Repositories {
     pub fn items(&self) -> impl Iterator<Item = &Seen> {
         self.lists.values().flat_map(Listing::items)
     }
+
+    /// Was each list read to its end? Otherwise there may be more.
+    pub fn is_complete(&self) -> bool {
+        self.lists.values().all(Listing::is_complete)
+    }
 }

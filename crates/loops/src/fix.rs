@@ -300,8 +300,14 @@ impl Plan {
     /// Makes the changes, until told to stop. Those that are not made are taken out of the plan.
     pub fn make(&mut self, tree: &Tree, stop: &AtomicBool) -> Made {
         let mut made = Made::default();
+        let mut folders = BTreeSet::new();
         for change in std::mem::take(&mut self.changes) {
             let stopped = stop.load(Ordering::Relaxed);
+            let path = change.path.as_bytes();
+            let folder = path.iter().rposition(|byte| *byte == b'/').and_then(|end| path.get(..end));
+            if !stopped && folders.insert(folder.unwrap_or_default().to_vec()) {
+                tree.remove_leftovers(&change.path);
+            }
             let replaced = (!stopped).then(|| tree.replace(&change.path, &change.old, &change.new));
             made.done.push(matches!(replaced, Some(Ok(_))));
             match replaced {

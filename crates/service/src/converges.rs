@@ -14,11 +14,11 @@ use std::time::SystemTime;
 
 use truing_config::Config;
 use truing_config::converge::ConvergeConfig;
-use truing_core::converge::Run;
 use truing_core::converge::record::{ConvergeDetail, Record};
+use truing_core::converge::{AuditScope, Run, is_reviewed_clean};
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{Key, PrId, RunId, Sha, Token};
-use truing_core::port::{Clock as _, ForgeError, PullNow, WriteGate, Writer};
+use truing_core::port::{Clock as _, ForgeError, ForgeRead as _, PullNow, WriteGate, Writer};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::effects::Effects;
@@ -196,10 +196,12 @@ impl PullRun<'_> {
     /// The record of the run to go on with: one that was interrupted, or is stuck and nothing is new; otherwise a new one.
     async fn record(
         &self,
-        (last, said): (Option<Record>, &[Dismissal]),
+        client: &RepositoryClient,
+        last: Option<Record>,
+        said: &[Dismissal],
         key: &Key,
         Ground { mirror, now, base, looks, .. }: &Ground,
-    ) -> Result<Record, GitError> {
+    ) -> Result<Record, NoRun> {
         let (limits, looks) = (self.config().limits.clone(), &looks.name);
         let head = now.head.sha.clone();
         let tree = mirror.tree_of(&head).await?;
@@ -225,10 +227,23 @@ impl PullRun<'_> {
             }
             return Ok(record);
         }
-        // What we found clean, as we remember it: a review that says so may be forged.
-        let clean = last.as_ref().and_then(|last| last.found_clean(base, looks, said));
-        let state = Run::begin(limits, (head, tree), clean);
-        Ok(self.begun(last.as_ref(), key, (base, &now.head.branch), looks, state))
+        let remembered = last.as_ref().and_then(|last| last.found_clean(base, looks, said)) == Some(&head);
+        // What our own records say of a head counts more than a review there.
+        let is_unknown = last.as_ref().is_none_or(|last| !last.is_about(&head));
+        let scope = AuditScope::of(base, looks, said);
+        let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
+        let clean = (remembered || reviewed).then(|| head.clone());
+        let mut state = Run::begin(limits, (head, tree), clean.as_ref());
+        if clean.is_some() {
+            // A run after this one asks whether they still hold.
+            state.dismissals = said.to_vec();
+        }
+        let mut begun = self.begun(last.as_ref(), key, (base, &now.head.branch), looks, state);
+        if reviewed {
+            // The run that posted the review has described the change, as far as it could.
+            begun.detail.described.clone_from(&clean);
+        }
+        Ok(begun)
     }
 
     /// The audit that was interrupted, or a new one. Nothing is fixed.

@@ -9,9 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::sweep::ForgeHealth;
 use super::{Forges as _, Parts, ServiceContext};
 
-/// The time in which a server answers.
-const TIME: Duration = Duration::from_secs(10);
-
 /// The answer. It names no repository: whoever reaches the server may ask.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ServerStatus {
@@ -53,13 +50,13 @@ pub enum StatusError {
     NoServer(SocketAddr, reqwest::Error),
 }
 
-/// Asks the server at this address.
+/// Asks the server at this address, which has so long to answer.
 ///
 /// # Errors
 /// [`StatusError`]
-pub async fn ask(address: SocketAddr) -> Result<ServerStatus, StatusError> {
+pub async fn ask(address: SocketAddr, within: Duration) -> Result<ServerStatus, StatusError> {
     let failed = |error: reqwest::Error| StatusError::NoServer(address, error.without_url());
-    let client = Client::builder().no_proxy().timeout(TIME).build().map_err(failed)?;
+    let client = Client::builder().no_proxy().timeout(within).build().map_err(failed)?;
     let answer = client.get(format!("http://{address}/readyz?verbose")).send().await.map_err(failed)?;
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
         return Err(StatusError::NotReady(address));

@@ -6,6 +6,7 @@
 //! small for a round in its period, the round takes longer, and how long is known by repository ([`Periods`]). A sweep
 //! that finds nothing new writes nothing.
 
+pub mod preview;
 mod share;
 mod turn;
 

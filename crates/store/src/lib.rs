@@ -8,6 +8,7 @@ mod clock;
 mod due;
 mod fault;
 mod lock;
+mod look;
 mod postgres;
 mod sql;
 mod sqlite;
@@ -19,6 +20,7 @@ mod valkey;
 mod watch;
 
 pub use self::lock::{CommandLock, Held, LockError, ServeLock, is_served, server_of};
+pub use self::look::Form;
 pub use self::postgres::ConnectError;
 pub use self::sqlite::{BackupError, OpenError};
 pub use self::store::Store;

@@ -55,6 +55,8 @@ pub(crate) enum Purpose {
     Use,
     /// To be filled with everything of another store.
     Transfer,
+    /// To be read as it is: its form is not changed.
+    Look,
 }
 
 /// The purpose of a transaction.

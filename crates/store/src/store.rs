@@ -8,6 +8,7 @@ use truing_core::port::{Clock, Common, StoreError};
 
 use crate::clock::StoreClock;
 use crate::fault::Fault;
+use crate::look::Form;
 use crate::postgres::{ConnectError, Database};
 use crate::sql::{Connection, Mode, Purpose};
 use crate::sqlite::{DatabaseFile, File, OpenError};
@@ -86,7 +87,7 @@ impl Store {
         Self::connect_as(Purpose::Transfer, slots, records, clock).await
     }
 
-    async fn connect_as(
+    pub(crate) async fn connect_as(
         purpose: Purpose,
         slots: &str,
         records: &str,
@@ -97,6 +98,14 @@ impl Store {
         let records = Database::open(records, purpose, Arc::clone(&watch)).await?;
         let clock = Arc::new(StoreClock::new(slots.clock()));
         Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Servers { records, slots } })))
+    }
+
+    /// The form of the records at a server; a file has this version's.
+    pub(crate) async fn records_form(&self) -> Result<Form, ConnectError> {
+        match &self.0.engine {
+            Engine::Sqlite(_) => Ok(File::form()),
+            Engine::Servers { records, .. } => records.form().await,
+        }
     }
 
     /// Makes the file and its folder if they are missing, and refuses what can be no store, without opening it.

@@ -52,6 +52,7 @@ use truing_service::repositories::Repositories;
 use truing_service::{Forges, Pace, Parts, Role, ServiceContext};
 use truing_store::Store;
 
+pub(crate) use self::forges::MARKER_KEY;
 use self::forges::server;
 pub use self::store::open_store;
 pub use self::threaded::ThreadedReader;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::Readiness;
-use super::{Exit, Kind, Limits, Run, Step};
+use super::{AuditScope, Exit, Kind, Limits, Run, Step};
 use crate::dismissal::Dismissal;
 use crate::finding::Category;
 use crate::id::{Key, Millis, RunId, Sha};
@@ -212,6 +212,11 @@ impl Record {
         let is_same =
             self.detail.base == *base && self.detail.looks == looks && self.detail.state.rests_on(said);
         self.detail.state.cleared.as_ref().filter(|_| is_same)
+    }
+
+    /// What its newest audit was made with, besides the head.
+    pub fn scope(&self) -> AuditScope {
+        AuditScope::of(&self.detail.base, &self.detail.looks, &self.detail.state.dismissals)
     }
 
     /// It as an audit that is over, and that a run can go on from, if its auditors have answered.

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, PullReview, PullState, Revision};
+use crate::converge::AuditScope;
 use crate::converge::readiness::Merge as Mergeable;
 use crate::finding::Place;
 use crate::id::{CommentId, Millis, ReviewId, RunId, Sha, Topic};
@@ -230,23 +231,38 @@ pub struct AuditMark {
     pub clean: bool,
     /// The commit that was audited.
     pub commit: Sha,
+    /// What else it was audited with, if the audit cleared the commit. Markers of former versions lack it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<AuditScope>,
 }
 
 impl AuditMark {
     /// What the marker says.
     pub fn topic(&self) -> Topic {
-        let Self { run, audit, clean, commit } = self;
+        let Self { run, audit, clean, commit, scope } = self;
         let word = if *clean { "clean" } else { "dirty" };
-        Topic::new(format!("audit/{run}/{audit}/{word}/{commit}"))
+        let scope = scope.as_ref().map(|scope| format!("/{}", scope.as_str())).unwrap_or_default();
+        Topic::new(format!("audit/{run}/{audit}/{word}/{commit}{scope}"))
+    }
+
+    /// Does it tell of the same audit? A former version has posted the same mark without its scope.
+    pub fn is_same_audit(&self, other: &Self) -> bool {
+        let of = |mark: &Self| Self { scope: None, ..mark.clone() };
+        of(self) == of(other)
     }
 
     /// What a marker said; none if it is of something else.
     pub fn read(topic: &Topic) -> Option<Self> {
         let mut parts = topic.as_str().split('/');
-        let (Some("audit"), Some(run), Some(audit), Some(word), Some(commit), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some("audit"), Some(run), Some(audit), Some(word), Some(commit)) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return None;
+        };
+        let scope = match (parts.next(), parts.next()) {
+            (None, _) => None,
+            (Some(scope), None) => Some(AuditScope::parse(scope)?),
+            (Some(_), Some(_)) => return None,
         };
         let clean = match word {
             "clean" => true,
@@ -254,7 +270,7 @@ impl AuditMark {
             _ => return None,
         };
         let (audit, commit) = (audit.parse().ok()?, Sha::parse(commit).ok()?);
-        Some(Self { run: RunId::new(run), audit, clean, commit })
+        Some(Self { run: RunId::new(run), audit, clean, commit, scope })
     }
 }
 
@@ -374,7 +390,7 @@ mod tests {
 
     fn mark() -> AuditMark {
         let commit = Sha::parse(&"a1".repeat(20)).unwrap();
-        AuditMark { run: RunId::new("0199-run"), audit: 3, clean: true, commit }
+        AuditMark { run: RunId::new("0199-run"), audit: 3, clean: true, commit, scope: None }
     }
 
     fn draft(count: usize) -> ReviewDraft {
@@ -400,6 +416,11 @@ mod tests {
             let mark = AuditMark { clean, ..mark() };
             assert_eq!(AuditMark::read(&mark.topic()), Some(mark));
         }
+        let scope = AuditScope::of(&mark().commit, "looks", &[]);
+        let scoped = AuditMark { scope: Some(scope), ..mark() };
+        assert_eq!(AuditMark::read(&scoped.topic()), Some(scoped.clone()));
+        assert!(scoped.is_same_audit(&mark()) && !scoped.is_same_audit(&AuditMark { audit: 4, ..mark() }));
+        assert_eq!(AuditMark::read(&Topic::new(format!("{}/more", scoped.topic()))), None);
         let good = mark().topic().to_string();
         for bad in [
             "",

@@ -78,7 +78,13 @@ impl Scene {
             end_line: line,
         };
         let draft = ReviewDraft {
-            mark: AuditMark { run: RunId::new("run-1"), audit: 1, clean: false, commit: commit.clone() },
+            mark: AuditMark {
+                run: RunId::new("run-1"),
+                audit: 1,
+                clean: false,
+                commit: commit.clone(),
+                scope: None,
+            },
             event: ReviewEvent::Comment,
             body: "## audit 1".into(),
             unplaced: vec!["Wrong".into()],

@@ -476,7 +476,9 @@ pub(super) fn topic(finding: &FindingId) -> Topic {
 pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
     let state = &record.detail.state;
     let clean = state.found.is_empty() && state.silent == 0;
-    let mark = AuditMark { run: record.run.clone(), audit: state.audits, clean, commit: state.head.clone() };
+    let scope = state.audit_clears().then(|| record.scope());
+    let (run, commit) = (record.run.clone(), state.head.clone());
+    let mark = AuditMark { run, audit: state.audits, clean, commit, scope };
     let [a, b, c] = state.counts();
     let mut body = format!("## converge: loop {} audit: {a}P0 / {b}P1 / {c}P2", state.audits);
     body += if clean { " → clean" } else { "" };

@@ -123,7 +123,8 @@ impl PullRun<'_> {
             }
             last => {
                 let said = store.dismissals(&lease.key).await?;
-                self.record((last, &said), &lease.key, &ground).await?
+                let record = self.record(client, last, &said, &lease.key, &ground).await;
+                record.map_err(|error| error.stopped(settle))?
             }
         };
         Ok((ground, record))

@@ -77,11 +77,11 @@ impl PullRun<'_> {
     /// [`NoRun`]
     pub async fn dry<S: Runs>(&self, store: &S) -> Result<(Record, Mirror), NoRun> {
         let (forge, id) = (self.forge.1, self.id().await?);
-        let now = forge.client(&id, self.repo, Producer::Converge, &read_only()).now().await?;
-        let ground = self.ground(&id, now).await?;
+        let client = forge.client(&id, self.repo, Producer::Converge, &read_only());
+        let ground = self.ground(&id, client.now().await?).await?;
         let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
         let said = store.dismissals(&key).await?;
-        let record = self.record((last, &said), &key, &ground).await?;
+        let record = self.record(&client, last, &said, &key, &ground).await?;
         Ok((record, ground.mirror))
     }
 
@@ -155,7 +155,7 @@ impl PullRun<'_> {
         let last = store.last_converge(&lease.key).await?;
         let said = store.dismissals(&lease.key).await?;
         let before = last.clone();
-        let mut record = self.record((last, &said), &lease.key, &ground).await?;
+        let mut record = self.record(client, last, &said, &lease.key, &ground).await?;
         record.detail.paid_before = record.cost();
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
             say(Said::Line(&words::stuck_before(&before)));

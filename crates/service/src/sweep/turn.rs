@@ -227,10 +227,13 @@ impl Watched {
 }
 
 /// A pull request as the store knows it: its slot, and the progress of its reviews.
-type Known = (Slot, LastReviews);
+pub(super) type Known = (Slot, LastReviews);
 
 /// What is known of each, in order; none where a row cannot be read, which keeps no other from being looked at.
-async fn known<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Option<Known>>, StoreError> {
+pub(super) async fn known<S: Slots + Watchlist>(
+    store: &S,
+    keys: &[Key],
+) -> Result<Vec<Option<Known>>, StoreError> {
     match read(store, keys).await {
         Ok(known) => return Ok(known.into_iter().map(Some).collect()),
         Err(StoreError::Corrupt(_)) => {}
@@ -250,6 +253,11 @@ async fn known<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Opti
     Ok(each)
 }
 
+/// What is known of a pull request that nothing is recorded of.
+pub(super) fn unknown(key: Key) -> Known {
+    (Slot::new(key), LastReviews::default())
+}
+
 async fn read<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Known>, StoreError> {
     // Slots first: a run settles its revision before its slot is idle.
     let (slots, reviews) = (store.load(keys).await?, store.last_reviews(keys).await?);
@@ -267,7 +275,7 @@ fn read_until(lists: &[Listing<PullComment>]) -> Option<Millis> {
 
 /// What a slot wants, as seen from the forge's list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Wants {
+pub(super) enum Wants {
     /// To be marked.
     Mark,
     /// To be marked, but not again for the same revision: it rests because it was tried often enough.
@@ -284,7 +292,7 @@ fn rouses(roused: &mut HashMap<Key, Option<Revision>>, key: &Key, revision: Opti
 
 /// Is an open pull request settled as it is? A slot without work whose revision no run has settled was lost midway, whatever
 /// began: it is taken up again, also one that was parked before. A slot that is parked stays so for the revision that was attempted.
-fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> Wants {
+pub(super) fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> Wants {
     let is_unsettled = match &reviews.settled {
         Some(left) if reviews.is_left => left.head != pull.revision.head,
         settled => settled.as_ref() != Some(&pull.revision),
@@ -315,6 +323,11 @@ fn rests(slot: &Slot) -> bool {
         | State::Waiting { .. }
         | State::Leased { .. } => false,
     }
+}
+
+/// The key of a pull request of a repository with this id.
+pub(super) fn key_of(forge: &str, repository: &str, number: u64) -> Key {
+    PrId { forge: forge.to_owned(), repository: repository.to_owned(), number }.key()
 }
 
 fn pr(repository: &Repository, number: u64) -> PrId {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Database;
 use super::fault::{self, ConnectError};
+use crate::look::Form;
 use crate::sql::Purpose;
 
 /// The oldest server that will do: `extract` gives exact numbers from 14 on, and 13 is no longer kept.
@@ -32,7 +33,7 @@ const LOCK: i64 = 0x5472_7565;
 
 impl Database {
     /// Brings the database to this version's form, in one transaction. One that holds a part of another store is refused, unless
-    /// it is to be filled.
+    /// it is to be filled. One that is only looked at stays as it is.
     pub(super) async fn migrate(&self, purpose: Purpose) -> Result<(), ConnectError> {
         let mut client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::refused(&self.name, &error);
@@ -49,6 +50,9 @@ impl Database {
         }
         if is_replica {
             return Err(ConnectError::Replica { name: Arc::clone(&self.name) });
+        }
+        if purpose == Purpose::Look {
+            return Ok(());
         }
         let transaction = client.transaction().await.map_err(told)?;
         transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(told)?;
@@ -80,5 +84,21 @@ impl Database {
             return Err(ConnectError::HalfCopied { name: Arc::clone(&self.name), source_name: half.get(0) });
         }
         transaction.commit().await.map_err(told)
+    }
+
+    /// The form that the database has now; 0: it is empty.
+    pub(crate) async fn form(&self) -> Result<Form, ConnectError> {
+        let client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
+        let told = |error: tokio_postgres::Error| fault::refused(&self.name, &error);
+        let is_there = "SELECT to_regclass('truing.form') IS NOT NULL";
+        let found = match client.query_one(is_there, &[]).await.map_err(told)?.get(0) {
+            true => client.query_opt("SELECT version, oldest FROM truing.form", &[]).await.map_err(told)?,
+            false => None,
+        };
+        let (found, oldest): (i64, i64) = found.map_or((0, 0), |row| (row.get(0), row.get(1)));
+        if oldest > FORM {
+            return Err(ConnectError::Newer { name: Arc::clone(&self.name), found, oldest, own: FORM });
+        }
+        Ok(Form { found, own: FORM })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,7 +52,7 @@ const MIGRATIONS: [&str; 15] = [
 const ONE_TABLE: i64 = 11;
 
 /// The version that this program reads and writes.
-const VERSION: i64 = MIGRATIONS.len() as i64;
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Why a file cannot be the store.
 #[derive(Debug, thiserror::Error)]
@@ -200,6 +201,39 @@ pub(super) fn read_only(opened: &DatabaseFile) -> Result<Connection, Fault> {
     opened.in_place()?;
     prepare(&connection)?;
     Ok(connection)
+}
+
+/// Copies the file to one that must not exist, and gives the number of migrations that it has seen. Nothing at it or beside it is
+/// changed or made.
+pub(super) fn copied(path: &Path, to: &Path) -> Result<i64, OpenError> {
+    let told = |error: rusqlite::Error| OpenError::Sqlite(sql_message(path, &error));
+    let connection = looking(path).map_err(told)?;
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(told)?;
+    let form = form(path, &connection)?;
+    let name = to.to_str().ok_or_else(|| told(rusqlite::Error::InvalidPath(to.to_owned())))?;
+    connection.execute("VACUUM INTO ?1", [name]).map_err(told)?;
+    Ok(form)
+}
+
+/// A connection that only reads. A file without a log beside it is used by nobody: it is read as it is, for SQLite would make a log
+/// and an index of it, and leave them.
+fn looking(path: &Path) -> rusqlite::Result<Connection> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if Path::new(&log).exists() {
+        return Connection::open_with_flags(path, flags);
+    }
+    let mut name = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                name.push(char::from(*byte));
+            }
+            _ => name += &format!("%{byte:02X}"),
+        }
+    }
+    Connection::open_with_flags(name + "?immutable=1", flags | OpenFlags::SQLITE_OPEN_URI)
 }
 
 fn make_folder(path: &Path) -> Result<(), OpenError> {
@@ -382,6 +416,33 @@ mod tests {
         connection.busy_handler(Some(let_go)).unwrap();
         assert_eq!(write_ahead(&connection).unwrap(), "wal");
         assert!(OTHER.lock().unwrap().is_none(), "it waited");
+    }
+
+    #[test]
+    fn a_copy_of_a_file_leaves_the_file_and_its_folder_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = prepared(&folder.path().join("tru ing?.db")).unwrap();
+        let names = || {
+            let names = std::fs::read_dir(folder.path()).unwrap();
+            names.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
+        };
+        let writer = connect(&path, Purpose::Use).unwrap();
+        writer.execute("UPDATE store SET counter = 7", []).unwrap();
+        let other = tempfile::tempdir().unwrap();
+        // While it is used, with a part of it in the log; then at rest.
+        let (used, while_used) = (other.path().join("used.db"), names());
+        assert_eq!(copied(&path, &used).unwrap(), VERSION);
+        assert_eq!(names(), while_used);
+        drop(writer);
+        let (rest, at_rest) = (other.path().join("rest.db"), names());
+        let before = std::fs::read(&path).unwrap();
+        assert_eq!(copied(&path, &rest).unwrap(), VERSION);
+        assert_eq!((names(), std::fs::read(&path).unwrap()), (at_rest, before));
+        for copy in [used, rest] {
+            let copy = Connection::open(copy).unwrap();
+            let counter: i64 = copy.query_row("SELECT counter FROM store", [], |row| row.get(0)).unwrap();
+            assert_eq!(counter, 7);
+        }
     }
 
     #[test]

@@ -386,8 +386,13 @@ pub(crate) fn last_number(connection: &Connection) -> Result<Version, Fault> {
 }
 
 pub(super) fn slot(row: &Row) -> Result<Slot, Fault> {
-    let (key, version, body): (String, u64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-    let mut slot: Slot = from_json(&body, || format!("slot {key} cannot be read"))?;
-    slot.version = Version(version);
+    let (key, body): (String, String) = (row.get(0)?, row.get(2)?);
+    let what = || format!("slot {key} cannot be read");
+    let mut slot: Slot = from_json(&body, what)?;
+    let version: i64 = row.get(1)?;
+    slot.version = Version(u64::try_from(version).map_err(|_| Fault::Unreadable {
+        what: what(),
+        source: serde::de::Error::custom(format!("its version is {version}")),
+    })?);
     Ok(slot)
 }

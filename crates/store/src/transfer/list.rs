@@ -8,6 +8,8 @@ use truing_core::id::Version;
 use crate::fault::Fault;
 use crate::sql::{Connection, Dialect, Field, Kind, Row, Value, names, places};
 
+use super::row::TOKEN;
+
 /// A table.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Table {
@@ -278,7 +280,7 @@ impl Table {
 
 /// The greatest token in the records.
 pub(super) fn greatest_token(connection: &Connection) -> Result<Version, Fault> {
-    let has_token = |table: &&Table| table.fields.iter().any(|field| field.name == "token");
+    let has_token = |table: &&Table| table.fields.iter().any(|field| field.name == TOKEN);
     let mut greatest = 0;
     for table in TABLES.iter().filter(has_token) {
         let sql = format!("SELECT coalesce(max(token), 0) FROM {}", table.name);

@@ -15,6 +15,9 @@ pub enum Zeros {
     Replace,
 }
 
+/// The column of a run's fencing token.
+pub(super) const TOKEN: &str = "token";
+
 /// The fault of a value.
 pub(super) struct Misfit {
     pub(super) column: &'static str,
@@ -28,6 +31,9 @@ pub(super) fn misfit(table: &Table, row: &Row, zeros: Option<Zeros>) -> Option<M
     let of = |(at, (field, value)): (usize, (&Field, &Value))| {
         let is_key = at < table.key;
         let (why, advice) = match (value, field.kind, zeros) {
+            (Value::Integer(number), Kind::Integer, _) if field.name == TOKEN && *number < 0 => {
+                ("is less than zero", correct)
+            }
             (Value::Null, _, _) | (Value::Integer(_), Kind::Integer, _) => return None,
             (Value::Text(text), Kind::Text, Some(zeros)) if text.contains('\0') => match zeros {
                 Zeros::Replace if !is_key => return None,

@@ -5,11 +5,18 @@ use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 
 use serde_json::json;
+use truing_config::Config;
+use truing_config::environment::Environment;
 
-use super::Context;
 use super::error::{CliError, Exit};
+use super::review::Home;
+use super::{Context, runtime};
+use crate::wiring;
 
 /// Write a commented configuration file with every key and its default
+///
+/// Where the current folder is a clone of a repository at github.com (its remote `origin`), the file serves that repository alone:
+/// `forge.github.repositories`. Without that key every repository that the token sees is served. It asks nothing.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The file to write; it must not exist yet. `-`: standard output
@@ -19,7 +26,8 @@ pub struct Args {
 
 /// Writes the file. One that exists is left alone.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let text = truing_config::generate::commented_file();
+    let repository = repository_of_origin(&context.environment)?;
+    let text = truing_config::generate::commented_file(repository.as_deref());
     if args.output.as_os_str() == "-" {
         context.output.data(text)?;
         return Ok(Exit::Done);
@@ -42,7 +50,35 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     if let Some(own) = truing_config::user_file(&context.environment) {
         output.say(format_args!("to use it without saying so: move it to {}", own.display()));
     }
+    match &repository {
+        Some(repository) => output.say(format_args!(
+            "it serves {repository} alone, the remote `origin`: without `forge.github.repositories` every repository that the \
+             token sees is served"
+        )),
+        None => output.say(
+            "`forge.github.repositories` is not set: every repository that the token sees is served; name those to review",
+        ),
+    }
     output.say("to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then");
+    output.say(format_args!("  truing --config {shown} serve --dry-run    # says what a start would do"));
     output.say(format_args!("  truing --config {shown} serve"));
     Ok(Exit::Done)
+}
+
+/// The repository at github.com that the remote `origin` of the current folder's repository names; none where there is none, it is
+/// elsewhere, or git cannot be used.
+///
+/// # Errors
+/// Exit 3 if the machine gives no threads.
+fn repository_of_origin(environment: &Environment) -> Result<Option<String>, CliError> {
+    let find = async {
+        let git = wiring::git(environment).await.ok()?;
+        let repository = git.open_unborn(environment.directory()).await.ok()?;
+        // Not the operator's file: github.com is the forge of the file that is written.
+        let config = Config::resolve(&Environment::default(), None, &[]).ok()?;
+        let home = Home::of(repository.remote_url()?, &config, environment)?;
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+        (home.forge == "github" && home.repo.chars().all(is_plain)).then_some(home.repo)
+    };
+    Ok(runtime::start()?.block_on(find))
 }

@@ -11,9 +11,11 @@ use truing_store::Store;
 
 use super::error::{CliError, Exit};
 use super::kill::held_back;
+use super::status::lacks;
 use super::target::{Target, actor, existing_records, state, store_error, tell_absent};
 use super::{Context, runtime};
 use crate::wiring;
+use crate::wiring::store::Place;
 
 /// Show the queue of pull requests and jobs, and retry or drop an entry
 #[derive(clap::Args, Debug)]
@@ -82,6 +84,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     runtime::start()?.block_on(async {
         let store = existing_records(&config, &context.environment).await?;
         tell_absent(store.as_ref(), &config, context)?;
+        if matches!(args.action, Action::List) {
+            for lack in lacks(&config, &Place::of(&config, &context.environment)?).await {
+                context.output.warn(lack);
+            }
+        }
         let mut unreadable = Vec::new();
         let targets = match &args.action {
             Action::List => {

@@ -1,5 +1,7 @@
 //! `truing serve`: the service on this machine, until it is told to stop.
 
+mod dry_run;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,8 @@ use crate::wiring::jobs::Calendars;
 use crate::wiring::store::{self, Place};
 
 /// Run the service: receive webhooks and review pull requests
+///
+/// `--dry-run` says what a start would do, and ends. Exit 0: a start would work; 1: a forge refuses the token or is away.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The address to listen on, instead of server.listen
@@ -41,6 +45,10 @@ pub struct Args {
     /// The part of the work to do; on SQLite one process serves, so the other parts wait, on Valkey others do them
     #[arg(long, value_enum, default_value_t = RoleFlag::All)]
     role: RoleFlag,
+
+    /// Say what a start would do, and write nothing: repositories and open pull requests, and which are reviewed
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// The part of the work, as `--role` takes it.
@@ -80,6 +88,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let role = args.role.into();
     let secrets = secrets(&config, role, &context.environment)?;
     let runtime = runtime::start()?;
+    if args.dry_run {
+        return runtime.block_on(dry_run::run(&config, role, context));
+    }
     let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
     let ended = runtime.block_on(serve(&config, role, secrets, context));
     drop(traces);

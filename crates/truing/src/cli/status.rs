@@ -1,12 +1,21 @@
 //! `truing status`: what a running server is connected to, sees and lacks, as it says itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
+use truing_config::Config;
 use truing_loops::text::counted;
 use truing_service::status::{ForgeStatus, ServerStatus, StatusError, ask};
+use truing_store::server_of;
 
 use super::error::{CliError, Exit};
 use super::{Context, runtime};
+use crate::wiring::store::Place;
+
+/// The time that a server has to answer who asks it for its status.
+const TIME: Duration = Duration::from_secs(10);
+/// The same of a command that says it beside something else.
+const SHORT_TIME: Duration = Duration::from_secs(1);
 
 /// Show what a running server is connected to, sees and lacks
 ///
@@ -18,7 +27,7 @@ pub struct StatusArgs {}
 pub(crate) fn run(_: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     let address = reachable(config.server.listen);
-    let status = runtime::start()?.block_on(ask(address)).map_err(|error| {
+    let status = runtime::start()?.block_on(ask(address, TIME)).map_err(|error| {
         let message = error.to_string();
         match error {
             StatusError::NotReady(_) => CliError::failed("not_ready", message).hint("its log says why"),
@@ -47,6 +56,31 @@ fn lack(state: &str) -> Option<&'static str> {
         "away" => Some("does not answer: it is asked again now and then"),
         _ => None,
     }
+}
+
+/// What the server of this store lacks at its forges, a line for each, for commands that show its work.
+///
+/// The server is asked itself, at the address in its lock file; with Valkey and PostgreSQL, where no file says it, at
+/// `server.listen` on this machine. Nothing is recorded of it, so that a state that is over is never shown; where no server answers,
+/// or one that does not sweep, nothing is said.
+pub(super) async fn lacks(config: &Config, place: &Place) -> Vec<String> {
+    let address = match place.file() {
+        None => Some(config.server.listen),
+        Some(file) => server_of(file).and_then(|server| server.listen?.parse().ok()),
+    };
+    let Some(address) = address.map(reachable).filter(|address| address.port() != 0) else {
+        return Vec::new();
+    };
+    let Ok(status) = ask(address, SHORT_TIME).await else { return Vec::new() };
+    let told = |forge: &ForgeStatus| match forge.state.as_str() {
+        "token_refused" => {
+            let what = "refuses the token: nothing is swept; replace it and restart the server";
+            Some(format!("{} {what}", forge.name))
+        }
+        "away" => Some(format!("{} does not answer: nothing is swept until it does", forge.name)),
+        _ => None,
+    };
+    status.forges.iter().filter_map(told).collect()
 }
 
 fn screen(status: &ServerStatus, address: SocketAddr) -> String {

@@ -61,6 +61,10 @@ impl Stores {
             return Err(CliError::usage("no_store", format!("there is no database at {from}"))
                 .hint("name the store after --from, `sqlite:PATH`"));
         }
+        if from.is_empty_file() {
+            return Err(CliError::usage("no_store", format!("{from} is an empty file and holds no store"))
+                .hint("restore a backup there, or name another store after --from, `sqlite:PATH`"));
+        }
         Ok((from, to))
     }
 }

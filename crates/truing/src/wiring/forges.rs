@@ -20,7 +20,7 @@ use url::Url;
 use crate::cli::error::CliError;
 
 /// The file of the markers' key in the folder of this machine's own.
-pub(super) const MARKER_KEY: &str = "marker.key";
+pub(crate) const MARKER_KEY: &str = "marker.key";
 
 /// What is configured of one forge, and where it keeps what is its own.
 struct Configured<'a> {

@@ -9,7 +9,7 @@ use truing_config::environment::Environment;
 use truing_config::secret::{Secret, SecretText};
 use truing_config::{Config, StorePlace};
 use truing_loops::machine::SystemClock;
-use truing_store::{ConnectError, OpenError, Store, server_of};
+use truing_store::{ConnectError, Form, OpenError, Store, server_of};
 
 use crate::cli::error::CliError;
 
@@ -25,6 +25,14 @@ pub enum Place {
         /// The URL of the one that keeps records.
         records: SecretText,
     },
+}
+
+/// A store as it was found, which nobody is to write to.
+pub struct Looked {
+    /// What is recorded: a copy, or the servers themselves; none where there is no store, or servers whose records have an older form.
+    pub records: Option<Store>,
+    /// Its form; none where there is no store.
+    pub form: Option<Form>,
 }
 
 impl Place {
@@ -135,12 +143,43 @@ impl Place {
         if self.is_there() { self.open().await.map(Some) } else { Ok(None) }
     }
 
+    /// Looks at it without a change to it: a file by a copy in `folder`.
+    ///
+    /// # Errors
+    /// As [`Place::open`].
+    pub async fn look(&self, folder: &Path) -> Result<Looked, CliError> {
+        match self {
+            Self::File(path) if !path.exists() => match server_of(path) {
+                Some(server) => Err(not_opened(OpenError::Deleted { path: path.clone(), server })),
+                None => Ok(Looked { records: None, form: None }),
+            },
+            Self::File(path) => {
+                let (from, to) = (path.clone(), folder.join("records.db"));
+                let copy = move || Store::copy_of(&from, &to, Arc::new(SystemClock));
+                let copied = tokio::task::spawn_blocking(copy).await;
+                let copied = copied.map_err(|stopped| CliError::failed("store", stopped.to_string()))?;
+                let (store, form) = copied.map_err(not_opened)?;
+                Ok(Looked { records: Some(store), form: Some(form) })
+            }
+            Self::Servers { slots, records } => {
+                let looking = Store::look(slots.expose(), records.expose());
+                let (store, form) = Box::pin(looking).await.map_err(|error| not_connected(&error))?;
+                Ok(Looked { records: Some(store).filter(|_| !form.is_changed()), form: Some(form) })
+            }
+        }
+    }
+
     /// Is there something to open?
     pub fn is_there(&self) -> bool {
         match self {
             Self::File(path) => path.exists() || server_of(path).is_some(),
             Self::Servers { .. } => true,
         }
+    }
+
+    /// Is it a file that holds nothing, which is no database yet?
+    pub fn is_empty_file(&self) -> bool {
+        self.file().is_some_and(|path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0))
     }
 
     /// Its path, where it is a file.

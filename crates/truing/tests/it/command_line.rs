@@ -249,6 +249,35 @@ fn init_writes_a_file_that_is_fine_and_never_overwrites_one() {
 }
 
 #[test]
+fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
+    let home = Home::new();
+    let line = |text: &str| {
+        text.lines().find(|line| line.contains("forge.github.repositories =")).unwrap().to_owned()
+    };
+    let ran = home.run(&["init", "--output", "none.toml"]);
+    assert!(ran.err.contains("every repository that the token sees is served"), "{ran:?}");
+    let written = std::fs::read_to_string(home.path().join("none.toml")).unwrap();
+    assert_eq!(line(&written), "# forge.github.repositories = []");
+
+    let git = |arguments: &[&str]| {
+        let done = Command::new("git").args(arguments).current_dir(home.path()).status().unwrap();
+        assert!(done.success());
+    };
+    git(&["init", "--quiet"]);
+    git(&["remote", "add", "origin", "git@github.com:ada/shop.git"]);
+    let ran = home.run(&["init"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.err.contains("it serves ada/shop alone") && ran.err.contains("every repository"), "{ran:?}");
+    let written = std::fs::read_to_string(home.path().join("truing.toml")).unwrap();
+    assert_eq!(line(&written), "forge.github.repositories = [\"ada/shop\"]");
+    assert_eq!(home.run(&["config", "check", "truing.toml"]).out, "truing.toml: fine\n");
+
+    // Elsewhere than at the forge that the file configures.
+    git(&["remote", "set-url", "origin", "https://git.example.org/ada/shop.git"]);
+    assert_eq!(line(&home.run(&["init", "--output", "-"]).out), "# forge.github.repositories = []");
+}
+
+#[test]
 fn check_knows_a_repositorys_own_file_by_its_name() {
     let home = Home::new();
     home.write(".truing.toml", "[server]\nlisten = \"127.0.0.1:1\"\n");
@@ -416,4 +445,17 @@ fn the_readmes_lines_of_completions_work_in_an_empty_home() {
     let output = shell.env("PATH", format!("{}:/usr/bin:/bin", program.display())).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(home.path().join(".zfunc/_truing").exists());
+}
+
+#[test]
+fn an_empty_file_is_no_store_that_is_moved() {
+    let home = Home::new();
+    home.write("empty.db", "");
+    for verb in ["migrate", "check"] {
+        let ran = home.run(&["store", verb, "--from", "sqlite:empty.db", "--to", "sqlite:new.db"]);
+        assert_eq!(ran.exit, 2, "{ran:?}");
+        assert!(ran.err.contains("empty.db is an empty file and holds no store"), "{ran:?}");
+    }
+    assert!(!home.path().join("new.db").exists());
+    assert_eq!(std::fs::read(home.path().join("empty.db")).unwrap(), b"");
 }

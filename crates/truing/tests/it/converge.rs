@@ -25,6 +25,7 @@ mod own;
 mod owners;
 mod passing;
 mod pull;
+mod reviewed;
 mod runtimes;
 mod scenarios;
 mod scene;

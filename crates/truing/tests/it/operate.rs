@@ -5,6 +5,7 @@ mod again;
 mod app;
 mod bombs;
 mod captured;
+mod dry_run;
 mod from;
 mod gone;
 mod keys;
@@ -71,6 +72,14 @@ impl Site {
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         Self { home, forge, repo }
+    }
+
+    /// The same, which leaves what was open before the first contact, as it does unless the operator says otherwise.
+    fn leaving_existing(self) -> Self {
+        let file = self.home.path().join("truing.toml");
+        let config = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, config.replace("existing = \"review\"\n", "")).unwrap();
+        self
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -160,7 +160,9 @@ impl<C: Calls> Client<C> {
         let mut marked = talk.filter(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
             let (topic, _) = self.verified(self.id.number, is_ours, &note.text);
-            topic.and_then(|topic| AuditMark::read(&topic)).as_ref() == Some(&draft.mark)
+            topic
+                .and_then(|topic| AuditMark::read(&topic))
+                .is_some_and(|mark| mark.is_same_audit(&draft.mark))
         });
         marked
             .next()

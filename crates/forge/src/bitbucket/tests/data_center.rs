@@ -303,6 +303,7 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
         audit: 1,
         clean: false,
         commit: head(),
+        scope: None,
     };
     let review = truing_core::port::ReviewDraft {
         mark,
@@ -343,6 +344,7 @@ async fn an_audit_that_finds_nothing_takes_our_own_verdict_back_of_this_head_alo
             audit: 2,
             clean: true,
             commit: Sha::parse(commit).unwrap(),
+            scope: None,
         },
         event: truing_core::port::ReviewEvent::Withdraw,
         body: "## audit 2".into(),

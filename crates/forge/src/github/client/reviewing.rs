@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, ReviewId, Sha, Topic};
 use truing_core::port::{
-    AuditMark, ForgeError, LineComment, LineDraft, Posted, ReviewDraft, ReviewEvent, ReviewThread,
+    AuditMark, ForgeError, LineComment, LineDraft, Posted, PullReview, ReviewDraft, ReviewEvent, ReviewThread,
 };
 use truing_core::publish::ThreadState;
 
@@ -139,9 +139,9 @@ impl GitHubClient {
         draft: &ReviewDraft,
         there: &HashMap<Topic, CommentId>,
     ) -> Result<Option<Posted>, ForgeError> {
-        let mark = Some(&draft.mark);
         let reviews = self.list_reviews(what).await?;
-        let found = reviews.into_iter().find(|review| review.audit().as_ref() == mark);
+        let is_it = |review: &PullReview| review.audit().is_some_and(|mark| mark.is_same_audit(&draft.mark));
+        let found = reviews.into_iter().find(is_it);
         Ok(found.map(|review| Posted::Review { id: review.id, comments: of(draft, there) }))
     }
 

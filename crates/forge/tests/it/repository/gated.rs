@@ -64,7 +64,7 @@ async fn review(site: &Site, lines: &[u32]) -> ReviewDraft {
         line: "Wrong".into(),
     };
     ReviewDraft {
-        mark: AuditMark { run: RunId::new("run-1"), audit: 1, clean: false, commit },
+        mark: AuditMark { run: RunId::new("run-1"), audit: 1, clean: false, commit, scope: None },
         event: ReviewEvent::Comment,
         body: "## audit 1".into(),
         unplaced: Vec::new(),

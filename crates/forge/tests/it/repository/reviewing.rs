@@ -1,5 +1,6 @@
 //! Reviews, answers and comments of a loop: each once, whatever is lost, refused or forged.
 
+use truing_core::converge::AuditScope;
 use truing_core::finding::{Place, Side};
 use truing_core::id::{CommentId, RunId, Sha};
 use truing_core::port::{AuditMark, ForgeError, ForgeRead as _, LineDraft, Posted, ReviewDraft, ReviewEvent};
@@ -28,7 +29,7 @@ pub(crate) async fn draft(site: &Site, lines: &[u32]) -> ReviewDraft {
         line: format!("Wrong on {line}"),
     };
     ReviewDraft {
-        mark: AuditMark { run: RunId::new("run-1"), audit: 1, clean: lines.is_empty(), commit },
+        mark: AuditMark { run: RunId::new("run-1"), audit: 1, clean: lines.is_empty(), commit, scope: None },
         event: ReviewEvent::Comment,
         body: "## audit 1".into(),
         unplaced: vec!["Elsewhere".into()],
@@ -145,6 +146,27 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
     assert_ne!(changed, text);
     site.shop.review(number, BOT, Verdict::Commented, &changed).await.unwrap();
     assert_eq!(pull.reviews().await.unwrap()[3].audit(), None, "forged");
+}
+
+#[tokio::test]
+async fn a_review_that_a_former_version_posted_without_a_scope_is_not_posted_again() {
+    let (site, number, pull) = Site::with_pull().await;
+    let former = draft(&site, &[]).await;
+    let posted = pull.post_review(&former).await.unwrap();
+    let mut now = former;
+    now.mark.scope = Some(AuditScope::of(&now.mark.commit, "looks", &[]));
+    assert_eq!(pull.post_review(&now).await.unwrap(), posted);
+    assert_eq!(ours(&site, number).await, (1, 0));
+    now.mark.audit = 2;
+    pull.post_review(&now).await.unwrap();
+    assert_eq!(pull.reviews().await.unwrap()[1].audit(), Some(now.mark.clone()));
+    // The scope is part of what the marker proves.
+    let text = site.shop.pull(number).await.unwrap().reviews[1].body.clone();
+    let other = AuditScope::of(&now.mark.commit, "other looks", &[]);
+    let changed = text.replace(now.mark.scope.as_ref().unwrap().as_str(), other.as_str());
+    assert_ne!(changed, text);
+    site.shop.review(number, BOT, Verdict::Commented, &changed).await.unwrap();
+    assert_eq!(pull.reviews().await.unwrap()[2].audit(), None, "forged");
 }
 
 #[tokio::test]

@@ -157,6 +157,15 @@ async fn keys_with_zeros_broken_texts_and_slots_that_cannot_be_read_are_named() 
             "table job: column run is not valid UTF-8 in the row where key = 'k'",
         ),
         ("INSERT INTO slot (key, version, body) VALUES ('pr/x/1/1', 1, '{')", "`truing queue drop pr/x/1/1`"),
+        (
+            "INSERT INTO slot (key, version, body)
+             SELECT 'pr/x/1/1', -9223372036854775808, body FROM slot LIMIT 1",
+            "its version is -9223372036854775808); `truing queue drop pr/x/1/1`",
+        ),
+        (
+            "INSERT INTO job VALUES ('k', -9223372036854775808, '', '{}')",
+            "table job: column token is less than zero in the row where key = 'k'",
+        ),
     ];
     for (change, part) in cases {
         let ((home, source), to) = (filled(new_file_home()).await, new_servers());

@@ -9,6 +9,7 @@ const ADVERSE: &str = "crates/truing/tests/it/converge/adverse.rs";
 const KILLED: &str = "crates/truing/tests/it/converge/killed.rs";
 const LOCAL: &str = "crates/truing/tests/it/converge/local.rs";
 const PULL: &str = "crates/truing/tests/it/converge/pull.rs";
+const REVIEWED: &str = "crates/truing/tests/it/converge/reviewed.rs";
 const SEVERAL: &str = "crates/truing/tests/it/converge/several.rs";
 const OTHERS: &str = "crates/truing/tests/it/converge/others.rs";
 const OWNERS: &str = "crates/truing/tests/it/converge/owners.rs";
@@ -146,6 +147,8 @@ const SCENARIOS: [Scenario; 24] = [
             (LOCAL, "a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing"),
             (LOCAL, "a_run_that_has_converged_is_told_again_and_not_paid_again"),
             (ADVERSE, "a_marker_that_somebody_else_posts_makes_nothing_clean"),
+            (REVIEWED, "a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_store"),
+            (REVIEWED, "our_own_words_that_are_copied_to_another_pull_request_or_head_make_nothing_clean"),
         ],
     ),
     (

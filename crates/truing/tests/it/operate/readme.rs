@@ -40,7 +40,7 @@ async fn the_steps_that_the_readme_shows_serve_a_pull_request() {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
                 command.args(arguments).env_clear().envs(variables.clone()).current_dir(here.path());
                 command.stdin(Stdio::null());
-                if arguments.contains(&"serve") {
+                if arguments.last() == Some(&"serve") {
                     server = Some(site.serve_by(&mut command));
                 } else {
                     let ran = Ran::of(command.output().unwrap());

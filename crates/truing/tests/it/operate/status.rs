@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Asks the server until it ends with this exit code.
-async fn status(site: &Site, server: &Server, exit: i32) -> Ran {
+/// Asks the server until it ends with this exit code and says this.
+async fn status(site: &Site, server: &Server, exit: i32, says: &str) -> Ran {
     let address = server.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(Duration::from_millis(50));
@@ -11,7 +11,7 @@ async fn status(site: &Site, server: &Server, exit: i32) -> Ran {
         look.tick().await;
         let mut command = site.command(&["status"]);
         let ran = Ran::of(command.env("TRUING_SERVER__LISTEN", address).output().unwrap());
-        if ran.exit == exit && !ran.out.contains("not asked") && !ran.out.contains("not looked at yet") {
+        if ran.exit == exit && ran.out.contains(says) {
             return ran;
         }
         assert!(Instant::now() < deadline, "{ran:?}");
@@ -20,14 +20,10 @@ async fn status(site: &Site, server: &Server, exit: i32) -> Ran {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_says_what_it_sees_and_that_the_forge_refuses_its_token() {
-    let site = Site::new().await;
-    let file = site.home.path().join("truing.toml");
-    let config = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, config.replace("existing = \"review\"\n", "")).unwrap();
+    let site = Site::new().await.leaving_existing();
     site.open_clean("one").await;
     let server = site.serve();
-    let ran = status(&site, &server, 0).await;
-    assert!(ran.out.contains("github: 1 repository, 1 open pull request\n"), "{ran:?}");
+    let ran = status(&site, &server, 0, "github: 1 repository, 1 open pull request\n").await;
     assert!(ran.out.contains("before the first contact are left"), "{ran:?}");
     let view = site.repo.pull(1).await.unwrap();
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "it was open before the first contact");
@@ -35,9 +31,16 @@ async fn a_server_says_what_it_sees_and_that_the_forge_refuses_its_token() {
 
     site.forge.revoke(TOKEN);
     let server = site.serve();
-    let ran = status(&site, &server, 1).await;
-    assert!(ran.out.contains("github: refuses the token"), "{ran:?}");
+    status(&site, &server, 1, "github: refuses the token").await;
+    // Where it listens is known from its lock.
+    for format in ["text", "json"] {
+        let listed = site.run(&["queue", "list", "--format", format]);
+        let told = "warning: github refuses the token: nothing is swept; ";
+        assert!(listed.exit == 0 && listed.err.starts_with(told), "{listed:?}");
+        assert!(!listed.out.contains("refuses"), "{listed:?}");
+    }
     drop(server);
+    assert_eq!(site.run(&["queue", "list"]).err, "", "nobody knows it without a server");
     let ran = site.run(&["status"]);
     assert_eq!(ran.exit, 3, "{ran:?}");
     assert!(ran.err.contains("no server answers"), "{ran:?}");

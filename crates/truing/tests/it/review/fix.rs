@@ -237,6 +237,19 @@ fn what_a_killed_run_did_is_told_by_the_next_with_what_undoes_it() {
 }
 
 #[test]
+fn what_a_killed_run_that_this_store_does_not_know_has_left_beside_a_file_is_removed() {
+    let place = Place::new();
+    place.write("b.py", ASSERTS.0);
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let left = place.repo().join(format!(".truing-fix-{}", gone.id()));
+    std::fs::write(&left, "half").unwrap();
+    assert_eq!(fix(&place, &[]).exit, 0);
+    assert_eq!(read(&place, "b.py"), ASSERTS.1.as_bytes());
+    assert!(!left.exists());
+}
+
+#[test]
 fn a_second_run_in_the_same_tree_is_refused() {
     let place = Place::new();
     place.write("b.py", ASSERTS.0);

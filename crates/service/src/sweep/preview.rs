@@ -1,0 +1,293 @@
+//! What a start would do: the repositories and open pull requests that a sweep would find, and which of them it would mark. It
+//! reads at the forges and in the records, and writes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Serialize;
+use truing_core::id::Span;
+use truing_core::port::{Clock as _, ForgeError, OpenPull, Repository, StoreError, Watchlist as _};
+use truing_core::slot::State;
+use truing_forge::listing::{Listing, Repositories};
+use truing_forge::{ForgeServer as _, Server};
+
+use super::share::{Share, Untold};
+use super::turn::{self, Wants};
+use super::{ForgeHealth, is_the_forges};
+use crate::{Forges as _, Parts, ServiceContext};
+
+/// The most calls of one forge, besides what the sweep's share of its rate limit allows.
+const MOST_CALLS: u64 = 500;
+
+/// What a start would find at a forge.
+#[derive(Clone, PartialEq, Eq, Serialize, Debug)]
+pub struct ForgePreview {
+    /// The `NAME` of `[forge.NAME]`.
+    pub name: String,
+    /// A word of [`ForgeHealth`].
+    pub state: &'static str,
+    /// What the forge said in place of an answer; of a forge that is up: why the repositories of its token are not listed.
+    pub problem: Option<String>,
+    /// False: not everything was looked at, for the calls that it takes.
+    pub is_complete: bool,
+    /// Repositories that the token sees and `repositories` does not admit.
+    pub not_admitted: usize,
+    /// The pull requests of all repositories.
+    #[serde(flatten)]
+    pub pulls: PullCounts,
+    /// The repositories that would be swept, in the forge's order.
+    pub repositories: Vec<RepositoryPreview>,
+}
+
+/// What a start would find in a repository.
+#[derive(Clone, PartialEq, Eq, Serialize, Debug)]
+pub struct RepositoryPreview {
+    /// `owner/name`.
+    pub name: String,
+    /// Why its pull requests cannot be listed.
+    pub problem: Option<String>,
+    /// Its pull requests.
+    #[serde(flatten)]
+    pub pulls: PullCounts,
+}
+
+/// Open pull requests, by what a start would do with them. Each is counted once, beside the whole.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug, Default)]
+pub struct PullCounts {
+    /// All that are open.
+    pub open_pull_requests: usize,
+    /// Those that are reviewed.
+    pub will_be_reviewed: usize,
+    /// Those that were open before the first contact, and are left until they change.
+    pub left_until_changed: usize,
+    /// Those that the records know as they are: reviewed, left or held before.
+    pub already_known: usize,
+    /// Drafts, which are reviewed when they are ready.
+    pub drafts: usize,
+}
+
+impl PullCounts {
+    fn add(&mut self, other: Self) {
+        self.open_pull_requests += other.open_pull_requests;
+        self.will_be_reviewed += other.will_be_reviewed;
+        self.left_until_changed += other.left_until_changed;
+        self.already_known += other.already_known;
+        self.drafts += other.drafts;
+    }
+}
+
+/// A repository to look at.
+struct Listed {
+    id: String,
+    name: String,
+    onboarded: bool,
+}
+
+/// The calls of one forge.
+struct Calls {
+    left: u64,
+    share: Share,
+    untold: Option<Untold>,
+}
+
+impl Calls {
+    fn allowed<P: Parts>(&mut self, context: &ServiceContext<P>, server: &Server) -> u64 {
+        let now = context.clock.now();
+        self.share.allowed(server.quota(), self.untold, now).min(self.left)
+    }
+
+    fn use_up(&mut self, calls: u64) {
+        self.share.use_up(calls);
+        self.left = self.left.saturating_sub(calls);
+    }
+}
+
+impl<P: Parts> ServiceContext<P> {
+    /// What a start would find at each forge. `records`: what is known already; none: nothing is. `every`: the pace of the sweep,
+    /// which limits the calls of a forge that does not tell its limit.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn preview(
+        &self,
+        records: Option<&P::Store>,
+        every: Duration,
+    ) -> Result<Vec<ForgePreview>, StoreError> {
+        let every = Span(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
+        let mut forges = Vec::new();
+        for (name, server) in self.forges.servers() {
+            let untold = Untold::of(server.capability().calls_an_hour, every);
+            let calls = Calls { left: MOST_CALLS, share: Share::default(), untold };
+            let found = ForgePreview {
+                name: name.clone(),
+                state: ForgeHealth::Up.as_str(),
+                problem: None,
+                is_complete: true,
+                not_admitted: 0,
+                pulls: PullCounts::default(),
+                repositories: Vec::new(),
+            };
+            let mut preview = Preview { context: self, records, server, calls, found };
+            preview.look().await?;
+            forges.push(preview.found);
+        }
+        Ok(forges)
+    }
+}
+
+/// A look at one forge.
+struct Preview<'a, P: Parts> {
+    context: &'a ServiceContext<P>,
+    records: Option<&'a P::Store>,
+    server: &'a Server,
+    calls: Calls,
+    found: ForgePreview,
+}
+
+impl<P: Parts> Preview<'_, P> {
+    async fn look(&mut self) -> Result<(), StoreError> {
+        let mut list = Repositories::default();
+        let mut calls = self.calls.allowed(self.context, self.server);
+        let before = calls;
+        let listed = self.server.repositories(&mut list, &mut calls).await;
+        self.calls.use_up(before - calls);
+        if let Err(error) = &listed {
+            if is_the_forges(error) {
+                self.fail(error);
+                return Ok(());
+            }
+            self.found.problem = Some(format!("only repositories with webhooks are swept: {error}"));
+        }
+        self.found.is_complete = listed.is_err() || list.is_complete();
+        let known = match self.records {
+            Some(records) => records.repositories(&self.found.name).await?,
+            None => Vec::new(),
+        };
+        for repository in self.admitted(&list, known).await {
+            if !self.repository(&repository).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The repositories that a sweep would look at: those of the token's list, then others that the records know.
+    async fn admitted(&mut self, list: &Repositories, known: Vec<Repository>) -> Vec<Listed> {
+        let mut known: BTreeMap<String, Repository> =
+            known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
+        let (mut admitted, mut ids) = (Vec::new(), BTreeSet::new());
+        for seen in list.items().filter(|seen| !seen.archived) {
+            if !self.context.repositories.has(&self.found.name, &seen.name) {
+                self.found.not_admitted += 1;
+            } else if ids.insert(seen.id.clone()) {
+                let onboarded = known.get(&seen.id).is_some_and(|known| known.onboarded);
+                admitted.push(Listed { id: seen.id.clone(), name: seen.name.clone(), onboarded });
+            }
+        }
+        known.retain(|id, repository| repository.gone.is_none() && !ids.contains(id));
+        for (id, Repository { name, onboarded, .. }) in known {
+            if !self.context.repositories.has(&self.found.name, &name) {
+                continue;
+            }
+            if self.calls.allowed(self.context, self.server) == 0 {
+                self.found.is_complete = false;
+                break;
+            }
+            self.calls.use_up(1);
+            match self.server.repository_by_id(&id).await {
+                Ok(seen) if seen.archived || !self.context.repositories.has(&self.found.name, &seen.name) => {
+                }
+                Ok(seen) => admitted.push(Listed { id, name: seen.name, onboarded }),
+                Err(ForgeError::NotFound { .. }) => {}
+                Err(error) => self.cannot(name, &error),
+            }
+        }
+        admitted
+    }
+
+    /// Looks at one repository. False: no other one is to be looked at.
+    async fn repository(&mut self, of: &Listed) -> Result<bool, StoreError> {
+        let mut calls = self.calls.allowed(self.context, self.server);
+        if calls == 0 {
+            self.found.is_complete = false;
+            return Ok(false);
+        }
+        let before = calls;
+        let mut list = Listing::default();
+        let listed = self.server.open_pulls(&of.name, &mut list, &mut calls).await;
+        self.calls.use_up(before - calls);
+        match listed {
+            Ok(()) => {}
+            Err(error) if is_the_forges(&error) => {
+                self.fail(&error);
+                return Ok(false);
+            }
+            Err(error) => {
+                self.cannot(of.name.clone(), &error);
+                return Ok(true);
+            }
+        }
+        self.found.is_complete &= list.is_complete();
+        let open: Vec<&OpenPull> = list.items().collect();
+        let pulls = self.counts(of, &open).await?;
+        self.found.pulls.add(pulls);
+        self.found.repositories.push(RepositoryPreview { name: of.name.clone(), problem: None, pulls });
+        Ok(true)
+    }
+
+    /// What becomes of the open pull requests of a repository.
+    async fn counts(&self, of: &Listed, open: &[&OpenPull]) -> Result<PullCounts, StoreError> {
+        let keys: Vec<_> =
+            open.iter().map(|pull| turn::key_of(&self.found.name, &of.id, pull.number)).collect();
+        let known = match self.records {
+            Some(records) => turn::known(records, &keys).await?,
+            None => keys.into_iter().map(turn::unknown).map(Some).collect(),
+        };
+        let leaves = !of.onboarded && self.context.repositories.leaves_existing();
+        let mut counts = PullCounts { open_pull_requests: open.len(), ..PullCounts::default() };
+        for (pull, known) in open.iter().zip(known) {
+            let Some((slot, reviews)) = known else {
+                counts.already_known += 1;
+                continue;
+            };
+            let is_due = match slot.state {
+                State::Waiting { .. } | State::Leased { .. } => true,
+                State::Idle | State::Held { .. } => turn::wants(&slot, pull, &reviews) != Wants::Nothing,
+            };
+            if leaves && slot.version.0 == 0 {
+                counts.left_until_changed += 1;
+            } else if !is_due {
+                counts.already_known += 1;
+            } else if pull.draft {
+                counts.drafts += 1;
+            } else {
+                counts.will_be_reviewed += 1;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// A repository cannot be looked at.
+    fn cannot(&mut self, name: String, error: &ForgeError) {
+        let (problem, pulls) = (Some(error.to_string()), PullCounts::default());
+        self.found.repositories.push(RepositoryPreview { name, problem, pulls });
+    }
+
+    /// The forge as a whole does not answer.
+    fn fail(&mut self, error: &ForgeError) {
+        self.found.is_complete = false;
+        self.found.problem = Some(error.to_string());
+        let health = match error {
+            ForgeError::Unauthorized { .. } => ForgeHealth::Refused,
+            ForgeError::RateLimited { .. } => ForgeHealth::Up,
+            ForgeError::Unavailable { .. }
+            | ForgeError::Forbidden { .. }
+            | ForgeError::NotFound { .. }
+            | ForgeError::Moved { .. }
+            | ForgeError::Rejected { .. }
+            | ForgeError::Stale { .. }
+            | ForgeError::Withheld { .. } => ForgeHealth::Away,
+        };
+        self.found.state = health.as_str();
+    }
+}

@@ -1,0 +1,50 @@
+//! A look at a store that changes nothing: nothing is made, no form is changed, and nobody who uses it has to wait.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use truing_core::port::Clock;
+
+use crate::postgres::ConnectError;
+use crate::sql::Purpose;
+use crate::sqlite::{File, OpenError};
+use crate::store::Store;
+
+/// The form of a database, and that to which this program brings it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Form {
+    /// The form that it has; 0: it is empty.
+    pub found: i64,
+    /// The form that this program reads and writes.
+    pub own: i64,
+}
+
+impl Form {
+    /// True: a program that opens the database changes its form.
+    pub fn is_changed(self) -> bool {
+        self.found < self.own
+    }
+}
+
+impl Store {
+    /// A copy of the SQLite file `from` in the file `to`, which must not exist; it has this version's form. `from` is only read,
+    /// and its form is told. Blocks for as long as the copy takes.
+    ///
+    /// # Errors
+    /// As those of [`Store::open`].
+    pub fn copy_of(from: &Path, to: &Path, clock: Arc<dyn Clock>) -> Result<(Self, Form), OpenError> {
+        let form = File::copied(from, to)?;
+        Ok((Self::open(to, clock)?, form))
+    }
+
+    /// Connects to Valkey and PostgreSQL as [`Store::connect`] does, but leaves the database in its form. Where that is an older one
+    /// ([`Form::is_changed`]), its tables are not to be read.
+    ///
+    /// # Errors
+    /// As those of [`Store::connect`].
+    pub async fn look(slots: &str, records: &str) -> Result<(Self, Form), ConnectError> {
+        let store = Self::connect_as(Purpose::Look, slots, records, None).await?;
+        let form = store.records_form().await?;
+        Ok((store, form))
+    }
+}

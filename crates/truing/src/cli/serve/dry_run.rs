@@ -1,0 +1,223 @@
+//! `truing serve --dry-run`: what a start would do, and what it lacks. It asks the forges and reads the records as a server does, and
+//! writes nothing: no store, no form of one, no key, no lock, nothing at a forge.
+
+use std::path::Path;
+
+use serde::Serialize;
+use truing_config::secret::Secret;
+use truing_config::{Config, StoreConfig, StorePlace};
+use truing_core::port::Operations as _;
+use truing_loops::text::counted;
+use truing_service::Role;
+use truing_service::sweep::preview::{ForgePreview, PullCounts, RepositoryPreview};
+use truing_store::{Form, server_of};
+
+use crate::cli::columns::folded;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::kill::held_back;
+use crate::cli::target::store_error;
+use crate::cli::{Context, runtime};
+use crate::wiring;
+use crate::wiring::store::{Looked, Place, open_file};
+
+/// Repositories of one forge that are shown to people.
+const MOST_SHOWN: usize = 20;
+
+/// The answer.
+#[derive(Serialize)]
+struct DryRun {
+    /// Pull requests that were open before the first contact are left.
+    leaves_existing: bool,
+    store: FoundStore,
+    forges: Vec<FoundForge>,
+}
+
+/// The store that a start would use.
+#[derive(Serialize)]
+struct FoundStore {
+    place: String,
+    /// Its form; none: a start makes the store.
+    form: Option<i64>,
+    /// The form that a start brings it to.
+    own_form: Option<i64>,
+    /// The process that serves from the same file now.
+    served_by: Option<u32>,
+    /// The kill switch, where it is on, in words.
+    kill_switch: Option<String>,
+}
+
+/// A forge of the configuration.
+#[derive(Serialize)]
+struct FoundForge {
+    #[serde(flatten)]
+    found: ForgePreview,
+    /// The path at which it calls the server; none: this role takes no webhooks.
+    webhooks: Option<String>,
+    /// `repositories` is set: not everything that the token sees is served.
+    is_limited: bool,
+}
+
+/// Runs it. A signal ends it.
+///
+/// # Errors
+/// As `serve` fails before it serves.
+pub(super) async fn run(config: &Config, role: Role, context: &Context) -> Result<Exit, CliError> {
+    let found = tokio::select! {
+        found = Box::pin(look(config, role, context)) => found?,
+        told = runtime::told_to_stop() => return told.map(|_| Exit::Interrupted),
+    };
+    context.output.answer(&found, || screen(&found))?;
+    let lacks = found.forges.iter().any(|forge| forge.found.state != "up");
+    Ok(if lacks { Exit::No } else { Exit::Done })
+}
+
+async fn look(config: &Config, role: Role, context: &Context) -> Result<DryRun, CliError> {
+    let environment = &context.environment;
+    let place = Place::of(config, environment)?;
+    // Gone when this is done, whatever that comes to.
+    let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
+    let Looked { records, form } = place.look(temp.path()).await?;
+    // What a server opens, makes or writes beside its records is in a folder of this run.
+    let tried = open_file(&temp.path().join("tried.db"))?;
+    let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
+    let apart = apart(config, temp.path())?;
+    let stores = (tried.clone(), tried);
+    let shared = wiring::service_context(&apart, environment, stores, reader, temp.path()).await?;
+    drop(wiring::sinks(&config.notify, environment, &shared.metrics)?);
+    let forges = shared.preview(records.as_ref(), config.server.sweep).await.map_err(store_error)?;
+    let kill_switch = match (&records, place.file()) {
+        // That of servers is put right where it is read.
+        (Some(copy), Some(_)) => held_back(&copy.switch().await.map_err(store_error)?, context.output),
+        _ => None,
+    };
+    let found = |found: ForgePreview| FoundForge {
+        webhooks: role.takes_webhooks().then(|| format!("/webhooks/{}", found.name)),
+        is_limited: config.forges.get(&found.name).is_some_and(|forge| !forge.repositories.is_empty()),
+        found,
+    };
+    Ok(DryRun {
+        leaves_existing: config.review.leaves_existing,
+        store: FoundStore {
+            place: place.to_string(),
+            form: form.map(|form| form.found),
+            own_form: form.map(|form| form.own),
+            served_by: place.file().and_then(server_of).and_then(|server| server.pid),
+            kill_switch,
+        },
+        forges: forges.into_iter().map(found).collect(),
+    })
+}
+
+/// The same configuration with everything that a server makes in `temp`. Keys of markers that are there are read where they are.
+fn apart(config: &Config, temp: &Path) -> Result<Config, CliError> {
+    let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
+    let own_key = config.store.folder()?.join(wiring::MARKER_KEY);
+    let mut apart = config.clone();
+    apart.store = StoreConfig::of_file(temp.join("tried.db"));
+    for (name, forge) in &mut apart.forges {
+        match &forge.marker_key {
+            None if own_key.exists() => forge.marker_key = Some(Secret::File(own_key.clone())),
+            Some(Secret::File(path)) if !path.exists() => {
+                if is_shared {
+                    let message = format!("forge.{name}.marker_key: there is no file {}", path.display());
+                    return Err(CliError::failed("marker_key", message)
+                        .hint("put the same key there that the other machines have"));
+                }
+                // A start makes it.
+                forge.marker_key = None;
+            }
+            None | Some(Secret::File(_) | Secret::Env(_) | Secret::Plain(_)) => {}
+        }
+    }
+    Ok(apart)
+}
+
+fn screen(found: &DryRun) -> String {
+    let mut text = String::new();
+    for forge in &found.forges {
+        text += &of_forge(forge, found.leaves_existing);
+    }
+    text += &of_store(&found.store);
+    text + "nothing was written: this was a dry run\n"
+}
+
+fn of_forge(FoundForge { found, webhooks, is_limited }: &FoundForge, leaves: bool) -> String {
+    let name = &found.name;
+    let label = format!("{name}: ");
+    let mut text = match found.state {
+        "token_refused" => folded(&label, "refuses the token: replace it"),
+        "away" => folded(&label, "does not answer"),
+        _ => {
+            let repositories = counted(found.repositories.len(), "repository");
+            folded(&label, &format!("{repositories}, {}", of_pulls(found.pulls, leaves)))
+        }
+    };
+    if let Some(problem) = &found.problem {
+        text += &folded("  ", problem);
+    }
+    if !is_limited {
+        text += &folded(
+            "  ",
+            &format!(
+                "`forge.{name}.repositories` is not set: every repository that the token sees is served"
+            ),
+        );
+    }
+    if found.not_admitted > 0 {
+        let seen = counted(found.not_admitted, "repository");
+        text += &folded("  ", &format!("not in `forge.{name}.repositories`: {seen} that the token sees"));
+    }
+    for RepositoryPreview { name, problem, pulls } in found.repositories.iter().take(MOST_SHOWN) {
+        let told = problem.clone().unwrap_or_else(|| of_pulls(*pulls, leaves));
+        text += &folded("  ", &format!("{name}: {told}"));
+    }
+    if let Some(more) = found.repositories.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+        text += &format!("  and {more} more\n");
+    }
+    if found.state == "up" && !found.is_complete {
+        text += &folded("  ", "there may be more: a dry run ends where its share of the rate limit does");
+    }
+    if let Some(path) = webhooks {
+        text += &folded("  webhooks: ", path);
+    }
+    text
+}
+
+/// What becomes of pull requests.
+fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
+    let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
+        pulls;
+    let mut text = counted(open_pull_requests, "open pull request");
+    text += &match (leaves, will_be_reviewed, left_until_changed) {
+        (true, 0, _) => ", 0 will be reviewed until they change".to_owned(),
+        (_, reviewed, 0) => format!(", {reviewed} will be reviewed"),
+        (_, reviewed, left) => format!(", {reviewed} will be reviewed, {left} not until they change"),
+    };
+    if already_known > 0 {
+        text += &format!(", {already_known} known already");
+    }
+    if drafts > 0 {
+        text += &format!(", {}", counted(drafts, "draft"));
+    }
+    text
+}
+
+fn of_store(store: &FoundStore) -> String {
+    let FoundStore { place, form, own_form, served_by, kill_switch } = store;
+    let form = form.zip(*own_form).map(|(found, own)| Form { found, own });
+    let mut text = match form {
+        None => folded("store: ", &format!("{place}, which a start makes")),
+        Some(form) if form.is_changed() => {
+            let Form { found, own } = form;
+            folded("store: ", &format!("{place}, which a start brings from form {found} to form {own}"))
+        }
+        Some(_) => folded("store: ", place),
+    };
+    if let Some(pid) = served_by {
+        text += &folded("  ", &format!("process {pid} serves from it: a start is refused until that stops"));
+    }
+    if let Some(told) = kill_switch {
+        text += &folded("  ", told);
+    }
+    text
+}

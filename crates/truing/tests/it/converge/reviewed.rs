@@ -1,0 +1,143 @@
+//! A head that our own review on the pull request calls clean, though no record of this store does.
+
+use serde_json::json;
+use truing_fakes::forge::{Flavour, Options, PullView, Verdict};
+use truing_fakes::model::{Answer, Script};
+
+use crate::converge::pull::{BOT, Site};
+use crate::converge::scene::clean;
+use crate::converge::served::{NATIVE, Server, report};
+
+const ALL: [Flavour; 3] = [Flavour::GitHub, Flavour::Cloud, Flavour::DataCenter];
+
+/// A pull request that a run with its own store has found clean, and a store that knows nothing of it.
+async fn reviewed(flavour: Flavour, more: &str) -> Site {
+    let site =
+        Site::at(flavour, Options::default(), more, [Answer::describes("Adds up orders."), clean()]).await;
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(1)), "{told}");
+    site.forgets();
+    site
+}
+
+impl Site {
+    /// Takes everything from the folder of the store but the marker key.
+    fn forgets(&self) {
+        let folder = self.home.path().join(".local/state/truing");
+        let key = std::fs::read(folder.join("marker.key")).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("marker.key"), key).unwrap();
+        let owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(folder.join("marker.key"), owner).unwrap();
+    }
+
+    /// A run that audits, and finds nothing.
+    async fn audits_again(&self, why: &str) {
+        let asked = self.model.log().len();
+        self.model.play(Script::of([Answer::describes("Adds up orders."), clean()]));
+        let (told, exit) = self.run(&[]).await;
+        assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(1)), "{why}: {told}");
+        assert!(self.model.log().len() > asked, "{why}: nobody audited it");
+    }
+}
+
+/// Reviews of audits, in whatever form the forge has them.
+fn audits(pull: &PullView) -> usize {
+    let texts = pull.reviews.iter().map(|review| &review.body);
+    let texts = texts.chain(pull.summaries().map(|comment| &comment.body));
+    texts.filter(|text| text.starts_with("## converge: loop")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_store() {
+    for flavour in ALL {
+        let site = reviewed(flavour, "").await;
+        assert_eq!(audits(&site.pull().await), 1, "{flavour:?}");
+        let asked = site.model.log().len();
+        let would = site.call(&["--dry-run", &format!("acme/shop#{}", site.number)]).await;
+        assert_eq!((would.exit, would.out.contains("found clean before")), (0, true), "{would:?}");
+        // The second call finds it in the records of the first.
+        for _ in 0..2 {
+            let (told, exit) = site.run(&[]).await;
+            assert_eq!(
+                (exit, &told["exit"], &told["code"]),
+                (0, &json!("converged"), &json!("already_clean")),
+                "{told}"
+            );
+            assert_eq!((&told["loops"], &told["cost_micro_usd"]), (&json!(0), &json!(0)), "{told}");
+        }
+        assert_eq!(site.model.log().len(), asked, "{flavour:?}: a model was asked");
+        assert_eq!(audits(&site.pull().await), 1, "{flavour:?}: a second review");
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_served_run_with_another_store_does_not_pay_for_it_again_either() {
+    for flavour in [Flavour::GitHub, Flavour::DataCenter] {
+        let site = reviewed(flavour, NATIVE).await;
+        let _server = Server::start(&site);
+        site.asks("ann").await;
+        let pull = site.until("the report", |pull| report(pull).is_some()).await;
+        let told = report(&pull).unwrap();
+        let is_known =
+            told.starts_with("## /converge: converged\n") && told.contains("was found clean before");
+        assert!(is_known, "{flavour:?}: {told}");
+        assert_eq!(audits(&pull), 1, "{flavour:?}: a second review");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_another_key_or_of_another_gate_is_audited() {
+    let site = reviewed(Flavour::GitHub, "").await;
+    std::fs::remove_file(site.home.path().join(".local/state/truing/marker.key")).unwrap();
+    site.audits_again("another key").await;
+
+    site.forgets();
+    let path = site.home.path().join("truing.toml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{before}[converge]\ngate = [[\"true\"]]\n")).unwrap();
+    site.audits_again("another gate").await;
+    site.forgets();
+    std::fs::write(&path, before).unwrap();
+    site.audits_again("the newest review is of another gate").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_nothing_clean() {
+    for flavour in ALL {
+        let mut site = reviewed(flavour, "").await;
+        let pull = site.pull().await;
+        let texts = pull.reviews.iter().map(|review| review.body.clone());
+        let texts = texts.chain(pull.summaries().map(|comment| comment.body.clone()));
+        let text = texts.into_iter().find(|text| text.starts_with("## converge: loop")).unwrap();
+        let first = site.number;
+        // Somebody who can use our account repeats it at the same head.
+        site.repo.push("twin", truing_fakes::repo::Commit::new("x").write("x.py", "")).await.unwrap();
+        site.repo.reset("twin", &pull.head).await.unwrap();
+        site.number = site.repo.open(truing_fakes::forge::NewPull::of("twin")).await.unwrap();
+        site.says_as_us(flavour, &text).await;
+        site.audits_again("another pull request").await;
+
+        site.number = first;
+        site.forgets();
+        site.repo
+            .push("topic", truing_fakes::repo::Commit::new("Say so").write("b.py", "x = 1\n"))
+            .await
+            .unwrap();
+        site.says_as_us(flavour, &text).await;
+        site.audits_again("another head").await;
+    }
+}
+
+impl Site {
+    async fn says_as_us(&self, flavour: Flavour, text: &str) {
+        match flavour {
+            Flavour::GitHub => self.repo.review(self.number, BOT, Verdict::Commented, text).await.unwrap(),
+            Flavour::Cloud | Flavour::DataCenter => {
+                self.repo.comment(self.number, BOT, text).await.unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What `truing serve --dry-run` says, and that it writes nothing.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// Every file below a folder, with its content.
+fn files(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let content = std::fs::read(&path).unwrap();
+                found.insert(path, content);
+            }
+        }
+    }
+    found
+}
+
+/// A dry run with these variables.
+fn dry_run(site: &Site, variables: &[(&str, &str)], exit: i32) -> Ran {
+    let mut command = site.command(&["serve", "--dry-run"]);
+    let ran = Ran::of(command.envs(variables.iter().copied()).output().unwrap());
+    assert_eq!(ran.exit, exit, "{ran:?}");
+    assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
+    ran
+}
+
+/// A site whose token sees two repositories with two open pull requests each.
+async fn two_repositories() -> (Site, Repo) {
+    let site = Site::new().await.leaving_existing();
+    let other = site.forge.create_repository("ada", "own", Commit::new("Begin")).await.unwrap();
+    for repo in [&site.repo, &other] {
+        for branch in ["one", "two"] {
+            repo.push(branch, Commit::new("Work").write("b.py", "b = 1\n")).await.unwrap();
+            repo.open(NewPull::of(branch)).await.unwrap();
+        }
+    }
+    (site, other)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_a_start_would_do_and_writes_nothing() {
+    let (site, other) = two_repositories().await;
+    let before = files(site.home.path());
+    let ran = dry_run(&site, &[], 0);
+    let said = unfolded(&ran.out);
+    let all = "github: 2 repositories, 4 open pull requests, 0 will be reviewed until they change ";
+    for part in [
+        all,
+        " o/r: 2 open pull requests, 0 will be reviewed until they change ",
+        " ada/own: 2 open pull requests, ",
+        " webhooks: /webhooks/github ",
+        " `forge.github.repositories` is not set: every repository that the token sees is served ",
+        "/truing.db, which a start makes ",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+
+    let ran = dry_run(&site, &[("TRUING_REVIEW__EXISTING", "review")], 0);
+    assert!(
+        ran.out.contains("github: 2 repositories, 4 open pull requests, 4 will be reviewed\n"),
+        "{ran:?}"
+    );
+    let ran = dry_run(&site, &[("TRUING_FORGE__GITHUB__REPOSITORIES", "ADA/*")], 0);
+    let said = unfolded(&ran.out);
+    assert!(said.contains("github: 1 repository, 2 open pull requests, 0 will be"), "{said}");
+    assert!(said.contains("not in `forge.github.repositories`: 1 repository that the token sees"), "{said}");
+
+    let json = site.run(&["serve", "--dry-run", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    let forge = &json["forges"][0];
+    let count = |name: &str| forge[name].as_u64().unwrap();
+    assert_eq!((&forge["name"], &forge["state"]), (&"github".into(), &"up".into()), "{json}");
+    let counts = ["open_pull_requests", "left_until_changed", "will_be_reviewed", "already_known"].map(count);
+    assert_eq!((counts, forge["repositories"].as_array().unwrap().len()), ([4, 4, 0, 0], 2), "{json}");
+    assert_eq!((&forge["webhooks"], &json["store"]["form"]), (&"/webhooks/github".into(), &Value::Null));
+
+    assert_eq!(files(site.home.path()), before);
+    for repo in [&site.repo, &other] {
+        let view = repo.pull(1).await.unwrap();
+        assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_counts_what_the_records_know_also_beside_a_server() {
+    let (site, _other) = two_repositories().await;
+    let server = site.serve();
+    let deadline = Instant::now() + PATIENCE;
+    let mut look = tokio::time::interval(Duration::from_millis(50));
+    let (known, said) = loop {
+        look.tick().await;
+        let said = unfolded(&dry_run(&site, &[], 0).out);
+        let known = said.contains("0 will be reviewed until they change, 4 known already");
+        if known || Instant::now() > deadline {
+            break (known, said);
+        }
+    };
+    assert!(known, "{said}");
+    let pid = server.child.id();
+    assert!(said.contains(&format!("process {pid} serves from it: a start is refused until")), "{said}");
+    server.signal("-TERM");
+    assert_eq!(server.ended().0.code(), Some(0));
+
+    site.repo.push("one", Commit::new("More").write("c.py", "c = 1\n")).await.unwrap();
+    let before = files(site.home.path());
+    let said = unfolded(&dry_run(&site, &[], 0).out);
+    assert!(said.contains("4 open pull requests, 1 will be reviewed, 3 known already"), "{said}");
+    assert_eq!(files(site.home.path()), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_ends_with_1_where_a_forge_refuses_or_is_away() {
+    let site = Site::new().await;
+    let away = [("TRUING_FORGE__GITHUB__API_URL", "http://127.0.0.1:9")];
+    let ran = dry_run(&site, &away, 1);
+    assert!(ran.out.starts_with("github: does not answer\n"), "{ran:?}");
+    site.forge.revoke(TOKEN);
+    let ran = dry_run(&site, &[], 1);
+    assert!(ran.out.starts_with("github: refuses the token: replace it\n"), "{ran:?}");
+    let json = site.run(&["serve", "--dry-run", "--format", "json"]);
+    let found: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json.exit, &found["forges"][0]["state"]), (1, &"token_refused".into()));
+    // What a start refuses, it refuses.
+    let mut command = site.command(&["serve", "--dry-run"]);
+    let ran = Ran::of(command.env_remove("GITHUB_WEBHOOK_SECRET").output().unwrap());
+    assert_eq!(ran.exit, 2, "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_shows_twenty_repositories_and_counts_the_rest() {
+    let site = Site::new().await;
+    for number in 0..22 {
+        site.forge.create_repository("ada", &format!("r{number}"), Commit::new("Begin")).await.unwrap();
+    }
+    let ran = dry_run(&site, &[], 0);
+    assert!(ran.out.contains("github: 23 repositories, 0 open pull requests"), "{ran:?}");
+    assert!(ran.out.contains("\n  and 3 more\n"), "{ran:?}");
+    assert_eq!(ran.out.matches("open pull requests").count(), 21, "{ran:?}");
+}
