@@ -337,6 +337,7 @@ impl<'a> Plan<'a> {
             let findings = told.findings.into_iter().filter(|raw| told_before.is_new(raw));
             found.extend(findings.filter_map(place));
         }
+        told_before.name_others(&mut found);
         let looked = tools.iter().filter(|run: &&ToolRun| run.failed.is_none() && run.keeps_open.is_none());
         let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
         for (name, paths) in unlinted {

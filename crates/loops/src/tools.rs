@@ -46,7 +46,7 @@ pub use cache::ToolCache;
 pub use exposure::{ToolExposure, resolve_links};
 use kept::{Program, Programs, Recipe};
 use modules::Modules;
-use names::{batches, changed, unlinted};
+use names::{batches, changed, top, unlinted};
 pub use printed::Printed;
 use select::select_below;
 pub use select::{Selected, select};
@@ -593,11 +593,6 @@ async fn by_set_up(
     };
     let argv: Vec<String> = std::iter::once(program).chain(words).collect();
     verifier.within(tool.time).asked(set_up, tree, &argv).await.map_err(|error| error.to_string())
-}
-
-/// The first name of a path.
-fn top(path: &str) -> &str {
-    path.split('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]

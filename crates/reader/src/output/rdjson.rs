@@ -99,6 +99,10 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
             return collected.finish();
         }
     };
+    // The JSON of protocol buffers may leave out a list without entries.
+    if result.diagnostics.is_none() && result.source.is_none() && result.severity.is_none() {
+        collected.problem(ProblemKind::Unreadable, "a result without diagnostics");
+    }
     let paths = Paths::new(input);
     let whole = Defaults { source: result.source, severity: result.severity };
     if let Some(name) = whole.source.as_ref().and_then(|source| source.name.as_ref()) {

@@ -176,7 +176,7 @@ fn stylelint_warning(reading: &mut Reading<'_>, path: &str, warning: &StylelintW
 #[derive(Deserialize)]
 struct BiomeDocument<'a> {
     #[serde(borrow)]
-    diagnostics: Option<&'a RawValue>,
+    diagnostics: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -290,7 +290,7 @@ fn biome_page(category: &str) -> Option<String> {
 #[derive(Deserialize)]
 struct OxlintDocument<'a> {
     #[serde(borrow)]
-    diagnostics: Option<&'a RawValue>,
+    diagnostics: &'a RawValue,
 }
 
 #[derive(Deserialize)]
