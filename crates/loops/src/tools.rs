@@ -321,7 +321,8 @@ impl Running {
         }
         let mut selected = select(&used, &wanted.configured);
         let below = used_below(files.tree, files.changed, reader).await?;
-        selected.extend(select_below(&below, &selected, &wanted.configured));
+        let in_folders = select_below(&below, &mut selected, &wanted.configured);
+        selected.extend(in_folders);
         selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
         let set_up = self.set_up(&selected, files).await;
         let mut ready = Vec::new();

@@ -153,6 +153,8 @@ pub struct UsedTool {
     pub args: Vec<String>,
     /// Those of the changed files that the hook keeps from the tool.
     pub left_out: Vec<String>,
+    /// Those of the changed files whose names do not say that they are for the tool, and whose first line does.
+    pub scripts: Vec<String>,
     /// Does the tool's configuration choose the files? Then it is told of none, since that would override it.
     pub whole: bool,
 }

@@ -9,7 +9,7 @@ use truing_core::line::clean;
 use truing_core::port::{ChangedFile, Reader, ReaderError, ToolFindings, ToolOutput, ToolRequest};
 use truing_core::verification::End;
 use truing_diff::RepoPath;
-use truing_reader::output::known::Stream;
+use truing_reader::output::known::{Stream, is_silent};
 
 use super::alone::State;
 use super::kept::Recipe;
@@ -45,8 +45,7 @@ impl Printed {
             Stream::Stdout | Stream::Either => output,
             Stream::Stderr => errors,
         };
-        // A text may be of anything; JSON is at least an empty list.
-        let is_missing = text.trim().is_empty() && tool.format.ends_with("json");
+        let is_missing = text.trim().is_empty() && !is_silent(&tool.format);
         let mut unnamed = None;
         let failed = match end {
             End::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(cause(printout)),

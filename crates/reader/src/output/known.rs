@@ -11,12 +11,13 @@ use crate::output::json::{cargo, go, python, ruby, script, search, secrets, shel
 use crate::output::patterns::table;
 use crate::output::report::Report;
 
+pub mod exclude;
 pub mod hooks;
 pub mod sign;
 pub mod tool;
 
 pub use sign::{Sign, What};
-pub use tool::{FILES, Fetched, KnownTool, SIGN, Severities, Stream, arguments};
+pub use tool::{FILES, Fetched, Given, KnownTool, SIGN, Severities, Stream, arguments, is_silent};
 
 /// The table of tools.
 const TOOLS: &str = include_str!("../../tools.toml");
