@@ -15,6 +15,7 @@ mod names;
 pub(crate) mod overlap;
 mod printed;
 mod select;
+mod set_up;
 mod signs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,7 @@ use names::{batches, changed, top, unlinted};
 pub use printed::Printed;
 use select::select_below;
 pub use select::{Selected, select};
+use set_up::{by_set_up, not_installed};
 use signs::{used, used_below};
 
 /// The most linters of a review.
@@ -441,7 +443,7 @@ impl Running {
         }
         installed.map(By::Machine).ok_or_else(|| match tool.places.first() {
             Some(place) if self.is_projects_own(tool) => {
-                format!("it needs the project's dependencies, and is not installed with them (`{place}`)")
+                not_installed(&files.project.unwrap_or(files.tree).join(&tool.folder), place)
             }
             Some(_) | None => format!("`{}` is not installed", tool.program),
         })
@@ -449,7 +451,9 @@ impl Running {
 
     /// Does it see the project's dependencies only where it is installed beside them?
     fn is_projects_own(&self, tool: &Selected) -> bool {
-        tool.needs_setup() && !tool.places.is_empty() && !tool.is_configured
+        // Go and Rust find dependencies wherever their program is.
+        let is_beside = tool.places.iter().any(|place| !place.starts_with("bin/"));
+        tool.needs_setup() && is_beside && !tool.is_configured
     }
 
     fn installed(&self, tool: &Selected, tree: &Path, project: Option<&Path>) -> Option<Installed> {
@@ -574,26 +578,6 @@ impl Running {
         };
         looking.run().await.map_err(|error| error.to_string())
     }
-}
-
-/// Runs a tool where the project is set up: as the project has installed it, else as the system has.
-async fn by_set_up(
-    tool: &Selected,
-    (verifier, set_up): (&Verifier, &SetUp),
-    words: Vec<String>,
-    tree: &Path,
-) -> Result<Printout, String> {
-    let place = tool.places.iter().find(|place| set_up.has(Path::new(place)));
-    let program = match place {
-        Some(place) => format!("./{place}"),
-        // A path of the tree's own would be the change's program.
-        None if tool.program.contains('/') && !tool.program.starts_with('/') => {
-            return Err(format!("`{}` is not installed by `verify.setup`", tool.program));
-        }
-        None => tool.program.clone(),
-    };
-    let argv: Vec<String> = std::iter::once(program).chain(words).collect();
-    verifier.within(tool.time).asked(set_up, tree, &argv).await.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl Printed {
             End::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(cause(printout)),
             End::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
             End::Exit { .. } => {
-                unnamed = Some(clean(&format!("it names no finding: {}", cause(printout)), MAX_REASON));
+                unnamed = Some(format!("it names no finding: {}", cause(printout)));
                 None
             }
             End::Killed
@@ -62,21 +62,22 @@ impl Printed {
             | End::Full
             | End::NoProgram => Some(cause(printout)),
         };
-        let failed = failed.map(|reason| match (tool.fetch(), end) {
+        let with_fetch = |reason: String| match (tool.fetch(), end) {
             (Some(fetch), End::Exit { .. }) => {
                 format!(
                     "{reason}; without a network, dependencies and the lock file have to be there: run `{fetch}`"
                 )
             }
             (Some(_) | None, _) => reason,
-        });
+        };
+        let (failed, unnamed) = (failed.map(with_fetch), unnamed.map(with_fetch));
         Self::from(ToolOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
             failed: failed.map(|reason| clean(&reason, MAX_REASON)),
             // One that has a code of its own for findings has none.
             is_clean: matches!(end, End::Exit { code: 0 }) && tool.exit.iter().any(|code| *code != 0),
-            unnamed,
+            unnamed: unnamed.map(|reason| clean(&reason, MAX_REASON)),
             without: without.clone(),
             ..of(tool)
         })
