@@ -222,7 +222,8 @@ impl<'packs> RuleSet<'packs> {
         let suppressions = if is_mentioned && incomplete.is_none() {
             let counts = |first, last| touches(&file.added, first, last);
             let finds = |name: &str| self.rules.iter().any(|rule| rule.name == name);
-            suppress::idle(&file.path, &lines, &used, counts, finds)
+            let is_shown = |at| places.is_shown(at, parsers);
+            suppress::idle(&file.path, &lines, &used, suppress::Known { counts, finds, is_shown })
         } else {
             Vec::new()
         };

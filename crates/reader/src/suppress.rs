@@ -75,21 +75,29 @@ pub(crate) fn without_comment(snippet: &str) -> String {
     snippet.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The comments that suppress nothing, of those whose lines `counts` says to be of the change. `used`: what others
-/// suppressed. `finds`: may this rule find something in the file? Of one that there is not, none knows here: each is told
-/// as unknown.
-pub(crate) fn idle(
+/// What is known of a file whose comments suppress nothing.
+pub(crate) struct Known<C, F, S> {
+    /// Is one of these lines of the change?
+    pub(crate) counts: C,
+    /// May this rule find something in the file? Of one that there is not, none knows here: each is told as unknown.
+    pub(crate) finds: F,
+    /// Does this byte stand in a text, in which a comment is shown and not meant?
+    pub(crate) is_shown: S,
+}
+
+/// The comments that suppress nothing, of those on lines of the change. `used`: what others suppressed.
+pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize) -> bool>(
     path: &RepoPath,
     lines: &Lines<'_>,
     used: &Used,
-    counts: impl Fn(u32, u32) -> bool,
-    finds: impl Fn(&str) -> bool,
+    known: Known<C, F, S>,
 ) -> Vec<IdleSuppression> {
+    let Known { counts, finds, mut is_shown } = known;
     let mut all = Vec::new();
     let mut last = 0;
     for at in memmem::find_iter(lines.text(), OPENING.as_bytes()) {
         let line = lines.number(at);
-        if std::mem::replace(&mut last, line) == line || !counts(line, line) {
+        if std::mem::replace(&mut last, line) == line || !counts(line, line) || is_shown(at) {
             continue;
         }
         for comment in comments(lines, line).into_iter().filter(|comment| !comment.is_quoted) {
@@ -120,7 +128,8 @@ pub(crate) fn idle(
         let is_one =
             lines.text().get(word.start()..).is_some_and(|rest| rest.starts_with(OPENING.as_bytes()));
         let before = lines.text().get(..word.start()).and_then(<[u8]>::last).copied();
-        if !is_one && counts(line, line) && !before.is_some_and(|before| is_quote(char::from(before))) {
+        let is_quoted = before.is_some_and(|before| is_quote(char::from(before)));
+        if !is_one && counts(line, line) && !is_quoted && !is_shown(word.start()) {
             let (path, rule, problem) = (path.clone(), String::new(), Idleness::Misspelt);
             all.push(IdleSuppression { path, line, rule, problem });
         }
@@ -277,8 +286,11 @@ mod tests {
                 &RepoPath::from("a"),
                 &Lines::of(text.as_bytes()),
                 &used,
-                |first, _| first < 9,
-                |rule| rule == "core/x",
+                Known {
+                    counts: |first: u32, _: u32| first < 9,
+                    finds: |rule: &str| rule == "core/x",
+                    is_shown: |at: usize| text.get(at..).is_some_and(|rest| rest.contains("SHOWN")),
+                },
             );
             idle.into_iter().map(|idle| (idle.line, idle.rule, idle.problem)).collect::<Vec<_>>()
         };
@@ -303,6 +315,8 @@ mod tests {
             ("dnl truing-ignore[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
             ("' Truing: ignore[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
             ("REM truing: ignore[core/x] why\nb", &[], one(1, "core/x", Idleness::NothingFound)),
+            ("x = 'a # truing: ignore[core/z] why SHOWN", &[], vec![]),
+            ("x = 'a # truing ignore: x truing:ignore SHOWN", &[], vec![]),
             ("# write `truing: ignore` for it, as Truing ignores it", &[], vec![]),
             ("1\n2\n3\n4\n5\n6\n7\n# truing: ignore[core/x] why\n9", &[], vec![]),
             ("1\n2\n3\n4\n5\n6\n7\n8\n# truing: ignore[core/x]\n", &[], vec![]),

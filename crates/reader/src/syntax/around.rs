@@ -70,6 +70,18 @@ impl<'a> Places<'a> {
         false
     }
 
+    /// Is this byte within a text, or between the fences of a document, where something is shown and not meant? Where the
+    /// language is not known, or cannot be parsed, it is not.
+    pub(crate) fn is_shown(&self, at: usize, parsers: &mut Parsers) -> bool {
+        if self.is_markdown {
+            return is_fenced(self.bytes.get(..at).unwrap_or_default());
+        }
+        let is_text = |kind: &str| kind.contains("string") || kind == "jsx_text";
+        let nodes = self.nodes(at, parsers).unwrap_or_default();
+        let inner = nodes.iter().map(Node::kind).find(|kind| kind.contains("comment") || is_text(kind));
+        inner.is_some_and(is_text)
+    }
+
     /// Does a node of this kind begin at this byte? Where the language is not known, it may be.
     pub(crate) fn begins(&self, at: usize, kind: &str, parsers: &mut Parsers) -> bool {
         let begins = |nodes: Vec<Node<'_>>| {
@@ -229,6 +241,23 @@ mod tests {
             let places = Places::of(path.as_bytes(), text.as_bytes());
             let at = text.find("HERE").unwrap();
             assert_eq!(places.is_quoted(at, &mut Parsers::default()), expected, "{path}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_comment_in_a_text_is_shown_and_not_meant() {
+        for (path, text, expected) in [
+            ("a.py", "x = 1  # HERE\n", false),
+            ("a.py", "x = '# HERE'\n", true),
+            ("a.rs", "let x = \"a  # HERE\\n\\\n b\";\n", true),
+            ("a.ts", "f(`\n// HERE\n`)\n", true),
+            ("a.md", "```python\nx  # HERE\n```\n", true),
+            ("a.md", "x <!-- HERE -->\n", false),
+            ("a.txt", "'# HERE'\n", false),
+        ] {
+            let places = Places::of(path.as_bytes(), text.as_bytes());
+            let at = text.find("HERE").unwrap();
+            assert_eq!(places.is_shown(at, &mut Parsers::default()), expected, "{path}: {text}");
         }
     }
 
