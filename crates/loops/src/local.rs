@@ -7,8 +7,9 @@
 use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
-use truing_core::outcome::{ReviewDetail, ReviewRecord};
+use truing_core::outcome::{Coverage, ReviewDetail, ReviewRecord};
 use truing_core::port::{Clock, Ids, Reader, Revision, Runs};
+use truing_diff::RepoPath;
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
 use super::agent::{
@@ -93,6 +94,8 @@ pub struct Review {
     pub kept: Kept,
     /// Why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
+    /// Patterns of `rules.ignore` that match no file of the repository.
+    pub idle_ignores: Vec<String>,
 }
 
 /// Why a review could not be done.
@@ -221,7 +224,26 @@ where
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.keep(found, &mut record, &filed).await;
         self.attempts.ends(&record.run);
-        Ok(Review { record, reviewed: self.head.into(), against, kept, unrecorded })
+        let idle_ignores = self.idle_ignores(&record.detail.coverage).await;
+        Ok(Review { record, reviewed: self.head.into(), against, kept, unrecorded, idle_ignores })
+    }
+
+    /// The patterns of `rules.ignore` that match no file; none where the files cannot be listed.
+    async fn idle_ignores(&self, coverage: &Coverage) -> Vec<String> {
+        let changed = coverage.not_reviewed.iter().map(|gap| &gap.path);
+        // Only who ignores what did not change has the files listed.
+        if self.scope.idle_ignores(changed.clone()).is_empty() {
+            return Vec::new();
+        }
+        let files = match self.head {
+            Head::Commit(head) => {
+                let files = self.repository.list(head, &[]).await;
+                files.map(|files| files.into_iter().map(|file| file.path).collect())
+            }
+            Head::WorkingTree | Head::Index(_) | Head::Diff(_) => self.repository.files().await,
+        };
+        let Ok(files): Result<Vec<RepoPath>, GitError> = files else { return Vec::new() };
+        self.scope.idle_ignores(changed.chain(&files))
     }
 
     /// What the repository tells a model besides, from where its own file is taken: the reviewed commit, else the working

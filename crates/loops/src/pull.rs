@@ -120,7 +120,7 @@ where
         let (kept, unrecorded) = memory.keep(found, &mut record, &revision.head).await;
         self.attempts.ends(&record.run);
         let reviewed = Reviewed::Commit;
-        Ok((Review { record, reviewed, against, kept, unrecorded }, pinned))
+        Ok((Review { record, reviewed, against, kept, unrecorded, idle_ignores: Vec::new() }, pinned))
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Scope {
     pub packs: Vec<String>,
     /// Files that are not reviewed.
     pub ignore: GlobSet,
+    /// The patterns of those, as they are configured.
+    pub ignore_patterns: Vec<String>,
     /// The linters that are run.
     pub tools: Wanted,
     /// Is a model that reviews asked for a walkthrough, too?
@@ -84,7 +86,23 @@ impl Scope {
     pub fn of(config: &Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
         let (rules, tools) = (&config.rules, Wanted::of(config));
         let walkthrough = config.review.walkthrough;
-        Ok(Self { packs: rules.packs.clone(), ignore: globs(&rules.ignore)?, tools, walkthrough, lines_key })
+        let (ignore, ignore_patterns) = (globs(&rules.ignore)?, rules.ignore.clone());
+        let packs = rules.packs.clone();
+        Ok(Self { packs, ignore, ignore_patterns, tools, walkthrough, lines_key })
+    }
+
+    /// The patterns of files that are not reviewed which match none of these.
+    pub fn idle_ignores<'a>(&self, files: impl IntoIterator<Item = &'a RepoPath>) -> Vec<String> {
+        let mut used = vec![false; self.ignore_patterns.len()];
+        for file in files {
+            for index in self.ignore.matches(as_path(file)) {
+                if let Some(used) = used.get_mut(index) {
+                    *used = true;
+                }
+            }
+        }
+        let idle = self.ignore_patterns.iter().zip(used).filter(|(_, used)| !used);
+        idle.map(|(pattern, _)| pattern.clone()).collect()
     }
 }
 

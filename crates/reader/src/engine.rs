@@ -15,10 +15,12 @@ use crate::content::{Content, Form};
 use crate::flow::{self, FlowCheck};
 use crate::hit::Hit;
 use crate::lines::{Lines, touches};
+use crate::linter_comments::LinterComments;
 use crate::pack::{Check, Rule};
 use crate::part::{Part, in_use};
 use crate::proof::Prover;
 use crate::rules::companion::{Change, CompanionCheck};
+use crate::rules::scanner::is_of_scanner;
 use crate::rules::size::{SizeCheck, is_new};
 use crate::rules::text::TextRules;
 use crate::snippet::{Secrets, snippet};
@@ -63,6 +65,24 @@ impl Hit<'_> {
     /// Is what must be code within a text or a comment?
     fn is_quoted(&self, places: &Places<'_>, parsers: &mut Parsers) -> bool {
         self.code.is_some_and(|at| places.is_quoted(at, parsers))
+    }
+
+    /// Does an attribute allow the lint of Clippy that says the same?
+    fn is_allowed(&self, places: &Places<'_>, parsers: &mut Parsers) -> bool {
+        let mut lints = self.rule.linters.iter().filter_map(|rule| rule.strip_prefix("clippy/"));
+        let at = self.code.unwrap_or(self.matched.start);
+        lints.any(|lint| places.allows(at, &format!("clippy::{lint}"), parsers))
+    }
+
+    /// Is it code of another kind than the rule is about, or does a name stand for something else there?
+    fn is_something_else(&self, places: &Places<'_>, parsers: &mut Parsers) -> Result<bool, ReaderError> {
+        let (Check::Text(check), Some(at)) = (&self.rule.check, self.code) else { return Ok(false) };
+        if check.node.as_ref().is_some_and(|kind| !places.begins(at, kind, parsers)) {
+            return Ok(true);
+        }
+        let (Some(names), Some(name)) = (&check.names, &self.name) else { return Ok(false) };
+        let names = names.compiled(&self.rule.name)?;
+        Ok(!places.meanings(name, at, parsers).iter().any(|meaning| names.is_match(meaning.as_bytes())))
     }
 
     /// Does its counterpart stand with it, in a place that does not tell of use?
@@ -155,6 +175,10 @@ impl<'packs> RuleSet<'packs> {
         }
 
         let (part, places) = (Part::of_text(&file.path, bytes), Places::of(file.path.as_bytes(), bytes));
+        let kinds: BTreeSet<&str> =
+            hits.iter().filter(|hit| hit.secret.is_some()).map(|hit| hit.rule.name.as_str()).collect();
+        let are_examples = !kinds.is_empty() && is_of_scanner(&file.path, part, bytes, kinds.len());
+        let linter_comments = LinterComments::of(&lines);
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for hit in &hits {
@@ -163,7 +187,13 @@ impl<'packs> RuleSet<'packs> {
             if !hit.rule.check.is_added(&file.added, first, last) || hit.is_quoted(&places, parsers) {
                 continue;
             }
-            if hit.has_counterpart(file, bytes, change)? {
+            if are_examples && hit.secret.is_some() {
+                continue;
+            }
+            if hit.is_something_else(&places, parsers)? || hit.has_counterpart(file, bytes, change)? {
+                continue;
+            }
+            if linter_comments.silence(first, &hit.rule.linters) || hit.is_allowed(&places, parsers) {
                 continue;
             }
             let part = part.or_else(|| hit.is_test_item(&places, parsers).then_some(Part::Test));
@@ -192,7 +222,8 @@ impl<'packs> RuleSet<'packs> {
         let suppressions = if is_mentioned && incomplete.is_none() {
             let counts = |first, last| touches(&file.added, first, last);
             let finds = |name: &str| self.rules.iter().any(|rule| rule.name == name);
-            suppress::idle(&file.path, &lines, &used, counts, finds)
+            let is_shown = |at| places.is_shown(at, parsers);
+            suppress::idle(&file.path, &lines, &used, suppress::Known { counts, finds, is_shown })
         } else {
             Vec::new()
         };
@@ -282,6 +313,7 @@ impl<'packs> RuleSet<'packs> {
                 rule: rule_at(found.rule)?,
                 matched: found.range,
                 code: None,
+                name: None,
                 secret: None,
                 fix: found.fix,
             })
@@ -315,7 +347,7 @@ impl<'packs> RuleSet<'packs> {
             };
             let is_known = |hit: &Hit<'_>| hit.matched == matched && hit.rule.name == rule.name;
             if !hits.iter().any(is_known) {
-                hits.push(Hit { rule, matched, code: None, secret: None, fix });
+                hits.push(Hit { rule, matched, code: None, name: None, secret: None, fix });
             }
         }
         Ok(hits)
@@ -332,7 +364,14 @@ impl<'packs> RuleSet<'packs> {
         let is_text = content.form() != Form::Binary;
         let mut hits = Vec::new();
         let mut hit = |rule: &'packs Rule, line: u32| {
-            hits.push(Hit { rule, matched: lines.range(line), code: None, secret: None, fix: None });
+            hits.push(Hit {
+                rule,
+                matched: lines.range(line),
+                code: None,
+                name: None,
+                secret: None,
+                fix: None,
+            });
         };
         for (rule, check) in self.companions.iter().filter(|(rule, _)| is_text && rule.applies_to(&file.path))
         {

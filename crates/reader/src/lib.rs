@@ -18,6 +18,7 @@ mod flow;
 mod hit;
 mod in_process;
 mod lines;
+mod linter_comments;
 mod literal;
 pub mod output;
 pub mod pack;

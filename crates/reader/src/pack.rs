@@ -12,6 +12,7 @@
 //! | `paths`, `not_paths` | globs: the rule looks at files that match one of the former (none: all), and none of the latter; `*` stays within a folder |
 //! | `parts` | how bad what it finds is in a part of the repository, or `"off"`: `{ test = "P2", document = "off" }`. The parts are `test` (in Rust also what stands behind `#[cfg(test)]` and `#[test]`), `fixture` (what tests are run on; as `test` where it is not named), `document`, `example` and `foreign`, told by words of the path |
 //! | `enabled` | `false`: only its examples are tested |
+//! | `linters` | the rules of linters that say the same, `["eslint/no-debugger", "ruff/T100"]`: where a comment of theirs (or an attribute, of `clippy/dbg_macro`) silences them, this one is silent, too |
 //! | `measured` | what it finds in released code, for the pack's page: hits in how many files, and how many were right |
 //! | `valid`, `invalid` | examples in which the rule must find nothing, or something; [`Packs::test`] |
 //!
@@ -21,6 +22,8 @@
 //! |---|---|
 //! | `keywords` | the rule is tried on files that hold one of these, in any ASCII case |
 //! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` says which part of the match is the secret; without it all of it is. A group named `code` says which part must be code: within a text or a comment it counts for nothing, where the file's language is built in |
+//! | `node` | text only: the kind of node of the syntax tree that must begin where the group `code` does, where the file's language is built in |
+//! | `names` | text only, a regular expression: what the group named `name` must stand for at the group `code`. That is what the file imports under the name (`import ipdb as d`: `d.set_trace` is `ipdb.set_trace`; `import { a } from './b'`: `./b.a`), the name itself where the file does not bind it, and nothing where it is the file's own |
 //! | `both_ends` | `true`: the first and the last line of a match must both be added, not only one of its lines |
 //! | `counterpart` | secrets only, a regular expression: what stands together with a match of it, in its file or in a changed file of the same folder, is no finding, unless a word of the path tells of use (`deploy`, `prod`, `etc` and the like) |
 //! | `entropy` | secrets only: the least Shannon entropy of the secret, in bits per byte |
@@ -84,7 +87,7 @@
 //!
 //! | Field of `metadata.truing` | Meaning |
 //! |---|---|
-//! | `severity`, `category`, `parts`, `enabled`, `measured` | as in TOML; by default as `severity` says, `J`, `true` |
+//! | `severity`, `category`, `parts`, `enabled`, `linters`, `measured` | as in TOML; by default as `severity` says, `J`, `true` |
 //! | `valid`, `invalid`, `example_path` | as for text; by default none, none, and `file` with the language's ending |
 //! | `also` | further languages that the same rule is for: `[tsx, javascript]` |
 //!

@@ -2,5 +2,6 @@
 
 pub(crate) mod companion;
 mod overrides;
+pub(crate) mod scanner;
 pub(crate) mod size;
 pub(crate) mod text;

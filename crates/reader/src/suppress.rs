@@ -18,8 +18,7 @@ use crate::redact::{Quoted, redact};
 const OPENING: &str = "truing: ignore[";
 /// A comment that means to be one, however it is written.
 static MEANT: LazyLock<Regex> = LazyLock::new(|| {
-    let meant =
-        r"(?i)(?:#|//|/\*|<!--|--|;|%)[^\n]*?\b(truing[ \t]*[:-][ \t]*ignore)(?:-next)?(?:-line)?\b[^\n]*";
+    let meant = r#"(?im)(?:#|//|/\*|<!--|--|;|%|^[ \t]*@?(?:REM|dnl)\b|^[ \t]*['"][ \t]+)[^\n]*?\b(truing[ \t]*[:-][ \t]*ignore)(?:-next)?(?:-line)?\b[^\n]*"#;
     #[expect(clippy::expect_used, reason = "a constant, which every test of this file compiles")]
     Regex::new(meant).expect("the pattern of comments that mean to suppress")
 });
@@ -68,28 +67,37 @@ pub(crate) fn without_comment(snippet: &str) -> String {
     let line = |line: &str| {
         let Some(at) = line.find(OPENING) else { return line.to_owned() };
         let before = line.get(..at).unwrap_or_default().trim_end();
-        let begins = ["<!--", "//", "/*", "--", "#", ";", "%"];
-        let code = begins.iter().find_map(|begin| before.strip_suffix(begin)).unwrap_or(before);
+        let begins = ["<!--", "//", "/*", "--", "#", ";", "%", "'", "\""];
+        let sign = begins.iter().find_map(|begin| before.strip_suffix(begin));
+        let code = sign.or_else(|| before_word(before)).unwrap_or(before);
         code.trim_end().to_owned()
     };
     snippet.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The comments that suppress nothing, of those whose lines `counts` says to be of the change. `used`: what others
-/// suppressed. `finds`: may this rule find something in the file? Of one that there is not, none knows here: each is told
-/// as unknown.
-pub(crate) fn idle(
+/// What is known of a file whose comments suppress nothing.
+pub(crate) struct Known<C, F, S> {
+    /// Is one of these lines of the change?
+    pub(crate) counts: C,
+    /// May this rule find something in the file? Of one that there is not, none knows here: each is told as unknown.
+    pub(crate) finds: F,
+    /// Does this byte stand in a text, in which a comment is shown and not meant?
+    pub(crate) is_shown: S,
+}
+
+/// The comments that suppress nothing, of those on lines of the change. `used`: what others suppressed.
+pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize) -> bool>(
     path: &RepoPath,
     lines: &Lines<'_>,
     used: &Used,
-    counts: impl Fn(u32, u32) -> bool,
-    finds: impl Fn(&str) -> bool,
+    known: Known<C, F, S>,
 ) -> Vec<IdleSuppression> {
+    let Known { counts, finds, mut is_shown } = known;
     let mut all = Vec::new();
     let mut last = 0;
     for at in memmem::find_iter(lines.text(), OPENING.as_bytes()) {
         let line = lines.number(at);
-        if std::mem::replace(&mut last, line) == line || !counts(line, line) {
+        if std::mem::replace(&mut last, line) == line || !counts(line, line) || is_shown(at) {
             continue;
         }
         for comment in comments(lines, line).into_iter().filter(|comment| !comment.is_quoted) {
@@ -120,7 +128,8 @@ pub(crate) fn idle(
         let is_one =
             lines.text().get(word.start()..).is_some_and(|rest| rest.starts_with(OPENING.as_bytes()));
         let before = lines.text().get(..word.start()).and_then(<[u8]>::last).copied();
-        if !is_one && counts(line, line) && !before.is_some_and(|before| is_quote(char::from(before))) {
+        let is_quoted = before.is_some_and(|before| is_quote(char::from(before)));
+        if !is_one && counts(line, line) && !is_quoted && !is_shown(word.start()) {
             let (path, rule, problem) = (path.clone(), String::new(), Idleness::Misspelt);
             all.push(IdleSuppression { path, line, rule, problem });
         }
@@ -164,15 +173,35 @@ fn comments(lines: &Lines<'_>, number: u32) -> Vec<Comment> {
         let reason = reason.strip_prefix(':').unwrap_or(reason);
         let own = reason.split(OPENING).next().unwrap_or_default();
         let is_in_text = |quote: char| before.matches(quote).count() % 2 == 1 && comment.contains(quote);
+        let opens = opens_with_quote(before, comment);
         Some(Comment {
             rules: rules.map(str::to_owned).collect(),
             has_reason: reason.starts_with(char::is_whitespace) && reason.contains(char::is_alphanumeric),
             reason: own.trim().to_owned(),
-            is_alone: !before.contains(is_code),
-            is_quoted: before.ends_with(is_quote) || is_in_text('"') || is_in_text('`'),
+            is_alone: opens || before_word(before).unwrap_or(before).chars().all(|letter| !is_code(letter)),
+            is_quoted: !opens && (before.ends_with(is_quote) || is_in_text('"') || is_in_text('`')),
         })
     };
     line.match_indices(OPENING).filter_map(comment).collect()
+}
+
+/// What is before a comment that begins with a word: `REM` of batch files, also as `@REM`, and `dnl` of m4.
+fn before_word(before: &str) -> Option<&str> {
+    let before = before.trim_end();
+    let at = before.rfind(|letter: char| !letter.is_alphanumeric()).map_or(0, |at| at + 1);
+    let (code, word) = before.split_at_checked(at)?;
+    let is_word = word.eq_ignore_ascii_case("rem") || word == "dnl";
+    is_word.then(|| code.strip_suffix('@').unwrap_or(code))
+}
+
+/// Does a quote begin the comment of a whole line, as in Visual Basic (`'`) and Vim (`"`)? One that is closed is a text.
+fn opens_with_quote(before: &str, comment: &str) -> bool {
+    let quote = match before.trim() {
+        "'" => '\'',
+        "\"" => '"',
+        _ => return false,
+    };
+    !comment.trim_end().trim_end_matches([',', ';', ')', ']', '}', '+', '\\']).trim_end().ends_with(quote)
 }
 
 /// Is it more than the beginning of a comment?
@@ -208,6 +237,19 @@ mod tests {
             ("# truing: ignore[core/x] a fixture\n\nb", 3, false),
             ("b\n# truing: ignore[core/x] too late", 1, false),
             ("# truing: ignore[core/x]: a fixture\nb", 2, true),
+            ("REM truing: ignore[core/x] a fixture\nb", 2, true),
+            ("@rem truing: ignore[core/x] a fixture\nb", 2, true),
+            ("dnl truing: ignore[core/x] a fixture\nb", 2, true),
+            ("b dnl truing: ignore[core/x] a fixture", 1, true),
+            ("b rem truing: ignore[core/x] only this line\nb", 2, false),
+            ("' truing: ignore[core/x] the key isn't one\nb", 2, true),
+            ("'truing: ignore[core/x] a fixture\nb", 2, true),
+            ("\" truing: ignore[core/x] a fixture\nb", 2, true),
+            ("b ' truing: ignore[core/x] a fixture", 1, true),
+            ("b \" truing: ignore[core/x] a fixture", 1, true),
+            ("  'truing: ignore[core/x] a text',\nb", 2, false),
+            ("  \" truing: ignore[core/x] a text\"\nb", 2, false),
+            ("harem truing: ignore[core/x] a text\nb", 2, false),
             ("b; s = \"truing: ignore[core/x] a text\"", 1, false),
             ("b; s = \"# truing: ignore[core/x] a text\"", 1, false),
         ] {
@@ -223,6 +265,9 @@ mod tests {
             ("<p> <!-- truing: ignore[core/x] why -->", "<p>"),
             ("dbg(x) /* truing: ignore[core/x] why */\nb", "dbg(x)\nb"),
             ("dbg(x) // why", "dbg(x) // why"),
+            ("dbg(x) ' truing: ignore[core/x] why", "dbg(x)"),
+            ("dbg(x) dnl truing: ignore[core/x] why", "dbg(x)"),
+            ("dbg(x) & REM truing: ignore[core/x] why", "dbg(x) &"),
         ] {
             assert_eq!(without_comment(line), code);
         }
@@ -241,8 +286,11 @@ mod tests {
                 &RepoPath::from("a"),
                 &Lines::of(text.as_bytes()),
                 &used,
-                |first, _| first < 9,
-                |rule| rule == "core/x",
+                Known {
+                    counts: |first: u32, _: u32| first < 9,
+                    finds: |rule: &str| rule == "core/x",
+                    is_shown: |at: usize| text.get(at..).is_some_and(|rest| rest.contains("SHOWN")),
+                },
             );
             idle.into_iter().map(|idle| (idle.line, idle.rule, idle.problem)).collect::<Vec<_>>()
         };
@@ -262,6 +310,13 @@ mod tests {
             ("/* truing: ignore (core/x) why */\nb", &[], one(1, "", Idleness::Misspelt)),
             ("<!-- truing-ignore: core/x -->\nb", &[], one(1, "", Idleness::Misspelt)),
             ("# truing: ignore-next-line[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
+            ("REM truing ignore[core/x] why\nb", &[], vec![]),
+            ("REM truing:ignore[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
+            ("dnl truing-ignore[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
+            ("' Truing: ignore[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
+            ("REM truing: ignore[core/x] why\nb", &[], one(1, "core/x", Idleness::NothingFound)),
+            ("x = 'a # truing: ignore[core/z] why SHOWN", &[], vec![]),
+            ("x = 'a # truing ignore: x truing:ignore SHOWN", &[], vec![]),
             ("# write `truing: ignore` for it, as Truing ignores it", &[], vec![]),
             ("1\n2\n3\n4\n5\n6\n7\n# truing: ignore[core/x] why\n9", &[], vec![]),
             ("1\n2\n3\n4\n5\n6\n7\n8\n# truing: ignore[core/x]\n", &[], vec![]),

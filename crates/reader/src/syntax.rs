@@ -4,7 +4,9 @@
 //! and what is around a place (`around`).
 
 mod around;
+mod bindings;
 mod definitions;
+mod embedded;
 mod kinds;
 mod language;
 mod rule;

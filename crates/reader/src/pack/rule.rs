@@ -37,6 +37,8 @@ pub(crate) struct Rule {
     pub(crate) enabled: bool,
     /// The rule of the same pack that speaks of a whole definition: within one that it reports this one is silent.
     pub(crate) yields_to: Option<String>,
+    /// The rules of linters that say the same, `eslint/no-debugger`: their comments silence it, too.
+    pub(crate) linters: Vec<String>,
     /// What it finds in released code, in words.
     pub(crate) measured: Option<String>,
     pub(crate) examples: Examples,

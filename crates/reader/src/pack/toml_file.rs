@@ -65,6 +65,8 @@ macro_rules! rule_file {
             #[serde(default = "yes")]
             enabled: bool,
             measured: Option<String>,
+            #[serde(default)]
+            linters: Vec<String>,
             valid: Spanned<Vec<$example>>,
             invalid: Spanned<Vec<$example>>,
             $($(#[$attribute])* $field: $type,)*
@@ -110,6 +112,7 @@ macro_rules! rule_file {
                     parts: self.parts,
                     enabled: self.enabled,
                     yields_to: None,
+                    linters: self.linters,
                     measured: self.measured,
                     examples: Examples { valid: examples(self.valid), invalid: examples(self.invalid) },
                 })
@@ -130,6 +133,8 @@ rule_file! {
         counterpart: Option<Spanned<String>>,
         #[serde(default)]
         both_ends: bool,
+        node: Option<String>,
+        names: Option<Spanned<String>>,
         #[serde(default = "example_path")]
         example_path: String,
     }
@@ -311,6 +316,8 @@ fn text_rule(source: &Source<'_>, is_secret: bool) -> Result<Rule, PackError> {
             .map(|value| source.pattern("counterpart", value))
             .transpose()?,
         both_ends: file.both_ends,
+        node: file.node.clone(),
+        names: file.names.as_ref().map(|value| source.pattern("names", value)).transpose()?,
         fix: file.fix.as_ref().map(|fix| text_fix(source, fix.get_ref())).transpose()?,
     };
     let check = if is_secret { Check::Secret(check) } else { Check::Text(check) };

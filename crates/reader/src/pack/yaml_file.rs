@@ -63,6 +63,7 @@ struct Ours {
     enabled: Option<bool>,
     also: Vec<Spanned<String>>,
     yields_to: Option<String>,
+    linters: Vec<String>,
     measured: Option<String>,
     example_path: Option<String>,
     valid: Vec<TextExample>,
@@ -117,6 +118,7 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
         parts: ours.parts,
         enabled: ours.enabled.unwrap_or(on),
         yields_to: ours.yields_to,
+        linters: ours.linters,
         measured: ours.measured,
         examples: Examples { valid: examples(ours.valid), invalid: examples(ours.invalid) },
     })

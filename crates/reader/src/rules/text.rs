@@ -24,6 +24,10 @@ pub(crate) struct TextCheck {
     pub(crate) both_ends: bool,
     /// What stands together with a match of this, in its file or a changed one beside it, is tried out and not used.
     pub(crate) counterpart: Option<Pattern>,
+    /// The kind of node that must begin where its group `code` does.
+    pub(crate) node: Option<String>,
+    /// What its group `name` must stand for.
+    pub(crate) names: Option<Pattern>,
     /// What to make of the lines that it matches.
     pub(crate) fix: Option<TextFix>,
 }
@@ -98,7 +102,9 @@ impl<'packs> TextRules<'packs> {
                     let secret = is_secret.then(|| decisive.range());
                     let fix = check.fix(&rule.name, bytes, &matched.range())?;
                     let code = captures.name("code").map(|code| code.start());
-                    hits.push(Hit { rule, matched: matched.range(), code, secret, fix });
+                    let name = captures.name("name").filter(|_| check.names.is_some());
+                    let name = name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
+                    hits.push(Hit { rule, matched: matched.range(), code, name, secret, fix });
                 }
             }
         }

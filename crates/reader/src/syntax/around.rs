@@ -1,12 +1,15 @@
 //! Surroundings of a place in a file: a text or a comment, a test, a definition. A
 //! file is parsed when that is first asked.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use sha2::{Digest as _, Sha256};
 use tree_sitter::{Node, Tree};
 
+use super::bindings::Bindings;
 use super::definitions::is_function;
+use super::embedded;
 use super::{Language, MAX_DEPTH, MAX_SOURCE_BYTES, Parsers, text_of};
 
 /// Nodes that hold code within a text.
@@ -23,23 +26,37 @@ const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
 
 /// A file of which places are asked for.
 pub(crate) struct Places<'a> {
-    bytes: &'a [u8],
+    /// Where it is a component: its scripts only, at their places.
+    bytes: Cow<'a, [u8]>,
     language: Option<&'static Language>,
     is_markdown: bool,
+    is_component: bool,
     tree: OnceCell<Option<Tree>>,
+    bindings: OnceCell<Option<Bindings>>,
 }
 
 impl<'a> Places<'a> {
     pub(crate) fn of(path: &[u8], bytes: &'a [u8]) -> Self {
         let is_markdown = MARKDOWN.iter().any(|ending| path.ends_with(ending));
-        Self { bytes, language: Language::of_path(path), is_markdown, tree: OnceCell::new() }
+        let is_component = embedded::is_component(path);
+        let (bytes, language) = if is_component {
+            let (scripts, language) = embedded::scripts(bytes);
+            (Cow::Owned(scripts), Some(language))
+        } else {
+            (Cow::Borrowed(bytes), Language::of_path(path))
+        };
+        let (tree, bindings) = (OnceCell::new(), OnceCell::new());
+        Self { bytes, language, is_markdown, is_component, tree, bindings }
     }
 
-    /// Is this byte within a text or a comment, or between the fences of a document? Where the language is not known, or
-    /// cannot be parsed, it is not.
+    /// Is this byte within a text or a comment, between the fences of a document, or outside of the scripts of a component?
+    /// Where the language is not known, or cannot be parsed, it is not.
     pub(crate) fn is_quoted(&self, at: usize, parsers: &mut Parsers) -> bool {
         if self.is_markdown {
             return is_fenced(self.bytes.get(..at).unwrap_or_default());
+        }
+        if self.is_component && self.bytes.get(at).is_none_or(u8::is_ascii_whitespace) {
+            return true;
         }
         for within in self.nodes(at, parsers).unwrap_or_default() {
             let kind = within.kind();
@@ -51,6 +68,37 @@ impl<'a> Places<'a> {
             }
         }
         false
+    }
+
+    /// Is this byte within a text, or between the fences of a document, where something is shown and not meant? Where the
+    /// language is not known, or cannot be parsed, it is not.
+    pub(crate) fn is_shown(&self, at: usize, parsers: &mut Parsers) -> bool {
+        if self.is_markdown {
+            return is_fenced(self.bytes.get(..at).unwrap_or_default());
+        }
+        let is_text = |kind: &str| kind.contains("string") || kind == "jsx_text";
+        let nodes = self.nodes(at, parsers).unwrap_or_default();
+        let inner = nodes.iter().map(Node::kind).find(|kind| kind.contains("comment") || is_text(kind));
+        inner.is_some_and(is_text)
+    }
+
+    /// Does a node of this kind begin at this byte? Where the language is not known, it may be.
+    pub(crate) fn begins(&self, at: usize, kind: &str, parsers: &mut Parsers) -> bool {
+        let begins = |nodes: Vec<Node<'_>>| {
+            nodes.iter().any(|within| within.start_byte() == at && within.kind() == kind)
+        };
+        self.language.is_none() || self.nodes(at, parsers).is_some_and(begins)
+    }
+
+    /// What a dotted name stands for at this byte: names of what is imported, the name itself where the file does not
+    /// bind it, or nothing where it is the file's own. Where the language is not known, or cannot be parsed, it is the name itself.
+    pub(crate) fn meanings(&self, name: &str, at: usize, parsers: &mut Parsers) -> Vec<String> {
+        let Some(around) = self.nodes(at, parsers) else { return vec![name.to_owned()] };
+        let bindings = self.bindings.get_or_init(|| {
+            let tree = self.tree.get().and_then(Option::as_ref)?;
+            Bindings::of(tree, self.language?, &self.bytes)
+        });
+        bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.meanings(name, at, &around))
     }
 
     /// Is this byte within an item of Rust that only a test has: `#[cfg(test)]` or `#[test]` stands before it?
@@ -71,12 +119,37 @@ impl<'a> Places<'a> {
         false
     }
 
+    /// Does an attribute of Rust around this byte allow a lint, by its name (`clippy::dbg_macro`)?
+    pub(crate) fn allows(&self, at: usize, lint: &str, parsers: &mut Parsers) -> bool {
+        if self.language != Language::named("rust") {
+            return false;
+        }
+        let allows = |attribute: &Node<'_>| {
+            let text = String::from_utf8_lossy(self.bytes.get(attribute.byte_range()).unwrap_or_default());
+            (text.contains("allow(") || text.contains("expect("))
+                && text
+                    .split(|letter: char| !letter.is_alphanumeric() && !"_:".contains(letter))
+                    .any(|it| it == lint)
+        };
+        self.nodes(at, parsers).unwrap_or_default().iter().any(|within| {
+            let mut before = within.prev_sibling();
+            while let Some(attribute) = before.filter(|it| it.kind() == "attribute_item") {
+                if allows(&attribute) {
+                    return true;
+                }
+                before = attribute.prev_sibling();
+            }
+            let is_head = |it: &Node<'_>| matches!(it.kind(), "inner_attribute_item" | "line_comment" | "{");
+            within.children(&mut within.walk()).take_while(is_head).any(|attribute| allows(&attribute))
+        })
+    }
+
     /// The digest of the names of the definitions around this byte, in hexadecimal digits. None where the language is not known,
     /// the file cannot be parsed, or more than [`MAX_DEPTH`] nodes are around it.
     ///
     /// A name may hold a secret; its digest does not show it.
     pub(crate) fn definition(&self, at: usize, parsers: &mut Parsers) -> Option<String> {
-        let language = self.language?;
+        let language = self.language.filter(|_| !self.is_component)?;
         let nodes = self.nodes(at, parsers)?;
         let (mut hash, mut in_function) = (Sha256::new(), false);
         for within in nodes {
@@ -99,7 +172,7 @@ impl<'a> Places<'a> {
     fn nodes(&self, at: usize, parsers: &mut Parsers) -> Option<Vec<Node<'_>>> {
         let parse = || {
             let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
-            parsers.parse_in_time(language, &text_of(self.bytes))
+            parsers.parse_in_time(language, &text_of(&self.bytes))
         };
         // From the root on: the way to a node's parent begins there, too.
         let mut cursor = self.tree.get_or_init(parse).as_ref()?.walk();
@@ -157,6 +230,10 @@ mod tests {
             ("a.go", "package a\nvar b = `\nHERE\n`\n", true),
             ("a.java", "class A { String b = \"\"\"\n HERE\n\"\"\"; }\n", true),
             ("a.txt", "'HERE'\n", false),
+            ("a.vue", "<script>\nHERE\n</script>\n", false),
+            ("a.vue", "<script setup lang=\"ts\">\nconst a = `HERE`\n</script>\n", true),
+            ("a.vue", "<script>\nf()\n</script>\n<template>\nHERE\n</template>\n", true),
+            ("a.svelte", "<p>\nHERE\n</p>\n<script>\nf()\n</script>\n", true),
             ("a.md", "a\n```text\nHERE\n```\n", true),
             ("a.md", "```\n~~~\n```\nHERE\n", false),
             ("a.md", "`HERE`\n", false),
@@ -164,6 +241,23 @@ mod tests {
             let places = Places::of(path.as_bytes(), text.as_bytes());
             let at = text.find("HERE").unwrap();
             assert_eq!(places.is_quoted(at, &mut Parsers::default()), expected, "{path}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_comment_in_a_text_is_shown_and_not_meant() {
+        for (path, text, expected) in [
+            ("a.py", "x = 1  # HERE\n", false),
+            ("a.py", "x = '# HERE'\n", true),
+            ("a.rs", "let x = \"a  # HERE\\n\\\n b\";\n", true),
+            ("a.ts", "f(`\n// HERE\n`)\n", true),
+            ("a.md", "```python\nx  # HERE\n```\n", true),
+            ("a.md", "x <!-- HERE -->\n", false),
+            ("a.txt", "'# HERE'\n", false),
+        ] {
+            let places = Places::of(path.as_bytes(), text.as_bytes());
+            let at = text.find("HERE").unwrap();
+            assert_eq!(places.is_shown(at, &mut Parsers::default()), expected, "{path}: {text}");
         }
     }
 

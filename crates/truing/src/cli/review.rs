@@ -3,6 +3,7 @@
 mod annotations;
 mod fix;
 mod from;
+mod ignores;
 pub(super) mod json;
 mod linters;
 pub(super) mod markdown;
@@ -486,8 +487,9 @@ impl Command {
     fn print(&self, review: &Review, names: Names<'_>, packs: &[String]) -> Result<(), CliError> {
         let Names { head, configured, remote, published } = names;
         let format = self.output.format();
-        for idle in &review.record.detail.suppressions {
-            self.output.warn(text::visible(&idle.to_string()));
+        let idle = review.record.detail.suppressions.iter().map(|idle| text::visible(&idle.to_string()));
+        for told in idle.chain(ignores::told(&review.idle_ignores)) {
+            self.output.warn(told);
         }
         if let (Some(from), Format::Json | Format::Sarif | Format::Rdjson | Format::Github | Format::Gitlab) =
             (configured, format)

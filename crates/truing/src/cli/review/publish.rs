@@ -257,7 +257,8 @@ impl Publishing<'_> {
         let findings = store.findings(key).await.map_err(store_error)?;
         let kept = Kept::of_records(&findings, record.detail.head.as_ref());
         let against = Against::Named(record.detail.base.short().to_owned());
-        Ok(Review { record, reviewed: Reviewed::Commit, against, kept, unrecorded: None })
+        let reviewed = Reviewed::Commit;
+        Ok(Review { record, reviewed, against, kept, unrecorded: None, idle_ignores: Vec::new() })
     }
 
     /// Nothing is reviewed, because of the pull request's state.
@@ -280,7 +281,8 @@ impl Publishing<'_> {
         );
         let record = ReviewRecord { versions: truing_loops::versions(), ..begun };
         let against = Against::Named(record.detail.base.short().to_owned());
-        Review { record, reviewed: Reviewed::Commit, against, kept: Kept::default(), unrecorded: None }
+        let (reviewed, kept) = (Reviewed::Commit, Kept::default());
+        Review { record, reviewed, against, kept, unrecorded: None, idle_ignores: Vec::new() }
     }
 }
 

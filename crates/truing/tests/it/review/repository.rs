@@ -184,6 +184,25 @@ fn nothing_in_the_repository_changes() {
 }
 
 #[test]
+fn ignored_paths_that_match_no_file_are_named_once() {
+    let place = Place::new();
+    place.write("vendor/x.py", STOPS);
+    place.write("docs/x.py", STOPS);
+    place.git(["add", "docs/x.py"]);
+    place.git(["commit", "--quiet", "-m", "docs"]);
+    place.write("b.py", STOPS);
+    place.write(".truing.toml", "[rules]\nignore = [\"vendor/**\", \"docs/**\", \"lib\", \"./vendor/**\"]\n");
+    let ran = Ran::from(place.command(&["review", "--format", "json"]).output().unwrap());
+    assert_eq!(each(&ran.json(), "path"), ["b.py"]);
+    let told = "warning: rules.ignore: `lib` matches no file of the repository; a folder is `lib/**`";
+    assert_eq!(ran.err.matches(told).count(), 1, "{}", ran.err);
+    let told = "warning: rules.ignore: `./vendor/**` matches no file of the repository; paths are written as in \
+                `vendor/**`";
+    assert_eq!(ran.err.matches(told).count(), 1, "{}", ran.err);
+    assert_eq!(ran.err.matches("rules.ignore").count(), 2, "{}", ran.err);
+}
+
+#[test]
 fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
     let place = Place::new();
     place.write("vendor/x.py", STOPS);

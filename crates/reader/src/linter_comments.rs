@@ -1,0 +1,189 @@
+//! Comments by which people silence linters: who silenced the same rule of a linter there means what is written.
+
+use std::cell::OnceCell;
+use std::sync::LazyLock;
+
+use regex::bytes::{Captures, Regex};
+
+use crate::lines::Lines;
+
+/// A comment of ESLint, oxlint or Deno that is for one line, and the names in it.
+static SCRIPT_LINE: LazyLock<Regex> = LazyLock::new(|| {
+    compiled(r"(?:eslint|oxlint)-disable-(line|next-line)\b([^\n]*)|deno-lint-(ignore)(?:[ \t]+([^\n]*))?$")
+});
+/// A comment of ESLint or oxlint that is for the lines up to another.
+static SCRIPT_BLOCK: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"/\*\s*(?:eslint|oxlint)-(disable|enable)((?:\s[^*]*)?)\*/"));
+/// A comment of Biome for the next line, and what is named in it.
+static BIOME: LazyLock<Regex> = LazyLock::new(|| compiled(r"biome-ignore[ \t]+(lint[\w/]*)"));
+/// A comment of flake8 or Ruff for its line, and the codes in it.
+static NOQA: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"(?i)#[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+(?:[ \t,]+[A-Z]+[0-9]+)*))?"));
+/// The same for a file.
+static FILE_NOQA: LazyLock<Regex> = LazyLock::new(|| {
+    compiled(
+        r"(?im)^[ \t]*#[ \t]*(?:ruff|flake8)[ \t]*:[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+(?:[ \t,]+[A-Z]+[0-9]+)*))?",
+    )
+});
+/// A comment of pylint for its line or the next.
+static PYLINT: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"#[ \t]*pylint:[ \t]*(disable|disable-next)[ \t]*=[ \t]*([\w, \t-]+)"));
+
+fn compiled(pattern: &str) -> Regex {
+    #[expect(clippy::expect_used, reason = "constants, which the tests of this file compile")]
+    Regex::new(pattern).expect("the pattern of a linter's comment")
+}
+
+/// Comments of a file that are for more than a line; more of them count for nothing.
+const MAX_COMMENTS: usize = 1_000;
+
+/// The comments for linters of a file. Those for more than a line are read when that is first asked.
+pub(crate) struct LinterComments<'a> {
+    lines: &'a Lines<'a>,
+    blocks: OnceCell<Vec<Block<'a>>>,
+    files: OnceCell<Vec<Option<&'a [u8]>>>,
+}
+
+/// A comment of ESLint that is for the lines up to another.
+struct Block<'a> {
+    end: usize,
+    disables: bool,
+    names: &'a [u8],
+}
+
+impl<'a> LinterComments<'a> {
+    pub(crate) fn of(lines: &'a Lines<'a>) -> Self {
+        Self { lines, blocks: OnceCell::new(), files: OnceCell::new() }
+    }
+
+    /// Does one silence one of these rules of linters (`eslint/no-debugger`) on this line?
+    pub(crate) fn silence(&self, line: u32, rules: &[String]) -> bool {
+        let own = self.lines.bytes(self.lines.range(line));
+        let before = line.checked_sub(1).filter(|before| *before > 0);
+        let before = before.map(|before| self.lines.bytes(self.lines.range(before))).unwrap_or_default();
+        let at = self.lines.range(line).start;
+        rules.iter().filter_map(|rule| rule.split_once('/')).any(|(linter, rule)| match linter {
+            "eslint" => {
+                of_scripts(own, &[b"line"], rule)
+                    || of_scripts(before, &[b"next-line", b"ignore"], rule)
+                    || self.is_in_block(at, rule)
+            }
+            "biome" => of_biome(before, rule),
+            "ruff" => self.of_ruff(own, rule),
+            "pylint" => of_pylint(own, b"disable", rule) || of_pylint(before, b"disable-next", rule),
+            _ => false,
+        })
+    }
+
+    /// Is this place between a comment that disables a rule and one that enables it?
+    fn is_in_block(&self, at: usize, rule: &str) -> bool {
+        let blocks = self.blocks.get_or_init(|| {
+            let block = |comment: Captures<'a>| {
+                let (all, kind) = (comment.get(0)?, comment.get(1)?);
+                let names = comment.get(2).map(|names| names.as_bytes()).unwrap_or_default();
+                Some(Block { end: all.end(), disables: kind.as_bytes() == b"disable", names })
+            };
+            SCRIPT_BLOCK.captures_iter(self.lines.text()).take(MAX_COMMENTS).filter_map(block).collect()
+        });
+        let before = blocks.iter().filter(|block| block.end <= at && names_all_or(block.names, rule));
+        before.last().is_some_and(|block| block.disables)
+    }
+
+    fn of_ruff(&self, own: &[u8], rule: &str) -> bool {
+        let files = self.files.get_or_init(|| {
+            let comments = FILE_NOQA.captures_iter(self.lines.text()).take(MAX_COMMENTS);
+            comments.map(|comment| comment.get(1).map(|codes| codes.as_bytes())).collect()
+        });
+        NOQA.captures_iter(own).any(|comment| codes_or_all(comment.get(1).map(|it| it.as_bytes()), rule))
+            || files.iter().any(|codes| codes_or_all(*codes, rule))
+    }
+}
+
+/// Does a comment for one line, of one of these kinds, silence a rule of ESLint?
+fn of_scripts(text: &[u8], kinds: &[&[u8]], rule: &str) -> bool {
+    SCRIPT_LINE.captures_iter(text).any(|comment| {
+        let kind = comment.get(1).or(comment.get(3)).map(|kind| kind.as_bytes()).unwrap_or_default();
+        let names = comment.get(2).or(comment.get(4)).map(|names| names.as_bytes()).unwrap_or_default();
+        kinds.contains(&kind) && names_all_or(names, rule)
+    })
+}
+
+/// Does a comment of ESLint name this rule, or none and so all? Its reason stands behind `--`.
+fn names_all_or(names: &[u8], rule: &str) -> bool {
+    let names = String::from_utf8_lossy(names);
+    let names = names.split("--").next().unwrap_or_default();
+    let names = names.split("*/").next().unwrap_or_default();
+    let mut names = names.split([',', ' ', '\t', '\r', '\n']).filter(|name| !name.is_empty()).peekable();
+    names.peek().is_none() || names.any(|name| name.eq_ignore_ascii_case(rule))
+}
+
+fn of_biome(before: &[u8], rule: &str) -> bool {
+    BIOME.captures_iter(before).any(|comment| {
+        let named = comment.get(1).map(|named| String::from_utf8_lossy(named.as_bytes())).unwrap_or_default();
+        // `lint` and `lint/suspicious` are for all that is in them.
+        named.split('/').nth(2).is_none_or(|name| name == rule)
+    })
+}
+
+/// Are these codes for a rule of Ruff? A code stands for all that begin with it, and none for every rule.
+fn codes_or_all(codes: Option<&[u8]>, rule: &str) -> bool {
+    let Some(codes) = codes else { return true };
+    let codes = String::from_utf8_lossy(codes).to_ascii_uppercase();
+    codes.split([',', ' ', '\t']).any(|code| !code.is_empty() && rule.starts_with(code))
+}
+
+fn of_pylint(text: &[u8], kind: &[u8], rule: &str) -> bool {
+    PYLINT.captures_iter(text).any(|comment| {
+        let named = comment.get(2).map(|named| String::from_utf8_lossy(named.as_bytes()));
+        comment.get(1).is_some_and(|it| it.as_bytes() == kind)
+            && named.is_some_and(|named| named.split(',').any(|name| name.trim() == rule))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linter_s_comment_silences_the_rules_that_it_names_where_it_counts() {
+        let rules = ["eslint/no-x", "eslint/mocha/no-x", "biome/noX", "ruff/T100", "pylint/x-left"];
+        let rules = rules.map(str::to_owned);
+        for (text, line, expected) in [
+            ("x // eslint-disable-line", 1, true),
+            ("x // eslint-disable-line no-y, no-x -- why", 1, true),
+            ("x /* eslint-disable-line mocha/no-x */", 1, true),
+            ("x // eslint-disable-line no-y -- not no-x", 1, false),
+            ("x // eslint-disable-next-line no-x", 1, false),
+            ("// eslint-disable-next-line no-x\nx", 2, true),
+            ("// oxlint-disable-next-line no-x\nx", 2, true),
+            ("// eslint-disable-line no-x\nx", 2, false),
+            ("// eslint-disable-next-line no-x\n\nx", 3, false),
+            ("// deno-lint-ignore no-x\nx", 2, true),
+            ("// deno-lint-ignore no-y\nx", 2, false),
+            ("/* eslint-disable */\n\nx", 3, true),
+            ("/* eslint-disable no-x */\nx", 2, true),
+            ("/* eslint-disable no-y */\nx", 2, false),
+            ("/* eslint-disable */\n/* eslint-enable no-x, mocha/no-x */\nx", 3, false),
+            ("/* eslint-disable */\n/* eslint-enable no-y */\nx", 3, true),
+            ("x\n/* eslint-disable */", 1, false),
+            ("// biome-ignore lint/suspicious/noX: why\nx", 2, true),
+            ("// biome-ignore lint: why\nx", 2, true),
+            ("// biome-ignore lint/suspicious/noY: why\nx", 2, false),
+            ("x  # noqa", 1, true),
+            ("x  # NOQA: E501,T100", 1, true),
+            ("x  # noqa: T1 why", 1, true),
+            ("x  # noqa: E501", 1, false),
+            ("# ruff: noqa: T100\n\nx", 3, true),
+            ("# ruff: noqa: E501\n\nx", 3, false),
+            ("x  # pylint: disable=y, x-left", 1, true),
+            ("# pylint: disable-next=x-left\nx", 2, true),
+            ("x  # pylint: disable=y", 1, false),
+            ("x", 1, false),
+        ] {
+            let lines = Lines::of(text.as_bytes());
+            assert_eq!(LinterComments::of(&lines).silence(line, &rules), expected, "{text:?}");
+        }
+        let lines = Lines::of(b"x // eslint-disable-line");
+        assert!(!LinterComments::of(&lines).silence(1, &[]));
+    }
+}

@@ -1,0 +1,98 @@
+//! Files that are about secrets in general: the rules of a secret scanner, and its tests. The keys in them are examples.
+
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+use truing_diff::RepoPath;
+
+use crate::part::Part;
+
+/// Kinds of keys in one file from which on its words decide: who uses keys has few kinds of them in one place.
+const MANY_KINDS: usize = 4;
+/// Words of which a file with many kinds of keys has at least so many, each another one.
+const MIN_WORDS: usize = 2;
+
+/// The fields by which rules are declared, each at the beginning of a line: `id = `, `"regex": `, `Keywords: `.
+static FIELDS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
+    [
+        compiled(r#"(?im)^[ \t{,-]*["']?(?:rule[_-]?id|id|detector[_-]?name)["']?[ \t]*(?:=|:=|:)"#),
+        compiled(r#"(?im)^[ \t{,-]*["']?reg_?exp?(?:es)?["']?[ \t]*(?:=|:=|:)"#),
+        compiled(r#"(?im)^[ \t{,-]*["']?(?:keywords?|entropy|secret_?group)["']?[ \t]*(?:=|:=|:)"#),
+    ]
+});
+
+/// Words of those who look for secrets.
+static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
+    [
+        compiled(r"(?i)\breg_?exp?(?:es)?\b"),
+        compiled(r"(?i)entropy"),
+        compiled(r"(?i)\bkeywords?\b"),
+        compiled(r"(?i)gitleaks|trufflehog|detect[_-]?secrets"),
+        compiled(
+            r"(?i)secret[ _-]?(?:scan|detect)|(?:scan|detect)(?:ing|s)?[ _-](?:for[ _-])?secrets|keydetector",
+        ),
+    ]
+});
+
+/// What tests of a scanner name.
+static TESTED: LazyLock<Regex> = LazyLock::new(|| {
+    // `gitleaks:allow` is a comment on one key, not a word about the file.
+    compiled(
+        r"(?i)(?:gitleaks|trufflehog)(?:[^:\w]|_\w|\z)|detect[_-]?secrets|secret[ _-]?(?:scan|detect)|keydetector",
+    )
+});
+
+/// A rule of a policy in Rego that compares with a regular expression.
+static POLICY: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"\bregex\.(?:match|is_valid|find_n|find_all_string_submatch_n)\("));
+
+fn compiled(pattern: &str) -> Regex {
+    #[expect(clippy::expect_used, reason = "constants, which the tests of this file compile")]
+    Regex::new(pattern).expect("a pattern of files about secrets")
+}
+
+/// Is a file one of a secret scanner, if so many kinds of keys are in it? It declares rules with a name, a regular
+/// expression, and keywords or an entropy; or it is a policy in Rego; or a test that names what scans; or it has many
+/// kinds of keys and words for how to find them.
+pub(crate) fn is_of_scanner(path: &RepoPath, part: Option<Part>, text: &[u8], kinds: usize) -> bool {
+    let is_test = matches!(part, Some(Part::Test | Part::Fixture));
+    FIELDS.iter().all(|field| field.is_match(text))
+        || (path.as_bytes().ends_with(b".rego") && POLICY.is_match(text))
+        || (is_test && TESTED.is_match(text))
+        || (kinds >= MANY_KINDS && WORDS.iter().filter(|word| word.is_match(text)).count() >= MIN_WORDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scanner_s_files_are_told_by_what_they_declare_or_name() {
+        let toml = "[[rules]]\nid = \"x\"\nregex = '''x[0-9]+'''\nkeywords = [\"x\"]\n";
+        let go = "r := config.Rule{\n\tRuleID:   \"x\",\n\tRegex: f(),\n\tKeywords: []string{},\n}\n";
+        let json = "{\n  \"id\": \"x\",\n  \"regex\": \"x\",\n  \"entropy\": 3\n}\n";
+        let rego = "deny[msg] {\n  regex.match(`AKIA`, input.key)\n}\n";
+        let plain = "import re\nid = 1\npattern = re.compile('x')\nkeywords = ['a']\nKEY = 'x'\n";
+        let test = "from detect_secrets.plugins.aws import AWSKeyDetector\n";
+        let words = "# keywords and regex\n";
+        for (path, text, kinds, expected) in [
+            ("a.toml", toml, 1, true),
+            ("cmd/rules/x.go", go, 1, true),
+            ("a.json", json, 1, true),
+            ("a.rego", rego, 1, true),
+            ("a.rego", "deny { input.key == \"x\" }\n", 1, false),
+            ("src/a.py", plain, 1, false),
+            ("tests/a_test.py", test, 1, true),
+            ("src/a.py", test, 1, false),
+            ("tests/a_test.py", "key = 'x'\n", 1, false),
+            ("tests/a_test.py", "key = 'x'  # gitleaks:allow\nother = 'y'\n", 1, false),
+            ("src/a.py", words, 4, true),
+            ("src/a.py", words, 3, false),
+            (".env", "A=1\nB=2\n", 9, false),
+        ] {
+            let path = RepoPath::from(path);
+            let found = is_of_scanner(&path, Part::of(&path), text.as_bytes(), kinds);
+            assert_eq!(found, expected, "{path}: {text}");
+        }
+    }
+}

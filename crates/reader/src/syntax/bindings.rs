@@ -1,0 +1,358 @@
+//! Names that a file binds itself, and what they stand for at a place: an import, or something of the file's own.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use tree_sitter::{Node, Tree};
+
+use super::{Language, MAX_DEPTH};
+
+/// The nodes whose names are seen in them only.
+const SCOPES: &[&str] = &[
+    // Python.
+    "module",
+    "function_definition",
+    "lambda",
+    CLASS,
+    "list_comprehension",
+    "set_comprehension",
+    "dictionary_comprehension",
+    "generator_expression",
+    // JavaScript and TypeScript.
+    "program",
+    "statement_block",
+    "function_declaration",
+    "generator_function_declaration",
+    "function_expression",
+    "generator_function",
+    "arrow_function",
+    "method_definition",
+    "catch_clause",
+    "for_statement",
+    "for_in_statement",
+];
+/// A class of Python: its names are not seen in its methods.
+const CLASS: &str = "class_definition";
+/// The nodes that are names.
+const NAMES: &[&str] = &["identifier", "shorthand_property_identifier_pattern"];
+
+/// One place where a name gets its meaning.
+#[derive(Debug)]
+struct Binding {
+    /// Where it has this meaning.
+    scope: Range<usize>,
+    is_of_class: bool,
+    /// The dotted name of what is imported; none: something of the file's own.
+    origin: Option<String>,
+}
+
+/// Every name that a file binds.
+#[derive(Debug, Default)]
+pub(super) struct Bindings {
+    bindings: BTreeMap<Vec<u8>, Vec<Binding>>,
+}
+
+impl Bindings {
+    /// The bindings of a tree; none where the language's are not known, or the tree is too deep.
+    pub(super) fn of(tree: &Tree, language: &'static Language, text: &[u8]) -> Option<Self> {
+        let is_python = Some(language) == Language::named("python");
+        let is_script =
+            ["typescript", "tsx", "javascript"].iter().any(|name| Some(language) == Language::named(name));
+        if !is_python && !is_script {
+            return None;
+        }
+        let mut bindings = Self::default();
+        let mut cursor = tree.walk();
+        let mut around: Vec<Node<'_>> = Vec::new();
+        loop {
+            let node = cursor.node();
+            if NAMES.contains(&node.kind()) {
+                let name = Name { node, around: &around, text };
+                let bound = if is_python { name.in_python() } else { name.in_script() };
+                if let Some(bound) = bound {
+                    bindings.add(&name, bound);
+                }
+            }
+            around.push(node);
+            if cursor.goto_first_child() {
+                if around.len() > MAX_DEPTH {
+                    return None;
+                }
+                continue;
+            }
+            around.pop();
+            while !cursor.goto_next_sibling() {
+                if !cursor.goto_parent() {
+                    return Some(bindings);
+                }
+                around.pop();
+            }
+        }
+    }
+
+    fn add(&mut self, name: &Name<'_, '_>, bound: Bound) {
+        // A definition's own name is seen around it.
+        let outside = name.around.len().saturating_sub(usize::from(bound.is_outside));
+        let around = name.around.get(..outside).unwrap_or_default();
+        let scope = around.iter().rev().find(|node| SCOPES.contains(&node.kind()));
+        let (Some(scope), Some(text)) = (scope, name.text.get(name.node.byte_range())) else { return };
+        let binding =
+            Binding { scope: scope.byte_range(), is_of_class: scope.kind() == CLASS, origin: bound.origin };
+        self.bindings.entry(text.to_vec()).or_default().push(binding);
+    }
+
+    /// What a dotted name may stand for at a place around which are these nodes, the smallest first: the names of what
+    /// is imported under it, the name itself where the file does not bind it, and nothing where it is the file's own.
+    pub(super) fn meanings(&self, name: &str, at: usize, around: &[Node<'_>]) -> Vec<String> {
+        let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
+        let class = around.iter().find(|node| SCOPES.contains(&node.kind())).map(Node::byte_range);
+        let is_seen = |binding: &&Binding| {
+            binding.scope.contains(&at) && (!binding.is_of_class || Some(&binding.scope) == class.as_ref())
+        };
+        let mut seen = self.bindings.get(first.as_bytes()).into_iter().flatten().filter(is_seen).peekable();
+        if seen.peek().is_none() {
+            return vec![name.to_owned()];
+        }
+        let origins = seen.filter_map(|binding| binding.origin.as_ref());
+        origins.map(|origin| rest.map_or(origin.clone(), |rest| format!("{origin}.{rest}"))).collect()
+    }
+}
+
+/// What a name is bound to.
+struct Bound {
+    origin: Option<String>,
+    /// Is the node right above it no scope of its own?
+    is_outside: bool,
+}
+
+impl Bound {
+    fn own() -> Option<Self> {
+        Some(Self { origin: None, is_outside: false })
+    }
+
+    fn to(origin: String) -> Option<Self> {
+        Some(Self { origin: Some(origin), is_outside: false })
+    }
+}
+
+/// A name in its tree.
+struct Name<'a, 'tree> {
+    node: Node<'tree>,
+    /// The nodes around it, the largest first.
+    around: &'a [Node<'tree>],
+    text: &'a [u8],
+}
+
+impl<'tree> Name<'_, 'tree> {
+    /// The node around it that is so many steps away, from 1.
+    fn above(&self, steps: usize) -> Option<Node<'tree>> {
+        self.around.get(self.around.len().checked_sub(steps)?).copied()
+    }
+
+    /// Is it this field of a node?
+    fn is_field(&self, of: Node<'_>, field: &str) -> bool {
+        of.child_by_field_name(field).is_some_and(|child| child.id() == self.node.id())
+    }
+
+    fn text(&self, node: Node<'_>) -> String {
+        String::from_utf8_lossy(self.text.get(node.byte_range()).unwrap_or_default()).into_owned()
+    }
+
+    fn field(&self, of: Node<'_>, field: &str) -> String {
+        of.child_by_field_name(field).map(|node| self.text(node)).unwrap_or_default()
+    }
+
+    /// The text of a field that is a string, without its quotes.
+    fn unquoted(&self, of: Node<'_>, field: &str) -> String {
+        self.field(of, field).trim_matches(['"', '\'', '`']).to_owned()
+    }
+
+    /// Is it bound here, in Python?
+    fn in_python(&self) -> Option<Bound> {
+        let (parent, above) = (self.above(1)?, self.above(2));
+        match parent.kind() {
+            "function_definition" | CLASS if self.is_field(parent, "name") => {
+                Some(Bound { origin: None, is_outside: true })
+            }
+            "parameters"
+            | "lambda_parameters"
+            | "list_splat_pattern"
+            | "dictionary_splat_pattern"
+            | "pattern_list"
+            | "tuple_pattern"
+            | "list_pattern"
+            | "as_pattern_target" => Bound::own(),
+            "typed_parameter" if parent.named_child(0).is_some_and(|it| it.id() == self.node.id()) => {
+                Bound::own()
+            }
+            "default_parameter" | "typed_default_parameter" | "named_expression"
+                if self.is_field(parent, "name") =>
+            {
+                Bound::own()
+            }
+            "assignment" | "for_statement" | "for_in_clause" if self.is_field(parent, "left") => Bound::own(),
+            "aliased_import" if self.is_field(parent, "alias") => {
+                let name = self.field(parent, "name");
+                match above?.kind() {
+                    "import_from_statement" => Bound::to(joined(&self.field(above?, "module_name"), &name)),
+                    _ => Bound::to(name),
+                }
+            }
+            "dotted_name" => {
+                let above = above?;
+                let is_module =
+                    above.child_by_field_name("module_name").is_some_and(|it| it.id() == parent.id());
+                match above.kind() {
+                    "import_from_statement" if !is_module => {
+                        Bound::to(joined(&self.field(above, "module_name"), &self.text(parent)))
+                    }
+                    "import_statement" if parent.start_byte() == self.node.start_byte() => {
+                        Bound::to(self.text(self.node))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Is it bound here, in JavaScript or TypeScript?
+    fn in_script(&self) -> Option<Bound> {
+        let parent = self.above(1)?;
+        match parent.kind() {
+            "function_declaration"
+            | "generator_function_declaration"
+            | "class_declaration"
+            | "enum_declaration"
+            | "function_signature"
+                if self.is_field(parent, "name") =>
+            {
+                Some(Bound { origin: None, is_outside: true })
+            }
+            "import_specifier" => {
+                let is_alias = self.is_field(parent, "alias");
+                if !is_alias && parent.child_by_field_name("alias").is_some() {
+                    return None;
+                }
+                Bound::to(joined(&self.source()?, &self.unquoted(parent, "name")))
+            }
+            "import_clause" => Bound::to(joined(&self.source()?, "default")),
+            "namespace_import" => Bound::to(self.source()?),
+            "variable_declarator" if self.is_field(parent, "name") => match self.required() {
+                Some(module) => Bound::to(module),
+                None => Bound::own(),
+            },
+            "object_pattern" => self.part_of_required(&self.text(self.node)),
+            "pair_pattern" if self.is_field(parent, "value") => {
+                self.part_of_required(&self.unquoted(parent, "key"))
+            }
+            "formal_parameters" | "array_pattern" | "rest_pattern" => Bound::own(),
+            "assignment_pattern"
+            | "object_assignment_pattern"
+            | "assignment_expression"
+            | "for_in_statement"
+                if self.is_field(parent, "left") =>
+            {
+                Bound::own()
+            }
+            "required_parameter" | "optional_parameter" if self.is_field(parent, "pattern") => Bound::own(),
+            "arrow_function" | "catch_clause" if self.is_field(parent, "parameter") => Bound::own(),
+            "function_expression" if self.is_field(parent, "name") => Bound::own(),
+            _ => None,
+        }
+    }
+
+    /// The module of the import that it stands in.
+    fn source(&self) -> Option<String> {
+        let import = self.around.iter().rev().find(|node| node.kind() == "import_statement")?;
+        Some(self.unquoted(*import, "source"))
+    }
+
+    /// The module that the declaration around it takes by `require`, or by a dynamic import.
+    fn required(&self) -> Option<String> {
+        let declarator = self.around.iter().rev().find(|node| node.kind() == "variable_declarator")?;
+        let mut value = declarator.child_by_field_name("value")?;
+        if value.kind() == "await_expression" {
+            value = value.named_child(0)?;
+        }
+        let function = value.child_by_field_name("function")?;
+        let module = value.child_by_field_name("arguments")?.named_child(0)?;
+        let is_import = matches!(self.text(function).as_str(), "require" | "import");
+        (is_import && module.kind() == "string")
+            .then(|| self.text(module).trim_matches(['"', '\'']).to_owned())
+    }
+
+    /// A part of what the declaration around it takes apart.
+    fn part_of_required(&self, part: &str) -> Option<Bound> {
+        let is_declared = self.above(2).is_some_and(|above| above.kind() == "variable_declarator")
+            || self.above(3).is_some_and(|above| above.kind() == "variable_declarator");
+        match self.required().filter(|_| is_declared) {
+            Some(module) => Bound::to(joined(&module, part)),
+            None => Bound::own(),
+        }
+    }
+}
+
+/// A name of a module.
+fn joined(module: &str, name: &str) -> String {
+    if module.ends_with('.') { format!("{module}{name}") } else { format!("{module}.{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::syntax::{Parsers, Places};
+
+    #[test]
+    fn a_name_stands_for_what_the_file_binds_it_to_around_the_place() {
+        let meanings = |path: &str, text: &str, name: &str| {
+            let places = Places::of(path.as_bytes(), text.as_bytes());
+            places.meanings(name, text.find("HERE").unwrap(), &mut Parsers::default())
+        };
+        for (text, name, expected) in [
+            ("HERE", "b", &["b"][..]),
+            ("from x import b\nHERE", "b", &["x.b"]),
+            ("from .x import a, b\nHERE", "b", &[".x.b"]),
+            ("from . import b\nHERE", "b", &[".b"]),
+            ("from pdb import set_trace as b\nHERE", "b", &["pdb.set_trace"]),
+            ("import ipdb as d\nHERE", "d.set_trace", &["ipdb.set_trace"]),
+            ("import a.b.c\nHERE", "a.b.c.f", &["a.b.c.f"]),
+            ("try:\n  import ipdb as d\nexcept E:\n  d = None\nHERE", "d.f", &["ipdb.f"]),
+            ("def b(): pass\nHERE", "b", &[]),
+            ("class A:\n  def b(self): pass\nHERE", "b", &["b"]),
+            ("class A:\n  def b(self): HERE", "b", &["b"]),
+            ("class A:\n  def b(self): pass\n  HERE", "b", &[]),
+            ("def f(b): HERE", "b", &[]),
+            ("def f(a, b: int = 1): HERE", "b", &[]),
+            ("def f(b): pass\nHERE", "b", &["b"]),
+            ("for a, b in c: HERE", "b", &[]),
+            ("with a as b: HERE", "b", &[]),
+            ("b = 1\nHERE", "b", &[]),
+            ("c = b\nf(b=1)\nx.b = 1\nHERE", "b", &["b"]),
+        ] {
+            assert_eq!(meanings("a.py", text, name), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("HERE", &["fit"][..]),
+            ("import { fit } from './a'; HERE", &["./a.fit"]),
+            ("import { it as fit } from './a'; HERE", &["./a.it"]),
+            ("import { fit as it } from './a'; HERE", &["fit"]),
+            ("import fit from 'a'; HERE", &["a.default"]),
+            ("import * as fit from 'a'; HERE", &["a"]),
+            ("const { fit } = require('a'); HERE", &["a.fit"]),
+            ("const { it: fit } = await import('a'); HERE", &["a.it"]),
+            ("const fit = f(); HERE", &[]),
+            ("const { fit } = f(); HERE", &[]),
+            ("function fit() {} HERE", &[]),
+            ("const f = fit => { HERE }", &[]),
+            ("function f({ fit }) { HERE }", &[]),
+            ("function f(fit) {} HERE", &["fit"]),
+            ("class A { fit() { HERE } }", &["fit"]),
+            ("f({ fit: 1 }); a.fit = 2; HERE", &["fit"]),
+        ] {
+            for path in ["a.js", "a.ts", "a.tsx"] {
+                assert_eq!(meanings(path, text, "fit"), expected, "{path}: {text}");
+            }
+        }
+        assert_eq!(meanings("a.rs", "use x::b; HERE", "b"), ["b"]);
+    }
+}

@@ -1,0 +1,59 @@
+//! Components of user interfaces (`.vue`, `.svelte`): only their scripts are code.
+
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::Language;
+
+/// How the names of components end.
+const COMPONENTS: &[&[u8]] = &[b".vue", b".svelte"];
+
+/// A script: its attributes, and what is between its tags.
+static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a constant, which the tests of this folder compile")]
+    Regex::new(r"(?is-u)<script\b((?:[^>]|=>)*)>(.*?)(?:</script\s*>|\z)").expect("the pattern of scripts")
+});
+
+/// Is a file a component?
+pub(super) fn is_component(path: &[u8]) -> bool {
+    COMPONENTS.iter().any(|ending| path.ends_with(ending))
+}
+
+/// The scripts of a component at their places, with blanks for everything else, and their language.
+pub(super) fn scripts(text: &[u8]) -> (Vec<u8>, &'static Language) {
+    let mut scripts: Vec<u8> =
+        text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { *byte } else { b' ' }).collect();
+    let mut name = "typescript";
+    for script in SCRIPT.captures_iter(text) {
+        let (Some(attributes), Some(code)) = (script.get(1), script.get(2)) else { continue };
+        let has_markup = [&b"tsx"[..], b"jsx"]
+            .iter()
+            .any(|lang| memchr::memmem::find(attributes.as_bytes(), lang).is_some());
+        if has_markup {
+            name = "tsx";
+        }
+        if let Some(place) = scripts.get_mut(code.range()) {
+            place.copy_from_slice(code.as_bytes());
+        }
+    }
+    #[expect(clippy::expect_used, reason = "both are built in, which the tests of this file show")]
+    let language = Language::named(name).expect("a language that is built in");
+    (scripts, language)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_keep_their_places_and_everything_else_is_blank() {
+        let text = "<p>\u{e9}</p>\n<script setup lang=\"tsx\">\na\n</script>\r\n<script>b";
+        let (scripts, language) = scripts(text.as_bytes());
+        assert_eq!(scripts.len(), text.len());
+        let shown = String::from_utf8(scripts).unwrap();
+        assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((shown.find('a'), language.name()), (text.find("a\n<"), "tsx"));
+        assert_eq!(super::scripts(b"").1.name(), "typescript");
+    }
+}
