@@ -1,4 +1,4 @@
-//! What a tool has printed, as diagnostics of files of the tree, and what of it is not understood.
+//! Diagnostics of what a tool has printed, on files of the tree, and the parts that are not understood.
 //!
 //! A review that rests on an output is whole only if all of the output is understood, and every diagnostic has its file. Of a tool
 //! that somebody else has run, perhaps on another machine, the root of the tree there and the folder in which it ran are found by the
@@ -21,7 +21,7 @@ use crate::output::{
     Diagnostic, Format, Input, Problem, ProblemKind, Report, choose, is_tool, read, tool_name,
 };
 
-/// The most problems that are told.
+/// The most problems of an answer.
 pub(crate) const MAX_PROBLEMS: usize = 20;
 /// The most characters of a problem.
 pub(crate) const MAX_PROBLEM_CHARS: usize = 400;
@@ -33,15 +33,15 @@ const MAX_NAMES: usize = 3;
 /// An output that was read.
 #[derive(Debug)]
 pub(crate) struct ToolReport {
-    /// Its format.
+    /// The format that was read.
     pub(crate) format: Format,
-    /// Its diagnostics.
+    /// The diagnostics, each with a path.
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// The tools that it is of, by the names that findings have.
     pub(crate) tools: BTreeSet<String>,
-    /// Why not all of its findings are known, in words.
+    /// The reasons for which not all of its findings are known.
     pub(crate) problems: Vec<String>,
-    /// As [`ToolFindings::keeps_open`](truing_core::port::ToolFindings::keeps_open).
+    /// The reason for which earlier findings stay open, as in the answer.
     pub(crate) keeps_open: Option<String>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn tool_report(
     let input = Input { files: &files, ..input(output) };
     let (report, absent) = match &output.foreign {
         Some(foreign) => elsewhere(output, foreign, format, tree, input),
-        None => (read(format, bytes, &input), Absent::default()),
+        None => (read(format, bytes, &input), AbsentFiles::default()),
     };
     let by_option = output.foreign.as_ref().and_then(|foreign| foreign.tool.as_deref());
     // The format of all tools, by the name of one.
@@ -114,16 +114,16 @@ fn input(output: &ToolOutput) -> Input<'_> {
 
 /// Files that diagnostics name and the tree does not have.
 #[derive(Debug, Default)]
-struct Absent {
-    /// The diagnostics.
+struct AbsentFiles {
+    /// The number of such diagnostics.
     count: usize,
-    /// The first files.
+    /// The first of the files.
     first: Vec<String>,
     /// Is there no diagnostic of a file that is there?
     is_all: bool,
 }
 
-impl Absent {
+impl AbsentFiles {
     fn of(report: &Report, tree: &Tree) -> Self {
         let mut absent = Self::default();
         let (mut known, mut present) = (BTreeMap::new(), 0_usize);
@@ -150,7 +150,7 @@ fn elsewhere(
     format: Format,
     tree: &Tree,
     mut input: Input<'_>,
-) -> (Report, Absent) {
+) -> (Report, AbsentFiles) {
     let bytes = output.text.as_bytes();
     let mut roots = Cow::Borrowed(output.roots.as_slice());
     let mut report = read(format, bytes, &input);
@@ -162,26 +162,26 @@ fn elsewhere(
         report = read(format, bytes, &Input { roots: &roots, ..input });
     }
     let input = Input { roots: &roots, ..input };
-    let mut absent = Absent::of(&report, tree);
+    let mut absent = AbsentFiles::of(&report, tree);
     if let (Some(folder), None) = (&foreign.folder, &output.folder) {
         let there = read(format, bytes, &Input { folder: Some(folder), ..input });
-        let absent_there = Absent::of(&there, tree);
+        let absent_there = AbsentFiles::of(&there, tree);
         let is_better = (there.left_out, absent_there.count) <= (report.left_out, absent.count);
         if is_better && !there.diagnostics.is_empty() {
             (report, absent) = (there, absent_there);
         }
     }
     if !foreign.is_tree_whole {
-        absent = Absent::default();
+        absent = AbsentFiles::default();
     }
     (report, absent)
 }
 
-/// Why not all findings are known, and why earlier ones may be there all the same.
+/// The reasons for which not all findings are known, and the one for which earlier ones may be there all the same.
 fn doubts(
     output: &ToolOutput,
     report: &Report,
-    absent: &Absent,
+    absent: &AbsentFiles,
     format: Format,
 ) -> (Vec<String>, Option<String>) {
     let is_foreign = output.foreign.is_some();

@@ -1,4 +1,4 @@
-//! What an audit's result holds for besides its commit, and whether a review of ours says that a head is clean: so that a run
+//! The scope of an audit's result besides its commit, and whether a review of ours says that a head is clean: so that a run
 //! without the record of that audit does not pay for it again.
 
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ impl AuditScope {
         (text.len() == DIGITS && is_hex).then(|| Self(text.to_owned()))
     }
 
-    /// Its digits.
+    /// The digits, as a marker has them.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -61,7 +61,7 @@ impl Run {
     }
 }
 
-/// Is the newest audit that these reviews tell of at this head one of ours that cleared it, in this scope? `reviews`: of the pull
+/// Is the newest audit that these reviews name at this head one of ours that cleared it, in this scope? `reviews`: of the pull
 /// request, oldest first. A review counts if our account wrote it and its marker verifies ([`PullReview::audit`]).
 pub fn is_reviewed_clean(reviews: &[PullReview], head: &Sha, scope: &AuditScope) -> bool {
     let of_head = |review: &&PullReview| {

@@ -34,7 +34,7 @@ impl<'a> FileNames<'a> {
             match named.as_slice() {
                 [one] => return Some((*one).clone()),
                 [] => rest = rest.split_at_checked(memchr::memchr(b'/', rest)? + 1)?.1,
-                // The path itself is one of them, or nobody can tell which one it is.
+                // The path itself is one of them, or which one it is, is not known.
                 _ => {
                     return named
                         .into_iter()

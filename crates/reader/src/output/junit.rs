@@ -20,7 +20,7 @@ use crate::output::report::{Collected, ProblemKind, Report};
 use crate::output::text;
 use crate::output::xml::{Element, MAX_TEXT_BYTES, Part, Parts};
 
-/// Places in the text of a failure that are looked at.
+/// FailurePlaces in the text of a failure that are looked at.
 const MAX_PLACES: usize = 200;
 /// Bytes of a failure's text that are shown.
 const MAX_SHOWN_BYTES: usize = 4 << 10;
@@ -89,7 +89,7 @@ struct Suite {
 pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut collected = Collected::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
-    let places = Places { paths: Paths::new(input), files: FileNames::of(input.files) };
+    let places = FailurePlaces { paths: Paths::new(input), files: FileNames::of(input.files) };
     let mut parts = Parts::of(&text);
     let (mut suites, mut case, mut failure): (Vec<Suite>, _, Option<Failure>) =
         (vec![], Case::default(), None);
@@ -178,18 +178,18 @@ fn begun(element: &Element) -> Failure {
 }
 
 /// Finds the files of places.
-struct Places<'a> {
+struct FailurePlaces<'a> {
     paths: Paths,
     files: FileNames<'a>,
 }
 
 /// A place that was found, or the reason for none.
-type Placed = Result<(RepoPath, u32), PathError>;
+type FailurePlace = Result<(RepoPath, u32), PathError>;
 
 fn told(
     case: &Case,
     failure: &Failure,
-    (places, input): (&Places<'_>, &Input<'_>),
+    (places, input): (&FailurePlaces<'_>, &Input<'_>),
     collected: &mut Collected,
 ) {
     let name = match (case.class.as_str(), case.name.as_str()) {
@@ -236,9 +236,9 @@ fn rule(case: &Case, failure: &Failure) -> String {
     of_case.or(of_kind).unwrap_or(&failure.rule).to_owned()
 }
 
-impl Places<'_> {
+impl FailurePlaces<'_> {
     /// The place of a linter's failure, whose suite is a file; none if it is no linter's.
-    fn linted(&self, case: &Case, failure: &Failure) -> Option<Placed> {
+    fn linted(&self, case: &Case, failure: &Failure) -> Option<FailurePlace> {
         if case.file.is_some() || failure.file.is_some() || !is_file_name(&case.suite) {
             return None;
         }
@@ -251,7 +251,7 @@ impl Places<'_> {
 
     /// The place of a test's failure: its own; the last one in its text that is in the test's own file; the test's; or the first one
     /// in its text that is in the tree.
-    fn tested(&self, case: &Case, failure: &Failure) -> Placed {
+    fn tested(&self, case: &Case, failure: &Failure) -> FailurePlace {
         let mut wrong = PathError::Missing;
         let mut known = |file: &Option<String>| match self.paths.path(file.as_deref()?) {
             Ok(path) => Some(self.files.longest_end(&path).unwrap_or(path)),

@@ -17,7 +17,7 @@ pub mod sign;
 pub mod tool;
 
 pub use sign::{Sign, What};
-pub use tool::{FILES, Fetched, Given, KnownTool, SIGN, Severities, Stream, arguments, is_silent};
+pub use tool::{FILES, Fetched, KnownTool, SIGN, Severities, SignOptions, Stream, arguments, is_silent};
 
 /// The table of tools.
 const TOOLS: &str = include_str!("../../tools.toml");

@@ -63,7 +63,7 @@ fn compiled(expressions: &[&str]) -> Vec<Regex> {
 
 /// A text that is being read.
 #[derive(Debug, Default)]
-struct Counts {
+struct LineCounts {
     /// Lines that are understood, whatever they say.
     understood: u64,
     /// Notes that belong to a diagnostic, and no diagnostics of their own.
@@ -94,7 +94,7 @@ impl Pattern {
         let (others, quotes, marker) =
             (compiled(self.others), compiled(self.quotes), Regex::new(MARKER).ok());
         let is_marker = |line: &str| marker.as_ref().is_some_and(|marker| marker.is_match(line.trim_end()));
-        let mut counts = Counts::default();
+        let mut counts = LineCounts::default();
         let mut lines = text.lines().map(|line| without_escapes(line, MAX_LINE_CHARS)).peekable();
         while let Some(line) = lines.next() {
             let line = line.trim_end();
@@ -170,7 +170,7 @@ impl Pattern {
     }
 }
 
-impl Counts {
+impl LineCounts {
     /// Notes a line that is no diagnostic, and known.
     fn add(&mut self, groups: &Captures<'_>) {
         let of_line = match (groups.name("total"), groups.name("none")) {

@@ -52,7 +52,7 @@ use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::Place;
 use fix::Fixing;
-use from::{Outputs, Start};
+use from::{Outputs, ReviewStart};
 use publish::Published;
 use tape::Tapes;
 pub(super) use target::{Home, Owner, Target, is_key, is_name};
@@ -368,7 +368,7 @@ impl Command {
             reader: &reader,
             toolbox: &self.toolbox(
                 &config,
-                outputs.of(Start {
+                outputs.of(ReviewStart {
                     root: repository.root(),
                     folder: self.environment.directory(),
                     knows_files: diff.is_none(),

@@ -78,7 +78,7 @@ fn eslint_message(reading: &mut Reading<'_>, path: &str, message: &EslintMessage
     let Some(line) = message.line else {
         let is_ignored =
             !message.fatal && message.rule_id.is_none() && message.message.starts_with(ESLINT_IGNORED);
-        // The project keeps the file from ESLint: there is nothing to tell of it.
+        // The project keeps the file from ESLint: there is no finding in it.
         if !is_ignored {
             reading.failed(&format!("{path}: {}", message.message));
         }

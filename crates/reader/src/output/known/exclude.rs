@@ -1,4 +1,4 @@
-//! Files that a project's configuration keeps from a tool that looks at each file that it is told of, though it would leave them
+//! Files that a project's configuration keeps from a tool that looks at each file that it is given, though it would leave them
 //! out if it looked for files itself.
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -18,7 +18,7 @@ const MAX_EXPRESSION: usize = 1 << 20;
 /// A place of a configuration that says which files are left out.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Exclude {
+pub struct ExcludeRule {
     /// The file, from the root of the tree.
     pub file: String,
     /// A key of a TOML, JSON or YAML file, as names with dots between; without it and `section`, the whole file is meant.
@@ -28,13 +28,13 @@ pub struct Exclude {
     /// The option of that section.
     pub option: Option<String>,
     /// The form of the patterns there.
-    pub form: Form,
+    pub form: ExcludeForm,
 }
 
 /// Forms of patterns that leave files out. A folder that a pattern matches is left out with everything in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Form {
+pub enum ExcludeForm {
     /// Expressions that are looked for anywhere in a path from the root; that of a folder ends with a slash.
     Regex,
     /// Globs of paths from the root where they hold a slash, else of names. A `*` matches slashes, too.
@@ -50,11 +50,11 @@ pub enum Form {
 /// The files that all of these places leave out. A tool reads one file of configuration: the first one that has the section, or the
 /// table, counts.
 pub fn left_out<'a>(
-    places: &[Exclude],
+    places: &[ExcludeRule],
     read: &dyn Fn(&str) -> Option<Vec<u8>>,
     files: &[&'a str],
 ) -> Vec<&'a str> {
-    let mut patterns: Vec<Pattern> = Vec::new();
+    let mut patterns: Vec<ExcludePattern> = Vec::new();
     let mut counts: Option<&str> = None;
     for place in places.iter().filter(|_| !files.is_empty()) {
         if counts.is_some_and(|file| file != place.file) {
@@ -68,7 +68,7 @@ pub fn left_out<'a>(
     files.iter().copied().filter(|file| patterns.iter().any(|pattern| pattern.takes(file))).collect()
 }
 
-impl Exclude {
+impl ExcludeRule {
     /// The values at the place; none, if the file does not configure the tool.
     fn values(&self, text: &str) -> Option<Vec<String>> {
         match (&self.key, &self.section, &self.option) {
@@ -140,7 +140,7 @@ fn option_of(text: &str, section: &str, option: &str) -> Option<String> {
 }
 
 /// A pattern that leaves files out.
-enum Pattern {
+enum ExcludePattern {
     Regex(Regex),
     Paths(GlobMatcher, bool),
     Globs(GlobMatcher),
@@ -148,36 +148,38 @@ enum Pattern {
 }
 
 /// The patterns in these values. One that is malformed leaves nothing out.
-fn compiled(form: Form, values: &[String]) -> Vec<Pattern> {
+fn compiled(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern> {
     let pieces = || values.iter().flat_map(|value| value.split([',', '\n'])).map(str::trim);
     let pieces = || pieces().filter(|piece| !piece.is_empty()).take(MAX_PATTERNS);
     match form {
-        Form::Regex => {
+        ExcludeForm::Regex => {
             let values = values.iter().filter(|value| !value.trim().is_empty()).take(MAX_PATTERNS);
             let expression =
                 |value: &String| RegexBuilder::new(value.trim()).size_limit(MAX_EXPRESSION).build();
-            values.filter_map(|value| Some(Pattern::Regex(expression(value).ok()?))).collect()
+            values.filter_map(|value| Some(ExcludePattern::Regex(expression(value).ok()?))).collect()
         }
-        Form::Paths => pieces()
+        ExcludeForm::Paths => pieces()
             .filter_map(|piece| {
                 let plain = piece.strip_prefix("./").unwrap_or(piece).trim_end_matches('/');
-                Some(Pattern::Paths(glob(plain)?, piece.contains('/')))
+                Some(ExcludePattern::Paths(glob(plain)?, piece.contains('/')))
             })
             .collect(),
-        Form::Globs => pieces().filter_map(|piece| Some(Pattern::Globs(glob(piece)?))).collect(),
-        Form::Negated => {
+        ExcludeForm::Globs => {
+            pieces().filter_map(|piece| Some(ExcludePattern::Globs(glob(piece)?))).collect()
+        }
+        ExcludeForm::Negated => {
             let negated = values.iter().filter_map(|value| value.strip_prefix('!')).take(MAX_PATTERNS);
             let globs = negated.filter_map(|value| sign::compiled(value.trim_end_matches('/')));
-            globs.map(|glob| Pattern::Paths(glob, true)).collect()
+            globs.map(|glob| ExcludePattern::Paths(glob, true)).collect()
         }
-        Form::Gitignore => {
+        ExcludeForm::Gitignore => {
             let mut builder = GitignoreBuilder::new("");
             for line in values.iter().flat_map(|value| value.lines()).take(MAX_PATTERNS) {
                 if is_bounded(line).is_ok() {
                     let _ = builder.add_line(None, line);
                 }
             }
-            builder.build().map(|lines| Pattern::Gitignore(Box::new(lines))).into_iter().collect()
+            builder.build().map(|lines| ExcludePattern::Gitignore(Box::new(lines))).into_iter().collect()
         }
     }
 }
@@ -188,7 +190,7 @@ fn glob(text: &str) -> Option<GlobMatcher> {
     Some(GlobBuilder::new(text).literal_separator(false).build().ok()?.compile_matcher())
 }
 
-impl Pattern {
+impl ExcludePattern {
     /// Does it leave the file out, or a folder above it?
     fn takes(&self, path: &str) -> bool {
         let ends = path.match_indices('/').map(|(at, _)| at);

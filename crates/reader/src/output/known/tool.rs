@@ -6,7 +6,7 @@ use serde::Deserialize;
 use truing_core::finding::{Category, Severity};
 
 use crate::output::diagnostic::Level;
-use crate::output::known::exclude::Exclude;
+use crate::output::known::exclude::ExcludeRule;
 use crate::output::known::sign::Sign;
 
 /// Stands for the changed files in a command.
@@ -47,17 +47,17 @@ pub struct KnownTool {
     pub command: Vec<String>,
     /// Options that it gets where the file that it was recognised by shows a sign.
     #[serde(default)]
-    pub options: Vec<Given>,
+    pub options: Vec<SignOptions>,
     /// Signs that the configuration itself chooses the files, each one enough, in the file that the tool was recognised by.
     #[serde(default)]
     pub selects: Vec<Sign>,
     /// The arguments in the place of `command` where the configuration chooses the files.
     #[serde(default)]
     pub whole: Vec<String>,
-    /// Places of configuration that say which files are left out, where it looks at each one that it is told of all the same. The file
+    /// Places of configuration that say which files are left out, where it looks at each one that it is given all the same. The file
     /// that comes first counts.
     #[serde(default)]
-    pub excludes: Vec<Exclude>,
+    pub excludes: Vec<ExcludeRule>,
     /// Ids of hooks of pre-commit that run it, beside those that it is recognised by.
     #[serde(default)]
     pub hooks: Vec<String>,
@@ -134,8 +134,8 @@ pub struct KnownTool {
 /// Options that a tool gets where a sign is shown, since it does not read the file of its own accord.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Given {
-    /// The sign.
+pub struct SignOptions {
+    /// The sign in the repository.
     pub shown: Sign,
     /// The options, with [`SIGN`] in the place of the file.
     pub args: Vec<String>,

@@ -18,18 +18,18 @@ use crate::wiring::nearest_three;
 /// Outputs of tools that somebody else has run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outputs {
-    given: Vec<Given>,
+    given: Vec<OutputOptions>,
 }
 
 /// An output, and what the command line says of it.
 #[derive(Clone, Debug, Default)]
-struct Given {
+struct OutputOptions {
     file: PathBuf,
     /// The name of a format or a tool; none: the content says.
     format: Option<String>,
     /// The tool, whatever the output says.
     tool: Option<String>,
-    /// What its absolute paths begin with.
+    /// The beginning of its absolute paths.
     root: Option<String>,
     /// The folder of the repository in which it ran.
     folder: Option<String>,
@@ -105,8 +105,8 @@ impl clap::Args for Outputs {
 impl FromArgMatches for Outputs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let files = matches.get_many::<PathBuf>(FROM).into_iter().flatten();
-        let mut given: Vec<Given> =
-            files.map(|file| Given { file: file.clone(), ..Given::default() }).collect();
+        let mut given: Vec<OutputOptions> =
+            files.map(|file| OutputOptions { file: file.clone(), ..OutputOptions::default() }).collect();
         let froms: Vec<usize> = matches.indices_of(FROM).into_iter().flatten().collect();
         let formats = matches.get_many::<String>(FORMAT).map_or(0, Iterator::count);
         for (id, long) in [(FORMAT, "format-in"), (TOOL, "tool"), (ROOT, "root"), (FOLDER, "folder")] {
@@ -146,12 +146,12 @@ impl FromArgMatches for Outputs {
 /// Outputs that were read, with their texts.
 #[derive(Debug, Default)]
 pub(super) struct Read {
-    outputs: Vec<(Given, String)>,
+    outputs: Vec<(OutputOptions, String)>,
 }
 
-/// Where a review was started.
+/// The place where a review was started.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Start<'a> {
+pub(super) struct ReviewStart<'a> {
     /// The root of the repository's files here.
     pub(super) root: &'a Path,
     /// The folder in which the review was started.
@@ -161,12 +161,12 @@ pub(super) struct Start<'a> {
 }
 
 impl Read {
-    /// The outputs.
-    pub(super) fn of(self, start: Start<'_>) -> Vec<ToolOutput> {
+    /// The outputs as a review takes them.
+    pub(super) fn of(self, start: ReviewStart<'_>) -> Vec<ToolOutput> {
         let root = start.root.to_string_lossy().into_owned();
         let inner = start.folder.strip_prefix(start.root).ok().and_then(Path::to_str).unwrap_or_default();
         let started_in = (!inner.is_empty()).then(|| RepoPath::from_text(inner));
-        let output = |(given, text): (Given, String)| {
+        let output = |(given, text): (OutputOptions, String)| {
             let format = given.format.as_deref();
             let of_format = format.map(|name| Format::parse(name).and_then(Format::tool).unwrap_or(name));
             ToolOutput {
@@ -218,8 +218,8 @@ impl Outputs {
 }
 
 /// The outputs' texts, each with its name for people.
-fn texts(given: Vec<Given>, folder: &Path) -> Result<Vec<(Given, String, String)>, CliError> {
-    let text = |given: Given| {
+fn texts(given: Vec<OutputOptions>, folder: &Path) -> Result<Vec<(OutputOptions, String, String)>, CliError> {
+    let text = |given: OutputOptions| {
         let (name, bytes) = diff::input(Some(&given.file), folder, MAX_INPUT_BYTES as u64)?;
         Ok((given, name, text_of(&bytes).into_owned()))
     };

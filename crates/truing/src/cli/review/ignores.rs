@@ -1,4 +1,4 @@
-//! Patterns of `rules.ignore` that match no file, as they are told.
+//! Patterns of `rules.ignore` that match no file, as a warning.
 
 use super::text::visible;
 

@@ -15,7 +15,7 @@ use truing_loops::pull::{Pull, own_key};
 use truing_loops::tools::Toolbox;
 use truing_store::Store;
 
-use super::from::Start;
+use super::from::ReviewStart;
 use super::publish::Publishing;
 use super::target::Target;
 use super::{Command, Names, exit};
@@ -30,7 +30,7 @@ impl Command {
             Target::find_or_key(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-        let given = self.args.outputs.read(here, &reader).await?.of(Start {
+        let given = self.args.outputs.read(here, &reader).await?.of(ReviewStart {
             root: checkout_root(here),
             folder: here,
             knows_files: true,

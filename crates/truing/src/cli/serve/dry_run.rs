@@ -18,12 +18,12 @@ use crate::cli::kill::held_back;
 use crate::cli::target::store_error;
 use crate::cli::{Context, runtime};
 use crate::wiring;
-use crate::wiring::store::{Looked, Place, open_file};
+use crate::wiring::store::{Place, StoreView, open_file};
 
 /// Repositories of one forge that are shown to people.
 const MOST_SHOWN: usize = 20;
 
-/// The answer.
+/// The answer, as JSON has it.
 #[derive(Serialize)]
 struct DryRun {
     /// Pull requests that were open before the first contact are left.
@@ -76,7 +76,7 @@ async fn look(config: &Config, role: Role, context: &Context) -> Result<DryRun, 
     let place = Place::of(config, environment)?;
     // Gone when this is done, whatever that comes to.
     let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
-    let Looked { records, form } = place.look(temp.path()).await?;
+    let StoreView { records, form } = place.look(temp.path()).await?;
     // What a server opens, makes or writes beside its records is in a folder of this run.
     let tried = open_file(&temp.path().join("tried.db"))?;
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
