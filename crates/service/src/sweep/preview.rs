@@ -44,7 +44,7 @@ pub struct ForgePreview {
 pub struct RepositoryPreview {
     /// The name, as `owner/name`.
     pub name: String,
-    /// Why its pull requests cannot be listed.
+    /// The reason for which its pull requests cannot be listed.
     pub problem: Option<String>,
     /// The numbers of its pull requests.
     #[serde(flatten)]
@@ -103,7 +103,7 @@ impl CallBudget {
 }
 
 impl<P: Parts> ServiceContext<P> {
-    /// What a start would find at each forge. `records`: what is known already; none: nothing is. `every`: the pace of the sweep,
+    /// The preview of each forge. `records`: what is known already; none: nothing is. `every`: the pace of the sweep,
     /// which limits the calls of a forge whose limit is not known.
     ///
     /// # Errors
@@ -235,7 +235,7 @@ impl<P: Parts> ForgePreview<'_, P> {
         Ok(true)
     }
 
-    /// What becomes of the open pull requests of a repository.
+    /// The numbers of the open pull requests of a repository, by what becomes of them.
     async fn counts(&self, of: &ListedRepository, open: &[&OpenPull]) -> Result<PullCounts, StoreError> {
         let keys: Vec<_> =
             open.iter().map(|pull| turn::key_of(&self.found.name, &of.id, pull.number)).collect();

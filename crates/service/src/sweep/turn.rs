@@ -253,7 +253,7 @@ pub(super) async fn known<S: Slots + Watchlist>(
     Ok(each)
 }
 
-/// What is known of a pull request that nothing is recorded of.
+/// The state of a pull request that nothing is recorded of.
 pub(super) fn unknown(key: Key) -> Known {
     (Slot::new(key), LastReviews::default())
 }

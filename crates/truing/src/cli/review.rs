@@ -23,8 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::ValueEnum;
-use clap::builder::NonEmptyStringValueParser;
+use clap::{ValueEnum, builder::NonEmptyStringValueParser};
 use tokio::sync::watch;
 use truing_config::environment::Environment;
 use truing_config::layer::{Flag, SourceFile};
@@ -354,6 +353,8 @@ impl Command {
                 LinesKey::derive(UniqueIds.run().as_str().as_bytes())
             }),
         };
+        let folder = self.environment.directory();
+        let start = ReviewStart { root: repository.root(), folder, knows_files: diff.is_none() };
         let local = Local {
             repository: &repository,
             base: self.args.base.as_deref(),
@@ -366,14 +367,7 @@ impl Command {
             },
             scope: &wiring::scope(&config, lines_key)?,
             reader: &reader,
-            toolbox: &self.toolbox(
-                &config,
-                outputs.of(ReviewStart {
-                    root: repository.root(),
-                    folder: self.environment.directory(),
-                    knows_files: diff.is_none(),
-                }),
-            ),
+            toolbox: &self.toolbox(&config, outputs.of(start)),
             model: asked.agent.as_ref().map(wiring::agent::model_use),
             attempts: &self.attempts,
             records: self.records(&config),

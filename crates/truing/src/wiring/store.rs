@@ -29,7 +29,7 @@ pub enum Place {
 
 /// A store as it was found, which nobody is to write to.
 pub struct StoreView {
-    /// What is recorded: a copy, or the servers themselves; none where there is no store, or servers whose records have an older form.
+    /// The records: a copy, or the servers themselves; none where there is no store, or servers whose records have an older form.
     pub records: Option<Store>,
     /// Its form; none where there is no store.
     pub form: Option<StoreForm>,

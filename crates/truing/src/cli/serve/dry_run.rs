@@ -183,7 +183,7 @@ fn of_forge(FoundForge { found, webhooks, is_limited }: &FoundForge, leaves: boo
     text
 }
 
-/// What becomes of pull requests.
+/// The fate of pull requests in words.
 fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
