@@ -340,7 +340,9 @@ impl Running {
             }
             match self.ready(tool, files, set_up.as_ref()) {
                 Ok(by) => ready.push(Ready { tool, files: names, by }),
-                Err(reason) if tool.is_configured => looked.outputs.push(Printed::failed(tool, &reason)),
+                Err(reason) if tool.is_configured || self.is_silenced(tool, files, set_up.as_ref()) => {
+                    looked.outputs.push(Printed::failed(tool, &reason));
+                }
                 // The files that it looks at do not say that anybody uses it.
                 Err(_) if tool.is_guessed => {}
                 // One word for all folders.
@@ -412,7 +414,7 @@ impl Running {
             }
         }
         let touched = || files.touched.iter().filter(|_| self.is_served).filter_map(|path| path.as_str());
-        if let Some(path) = touched().find(|path| tool.code_configuration() && tool.is_configured_by(path)) {
+        if let Some(path) = self.code_that_configures(tool, files) {
             return Err(format!("its configuration is code, and this change configures it: {path}"));
         }
         if self.is_served && tool.needs_setup() && !tool.folder.is_empty() {

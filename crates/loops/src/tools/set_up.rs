@@ -5,6 +5,7 @@ use std::path::Path;
 use truing_agent::verify::{Printout, SetUp, Verifier};
 
 use super::select::Selected;
+use super::{Files, Running};
 
 /// Of programs in the folder, which file of the project says that this command installs them; the first file that is there counts.
 const INSTALLS: &[(&str, &str, &str)] = &[
@@ -20,6 +21,29 @@ const INSTALLS: &[(&str, &str, &str)] = &[
     (".venv/", "pdm.lock", "pdm sync"),
     ("vendor/", "composer.lock", "composer install"),
 ];
+
+impl Running {
+    /// The code of a change that a service reviews which configures a linter.
+    pub(super) fn code_that_configures<'a>(&self, tool: &Selected, files: Files<'a>) -> Option<&'a str> {
+        let mut touched = files.touched.iter().filter_map(|path| path.as_str());
+        let is_code = self.is_served && tool.code_configuration();
+        touched.find(|path| is_code && tool.is_configured_by(path))
+    }
+
+    /// Would it look, were it not for code of the change that configures it? Then the review is not whole.
+    pub(super) fn is_silenced(
+        &self,
+        tool: &Selected,
+        files: Files<'_>,
+        set_up: Option<&Result<(&Verifier, SetUp), String>>,
+    ) -> bool {
+        let would_look = || match tool.needs_setup() {
+            true => matches!(set_up, Some(Ok(_))),
+            false => self.installed(tool, files.pins, files.project).is_some(),
+        };
+        !tool.is_guessed && self.code_that_configures(tool, files).is_some() && would_look()
+    }
+}
 
 /// Runs a tool where the project is set up: as the project has installed it, else as the system has.
 pub(super) async fn by_set_up(
