@@ -127,7 +127,7 @@ impl<P: Parts> ServiceContext<P> {
                 pulls: PullCounts::default(),
                 repositories: Vec::new(),
             };
-            let mut preview = ForgePreview { context: self, records, server, calls, found };
+            let mut preview = PreviewRun { context: self, records, server, calls, found };
             preview.look().await?;
             forges.push(preview.found);
         }
@@ -136,7 +136,7 @@ impl<P: Parts> ServiceContext<P> {
 }
 
 /// A look at one forge.
-struct ForgePreview<'a, P: Parts> {
+struct PreviewRun<'a, P: Parts> {
     context: &'a ServiceContext<P>,
     records: Option<&'a P::Store>,
     server: &'a Server,
@@ -144,7 +144,7 @@ struct ForgePreview<'a, P: Parts> {
     found: ForgePreview,
 }
 
-impl<P: Parts> ForgePreview<'_, P> {
+impl<P: Parts> PreviewRun<'_, P> {
     async fn look(&mut self) -> Result<(), StoreError> {
         let mut list = Repositories::default();
         let mut calls = self.calls.allowed(self.context, self.server);
