@@ -25,6 +25,7 @@ pub fn choose(name: Option<&str>, bytes: &[u8]) -> Option<Format> {
         Some(found) if found.tool().is_none_or(|of| of.eq_ignore_ascii_case(tool)) => Some(found),
         Some(_) | None => named
             .filter(|named| !named.is_lines())
+            .or_else(|| of_documents(tool, bytes))
             .or_else(|| best(lines().filter(|format| has_tool(*format, tool)), bytes).or(named))
             .or_else(|| Format::all().find(|format| has_tool(*format, tool)))
             .or_else(|| Format::parse(&known::find(tool)?.format)),
@@ -56,6 +57,14 @@ fn of_lines(bytes: &[u8]) -> Option<Format> {
         !diagnostics.is_empty() && problems.is_empty() && other_lines.is_empty()
     });
     whole.next().filter(|_| whole.next().is_none())
+}
+
+/// The tool's format of a document, such as an empty list, which says nothing of its format; none for a text.
+fn of_documents(tool: &str, bytes: &[u8]) -> Option<Format> {
+    let begins = bytes.iter().find(|byte| !byte.is_ascii_whitespace())?;
+    let mut documents = Format::all().filter(|format| has_tool(*format, tool) && !format.is_lines());
+    documents
+        .find(|format| b"[{<".contains(begins) && read(*format, bytes, &Input::default()).problems.is_empty())
 }
 
 /// The format that understands the most; the first one of several.

@@ -199,6 +199,16 @@ fn a_tools_name_stands_for_all_of_its_formats() {
         );
         assert_eq!(by_tool.findings, by_format.findings, "{name}");
     }
+    for (tool, nothing) in [
+        ("ruff", "[]"),
+        ("ruff", ""),
+        ("eslint", "[]\n"),
+        ("golangci-lint", "{\"Issues\": null}"),
+        ("clang-tidy", ""),
+    ] {
+        let found = tree.read(given(tool, "", nothing)).unwrap();
+        assert!(is_trusted(&found) && count(&found) == 0, "{tool}: {nothing}: {found:?}");
+    }
     for (tool, name, folder) in
         [("semgrep", "semgrep.sarif.json", "sg"), ("hadolint", "hadolint.xml", "docker")]
     {

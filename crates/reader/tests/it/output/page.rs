@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use truing_core::finding::Severity;
-use truing_reader::output::known::exclude::Exclude;
+use truing_reader::output::known::exclude::ExcludeRule;
 use truing_reader::output::known::{self, KnownTool, Sign, Stream, What};
 
 const HEAD: &str = "# Known tools\n\n\
@@ -80,7 +80,7 @@ fn section(tool: &KnownTool) -> String {
     text
 }
 
-fn exclude(place: &Exclude) -> String {
+fn exclude(place: &ExcludeRule) -> String {
     let file = code(&place.file);
     match (&place.key, &place.section, &place.option) {
         (Some(key), ..) => format!("{} of {file}", code(key)),

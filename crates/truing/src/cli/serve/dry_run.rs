@@ -10,7 +10,7 @@ use truing_core::port::Operations as _;
 use truing_loops::text::counted;
 use truing_service::Role;
 use truing_service::sweep::preview::{ForgePreview, PullCounts, RepositoryPreview};
-use truing_store::{Form, server_of};
+use truing_store::{StoreForm, server_of};
 
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
@@ -204,11 +204,11 @@ fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
 
 fn of_store(store: &FoundStore) -> String {
     let FoundStore { place, form, own_form, served_by, kill_switch } = store;
-    let form = form.zip(*own_form).map(|(found, own)| Form { found, own });
+    let form = form.zip(*own_form).map(|(found, own)| StoreForm { found, own });
     let mut text = match form {
         None => folded("store: ", &format!("{place}, which a start makes")),
         Some(form) if form.is_changed() => {
-            let Form { found, own } = form;
+            let StoreForm { found, own } = form;
             folded("store: ", &format!("{place}, which a start brings from form {found} to form {own}"))
         }
         Some(_) => folded("store: ", place),

@@ -79,7 +79,7 @@ fn an_output_of_no_known_form_is_refused_and_a_damaged_one_is_a_partial_review()
     let place = changed();
     let unknown = given(&place, "all is well\n", &[]);
     assert!(unknown.exit == 2 && unknown.err.contains("--format-in"), "{}", unknown.err);
-    assert!(unknown.err.contains("sarif") && unknown.err.contains("rdjson"), "{}", unknown.err);
+    assert!(unknown.err.contains("sarif") && unknown.err.contains("the tool"), "{}", unknown.err);
     let named = given(&place, "", &["--format-in", "eslnt"]);
     assert!(named.exit == 2 && named.err.contains("nearest are eslint, "), "{}", named.err);
     assert!(!named.err.contains("sarif"), "three names, and not all: {}", named.err);
@@ -177,13 +177,13 @@ fn what_is_not_understood_or_has_no_file_makes_the_review_partial() {
 #[test]
 fn an_option_is_of_the_output_before_it() {
     let place = changed();
-    let checkstyle = |root: &str| {
-        let error = "<error line=\"3\" severity=\"warning\" message=\"words\" source=\"X1\"/>";
+    let checkstyle = |root: &str, rule: &str| {
+        let error = format!("<error line=\"3\" severity=\"warning\" message=\"words\" source=\"{rule}\"/>");
         format!("<checkstyle><file name=\"{root}/b.py\">{error}</file></checkstyle>")
     };
     let folder = place.home().to_owned();
-    std::fs::write(folder.join("one.xml"), checkstyle("/one")).unwrap();
-    std::fs::write(folder.join("two.xml"), checkstyle("/two/tree")).unwrap();
+    std::fs::write(folder.join("one.xml"), checkstyle("/one", "X1")).unwrap();
+    std::fs::write(folder.join("two.xml"), checkstyle("/two/tree", "X2")).unwrap();
     let (one, two) = (folder.join("one.xml"), folder.join("two.xml"));
     let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
     let of = |arguments: &[&str]| {
