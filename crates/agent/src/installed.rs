@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::sandbox::SYSTEM;
@@ -32,6 +32,8 @@ const GO_VERSION: &str = "VERSION";
 const USERS: &str = "/etc/passwd";
 /// The folders that hold the homes of people, whatever [`USERS`] lists.
 const HOMES: [&str; 2] = ["/home", "/Users"];
+/// The manager of toolchains of Rust.
+const RUSTUP: &str = "rustup";
 /// The folder of the modules of Node.js.
 const MODULES: &str = "node_modules";
 
@@ -42,6 +44,8 @@ pub struct Machine {
     pub path: Vec<PathBuf>,
     /// The home folder.
     pub home: Option<PathBuf>,
+    /// The folder of rustup's toolchains and settings, where it is not the one in the home folder.
+    pub rustup: Option<PathBuf>,
     /// The home folders of all users.
     homes: Vec<PathBuf>,
 }
@@ -67,7 +71,12 @@ impl Machine {
             path.map(|path| std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect());
         let home = home.and_then(|home| home.canonicalize().ok());
         let homes = home.iter().cloned().chain(homes()).collect();
-        Self { path: path.unwrap_or_default(), home, homes }
+        Self { path: path.unwrap_or_default(), home, rustup: None, homes }
+    }
+
+    /// The same, with what the variable `RUSTUP_HOME` names; only an absolute path counts.
+    pub fn with_rustup(self, folder: Option<&OsStr>) -> Self {
+        Self { rustup: folder.map(PathBuf::from).filter(|folder| folder.is_absolute()), ..self }
     }
 
     /// The program of this name: the first of `places` that is there, or one of the search path. `tree`: the project's
@@ -111,12 +120,10 @@ impl Machine {
             let all = names(&root.join("versions"));
             return chosen.chain(all.iter().rev().map(|name| of_version(name))).find(|file| is_program(file));
         }
-        let target = file.canonicalize().ok()?;
-        let is_rustup = target.file_name() == Some(OsStr::new("rustup")) && program != "rustup";
-        if !is_rustup {
+        if program == "rustup" || !is_rustup(file) {
             return None;
         }
-        let root = self.home.as_ref()?.join(".rustup");
+        let root = self.rustup.clone().or_else(|| Some(self.home.as_ref()?.join(".rustup")))?;
         let pinned = ["rust-toolchain.toml", "rust-toolchain"].map(|name| channel(&head(&tree.join(name))));
         let default = value(&head(&root.join("settings.toml")), "default_toolchain");
         let all = names(&root.join("toolchains"));
@@ -217,6 +224,13 @@ fn is_program(file: &Path) -> bool {
     file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
+/// Is it rustup under another name: a link to it, or the same file as the one beside it?
+fn is_rustup(file: &Path) -> bool {
+    let is_link = file.canonicalize().is_ok_and(|target| target.file_name() == Some(OsStr::new(RUSTUP)));
+    let same = |file: &Path| file.metadata().ok().map(|found| (found.dev(), found.ino()));
+    is_link || same(file).is_some_and(|own| same(&file.with_file_name(RUSTUP)) == Some(own))
+}
+
 /// The interpreter that a script names: a path, or a name to look for.
 fn interpreter(file: &Path) -> Option<PathBuf> {
     let text = head(file);
@@ -287,7 +301,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let home = folder.path().canonicalize().unwrap();
             let path = path.iter().map(|name| home.join(name)).collect();
-            Self { folder, machine: Machine { path, homes: vec![home.clone()], home: Some(home) } }
+            let machine = Machine { path, homes: vec![home.clone()], home: Some(home), rustup: None };
+            Self { folder, machine }
         }
 
         fn at(&self, name: &str) -> PathBuf {
@@ -389,8 +404,11 @@ mod tests {
         // The variable `HOME` is unset, or another user's.
         let check = home.program("people/ada/bin/check", "\x7fELF");
         home.file("people/ada/lib/token", "key");
-        let machine =
-            Machine { path: vec![home.at("people/ada/bin")], homes: vec![home.at("people/ada")], home: None };
+        let machine = Machine {
+            path: vec![home.at("people/ada/bin")],
+            homes: vec![home.at("people/ada")],
+            ..Machine::default()
+        };
         assert_eq!(machine.find("check", &[], Path::new("/")).unwrap().read, BTreeSet::from([check]));
         assert!(Machine::new(None, None).is_wide(Path::new("/home/ada")));
         assert!(Machine::new(None, None).is_wide(Path::new("/root")));
@@ -430,6 +448,29 @@ mod tests {
         assert_eq!(found.read, home.read(&[".rustup/toolchains/stable-x86_64/bin"]));
         home.file("work/project/rust-toolchain.toml", "[toolchain]\nchannel = \"1.95.0\"\n");
         assert_eq!(home.found("cargo", &[]).file, home.at(".rustup/toolchains/1.95.0-x86_64/bin/cargo"));
+    }
+
+    #[test]
+    fn toolchains_are_found_where_a_variable_says() {
+        // As in the official image of Rust.
+        let mut home = Home::new(&["usr/local/cargo/bin"]);
+        let rustup = home.program("usr/local/cargo/bin/rustup", "\x7fELF");
+        home.link("usr/local/cargo/bin/cargo", &rustup);
+        std::fs::hard_link(&rustup, home.at("usr/local/cargo/bin/rustc")).unwrap();
+        home.file("usr/local/rustup/settings.toml", "default_toolchain = \"1.95.0-x86_64\"\n");
+        for name in ["cargo", "rustc"] {
+            home.program(&format!("usr/local/rustup/toolchains/1.95.0-x86_64/bin/{name}"), "\x7fELF");
+        }
+        home.file(".rustup/settings.toml", "default_toolchain = \"1.94.0-x86_64\"\n");
+        home.program(".rustup/toolchains/1.94.0-x86_64/bin/cargo", "\x7fELF");
+        let own = home.machine.clone();
+        home.machine = own.clone().with_rustup(Some(home.at("usr/local/rustup").as_os_str()));
+        for name in ["cargo", "rustc"] {
+            let found = home.found(name, &[]).file;
+            assert_eq!(found, home.at(&format!("usr/local/rustup/toolchains/1.95.0-x86_64/bin/{name}")));
+        }
+        home.machine = own.with_rustup(Some(OsStr::new("relative")));
+        assert_eq!(home.found("cargo", &[]).file, home.at(".rustup/toolchains/1.94.0-x86_64/bin/cargo"));
     }
 
     #[test]

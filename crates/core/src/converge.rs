@@ -27,6 +27,7 @@ mod others;
 mod progress;
 pub mod readiness;
 pub mod record;
+mod reviewed_clean;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,13 +40,14 @@ use crate::identity::{Placed, identify};
 use crate::increment::Renames;
 use crate::outcome::Coverage;
 pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
-pub use audit_scope::{AuditScope, is_reviewed_clean};
+pub use audit_scope::AuditScope;
 use exit::NO_AUDITOR;
 pub use exit::{Code, Exit, Kind, no_answer};
 pub use merge::{Claim, Origin};
 use merge::{Merged, merged};
 pub use others::Aside;
 pub use progress::FindingHistory;
+pub use reviewed_clean::is_reviewed_clean;
 
 /// So often another head than the expected one only costs an audit that does not count (spec/converge.md A10).
 pub const MAX_MOVES: u32 = 3;

@@ -1,5 +1,7 @@
 //! How a run ended. Only `reviewed` is green (design.md section 7).
 
+mod tool_run;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use crate::money::MicroUsd;
 use crate::run::{self, End, RunRecord, Stage, StepCost};
 use crate::slot::Loop;
 use crate::suppression::IdleSuppression;
+
+pub use tool_run::ToolRun;
 
 /// What a review came to. The JSON of `truing review` (cli.md) is this, with the runtime.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -397,26 +401,6 @@ pub struct ReviewDetail {
 
 fn is_zero(count: &u32) -> bool {
     *count == 0
-}
-
-/// A tool's part of a review.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct ToolRun {
-    /// Its name.
-    pub name: String,
-    /// Findings on changed lines.
-    pub findings: u32,
-    /// Findings elsewhere, which are not told.
-    pub elsewhere: u64,
-    /// The reason, for people, for which not all of its findings are known; none: they are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failed: Option<String>,
-    /// The reason, for people, for which it did not look though the repository uses it; none: it looked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skipped: Option<String>,
-    /// Changed files that could not be passed to it, since their names are not UTF-8.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unlinted: Vec<RepoPath>,
 }
 
 impl ReviewDetail {

@@ -35,8 +35,8 @@ pub use self::pull::{
 };
 pub use self::read::ForgeRead;
 pub use self::reader::{
-    ChangedFile, ProofRequest, Proposal, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings,
-    ToolOutput, ToolRequest, UsedTool, UsedTools, UsedToolsRequest,
+    ChangedFile, ForeignRun, ProofRequest, Proposal, ReadReport, ReadRequest, Reader, ReaderError,
+    ToolFindings, ToolOutput, ToolRequest, UsedTool, UsedTools, UsedToolsRequest,
 };
 pub use self::repository::{
     Actor, BranchPull, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,

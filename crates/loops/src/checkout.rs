@@ -243,8 +243,8 @@ impl<R: Reader> Checkout<'_, R> {
         let folder = self.git.private_folder()?;
         let mut paths = plan.paths(scope, self.reader).await?;
         paths.extend(earlier.paths());
-        // A model may look at every file, and so may linters.
-        let is_all = asking.is_some() || self.toolbox.run_any(&scope.tools);
+        // A model may look at every file, and so may linters; outputs of linters name any.
+        let is_all = asking.is_some() || self.toolbox.needs_tree(&scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
         let exported = mirror.export(head, folder.path(), only).await?;
         plan.stand_in(&exported.too_large, folder.path());

@@ -317,8 +317,8 @@ where
         let folder = truing_git::PrivateFolder::new()?;
         let mut paths = plan.paths(self.scope, self.reader).await?;
         paths.extend(earlier.paths());
-        // A model may look at every file, and so may linters.
-        let is_all = asking.is_some() || self.toolbox.run_any(&self.scope.tools);
+        // A model may look at every file, and so may linters; outputs of linters name any.
+        let is_all = asking.is_some() || self.toolbox.needs_tree(&self.scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
         let Exported { left_out, too_large, .. } = match self.head {
             Head::WorkingTree => Exported::default(),

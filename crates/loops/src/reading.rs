@@ -26,6 +26,8 @@ use crate::said::without_given_values;
 use crate::tools::overlap::{self, LookedAt, Told};
 use crate::tools::{Looked, Tooling, Wanted};
 
+/// The problems of an output that are named.
+const MAX_TOLD: usize = 3;
 /// All lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);
 
@@ -349,10 +351,12 @@ impl<'a> Plan<'a> {
             if add_runs(&mut tools, &told, &output) {
                 looked_at.entry(tool_name(&output.tool)).or_default().extend(files);
             }
+            told_before.begin_output();
             let findings = told.findings.into_iter().filter(|raw| told_before.is_new(raw));
             found.extend(findings.filter_map(place));
         }
-        let looked = tools.iter().filter(|run: &&ToolRun| run.failed.is_none());
+        told_before.name_others(&mut found);
+        let looked = tools.iter().filter(|run: &&ToolRun| run.failed.is_none() && run.keeps_open.is_none());
         let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
         for (name, paths) in unlinted {
             match tools.iter_mut().find(|run| run.name == name) {
@@ -381,10 +385,13 @@ impl<'a> Plan<'a> {
 
 /// Adds the part of each tool of an output. Those whose findings are not all known have failed. The answer: are all known?
 fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) -> bool {
-    let failed = match told.problems.as_slice() {
-        [] => None,
-        [one] => Some(one.clone()),
-        [one, more @ ..] => Some(format!("{one}; and {}", counted_in_words(more.len(), "more problem"))),
+    let (first, more) = told.problems.split_at(told.problems.len().min(MAX_TOLD));
+    let failed = match (first, more.len()) {
+        ([], _) => None,
+        (first, 0) => Some(first.join("; ")),
+        (first, more) => {
+            Some(format!("{}; and {}", first.join("; "), counted_in_words(more, "more problem")))
+        }
     };
     // Whoever has run it knows better than its words.
     let is_empty = told.findings.is_empty() && told.elsewhere == 0 && told.suppressed == 0;
@@ -410,6 +417,7 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) -
         run.findings = run.findings.saturating_add(findings);
         run.elsewhere = run.elsewhere.saturating_add(elsewhere);
         run.failed = run.failed.take().or_else(|| failed.clone());
+        run.keeps_open = run.keeps_open.take().or_else(|| told.keeps_open.clone());
     }
     failed.is_none()
 }

@@ -119,6 +119,11 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
         let name = clean(&tool.name, MAX_TOOL_CHARS);
         Some(format!("{name} did not look: {}", tool.skipped.as_ref()?))
     });
+    let kept_open = record.detail.tools.iter().filter_map(|tool| {
+        let (name, why) = (clean(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
+        // A failed one resolves nothing either, and the outcome says why.
+        tool.failed.is_none().then(|| format!("earlier findings of {name} stay open: {why}"))
+    });
     let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {
         let name = clean(&tool.name, MAX_TOOL_CHARS);
         let paths =
@@ -131,7 +136,7 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
         let dismissals = counted(record.detail.outdated_dismissals as usize, "earlier dismissal");
         format!("not covered by {dismissals} any more: lines with a secret, which may be another one by now; look again")
     });
-    memory.chain(skipped).chain(unlinted).chain(outdated).collect()
+    memory.chain(skipped).chain(kept_open).chain(unlinted).chain(outdated).collect()
 }
 
 /// The summary comment.

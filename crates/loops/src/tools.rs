@@ -15,6 +15,7 @@ mod names;
 pub(crate) mod overlap;
 mod printed;
 mod select;
+mod set_up;
 mod signs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,10 +47,11 @@ pub use cache::ToolCache;
 pub use exposure::{ToolExposure, resolve_links};
 use kept::{Program, Programs, Recipe};
 use modules::Modules;
-use names::{batches, changed, unlinted};
+use names::{batches, changed, top, unlinted};
 pub use printed::Printed;
 use select::select_below;
 pub use select::{Selected, select};
+use set_up::{by_set_up, not_installed};
 use signs::{used, used_below};
 
 /// The most linters of a review.
@@ -108,6 +110,11 @@ pub struct Toolbox {
 }
 
 impl Toolbox {
+    /// May any file of the head be looked for?
+    pub fn needs_tree(&self, wanted: &Wanted) -> bool {
+        self.run_any(wanted) || !self.given.is_empty()
+    }
+
     /// Are there linters to run?
     pub fn run_any(&self, wanted: &Wanted) -> bool {
         self.running.is_some() && wanted.any()
@@ -316,7 +323,8 @@ impl Running {
         }
         let mut selected = select(&used, &wanted.configured);
         let below = used_below(files.tree, files.changed, reader).await?;
-        selected.extend(select_below(&below, &selected, &wanted.configured));
+        let in_folders = select_below(&below, &mut selected, &wanted.configured);
+        selected.extend(in_folders);
         selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
         let set_up = self.set_up(&selected, files).await;
         let mut ready = Vec::new();
@@ -332,7 +340,9 @@ impl Running {
             }
             match self.ready(tool, files, set_up.as_ref()) {
                 Ok(by) => ready.push(Ready { tool, files: names, by }),
-                Err(reason) if tool.is_configured => looked.outputs.push(Printed::failed(tool, &reason)),
+                Err(reason) if tool.is_configured || self.is_silenced(tool, files, set_up.as_ref()) => {
+                    looked.outputs.push(Printed::failed(tool, &reason));
+                }
                 // The files that it looks at do not say that anybody uses it.
                 Err(_) if tool.is_guessed => {}
                 // One word for all folders.
@@ -404,7 +414,7 @@ impl Running {
             }
         }
         let touched = || files.touched.iter().filter(|_| self.is_served).filter_map(|path| path.as_str());
-        if let Some(path) = touched().find(|path| tool.code_configuration() && tool.is_configured_by(path)) {
+        if let Some(path) = self.code_that_configures(tool, files) {
             return Err(format!("its configuration is code, and this change configures it: {path}"));
         }
         if self.is_served && tool.needs_setup() && !tool.folder.is_empty() {
@@ -435,7 +445,7 @@ impl Running {
         }
         installed.map(By::Machine).ok_or_else(|| match tool.places.first() {
             Some(place) if self.is_projects_own(tool) => {
-                format!("it needs the project's dependencies, and is not installed with them (`{place}`)")
+                not_installed(&files.project.unwrap_or(files.tree).join(&tool.folder), place)
             }
             Some(_) | None => format!("`{}` is not installed", tool.program),
         })
@@ -443,7 +453,9 @@ impl Running {
 
     /// Does it see the project's dependencies only where it is installed beside them?
     fn is_projects_own(&self, tool: &Selected) -> bool {
-        tool.needs_setup() && !tool.places.is_empty() && !tool.is_configured
+        // Go and Rust find dependencies wherever their program is.
+        let is_beside = tool.places.iter().any(|place| !place.starts_with("bin/"));
+        tool.needs_setup() && is_beside && !tool.is_configured
     }
 
     fn installed(&self, tool: &Selected, tree: &Path, project: Option<&Path>) -> Option<Installed> {
@@ -568,31 +580,6 @@ impl Running {
         };
         looking.run().await.map_err(|error| error.to_string())
     }
-}
-
-/// Runs a tool where the project is set up: as the project has installed it, else as the system has.
-async fn by_set_up(
-    tool: &Selected,
-    (verifier, set_up): (&Verifier, &SetUp),
-    words: Vec<String>,
-    tree: &Path,
-) -> Result<Printout, String> {
-    let place = tool.places.iter().find(|place| set_up.has(Path::new(place)));
-    let program = match place {
-        Some(place) => format!("./{place}"),
-        // A path of the tree's own would be the change's program.
-        None if tool.program.contains('/') && !tool.program.starts_with('/') => {
-            return Err(format!("`{}` is not installed by `verify.setup`", tool.program));
-        }
-        None => tool.program.clone(),
-    };
-    let argv: Vec<String> = std::iter::once(program).chain(words).collect();
-    verifier.within(tool.time).asked(set_up, tree, &argv).await.map_err(|error| error.to_string())
-}
-
-/// The first name of a path.
-fn top(path: &str) -> &str {
-    path.split('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]

@@ -223,7 +223,7 @@ impl<'packs> RuleSet<'packs> {
             let counts = |first, last| touches(&file.added, first, last);
             let finds = |name: &str| self.rules.iter().any(|rule| rule.name == name);
             let is_shown = |at| places.is_shown(at, parsers);
-            suppress::idle(&file.path, &lines, &used, suppress::Known { counts, finds, is_shown })
+            suppress::idle(&file.path, &lines, &used, suppress::FileFacts { counts, finds, is_shown })
         } else {
             Vec::new()
         };

@@ -98,6 +98,11 @@ impl Tree {
         u64::try_from(found.st_size).ok().filter(|_| regular)
     }
 
+    /// Is there a file, a link or a folder of this name?
+    pub fn has(&self, path: &RepoPath) -> bool {
+        self.folder(path).is_ok_and(|(folder, name)| statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok())
+    }
+
     /// The folder that holds a file, open, and the file's name in it.
     ///
     /// # Errors

@@ -35,6 +35,7 @@ mod stack;
 mod suppress;
 mod syntax;
 mod tool_findings;
+mod tool_report;
 pub mod tools;
 mod used_tools;
 

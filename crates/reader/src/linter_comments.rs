@@ -40,12 +40,12 @@ const MAX_COMMENTS: usize = 1_000;
 /// The comments for linters of a file. Those for more than a line are read when that is first asked.
 pub(crate) struct LinterComments<'a> {
     lines: &'a Lines<'a>,
-    blocks: OnceCell<Vec<Block<'a>>>,
+    blocks: OnceCell<Vec<CommentBlock<'a>>>,
     files: OnceCell<Vec<Option<&'a [u8]>>>,
 }
 
 /// A comment of ESLint that is for the lines up to another.
-struct Block<'a> {
+struct CommentBlock<'a> {
     end: usize,
     disables: bool,
     names: &'a [u8],
@@ -81,7 +81,7 @@ impl<'a> LinterComments<'a> {
             let block = |comment: Captures<'a>| {
                 let (all, kind) = (comment.get(0)?, comment.get(1)?);
                 let names = comment.get(2).map(|names| names.as_bytes()).unwrap_or_default();
-                Some(Block { end: all.end(), disables: kind.as_bytes() == b"disable", names })
+                Some(CommentBlock { end: all.end(), disables: kind.as_bytes() == b"disable", names })
             };
             SCRIPT_BLOCK.captures_iter(self.lines.text()).take(MAX_COMMENTS).filter_map(block).collect()
         });

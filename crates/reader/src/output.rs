@@ -5,9 +5,11 @@
 //! (`text`), paths stay in the tree (`path`), and places are compared with the file itself (`resolve`).
 
 mod checkstyle;
+mod choose;
 mod decode;
 pub mod diagnostic;
 mod entries;
+mod file_names;
 pub mod finding;
 pub mod format;
 mod gitlab;
@@ -28,6 +30,7 @@ mod sarif;
 pub mod text;
 mod xml;
 
+pub use choose::{choose, is_tool};
 pub use decode::text as text_of;
 pub use diagnostic::{Diagnostic, Level, ToolEdit, ToolFix};
 pub use finding::{Finder, Levels, Mapping, NO_RULE, finding, rule_name, tool_name};

@@ -75,11 +75,11 @@ pub(crate) fn without_comment(snippet: &str) -> String {
     snippet.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// What is known of a file whose comments suppress nothing.
-pub(crate) struct Known<C, F, S> {
+/// The facts of a file whose comments suppress nothing.
+pub(crate) struct FileFacts<C, F, S> {
     /// Is one of these lines of the change?
     pub(crate) counts: C,
-    /// May this rule find something in the file? Of one that there is not, none knows here: each is told as unknown.
+    /// May this rule find something in the file? Of one that there is not, none knows here: each counts as unknown.
     pub(crate) finds: F,
     /// Does this byte stand in a text, in which a comment is shown and not meant?
     pub(crate) is_shown: S,
@@ -90,9 +90,9 @@ pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize)
     path: &RepoPath,
     lines: &Lines<'_>,
     used: &Used,
-    known: Known<C, F, S>,
+    known: FileFacts<C, F, S>,
 ) -> Vec<IdleSuppression> {
-    let Known { counts, finds, mut is_shown } = known;
+    let FileFacts { counts, finds, mut is_shown } = known;
     let mut all = Vec::new();
     let mut last = 0;
     for at in memmem::find_iter(lines.text(), OPENING.as_bytes()) {
@@ -185,7 +185,7 @@ fn comments(lines: &Lines<'_>, number: u32) -> Vec<Comment> {
     line.match_indices(OPENING).filter_map(comment).collect()
 }
 
-/// What is before a comment that begins with a word: `REM` of batch files, also as `@REM`, and `dnl` of m4.
+/// The beginning of a line before a comment that begins with a word: `REM` of batch files, also as `@REM`, and `dnl` of m4.
 fn before_word(before: &str) -> Option<&str> {
     let before = before.trim_end();
     let at = before.rfind(|letter: char| !letter.is_alphanumeric()).map_or(0, |at| at + 1);
@@ -286,7 +286,7 @@ mod tests {
                 &RepoPath::from("a"),
                 &Lines::of(text.as_bytes()),
                 &used,
-                Known {
+                FileFacts {
                     counts: |first: u32, _: u32| first < 9,
                     finds: |rule: &str| rule == "core/x",
                     is_shown: |at: usize| text.get(at..).is_some_and(|rest| rest.contains("SHOWN")),

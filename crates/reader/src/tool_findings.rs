@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::code::CodeDigests;
 use truing_core::finding::{RawFinding, Source};
-use truing_core::line::{clean, counted};
-use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolOutput, ToolRequest};
+use truing_core::line::counted;
+use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolRequest};
 use truing_diff::RepoPath;
 
 use crate::bounds::{MAX_FINDINGS, MAX_KEPT, MAX_KEPT_BYTES, check_finding, is_one_line, text_bytes};
@@ -17,18 +17,13 @@ use crate::file::Tree;
 use crate::fix::Fix;
 use crate::lines::{Lines, touches};
 use crate::output::report::MAX_TOOLS;
-use crate::output::{
-    FileText, Finder, Format, Input, Mapping, Problem, ProblemKind, Report, read, recognize, tool_name,
-};
+use crate::output::{FileText, Finder, Format, Mapping, tool_name};
 use crate::proof::Prover;
 use crate::snippet::CUT;
 use crate::suppress;
 use crate::syntax::{Language, MAX_TIME, Parsers, Places};
+use crate::tool_report::{MAX_PROBLEM_CHARS, MAX_PROBLEMS, ToolReport, tool_report};
 
-/// The most problems that are told.
-const MAX_PROBLEMS: usize = 20;
-/// The most characters of a problem.
-const MAX_PROBLEM_CHARS: usize = 400;
 /// Tools that look for secrets.
 const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
 /// The most suggestions of a file: each is proven by parsing it.
@@ -54,16 +49,10 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
 
 /// The findings of what a tool has printed.
 fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Result<(), ReaderError> {
-    let ToolOutput { tool, roots, folder, text, keep, .. } = &request.output;
-    let format = format(request)?;
-    let input = Input { roots, folder: folder.as_ref(), tool };
-    let Report { diagnostics, tools, problems, more_problems, left_out: _ } =
-        read(format, text.as_bytes(), &input);
-    found.problems = failures(&problems, more_problems);
-    found.tools = tools.iter().map(|tool| tool_name(tool)).collect();
-    if found.tools.is_empty() {
-        found.tools.insert(tool_name(input.tool_or(format.as_str())));
-    }
+    let keep = &request.output.keep;
+    let ToolReport { format, diagnostics, tools, problems, keeps_open } =
+        tool_report(&request.output, tree, &request.tree)?;
+    (found.tools, found.problems, found.keeps_open) = (tools, problems, keeps_open);
     let mapping = Mapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
@@ -81,7 +70,7 @@ fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Resu
         };
         let text = FileText::of(&content);
         let finder = Finder::new(&text, &mapping);
-        let mut placed = Vec::new();
+        let (mut placed, mut said) = (Vec::new(), BTreeSet::new());
         for diagnostic in diagnostics {
             let Ok(raw) = finder.finding(diagnostic) else {
                 found.elsewhere += 1;
@@ -91,9 +80,14 @@ fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Resu
             let suggestion = raw.suggestion.clone().filter(|_| format != Format::Sarif);
             let body = said_once(&raw);
             let raw = RawFinding { suggestion, body, ..raw };
+            let column = diagnostic.range.first_column();
             let is_secret = raw.tool().is_some_and(|tool| OF_SECRETS.contains(&tool));
             let place = text.range(&diagnostic.range).ok().and_then(|place| content.get(place));
-            placed.push(if is_secret { without_its_place(raw, place) } else { raw });
+            let raw = if is_secret { without_its_place(raw, place) } else { raw };
+            let (first, last) = (raw.place.start_line, raw.place.end_line);
+            if said.insert((first, last, column, raw.severity, raw.rule.clone(), words(&raw))) {
+                placed.push(raw);
+            }
         }
         if path.as_str().is_some_and(|path| keep.contains(path)) {
             to_keep.extend(placed.iter().cloned());
@@ -150,7 +144,7 @@ fn add(
         .map(|(language, text)| Prover::new(language, &lines, text, &mut parsers));
     let (places, mut place_parsers) = (Places::of(file.path.as_bytes(), content), Parsers::default());
     place_parsers.begin_file(MAX_TIME);
-    let (mut seen, mut suggested) = (BTreeSet::new(), 0);
+    let mut suggested = 0;
     let is_without = |raw: &RawFinding| {
         raw.rule.split_once('/').is_some_and(|(_, rule)| request.output.without.contains(rule))
     };
@@ -162,7 +156,7 @@ fn add(
             found.elsewhere += 1;
         } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
             found.suppressed += 1;
-        } else if seen.insert((first, last, words(&raw))) {
+        } else {
             suggested += usize::from(raw.suggestion.is_some());
             let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
             let code = CodeDigests {
@@ -219,42 +213,16 @@ fn said_once(raw: &RawFinding) -> String {
     }
 }
 
-fn format(request: &ToolRequest) -> Result<Format, ReaderError> {
-    let known = match &request.output.format {
-        Some(name) => Format::parse(name),
-        None => recognize(request.output.text.as_bytes()),
-    };
-    known.ok_or_else(|| {
-        let named = request.output.format.as_deref().unwrap_or("not recognised");
-        ReaderError::Failed(format!("the format of {} is unknown ({named})", request.output.tool))
-    })
-}
-
 fn changed<'a>(request: &'a ToolRequest, path: &RepoPath) -> Option<&'a ChangedFile> {
     let at = request.files.binary_search_by(|file| file.path.cmp(path)).ok()?;
     request.files.get(at)
 }
 
-/// The words by which two findings of the same lines are one: letters and digits alone, since tools quote differently.
+/// The words by which two findings of the same place are one: without quotes and blanks, since one rule may quote differently.
 fn words(raw: &RawFinding) -> String {
-    raw.title.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
-
-/// Problems for which a tool has not told everything. A diagnostic about no file of the tree is none: tools look at
-/// libraries, too.
-fn failures(problems: &[Problem], more: u64) -> Vec<String> {
-    let is_failure = |problem: &&Problem| match problem.kind {
-        ProblemKind::Unreadable | ProblemKind::Entry | ProblemKind::Bound | ProblemKind::Tool => true,
-        ProblemKind::Place => false,
-    };
-    let mut told: Vec<String> =
-        problems.iter().filter(is_failure).map(|problem| clean(&problem.text, MAX_PROBLEM_CHARS)).collect();
-    if more > 0 && !told.is_empty() {
-        told.truncate(MAX_PROBLEMS - 1);
-        told.push(counted(more, "more problem"));
-    }
-    told.truncate(MAX_PROBLEMS);
-    told
+    let is_quote =
+        |letter: char| letter.is_whitespace() || matches!(letter, '\'' | '"' | '`' | '‘' | '’' | '“' | '”');
+    raw.title.chars().filter(|letter| !is_quote(*letter)).flat_map(char::to_lowercase).collect()
 }
 
 /// Keeps the worst findings, as many as an answer has room for.
@@ -280,6 +248,7 @@ pub(crate) fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Res
     ensure(found.tools.len() <= MAX_TOOLS && found.tools.iter().all(is_tool), "a tool's name")?;
     let is_told = |text: &String| is_one_line(text) && text.chars().count() <= MAX_PROBLEM_CHARS + 100;
     ensure(found.problems.len() <= MAX_PROBLEMS && found.problems.iter().all(is_told), "a problem")?;
+    ensure(found.keeps_open.iter().all(is_told), "a reason")?;
     ensure(found.findings.len() <= MAX_FINDINGS, "the number of findings")?;
     let to_keep = found.keep.as_deref().unwrap_or_default();
     ensure(to_keep.len() <= MAX_KEPT, "the number of findings to keep")?;

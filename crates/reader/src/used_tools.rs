@@ -1,6 +1,6 @@
 //! The known tools that a repository uses, by the signs in its files, and how its hooks of pre-commit run them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::port::{ReaderError, UsedTool, UsedTools, UsedToolsRequest};
 use truing_diff::RepoPath;
@@ -8,12 +8,17 @@ use truing_diff::RepoPath;
 use crate::bounds::is_one_line;
 use crate::file::Tree;
 use crate::output::known;
+use crate::output::known::exclude;
 use crate::output::known::hooks::{self, Hooks, Usage};
 use crate::output::known::sign::compiled;
 use crate::output::known::tool::KnownTool;
 
-/// The most bytes of paths that hooks keep from tools, of all tools: more do not fit into an answer, and are not kept from them.
+/// The most bytes of paths that are kept from tools, and of those of scripts, of all tools: more do not fit into an answer, and are
+/// passed as the table says.
 const MAX_LEFT_OUT_BYTES: usize = 8 << 20;
+
+/// The most bytes of the first line of a script.
+const MAX_SHEBANG: usize = 256;
 
 /// Looks for signs in the files that were named.
 ///
@@ -34,26 +39,67 @@ pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, Reader
         Err(reason) => (None, Some(reason)),
     };
     let mut bytes = 0;
+    let scripts = scripts(&request.changed, &read);
     let used = known::all().iter().filter_map(|tool| {
         let (_, path) = tool.sign(&paths, &read)?;
-        let mut usage = hooks.as_ref().map(|hooks| usage(tool, hooks, &request.changed)).unwrap_or_default();
+        let (files, own_scripts) = looked_at(tool, &request.changed, &scripts);
+        let hook = hooks.as_ref().map(|hooks| hooks.usage(&tool.hook_ids(), &tool.keeps, &files));
+        let mut usage = hook.unwrap_or_default();
+        let excluded = exclude::left_out(&tool.excludes, &read, &files);
+        usage.left_out.extend(excluded.into_iter().map(str::to_owned));
+        usage.left_out.sort();
+        usage.left_out.dedup();
         bytes += usage.left_out.iter().map(String::len).sum::<usize>();
-        if bytes > MAX_LEFT_OUT_BYTES {
+        bytes += own_scripts.iter().map(|path| path.len()).sum::<usize>();
+        let is_much = bytes > MAX_LEFT_OUT_BYTES;
+        if is_much {
             usage.left_out.clear();
         }
+        let own_scripts = own_scripts.into_iter().filter(|_| !is_much);
+        let scripts = own_scripts.map(str::to_owned).collect();
         let Usage { args, left_out } = usage;
+        // Of two values of an option the last one counts: the hook's.
+        let args = hooks::kept(&tool.keeps, &[tool.options(&path, &read), args].concat());
         let whole = tool.chooses_files(&path, &read);
-        Some(UsedTool { name: tool.name.clone(), sign: path, args, left_out, whole })
+        Some(UsedTool { name: tool.name.clone(), sign: path, args, left_out, scripts, whole })
     });
     Ok(UsedTools { tools: used.collect(), unread_hooks })
 }
 
-/// The way in which hooks run a tool over those of the files that it looks at.
-fn usage(tool: &KnownTool, hooks: &Hooks, changed: &[String]) -> Usage {
+/// The changed files that a tool looks at, and the scripts among them.
+fn looked_at<'a>(
+    tool: &KnownTool,
+    changed: &'a [String],
+    scripts: &BTreeMap<&'a str, String>,
+) -> (Vec<&'a str>, Vec<&'a str>) {
     let globs: Vec<_> = tool.paths.iter().filter_map(|glob| compiled(glob)).collect();
-    let is_looked_at = |path: &&str| globs.iter().any(|glob| glob.is_match(path));
-    let files: Vec<&str> = changed.iter().map(String::as_str).filter(is_looked_at).collect();
-    hooks.usage(&tool.hook_ids(), &tool.keeps, &files)
+    let is_looked_at = |path: &str| globs.iter().any(|glob| glob.is_match(path));
+    let scripts =
+        scripts.iter().filter(|(path, program)| tool.shebang.contains(program) && !is_looked_at(path));
+    let scripts: Vec<&str> = scripts.map(|(path, _)| *path).collect();
+    let files = changed.iter().map(String::as_str);
+    (files.filter(|path| is_looked_at(path) || scripts.contains(path)).collect(), scripts)
+}
+
+/// The files without an ending whose first line names a program, and its name without a version.
+fn scripts<'a>(changed: &'a [String], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> BTreeMap<&'a str, String> {
+    let has_no_ending = |path: &&str| !path.rsplit('/').next().unwrap_or(path).contains('.');
+    let plain = changed.iter().map(String::as_str).filter(has_no_ending);
+    plain.filter_map(|path| Some((path, interpreter(&read(path)?)?))).collect()
+}
+
+/// The program that the first line of a script names.
+fn interpreter(bytes: &[u8]) -> Option<String> {
+    let line = bytes.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = std::str::from_utf8(line.get(..MAX_SHEBANG).unwrap_or(line)).ok()?;
+    let mut words = line.split_whitespace();
+    let name = |word: &'_ str| word.rsplit('/').next().unwrap_or_default().to_owned();
+    let mut program = name(words.next()?);
+    if program == "env" {
+        program = name(words.find(|word| !word.starts_with('-') && !word.contains('='))?);
+    }
+    // `python3.12` is Python.
+    Some(program.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.').to_owned())
 }
 
 /// Is this an answer to the request?
@@ -72,7 +118,8 @@ pub(crate) fn check_used(request: &UsedToolsRequest, used: &UsedTools) -> Result
         let folder = format!("{}/", tool.sign);
         let named = request.paths.iter().any(|path| *path == tool.sign || path.starts_with(&folder));
         let is_run = hooks::is_possible(&tool.args, &tool.left_out, &known.keeps, &changed);
-        named && is_run && (!tool.whole || !known.whole.is_empty())
+        let is_script = |path: &String| changed.contains(path.as_str()) && !known.shebang.is_empty();
+        named && is_run && tool.scripts.iter().all(is_script) && (!tool.whole || !known.whole.is_empty())
     };
     let in_order = used.windows(2).all(|pair| matches!(pair, [first, second] if first.name < second.name));
     if in_order && used.iter().all(is_well) { Ok(()) } else { Err("a tool that is used") }
@@ -147,12 +194,77 @@ repos:
         let [codespell, ruff] = used.as_slice() else { panic!("{used:?}") };
         assert_eq!((codespell.name.as_str(), ruff.name.as_str()), ("codespell", "ruff"));
         assert_eq!(codespell.args, ["--ignore-words-list=inout,te"]);
-        assert_eq!(codespell.left_out, ["docs/a.md", "vendor/a.py", "vendor/a.md"]);
+        assert_eq!(codespell.left_out, ["docs/a.md", "vendor/a.md", "vendor/a.py"]);
         assert_eq!(
             (ruff.sign.as_str(), &ruff.args[..]),
             ("ruff.toml", &["--select".into(), "E,F".into()][..])
         );
         assert_eq!(ruff.left_out, ["vendor/a.py"], "it looks at no other file there");
+    }
+
+    #[test]
+    fn a_file_that_a_tool_does_not_read_of_its_own_accord_is_named_to_it() {
+        let args = |files: &[(&str, &str)], name: &str| {
+            let used = looked(files);
+            used.iter().find(|tool| tool.name == name).map(|tool| tool.args.join(" ")).unwrap()
+        };
+        let baseline = [(".secrets.baseline", "{}")];
+        assert_eq!(args(&baseline, "detect-secrets"), "--baseline .secrets.baseline");
+        let bandit = |files: &[(&str, &str)]| args(files, "bandit");
+        assert_eq!(bandit(&[("pyproject.toml", "[tool.bandit]\nskips = []\n")]), "-c pyproject.toml");
+        assert_eq!(
+            bandit(&[(".bandit", "[bandit]\n"), ("pyproject.toml", "[tool.bandit]\n")]),
+            "--ini .bandit"
+        );
+        let hook = "repos:\n- repo: x\n  hooks:\n  - {id: bandit, args: [-c, lint/b.yml, -ll]}\n";
+        let both = [(".pre-commit-config.yaml", hook), ("pyproject.toml", "[tool.bandit]\n")];
+        assert_eq!(bandit(&both), "-c pyproject.toml -c lint/b.yml -ll", "the hook's is the last one");
+    }
+
+    #[test]
+    fn files_that_the_configuration_leaves_out_are_left_out_beside_those_of_hooks() {
+        let hook = "repos:\n- repo: x\n  hooks:\n  - {id: flake8, exclude: ^docs/}\n";
+        let files = [(".pre-commit-config.yaml", hook), ("setup.cfg", "[flake8]\nexclude = tests, docs\n")];
+        let used = looked_at(&files, &["docs/a.py", "src/a.py", "tests/a.md", "tests/a.py"]);
+        let left_out: Vec<_> =
+            used.iter().map(|tool| (tool.name.as_str(), tool.left_out.join(" "))).collect();
+        assert_eq!(left_out, [("flake8", "docs/a.py tests/a.py".to_owned())]);
+    }
+
+    #[test]
+    fn a_script_without_an_ending_is_known_by_its_first_line() {
+        let files = [
+            (".shellcheckrc", ""),
+            ("ruff.toml", ""),
+            ("bin/deploy", "#!/usr/bin/env bash\nset -e\n"),
+            ("bin/old", "#! /bin/sh -e\n"),
+            ("bin/report", "#!/usr/bin/env -S python3.12 -u\n"),
+            ("bin/notes", "bash\n"),
+            ("bin/page", "#!/usr/bin/env node\n"),
+            ("bin/run.txt", "#!/bin/sh\n"),
+            ("bin/run.sh", "#!/bin/sh\n"),
+        ];
+        let changed: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
+        let used = looked_at(&files, &changed);
+        let scripts: Vec<_> = used.iter().map(|tool| (tool.name.as_str(), tool.scripts.join(" "))).collect();
+        assert_eq!(
+            scripts,
+            [("ruff", "bin/report".to_owned()), ("shellcheck", "bin/deploy bin/old".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_script_may_be_kept_from_its_linter() {
+        let hook = "repos:\n- repo: x\n  hooks:\n  - {id: shellcheck, exclude: ^bin/old$}\n";
+        let sign = (".shellcheckrc", "");
+        let files =
+            [sign, (".pre-commit-config.yaml", hook), ("bin/new", "#!/bin/sh\n"), ("bin/old", "#!/bin/sh\n")];
+        let used = looked_at(&files, &["bin/new", "bin/old"]);
+        let [shellcheck] = used.as_slice() else { panic!("{used:?}") };
+        assert_eq!(
+            (shellcheck.scripts.as_slice(), shellcheck.left_out.as_slice()),
+            (&["bin/new".to_owned(), "bin/old".to_owned()][..], &["bin/old".to_owned()][..])
+        );
     }
 
     #[test]
@@ -180,6 +292,7 @@ repos:
             sign: sign.into(),
             args: Vec::new(),
             left_out: Vec::new(),
+            scripts: Vec::new(),
             whole: false,
         };
         let ruff = tool("ruff", "ruff.toml");
@@ -208,6 +321,8 @@ repos:
             run(&[&format!("--select={}", "E".repeat(hooks::MAX_ARGUMENT_BYTES))], &[]),
             run(&[select; hooks::MAX_ARGUMENTS + 1], &[]),
             run(&[], &["b.py"]),
+            UsedTool { scripts: vec!["bin/other".into()], ..ruff.clone() },
+            UsedTool { scripts: vec!["a.py".into()], ..tool("mypy", "mypy.ini") },
             UsedTool { whole: true, ..ruff.clone() },
         ] {
             assert!(check(std::slice::from_ref(&wrong), None).is_err(), "{wrong:?}");

@@ -20,7 +20,7 @@ mod valkey;
 mod watch;
 
 pub use self::lock::{CommandLock, Held, LockError, ServeLock, is_served, server_of};
-pub use self::look::Form;
+pub use self::look::StoreForm;
 pub use self::postgres::ConnectError;
 pub use self::sqlite::{BackupError, OpenError};
 pub use self::store::Store;

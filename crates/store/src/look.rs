@@ -12,14 +12,14 @@ use crate::store::Store;
 
 /// The form of a database, and that to which this program brings it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Form {
+pub struct StoreForm {
     /// The form that it has; 0: it is empty.
     pub found: i64,
     /// The form that this program reads and writes.
     pub own: i64,
 }
 
-impl Form {
+impl StoreForm {
     /// True: a program that opens the database changes its form.
     pub fn is_changed(self) -> bool {
         self.found < self.own
@@ -28,21 +28,21 @@ impl Form {
 
 impl Store {
     /// A copy of the SQLite file `from` in the file `to`, which must not exist; it has this version's form. `from` is only read,
-    /// and its form is told. Blocks for as long as the copy takes.
+    /// and its form is in the answer. Blocks for as long as the copy takes.
     ///
     /// # Errors
     /// As those of [`Store::open`].
-    pub fn copy_of(from: &Path, to: &Path, clock: Arc<dyn Clock>) -> Result<(Self, Form), OpenError> {
+    pub fn copy_of(from: &Path, to: &Path, clock: Arc<dyn Clock>) -> Result<(Self, StoreForm), OpenError> {
         let form = File::copied(from, to)?;
         Ok((Self::open(to, clock)?, form))
     }
 
     /// Connects to Valkey and PostgreSQL as [`Store::connect`] does, but leaves the database in its form. Where that is an older one
-    /// ([`Form::is_changed`]), its tables are not to be read.
+    /// ([`StoreForm::is_changed`]), its tables are not to be read.
     ///
     /// # Errors
     /// As those of [`Store::connect`].
-    pub async fn look(slots: &str, records: &str) -> Result<(Self, Form), ConnectError> {
+    pub async fn look(slots: &str, records: &str) -> Result<(Self, StoreForm), ConnectError> {
         let store = Self::connect_as(Purpose::Look, slots, records, None).await?;
         let form = store.records_form().await?;
         Ok((store, form))

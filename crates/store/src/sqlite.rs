@@ -27,7 +27,7 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::clock::StoreClock;
 use crate::fault::Fault;
-use crate::look::Form;
+use crate::look::StoreForm;
 use crate::sql::{Connection, Purpose};
 use crate::watch::Watch;
 
@@ -59,15 +59,15 @@ impl File {
     }
 
     /// Copies the file at `from`, which is only read, to one that must not exist; its form.
-    pub(crate) fn copied(from: &Path, to: &Path) -> Result<Form, OpenError> {
+    pub(crate) fn copied(from: &Path, to: &Path) -> Result<StoreForm, OpenError> {
         let from =
             std::path::absolute(from).map_err(|source| OpenError::File { path: from.into(), source })?;
-        Ok(Form { found: open::copied(&from, to)?, own: open::VERSION })
+        Ok(StoreForm { found: open::copied(&from, to)?, own: open::VERSION })
     }
 
     /// The form of a file that is open.
-    pub(crate) fn form() -> Form {
-        Form { found: open::VERSION, own: open::VERSION }
+    pub(crate) fn form() -> StoreForm {
+        StoreForm { found: open::VERSION, own: open::VERSION }
     }
 
     pub(crate) fn prepare(path: &Path) -> Result<(), OpenError> {

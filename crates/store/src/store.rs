@@ -8,7 +8,7 @@ use truing_core::port::{Clock, Common, StoreError};
 
 use crate::clock::StoreClock;
 use crate::fault::Fault;
-use crate::look::Form;
+use crate::look::StoreForm;
 use crate::postgres::{ConnectError, Database};
 use crate::sql::{Connection, Mode, Purpose};
 use crate::sqlite::{DatabaseFile, File, OpenError};
@@ -101,7 +101,7 @@ impl Store {
     }
 
     /// The form of the records at a server; a file has this version's.
-    pub(crate) async fn records_form(&self) -> Result<Form, ConnectError> {
+    pub(crate) async fn records_form(&self) -> Result<StoreForm, ConnectError> {
         match &self.0.engine {
             Engine::Sqlite(_) => Ok(File::form()),
             Engine::Servers { records, .. } => records.form().await,

@@ -379,6 +379,17 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known.into_iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|word| near(word) >= NEAR)
 }
 
+/// The three known names that are most like this one, the nearest first.
+pub fn nearest_three<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let name = name.to_lowercase();
+    let near = |word: &str| strsim::normalized_damerau_levenshtein(&name, word);
+    let mut known: Vec<&str> = known.into_iter().collect();
+    known.sort_by(|a, b| near(b).total_cmp(&near(a)).then(a.cmp(b)));
+    known.dedup();
+    known.truncate(3);
+    known
+}
+
 /// A reader error as the command line tells it.
 pub fn reader_error(error: ReaderError) -> CliError {
     match error {

@@ -214,7 +214,7 @@ impl Record {
         self.detail.state.cleared.as_ref().filter(|_| is_same)
     }
 
-    /// What its newest audit was made with, besides the head.
+    /// The scope of its newest audit: what that was made with, besides the head.
     pub fn scope(&self) -> AuditScope {
         AuditScope::of(&self.detail.base, &self.detail.looks, &self.detail.state.dismissals)
     }

@@ -231,7 +231,7 @@ pub struct AuditMark {
     pub clean: bool,
     /// The commit that was audited.
     pub commit: Sha,
-    /// What else it was audited with, if the audit cleared the commit. Markers of former versions lack it.
+    /// The scope of the audit, if that cleared the commit. Markers of former versions lack it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<AuditScope>,
 }
@@ -245,7 +245,7 @@ impl AuditMark {
         Topic::new(format!("audit/{run}/{audit}/{word}/{commit}{scope}"))
     }
 
-    /// Does it tell of the same audit? A former version has posted the same mark without its scope.
+    /// Is it of the same audit? A former version has posted the same mark without its scope.
     pub fn is_same_audit(&self, other: &Self) -> bool {
         let of = |mark: &Self| Self { scope: None, ..mark.clone() };
         of(self) == of(other)

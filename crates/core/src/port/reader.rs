@@ -77,6 +77,12 @@ pub struct ToolOutput {
     /// The reason for which it failed if no finding can be read of it, since it ended as one that found something.
     #[serde(default)]
     pub unnamed: Option<String>,
+    /// Facts of a run that was not ours; none: Truing ran the tool.
+    #[serde(default)]
+    pub foreign: Option<ForeignRun>,
+    /// Did it end with the exit code by which the tool says that it has found nothing?
+    #[serde(default)]
+    pub is_clean: bool,
     /// Do its findings count anywhere in changed files, not on added lines alone?
     #[serde(default)]
     pub everywhere: bool,
@@ -92,6 +98,17 @@ pub struct ToolOutput {
     /// Findings that were kept of an earlier run, on files that are as they were; they stand in the place of the text.
     #[serde(default)]
     pub kept: Option<Vec<RawFinding>>,
+}
+
+/// A run of a tool by somebody else, perhaps on another machine.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ForeignRun {
+    /// The name that somebody gave for the tool, whatever the output says.
+    pub tool: Option<String>,
+    /// The folder in which the tool may have run, if the files there fit its relative paths.
+    pub folder: Option<RepoPath>,
+    /// Does the tree hold every file of the head, so that a path without a file there is a wrong one?
+    pub is_tree_whole: bool,
 }
 
 /// An output to read, and the change that it is about.
@@ -136,6 +153,8 @@ pub struct UsedTool {
     pub args: Vec<String>,
     /// Those of the changed files that the hook keeps from the tool.
     pub left_out: Vec<String>,
+    /// Those of the changed files whose names do not say that they are for the tool, and whose first line does.
+    pub scripts: Vec<String>,
     /// Does the tool's configuration choose the files? Then it is told of none, since that would override it.
     pub whole: bool,
 }
@@ -153,6 +172,9 @@ pub struct ToolFindings {
     pub suppressed: u64,
     /// Entries that could not be used, each in words for people, and that the tool itself failed.
     pub problems: Vec<String>,
+    /// The reason, for people, for which earlier findings that it no longer reports may be there all the same; none: they are gone.
+    #[serde(default)]
+    pub keeps_open: Option<String>,
     /// All findings on the files that were to be kept, wherever they are, before anything is left out; none: they are too many, or
     /// not all are known.
     #[serde(default)]

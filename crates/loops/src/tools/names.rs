@@ -44,3 +44,8 @@ pub(super) fn batches<'a, 'b>(tool: &Selected, files: &'b [&'a str]) -> Vec<&'b 
     }
     batches
 }
+
+/// The first name of a path.
+pub(super) fn top(path: &str) -> &str {
+    path.split('/').next().unwrap_or(path)
+}

@@ -14,25 +14,58 @@ use truing_reader::output::{NO_RULE, tool_name};
 /// All findings that linters have reported so far.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    whole: BTreeSet<(Place, String, String)>,
-    /// The linter that was the first to say something of a line.
-    by: BTreeMap<(RepoPath, u32, String), String>,
+    /// By place, rule and words: how many there were in one output, at most.
+    whole: BTreeMap<(Place, String, String), usize>,
+    /// The same of the output in hand.
+    of_output: BTreeMap<(Place, String, String), usize>,
+    /// The linter that was the first to say something of a line, and the rules of others that say it, too.
+    by: BTreeMap<(RepoPath, u32, String), (String, BTreeSet<String>)>,
 }
 
 impl Told {
+    /// Begins with the findings of another output.
+    pub(crate) fn begin_output(&mut self) {
+        self.of_output.clear();
+    }
+
     /// Is it said for the first time: by this linter, and by any?
     pub(crate) fn is_new(&mut self, raw: &RawFinding) -> bool {
-        // The same linter may have been run, and its output given.
-        let is_first = self.whole.insert((raw.place.clone(), raw.rule.clone(), raw.title.clone()));
-        let Some((tool, rule)) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE) else {
-            return is_first;
-        };
-        let meaning = find(tool).map_or_else(|| rule.to_owned(), |known| known.meaning(rule));
-        let of_line = (raw.place.path.clone(), raw.place.start_line, meaning);
-        let first = self.by.entry(of_line).or_insert_with(|| tool.to_owned());
+        // The same linter may have been run, and its output given. One output may say the same of two columns.
+        let key = (raw.place.clone(), raw.rule.clone(), raw.title.clone());
+        let count = self.of_output.entry(key.clone()).or_default();
+        *count += 1;
+        let before = self.whole.entry(key).or_default();
+        let is_first = *count > *before;
+        *before = (*before).max(*count);
+        let Some((tool, of_line)) = meant(raw) else { return is_first };
+        let (first, others) = self.by.entry(of_line).or_insert_with(|| (tool.to_owned(), BTreeSet::new()));
+        if first != tool {
+            others.insert(raw.rule.clone());
+            return false;
+        }
         // One linter may say the same of a line twice, of two names in it.
-        is_first && first == tool
+        is_first
     }
+
+    /// Names in each finding the rules of other linters that say the same.
+    pub(crate) fn name_others(&self, found: &mut [Placed]) {
+        for raw in found.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == Source::Tool) {
+            let others = meant(raw).and_then(|(tool, of_line)| {
+                self.by.get(&of_line).filter(|(first, others)| first == tool && !others.is_empty())
+            });
+            let Some((_, others)) = others else { continue };
+            let rules = others.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ");
+            let space = if raw.body.is_empty() { "" } else { "\n\n" };
+            raw.body += &format!("{space}Also found by {rules}.");
+        }
+    }
+}
+
+/// The linter of a finding, and what it says of which line; none if its rule has no name.
+fn meant(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
+    let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE)?;
+    let meaning = find(tool).map_or_else(|| rule.to_owned(), |known| known.meaning(rule));
+    Some((tool, (raw.place.path.clone(), raw.place.start_line, meaning)))
 }
 
 /// The files that linters were given in runs that did not fail, by the names that findings have for the linters.
@@ -93,6 +126,9 @@ mod tests {
         let mut is_new = |rule: &str, line: u32, title: &str| told.is_new(&raw(rule, "a.py", line, title));
         assert!(is_new("flake8/F401", 1, "'os' imported but unused"));
         assert!(is_new("flake8/F401", 1, "'sys' imported but unused"));
+        assert!(is_new("flake8/F401", 1, "'sys' imported but unused"), "at another column");
+        told.begin_output();
+        let mut is_new = |rule: &str, line: u32, title: &str| told.is_new(&raw(rule, "a.py", line, title));
         assert!(!is_new("flake8/F401", 1, "'sys' imported but unused"), "the same output again");
         assert!(!is_new("ruff/F401", 1, "`os` imported but unused"));
         assert!(!is_new("pylint/W0611", 1, "Unused import os"));
@@ -100,6 +136,16 @@ mod tests {
         assert!(is_new("ruff/E741", 1, "another rule"));
         assert!(is_new("one/diagnostic", 1, "a linter without names of rules"));
         assert!(is_new("other/diagnostic", 1, "another one"));
+
+        let placed = |rule: &str, line: u32| {
+            let raw = raw(rule, "a.py", line, "t");
+            let at = raw.place.clone();
+            Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+        };
+        let mut found = [placed("flake8/F401", 1), placed("ruff/F401", 2)];
+        told.name_others(&mut found);
+        let bodies = found.map(|placed| placed.raw.body);
+        assert_eq!(bodies, ["Also found by `pylint/W0611`, `ruff/F401`.", ""]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use truing_core::line::clean;
 use truing_core::port::{ChangedFile, Reader, ReaderError, ToolFindings, ToolOutput, ToolRequest};
 use truing_core::verification::End;
 use truing_diff::RepoPath;
-use truing_reader::output::known::Stream;
+use truing_reader::output::known::{Stream, is_silent};
 
 use super::alone::State;
 use super::kept::Recipe;
@@ -45,14 +45,13 @@ impl Printed {
             Stream::Stdout | Stream::Either => output,
             Stream::Stderr => errors,
         };
-        // A text may be of anything; JSON is at least an empty list.
-        let is_missing = text.trim().is_empty() && tool.format.ends_with("json");
+        let is_missing = text.trim().is_empty() && !is_silent(&tool.format);
         let mut unnamed = None;
         let failed = match end {
             End::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(cause(printout)),
             End::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
             End::Exit { .. } => {
-                unnamed = Some(clean(&format!("it names no finding: {}", cause(printout)), MAX_REASON));
+                unnamed = Some(format!("it names no finding: {}", cause(printout)));
                 None
             }
             End::Killed
@@ -63,19 +62,22 @@ impl Printed {
             | End::Full
             | End::NoProgram => Some(cause(printout)),
         };
-        let failed = failed.map(|reason| match (tool.fetch(), end) {
+        let with_fetch = |reason: String| match (tool.fetch(), end) {
             (Some(fetch), End::Exit { .. }) => {
                 format!(
                     "{reason}; without a network, dependencies and the lock file have to be there: run `{fetch}`"
                 )
             }
             (Some(_) | None, _) => reason,
-        });
+        };
+        let (failed, unnamed) = (failed.map(with_fetch), unnamed.map(with_fetch));
         Self::from(ToolOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
             failed: failed.map(|reason| clean(&reason, MAX_REASON)),
-            unnamed,
+            // One that has a code of its own for findings has none.
+            is_clean: matches!(end, End::Exit { code: 0 }) && tool.exit.iter().any(|code| *code != 0),
+            unnamed: unnamed.map(|reason| clean(&reason, MAX_REASON)),
             without: without.clone(),
             ..of(tool)
         })

@@ -9,10 +9,13 @@ use globset::GlobSet;
 use truing_config::tool::{ToolConfig, ToolScope, When};
 use truing_config::value::globs;
 use truing_core::port::UsedTool;
+use truing_reader::output::known::hooks;
 use truing_reader::output::known::{self, FILES, Fetched, KnownTool, Stream};
 
 /// The time that a tool may take that nobody says anything of.
 const TIME: Duration = Duration::from_secs(300);
+/// The folder of the jobs of GitHub Actions.
+const WORKFLOWS: &str = ".github/workflows/";
 /// The exit codes of a run that went well, of a tool of which nobody says anything.
 const EXIT: [i32; 2] = [0, 1];
 
@@ -53,7 +56,9 @@ pub struct Selected {
     known: Option<&'static KnownTool>,
     /// The files that it looks at.
     paths: GlobSet,
-    /// Those of them that the hook keeps from it, as seen from its folder.
+    /// Scripts that it looks at, too, as seen from its folder.
+    scripts: BTreeSet<String>,
+    /// Those of them that the hook or the configuration keeps from it, as seen from its folder.
     left_out: BTreeSet<String>,
 }
 
@@ -93,6 +98,12 @@ impl Selected {
         self.known.iter().flat_map(|known| known.of_permissions.iter().cloned()).collect()
     }
 
+    /// May its configuration, and what it needs, be in a folder below: does the root show only that it is run?
+    fn is_configured_below(&self) -> bool {
+        let is_run = hooks::FILES.contains(&self.sign.as_str()) || self.sign.starts_with(WORKFLOWS);
+        is_run && self.needs_setup() && !self.is_configured
+    }
+
     /// Does it look at this file?
     pub fn looks_at(&self, path: &str) -> bool {
         let is_told = self.own(path).is_some_and(|own| !self.left_out.contains(own));
@@ -102,7 +113,9 @@ impl Selected {
     /// Is it for files like this one?
     pub(super) fn is_for(&self, path: &Path) -> bool {
         let is_nested = self.nested.iter().any(|folder| path.starts_with(folder));
-        !is_nested && path.strip_prefix(&self.folder).is_ok_and(|own| self.paths.is_match(own))
+        let is_script = |own: &Path| own.to_str().is_some_and(|own| self.scripts.contains(own));
+        let is_own = |own: &Path| self.paths.is_match(own) || is_script(own);
+        !is_nested && path.strip_prefix(&self.folder).is_ok_and(is_own)
     }
 
     /// A path as seen from its folder, if it is of a file there.
@@ -115,7 +128,7 @@ impl Selected {
         if self.folder.is_empty() { own.to_owned() } else { format!("{}/{own}", self.folder) }
     }
 
-    /// The files that the hook keeps from it, by their paths in the tree.
+    /// The files that the hook or the configuration keeps from it, by their paths in the tree.
     pub(super) fn left_out(&self) -> BTreeSet<String> {
         self.left_out.iter().map(|own| self.of_tree(own)).collect()
     }
@@ -168,18 +181,24 @@ pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<Selected> {
 }
 
 /// The linters to run in folders below the root: those that a folder uses, and neither the root nor the configuration. A file is
-/// looked at in the nearest folder.
+/// looked at in the nearest folder. One that needs the project's dependencies, and of which the root shows no more than that a hook or
+/// a job of CI runs it, is left to the folders that configure it.
 pub(super) fn select_below(
     below: &[(String, Vec<UsedTool>)],
-    root: &[Selected],
+    root: &mut [Selected],
     configured: &[ToolConfig],
 ) -> Vec<Selected> {
-    let is_free = |name: &str| {
-        !root.iter().any(|tool| tool.name == name) && !configured.iter().any(|config| config.name == name)
-    };
     let mut all = Vec::new();
     for (folder, used) in below {
-        for used in used.iter().filter(|used| is_free(&used.name)) {
+        for used in used {
+            let at_root = root.iter_mut().find(|tool| tool.name == used.name);
+            let is_roots = at_root.as_ref().is_some_and(|tool| !tool.is_configured_below());
+            if is_roots || configured.iter().any(|config| config.name == used.name) {
+                continue;
+            }
+            if let Some(tool) = at_root {
+                tool.nested.push(folder.clone());
+            }
             let inside = format!("{folder}/");
             let others = below.iter().filter(|(other, tools)| {
                 other.starts_with(&inside) && tools.iter().any(|tool| tool.name == used.name)
@@ -218,6 +237,7 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
     // A hook says nothing of a command of the operator's own, nor of files that he chooses.
     let hook = used.filter(|_| command.is_none());
     let left_out = hook.filter(|_| config.is_none_or(|config| config.paths.is_none()));
+    let scripts = used.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let exit = config.and_then(|config| config.exit.clone()).or_else(|| Some(known?.exit.clone()));
     Some(Selected {
         name: known.map_or(name, |known| &known.name).to_owned(),
@@ -237,6 +257,7 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
         is_configured: config.is_some(),
         known,
         paths: globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
+        scripts: scripts.map(|used| used.scripts.iter().cloned().collect()).unwrap_or_default(),
         left_out: left_out.map(|used| used.left_out.iter().cloned().collect()).unwrap_or_default(),
     })
 }

@@ -7,7 +7,8 @@ use super::names::MAX_NAMES_BYTES;
 use super::*;
 
 fn used(name: &str, sign: &str) -> UsedTool {
-    UsedTool { name: name.into(), sign: sign.into(), args: Vec::new(), left_out: Vec::new(), whole: false }
+    let (name, sign) = (name.to_owned(), sign.to_owned());
+    UsedTool { name, sign, args: Vec::new(), left_out: Vec::new(), scripts: Vec::new(), whole: false }
 }
 
 fn configured(name: &str) -> ToolConfig {
@@ -94,6 +95,21 @@ fn a_hook_says_with_which_options_and_over_which_files_a_tool_runs() {
 }
 
 #[test]
+fn a_script_is_looked_at_beside_the_files_that_the_table_names() {
+    let script = UsedTool { scripts: vec!["bin/deploy".into()], ..used("shellcheck", ".shellcheckrc") };
+    let shellcheck = select(std::slice::from_ref(&script), &[]).remove(0);
+    assert!(
+        shellcheck.looks_at("bin/deploy") && shellcheck.looks_at("a.sh") && !shellcheck.looks_at("bin/other")
+    );
+    let kept = UsedTool { left_out: vec!["bin/deploy".into()], ..script.clone() };
+    assert!(!select(&[kept], &[]).remove(0).looks_at("bin/deploy"));
+    let chosen = ToolConfig { paths: Some(vec!["src/**".into()]), ..configured("shellcheck") };
+    assert!(!one(std::slice::from_ref(&script), chosen).looks_at("bin/deploy"), "the operator chooses");
+    let below = select_below(&[("web".to_owned(), vec![script])], &mut [], &[]);
+    assert!(below.iter().any(|tool| tool.looks_at("web/bin/deploy") && !tool.looks_at("bin/deploy")));
+}
+
+#[test]
 fn a_tool_whose_configuration_chooses_the_files_is_told_of_none() {
     let mypy = UsedTool { whole: true, ..used("mypy", "mypy.ini") };
     let all = select(std::slice::from_ref(&mypy), &[]);
@@ -150,6 +166,34 @@ fn a_run_is_whole_only_if_its_end_says_so() {
 }
 
 #[test]
+fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
+    let printed = |name: &str, code: u8| {
+        let printout =
+            Printout { end: End::Exit { code }, ms: 1, output: String::new(), errors: String::new() };
+        let tool = one(&[], configured(name));
+        let output = Printed::of(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
+        output.failed.or(output.unnamed)
+    };
+    for name in ["ast-grep", "codespell", "detect-secrets", "mypy"] {
+        assert_eq!(printed(name, 0), None, "{name}");
+    }
+    assert!(printed("ast-grep", 1).unwrap().starts_with("it names no finding"));
+    assert_eq!(printed("ruff", 0).unwrap(), "it printed nothing");
+}
+
+#[test]
+fn detect_secrets_is_told_of_a_baseline_where_there_is_one() {
+    let run = |used: &[UsedTool]| {
+        let tool = one(used, configured("detect-secrets"));
+        arguments(&tool.arguments, &tool.more, &["a.py"], &tool.sign)
+    };
+    assert_eq!(run(&[]), ["--json", "a.py"]);
+    let args = vec!["--baseline".to_owned(), ".secrets.baseline".to_owned()];
+    let with = UsedTool { args, ..used("detect-secrets", ".secrets.baseline") };
+    assert_eq!(run(&[with]), ["--json", "--baseline", ".secrets.baseline", "a.py"]);
+}
+
+#[test]
 fn signs_are_plain_files_of_a_few_folders() {
     let folder = tempfile::tempdir().unwrap();
     for path in ["ruff.toml", ".github/workflows/ci.yml", "deep/er/ruff.toml", ".semgrep/a.yml"] {
@@ -200,8 +244,8 @@ fn a_file_is_looked_at_in_the_nearest_folder_that_configures_the_tool() {
         ("a/b".to_owned(), vec![UsedTool { left_out: vec!["x.py".into()], ..used("flake8", "setup.cfg") }]),
         ("c".to_owned(), vec![used("yamllint", ".yamllint")]),
     ];
-    let root = select(&[used("ruff", "ruff.toml")], &[]);
-    let tools = select_below(&below, &root, &[configured("yamllint")]);
+    let mut root = select(&[used("ruff", "ruff.toml")], &[]);
+    let tools = select_below(&below, &mut root, &[configured("yamllint")]);
     let names: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.folder.as_str())).collect();
     assert_eq!(names, [("flake8", "a"), ("flake8", "a/b")], "the root and the configuration have the others");
     let [outer, inner] = tools.as_slice() else { panic!("{tools:?}") };
@@ -209,4 +253,23 @@ fn a_file_is_looked_at_in_the_nearest_folder_that_configures_the_tool() {
     assert!(inner.looks_at("a/b/y.py") && !inner.looks_at("a/b/x.py") && !inner.looks_at("a/bc/y.py"));
     assert_eq!(inner.own("a/b/y.py"), Some("y.py"));
     assert_eq!(Printed::failed(inner, "why").output.left_out, ["a/b/x.py".to_owned()].into());
+}
+
+#[test]
+fn a_linter_that_the_root_only_runs_is_left_to_the_folder_that_configures_it_if_it_needs_dependencies() {
+    let below = [("web".to_owned(), vec![used("eslint", "eslint.config.js"), used("ruff", "ruff.toml")])];
+    let hook = ".pre-commit-config.yaml";
+    let mut root = select(&[used("eslint", hook), used("ruff", hook)], &[]);
+    let tools = select_below(&below, &mut root, &[]);
+    let names: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.folder.as_str())).collect();
+    assert_eq!(names, [("eslint", "web")], "ruff finds the nearest configuration itself");
+    let [eslint, ruff] = root.as_slice() else { panic!("{root:?}") };
+    assert!(!eslint.looks_at("web/a.js") && eslint.looks_at("other/a.js") && ruff.looks_at("web/a.py"));
+    assert!(tools.iter().all(|tool| tool.looks_at("web/a.js") && !tool.looks_at("other/a.js")));
+
+    let mut own = select(&[used("eslint", "eslint.config.js")], &[]);
+    assert_eq!(
+        select_below(&below, &mut own, &[]).iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>(),
+        ["ruff"]
+    );
 }

@@ -68,7 +68,7 @@ fn error(file: &str, element: &Element, (paths, input): (&Paths, &Input<'_>), co
     let written = Some(file).filter(|file| !file.is_empty()).ok_or(PathError::Missing);
     let path = match written.and_then(|file| paths.path(file)) {
         Ok(path) => path,
-        Err(error) => return collected.leave_out(ProblemKind::Place, &format!("line {line}: {error}")),
+        Err(error) => return collected.unplaced(&error, &format!("line {line}: {error}")),
     };
     let range = Range::at(line, column, ColumnUnit::CodePoint);
     let message = element.get("message").unwrap_or_default();

@@ -191,6 +191,7 @@ fn tool_of(rule: &str) -> &str {
 /// tool's name is in lower case. What parts a rule's own name (`/`, `:`) becomes a dot: `eslint/typescript-eslint.no-shadow`
 /// for `@typescript-eslint/no-shadow`, `clippy/clippy.unwrap_used` for `clippy::unwrap_used`.
 pub fn rule_name(tool: &str, rule: Option<&str>, reserved: &[String]) -> String {
+    let tool = known::find(tool).map_or(tool, |known| known.name.as_str());
     let tool = word(&tool.to_lowercase());
     let tool = if tool.is_empty() { "tool".to_owned() } else { tool };
     let prefix = if reserved.contains(&tool) { TOOL_PREFIX } else { "" };

@@ -39,6 +39,8 @@ pub struct Named {
     pub name: &'static str,
     /// The name of the tool, if the format is of one tool; it is the diagnostics' tool where [`Input::tool`] is empty.
     pub tool: &'static str,
+    /// Is it lines of text, read by a pattern?
+    pub is_lines: bool,
     /// Reads diagnostics. It does not panic on any bytes, and collects by
     /// [`Collected`](crate::output::report::Collected), which keeps the bounds.
     pub read: fn(&[u8], &Input<'_>) -> Report,
@@ -85,6 +87,10 @@ pub struct Input<'a> {
     pub folder: Option<&'a RepoPath>,
     /// The name of the tool where the output names none; empty: the format's own name.
     pub tool: &'a str,
+    /// The files of the tree, for formats that name files without their folders; empty: they are not known.
+    pub files: &'a [RepoPath],
+    /// May the tool have run on another machine? Then a root that the output names counts, too.
+    pub is_foreign: bool,
 }
 
 impl<'a> Input<'a> {

@@ -88,7 +88,7 @@ fn one(index: usize, entry: Entry, (paths, input): (&Paths, &Input<'_>), collect
     let written = location.as_ref().and_then(|location| location.path.as_deref());
     let path = match written.ok_or(PathError::Missing).and_then(|path| paths.path(path)) {
         Ok(path) => path,
-        Err(error) => return collected.leave_out(ProblemKind::Place, &format!("entry {index}: {error}")),
+        Err(error) => return collected.unplaced(&error, &format!("entry {index}: {error}")),
     };
     let engine = entry.engine_name.filter(|name| !name.trim().is_empty());
     let tool = engine.unwrap_or_else(|| input.tool_or("gitlab").to_owned());

@@ -1,7 +1,8 @@
 //! JUnit's XML, as Ant, Maven, pytest and others write it: the failures and errors of test cases that have a place.
 //!
 //! The format has no owner. A place is in the attributes `file` and `line` of a failure, of its test case or of the suites
-//! around it, or in the text of the failure (`tests/test_a.py:12: AssertionError`, `File "a.py", line 3`).
+//! around it, or in the text of the failure (`tests/test_a.py:12: AssertionError`, `File "a.py", line 3`). Where the text names a file
+//! without its folder, the class of the test or of the frame has it. Linters name the file as a suite, and write `line 2, col 7`.
 
 use std::sync::LazyLock;
 
@@ -11,14 +12,15 @@ use truing_diff::RepoPath;
 
 use crate::output::decode;
 use crate::output::diagnostic::{Diagnostic, Level, MAX_NAME_CHARS};
+use crate::output::file_names::FileNames;
 use crate::output::format::Input;
-use crate::output::path::Paths;
+use crate::output::path::{PathError, Paths};
 use crate::output::range::Range;
 use crate::output::report::{Collected, ProblemKind, Report};
 use crate::output::text;
 use crate::output::xml::{Element, MAX_TEXT_BYTES, Part, Parts};
 
-/// Places in the text of a failure that are looked at.
+/// FailurePlaces in the text of a failure that are looked at.
 const MAX_PLACES: usize = 200;
 /// Bytes of a failure's text that are shown.
 const MAX_SHOWN_BYTES: usize = 4 << 10;
@@ -31,11 +33,34 @@ static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(place).expect("the pattern of places")
 });
 
+/// A frame of a stack of the Java machine: the class, and the file without its folder.
+static FRAME: LazyLock<Regex> = LazyLock::new(|| {
+    let frame = r"\bat (?:[\w.-]+@?[\w.-]*/)*(?P<class>(?:\w+\.)*[\w$]+)\.[\w$<>]+\((?P<file>\w+\.(?:java|kt|groovy|scala)):(?P<line>\d{1,9})\)";
+    #[expect(clippy::expect_used, reason = "a constant, which every test of this format compiles")]
+    Regex::new(frame).expect("the pattern of frames")
+});
+
+/// A line, as linters write it behind their message or before it.
+static LINE: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a constant, which every test of this format compiles")]
+    Regex::new(r"\b(?i:line) (?P<line>\d{1,9})(?:, (?i:col(?:umn)?) \d{1,9})?\b")
+        .expect("the pattern of lines")
+});
+
+/// Endings of files with tests of the Java machine.
+const CLASS_ENDINGS: [&str; 4] = ["java", "kt", "groovy", "scala"];
+/// The prefix of ESLint's packages, which others copied: it names no tool.
+const COPIED: &str = "eslint";
+
 /// A test case.
 #[derive(Default)]
 struct Case {
     name: String,
     class: String,
+    /// The name of its suite.
+    suite: String,
+    /// `ruff` where its suite is of the package `org.ruff`.
+    package: String,
     file: Option<String>,
     line: u32,
 }
@@ -53,6 +78,8 @@ struct Failure {
 
 /// A suite that is open.
 struct Suite {
+    name: String,
+    package: String,
     file: Option<String>,
     /// Pytest counts lines from 0 (`junit_family=xunit1`).
     from_zero: bool,
@@ -62,7 +89,7 @@ struct Suite {
 pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut collected = Collected::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
-    let paths = Paths::new(input);
+    let places = FailurePlaces { paths: Paths::new(input), files: FileNames::of(input.files) };
     let mut parts = Parts::of(&text);
     let (mut suites, mut case, mut failure): (Vec<Suite>, _, Option<Failure>) =
         (vec![], Case::default(), None);
@@ -90,7 +117,7 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
                 "testcase" => case = Case::default(),
                 "failure" | "error" => {
                     if let Some(failure) = failure.take() {
-                        told(&case, &failure, (&paths, input), &mut collected);
+                        told(&case, &failure, (&places, input), &mut collected);
                     }
                 }
                 _ => {}
@@ -115,7 +142,10 @@ fn file(element: &Element) -> Option<String> {
 
 fn suite(element: &Element, outer: Option<&Suite>) -> Suite {
     let is_pytest = element.get("name") == Some("pytest");
+    let named = |attribute: &str| element.get(attribute).map(str::to_owned);
     Suite {
+        name: named("name").unwrap_or_default(),
+        package: named("package").or_else(|| Some(outer?.package.clone())).unwrap_or_default(),
         file: file(element).or_else(|| outer?.file.clone()),
         from_zero: is_pytest || outer.is_some_and(|outer| outer.from_zero),
     }
@@ -129,6 +159,8 @@ fn case(element: &Element, suite: Option<&Suite>) -> Case {
     Case {
         name: name("name"),
         class: name("classname"),
+        suite: suite.map(|suite| suite.name.clone()).unwrap_or_default(),
+        package: suite.and_then(|suite| suite.package.strip_prefix("org.")).unwrap_or_default().to_owned(),
         file: file(element).or_else(|| suite?.file.clone()),
         line: line.saturating_add(u32::from(has_line && suite.is_some_and(|suite| suite.from_zero))),
     }
@@ -145,48 +177,154 @@ fn begun(element: &Element) -> Failure {
     }
 }
 
-fn told(case: &Case, failure: &Failure, (paths, input): (&Paths, &Input<'_>), collected: &mut Collected) {
+/// Finds the files of places.
+struct FailurePlaces<'a> {
+    paths: Paths,
+    files: FileNames<'a>,
+}
+
+/// A place that was found, or the reason for none.
+type FailurePlace = Result<(RepoPath, u32), PathError>;
+
+fn told(
+    case: &Case,
+    failure: &Failure,
+    (places, input): (&FailurePlaces<'_>, &Input<'_>),
+    collected: &mut Collected,
+) {
     let name = match (case.class.as_str(), case.name.as_str()) {
         ("", "") => "a test",
         ("", name) | (name, "") => name,
         (class, name) => &format!("{class}.{name}"),
     };
-    let Some((path, line)) = place(case, failure, paths) else {
-        return collected.leave_out(ProblemKind::Place, &format!("{name}: no place of the tree"));
+    let linted = places.linted(case, failure);
+    let is_linted = linted.is_some();
+    let (path, line) = match linted.unwrap_or_else(|| places.tested(case, failure)) {
+        Ok(place) => place,
+        Err(PathError::Missing) => {
+            return collected.leave_out(ProblemKind::Place, &format!("{name}: no place of the tree"));
+        }
+        Err(error) => return collected.unplaced(&error, &format!("{name}: {error}")),
     };
     let first = |text: &str| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
     let reason = first(&failure.message).or_else(|| first(&failure.text));
     let reason = reason.or_else(|| Some(failure.kind.clone()).filter(|kind| !kind.is_empty()));
-    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    let message = format!("{name} fails{reason}");
-    let mut diagnostic = Diagnostic::new(input.tool_or("junit"), path, Range::lines(line, line), message);
+    let message = match (is_linted, reason) {
+        (true, Some(reason)) => reason,
+        (_, reason) => {
+            format!("{name} fails{}", reason.map(|reason| format!(": {reason}")).unwrap_or_default())
+        }
+    };
+    let package = case.package.split('.').next().filter(|package| !matches!(*package, "" | COPIED));
+    let tool = package.filter(|_| is_linted).unwrap_or_else(|| input.tool_or("junit"));
+    let mut diagnostic = Diagnostic::new(tool, path, Range::lines(line, line), message);
     diagnostic.level = Level::Error;
-    diagnostic.rule = Some(failure.rule.clone());
+    diagnostic.rule = Some(if is_linted { rule(case, failure) } else { failure.rule.clone() });
+    if is_linted {
+        return collected.push(diagnostic);
+    }
     let shown = text::markdown(&failure.text);
     let shown = shown.get(..shown.floor_char_boundary(MAX_SHOWN_BYTES)).unwrap_or_default();
     diagnostic.help = (!shown.is_empty()).then(|| markdown::fence("", shown));
     collected.push(diagnostic);
 }
 
-/// The place of a failure: its own; the last one in its text that is in the test's own file; the test's; or the first one
-/// in its text that is in the tree.
-fn place(case: &Case, failure: &Failure, paths: &Paths) -> Option<(RepoPath, u32)> {
-    let known = |file: &Option<String>| file.as_deref().and_then(|file| paths.path(file).ok());
-    let own = known(&case.file);
-    if let Some(path) = known(&failure.file) {
-        return Some((path, failure.line));
+/// The rule of a linter's failure: the name of the test case behind its package, or the failure's type.
+fn rule(case: &Case, failure: &Failure) -> String {
+    let of_case = case.name.strip_prefix("org.").and_then(|name| name.split_once('.')).map(|(_, rule)| rule);
+    let of_kind = Some(failure.kind.as_str()).filter(|kind| !kind.is_empty());
+    of_case.or(of_kind).unwrap_or(&failure.rule).to_owned()
+}
+
+impl FailurePlaces<'_> {
+    /// The place of a linter's failure, whose suite is a file; none if it is no linter's.
+    fn linted(&self, case: &Case, failure: &Failure) -> Option<FailurePlace> {
+        if case.file.is_some() || failure.file.is_some() || !is_file_name(&case.suite) {
+            return None;
+        }
+        let in_text = [failure.text.as_str(), failure.message.as_str()]
+            .iter()
+            .find_map(|text| LINE.captures(text)?.name("line")?.as_str().parse().ok());
+        let line = if case.line > 0 { case.line } else { in_text? };
+        Some(self.paths.path(&case.suite).map(|path| (path, line)))
     }
-    let texts = [failure.message.as_str(), failure.text.as_str()];
-    let in_text = texts.iter().flat_map(|text| PLACE.captures_iter(text)).take(MAX_PLACES);
-    let in_text = in_text.filter_map(|found| {
-        let one = |names: [&str; 3]| names.into_iter().find_map(|name| found.name(name));
-        let (file, line) = (one(["a", "c", "e"])?.as_str(), one(["b", "d", "f"])?.as_str());
-        Some((paths.path(file).ok()?, line.parse().ok()?))
+
+    /// The place of a test's failure: its own; the last one in its text that is in the test's own file; the test's; or the first one
+    /// in its text that is in the tree.
+    fn tested(&self, case: &Case, failure: &Failure) -> FailurePlace {
+        let mut wrong = PathError::Missing;
+        let mut known = |file: &Option<String>| match self.paths.path(file.as_deref()?) {
+            Ok(path) => Some(self.files.longest_end(&path).unwrap_or(path)),
+            Err(error) => {
+                wrong = error;
+                None
+            }
+        };
+        let own = known(&case.file);
+        if let Some(path) = known(&failure.file) {
+            return Ok((path, failure.line));
+        }
+        let own = own.or_else(|| self.of_class(&case.class));
+        let texts = [failure.message.as_str(), failure.text.as_str()];
+        let in_text: Vec<(RepoPath, u32)> =
+            texts.iter().flat_map(|text| self.in_text(text, &case.class)).take(MAX_PLACES).collect();
+        if let Some(path) = own {
+            let last = in_text.into_iter().rfind(|(known, _)| *known == path);
+            return Ok(last.unwrap_or((path, case.line)));
+        }
+        in_text.into_iter().next().ok_or(wrong)
+    }
+
+    /// The places in a text, in its order: those with a path, and frames of the Java machine.
+    fn in_text(&self, text: &str, class: &str) -> Vec<(RepoPath, u32)> {
+        let mut found: Vec<(usize, RepoPath, u32)> = Vec::new();
+        for place in PLACE.captures_iter(text).take(MAX_PLACES) {
+            let one = |names: [&str; 3]| names.into_iter().find_map(|name| place.name(name));
+            let (Some(file), Some(line)) = (one(["a", "c", "e"]), one(["b", "d", "f"])) else { continue };
+            if let (Some(path), Ok(line)) = (self.written(file.as_str(), class), line.as_str().parse()) {
+                found.push((file.start(), path, line));
+            }
+        }
+        for frame in FRAME.captures_iter(text).take(MAX_PLACES) {
+            let (Some(class), Some(file), Some(line)) =
+                (frame.name("class"), frame.name("file"), frame.name("line"))
+            else {
+                continue;
+            };
+            let package = class.as_str().rsplit_once('.').map_or("", |(package, _)| package);
+            let path = format!("{}/{}", package.replace('.', "/"), file.as_str());
+            if let (Some(path), Ok(line)) = (self.files.whole_end_of(&path), line.as_str().parse()) {
+                found.push((class.start(), path, line));
+            }
+        }
+        found.sort_by_key(|(at, ..)| *at);
+        found.into_iter().map(|(_, path, line)| (path, line)).collect()
+    }
+
+    /// The file that a text names. Without a folder, it is one of the package that the class names (`example.com/shop/pkg/cart`).
+    fn written(&self, file: &str, class: &str) -> Option<RepoPath> {
+        let has_folder = file.contains(['/', '\\']);
+        if !has_folder && class.contains('/') && !self.files.is_empty() {
+            return self.files.longest_end_of(&format!("{class}/{file}"));
+        }
+        let path = self.paths.path(file).ok()?;
+        Some(self.files.longest_end(&path).unwrap_or(path))
+    }
+
+    /// The file of a class of the Java machine (`com.acme.CartTest$Inner`).
+    fn of_class(&self, class: &str) -> Option<RepoPath> {
+        let outer = class.split('$').next().filter(|outer| outer.contains('.'))?.replace('.', "/");
+        CLASS_ENDINGS.iter().find_map(|ending| self.files.whole_end_of(&format!("{outer}.{ending}")))
+    }
+}
+
+/// Is this the name of a file, and not that of a class or a sentence?
+fn is_file_name(name: &str) -> bool {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let has_ending = last.rsplit_once('.').is_some_and(|(stem, ending)| {
+        !stem.is_empty()
+            && (1..=10).contains(&ending.len())
+            && ending.bytes().all(|byte| byte.is_ascii_alphanumeric())
     });
-    let in_text: Vec<(RepoPath, u32)> = in_text.collect();
-    if let Some(path) = own {
-        let last = in_text.into_iter().rfind(|(known, _)| *known == path);
-        return Some(last.unwrap_or((path, case.line)));
-    }
-    in_text.into_iter().next()
+    !name.contains(['\n', ' ']) && (name.contains(['/', '\\']) || has_ending)
 }

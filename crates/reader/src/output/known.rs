@@ -11,12 +11,13 @@ use crate::output::json::{cargo, go, python, ruby, script, search, secrets, shel
 use crate::output::patterns::table;
 use crate::output::report::Report;
 
+pub mod exclude;
 pub mod hooks;
 pub mod sign;
 pub mod tool;
 
 pub use sign::{Sign, What};
-pub use tool::{FILES, Fetched, KnownTool, SIGN, Severities, Stream, arguments};
+pub use tool::{FILES, Fetched, KnownTool, SIGN, Severities, SignOptions, Stream, arguments, is_silent};
 
 /// The table of tools.
 const TOOLS: &str = include_str!("../../tools.toml");
@@ -27,8 +28,9 @@ macro_rules! lines {
         Named {
             name: $name,
             tool: $tool,
-            read: |bytes: &[u8], input: &Input<'_>| -> Report { table::$row.read(bytes, input).report },
+            read: |bytes: &[u8], input: &Input<'_>| -> Report { table::$row.read(bytes, input) },
             is: |_| false,
+            is_lines: true,
         }
     };
 }
@@ -36,7 +38,7 @@ macro_rules! lines {
 /// An entry that reads JSON, and is recognised by its first bracket and by names within its first bytes.
 macro_rules! json {
     ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
-        Named { name: $name, tool: $tool, read: $read, is: |bytes| begins(bytes, $bracket, &[$($mark),*]) }
+        Named { name: $name, tool: $tool, read: $read, is: |bytes| begins(bytes, $bracket, &[$($mark),*]), is_lines: false }
     };
 }
 
@@ -56,7 +58,7 @@ pub static NAMED: &[Named] = &[
     json!("eslint-json", "eslint", script::eslint, b'[', ["\"filePath\"", "\"messages\"", "\"errorCount\""]),
     json!("gitleaks-json", "gitleaks", secrets::gitleaks, b'[', ["\"RuleID\"", "\"Secret\""]),
     json!("golangci-json", "golangci-lint", go::golangci, b'{', ["\"Issues\"", "\"FromLinter\""]),
-    Named { name: "govet-json", tool: "go vet", read: go::govet, is: go::is_govet },
+    Named { name: "govet-json", tool: "go vet", read: go::govet, is: go::is_govet, is_lines: false },
     json!("hadolint-json", "hadolint", shell::hadolint, b'[', ["\"code\":\"DL", "\"file\"", "\"level\""]),
     json!("mypy-json", "mypy", python::mypy, b'{', ["{\"file\": ", "\"hint\": ", "\"code\": "]),
     json!("oxlint-json", "oxlint", script::oxlint, b'{', ["\"diagnostics\"", "\"labels\"", "\"filename\""]),
@@ -102,9 +104,10 @@ pub fn all() -> &'static [KnownTool] {
     &ALL
 }
 
-/// The tool of this name, in letters of any case.
+/// The tool of this name, in letters of any case, also by a name that its outputs have for it.
 pub fn find(name: &str) -> Option<&'static KnownTool> {
-    all().iter().find(|tool| tool.name.eq_ignore_ascii_case(name.trim()))
+    let is_it = |known: &String| known.eq_ignore_ascii_case(name.trim());
+    all().iter().find(|tool| is_it(&tool.name) || tool.aliases.iter().any(is_it))
 }
 
 /// The tools of a table.

@@ -4,12 +4,17 @@
 //! writes paths. Whatever it writes, the result is a path in the tree that is no git folder's, or an error that names the
 //! path.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use truing_diff::RepoPath;
 
 use crate::output::format::Input;
 
 /// The most bytes of a path.
 pub const MAX_PATH_BYTES: usize = 4096;
+
+/// The most parts of a path that is compared with the files of the tree.
+const MAX_PARTS: usize = 100;
 
 /// A path that is none in the tree.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -35,7 +40,7 @@ pub enum PathError {
 }
 
 /// The parts of an absolute path, from the root of its file system.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Absolute {
     /// `c:` for a drive, `\\host` for a share, empty for a path that begins with one separator.
     volume: Vec<u8>,
@@ -47,6 +52,8 @@ pub struct Absolute {
 pub struct Paths {
     roots: Vec<Absolute>,
     folder: Vec<Vec<u8>>,
+    /// The tool may have run elsewhere.
+    is_foreign: bool,
 }
 
 impl Paths {
@@ -58,12 +65,12 @@ impl Paths {
         let folder = input.folder.filter(|folder| folder.is_inside());
         let folder =
             folder.map(|folder| folder.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect());
-        Self { roots, folder: folder.unwrap_or_default() }
+        Self { roots, folder: folder.unwrap_or_default(), is_foreign: input.is_foreign }
     }
 
-    /// Takes a root that the output itself names, if no other one is known and it is not the root of a file system.
+    /// Takes a root that the output itself names, if no other one is known for sure and it is not the root of a file system.
     pub fn learn_root(&mut self, root: Absolute) {
-        if self.roots.is_empty() && !root.parts.is_empty() {
+        if (self.roots.is_empty() || self.is_foreign) && !root.parts.is_empty() {
             self.roots.push(root);
         }
     }
@@ -191,6 +198,31 @@ impl Absolute {
     fn same(&self, one: &[u8], two: &[u8]) -> bool {
         if self.volume.is_empty() { one == two } else { one.eq_ignore_ascii_case(two) }
     }
+}
+
+/// The root of the tree on the machine where a tool ran, by paths that are outside of every known root: the folder below which most of
+/// them name a file of the tree. Of each path the longest end counts that does. None if none does, or if two folders have as many.
+pub fn root_of(outside: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Option<String> {
+    let mut files: BTreeMap<Absolute, usize> = BTreeMap::new();
+    let paths: BTreeSet<&String> = outside.iter().collect();
+    for path in paths {
+        let Some(path) = Absolute::of_uri(path).filter(|path| path.parts.len() <= MAX_PARTS) else {
+            continue;
+        };
+        let above = (0..path.parts.len()).find_map(|at| {
+            let (root, rest) = path.parts.split_at_checked(at)?;
+            let is_known = file(rest, "").is_ok_and(|rest| is_file(&rest));
+            is_known.then(|| Absolute { volume: path.volume.clone(), parts: root.to_vec() })
+        });
+        if let Some(root) = above {
+            *files.entry(root).or_default() += 1;
+        }
+    }
+    let most = files.values().copied().max()?;
+    let mut roots = files.into_iter().filter(|(_, count)| *count == most).map(|(root, _)| root);
+    let root = roots.next().filter(|_| roots.next().is_none())?;
+    let text = [root.volume.as_slice(), b"/", &root.parts.join(&b'/')].concat();
+    String::from_utf8(text).ok()
 }
 
 /// Is this an address of the scheme `file`?

@@ -34,6 +34,11 @@ pub struct Pattern {
     pub lines: &'static [&'static str],
     /// An expression for a line by which the tool says that it failed; empty if it prints none.
     pub failure: &'static str,
+    /// Expressions for lines that the tool prints beside diagnostics: headings, totals. The group `total` is the number of diagnostics;
+    /// the group `none` says that there are none.
+    pub others: &'static [&'static str],
+    /// Expressions for lines behind a diagnostic that show its code or explain it.
+    pub quotes: &'static [&'static str],
     /// The unit of the columns.
     pub unit: ColumnUnit,
     /// Other units, by the beginning of the rule's name.
@@ -48,19 +53,29 @@ pub struct Pattern {
     pub notes_are_context: bool,
 }
 
-/// The diagnostics of a text, and how many of its lines are something else.
-#[derive(Debug)]
-pub struct ReadLines {
-    /// The diagnostics and problems.
-    pub report: Report,
-    /// Lines with text that are no diagnostic, whose content is not known.
-    pub other_lines: u64,
+/// A line that points at a part of the line above, as compilers print it.
+const MARKER: &str = r"^[\s|\d]*[\^~][\s^~|-]*$";
+
+/// Expressions; one that is malformed is missing, which a test of the table refuses.
+fn compiled(expressions: &[&str]) -> Vec<Regex> {
+    expressions.iter().filter_map(|expression| Regex::new(expression).ok()).collect()
+}
+
+/// A text that is being read.
+#[derive(Debug, Default)]
+struct LineCounts {
+    /// Lines that are understood, whatever they say.
+    understood: u64,
+    /// Notes that belong to a diagnostic, and no diagnostics of their own.
+    notes: u64,
+    /// The largest number of diagnostics that the tool says there are.
+    total: Option<u64>,
 }
 
 impl Pattern {
-    /// The expressions for lines; one that is malformed is missing, which a test of the table refuses.
+    /// The expressions for lines.
     pub fn expressions(&self) -> Vec<Regex> {
-        self.lines.iter().filter_map(|line| Regex::new(line).ok()).collect()
+        compiled(self.lines)
     }
 
     /// The expression for a failure, if there is one.
@@ -68,42 +83,64 @@ impl Pattern {
         (!self.failure.is_empty()).then(|| Regex::new(self.failure).ok()).flatten()
     }
 
-    /// Reads an output.
-    pub fn read(&self, bytes: &[u8], input: &Input<'_>) -> ReadLines {
+    /// Reads an output. A text of which no line is understood is a problem; so is a number of diagnostics by the tool itself that is
+    /// larger than what is understood. Other lines are named ([`Report::other_lines`]).
+    pub fn read(&self, bytes: &[u8], input: &Input<'_>) -> Report {
         let mut collected = Collected::new();
         let text = decode::lines(bytes, &mut collected);
         let paths = Paths::new(input);
         let tool = input.tool_or(if self.tool.is_empty() { self.name } else { self.tool });
-        let (lines, failure) = (self.expressions(), self.failing());
-        let mut other_lines = 0;
-        for line in text.lines() {
-            let line = without_escapes(line, MAX_LINE_CHARS);
+        let (expressions, failure) = (self.expressions(), self.failing());
+        let (others, quotes, marker) =
+            (compiled(self.others), compiled(self.quotes), Regex::new(MARKER).ok());
+        let is_marker = |line: &str| marker.as_ref().is_some_and(|marker| marker.is_match(line.trim_end()));
+        let mut counts = LineCounts::default();
+        let mut lines = text.lines().map(|line| without_escapes(line, MAX_LINE_CHARS)).peekable();
+        while let Some(line) = lines.next() {
             let line = line.trim_end();
-            if let Some(groups) = lines.iter().find_map(|expression| expression.captures(line)) {
-                self.take(&groups, tool, &paths, &mut collected);
+            let groups = expressions.iter().find_map(|expression| expression.captures(line));
+            let shows_code = |next: Option<&String>| {
+                let is_above = next.is_some_and(|next| is_marker(next));
+                is_above || is_marker(line) || quotes.iter().any(|quote| quote.is_match(line))
+            };
+            if line.is_empty() {
+                continue;
+            } else if let Some(groups) = groups {
+                counts.understood += 1;
+                counts.notes += u64::from(!self.take(&groups, tool, &paths, &mut collected));
             } else if failure.as_ref().is_some_and(|failure| failure.is_match(line)) {
+                counts.understood += 1;
                 collected.problem(ProblemKind::Tool, line);
-            } else if !line.is_empty() {
-                other_lines += 1;
+            } else if let Some(groups) = others.iter().find_map(|other| other.captures(line)) {
+                counts.add(&groups);
+            } else if counts.understood == 0 || !shows_code(lines.peek()) {
+                collected.other_line(line);
             }
         }
-        ReadLines { report: collected.finish(), other_lines }
+        if let Some(last) = text.lines().next_back().filter(|_| !text.ends_with('\n')) {
+            collected.other_line(&format!("{last} (without an end: the text may be cut)"));
+        }
+        counts.check(&mut collected);
+        collected.finish()
     }
 
-    /// Collects the diagnostic of a line.
-    fn take(&self, groups: &Captures<'_>, tool: &str, paths: &Paths, collected: &mut Collected) {
+    /// Collects the diagnostic of a line. False for a note that belongs to the diagnostic before it.
+    fn take(&self, groups: &Captures<'_>, tool: &str, paths: &Paths, collected: &mut Collected) -> bool {
         let group =
             |name: &str| groups.name(name).map(|found| found.as_str().trim()).filter(|text| !text.is_empty());
         let rule = group("rule");
         let by_letter = || rule.filter(|_| self.level_in_rule).and_then(|rule| level(rule.get(..1)?));
         let level = group("level").and_then(level).or_else(by_letter).unwrap_or(self.level);
         if self.notes_are_context && level == Level::Note && rule.is_none() {
-            return;
+            return false;
         }
         let written = group("path").unwrap_or_default();
         let path = match paths.path(written) {
             Ok(path) => path,
-            Err(error) => return collected.leave_out(ProblemKind::Place, &error.to_string()),
+            Err(error) => {
+                collected.unplaced(&error, &error.to_string());
+                return true;
+            }
         };
         let message = group("message").unwrap_or_default();
         let mut diagnostic = Diagnostic::new(tool, path, self.range(&group, rule), message);
@@ -111,6 +148,7 @@ impl Pattern {
         diagnostic.title = group("title").map(str::to_owned);
         diagnostic.level = level;
         collected.push(diagnostic);
+        true
     }
 
     /// The place that the groups of a line name. A number that is too large counts as none.
@@ -128,6 +166,31 @@ impl Pattern {
             }
             // An end on another line is that of a whole definition, whose first line is meant.
             (_, _) => Range::at(line, column, unit),
+        }
+    }
+}
+
+impl LineCounts {
+    /// Notes a line that is no diagnostic, and known.
+    fn add(&mut self, groups: &Captures<'_>) {
+        let of_line = match (groups.name("total"), groups.name("none")) {
+            (Some(total), _) => total.as_str().parse().ok(),
+            (None, Some(_)) => Some(0),
+            (None, None) => None,
+        };
+        // A tool that says how much it has found is understood; a heading may be of any text.
+        self.understood += u64::from(of_line.is_some());
+        self.total = self.total.max(of_line);
+    }
+
+    /// Names what may be missing.
+    fn check(&self, collected: &mut Collected) {
+        let entries = collected.entries().saturating_add(self.notes);
+        if let Some(total) = self.total.filter(|total| *total > entries) {
+            let text = format!("the tool counts {total} findings, and {entries} are understood");
+            collected.problem(ProblemKind::Unreadable, &text);
+        } else if self.understood == 0 {
+            collected.refuse_other_lines();
         }
     }
 }

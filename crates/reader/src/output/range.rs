@@ -158,6 +158,15 @@ impl Range {
         Offsets::new(start, end, unit).map(Self::Offsets)
     }
 
+    /// The column that it starts at, in the tool's unit, or the offset; none if it is of whole lines.
+    pub fn first_column(&self) -> Option<u64> {
+        match self {
+            Self::File => None,
+            Self::Text(span) => span.start.column.map(u64::from),
+            Self::Offsets(offsets) => Some(offsets.start),
+        }
+    }
+
     /// The line that it starts on, from 1, if that is known without the file.
     pub fn first_line(&self) -> Option<u32> {
         match self {

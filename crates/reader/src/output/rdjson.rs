@@ -99,6 +99,10 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
             return collected.finish();
         }
     };
+    // The JSON of protocol buffers may leave out a list without entries.
+    if result.diagnostics.is_none() && result.source.is_none() && result.severity.is_none() {
+        collected.problem(ProblemKind::Unreadable, "a result without diagnostics");
+    }
     let paths = Paths::new(input);
     let whole = Defaults { source: result.source, severity: result.severity };
     if let Some(name) = whole.source.as_ref().and_then(|source| source.name.as_ref()) {
@@ -148,7 +152,7 @@ fn one(
     let (written, span) = entry.location.map_or((None, None), |location| (location.path, location.range));
     let path = match written.as_deref().ok_or(PathError::Missing).and_then(|path| paths.path(path)) {
         Ok(path) => path,
-        Err(error) => return collected.leave_out(ProblemKind::Place, &format!("{named}: {error}")),
+        Err(error) => return collected.unplaced(&error, &format!("{named}: {error}")),
     };
     let name = |source: &Option<Source>| {
         source.as_ref()?.name.as_deref().map(|name| start(name, MAX_NAME_CHARS).to_owned())

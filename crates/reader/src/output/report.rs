@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use truing_core::line::{clean, counted};
 
 use crate::output::diagnostic::{Diagnostic, MAX_NAME_CHARS};
+use crate::output::path::PathError;
 use crate::output::text;
 
 /// The most bytes of one output that are read.
@@ -17,6 +18,10 @@ pub const MAX_TEXT_BYTES: usize = 128 << 20;
 pub const MAX_TOOLS: usize = 100;
 /// The most problems of one output that are named.
 pub const MAX_PROBLEMS: usize = 20;
+/// The most lines of an output that are named because they are not understood.
+pub const MAX_OTHER_LINES: usize = 3;
+/// The most paths outside of the tree that are kept.
+pub const MAX_OUTSIDE: usize = 1000;
 /// The most characters of a problem.
 pub const MAX_PROBLEM_CHARS: usize = 300;
 
@@ -34,6 +39,12 @@ pub struct Report {
     /// The number of entries that are not among the diagnostics: malformed ones, those without a place in the tree, and
     /// those beyond a bound. An entry that cannot be told from the rest of a damaged output is not counted.
     pub left_out: u64,
+    /// Lines of text that are not understood: the first [`MAX_OTHER_LINES`].
+    pub other_lines: Vec<String>,
+    /// The number of lines beside those.
+    pub more_lines: u64,
+    /// The first [`MAX_OUTSIDE`] paths outside of the tree, as the tool wrote them.
+    pub outside: Vec<String>,
 }
 
 /// A reason for which a report may not hold everything that the tool found.
@@ -50,10 +61,14 @@ pub struct Problem {
 pub enum ProblemKind {
     /// The output, or what follows a place of it, could not be read.
     Unreadable,
+    /// No line of a text could be understood.
+    NoLine,
     /// An entry, or a part of it, was malformed and is left out.
     Entry,
-    /// An entry is about no file of the tree.
+    /// An entry is about no file.
     Place,
+    /// An entry is about a file outside of the tree, as far as that is known.
+    Outside,
     /// A bound was reached.
     Bound,
     /// The tool says that it failed.
@@ -121,6 +136,49 @@ impl Collected {
     pub fn leave_out(&mut self, kind: ProblemKind, text: &str) {
         self.report.left_out += 1;
         self.problem(kind, text);
+    }
+
+    /// Names an entry that is left out because of its path.
+    pub fn unplaced(&mut self, error: &PathError, text: &str) {
+        let outside = match error {
+            PathError::Outside(path) | PathError::NoRoot(path) => Some(path),
+            PathError::Missing | PathError::TooLong | PathError::Address(_) | PathError::NoFile(_) => None,
+        };
+        if let Some(path) = outside.filter(|_| self.report.outside.len() < MAX_OUTSIDE) {
+            self.report.outside.push(path.clone());
+        }
+        let kind = if outside.is_some() { ProblemKind::Outside } else { ProblemKind::Place };
+        self.leave_out(kind, text);
+    }
+
+    /// Notes a line that is not understood.
+    pub fn other_line(&mut self, line: &str) {
+        if self.report.other_lines.len() < MAX_OTHER_LINES {
+            self.report
+                .other_lines
+                .push(clean(&text::without_escapes(line, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS));
+        } else {
+            self.report.more_lines += 1;
+        }
+    }
+
+    /// Names it as a problem that no line is understood, if there are lines.
+    pub fn refuse_other_lines(&mut self) {
+        if self.report.other_lines.is_empty() {
+            return;
+        }
+        let lines = self.report.other_lines.len() as u64 + self.report.more_lines;
+        let first =
+            self.report.other_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
+        self.problem(
+            ProblemKind::NoLine,
+            &format!("none of {} is understood: {first}", counted(lines, "line")),
+        );
+    }
+
+    /// The number of entries that were read, also of those that are left out.
+    pub fn entries(&self) -> u64 {
+        self.report.diagnostics.len() as u64 + self.report.left_out + self.beyond
     }
 
     /// Is there no room for another diagnostic? What is pushed then is counted alone.

@@ -144,7 +144,7 @@ impl Reader<'_> {
             locations.filter_map(|place| self.places.place(place).map_err(|error| wrong = error).ok());
         let place = { place }.next();
         let Some((path, range)) = place else {
-            return collected.leave_out(ProblemKind::Place, &format!("{}: {wrong}", named()));
+            return collected.unplaced(&wrong, &format!("{}: {wrong}", named()));
         };
         if collected.is_full() {
             return collected.push_beyond();

@@ -34,7 +34,7 @@ static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
     ]
 });
 
-/// What tests of a scanner name.
+/// The names of scanners in their tests.
 static TESTED: LazyLock<Regex> = LazyLock::new(|| {
     // `gitleaks:allow` is a comment on one key, not a word about the file.
     compiled(

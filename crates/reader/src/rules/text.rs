@@ -26,7 +26,7 @@ pub(crate) struct TextCheck {
     pub(crate) counterpart: Option<Pattern>,
     /// The kind of node that must begin where its group `code` does.
     pub(crate) node: Option<String>,
-    /// What its group `name` must stand for.
+    /// The names that its group `name` must stand for.
     pub(crate) names: Option<Pattern>,
     /// What to make of the lines that it matches.
     pub(crate) fix: Option<TextFix>,

@@ -11,7 +11,7 @@ use truing_core::sync::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS, TREE_
 use super::{
     Format, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, files_of, pins_of, project_of, read,
 };
-use crate::output::{self, recognize};
+use crate::output::{self, choose};
 use crate::proposals::prove;
 use crate::tool_findings::{check_findings, tool_findings};
 use crate::used_tools::{check_used, used_tools};
@@ -117,7 +117,7 @@ impl Asked {
                 Err(error) => Err(SourcesError::Failed(error.to_string())),
             },
             Self::Format(request) => {
-                let format = recognize(request.text.as_bytes());
+                let format = choose(None, request.text.as_bytes());
                 Ok(SourcesAnswer::Format(format.map(|format| format.as_str().to_owned())))
             }
             Self::Proofs(request) => match prove(request) {

@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use sha2::{Digest as _, Sha256};
 use tree_sitter::{Node, Tree};
 
-use super::bindings::Bindings;
+use super::bindings::NameBindings;
 use super::definitions::is_function;
 use super::embedded;
 use super::{Language, MAX_DEPTH, MAX_SOURCE_BYTES, Parsers, text_of};
@@ -26,13 +26,13 @@ const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
 
 /// A file of which places are asked for.
 pub(crate) struct Places<'a> {
-    /// Where it is a component: its scripts only, at their places.
+    /// The scripts of a component only, at their places.
     bytes: Cow<'a, [u8]>,
     language: Option<&'static Language>,
     is_markdown: bool,
     is_component: bool,
     tree: OnceCell<Option<Tree>>,
-    bindings: OnceCell<Option<Bindings>>,
+    bindings: OnceCell<Option<NameBindings>>,
 }
 
 impl<'a> Places<'a> {
@@ -90,13 +90,13 @@ impl<'a> Places<'a> {
         self.language.is_none() || self.nodes(at, parsers).is_some_and(begins)
     }
 
-    /// What a dotted name stands for at this byte: names of what is imported, the name itself where the file does not
+    /// The meanings of a dotted name at this byte: names of what is imported, the name itself where the file does not
     /// bind it, or nothing where it is the file's own. Where the language is not known, or cannot be parsed, it is the name itself.
     pub(crate) fn meanings(&self, name: &str, at: usize, parsers: &mut Parsers) -> Vec<String> {
         let Some(around) = self.nodes(at, parsers) else { return vec![name.to_owned()] };
         let bindings = self.bindings.get_or_init(|| {
             let tree = self.tree.get().and_then(Option::as_ref)?;
-            Bindings::of(tree, self.language?, &self.bytes)
+            NameBindings::of(tree, self.language?, &self.bytes)
         });
         bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.meanings(name, at, &around))
     }

@@ -38,8 +38,8 @@ const NAMES: &[&str] = &["identifier", "shorthand_property_identifier_pattern"];
 
 /// One place where a name gets its meaning.
 #[derive(Debug)]
-struct Binding {
-    /// Where it has this meaning.
+struct NameBinding {
+    /// The bytes in which it has this meaning.
     scope: Range<usize>,
     is_of_class: bool,
     /// The dotted name of what is imported; none: something of the file's own.
@@ -48,11 +48,11 @@ struct Binding {
 
 /// Every name that a file binds.
 #[derive(Debug, Default)]
-pub(super) struct Bindings {
-    bindings: BTreeMap<Vec<u8>, Vec<Binding>>,
+pub(super) struct NameBindings {
+    bindings: BTreeMap<Vec<u8>, Vec<NameBinding>>,
 }
 
-impl Bindings {
+impl NameBindings {
     /// The bindings of a tree; none where the language's are not known, or the tree is too deep.
     pub(super) fn of(tree: &Tree, language: &'static Language, text: &[u8]) -> Option<Self> {
         let is_python = Some(language) == Language::named("python");
@@ -67,7 +67,7 @@ impl Bindings {
         loop {
             let node = cursor.node();
             if NAMES.contains(&node.kind()) {
-                let name = Name { node, around: &around, text };
+                let name = NameNode { node, around: &around, text };
                 let bound = if is_python { name.in_python() } else { name.in_script() };
                 if let Some(bound) = bound {
                     bindings.add(&name, bound);
@@ -90,23 +90,26 @@ impl Bindings {
         }
     }
 
-    fn add(&mut self, name: &Name<'_, '_>, bound: Bound) {
+    fn add(&mut self, name: &NameNode<'_, '_>, bound: BoundOrigin) {
         // A definition's own name is seen around it.
         let outside = name.around.len().saturating_sub(usize::from(bound.is_outside));
         let around = name.around.get(..outside).unwrap_or_default();
         let scope = around.iter().rev().find(|node| SCOPES.contains(&node.kind()));
         let (Some(scope), Some(text)) = (scope, name.text.get(name.node.byte_range())) else { return };
-        let binding =
-            Binding { scope: scope.byte_range(), is_of_class: scope.kind() == CLASS, origin: bound.origin };
+        let binding = NameBinding {
+            scope: scope.byte_range(),
+            is_of_class: scope.kind() == CLASS,
+            origin: bound.origin,
+        };
         self.bindings.entry(text.to_vec()).or_default().push(binding);
     }
 
-    /// What a dotted name may stand for at a place around which are these nodes, the smallest first: the names of what
+    /// The meanings of a dotted name at a place around which are these nodes, the smallest first: the names of what
     /// is imported under it, the name itself where the file does not bind it, and nothing where it is the file's own.
     pub(super) fn meanings(&self, name: &str, at: usize, around: &[Node<'_>]) -> Vec<String> {
         let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
         let class = around.iter().find(|node| SCOPES.contains(&node.kind())).map(Node::byte_range);
-        let is_seen = |binding: &&Binding| {
+        let is_seen = |binding: &&NameBinding| {
             binding.scope.contains(&at) && (!binding.is_of_class || Some(&binding.scope) == class.as_ref())
         };
         let mut seen = self.bindings.get(first.as_bytes()).into_iter().flatten().filter(is_seen).peekable();
@@ -118,14 +121,14 @@ impl Bindings {
     }
 }
 
-/// What a name is bound to.
-struct Bound {
+/// The thing that a name is bound to.
+struct BoundOrigin {
     origin: Option<String>,
     /// Is the node right above it no scope of its own?
     is_outside: bool,
 }
 
-impl Bound {
+impl BoundOrigin {
     fn own() -> Option<Self> {
         Some(Self { origin: None, is_outside: false })
     }
@@ -136,14 +139,14 @@ impl Bound {
 }
 
 /// A name in its tree.
-struct Name<'a, 'tree> {
+struct NameNode<'a, 'tree> {
     node: Node<'tree>,
     /// The nodes around it, the largest first.
     around: &'a [Node<'tree>],
     text: &'a [u8],
 }
 
-impl<'tree> Name<'_, 'tree> {
+impl<'tree> NameNode<'_, 'tree> {
     /// The node around it that is so many steps away, from 1.
     fn above(&self, steps: usize) -> Option<Node<'tree>> {
         self.around.get(self.around.len().checked_sub(steps)?).copied()
@@ -168,11 +171,11 @@ impl<'tree> Name<'_, 'tree> {
     }
 
     /// Is it bound here, in Python?
-    fn in_python(&self) -> Option<Bound> {
+    fn in_python(&self) -> Option<BoundOrigin> {
         let (parent, above) = (self.above(1)?, self.above(2));
         match parent.kind() {
             "function_definition" | CLASS if self.is_field(parent, "name") => {
-                Some(Bound { origin: None, is_outside: true })
+                Some(BoundOrigin { origin: None, is_outside: true })
             }
             "parameters"
             | "lambda_parameters"
@@ -181,21 +184,25 @@ impl<'tree> Name<'_, 'tree> {
             | "pattern_list"
             | "tuple_pattern"
             | "list_pattern"
-            | "as_pattern_target" => Bound::own(),
+            | "as_pattern_target" => BoundOrigin::own(),
             "typed_parameter" if parent.named_child(0).is_some_and(|it| it.id() == self.node.id()) => {
-                Bound::own()
+                BoundOrigin::own()
             }
             "default_parameter" | "typed_default_parameter" | "named_expression"
                 if self.is_field(parent, "name") =>
             {
-                Bound::own()
+                BoundOrigin::own()
             }
-            "assignment" | "for_statement" | "for_in_clause" if self.is_field(parent, "left") => Bound::own(),
+            "assignment" | "for_statement" | "for_in_clause" if self.is_field(parent, "left") => {
+                BoundOrigin::own()
+            }
             "aliased_import" if self.is_field(parent, "alias") => {
                 let name = self.field(parent, "name");
                 match above?.kind() {
-                    "import_from_statement" => Bound::to(joined(&self.field(above?, "module_name"), &name)),
-                    _ => Bound::to(name),
+                    "import_from_statement" => {
+                        BoundOrigin::to(joined(&self.field(above?, "module_name"), &name))
+                    }
+                    _ => BoundOrigin::to(name),
                 }
             }
             "dotted_name" => {
@@ -204,10 +211,10 @@ impl<'tree> Name<'_, 'tree> {
                     above.child_by_field_name("module_name").is_some_and(|it| it.id() == parent.id());
                 match above.kind() {
                     "import_from_statement" if !is_module => {
-                        Bound::to(joined(&self.field(above, "module_name"), &self.text(parent)))
+                        BoundOrigin::to(joined(&self.field(above, "module_name"), &self.text(parent)))
                     }
                     "import_statement" if parent.start_byte() == self.node.start_byte() => {
-                        Bound::to(self.text(self.node))
+                        BoundOrigin::to(self.text(self.node))
                     }
                     _ => None,
                 }
@@ -217,7 +224,7 @@ impl<'tree> Name<'_, 'tree> {
     }
 
     /// Is it bound here, in JavaScript or TypeScript?
-    fn in_script(&self) -> Option<Bound> {
+    fn in_script(&self) -> Option<BoundOrigin> {
         let parent = self.above(1)?;
         match parent.kind() {
             "function_declaration"
@@ -227,37 +234,39 @@ impl<'tree> Name<'_, 'tree> {
             | "function_signature"
                 if self.is_field(parent, "name") =>
             {
-                Some(Bound { origin: None, is_outside: true })
+                Some(BoundOrigin { origin: None, is_outside: true })
             }
             "import_specifier" => {
                 let is_alias = self.is_field(parent, "alias");
                 if !is_alias && parent.child_by_field_name("alias").is_some() {
                     return None;
                 }
-                Bound::to(joined(&self.source()?, &self.unquoted(parent, "name")))
+                BoundOrigin::to(joined(&self.source()?, &self.unquoted(parent, "name")))
             }
-            "import_clause" => Bound::to(joined(&self.source()?, "default")),
-            "namespace_import" => Bound::to(self.source()?),
+            "import_clause" => BoundOrigin::to(joined(&self.source()?, "default")),
+            "namespace_import" => BoundOrigin::to(self.source()?),
             "variable_declarator" if self.is_field(parent, "name") => match self.required() {
-                Some(module) => Bound::to(module),
-                None => Bound::own(),
+                Some(module) => BoundOrigin::to(module),
+                None => BoundOrigin::own(),
             },
             "object_pattern" => self.part_of_required(&self.text(self.node)),
             "pair_pattern" if self.is_field(parent, "value") => {
                 self.part_of_required(&self.unquoted(parent, "key"))
             }
-            "formal_parameters" | "array_pattern" | "rest_pattern" => Bound::own(),
+            "formal_parameters" | "array_pattern" | "rest_pattern" => BoundOrigin::own(),
             "assignment_pattern"
             | "object_assignment_pattern"
             | "assignment_expression"
             | "for_in_statement"
                 if self.is_field(parent, "left") =>
             {
-                Bound::own()
+                BoundOrigin::own()
             }
-            "required_parameter" | "optional_parameter" if self.is_field(parent, "pattern") => Bound::own(),
-            "arrow_function" | "catch_clause" if self.is_field(parent, "parameter") => Bound::own(),
-            "function_expression" if self.is_field(parent, "name") => Bound::own(),
+            "required_parameter" | "optional_parameter" if self.is_field(parent, "pattern") => {
+                BoundOrigin::own()
+            }
+            "arrow_function" | "catch_clause" if self.is_field(parent, "parameter") => BoundOrigin::own(),
+            "function_expression" if self.is_field(parent, "name") => BoundOrigin::own(),
             _ => None,
         }
     }
@@ -283,12 +292,12 @@ impl<'tree> Name<'_, 'tree> {
     }
 
     /// A part of what the declaration around it takes apart.
-    fn part_of_required(&self, part: &str) -> Option<Bound> {
+    fn part_of_required(&self, part: &str) -> Option<BoundOrigin> {
         let is_declared = self.above(2).is_some_and(|above| above.kind() == "variable_declarator")
             || self.above(3).is_some_and(|above| above.kind() == "variable_declarator");
         match self.required().filter(|_| is_declared) {
-            Some(module) => Bound::to(joined(&module, part)),
-            None => Bound::own(),
+            Some(module) => BoundOrigin::to(joined(&module, part)),
+            None => BoundOrigin::own(),
         }
     }
 }

@@ -6,7 +6,7 @@ use regex::bytes::Regex;
 
 use super::Language;
 
-/// How the names of components end.
+/// The endings of the names of components.
 const COMPONENTS: &[&[u8]] = &[b".vue", b".svelte"];
 
 /// A script: its attributes, and what is between its tags.

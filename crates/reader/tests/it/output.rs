@@ -10,6 +10,7 @@ mod findings;
 mod fuzz;
 mod gitlab;
 mod junit;
+mod misread;
 mod page;
 mod paths;
 mod ranges;

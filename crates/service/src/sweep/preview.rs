@@ -1,4 +1,4 @@
-//! What a start would do: the repositories and open pull requests that a sweep would find, and which of them it would mark. It
+//! A preview of a start: the repositories and open pull requests that a sweep would find, and which of them it would mark. It
 //! reads at the forges and in the records, and writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,21 +12,21 @@ use truing_forge::listing::{Listing, Repositories};
 use truing_forge::{ForgeServer as _, Server};
 
 use super::share::{Share, Untold};
-use super::turn::{self, Wants};
+use super::turn::{self, PullMark};
 use super::{ForgeHealth, is_the_forges};
 use crate::{Forges as _, Parts, ServiceContext};
 
 /// The most calls of one forge, besides what the sweep's share of its rate limit allows.
 const MOST_CALLS: u64 = 500;
 
-/// What a start would find at a forge.
+/// The things that a start would find at a forge.
 #[derive(Clone, PartialEq, Eq, Serialize, Debug)]
 pub struct ForgePreview {
     /// The `NAME` of `[forge.NAME]`.
     pub name: String,
     /// A word of [`ForgeHealth`].
     pub state: &'static str,
-    /// What the forge said in place of an answer; of a forge that is up: why the repositories of its token are not listed.
+    /// The words of the forge in place of an answer; of a forge that is up: why the repositories of its token are not listed.
     pub problem: Option<String>,
     /// False: not everything was looked at, for the calls that it takes.
     pub is_complete: bool,
@@ -39,14 +39,14 @@ pub struct ForgePreview {
     pub repositories: Vec<RepositoryPreview>,
 }
 
-/// What a start would find in a repository.
+/// The things that a start would find in a repository.
 #[derive(Clone, PartialEq, Eq, Serialize, Debug)]
 pub struct RepositoryPreview {
-    /// `owner/name`.
+    /// The name, as `owner/name`.
     pub name: String,
-    /// Why its pull requests cannot be listed.
+    /// The reason for which its pull requests cannot be listed.
     pub problem: Option<String>,
-    /// Its pull requests.
+    /// The numbers of its pull requests.
     #[serde(flatten)]
     pub pulls: PullCounts,
 }
@@ -77,20 +77,20 @@ impl PullCounts {
 }
 
 /// A repository to look at.
-struct Listed {
+struct ListedRepository {
     id: String,
     name: String,
     onboarded: bool,
 }
 
 /// The calls of one forge.
-struct Calls {
+struct CallBudget {
     left: u64,
     share: Share,
     untold: Option<Untold>,
 }
 
-impl Calls {
+impl CallBudget {
     fn allowed<P: Parts>(&mut self, context: &ServiceContext<P>, server: &Server) -> u64 {
         let now = context.clock.now();
         self.share.allowed(server.quota(), self.untold, now).min(self.left)
@@ -103,8 +103,8 @@ impl Calls {
 }
 
 impl<P: Parts> ServiceContext<P> {
-    /// What a start would find at each forge. `records`: what is known already; none: nothing is. `every`: the pace of the sweep,
-    /// which limits the calls of a forge that does not tell its limit.
+    /// The preview of each forge. `records`: what is known already; none: nothing is. `every`: the pace of the sweep,
+    /// which limits the calls of a forge whose limit is not known.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -117,7 +117,7 @@ impl<P: Parts> ServiceContext<P> {
         let mut forges = Vec::new();
         for (name, server) in self.forges.servers() {
             let untold = Untold::of(server.capability().calls_an_hour, every);
-            let calls = Calls { left: MOST_CALLS, share: Share::default(), untold };
+            let calls = CallBudget { left: MOST_CALLS, share: Share::default(), untold };
             let found = ForgePreview {
                 name: name.clone(),
                 state: ForgeHealth::Up.as_str(),
@@ -127,7 +127,7 @@ impl<P: Parts> ServiceContext<P> {
                 pulls: PullCounts::default(),
                 repositories: Vec::new(),
             };
-            let mut preview = Preview { context: self, records, server, calls, found };
+            let mut preview = PreviewRun { context: self, records, server, calls, found };
             preview.look().await?;
             forges.push(preview.found);
         }
@@ -136,15 +136,15 @@ impl<P: Parts> ServiceContext<P> {
 }
 
 /// A look at one forge.
-struct Preview<'a, P: Parts> {
+struct PreviewRun<'a, P: Parts> {
     context: &'a ServiceContext<P>,
     records: Option<&'a P::Store>,
     server: &'a Server,
-    calls: Calls,
+    calls: CallBudget,
     found: ForgePreview,
 }
 
-impl<P: Parts> Preview<'_, P> {
+impl<P: Parts> PreviewRun<'_, P> {
     async fn look(&mut self) -> Result<(), StoreError> {
         let mut list = Repositories::default();
         let mut calls = self.calls.allowed(self.context, self.server);
@@ -172,7 +172,7 @@ impl<P: Parts> Preview<'_, P> {
     }
 
     /// The repositories that a sweep would look at: those of the token's list, then others that the records know.
-    async fn admitted(&mut self, list: &Repositories, known: Vec<Repository>) -> Vec<Listed> {
+    async fn admitted(&mut self, list: &Repositories, known: Vec<Repository>) -> Vec<ListedRepository> {
         let mut known: BTreeMap<String, Repository> =
             known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
         let (mut admitted, mut ids) = (Vec::new(), BTreeSet::new());
@@ -181,7 +181,7 @@ impl<P: Parts> Preview<'_, P> {
                 self.found.not_admitted += 1;
             } else if ids.insert(seen.id.clone()) {
                 let onboarded = known.get(&seen.id).is_some_and(|known| known.onboarded);
-                admitted.push(Listed { id: seen.id.clone(), name: seen.name.clone(), onboarded });
+                admitted.push(ListedRepository { id: seen.id.clone(), name: seen.name.clone(), onboarded });
             }
         }
         known.retain(|id, repository| repository.gone.is_none() && !ids.contains(id));
@@ -197,7 +197,7 @@ impl<P: Parts> Preview<'_, P> {
             match self.server.repository_by_id(&id).await {
                 Ok(seen) if seen.archived || !self.context.repositories.has(&self.found.name, &seen.name) => {
                 }
-                Ok(seen) => admitted.push(Listed { id, name: seen.name, onboarded }),
+                Ok(seen) => admitted.push(ListedRepository { id, name: seen.name, onboarded }),
                 Err(ForgeError::NotFound { .. }) => {}
                 Err(error) => self.cannot(name, &error),
             }
@@ -206,7 +206,7 @@ impl<P: Parts> Preview<'_, P> {
     }
 
     /// Looks at one repository. False: no other one is to be looked at.
-    async fn repository(&mut self, of: &Listed) -> Result<bool, StoreError> {
+    async fn repository(&mut self, of: &ListedRepository) -> Result<bool, StoreError> {
         let mut calls = self.calls.allowed(self.context, self.server);
         if calls == 0 {
             self.found.is_complete = false;
@@ -235,8 +235,8 @@ impl<P: Parts> Preview<'_, P> {
         Ok(true)
     }
 
-    /// What becomes of the open pull requests of a repository.
-    async fn counts(&self, of: &Listed, open: &[&OpenPull]) -> Result<PullCounts, StoreError> {
+    /// The numbers of the open pull requests of a repository, by what becomes of them.
+    async fn counts(&self, of: &ListedRepository, open: &[&OpenPull]) -> Result<PullCounts, StoreError> {
         let keys: Vec<_> =
             open.iter().map(|pull| turn::key_of(&self.found.name, &of.id, pull.number)).collect();
         let known = match self.records {
@@ -252,7 +252,7 @@ impl<P: Parts> Preview<'_, P> {
             };
             let is_due = match slot.state {
                 State::Waiting { .. } | State::Leased { .. } => true,
-                State::Idle | State::Held { .. } => turn::wants(&slot, pull, &reviews) != Wants::Nothing,
+                State::Idle | State::Held { .. } => turn::wants(&slot, pull, &reviews) != PullMark::Nothing,
             };
             if leaves && slot.version.0 == 0 {
                 counts.left_until_changed += 1;

@@ -154,10 +154,10 @@ impl Watched {
             // Until somebody drops the row that cannot be read.
             let Some((slot, reviews)) = known else { continue };
             let rouse = wants(&slot, pull, &reviews);
-            if rouse == Wants::Once && !rouses(roused, &key, Some(&pull.revision)) {
+            if rouse == PullMark::Once && !rouses(roused, &key, Some(&pull.revision)) {
                 continue;
             }
-            if rouse != Wants::Nothing {
+            if rouse != PullMark::Nothing {
                 let name = format!("{}#{}", repository.name, pull.number);
                 let head = Some(pull.revision.head.clone());
                 marks.push(mark(key, Described { name, url: pull.url.clone(), head }));
@@ -253,7 +253,7 @@ pub(super) async fn known<S: Slots + Watchlist>(
     Ok(each)
 }
 
-/// What is known of a pull request that nothing is recorded of.
+/// The state of a pull request that nothing is recorded of.
 pub(super) fn unknown(key: Key) -> Known {
     (Slot::new(key), LastReviews::default())
 }
@@ -275,7 +275,7 @@ fn read_until(lists: &[Listing<PullComment>]) -> Option<Millis> {
 
 /// What a slot wants, as seen from the forge's list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Wants {
+pub(super) enum PullMark {
     /// To be marked.
     Mark,
     /// To be marked, but not again for the same revision: it rests because it was tried often enough.
@@ -292,24 +292,24 @@ fn rouses(roused: &mut HashMap<Key, Option<Revision>>, key: &Key, revision: Opti
 
 /// Is an open pull request settled as it is? A slot without work whose revision no run has settled was lost midway, whatever
 /// began: it is taken up again, also one that was parked before. A slot that is parked stays so for the revision that was attempted.
-pub(super) fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> Wants {
+pub(super) fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> PullMark {
     let is_unsettled = match &reviews.settled {
         Some(left) if reviews.is_left => left.head != pull.revision.head,
         settled => settled.as_ref() != Some(&pull.revision),
     };
     let is_new = reviews.attempted.as_ref() != Some(&pull.revision);
     match slot.state {
-        State::Waiting { .. } | State::Leased { .. } => Wants::Nothing,
-        State::Idle if is_unsettled => Wants::Mark,
-        State::Held { why: Hold::Parked } if is_new => Wants::Once,
+        State::Waiting { .. } | State::Leased { .. } => PullMark::Nothing,
+        State::Idle if is_unsettled => PullMark::Mark,
+        State::Held { why: Hold::Parked } if is_new => PullMark::Once,
         // A pause keeps what is pending; one mark is enough to remember that there is something.
         State::Held { why: Hold::Paused } if is_unsettled && !pull.draft && slot.pending.review.is_none() => {
-            Wants::Mark
+            PullMark::Mark
         }
-        State::Held { why: Hold::Draft } if !pull.draft => Wants::Mark,
+        State::Held { why: Hold::Draft } if !pull.draft => PullMark::Mark,
         // Open again.
-        State::Held { why: Hold::Cancelled } => Wants::Mark,
-        State::Idle | State::Held { why: Hold::Parked | Hold::Paused | Hold::Draft } => Wants::Nothing,
+        State::Held { why: Hold::Cancelled } => PullMark::Mark,
+        State::Idle | State::Held { why: Hold::Parked | Hold::Paused | Hold::Draft } => PullMark::Nothing,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Database;
 use super::fault::{self, ConnectError};
-use crate::look::Form;
+use crate::look::StoreForm;
 use crate::sql::Purpose;
 
 /// The oldest server that will do: `extract` gives exact numbers from 14 on, and 13 is no longer kept.
@@ -87,7 +87,7 @@ impl Database {
     }
 
     /// The form that the database has now; 0: it is empty.
-    pub(crate) async fn form(&self) -> Result<Form, ConnectError> {
+    pub(crate) async fn form(&self) -> Result<StoreForm, ConnectError> {
         let client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::refused(&self.name, &error);
         let is_there = "SELECT to_regclass('truing.form') IS NOT NULL";
@@ -99,6 +99,6 @@ impl Database {
         if oldest > FORM {
             return Err(ConnectError::Newer { name: Arc::clone(&self.name), found, oldest, own: FORM });
         }
-        Ok(Form { found, own: FORM })
+        Ok(StoreForm { found, own: FORM })
     }
 }

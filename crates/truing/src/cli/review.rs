@@ -23,8 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::ValueEnum;
-use clap::builder::NonEmptyStringValueParser;
+use clap::{ValueEnum, builder::NonEmptyStringValueParser};
 use tokio::sync::watch;
 use truing_config::environment::Environment;
 use truing_config::layer::{Flag, SourceFile};
@@ -52,7 +51,7 @@ use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::Place;
 use fix::Fixing;
-use from::Outputs;
+use from::{Outputs, ReviewStart};
 use publish::Published;
 use tape::Tapes;
 pub(super) use target::{Home, Owner, Target, is_key, is_name};
@@ -354,6 +353,8 @@ impl Command {
                 LinesKey::derive(UniqueIds.run().as_str().as_bytes())
             }),
         };
+        let folder = self.environment.directory();
+        let start = ReviewStart { root: repository.root(), folder, knows_files: diff.is_none() };
         let local = Local {
             repository: &repository,
             base: self.args.base.as_deref(),
@@ -366,7 +367,7 @@ impl Command {
             },
             scope: &wiring::scope(&config, lines_key)?,
             reader: &reader,
-            toolbox: &self.toolbox(&config, outputs.of(repository.root())),
+            toolbox: &self.toolbox(&config, outputs.of(start)),
             model: asked.agent.as_ref().map(wiring::agent::model_use),
             attempts: &self.attempts,
             records: self.records(&config),

@@ -58,7 +58,7 @@ fn lack(state: &str) -> Option<&'static str> {
     }
 }
 
-/// What the server of this store lacks at its forges, a line for each, for commands that show its work.
+/// The lacks of this store's server at its forges, a line for each, for commands that show its work.
 ///
 /// The server is asked itself, at the address in its lock file; with Valkey and PostgreSQL, where no file says it, at
 /// `server.listen` on this machine. Nothing is recorded of it, so that a state that is over is never shown; where no server answers,

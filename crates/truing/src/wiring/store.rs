@@ -9,7 +9,7 @@ use truing_config::environment::Environment;
 use truing_config::secret::{Secret, SecretText};
 use truing_config::{Config, StorePlace};
 use truing_loops::machine::SystemClock;
-use truing_store::{ConnectError, Form, OpenError, Store, server_of};
+use truing_store::{ConnectError, OpenError, Store, StoreForm, server_of};
 
 use crate::cli::error::CliError;
 
@@ -28,11 +28,11 @@ pub enum Place {
 }
 
 /// A store as it was found, which nobody is to write to.
-pub struct Looked {
-    /// What is recorded: a copy, or the servers themselves; none where there is no store, or servers whose records have an older form.
+pub struct StoreView {
+    /// The records: a copy, or the servers themselves; none where there is no store, or servers whose records have an older form.
     pub records: Option<Store>,
     /// Its form; none where there is no store.
-    pub form: Option<Form>,
+    pub form: Option<StoreForm>,
 }
 
 impl Place {
@@ -147,11 +147,11 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::open`].
-    pub async fn look(&self, folder: &Path) -> Result<Looked, CliError> {
+    pub async fn look(&self, folder: &Path) -> Result<StoreView, CliError> {
         match self {
             Self::File(path) if !path.exists() => match server_of(path) {
                 Some(server) => Err(not_opened(OpenError::Deleted { path: path.clone(), server })),
-                None => Ok(Looked { records: None, form: None }),
+                None => Ok(StoreView { records: None, form: None }),
             },
             Self::File(path) => {
                 let (from, to) = (path.clone(), folder.join("records.db"));
@@ -159,12 +159,12 @@ impl Place {
                 let copied = tokio::task::spawn_blocking(copy).await;
                 let copied = copied.map_err(|stopped| CliError::failed("store", stopped.to_string()))?;
                 let (store, form) = copied.map_err(not_opened)?;
-                Ok(Looked { records: Some(store), form: Some(form) })
+                Ok(StoreView { records: Some(store), form: Some(form) })
             }
             Self::Servers { slots, records } => {
                 let looking = Store::look(slots.expose(), records.expose());
                 let (store, form) = Box::pin(looking).await.map_err(|error| not_connected(&error))?;
-                Ok(Looked { records: Some(store).filter(|_| !form.is_changed()), form: Some(form) })
+                Ok(StoreView { records: Some(store).filter(|_| !form.is_changed()), form: Some(form) })
             }
         }
     }

@@ -38,7 +38,7 @@ fn served(config: &Config, environment: &Environment, verifier: Option<Verifier>
     super::conceal::conceal(config, environment);
     let home = environment.get("HOME").map(Path::new);
     Running {
-        machine: Machine::new(environment.get("PATH"), home),
+        machine: Machine::new(environment.get("PATH"), home).with_rustup(environment.get("RUSTUP_HOME")),
         level: truing_loops::machine::sandbox_level(),
         folders: folders(environment),
         environment: None,

@@ -20,6 +20,22 @@ const MAX_EXPANSIONS: usize = 100;
 /// The words by which Clippy names a lint's page.
 const PAGE: &str = "for further information visit ";
 
+/// The first words of what Cargo prints about its work.
+const PROGRESS: [&str; 12] = [
+    "Adding",
+    "Blocking",
+    "Building",
+    "Checking",
+    "Compiling",
+    "Downloaded",
+    "Downloading",
+    "Finished",
+    "Fresh",
+    "Locking",
+    "Running",
+    "Updating",
+];
+
 #[derive(Deserialize)]
 struct Line {
     reason: String,
@@ -87,16 +103,31 @@ pub(crate) fn cargo(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("clippy", input);
     let text = decode::lines(bytes, &mut reading.collected);
     let mut seen = HashSet::new();
-    for line in text.lines().filter(|line| line.trim_start().starts_with('{')) {
+    let (mut objects, mut is_finished) = (0, false);
+    for line in text.lines().filter(|line| !line.trim().is_empty() && !is_progress(line)) {
+        if !line.trim_start().starts_with('{') {
+            reading.collected.other_line(line);
+            continue;
+        }
+        objects += 1;
         match serde_json::from_str::<Line>(line) {
             Ok(Line { reason, message: Some(message) }) if reason == "compiler-message" => {
                 take(&mut reading, message, &mut seen);
             }
-            Ok(_) => {}
+            Ok(Line { reason, .. }) => is_finished |= reason == "build-finished",
             Err(error) => reading.entry(&format!("a message: {error}")),
         }
     }
-    reading.finish()
+    if objects > 0 && !is_finished {
+        reading.collected.other_line("no `build-finished` at its end: the output may be cut");
+    }
+    reading.finish_lines(objects)
+}
+
+/// Is this a line that Cargo prints for people beside the objects?
+fn is_progress(line: &str) -> bool {
+    let words = line.trim_start();
+    line.starts_with(' ') && PROGRESS.iter().any(|word| words.starts_with(word))
 }
 
 /// A place and a message, by which a repeated diagnostic is known.

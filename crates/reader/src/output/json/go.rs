@@ -20,7 +20,7 @@ const MAX_WARNINGS: usize = 20;
 #[serde(rename_all = "PascalCase")]
 struct GolangciDocument<'a> {
     #[serde(borrow)]
-    issues: Option<&'a RawValue>,
+    issues: &'a RawValue,
     report: Option<GolangciReport>,
 }
 

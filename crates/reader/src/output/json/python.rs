@@ -120,7 +120,9 @@ struct Mypy {
 pub(crate) fn mypy(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("mypy", input);
     let text = decode::lines(bytes, &mut reading.collected);
+    let mut objects = 0;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        objects += u64::from(line.starts_with('{') || line.starts_with("mypy: "));
         let entry: Mypy = match serde_json::from_str(line) {
             Ok(entry) => entry,
             // Failures of Mypy itself are told as text.
@@ -132,7 +134,14 @@ pub(crate) fn mypy(bytes: &[u8], input: &Input<'_>) -> Report {
                 reading.entry(&format!("an entry: {error}"));
                 continue;
             }
-            Err(_) => continue,
+            Err(_) => {
+                // Its last line is for people: the number of errors, or that there are none.
+                match line {
+                    line if line.starts_with("Found ") || line.starts_with("Success: ") => objects += 1,
+                    line => reading.collected.other_line(line),
+                }
+                continue;
+            }
         };
         let from_one = |column: Whole| Whole(column.0.saturating_add(1)).count();
         let (first, column) = (entry.line.count(), from_one(entry.column));
@@ -147,13 +156,13 @@ pub(crate) fn mypy(bytes: &[u8], input: &Input<'_>) -> Report {
         diagnostic.rule = entry.code;
         reading.collected.push(diagnostic);
     }
-    reading.finish()
+    reading.finish_lines(objects)
 }
 
 #[derive(Deserialize)]
 struct PyrightDocument<'a> {
     #[serde(borrow, rename = "generalDiagnostics")]
-    diagnostics: Option<&'a RawValue>,
+    diagnostics: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -208,7 +217,7 @@ pub(crate) fn pyright(bytes: &[u8], input: &Input<'_>) -> Report {
 #[derive(Deserialize)]
 struct PylintDocument<'a> {
     #[serde(borrow)]
-    messages: Option<&'a RawValue>,
+    messages: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -263,7 +272,7 @@ fn pylint_message(reading: &mut Reading<'_>, entry: Pylint) {
 #[derive(Deserialize)]
 struct BanditDocument<'a> {
     #[serde(borrow)]
-    results: Option<&'a RawValue>,
+    results: &'a RawValue,
     #[serde(default)]
     errors: List<BanditError, 100>,
 }

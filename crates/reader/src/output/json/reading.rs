@@ -47,14 +47,14 @@ impl<'a> Reading<'a> {
         read.map_err(|error| self.unreadable(&error)).ok()
     }
 
-    /// The entries of an array of a document, as far as they are well formed. `what` names one in a problem.
+    /// The entries of an array of a document, as far as they are well formed; `null` is an empty one. `what` names one in a problem.
     pub(crate) fn each<'b, T: Deserialize<'b>>(
         &mut self,
-        array: Option<&'b RawValue>,
+        array: &'b RawValue,
         what: &str,
         take: impl FnMut(&mut Self, T),
     ) {
-        if let Some(array) = array {
+        if array.get() != "null" {
             self.each_of(array.get(), what, take);
         }
     }
@@ -83,7 +83,7 @@ impl<'a> Reading<'a> {
         match self.paths.path(path) {
             Ok(path) => Some(Diagnostic::new(self.tool, path, range, message)),
             Err(error) => {
-                self.collected.leave_out(ProblemKind::Place, &error.to_string());
+                self.collected.unplaced(&error, &error.to_string());
                 None
             }
         }
@@ -102,6 +102,14 @@ impl<'a> Reading<'a> {
     /// Names an entry that is malformed.
     pub(crate) fn entry(&mut self, text: &str) {
         self.collected.leave_out(ProblemKind::Entry, text);
+    }
+
+    /// Ends the reading of objects on lines of their own: it is a problem that nothing but other lines was there.
+    pub(crate) fn finish_lines(mut self, objects: u64) -> Report {
+        if objects == 0 {
+            self.collected.refuse_other_lines();
+        }
+        self.finish()
     }
 
     /// Names what the tool says of its own failure.

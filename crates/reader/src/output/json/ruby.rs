@@ -19,7 +19,7 @@ const DEPARTMENTS: &[&str] =
 #[derive(Deserialize)]
 struct Document<'a> {
     #[serde(borrow)]
-    files: Option<&'a RawValue>,
+    files: &'a RawValue,
 }
 
 #[derive(Deserialize)]

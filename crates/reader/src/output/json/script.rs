@@ -13,6 +13,9 @@ use crate::output::report::Report;
 
 /// The most messages of a file that are read.
 const MAX_MESSAGES: usize = 20_000;
+/// The beginning of the message that ESLint has in the place of findings for a file that its configuration leaves out: by a pattern,
+/// by no entry for such files, by its folder.
+const ESLINT_IGNORED: &str = "File ignored ";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -73,8 +76,13 @@ pub(crate) fn eslint(bytes: &[u8], input: &Input<'_>) -> Report {
 
 fn eslint_message(reading: &mut Reading<'_>, path: &str, message: &EslintMessage, suppressed: bool) {
     let Some(line) = message.line else {
-        // "File ignored", and what else is about the run.
-        return reading.failed(&format!("{path}: {}", message.message));
+        let is_ignored =
+            !message.fatal && message.rule_id.is_none() && message.message.starts_with(ESLINT_IGNORED);
+        // The project keeps the file from ESLint: there is no finding in it.
+        if !is_ignored {
+            reading.failed(&format!("{path}: {}", message.message));
+        }
+        return;
     };
     let start = (line.count(), message.column.map_or(0, Whole::count));
     let end = message.end_line.zip(message.end_column).map(|(line, column)| (line.count(), column.count()));
@@ -176,7 +184,7 @@ fn stylelint_warning(reading: &mut Reading<'_>, path: &str, warning: &StylelintW
 #[derive(Deserialize)]
 struct BiomeDocument<'a> {
     #[serde(borrow)]
-    diagnostics: Option<&'a RawValue>,
+    diagnostics: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -290,7 +298,7 @@ fn biome_page(category: &str) -> Option<String> {
 #[derive(Deserialize)]
 struct OxlintDocument<'a> {
     #[serde(borrow)]
-    diagnostics: Option<&'a RawValue>,
+    diagnostics: &'a RawValue,
 }
 
 #[derive(Deserialize)]

@@ -18,7 +18,7 @@ const MAX_LISTED: usize = 20;
 #[derive(Deserialize)]
 struct SemgrepDocument<'a> {
     #[serde(borrow)]
-    results: Option<&'a RawValue>,
+    results: &'a RawValue,
     #[serde(default)]
     errors: List<SemgrepError, MAX_LISTED>,
 }
@@ -156,13 +156,19 @@ pub(crate) fn ast_grep(bytes: &[u8], input: &Input<'_>) -> Report {
         reading.each_of(&text, "match", ast_grep_match);
         return reading.finish();
     }
-    for line in text.lines().filter(|line| line.starts_with('{')) {
+    let mut objects = 0;
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        if !line.starts_with('{') {
+            reading.collected.other_line(line);
+            continue;
+        }
+        objects += 1;
         match serde_json::from_str(line) {
             Ok(entry) => ast_grep_match(&mut reading, entry),
             Err(error) => reading.entry(&format!("a match: {error}")),
         }
     }
-    reading.finish()
+    reading.finish_lines(objects)
 }
 
 fn ast_grep_match(reading: &mut Reading<'_>, entry: AstGrep) {

@@ -62,7 +62,6 @@ pub(crate) fn gitleaks(bytes: &[u8], input: &Input<'_>) -> Report {
 
 #[derive(Deserialize)]
 struct DetectSecretsDocument {
-    #[serde(default)]
     results: Fields<List<DetectSecrets, MAX_LISTED>, MAX_LISTED>,
 }
 

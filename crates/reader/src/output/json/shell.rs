@@ -14,7 +14,7 @@ use crate::output::report::Report;
 #[derive(Deserialize)]
 struct ShellcheckDocument<'a> {
     #[serde(borrow)]
-    comments: Option<&'a RawValue>,
+    comments: &'a RawValue,
 }
 
 #[derive(Deserialize)]

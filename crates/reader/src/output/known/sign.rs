@@ -165,7 +165,7 @@ pub fn compiled(glob: &str) -> Option<GlobMatcher> {
 }
 
 /// The value of this name, with dots between its parts.
-fn in_toml(text: &str, name: &str) -> Option<toml::Value> {
+pub(super) fn in_toml(text: &str, name: &str) -> Option<toml::Value> {
     if is_too_deep(text) {
         return None;
     }
@@ -196,7 +196,7 @@ fn has_key(text: &str, name: &str) -> bool {
 }
 
 /// JSON without the comments and the commas before a closing bracket that files of configuration may have.
-fn without_comments(text: &str) -> String {
+pub(super) fn without_comments(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     // The place of a comma that nothing but blanks has followed.
     let mut comma = None;

@@ -6,6 +6,7 @@ use truing_core::finding::{Category, Severity};
 
 use crate::output::diagnostic::Level;
 use crate::output::format::Format;
+use crate::output::known::hooks;
 use crate::output::known::sign::{Sign, compiled};
 use crate::output::known::tool::{FILES, KnownTool, RULE, SIGN, arguments};
 use crate::output::known::{NAMED, TOOLS, all, find, parse};
@@ -106,6 +107,17 @@ fn a_configuration_that_chooses_files_is_told_of_none() {
         for chooses in &tool.selects {
             let shows = tool.recognised.iter().any(|sign| sign.glob() == chooses.glob());
             assert!(shows, "{name} is not recognised by {chooses:?}");
+        }
+    }
+}
+
+#[test]
+fn options_for_a_file_are_those_that_a_hook_may_give() {
+    for tool in all() {
+        for given in &tool.options {
+            let args = arguments(&given.args, &[], &[], "a");
+            assert_eq!(hooks::kept(&tool.keeps, &args), args, "{}", tool.name);
+            assert!(tool.recognised.contains(&given.shown), "{}: {:?}", tool.name, given.shown);
         }
     }
 }

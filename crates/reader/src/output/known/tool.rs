@@ -6,6 +6,7 @@ use serde::Deserialize;
 use truing_core::finding::{Category, Severity};
 
 use crate::output::diagnostic::Level;
+use crate::output::known::exclude::ExcludeRule;
 use crate::output::known::sign::Sign;
 
 /// Stands for the changed files in a command.
@@ -17,16 +18,25 @@ pub const RULE: &str = "{rule}";
 /// Stands for the last part of the rule's name in the address of a page.
 pub const LAST: &str = "{last}";
 
+/// Formats of JSON of which nothing is printed where a run has found nothing.
+const SILENT: &[&str] = &["ast-grep-json", "detect-secrets-json", "mypy-json"];
+
 /// A tool: how a repository shows that it uses it, how it is run, and what its diagnostics are worth.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownTool {
     /// The name, as a configuration writes it.
     pub name: String,
+    /// Other names by which its outputs call it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// The languages that it looks at, for people.
     pub languages: Vec<String>,
     /// Globs of the files that it looks at.
     pub paths: Vec<String>,
+    /// Programs that a file without an ending may name in its first line to be looked at, too, without a version at their end.
+    #[serde(default)]
+    pub shebang: Vec<String>,
     /// Signs that a repository uses it; each one is enough, and the first one found counts.
     pub recognised: Vec<Sign>,
     /// The name of the program.
@@ -35,12 +45,19 @@ pub struct KnownTool {
     pub installed: Vec<String>,
     /// The arguments, with [`FILES`] and [`SIGN`] in the place of others.
     pub command: Vec<String>,
+    /// Options that it gets where the file that it was recognised by shows a sign.
+    #[serde(default)]
+    pub options: Vec<SignOptions>,
     /// Signs that the configuration itself chooses the files, each one enough, in the file that the tool was recognised by.
     #[serde(default)]
     pub selects: Vec<Sign>,
     /// The arguments in the place of `command` where the configuration chooses the files.
     #[serde(default)]
     pub whole: Vec<String>,
+    /// Places of configuration that say which files are left out, where it looks at each one that it is given all the same. The file
+    /// that comes first counts.
+    #[serde(default)]
+    pub excludes: Vec<ExcludeRule>,
     /// Ids of hooks of pre-commit that run it, beside those that it is recognised by.
     #[serde(default)]
     pub hooks: Vec<String>,
@@ -114,6 +131,16 @@ pub struct KnownTool {
     pub ignore_comment: String,
 }
 
+/// Options that a tool gets where a sign is shown, since it does not read the file of its own accord.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignOptions {
+    /// The sign in the repository.
+    pub shown: Sign,
+    /// The options, with [`SIGN`] in the place of the file.
+    pub args: Vec<String>,
+}
+
 /// A folder with what was fetched for projects, in a person's home, such as the modules of Go.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +182,12 @@ impl KnownTool {
     /// The first sign that a repository shows, and its file or folder.
     pub fn sign(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<(&Sign, String)> {
         self.recognised.iter().find_map(|sign| Some((sign, sign.found(tracked, read)?)))
+    }
+
+    /// The options that it gets for the file that it was recognised by.
+    pub fn options(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
+        let given = self.options.iter().find(|given| given.shown.found(&[sign], read).is_some());
+        given.map(|given| arguments(&given.args, &[], &[], sign)).unwrap_or_default()
     }
 
     /// Does the configuration that it was recognised by choose the files itself? Its other configuration does not count then.
@@ -203,6 +236,11 @@ impl KnownTool {
         let fits = |mark: &str, text: &str| !page.contains(mark) || is_plain(text);
         (fits(RULE, rule) && fits(LAST, last)).then(|| page.replace(RULE, rule).replace(LAST, last))
     }
+}
+
+/// Does a run print nothing in this format where it has found nothing? A text may be of anything; other JSON is at least an empty list.
+pub fn is_silent(format: &str) -> bool {
+    !format.ends_with("json") || SILENT.contains(&format)
 }
 
 /// Arguments with these files in the place of [`FILES`], and this path in the place of [`SIGN`]. A file whose name begins with a dash

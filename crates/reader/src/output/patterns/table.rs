@@ -26,6 +26,8 @@ const fn plain(
         tool,
         lines,
         failure: "",
+        others: &[],
+        quotes: &[],
         unit,
         units: &[],
         end_is_in: false,
@@ -40,6 +42,19 @@ const fn plain(
 /// Clang and Cppcheck count bytes. GCC does with `-fdiagnostics-column-unit=byte`; without it, GCC 11 and later count
 /// the columns of a terminal, with tabs. ShellCheck counts characters. The line 0 is no place: Cppcheck tells of its run so.
 pub static GCC: Pattern = Pattern {
+    others: &[
+        r"^In file included from ",
+        r"^(?:.*: )?(?:In|At) (?:static |member |lambda |copy |move )*(?:function|constructor|destructor|instantiation|substitution|top level|global scope|file scope).*:$",
+        r"^\S.*: At (?:top level|global scope):$",
+        r"^\d+ (?:warnings?|errors?)(?: and \d+ errors?)? generated\.$",
+        r"^Suppressed \d+ warnings? ",
+        r"^Use -header-filter=",
+        r"^(?:cc1\w*|compilation terminated\.|ninja: |make(?:\[\d+\])?: )",
+        r"^Checking .* \.\.\.$",
+        r"^(?:nofile|\*|\S+):0:(?:0:)? ",
+        r"^\d+/\d+ files checked ",
+    ],
+    quotes: &[r"^\s"],
     units: &[("SC", CodePoint)],
     notes_are_context: true,
     ..plain(
@@ -57,32 +72,45 @@ pub static UNIX: Pattern =
     plain("unix", "", &[path!(r":(?P<line>\d+):(?:(?P<column>\d+):)?\s*(?P<message>\S.*)$")], Byte);
 
 /// ESLint's formatter `unix`, and Stylelint's, which names the rule before the level.
-pub static ESLINT_UNIX: Pattern = plain(
-    "eslint-unix",
-    "eslint",
-    &[
-        path!(
-            r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*) \((?P<rule>[^()\s]+)\) \[(?P<level>error|warning)\]$"
-        ),
-        path!(
-            r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*?) \[(?P<level>Error|Warning)(?:/(?P<rule>\S+))?\]$"
-        ),
-    ],
-    Utf16,
-);
+pub static ESLINT_UNIX: Pattern = Pattern {
+    others: &[r"^(?P<total>\d+) problems?$"],
+    ..plain(
+        "eslint-unix",
+        "eslint",
+        &[
+            path!(
+                r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*) \((?P<rule>[^()\s]+)\) \[(?P<level>error|warning)\]$"
+            ),
+            path!(
+                r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*?) \[(?P<level>Error|Warning)(?:/(?P<rule>\S+))?\]$"
+            ),
+        ],
+        Utf16,
+    )
+};
 
 /// ESLint's formatter `compact`, and Stylelint's.
-pub static ESLINT_COMPACT: Pattern = plain(
-    "eslint-compact",
-    "eslint",
-    &[
-        r"^(?P<path>\S.*?): line (?P<line>\d+), col (?P<column>\d+), (?P<level>(?i:error|warning)) - (?P<message>.*?)(?: \((?P<rule>[^()\s]+)\))?$",
-    ],
-    Utf16,
-);
+pub static ESLINT_COMPACT: Pattern = Pattern {
+    others: &[r"^(?P<total>\d+) problems?$"],
+    ..plain(
+        "eslint-compact",
+        "eslint",
+        &[
+            r"^(?P<path>\S.*?): line (?P<line>\d+), col (?P<column>\d+), (?P<level>(?i:error|warning)) - (?P<message>.*?)(?: \((?P<rule>[^()\s]+)\))?$",
+        ],
+        Utf16,
+    )
+};
 
 /// The compiler of TypeScript, with `--pretty` or without. Lines that explain a message follow it, indented.
 pub static TSC: Pattern = Pattern {
+    others: &[
+        r"^(?P<none>Found 0 errors)\b",
+        r"^Found (?P<total>\d+) errors?\b",
+        r"^Errors  Files$",
+        r"^\[?\d+:\d+:\d+",
+    ],
+    quotes: &[r"^\s", r"^\d+ "],
     failure: r"^error TS\d+: ",
     level: Level::Error,
     ..plain(
@@ -101,6 +129,12 @@ pub static TSC: Pattern = Pattern {
 /// MSBuild and the compilers of .NET. The name of the project at the end goes; the end of a place, which not all of them
 /// count alike, is not read.
 pub static MSBUILD: Pattern = Pattern {
+    others: &[
+        r"^Build (?:started|succeeded|FAILED)\b",
+        r"^(?:MSBuild version|Microsoft|Copyright|Time Elapsed|Restore complete) ?",
+        r"^.* -> .*$",
+    ],
+    quotes: &[r"^\s"],
     failure: r"^\s*(?:MSBUILD|CSC)\s*: (?:fatal )?error ",
     ..plain(
         "msbuild",
@@ -115,6 +149,7 @@ pub static MSBUILD: Pattern = Pattern {
 /// Flake8's default format. Its own checks count characters; those that look at the syntax tree (Pyflakes and most
 /// plugins) tell the tree's offsets, which are bytes.
 pub static FLAKE8: Pattern = Pattern {
+    others: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
     units: &[("E", CodePoint), ("W", CodePoint)],
     ..plain(
         "flake8",
@@ -126,6 +161,7 @@ pub static FLAKE8: Pattern = Pattern {
 
 /// Pylint's formats `parseable`, which has no columns, and `text`, whose columns are bytes from 0.
 pub static PYLINT: Pattern = Pattern {
+    others: &[r"^\*{5,} Module ", r"^-{3,}$", r"^Your code has been rated at "],
     level_in_rule: true,
     ..plain(
         "pylint",
@@ -145,6 +181,8 @@ pub static PYLINT: Pattern = Pattern {
 /// Mypy, with `--show-column-numbers` and `--show-error-end` or without; the end is in the place. Columns are bytes. (Mypy
 /// 2.4 with its own parser tells columns that are too small behind letters beyond ASCII.)
 pub static MYPY: Pattern = Pattern {
+    others: &[r"^Found (?P<total>\d+) errors? in \d+ files?", r"^(?P<none>Success: no issues found)"],
+    quotes: &[r"^\s"],
     end_is_in: true,
     failure: r"^mypy: ",
     notes_are_context: true,
@@ -159,17 +197,22 @@ pub static MYPY: Pattern = Pattern {
 };
 
 /// `go vet` and `go build`, in bytes.
-pub static GOVET: Pattern = plain(
-    "govet",
-    "go vet",
-    &[
-        r"^(?:vet: )?(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*\.go):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<message>.*)$",
-    ],
-    Byte,
-);
+pub static GOVET: Pattern = Pattern {
+    others: &[r"^# \S", r"^exit status \d+$"],
+    quotes: &[r"^\s"],
+    ..plain(
+        "govet",
+        "go vet",
+        &[
+            r"^(?:vet: )?(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*\.go):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<message>.*)$",
+        ],
+        Byte,
+    )
+};
 
 /// golangci-lint's format `text` (`line-number` in version 1), in bytes.
 pub static GOLANGCI: Pattern = Pattern {
+    others: &[r"^(?P<total>\d+) issues?[.:]", r"^\* [\w-]+: \d+$", r"^level=(?:warning|info) "],
     failure: r"^(?:level=error|Error: )",
     ..plain(
         "golangci",
@@ -181,6 +224,8 @@ pub static GOLANGCI: Pattern = Pattern {
 
 /// actionlint's default format, in bytes.
 pub static ACTIONLINT: Pattern = Pattern {
+    others: &[],
+    quotes: &[r"^\s+\|", r"^\s*\d+ \|"],
     level: Level::Error,
     ..plain(
         "actionlint",
@@ -201,23 +246,32 @@ pub static YAMLLINT: Pattern = plain(
 );
 
 /// RuboCop's formatter `emacs`, in characters.
-pub static RUBOCOP: Pattern = plain(
-    "rubocop",
-    "rubocop",
-    &[path!(
-        r":(?P<line>\d+):(?P<column>\d+): (?P<level>[IRCWEF]): (?:\[(?:Correctable|Corrected|Todo)\] )?(?P<rule>[A-Z]\w*(?:/\w+)+): (?P<message>.*)$"
-    )],
-    CodePoint,
-);
+pub static RUBOCOP: Pattern = Pattern {
+    others: &[
+        r"^(?P<none>\d+ files? inspected, no offenses) ",
+        r"^\d+ files? inspected, (?P<total>\d+) offenses? ",
+        r"^Inspecting \d+ files?$",
+    ],
+    ..plain(
+        "rubocop",
+        "rubocop",
+        &[path!(
+            r":(?P<line>\d+):(?P<column>\d+): (?P<level>[IRCWEF]): (?:\[(?:Correctable|Corrected|Todo)\] )?(?P<rule>[A-Z]\w*(?:/\w+)+): (?P<message>.*)$"
+        )],
+        CodePoint,
+    )
+};
 
 /// codespell: a line, a misspelling, and what it may mean.
 pub static CODESPELL: Pattern = Pattern {
+    others: &[r"^Used config files:$", r"^ +\d+: "],
     level: Level::Note,
     ..plain("codespell", "codespell", &[path!(r":(?P<line>\d+): (?P<message>\S+ ==> \S.*)$")], CodePoint)
 };
 
 /// PHPStan's format `raw`, without columns. The name of the rule is there with `-v` alone.
 pub static PHPSTAN: Pattern = Pattern {
+    others: &[r"^Note: Using configuration file "],
     failure: r"^\?:\?:",
     level: Level::Error,
     ..plain(
@@ -229,14 +283,22 @@ pub static PHPSTAN: Pattern = Pattern {
 };
 
 /// markdownlint-cli and markdownlint-cli2, which print the level since version 0.19.
-pub static MARKDOWNLINT: Pattern = plain(
-    "markdownlint",
-    "markdownlint",
-    &[path!(
-        r":(?P<line>\d+)(?::(?P<column>\d+))? (?:(?P<level>error|warning) )?(?P<rule>[A-Za-z]+\d+)(?:/(?P<title>[\w/-]+))? (?P<message>.*)$"
-    )],
-    Utf16,
-);
+pub static MARKDOWNLINT: Pattern = Pattern {
+    others: &[
+        r"^markdownlint-cli2 v",
+        r"^(?:Finding|Linting|Found): ",
+        r"^(?P<none>Summary: 0 (?:error|issue)\(s\))",
+        r"^Summary: (?P<total>\d+) (?:error|issue)\(s\)",
+    ],
+    ..plain(
+        "markdownlint",
+        "markdownlint",
+        &[path!(
+            r":(?P<line>\d+)(?::(?P<column>\d+))? (?:(?P<level>error|warning) )?(?P<rule>[A-Za-z]+\d+)(?:/(?P<title>[\w/-]+))? (?P<message>.*)$"
+        )],
+        Utf16,
+    )
+};
 
 /// hadolint's format `tty`, which has no columns.
 pub static HADOLINT: Pattern = plain(
@@ -248,24 +310,35 @@ pub static HADOLINT: Pattern = plain(
 
 /// `php -l`, which knows lines alone and stops at the first error of a file. Where errors are displayed and logged, it
 /// prints each twice; the one with `PHP ` before it is the log's.
-pub static PHP: Pattern = plain(
-    "php",
-    "php",
-    &[
-        r"^(?:PHP )?(?P<level>Parse error|Fatal error|Warning|Deprecated|Notice): +(?P<message>.*) in (?P<path>\S.*) on line (?P<line>\d+)$",
-    ],
-    CodePoint,
-);
+pub static PHP: Pattern = Pattern {
+    others: &[r"^(?P<none>No syntax errors detected in )", r"^Errors parsing "],
+    ..plain(
+        "php",
+        "php",
+        &[
+            r"^(?:PHP )?(?P<level>Parse error|Fatal error|Warning|Deprecated|Notice): +(?P<message>.*) in (?P<path>\S.*) on line (?P<line>\d+)$",
+        ],
+        CodePoint,
+    )
+};
 
 /// Ruff's format `concise`, in characters.
-pub static RUFF: Pattern = plain(
-    "ruff",
-    "ruff",
-    &[path!(
-        r":(?P<line>\d+):(?P<column>\d+): (?P<rule>[A-Z]{1,6}\d{3,4}|invalid-syntax):? (?:\[\*\] )?(?P<message>.*)$"
-    )],
-    CodePoint,
-);
+pub static RUFF: Pattern = Pattern {
+    others: &[
+        r"^(?P<none>All checks passed!)",
+        r"^Found (?P<total>\d+) errors?",
+        r"^\[\*\] \d+ ",
+        r"^No fixes available ",
+    ],
+    ..plain(
+        "ruff",
+        "ruff",
+        &[path!(
+            r":(?P<line>\d+):(?P<column>\d+): (?P<rule>[A-Z]{1,6}\d{3,4}|invalid-syntax):? (?:\[\*\] )?(?P<message>.*)$"
+        )],
+        CodePoint,
+    )
+};
 
 /// All rows.
 pub static ALL: &[&Pattern] = &[

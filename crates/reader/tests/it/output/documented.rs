@@ -274,6 +274,28 @@ fn nothing_found_is_no_problem() {
     }
 }
 
+#[test]
+fn a_file_that_eslint_is_kept_from_is_no_problem() {
+    let file = |message: &str| {
+        format!(
+            r#"[{{"filePath": "x/a.js", "messages": [{{"ruleId": null, "fatal": false, "severity": 1, "message": "{message}", "nodeType": null}}]}}]"#
+        )
+    };
+    for message in [
+        // 9
+        "File ignored because of a matching ignore pattern. Use \\\"--no-ignore\\\" to disable file ignore settings.",
+        "File ignored because no matching configuration was supplied.",
+        "File ignored because outside of base path.",
+        "File ignored by default because it is located under the node_modules directory.",
+        // 8
+        "File ignored by default. Use \\\"--ignore-pattern '!node_modules/*'\\\" to override.",
+    ] {
+        assert_eq!(whole("eslint-json", &file(message)), [""; 0], "{message}");
+    }
+    let report = read_in("x", "eslint-json", file("No files matching the pattern were found.").as_bytes());
+    assert_eq!(report.problems[0].kind, ProblemKind::Tool, "anything else about the run");
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config::with_cases(20))]
 

@@ -80,7 +80,7 @@ fn within_bounds(report: &Report) {
 
 fn read_damaged(format: &str, bytes: &[u8]) {
     let roots = ["/build/tree".to_owned()];
-    let input = Input { roots: &roots, folder: None, tool: "" };
+    let input = Input { roots: &roots, ..Input::default() };
     let named = Format::parse(format).unwrap();
     within_bounds(&read(named, bytes, &input));
     if let Some(other) = recognize(bytes).filter(|other| *other != named) {

@@ -1,6 +1,7 @@
 //! JUnit's XML.
 
-use truing_reader::output::{Format, Level, Report};
+use truing_diff::RepoPath;
+use truing_reader::output::{self, Format, Input, Level, Report};
 
 use super::{problems, report, report_at, told};
 
@@ -86,4 +87,92 @@ fn what_is_no_report_is_one_problem() {
     for text in ["", "{}", "<html/>", "<testsuite><testcase>"] {
         assert_eq!(report(Format::Junit, text).problems.len(), 1, "{text}");
     }
+}
+
+/// A report of a run in `/build/t`, of a tree with these files.
+fn read_with(files: &[&str], text: &str) -> Report {
+    let files: Vec<RepoPath> = files.iter().copied().map(RepoPath::from_text).collect();
+    let roots = ["/build/t".to_owned()];
+    output::read(Format::Junit, text.as_bytes(), &Input { roots: &roots, files: &files, ..Input::default() })
+}
+
+#[test]
+fn what_linters_print_has_its_file_in_the_suite_and_its_line_in_the_text() {
+    // As ruff 0.15, rumdl 0.2, ESLint 8, Biome 2 and textlint 15 print it.
+    let ruff = r#"<testsuites name="ruff"><testsuite name="/build/t/src/a.py" package="org.ruff"><testcase name="org.ruff.F401"
+        classname="/build/t/src/a" line="1" column="8"><properties><property name="severity" value="error"/></properties>
+        <failure message="`os` imported but unused">line 1, col 8, `os` imported but unused</failure></testcase></testsuite></testsuites>"#;
+    let rumdl = r#"<testsuites name="rumdl"><testsuite name="src/R.md"><testcase name="Lint src/R.md" classname="rumdl">
+        <failure type="MD022" message="Expected 1 blank line">Expected 1 blank line at line 1, column 1</failure>
+        <failure type="MD018" message="No space">No space at line 2, column 2</failure></testcase></testsuite></testsuites>"#;
+    let eslint = r#"<testsuites><testsuite package="org.eslint" name="/build/t/src/a.js"><testcase name="org.eslint.eqeqeq"
+        classname="/build/t/src/a"><failure message="Expected '==='."><![CDATA[line 2, col 7, Error - Expected '==='. (eqeqeq)]]>
+        </failure></testcase></testsuite></testsuites>"#;
+    let biome = r#"<testsuites name="Biome"><testsuite name="src/a.js" package="org.biome"><testcase
+        name="org.biome.lint.suspicious.noDebugger" line="2" column="15"><failure message="A debugger.">line 2, col 15, A debugger.
+        </failure></testcase></testsuite></testsuites>"#;
+    let textlint = r#"<testsuites><testsuite package="org.eslint" name="/build/t/src/R.md"><testcase name="org.eslint.no-todo">
+        <failure message="Found TODO"><![CDATA[line 4, col 1, Error - Found TODO (no-todo)]]></failure></testcase></testsuite></testsuites>"#;
+    for (text, places, tool, rule) in [
+        (ruff, &["src/a.py:1: `os` imported but unused"][..], "ruff", "F401"),
+        (rumdl, &["src/R.md:1: Expected 1 blank line", "src/R.md:2: No space"], "junit", "MD022"),
+        // Others have copied ESLint's package: it names no tool.
+        (eslint, &["src/a.js:2: Expected '==='."], "junit", "eqeqeq"),
+        (biome, &["src/a.js:2: A debugger."], "biome", "lint.suspicious.noDebugger"),
+        (textlint, &["src/R.md:4: Found TODO"], "junit", "no-todo"),
+    ] {
+        let report = read_with(&[], text);
+        assert_eq!(
+            (told(&report).as_slice(), problems(&report).len()),
+            (places.map_owned().as_slice(), 0),
+            "{text}"
+        );
+        assert_eq!(
+            (report.diagnostics[0].tool.as_str(), report.diagnostics[0].rule.as_deref()),
+            (tool, Some(rule))
+        );
+    }
+}
+
+trait MapOwned {
+    fn map_owned(&self) -> Vec<String>;
+}
+
+impl MapOwned for &[&str] {
+    fn map_owned(&self) -> Vec<String> {
+        self.iter().map(|text| (*text).to_owned()).collect()
+    }
+}
+
+#[test]
+fn a_name_without_its_folder_is_the_file_of_the_class_and_never_another_one() {
+    let java = |class: &str| {
+        format!(
+            "<testsuite name=\"{class}\"><testcase name=\"t\" classname=\"{class}\"><failure message=\"expected: 1\" \
+             type=\"AssertionError\">java.lang.AssertionError: expected: 1\n\tat org.junit.Assert.fail(Assert.java:89)\n\
+             \tat com.acme.Helper.check(Helper.java:7)\n\tat {class}.t(CartTest.java:4)\n</failure></testcase></testsuite>"
+        )
+    };
+    let files = [
+        "CartTest.java",
+        "shop/src/test/java/com/acme/CartTest.java",
+        "shop/src/main/java/com/acme/Helper.java",
+    ];
+    let report = read_with(&files, &java("com.acme.CartTest"));
+    assert_eq!(
+        told(&report),
+        ["shop/src/test/java/com/acme/CartTest.java:4: com.acme.CartTest.t fails: expected: 1"]
+    );
+    let report = read_with(&files, &java("com.acme.CartTest$Inner"));
+    assert_eq!(report.diagnostics[0].path, RepoPath::from_text(files[1]));
+    // Two modules with the class: nobody can tell.
+    let two = ["a/com/acme/CartTest.java", "b/com/acme/CartTest.java", "CartTest.java"];
+    assert_eq!(problems(&read_with(&two, &java("com.acme.CartTest"))).len(), 1);
+
+    let go = "<testsuites><testsuite name=\"example.com/shop/pkg/cart\"><testcase classname=\"example.com/shop/pkg/cart\" name=\"TestAdd\">\
+              <failure message=\"Failed\" type=\"\">    main_test.go:4: got 1\n</failure></testcase></testsuite></testsuites>";
+    let report = read_with(&["main_test.go", "pkg/cart/main_test.go"], go);
+    assert_eq!(told(&report), ["pkg/cart/main_test.go:4: example.com/shop/pkg/cart.TestAdd fails: Failed"]);
+    let report = read_with(&["main_test.go", "pkg/other/main_test.go"], go);
+    assert_eq!(problems(&report), ["example.com/shop/pkg/cart.TestAdd: no place of the tree"]);
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use truing_core::finding::Severity;
+use truing_reader::output::known::exclude::ExcludeRule;
 use truing_reader::output::known::{self, KnownTool, Sign, Stream, What};
 
 const HEAD: &str = "# Known tools\n\n\
@@ -27,10 +28,16 @@ fn section(tool: &KnownTool) -> String {
         }
     };
     row("looks at", &codes(&tool.paths));
+    row("looks at scripts of", &codes(&tool.shebang));
     row("recognised by", &tool.recognised.iter().map(sign).collect::<Vec<_>>().join(", "));
     let argv =
         |arguments: &[String]| code(&[std::slice::from_ref(&tool.program), arguments].concat().join(" "));
     row("run as", &argv(&tool.command));
+    let options = tool
+        .options
+        .iter()
+        .map(|given| format!("{} with {}", code(&given.args.join(" ")), sign(&given.shown)));
+    row("with options", &options.collect::<Vec<_>>().join(", "));
     row("program of the project's own", &codes(&tool.installed));
     if !tool.selects.is_empty() {
         let signs: Vec<String> = tool.selects.iter().map(sign).collect();
@@ -39,6 +46,7 @@ fn section(tool: &KnownTool) -> String {
             &format!("{}, where its configuration chooses them: {}", argv(&tool.whole), signs.join(", ")),
         );
     }
+    row("leaves files out by", &tool.excludes.iter().map(exclude).collect::<Vec<_>>().join(", "));
     row("taken over from pre-commit", &codes(&tool.keeps));
     let stream = match tool.stream {
         Stream::Stdout => "",
@@ -70,6 +78,15 @@ fn section(tool: &KnownTool) -> String {
         .map_or_else(|| code(&tool.ignore_comment), |instead| format!("none{instead}"));
     row("its own comment", &comment);
     text
+}
+
+fn exclude(place: &ExcludeRule) -> String {
+    let file = code(&place.file);
+    match (&place.key, &place.section, &place.option) {
+        (Some(key), ..) => format!("{} of {file}", code(key)),
+        (None, Some(section), Some(option)) => format!("{} in `[{section}]` of {file}", code(option)),
+        (None, _, _) => file,
+    }
 }
 
 fn severity(tool: &KnownTool) -> String {

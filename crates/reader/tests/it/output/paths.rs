@@ -10,7 +10,7 @@ use super::{report, report_at};
 fn both(roots: &[&str], folder: Option<&str>, text: &str) -> [Result<String, PathError>; 2] {
     let roots: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
     let folder = folder.map(RepoPath::from);
-    let paths = Paths::new(&Input { roots: &roots, folder: folder.as_ref(), tool: "" });
+    let paths = Paths::new(&Input { roots: &roots, folder: folder.as_ref(), ..Input::default() });
     [paths.path(text), paths.uri(text)]
         .map(|path| path.map(|path| String::from_utf8_lossy(path.as_bytes()).into_owned()))
 }
@@ -119,7 +119,7 @@ proptest! {
         folder in prop::option::of(prop::sample::select(&["a", "a/b", "../a", "/a", ""][..])),
     ) {
         let (roots, folder) = ([root.to_owned()], folder.map(RepoPath::from));
-        let paths = Paths::new(&Input { roots: &roots, folder: folder.as_ref(), tool: "" });
+        let paths = Paths::new(&Input { roots: &roots, folder: folder.as_ref(), ..Input::default() });
         for path in [paths.path(&text), paths.uri(&text)].into_iter().flatten() {
             prop_assert!(path.may_be_written(), "{text:?} is {path}");
         }

@@ -75,7 +75,7 @@ fn tree() -> BTreeMap<String, String> {
 pub(super) fn read_in(folder: &str, format: &str, bytes: &[u8]) -> Report {
     let folder = RepoPath::from_text(folder);
     let roots = ["/build/tree".to_owned()];
-    let input = Input { roots: &roots, folder: Some(&folder), tool: "" };
+    let input = Input { roots: &roots, folder: Some(&folder), ..Input::default() };
     read(Format::parse(format).unwrap(), bytes, &input)
 }
 
@@ -297,13 +297,9 @@ fn a_malformed_entry_costs_itself_alone() {
 }
 
 #[test]
-fn other_lines_are_counted() {
-    use truing_reader::output::patterns::table;
-
-    let bytes = bytes("clang.txt");
-    let folder = RepoPath::from_text("c");
-    let read = table::GCC.read(&bytes, &Input { folder: Some(&folder), ..Input::default() });
-    let lines = String::from_utf8(bytes).unwrap().lines().count() as u64;
-    let notes = 4;
-    assert_eq!(read.other_lines + read.report.diagnostics.len() as u64 + notes, lines);
+fn every_line_of_a_real_output_is_understood() {
+    for (name, _, _) in OUTPUTS {
+        let report = read_real(name);
+        assert_eq!((report.other_lines, report.more_lines), (Vec::new(), 0), "{name}");
+    }
 }

@@ -2,55 +2,186 @@
 
 use std::path::{Path, PathBuf};
 
-use truing_core::port::ToolOutput;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, FromArgMatches};
+use truing_core::port::{ForeignRun, ToolOutput};
+use truing_diff::RepoPath;
 use truing_loops::reader::ChildReader;
+use truing_reader::output::path::Absolute;
 use truing_reader::output::report::MAX_INPUT_BYTES;
-use truing_reader::output::{Format, text_of};
+use truing_reader::output::{Format, is_tool, text_of};
 
 use crate::cli::diff;
 use crate::cli::error::CliError;
+use crate::wiring::nearest_three;
 
 /// Outputs of tools that somebody else has run.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outputs {
-    /// Add the findings that a linter has printed into this file; `-` reads standard input; may be repeated
-    ///
-    /// Only findings on changed lines count. With --pr --publish they are posted once, move with their lines, and are
-    /// resolved when a later output no longer has them.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["fix", "replay"])]
-    from: Vec<PathBuf>,
-    /// The format of --from, such as sarif, rdjson, rdjsonl, checkstyle, gitlab or junit, or the name of a tool
-    /// [default: recognised from the content]
-    #[arg(long, value_name = "FORMAT", requires = "from", value_parser = format)]
-    format_in: Option<Format>,
+    given: Vec<OutputOptions>,
 }
 
-/// Outputs that were read, each with its format.
+/// An output, and what the command line says of it.
+#[derive(Clone, Debug, Default)]
+struct OutputOptions {
+    file: PathBuf,
+    /// The name of a format or a tool; none: the content says.
+    format: Option<String>,
+    /// The tool, whatever the output says.
+    tool: Option<String>,
+    /// The beginning of its absolute paths.
+    root: Option<String>,
+    /// The folder of the repository in which it ran.
+    folder: Option<String>,
+}
+
+const FROM: &str = "from";
+const FORMAT: &str = "format_in";
+const TOOL: &str = "tool";
+const ROOT: &str = "root";
+const FOLDER: &str = "folder";
+
+/// An option that belongs to a `--from`.
+fn option(id: &'static str, long: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).long(long).value_name(value).help(help).action(ArgAction::Append).requires(FROM)
+}
+
+impl clap::Args for Outputs {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let from = Arg::new(FROM)
+            .long("from")
+            .value_name("FILE")
+            .help("Add the findings that a linter has printed into this file; `-` reads standard input; may be repeated")
+            .long_help(
+                "Add the findings that a linter has printed into this file; `-` reads standard input; may be repeated\n\n\
+                 Only findings on changed lines count. With --pr --publish they are posted once, move with their lines, and are \
+                 resolved when a later output no longer has them. What is not understood, or has no file here, makes the review \
+                 partial and resolves nothing.",
+            )
+            .value_parser(clap::value_parser!(PathBuf))
+            .action(ArgAction::Append)
+            .conflicts_with_all(["fix", "replay"]);
+        let format = option(
+            FORMAT,
+            "format-in",
+            "FORMAT",
+            "The format of --from, such as sarif, rdjson, checkstyle, gitlab or junit, or the name of a tool for any of its \
+             formats; given once, it is that of all [default: recognised from the content]",
+        );
+        command
+            .arg(from)
+            .arg(format.value_parser(format_name))
+            .arg(option(
+                TOOL,
+                "tool",
+                "NAME",
+                "The tool of the --from before, where its format does not say it",
+            ))
+            .arg(
+                option(
+                    ROOT,
+                    "root",
+                    "PREFIX",
+                    "What absolute paths of the --from before begin with [default: found by its files]",
+                )
+                .value_parser(absolute),
+            )
+            .arg(
+                option(
+                    FOLDER,
+                    "folder",
+                    "DIR",
+                    "The folder of the repository in which the tool of the --from before ran",
+                )
+                .value_parser(folder),
+            )
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Outputs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let files = matches.get_many::<PathBuf>(FROM).into_iter().flatten();
+        let mut given: Vec<OutputOptions> =
+            files.map(|file| OutputOptions { file: file.clone(), ..OutputOptions::default() }).collect();
+        let froms: Vec<usize> = matches.indices_of(FROM).into_iter().flatten().collect();
+        let formats = matches.get_many::<String>(FORMAT).map_or(0, Iterator::count);
+        for (id, long) in [(FORMAT, "format-in"), (TOOL, "tool"), (ROOT, "root"), (FOLDER, "folder")] {
+            let values = matches.get_many::<String>(id).into_iter().flatten();
+            for (value, at) in values.zip(matches.indices_of(id).into_iter().flatten()) {
+                if id == FORMAT && formats == 1 {
+                    given.iter_mut().for_each(|given| given.format = Some(value.clone()));
+                    continue;
+                }
+                let before = froms.iter().filter(|from| **from < at).count();
+                let index = if froms.len() == 1 { Some(0) } else { before.checked_sub(1) };
+                let Some(given) = index.and_then(|index| given.get_mut(index)) else {
+                    let text = format!("--{long} {value} belongs behind the --from that it is of\n");
+                    return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
+                };
+                let field = match id {
+                    FORMAT => &mut given.format,
+                    TOOL => &mut given.tool,
+                    ROOT => &mut given.root,
+                    _ => &mut given.folder,
+                };
+                if field.replace(value.clone()).is_some() {
+                    let text = format!("--{long} is given twice for --from {}\n", given.file.display());
+                    return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
+                }
+            }
+        }
+        Ok(Self { given })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Outputs that were read, with their texts.
 #[derive(Debug, Default)]
 pub(super) struct Read {
-    outputs: Vec<(Format, String)>,
+    outputs: Vec<(OutputOptions, String)>,
+}
+
+/// The place where a review was started.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReviewStart<'a> {
+    /// The root of the repository's files here.
+    pub(super) root: &'a Path,
+    /// The folder in which the review was started.
+    pub(super) folder: &'a Path,
+    /// Is every file of the head known, and not those of a diff alone?
+    pub(super) knows_files: bool,
 }
 
 impl Read {
-    /// The outputs, of tools that ran in this folder.
-    pub(super) fn of(self, root: &Path) -> Vec<ToolOutput> {
-        let root = root.to_string_lossy().into_owned();
-        let tool = |format: Format| match format {
-            Format::Named(named) if !named.tool.is_empty() => named.tool,
-            Format::Named(_)
-            | Format::Sarif
-            | Format::Rdjson
-            | Format::Rdjsonl
-            | Format::Checkstyle
-            | Format::Gitlab
-            | Format::Junit => format.as_str(),
-        };
-        let output = |(format, text): (Format, String)| ToolOutput {
-            tool: tool(format).to_owned(),
-            format: Some(format.as_str().to_owned()),
-            roots: vec![root.clone()],
-            text,
-            ..ToolOutput::default()
+    /// The outputs as a review takes them.
+    pub(super) fn of(self, start: ReviewStart<'_>) -> Vec<ToolOutput> {
+        let root = start.root.to_string_lossy().into_owned();
+        let inner = start.folder.strip_prefix(start.root).ok().and_then(Path::to_str).unwrap_or_default();
+        let started_in = (!inner.is_empty()).then(|| RepoPath::from_text(inner));
+        let output = |(given, text): (OutputOptions, String)| {
+            let format = given.format.as_deref();
+            let of_format = format.map(|name| Format::parse(name).and_then(Format::tool).unwrap_or(name));
+            ToolOutput {
+                tool: given.tool.as_deref().or(of_format).unwrap_or_default().to_owned(),
+                roots: given.root.into_iter().chain([root.clone()]).collect(),
+                folder: given.folder.as_deref().filter(|folder| !folder.is_empty()).map(RepoPath::from_text),
+                foreign: Some(ForeignRun {
+                    tool: given.tool,
+                    folder: started_in.clone().filter(|_| given.folder.is_none()),
+                    is_tree_whole: start.knows_files,
+                }),
+                format: given.format,
+                text,
+                ..ToolOutput::default()
+            }
         };
         self.outputs.into_iter().map(output).collect()
     }
@@ -59,57 +190,77 @@ impl Read {
 impl Outputs {
     /// Are there any?
     pub(super) fn any(&self) -> bool {
-        !self.from.is_empty()
+        !self.given.is_empty()
     }
 
     /// Reads the outputs that were named; a child process recognises their formats. Whoever writes them may take their time: an
     /// interruption is served meanwhile.
     pub(super) async fn read(&self, folder: &Path, reader: &ChildReader) -> Result<Read, CliError> {
-        let Self { from, format_in } = self.clone();
+        let Self { given } = self.clone();
         let mut outputs = Vec::new();
-        if from.is_empty() {
+        if given.is_empty() {
             return Ok(Read { outputs });
         }
         let here = folder.to_owned();
-        let reading = tokio::task::spawn_blocking(move || texts(&from, &here));
+        let reading = tokio::task::spawn_blocking(move || texts(given, &here));
         let texts = reading.await.unwrap_or_else(|stopped| {
             Err(CliError::failed("internal", format!("the output of a tool cannot be read: {stopped}")))
         })?;
-        for (name, text) in texts {
-            let format = match format_in {
-                Some(format) => format,
-                None => recognised(&name, &text, folder, reader).await?,
-            };
-            outputs.push((format, text));
+        for (mut given, name, text) in texts {
+            // An output that says nothing is of no format, and no tool need say more.
+            if given.format.is_none() {
+                given.format = Some(recognised(&name, &text, folder, reader).await?);
+            }
+            outputs.push((given, text));
         }
         Ok(Read { outputs })
     }
 }
 
 /// The outputs' texts, each with its name for people.
-fn texts(from: &[PathBuf], folder: &Path) -> Result<Vec<(String, String)>, CliError> {
-    let text = |file: &PathBuf| {
-        let (name, bytes) = diff::input(Some(file), folder, MAX_INPUT_BYTES as u64)?;
-        Ok((name, text_of(&bytes).into_owned()))
+fn texts(given: Vec<OutputOptions>, folder: &Path) -> Result<Vec<(OutputOptions, String, String)>, CliError> {
+    let text = |given: OutputOptions| {
+        let (name, bytes) = diff::input(Some(&given.file), folder, MAX_INPUT_BYTES as u64)?;
+        Ok((given, name, text_of(&bytes).into_owned()))
     };
-    from.iter().map(text).collect()
+    given.into_iter().map(text).collect()
 }
 
-async fn recognised(name: &str, text: &str, folder: &Path, reader: &ChildReader) -> Result<Format, CliError> {
+async fn recognised(name: &str, text: &str, folder: &Path, reader: &ChildReader) -> Result<String, CliError> {
     let found = reader.format(folder, text).await.map_err(|error| {
         CliError::failed("reader", format!("{name}: the format cannot be recognised: {error}"))
             .hint("name it: `--format-in FORMAT`")
     })?;
-    found.as_deref().and_then(Format::parse).ok_or_else(|| {
+    found.ok_or_else(|| {
         CliError::usage("unknown_format", format!("{name}: the format is not recognised"))
-            .hint(format!("name it: `--format-in FORMAT`; known are {}", known()))
+            .hint("name it by `--format-in`: a format such as sarif, checkstyle or junit, or the tool that printed it")
     })
 }
 
-fn format(name: &str) -> Result<Format, String> {
-    Format::parse(name).ok_or_else(|| format!("known are {}", known()))
+fn format_name(name: &str) -> Result<String, String> {
+    if Format::parse(name).is_some() || is_tool(name) {
+        return Ok(name.to_owned());
+    }
+    let tools = Format::all().filter_map(Format::tool);
+    let names = Format::all().map(Format::as_str).chain(tools);
+    Err(format!("no such format or tool; the nearest are {}", nearest_three(name, names).join(", ")))
 }
 
-fn known() -> String {
-    Format::all().map(Format::as_str).collect::<Vec<_>>().join(", ")
+fn absolute(root: &str) -> Result<String, String> {
+    match Absolute::of_uri(root) {
+        Some(_) => Ok(root.to_owned()),
+        None => {
+            Err("no absolute path: it is the folder of the files on the machine where the tool ran"
+                .to_owned())
+        }
+    }
+}
+
+fn folder(folder: &str) -> Result<String, String> {
+    let parts: Vec<&str> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let path = parts.join("/");
+    if folder.starts_with('/') || !(path.is_empty() || RepoPath::from_text(&path).is_inside()) {
+        return Err("no folder of the repository: give it from the root of the repository on".to_owned());
+    }
+    Ok(path)
 }

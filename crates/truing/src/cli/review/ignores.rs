@@ -1,4 +1,4 @@
-//! Patterns of `rules.ignore` that match no file, as they are told.
+//! Patterns of `rules.ignore` that match no file, as a warning.
 
 use super::text::visible;
 
@@ -11,7 +11,7 @@ pub(super) fn told(patterns: &[String]) -> impl Iterator<Item = String> {
     })
 }
 
-/// What is likely to be meant, as words that follow; empty: nobody knows.
+/// The likely meaning of a pattern, as words that follow; empty: there is none.
 fn meant(pattern: &str) -> String {
     let plain = pattern.trim_start_matches("./").trim_end_matches('/');
     if pattern.starts_with('!') {

@@ -1,6 +1,8 @@
 //! `truing review --pr`: reviews a pull request from here, and tells nobody but the caller, unless it is to be published
 //! ([`super::publish`]).
 
+use std::path::Path;
+
 use truing_agent::verify::Scope as Trust;
 use truing_core::id::PrId;
 use truing_core::port::{Described, ForgeRead as _, Ids as _, PullRequest, Runs as _, read_only};
@@ -15,6 +17,7 @@ use truing_loops::pull::{Pull, own_key};
 use truing_loops::tools::Toolbox;
 use truing_store::Store;
 
+use super::from::ReviewStart;
 use super::publish::Publishing;
 use super::target::Target;
 use super::{Command, Names, exit};
@@ -29,7 +32,11 @@ impl Command {
             Target::find_or_key(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-        let given = self.args.outputs.read(here, &reader).await?.of(here);
+        let given = self.args.outputs.read(here, &reader).await?.of(ReviewStart {
+            root: checkout_root(here),
+            folder: here,
+            knows_files: true,
+        });
         // The others need not be reached, or even have a token.
         config.forges.retain(|name, _| *name == forge);
         let place = Place::of(&config, &self.environment)?;
@@ -174,4 +181,9 @@ impl From<CheckoutError> for CliError {
             CheckoutError::Pattern(error) => wiring::bad_pattern(error),
         }
     }
+}
+
+/// The root of the checkout that a folder is in, where a job has run its linters; else the folder itself.
+fn checkout_root(folder: &Path) -> &Path {
+    folder.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(folder)
 }

@@ -10,7 +10,7 @@ use truing_core::port::Operations as _;
 use truing_loops::text::counted;
 use truing_service::Role;
 use truing_service::sweep::preview::{ForgePreview, PullCounts, RepositoryPreview};
-use truing_store::{Form, server_of};
+use truing_store::{StoreForm, server_of};
 
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
@@ -18,12 +18,12 @@ use crate::cli::kill::held_back;
 use crate::cli::target::store_error;
 use crate::cli::{Context, runtime};
 use crate::wiring;
-use crate::wiring::store::{Looked, Place, open_file};
+use crate::wiring::store::{Place, StoreView, open_file};
 
 /// Repositories of one forge that are shown to people.
 const MOST_SHOWN: usize = 20;
 
-/// The answer.
+/// The answer, as JSON has it.
 #[derive(Serialize)]
 struct DryRun {
     /// Pull requests that were open before the first contact are left.
@@ -76,7 +76,7 @@ async fn look(config: &Config, role: Role, context: &Context) -> Result<DryRun, 
     let place = Place::of(config, environment)?;
     // Gone when this is done, whatever that comes to.
     let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
-    let Looked { records, form } = place.look(temp.path()).await?;
+    let StoreView { records, form } = place.look(temp.path()).await?;
     // What a server opens, makes or writes beside its records is in a folder of this run.
     let tried = open_file(&temp.path().join("tried.db"))?;
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
@@ -183,7 +183,7 @@ fn of_forge(FoundForge { found, webhooks, is_limited }: &FoundForge, leaves: boo
     text
 }
 
-/// What becomes of pull requests.
+/// The fate of pull requests in words.
 fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
@@ -204,11 +204,11 @@ fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
 
 fn of_store(store: &FoundStore) -> String {
     let FoundStore { place, form, own_form, served_by, kill_switch } = store;
-    let form = form.zip(*own_form).map(|(found, own)| Form { found, own });
+    let form = form.zip(*own_form).map(|(found, own)| StoreForm { found, own });
     let mut text = match form {
         None => folded("store: ", &format!("{place}, which a start makes")),
         Some(form) if form.is_changed() => {
-            let Form { found, own } = form;
+            let StoreForm { found, own } = form;
             folded("store: ", &format!("{place}, which a start brings from form {found} to form {own}"))
         }
         Some(_) => folded("store: ", place),

@@ -107,3 +107,83 @@ async fn words_of_a_tool_are_shown_as_words() {
     }
     assert!(!comment.body.contains('\u{1b}'), "{}", comment.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_output_of_one_format() {
+    let site = Site::new().await;
+    let number = opened(&site).await;
+    let line = "a.py:2:1: E741 ambiguous variable name 'l'\n";
+    let flake8 = |text: &str| site.publish_text(text, &["--format-in", "flake8"]);
+    assert_eq!(flake8(line).exit, 0, "a P2");
+    let checkstyle = |source: &str| {
+        format!(
+            "<checkstyle><file name=\"a.py\"><error line=\"2\" severity=\"warning\" message=\"of {source}\" source=\"{source}\"/>\
+             </file></checkstyle>"
+        )
+    };
+    assert_eq!(site.publish_text(&checkstyle("one"), &["--tool", "one"]).exit, 0);
+    let open = async || {
+        let view = site.repo.pull(number).await.unwrap();
+        view.inline().filter(|comment| !comment.resolved).count()
+    };
+    assert_eq!(open().await, 2);
+    for (text, arguments) in [
+        ("Traceback (most recent call last):\nImportError: boom\n", ["--format-in", "flake8"]),
+        ("/builds/else/gone.py:2:1: E741 ambiguous\n", ["--format-in", "flake8"]),
+        ("a deprecated option\na.py:1:1: E741 on another line\n", ["--format-in", "flake8"]),
+        ("<checkstyle/>", ["--tool", "two"]),
+        ("<checkstyle/>", ["--format-in", "checkstyle"]),
+    ] {
+        site.publish_text(text, &arguments);
+        assert_eq!(open().await, 2, "{text}");
+    }
+    site.publish_text("<checkstyle/>", &["--tool", "one"]);
+    assert_eq!(open().await, 1);
+    site.publish_text(&line.replace("2:1", "1:1"), &["--format-in", "flake8"]);
+    assert_eq!(open().await, 0);
+}
+
+/// The lines of the example that begin with a linter, each with what such a linter prints of the second line.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_it_is_gone() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/ci/linters.yml");
+    let example = std::fs::read_to_string(example).unwrap();
+    let ruff = json!([{
+        "filename": "a.py", "code": "E741", "message": "ambiguous", "location": { "row": 2, "column": 1 },
+        "end_location": { "row": 2, "column": 2 }, "noqa_row": 2, "fix": null, "url": null, "cell": null,
+    }]);
+    let eslint = json!([{
+        "filePath": "a.py", "errorCount": 1, "messages": [{ "ruleId": "no-undef", "severity": 1, "message": "m", "line": 2, "column": 1 }],
+    }]);
+    let golangci = json!({ "Issues": [{ "FromLinter": "unused", "Text": "m", "Pos": { "Filename": "a.py", "Line": 2, "Column": 1 } }] });
+    let shellcheck = json!({ "comments": [{
+        "file": "a.py", "line": 2, "endLine": 2, "column": 1, "endColumn": 2, "level": "warning", "code": 2086, "message": "m", "fix": null,
+    }] });
+    let checkstyle = "<checkstyle><file name=\"a.py\"><error line=\"2\" severity=\"warning\" message=\"m\" source=\"x\"/></file></checkstyle>";
+    let outputs = [
+        ("ruff ", ruff.to_string(), "[]"),
+        ("npx eslint ", eslint.to_string(), "[]"),
+        ("golangci-lint ", golangci.to_string(), "{\"Issues\":[]}"),
+        ("shellcheck ", shellcheck.to_string(), "{\"comments\":[]}"),
+        ("ktlint ", checkstyle.to_owned(), "<checkstyle/>"),
+    ];
+    let mut tried = 0;
+    for (linter, found, nothing) in outputs {
+        let line = example
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("- run: ").filter(|line| line.starts_with(linter)));
+        let (_, truing) = line.unwrap_or_else(|| panic!("{linter}")).split_once(" | truing ").unwrap();
+        let options = truing.strip_prefix("review --pr \"$PULL\" --publish --from - ").unwrap();
+        let options: Vec<&str> = options.split(' ').collect();
+        let site = Site::new().await;
+        let number = opened(&site).await;
+        let ran = site.publish_text(&found, &options);
+        let view = site.repo.pull(number).await.unwrap();
+        assert_eq!(view.inline().count(), 1, "{linter}: {ran:?}");
+        let ran = site.publish_text(nothing, &options);
+        let view = site.repo.pull(number).await.unwrap();
+        assert!(view.inline().all(|comment| comment.resolved), "{linter}: {ran:?}");
+        tried += 1;
+    }
+    assert_eq!(tried, example.matches(" | truing review ").count());
+}

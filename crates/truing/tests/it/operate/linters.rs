@@ -117,3 +117,24 @@ async fn without_records_nothing_is_kept_of_what_linters_say_of_a_pull_request()
     review(&[]);
     assert!(kept.exists(), "with records it is kept there: {}", kept.display());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_configures_an_installed_linter_by_code_is_not_reviewed_as_a_whole() {
+    let site = Site::new().await;
+    let change = Commit::new("add").write(".flake8", "[flake8]\n").write("a.py", "a = 1\nl = 2\n");
+    site.repo.push("one", change).await.unwrap();
+    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let own = install(site.home.path(), "flake8", "#!/bin/sh\nexit 0\n");
+    let machine = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&machine))).unwrap();
+    let page = site.page(number);
+    let mut command = site.command(&["review", "--pr", &page, "--tools", "--format", "json"]);
+    let ran = Ran::of(command.env("PATH", &path).output().unwrap());
+    let told: Value = serde_json::from_str(&ran.out).expect(&ran.err);
+    assert_eq!((&told["outcome"]["kind"], ran.exit), (&Value::from("partial"), 1), "{told:#}");
+    let reason = told["outcome"]["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("flake8: its configuration is code, and this change configures it: .flake8"),
+        "{reason}"
+    );
+}

@@ -79,9 +79,10 @@ fn an_output_of_no_known_form_is_refused_and_a_damaged_one_is_a_partial_review()
     let place = changed();
     let unknown = given(&place, "all is well\n", &[]);
     assert!(unknown.exit == 2 && unknown.err.contains("--format-in"), "{}", unknown.err);
-    assert!(unknown.err.contains("sarif") && unknown.err.contains("rdjson"), "{}", unknown.err);
-    let named = given(&place, "", &["--format-in", "nothing"]);
-    assert!(named.exit == 2 && named.err.contains("sarif"), "{}", named.err);
+    assert!(unknown.err.contains("sarif") && unknown.err.contains("the tool"), "{}", unknown.err);
+    let named = given(&place, "", &["--format-in", "eslnt"]);
+    assert!(named.exit == 2 && named.err.contains("nearest are eslint, "), "{}", named.err);
+    assert!(!named.err.contains("sarif"), "three names, and not all: {}", named.err);
 
     let damaged = format!("{}{{\"message\":", line("b.py", 3, "ambiguous"));
     let ran = given(&place, &damaged, &["--format-in", "rdjsonl", "--format", "json"]);
@@ -143,5 +144,69 @@ fn the_document_names_every_format() {
     let document = include_str!("../../../../../docs/tools.md");
     for format in truing_reader::output::Format::all() {
         assert!(document.contains(&format!("`{}`", format.as_str())), "{}", format.as_str());
+    }
+}
+
+#[test]
+fn what_is_not_understood_or_has_no_file_makes_the_review_partial() {
+    let place = changed();
+    for (format, output, reason) in [
+        (
+            "flake8",
+            "Traceback (most recent call last):\nImportError: boom\n",
+            "none of 2 lines is understood",
+        ),
+        ("yamllint", "b.py\n  3:1  error  ambiguous  (x)\n", "none of 2 lines is understood"),
+        ("flake8", "/elsewhere/gone.py:3:1: E741 ambiguous\n", "1 result names no file of the tree"),
+        ("flake8", "gone/b.py:3:1: E741 ambiguous\n", "1 result names no file of the tree: gone/b.py"),
+    ] {
+        let ran = given(&place, output, &["--format-in", format, "--format", "json"]);
+        assert_eq!(ran.exit, 1, "{output}: {}", ran.err);
+        let told = ran.json();
+        assert_eq!(told["outcome"]["kind"], "partial", "{output}: {told:#}");
+        assert!(told["outcome"]["reason"].as_str().unwrap().contains(reason), "{output}: {told:#}");
+    }
+    let ran = given(&place, "note: old\nb.py:3:1: E741 ambiguous\n", &["--format-in", "flake8"]);
+    assert!(
+        ran.out.contains("earlier findings of flake8 stay open: 1 line not understood: `note: old`"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn an_option_is_of_the_output_before_it() {
+    let place = changed();
+    let checkstyle = |root: &str, rule: &str| {
+        let error = format!("<error line=\"3\" severity=\"warning\" message=\"words\" source=\"{rule}\"/>");
+        format!("<checkstyle><file name=\"{root}/b.py\">{error}</file></checkstyle>")
+    };
+    let folder = place.home().to_owned();
+    std::fs::write(folder.join("one.xml"), checkstyle("/one", "X1")).unwrap();
+    std::fs::write(folder.join("two.xml"), checkstyle("/two/tree", "X2")).unwrap();
+    let (one, two) = (folder.join("one.xml"), folder.join("two.xml"));
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    let of = |arguments: &[&str]| {
+        let all = [&["review", "--quiet", "--format", "json"], arguments].concat();
+        Ran::from(place.command(&all).stdin(Stdio::null()).output().unwrap())
+    };
+    let ran = of(&["--from", one, "--tool", "first", "--root", "/one", "--from", two, "--tool", "second"]);
+    let told = ran.json();
+    let names: Vec<&Value> = told["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(names, ["first", "second"], "{told:#}");
+    assert_eq!(each(&told, "tool"), ["first", "second"], "{told:#}");
+    assert!(told["tools"].as_array().unwrap().iter().all(|tool| tool["keeps_open"].is_null()), "{told:#}");
+
+    let told = of(&["--from", one]).json();
+    assert!(told["tools"][0]["keeps_open"].as_str().unwrap().contains("--tool NAME"), "{told:#}");
+    for wrong in [
+        &["--tool", "x", "--from", one, "--from", two][..],
+        &["--from", one, "--tool", "x", "--tool", "y"],
+        &["--from", one, "--root", "relative"],
+        &["--from", one, "--folder", "../up"],
+        &["--tool", "x"],
+    ] {
+        let ran = of(wrong);
+        assert_eq!(ran.exit, 2, "{wrong:?}: {}{}", ran.out, ran.err);
     }
 }

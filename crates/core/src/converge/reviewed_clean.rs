@@ -1,0 +1,127 @@
+//! Heads that a review of ours calls clean, so that a run without the record of that audit does not pay for it again.
+
+use super::{AuditScope, Run};
+use crate::id::Sha;
+use crate::port::{AuditMark, PullReview, ReviewState};
+
+impl Run {
+    /// Does what its audit found clear the head, once it is posted? An audit that was asked for alone clears nothing: no gate
+    /// has let it through.
+    pub fn audit_clears(&self) -> bool {
+        self.found.is_empty()
+            && self.silent == 0
+            && !self.audits_only
+            && self.history.declined().next().is_none()
+    }
+}
+
+/// Is the newest audit that these reviews name at this head one of ours that cleared it, in this scope? `reviews`: of the pull
+/// request, oldest first. A review counts if our account wrote it and its marker verifies ([`PullReview::audit`]).
+pub fn is_reviewed_clean(reviews: &[PullReview], head: &Sha, scope: &AuditScope) -> bool {
+    let of_head = |review: &&PullReview| {
+        let is_ours = review.author.as_ref().is_some_and(|author| author.ours);
+        is_ours && review.audit().is_some_and(|mark| mark.commit == *head)
+    };
+    let clears = |mark: AuditMark| mark.clean && mark.scope.as_ref() == Some(scope);
+    reviews
+        .iter()
+        .rfind(of_head)
+        .is_some_and(|newest| newest.state == ReviewState::Commented && newest.audit().is_some_and(clears))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dismissal::Dismissal;
+    use crate::id::{AccountId, FindingId, Millis, ReviewId, RunId};
+    use crate::port::Actor;
+
+    fn sha(digit: &str) -> Sha {
+        Sha::parse(&digit.repeat(40)).unwrap()
+    }
+
+    fn actor(ours: bool) -> Actor {
+        Actor { id: AccountId::new("7"), login: "truing".into(), ours, person: false }
+    }
+
+    fn dismissal(finding: &str) -> Dismissal {
+        Dismissal {
+            finding: FindingId::new(finding),
+            snippet: String::new(),
+            reason: "because".into(),
+            by: "ann".into(),
+            at: Millis(1),
+            withdrawn: false,
+            about: None,
+        }
+    }
+
+    fn scope() -> AuditScope {
+        AuditScope::of(&sha("b"), "looks", &[])
+    }
+
+    fn mark() -> AuditMark {
+        AuditMark { run: RunId::new("r"), audit: 1, clean: true, commit: sha("a"), scope: Some(scope()) }
+    }
+
+    fn review(mark: &AuditMark) -> PullReview {
+        PullReview {
+            id: ReviewId::new("1"),
+            author: Some(actor(true)),
+            state: ReviewState::Commented,
+            commit: Some(mark.commit.clone()),
+            at: Some(Millis(1)),
+            body: String::new(),
+            topic: Some(mark.topic()),
+        }
+    }
+
+    #[test]
+    fn another_base_other_looks_and_other_dismissals_are_another_scope() {
+        let (one, two) = (dismissal("1:one-0"), dismissal("1:two-0"));
+        let withdrawn = Dismissal { withdrawn: true, ..one.clone() };
+        let of = |said: &[Dismissal]| AuditScope::of(&sha("b"), "looks", said);
+        assert_eq!(AuditScope::parse(scope().as_str()), Some(scope()));
+        assert_ne!(AuditScope::of(&sha("c"), "looks", &[]), scope());
+        assert_ne!(AuditScope::of(&sha("b"), "look", &[]), scope());
+        assert_ne!(of(std::slice::from_ref(&one)), scope());
+        assert_eq!(of(&[withdrawn]), scope());
+        assert_eq!(of(&[one.clone(), two.clone()]), of(&[two.clone(), one.clone()]));
+        assert_ne!(of(&[one]), of(&[two]));
+        for bad in ["", "x", &"A".repeat(32), &"a".repeat(33)] {
+            assert_eq!(AuditScope::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_head_is_reviewed_clean_by_our_own_newest_audit_of_it_in_the_same_scope_alone() {
+        let clean = review(&mark());
+        let is_clean = |reviews: &[PullReview]| is_reviewed_clean(reviews, &sha("a"), &scope());
+        assert!(is_clean(std::slice::from_ref(&clean)));
+        assert!(!is_clean(&[]));
+        assert!(!is_reviewed_clean(std::slice::from_ref(&clean), &sha("c"), &scope()), "another head");
+        let elsewhere = AuditScope::of(&sha("c"), "looks", &[]);
+        assert!(!is_reviewed_clean(std::slice::from_ref(&clean), &sha("a"), &elsewhere), "another base");
+        let bad = [
+            ("another account", PullReview { author: Some(actor(false)), ..clean.clone() }),
+            ("nobody", PullReview { author: None, ..clean.clone() }),
+            ("no marker that verifies", PullReview { topic: None, ..clean.clone() }),
+            ("on another commit", PullReview { commit: Some(sha("c")), ..clean.clone() }),
+            ("dismissed by a person", PullReview { state: ReviewState::Dismissed, ..clean.clone() }),
+            ("it found something", review(&AuditMark { clean: false, ..mark() })),
+            ("of a version without scopes", review(&AuditMark { scope: None, ..mark() })),
+        ];
+        for (why, review) in bad {
+            assert!(!is_clean(&[review]), "{why}");
+        }
+        let dirty = review(&AuditMark { clean: false, scope: None, audit: 2, ..mark() });
+        assert!(!is_clean(&[clean.clone(), dirty.clone()]), "a newer audit found something");
+        assert!(is_clean(&[dirty, clean.clone()]));
+        let other = review(&AuditMark { commit: sha("c"), clean: false, ..mark() });
+        let foreign = PullReview { author: Some(actor(false)), topic: None, ..clean.clone() };
+        assert!(
+            is_clean(&[clean, other, foreign]),
+            "what is said of other heads, and by others, is no audit of it"
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! The files of a tree, by the ends of their paths.
+
+use std::collections::HashMap;
+
+use truing_diff::RepoPath;
+
+/// The files of a tree, by their names.
+#[derive(Debug, Default)]
+pub(crate) struct FileNames<'a> {
+    by_name: HashMap<&'a [u8], Vec<&'a RepoPath>>,
+}
+
+impl<'a> FileNames<'a> {
+    /// Those of these files.
+    pub(crate) fn of(files: &'a [RepoPath]) -> Self {
+        let mut by_name: HashMap<&[u8], Vec<&RepoPath>> = HashMap::new();
+        for file in files {
+            let name = file.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            by_name.entry(name).or_default().push(file);
+        }
+        Self { by_name }
+    }
+
+    /// Are no files known?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// The file that the longest end of a path names; none if several have it, or if none has any.
+    pub(crate) fn longest_end(&self, path: &RepoPath) -> Option<RepoPath> {
+        let mut rest = path.as_bytes();
+        loop {
+            let named: Vec<&RepoPath> = self.with_end(rest);
+            match named.as_slice() {
+                [one] => return Some((*one).clone()),
+                [] => rest = rest.split_at_checked(memchr::memchr(b'/', rest)? + 1)?.1,
+                // The path itself is one of them, or which one it is, is not known.
+                _ => {
+                    return named
+                        .into_iter()
+                        .find(|file| file.as_bytes() == rest && rest == path.as_bytes())
+                        .cloned();
+                }
+            }
+        }
+    }
+
+    /// As [`Self::longest_end`], of a path as text.
+    pub(crate) fn longest_end_of(&self, path: &str) -> Option<RepoPath> {
+        self.longest_end(&RepoPath::from_text(path.trim_start_matches('/')))
+    }
+
+    /// The one file whose path ends with all of this one.
+    pub(crate) fn whole_end_of(&self, path: &str) -> Option<RepoPath> {
+        match self.with_end(path.as_bytes()).as_slice() {
+            [one] => Some((*one).clone()),
+            _ => None,
+        }
+    }
+
+    fn with_end(&self, end: &[u8]) -> Vec<&'a RepoPath> {
+        let name = end.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let has_end = |file: &&&RepoPath| {
+            let before = file.as_bytes().strip_suffix(end);
+            before.is_some_and(|before| before.is_empty() || before.ends_with(b"/"))
+        };
+        self.by_name.get(name).into_iter().flatten().filter(has_end).copied().collect()
+    }
+}

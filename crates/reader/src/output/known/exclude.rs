@@ -1,0 +1,301 @@
+//! Files that a project's configuration keeps from a tool that looks at each file that it is given, though it would leave them
+//! out if it looked for files itself.
+
+use globset::{GlobBuilder, GlobMatcher};
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use regex::{Regex, RegexBuilder};
+use serde::Deserialize;
+use truing_core::glob::is_bounded;
+use truing_core::nesting::is_too_deep;
+
+use crate::output::known::sign::{self, MAX_BYTES, in_toml, without_comments};
+
+/// The most patterns of a tool.
+const MAX_PATTERNS: usize = 500;
+/// The most memory of a compiled expression, in bytes.
+const MAX_EXPRESSION: usize = 1 << 20;
+
+/// A place of a configuration that says which files are left out.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExcludeRule {
+    /// The file, from the root of the tree.
+    pub file: String,
+    /// A key of a TOML, JSON or YAML file, as names with dots between; without it and `section`, the whole file is meant.
+    pub key: Option<String>,
+    /// A section of an INI file.
+    pub section: Option<String>,
+    /// The option of that section.
+    pub option: Option<String>,
+    /// The form of the patterns there.
+    pub form: ExcludeForm,
+}
+
+/// Forms of patterns that leave files out. A folder that a pattern matches is left out with everything in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExcludeForm {
+    /// Expressions that are looked for anywhere in a path from the root; that of a folder ends with a slash.
+    Regex,
+    /// Globs of paths from the root where they hold a slash, else of names. A `*` matches slashes, too.
+    Paths,
+    /// Globs of names, and of paths from the root that begin with `./` or not.
+    Globs,
+    /// Globs of paths from the root, those of them that begin with `!`. A `*` stays within a folder.
+    Negated,
+    /// Lines as in a `.gitignore`.
+    Gitignore,
+}
+
+/// The files that all of these places leave out. A tool reads one file of configuration: the first one that has the section, or the
+/// table, counts.
+pub fn left_out<'a>(
+    places: &[ExcludeRule],
+    read: &dyn Fn(&str) -> Option<Vec<u8>>,
+    files: &[&'a str],
+) -> Vec<&'a str> {
+    let mut patterns: Vec<ExcludePattern> = Vec::new();
+    let mut counts: Option<&str> = None;
+    for place in places.iter().filter(|_| !files.is_empty()) {
+        if counts.is_some_and(|file| file != place.file) {
+            break;
+        }
+        let Some(bytes) = read(&place.file).filter(|bytes| bytes.len() <= MAX_BYTES) else { continue };
+        let Some(values) = place.values(&String::from_utf8_lossy(&bytes)) else { continue };
+        counts = Some(&place.file);
+        patterns.extend(compiled(place.form, &values));
+    }
+    files.iter().copied().filter(|file| patterns.iter().any(|pattern| pattern.takes(file))).collect()
+}
+
+impl ExcludeRule {
+    /// The values at the place; none, if the file does not configure the tool.
+    fn values(&self, text: &str) -> Option<Vec<String>> {
+        match (&self.key, &self.section, &self.option) {
+            (Some(key), ..) => {
+                let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
+                let table = table_of(&self.file, text, table)?;
+                Some(table.get(name).map(texts).unwrap_or_default())
+            }
+            (None, Some(section), Some(option)) => {
+                let value = option_of(text, section, option)?;
+                Some(vec![value])
+            }
+            (None, _, _) => Some(vec![text.to_owned()]),
+        }
+    }
+}
+
+/// The table of this name of a TOML, JSON or YAML file; the whole file, if the name is empty.
+fn table_of(file: &str, text: &str, name: &str) -> Option<serde_json::Value> {
+    let parts = || name.split('.').filter(|part| !part.is_empty());
+    let table = match file.rsplit('.').next() {
+        Some("toml") => serde_json::to_value(in_toml(text, name)?).ok()?,
+        Some("yaml" | "yml") => {
+            let value: serde_json::Value =
+                (!is_too_deep(text)).then(|| serde_saphyr::from_str(text).ok())??;
+            parts().try_fold(value, |value, part| value.get(part).cloned())?
+        }
+        Some(_) | None => {
+            let value: serde_json::Value = serde_json::from_str(&without_comments(text)).ok()?;
+            parts().try_fold(value, |value, part| value.get(part).cloned())?
+        }
+    };
+    table.is_object().then_some(table)
+}
+
+fn texts(value: &serde_json::Value) -> Vec<String> {
+    let one = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    match value.as_array() {
+        Some(all) => all.iter().filter_map(one).collect(),
+        None => one(value).into_iter().collect(),
+    }
+}
+
+/// The value of an option of an INI file, with the lines that go on with it; empty, if the section has none; none, if there is no such
+/// section.
+fn option_of(text: &str, section: &str, option: &str) -> Option<String> {
+    let head = format!("[{section}]");
+    let (mut is_there, mut is_within, mut is_value) = (false, false, false);
+    let mut value: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        let is_more = line.starts_with([' ', '\t']);
+        let words = line.trim();
+        if words.is_empty() || words.starts_with(['#', ';']) {
+            continue;
+        }
+        if line.starts_with('[') {
+            is_within = words == head;
+            is_there |= is_within;
+            is_value = false;
+        } else if is_more && is_value {
+            value.push(words);
+        } else if is_within && !is_more {
+            let named = line.split_once(['=', ':']);
+            is_value = named.is_some_and(|(name, _)| name.trim_end().eq_ignore_ascii_case(option));
+            value.extend(named.filter(|_| is_value).map(|(_, first)| first.trim()));
+        }
+    }
+    is_there.then(|| value.join("\n"))
+}
+
+/// A pattern that leaves files out.
+enum ExcludePattern {
+    Regex(Regex),
+    Paths(GlobMatcher, bool),
+    Globs(GlobMatcher),
+    Gitignore(Box<Gitignore>),
+}
+
+/// The patterns in these values. One that is malformed leaves nothing out.
+fn compiled(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern> {
+    let pieces = || values.iter().flat_map(|value| value.split([',', '\n'])).map(str::trim);
+    let pieces = || pieces().filter(|piece| !piece.is_empty()).take(MAX_PATTERNS);
+    match form {
+        ExcludeForm::Regex => {
+            let values = values.iter().filter(|value| !value.trim().is_empty()).take(MAX_PATTERNS);
+            let expression =
+                |value: &String| RegexBuilder::new(value.trim()).size_limit(MAX_EXPRESSION).build();
+            values.filter_map(|value| Some(ExcludePattern::Regex(expression(value).ok()?))).collect()
+        }
+        ExcludeForm::Paths => pieces()
+            .filter_map(|piece| {
+                let plain = piece.strip_prefix("./").unwrap_or(piece).trim_end_matches('/');
+                Some(ExcludePattern::Paths(glob(plain)?, piece.contains('/')))
+            })
+            .collect(),
+        ExcludeForm::Globs => {
+            pieces().filter_map(|piece| Some(ExcludePattern::Globs(glob(piece)?))).collect()
+        }
+        ExcludeForm::Negated => {
+            let negated = values.iter().filter_map(|value| value.strip_prefix('!')).take(MAX_PATTERNS);
+            let globs = negated.filter_map(|value| sign::compiled(value.trim_end_matches('/')));
+            globs.map(|glob| ExcludePattern::Paths(glob, true)).collect()
+        }
+        ExcludeForm::Gitignore => {
+            let mut builder = GitignoreBuilder::new("");
+            for line in values.iter().flat_map(|value| value.lines()).take(MAX_PATTERNS) {
+                if is_bounded(line).is_ok() {
+                    let _ = builder.add_line(None, line);
+                }
+            }
+            builder.build().map(|lines| ExcludePattern::Gitignore(Box::new(lines))).into_iter().collect()
+        }
+    }
+}
+
+/// A glob in which `*` matches slashes, too.
+fn glob(text: &str) -> Option<GlobMatcher> {
+    is_bounded(text).ok()?;
+    Some(GlobBuilder::new(text).literal_separator(false).build().ok()?.compile_matcher())
+}
+
+impl ExcludePattern {
+    /// Does it leave the file out, or a folder above it?
+    fn takes(&self, path: &str) -> bool {
+        let ends = path.match_indices('/').map(|(at, _)| at);
+        let mut all = ends.filter_map(|at| path.get(..at)).chain(std::iter::once(path));
+        let name = |part: &str| part.rsplit('/').next().unwrap_or_default().to_owned();
+        match self {
+            Self::Regex(expression) => all.any(|part| {
+                let part = if part.len() < path.len() { format!("{part}/") } else { part.to_owned() };
+                expression.is_match(&part)
+            }),
+            Self::Paths(glob, true) => all.any(|part| glob.is_match(part)),
+            Self::Paths(glob, false) => all.any(|part| glob.is_match(name(part))),
+            Self::Globs(glob) => {
+                glob.is_match(path)
+                    || all.any(|part| glob.is_match(name(part)) || glob.is_match(format!("./{part}")))
+            }
+            Self::Gitignore(lines) => {
+                !path.starts_with('/') && lines.matched_path_or_any_parents(path, false).is_ignore()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::output::known::find;
+
+    /// The files that this tool is kept from by one file of configuration.
+    fn kept_from<'a>(tool: &str, file: &str, text: &str, files: &[&'a str]) -> Vec<&'a str> {
+        let read = |path: &str| (path == file).then(|| text.as_bytes().to_vec());
+        super::left_out(&find(tool).unwrap().excludes, &read, files)
+    }
+
+    #[test]
+    fn expressions_of_mypy_are_looked_for_in_paths_and_in_those_of_folders() {
+        let files = ["src/a.py", "src/tests/b.py", "tests/a.py"];
+        let of = |file: &str, text: &str| kept_from("mypy", file, text, &files);
+        assert_eq!(of("pyproject.toml", "[tool.mypy]\nexclude = ['^tests/$']\n"), ["tests/a.py"]);
+        assert_eq!(
+            of("pyproject.toml", "[tool.mypy]\nexclude = 'tests/'\n"),
+            ["src/tests/b.py", "tests/a.py"]
+        );
+        let verbose = "[mypy]\nstrict = true\nexclude = (?x)(\n    ^src/a\\.py$\n    # those of tests\n    | ^tests/\n    )\n";
+        assert_eq!(of("mypy.ini", verbose), ["src/a.py", "tests/a.py"]);
+        assert_eq!(of("setup.cfg", "[mypy]\n[other]\nexclude = .\n"), [""; 0]);
+        assert_eq!(of("setup.cfg", "[mypy]\nexclude = (?!x)\n"), [""; 0], "it looks around");
+    }
+
+    #[test]
+    fn globs_of_flake8_are_of_names_or_of_paths_from_the_root() {
+        let files = ["a/gen/x.py", "src/a.py", "src/a_pb2.py", "src/tests/b.py", "tests/a.py"];
+        let of = |text: &str| kept_from("flake8", ".flake8", text, &files);
+        assert_eq!(of("[flake8]\nexclude = tests\n"), ["src/tests/b.py", "tests/a.py"]);
+        assert_eq!(of("[flake8]\nexclude = tests/,./src/tests\n"), ["src/tests/b.py", "tests/a.py"]);
+        let both =
+            "[flake8]\nexclude =\n    *_pb2.py,\n    # what is made\n    */gen\nextend-exclude = ./tests/*\n";
+        assert_eq!(of(both), ["a/gen/x.py", "src/a_pb2.py", "tests/a.py"]);
+        let read = |path: &str| match path {
+            "setup.cfg" => Some(b"[flake8]\nmax-line-length = 9\n".to_vec()),
+            ".flake8" => Some(b"[flake8]\nexclude = src\n".to_vec()),
+            _ => None,
+        };
+        let flake8 = find("flake8").unwrap();
+        assert_eq!(
+            super::left_out(&flake8.excludes, &read, &files),
+            [""; 0],
+            "flake8 reads the first file alone"
+        );
+    }
+
+    #[test]
+    fn globs_of_codespell_are_of_names_and_of_paths_as_it_writes_them() {
+        let files = ["a.md", "docs/a.md", "src/po/x.po", "src/x.js.map"];
+        let of = |file: &str, text: &str| kept_from("codespell", file, text, &files);
+        assert_eq!(of(".codespellrc", "[codespell]\nskip = *.po, ./docs\n"), ["docs/a.md", "src/po/x.po"]);
+        assert_eq!(
+            of("pyproject.toml", "[tool.codespell]\nskip = 'docs/*,*.map'\n"),
+            ["docs/a.md", "src/x.js.map"]
+        );
+        assert_eq!(of("setup.cfg", "[codespell]\nskip = po\n"), ["src/po/x.po"]);
+        assert_eq!(of(".codespellrc", "[codespell]\nskip = docs/\n"), [""; 0], "nor does codespell");
+    }
+
+    #[test]
+    fn markdownlint_has_lines_to_ignore_and_globs_that_are_negated() {
+        let files = ["README.md", "docs/a.md", "docs/keep/b.md", "web/node_modules/x.md"];
+        let ignored = "# ours\nnode_modules\n/docs/*\n!docs/keep\n";
+        assert_eq!(
+            kept_from("markdownlint-cli2", ".markdownlintignore", ignored, &files),
+            ["docs/a.md", "web/node_modules/x.md"]
+        );
+        let globs = "{\n  // ours\n  \"globs\": [\"**/*.md\", \"!docs\", \"!**/node_modules/**\"],\n}\n";
+        assert_eq!(
+            kept_from("markdownlint-cli2", ".markdownlint-cli2.jsonc", globs, &files),
+            ["docs/a.md", "docs/keep/b.md", "web/node_modules/x.md"]
+        );
+        let yaml = "globs: ['*.md', '!README.md']\n";
+        assert_eq!(kept_from("markdownlint-cli2", ".markdownlint-cli2.yaml", yaml, &files), ["README.md"]);
+    }
+
+    #[test]
+    fn names_that_pylint_ignores_are_left_out() {
+        let files = ["src/a.py", "src/gen/b.py"];
+        let text = "[tool.pylint.main]\nignore = ['gen', 'CVS']\n";
+        assert_eq!(kept_from("pylint", "pyproject.toml", text, &files), ["src/gen/b.py"]);
+        assert_eq!(kept_from("pylint", ".pylintrc", "[MASTER]\nignore=CVS,gen\n", &files), ["src/gen/b.py"]);
+    }
+}

@@ -1,0 +1,244 @@
+//! Diagnostics of what a tool has printed, on files of the tree, and the parts that are not understood.
+//!
+//! A review that rests on an output is whole only if all of the output is understood, and every diagnostic has its file. Of a tool
+//! that somebody else has run, perhaps on another machine, the root of the tree there and the folder in which it ran are found by the
+//! files that its paths name.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use ignore::WalkBuilder;
+use truing_core::line::{clean, counted};
+use truing_core::port::{ForeignRun, ReaderError, ToolOutput};
+use truing_diff::RepoPath;
+
+use crate::file::Tree;
+use crate::output::path::root_of;
+use crate::output::report::MAX_PROBLEMS as MAX_NAMED;
+use crate::output::{
+    Diagnostic, Format, Input, Problem, ProblemKind, Report, choose, is_tool, read, tool_name,
+};
+
+/// The most problems of an answer.
+pub(crate) const MAX_PROBLEMS: usize = 20;
+/// The most characters of a problem.
+pub(crate) const MAX_PROBLEM_CHARS: usize = 400;
+/// The most files of a tree among which one is looked for by the end of its path.
+const MAX_FILES: usize = 200_000;
+/// The results without a file that are named.
+const MAX_NAMES: usize = 3;
+
+/// An output that was read.
+#[derive(Debug)]
+pub(crate) struct ToolReport {
+    /// The format that was read.
+    pub(crate) format: Format,
+    /// The diagnostics, each with a path.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// The tools that it is of, by the names that findings have.
+    pub(crate) tools: BTreeSet<String>,
+    /// The reasons for which not all of its findings are known.
+    pub(crate) problems: Vec<String>,
+    /// The reason for which earlier findings stay open, as in the answer.
+    pub(crate) keeps_open: Option<String>,
+}
+
+/// Reads an output.
+///
+/// # Errors
+/// [`ReaderError::Failed`] if the format is unknown.
+pub(crate) fn tool_report(
+    output: &ToolOutput,
+    tree: &Tree,
+    folder: &Path,
+) -> Result<ToolReport, ReaderError> {
+    let bytes = output.text.as_bytes();
+    let format = choose(output.format.as_deref(), bytes).ok_or_else(|| {
+        let named = output.format.as_deref().unwrap_or("not recognised");
+        ReaderError::Failed(format!("the format of {} is unknown ({named})", output.tool))
+    })?;
+    // No other format names files without their folders.
+    let files = if format == Format::Junit { files_below(folder) } else { Vec::new() };
+    let input = Input { files: &files, ..input(output) };
+    let (report, absent) = match &output.foreign {
+        Some(foreign) => elsewhere(output, foreign, format, tree, input),
+        None => (read(format, bytes, &input), AbsentFiles::default()),
+    };
+    let by_option = output.foreign.as_ref().and_then(|foreign| foreign.tool.as_deref());
+    // The format of all tools, by the name of one.
+    let by_format = output.format.as_deref().filter(|name| format.tool().is_none() && is_tool(name));
+    let given = by_option.or(by_format);
+    let names_tool = |tool: &String| tool != input.tool_or(format.as_str());
+    let is_named = given.is_some()
+        || output.foreign.is_none()
+        || format.tool().is_some()
+        || (!report.tools.is_empty() && report.tools.iter().all(names_tool));
+    let mut tools: BTreeSet<String> = report.tools.iter().map(|tool| tool_name(tool)).collect();
+    if let Some(given) = given {
+        tools = [tool_name(given)].into();
+    } else if tools.is_empty() {
+        tools.insert(tool_name(input.tool_or(format.as_str())));
+    }
+    let (problems, keeps_open) = doubts(output, &report, &absent, format);
+    let unnamed = || {
+        let format = format.as_str();
+        format!("`{format}` does not say whose findings they are: name the tool by `--tool NAME`")
+    };
+    let keeps_open = keeps_open.or_else(|| (!is_named).then(unnamed));
+    let mut diagnostics = report.diagnostics;
+    if let Some(given) = given {
+        diagnostics.iter_mut().for_each(|diagnostic| given.clone_into(&mut diagnostic.tool));
+    }
+    Ok(ToolReport { format, diagnostics, tools, problems, keeps_open })
+}
+
+/// The regular files below a folder that its repository does not ignore, in no order; empty if there are more than [`MAX_FILES`].
+fn files_below(folder: &Path) -> Vec<RepoPath> {
+    let mut walk = WalkBuilder::new(folder);
+    walk.hidden(false).parents(false).require_git(false).git_global(false).follow_links(false);
+    let is_file = |entry: &ignore::DirEntry| entry.file_type().is_some_and(|kind| kind.is_file());
+    let below = walk.build().filter_map(Result::ok).filter(is_file).filter_map(|entry| {
+        let below = entry.path().strip_prefix(folder).ok()?;
+        Some(RepoPath::from_bytes(below.as_os_str().as_bytes())).filter(RepoPath::may_be_written)
+    });
+    let files: Vec<RepoPath> = below.take(MAX_FILES + 1).collect();
+    if files.len() > MAX_FILES { Vec::new() } else { files }
+}
+
+fn input(output: &ToolOutput) -> Input<'_> {
+    let ToolOutput { tool, roots, folder, .. } = output;
+    Input { roots, folder: folder.as_ref(), tool, ..Input::default() }
+}
+
+/// Files that diagnostics name and the tree does not have.
+#[derive(Debug, Default)]
+struct AbsentFiles {
+    /// The number of such diagnostics.
+    count: usize,
+    /// The first of the files.
+    first: Vec<String>,
+    /// Is there no diagnostic of a file that is there?
+    is_all: bool,
+}
+
+impl AbsentFiles {
+    fn of(report: &Report, tree: &Tree) -> Self {
+        let mut absent = Self::default();
+        let (mut known, mut present) = (BTreeMap::new(), 0_usize);
+        for Diagnostic { path, .. } in &report.diagnostics {
+            if *known.entry(path).or_insert_with(|| tree.has(path)) {
+                present += 1;
+                continue;
+            }
+            absent.count += 1;
+            let name = path.to_string();
+            if absent.first.len() < MAX_NAMES && !absent.first.contains(&name) {
+                absent.first.push(name);
+            }
+        }
+        absent.is_all = present == 0 && absent.count > 0;
+        absent
+    }
+}
+
+/// Reads an output of a tool that ran elsewhere: where its paths lead is found by the files that are there.
+fn elsewhere(
+    output: &ToolOutput,
+    foreign: &ForeignRun,
+    format: Format,
+    tree: &Tree,
+    mut input: Input<'_>,
+) -> (Report, AbsentFiles) {
+    let bytes = output.text.as_bytes();
+    let mut roots = Cow::Borrowed(output.roots.as_slice());
+    let mut report = read(format, bytes, &input);
+    if !report.outside.is_empty() {
+        match root_of(&report.outside, |path| tree.has(path)) {
+            Some(root) => roots.to_mut().push(root),
+            None => input.is_foreign = true,
+        }
+        report = read(format, bytes, &Input { roots: &roots, ..input });
+    }
+    let input = Input { roots: &roots, ..input };
+    let mut absent = AbsentFiles::of(&report, tree);
+    if let (Some(folder), None) = (&foreign.folder, &output.folder) {
+        let there = read(format, bytes, &Input { folder: Some(folder), ..input });
+        let absent_there = AbsentFiles::of(&there, tree);
+        let is_better = (there.left_out, absent_there.count) <= (report.left_out, absent.count);
+        if is_better && !there.diagnostics.is_empty() {
+            (report, absent) = (there, absent_there);
+        }
+    }
+    if !foreign.is_tree_whole {
+        absent = AbsentFiles::default();
+    }
+    (report, absent)
+}
+
+/// The reasons for which not all findings are known, and the one for which earlier ones may be there all the same.
+fn doubts(
+    output: &ToolOutput,
+    report: &Report,
+    absent: &AbsentFiles,
+    format: Format,
+) -> (Vec<String>, Option<String>) {
+    let is_foreign = output.foreign.is_some();
+    let is_unplaced = |problem: &&Problem| match problem.kind {
+        ProblemKind::Place => true,
+        // A tool that we run looks at libraries, too.
+        ProblemKind::Outside => is_foreign,
+        _ => false,
+    };
+    let is_failure = |problem: &&Problem| match problem.kind {
+        ProblemKind::Unreadable | ProblemKind::Entry | ProblemKind::Bound | ProblemKind::Tool => true,
+        // Its exit code says that there is nothing to understand.
+        ProblemKind::NoLine => !output.is_clean,
+        ProblemKind::Place | ProblemKind::Outside => false,
+    };
+    let mut told: Vec<String> = Vec::new();
+    for problem in report.problems.iter().filter(is_failure) {
+        let other = choose(None, output.text.as_bytes()).filter(|other| *other != format);
+        let hint = match (problem.kind, other) {
+            (ProblemKind::NoLine | ProblemKind::Unreadable, Some(other)) => {
+                format!("; it looks like `{}`", other.as_str())
+            }
+            _ => String::new(),
+        };
+        told.push(clean(&format!("{}{hint}", problem.text), MAX_PROBLEM_CHARS));
+    }
+    let unplaced: Vec<&Problem> = report.problems.iter().filter(is_unplaced).collect();
+    if !unplaced.is_empty() {
+        // Problems beyond the first ones are of any kind; entries that are left out are counted.
+        let count =
+            if report.problems.len() == MAX_NAMED { report.left_out.max(1) } else { unplaced.len() as u64 };
+        let first: Vec<&str> = unplaced.iter().take(MAX_NAMES).map(|problem| problem.text.as_str()).collect();
+        let text = format!("{} no file of the tree: {}", named(count), first.join("; "));
+        told.push(clean(&text, MAX_PROBLEM_CHARS));
+    }
+    if absent.is_all {
+        let text = format!("{} no file of the tree: {}", named(absent.count as u64), absent.first.join(", "));
+        told.push(clean(&text, MAX_PROBLEM_CHARS));
+    }
+    if report.more_problems > 0 && !told.is_empty() {
+        told.truncate(MAX_PROBLEMS - 1);
+        told.push(counted(report.more_problems, "more problem"));
+    }
+    told.truncate(MAX_PROBLEMS);
+    let others = report.other_lines.len() as u64 + report.more_lines;
+    let keeps_open = if others > 0 {
+        let first = report.other_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
+        Some(format!("{} not understood: {first}", counted(others, "line")))
+    } else if absent.count > 0 {
+        Some(format!("{} no file of the tree: {}", named(absent.count as u64), absent.first.join(", ")))
+    } else {
+        None
+    };
+    (told, keeps_open.map(|reason| clean(&reason, MAX_PROBLEM_CHARS)))
+}
+
+/// A subject: so many results.
+fn named(count: u64) -> String {
+    if count == 1 { "1 result names".to_owned() } else { format!("{count} results name") }
+}

@@ -1,0 +1,280 @@
+//! Outputs that are not understood, or not as a whole: none is taken for that of a tool that has found nothing more.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use truing_core::port::{ChangedFile, ForeignRun, ToolFindings, ToolOutput, ToolRequest};
+use truing_diff::RepoPath;
+use truing_reader::output::Format;
+use truing_reader::sources::{Asked, SourcesAnswer};
+
+use super::real::{OUTPUTS, bytes};
+
+/// A tree with the files that the outputs are about.
+struct Tree {
+    folder: tempfile::TempDir,
+    files: Vec<ChangedFile>,
+}
+
+impl Tree {
+    fn of(files: &BTreeMap<String, String>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let file = folder.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let changed = |path: &String| ChangedFile {
+            path: RepoPath::from_text(path),
+            old_path: None,
+            added: vec![(1, u32::MAX)],
+        };
+        Self { files: files.keys().map(changed).collect(), folder }
+    }
+
+    fn real() -> Self {
+        Self::of(&serde_json::from_slice(&bytes("tree.json")).unwrap())
+    }
+
+    fn read(&self, output: ToolOutput) -> Result<ToolFindings, String> {
+        let request = ToolRequest { tree: self.path(), files: self.files.clone(), output };
+        match Asked::Tool(Box::new(request)).answer() {
+            Ok(SourcesAnswer::Tool(found)) => Ok(found),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+}
+
+/// An output that somebody else's run has printed.
+fn given(format: &str, folder: &str, text: &str) -> ToolOutput {
+    ToolOutput {
+        format: Some(format.to_owned()),
+        roots: vec!["/build/tree".to_owned()],
+        folder: (!folder.is_empty()).then(|| RepoPath::from_text(folder)),
+        foreign: Some(ForeignRun { is_tree_whole: true, ..ForeignRun::default() }),
+        text: text.to_owned(),
+        ..ToolOutput::default()
+    }
+}
+
+fn count(found: &ToolFindings) -> u64 {
+    found.findings.len() as u64 + found.elsewhere + found.suppressed
+}
+
+/// Would a review that rests on this be green, or resolve what is not in it?
+fn is_trusted(found: &ToolFindings) -> bool {
+    found.problems.is_empty() && found.keeps_open.is_none()
+}
+
+fn text_of(name: &str) -> String {
+    String::from_utf8_lossy(&bytes(name)).into_owned()
+}
+
+#[test]
+fn an_output_under_the_name_of_another_format_is_understood_or_not_trusted() {
+    let (tree, mut tried, mut wrong) = (Tree::real(), 0, Vec::new());
+    for (name, format, folder) in OUTPUTS {
+        let text = text_of(name);
+        let right = tree.read(given(format, folder, &text)).unwrap();
+        for other in Format::all().map(Format::as_str).filter(|other| other != format) {
+            tried += 1;
+            let Ok(found) = tree.read(given(other, folder, &text)) else { continue };
+            // GCC's notes and Mypy's are lines of one form.
+            let is_alike = (*format, other) == ("gcc", "mypy");
+            if is_trusted(&found) && count(&found) < count(&right) && !is_alike {
+                wrong.push(format!("{name} as {other}: {} of {}", count(&found), count(&right)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(tried > 1000, "{tried}");
+}
+
+#[test]
+fn an_output_that_is_cut_wrapped_or_in_another_language_is_not_trusted() {
+    let (tree, mut tried, mut wrong) = (Tree::real(), 0, Vec::new());
+    for (name, format, folder) in OUTPUTS {
+        let text = text_of(name);
+        let right = count(&tree.read(given(format, folder, &text)).unwrap());
+        let mut made: Vec<(String, String)> = (1..10)
+            .map(|tenth| {
+                (format!("cut at {tenth}/10"), text.chars().take(text.chars().count() * tenth / 10).collect())
+            })
+            // Of lines that stand alone nobody knows how many there were.
+            .filter(|(_, cut): &(String, String)| !cut.is_empty() && !cut.ends_with('\n'))
+            .collect();
+        let prefixed =
+            |prefix: &str| text.lines().map(|line| format!("{prefix}{line}\n")).collect::<String>();
+        made.push(("a log's time".into(), prefixed("2026-01-02T03:04:05.678Z ")));
+        made.push(("a job's name".into(), prefixed("lint | ")));
+        made.push(("a quote".into(), prefixed("> ")));
+        let words = [("error", "Fehler"), ("warning", "Warnung"), ("note", "Anmerkung")];
+        let translated = words.iter().fold(text.clone(), |text, (from, to)| text.replace(from, to));
+        if translated != text && !text.trim_start().starts_with(['{', '[', '<']) {
+            made.push(("another language".into(), translated));
+        }
+        for (how, text) in made {
+            tried += 1;
+            let Ok(found) = tree.read(given(format, folder, &text)) else { continue };
+            if is_trusted(&found) && count(&found) < right {
+                wrong.push(format!("{name}, {how}: {} of {right}", count(&found)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(tried > 200, "{tried}");
+}
+
+#[test]
+fn colors_change_nothing() {
+    let tree = Tree::real();
+    for (name, format, folder) in OUTPUTS.iter().filter(|(name, ..)| name.ends_with(".txt")) {
+        let text = text_of(name);
+        let colored: String = text
+            .lines()
+            .map(|line| match line.split_once(':') {
+                Some((path, rest)) => format!("\u{1b}[1m{path}\u{1b}[0m\u{1b}[36m:\u{1b}[0m{rest}\n"),
+                None => format!("\u{1b}[31m{line}\u{1b}[0m\n"),
+            })
+            .collect();
+        let (plain, colored) = (
+            tree.read(given(format, folder, &text)).unwrap(),
+            tree.read(given(format, folder, &colored)).unwrap(),
+        );
+        assert_eq!(plain.findings, colored.findings, "{name}");
+        assert_eq!(plain.problems, colored.problems, "{name}");
+    }
+}
+
+/// Every format of lines, read of a program that has failed.
+#[test]
+fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
+    let tree = Tree::real();
+    for text in [
+        "Traceback (most recent call last):\n  File \"x\", line 1, in <module>\nImportError: boom\n",
+        "sh: 1: flake8: not found\n",
+        "   indented words, as of another tool\n",
+    ] {
+        for format in Format::all().filter(|format| format.is_lines()) {
+            let found = tree.read(given(format.as_str(), "", text)).unwrap();
+            let is_named = found.problems.iter().any(|problem| problem.contains("none of"));
+            // A word before a number and a colon is a place for whom nothing else marks one.
+            assert!(is_named || !is_trusted(&found), "{}: {text}: {found:?}", format.as_str());
+        }
+        let clean = ToolOutput { is_clean: true, foreign: None, ..given("flake8", "", text) };
+        let found = tree.read(clean).unwrap();
+        assert!(found.problems.is_empty() && found.keeps_open.is_some(), "{found:?}");
+    }
+}
+
+#[test]
+fn the_tools_own_total_counts_and_lines_beside_are_named() {
+    let tree = Tree::of(&[("a.py".to_owned(), "l = 1\nm = 2\n".to_owned())].into());
+    let mypy = "a.py:1: error: Wrong  [assignment]\nFound 2 errors in 1 file (checked 1 source file)\n";
+    let found = tree.read(given("mypy", "", mypy)).unwrap();
+    assert!(found.problems[0].contains("counts 2 findings, and 1 are understood"), "{:?}", found.problems);
+    let none = tree.read(given("mypy", "", "Success: no issues found in 1 source file\n")).unwrap();
+    assert!(is_trusted(&none), "{none:?}");
+
+    let beside = "DeprecationWarning: an option\na.py:1:1: E741 ambiguous\n";
+    let found = tree.read(given("flake8", "", beside)).unwrap();
+    assert_eq!((found.findings.len(), found.problems.len()), (1, 0), "{found:?}");
+    assert!(found.keeps_open.unwrap().contains("`DeprecationWarning: an option`"));
+}
+
+#[test]
+fn a_tools_name_stands_for_all_of_its_formats() {
+    let tree = Tree::real();
+    for (name, _, folder) in OUTPUTS {
+        let format = OUTPUTS.iter().find(|output| output.0 == *name).unwrap().1;
+        let Some(tool) = Format::parse(format).and_then(Format::tool) else { continue };
+        let text = text_of(name);
+        let (by_tool, by_format) = (
+            tree.read(given(tool, folder, &text)).unwrap(),
+            tree.read(given(format, folder, &text)).unwrap(),
+        );
+        assert_eq!(by_tool.findings, by_format.findings, "{name}");
+    }
+    for (tool, nothing) in [
+        ("ruff", "[]"),
+        ("ruff", ""),
+        ("eslint", "[]\n"),
+        ("golangci-lint", "{\"Issues\": null}"),
+        ("clang-tidy", ""),
+    ] {
+        let found = tree.read(given(tool, "", nothing)).unwrap();
+        assert!(is_trusted(&found) && count(&found) == 0, "{tool}: {nothing}: {found:?}");
+    }
+    for (tool, name, folder) in
+        [("semgrep", "semgrep.sarif.json", "sg"), ("hadolint", "hadolint.xml", "docker")]
+    {
+        let found = tree.read(given(tool, folder, &text_of(name))).unwrap();
+        assert!(!found.findings.is_empty() && found.problems.is_empty(), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn a_path_of_another_machine_is_placed_by_the_files_that_are_here() {
+    let files = ["src/a.py", "pkg/cart/main_test.go", "main_test.go"];
+    let tree = Tree::of(&files.map(|path| (path.to_owned(), "l = 1\n".to_owned())).into());
+    for (root, more) in [
+        ("/home/runner/work/ab/ab", ""),
+        (r"D:\a\ab", ""),
+        ("/app", ""),
+        ("/builds/team/ab", "/elsewhere/b.py:1:1: E741 another\n"),
+    ] {
+        let separator = if root.contains('\\') { "\\" } else { "/" };
+        let path = |path: &str| format!("{root}{separator}{}", path.replace('/', separator));
+        let text = format!("{}:1:1: E741 ambiguous\n{more}", path("src/a.py"));
+        let found = tree.read(given("flake8", "", &text)).unwrap();
+        assert_eq!(found.findings.len(), 1, "{root}: {found:?}");
+        assert_eq!(found.findings[0].place.path, RepoPath::from_text("src/a.py"), "{root}");
+        assert_eq!(found.problems.is_empty(), more.is_empty(), "{root}: {found:?}");
+        let text = format!("{}:1:1: E741 ambiguous\n", path("pkg/cart/main_test.go"));
+        let found = tree.read(given("flake8", "", &text)).unwrap();
+        assert_eq!(found.findings[0].place.path, RepoPath::from_text("pkg/cart/main_test.go"), "{root}");
+    }
+    for nowhere in ["/x/y/gone.py", "https://example.org/src/a.py", "../docs/x.py", "gone/x.py"] {
+        let found = tree.read(given("unix", "", &format!("{nowhere}:1:1: words\n"))).unwrap();
+        assert!(!is_trusted(&found) && found.findings.is_empty(), "{nowhere}: {found:?}");
+    }
+    // Two folders with a file of each name: nobody can tell.
+    let text = "/x/main_test.go:1:1: E741 one\n/y/main_test.go:1:1: E741 two\n";
+    let found = tree.read(given("flake8", "", text)).unwrap();
+    assert!(found.findings.is_empty() && !found.problems.is_empty(), "{found:?}");
+}
+
+#[test]
+fn a_tool_that_ran_in_a_subfolder_is_placed_there() {
+    let files = ["src/a.ts", "web/src/a.ts", "src/only.ts"];
+    let tree = Tree::of(&files.map(|path| (path.to_owned(), "l = 1\n".to_owned())).into());
+    let web = Some(RepoPath::from_text("web"));
+    let started = |text: &str| {
+        let foreign = ForeignRun { folder: web.clone(), is_tree_whole: true, ..ForeignRun::default() };
+        tree.read(ToolOutput { foreign: Some(foreign), ..given("tsc", "", text) }).unwrap()
+    };
+    let path = |found: &ToolFindings| found.findings[0].place.path.to_string();
+    let text = "src/a.ts(1,1): error TS1234: words\n";
+    assert_eq!(path(&started(text)), "web/src/a.ts");
+    assert_eq!(path(&tree.read(given("tsc", "web", text)).unwrap()), "web/src/a.ts");
+    assert_eq!(path(&tree.read(given("tsc", "", text)).unwrap()), "src/a.ts");
+    assert_eq!(path(&started("src/only.ts(1,1): error TS1234: words\n")), "src/only.ts");
+}
+
+#[test]
+fn a_format_that_names_no_tool_resolves_nothing_until_somebody_names_it() {
+    let tree = Tree::of(&[("a.py".to_owned(), "l = 1\n".to_owned())].into());
+    let text = "<checkstyle><file name=\"a.py\"><error line=\"1\" message=\"words\" source=\"X1\"/></file></checkstyle>";
+    let found = tree.read(given("checkstyle", "", text)).unwrap();
+    assert!(found.keeps_open.unwrap().contains("--tool NAME"));
+    assert_eq!(found.findings[0].rule, "checkstyle/X1");
+    let foreign =
+        ForeignRun { tool: Some("ShellCheck".into()), is_tree_whole: true, ..ForeignRun::default() };
+    let found = tree.read(ToolOutput { foreign: Some(foreign), ..given("checkstyle", "", text) }).unwrap();
+    assert!(is_trusted(&found) && found.tools.contains("shellcheck"), "{found:?}");
+    assert_eq!(found.findings[0].rule, "shellcheck/X1");
+}
