@@ -202,14 +202,14 @@ fn doubts(
         ProblemKind::Place | ProblemKind::Outside => false,
     };
     let mut told: Vec<String> = Vec::new();
+    let is_other_form =
+        |problem: &Problem| matches!(problem.kind, ProblemKind::NoLine | ProblemKind::Unreadable);
+    // Once for all problems: every format of lines is tried.
+    let other = report.problems.iter().any(is_other_form).then(|| choose(None, output.text.as_bytes()));
+    let other = other.flatten().filter(|other| *other != format);
     for problem in report.problems.iter().filter(is_failure) {
-        let other = choose(None, output.text.as_bytes()).filter(|other| *other != format);
-        let hint = match (problem.kind, other) {
-            (ProblemKind::NoLine | ProblemKind::Unreadable, Some(other)) => {
-                format!("; it looks like `{}`", other.as_str())
-            }
-            _ => String::new(),
-        };
+        let hint = other.filter(|_| is_other_form(problem));
+        let hint = hint.map(|other| format!("; it looks like `{}`", other.as_str())).unwrap_or_default();
         told.push(clean(&format!("{}{hint}", problem.text), MAX_PROBLEM_CHARS));
     }
     let unplaced: Vec<&Problem> = report.problems.iter().filter(is_unplaced).collect();

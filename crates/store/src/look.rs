@@ -1,4 +1,4 @@
-//! A look at a store that changes nothing: nothing is made, no form is changed, and nobody who uses it has to wait.
+//! A look at a store that changes nothing: nothing is made, no form is changed, and no process that uses it has to wait.
 
 use std::path::Path;
 use std::sync::Arc;

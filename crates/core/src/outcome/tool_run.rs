@@ -10,7 +10,7 @@ pub struct ToolRun {
     pub name: String,
     /// Findings on changed lines.
     pub findings: u32,
-    /// Findings elsewhere, which are not told.
+    /// The number of findings elsewhere, which the review does not show.
     pub elsewhere: u64,
     /// The reason, for people, for which not all of its findings are known; none: they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -50,7 +50,7 @@ impl<'a> Places<'a> {
     }
 
     /// Is this byte within a text or a comment, between the fences of a document, or outside of the scripts of a component?
-    /// Where the language is not known, or cannot be parsed, it is not.
+    /// No byte is, in a file whose language is not known or which cannot be parsed.
     pub(crate) fn is_quoted(&self, at: usize, parsers: &mut Parsers) -> bool {
         if self.is_markdown {
             return is_fenced(self.bytes.get(..at).unwrap_or_default());

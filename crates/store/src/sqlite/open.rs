@@ -215,7 +215,7 @@ pub(super) fn copied(path: &Path, to: &Path) -> Result<i64, OpenError> {
     Ok(form)
 }
 
-/// A connection that only reads. A file without a log beside it is used by nobody: it is read as it is, for SQLite would make a log
+/// A connection that only reads. No process uses a file without a log beside it: it is read as it is, for SQLite would make a log
 /// and an index of it, and leave them.
 fn looking(path: &Path) -> rusqlite::Result<Connection> {
     let mut log = path.as_os_str().to_owned();

@@ -27,7 +27,7 @@ pub enum Place {
     },
 }
 
-/// A store as it was found, which nobody is to write to.
+/// A store as it was found, opened for reading alone.
 pub struct StoreView {
     /// The records: a copy, or the servers themselves; none where there is no store, or servers whose records have an older form.
     pub records: Option<Store>,

@@ -165,7 +165,7 @@ fn a_name_without_its_folder_is_the_file_of_the_class_and_never_another_one() {
     );
     let report = read_with(&files, &java("com.acme.CartTest$Inner"));
     assert_eq!(report.diagnostics[0].path, RepoPath::from_text(files[1]));
-    // Two modules with the class: nobody can tell.
+    // Two modules with the class: the frame fits both.
     let two = ["a/com/acme/CartTest.java", "b/com/acme/CartTest.java", "CartTest.java"];
     assert_eq!(problems(&read_with(&two, &java("com.acme.CartTest"))).len(), 1);
 

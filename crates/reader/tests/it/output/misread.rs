@@ -104,7 +104,7 @@ fn an_output_that_is_cut_wrapped_or_in_another_language_is_not_trusted() {
             .map(|tenth| {
                 (format!("cut at {tenth}/10"), text.chars().take(text.chars().count() * tenth / 10).collect())
             })
-            // Of lines that stand alone nobody knows how many there were.
+            // Of lines that stand alone a cut between two is not seen.
             .filter(|(_, cut): &(String, String)| !cut.is_empty() && !cut.ends_with('\n'))
             .collect();
         let prefixed =
@@ -242,7 +242,7 @@ fn a_path_of_another_machine_is_placed_by_the_files_that_are_here() {
         let found = tree.read(given("unix", "", &format!("{nowhere}:1:1: words\n"))).unwrap();
         assert!(!is_trusted(&found) && found.findings.is_empty(), "{nowhere}: {found:?}");
     }
-    // Two folders with a file of each name: nobody can tell.
+    // Two folders with a file of each name: the paths fit both.
     let text = "/x/main_test.go:1:1: E741 one\n/y/main_test.go:1:1: E741 two\n";
     let found = tree.read(given("flake8", "", text)).unwrap();
     assert!(found.findings.is_empty() && !found.problems.is_empty(), "{found:?}");

@@ -1,4 +1,4 @@
-//! What `truing serve --dry-run` says, and that it writes nothing.
+//! The words of `truing serve --dry-run`, which writes nothing.
 
 use std::collections::BTreeMap;
 
