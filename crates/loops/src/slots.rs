@@ -28,15 +28,37 @@ pub async fn step<S: Slots + Runs>(
     command: Command,
     limits: &Limits,
 ) -> Result<Decision, StepError> {
+    steps(store, key, command, &[], limits).await
+}
+
+/// Takes these steps of one slot in one commit: no other process acts between them, and none is taken if one is refused.
+/// The answer is the last decision.
+///
+/// # Errors
+/// [`StepError`]
+pub async fn steps<S: Slots + Runs>(
+    store: &S,
+    key: &Key,
+    first: Command,
+    rest: &[Command],
+    limits: &Limits,
+) -> Result<Decision, StepError> {
     for _ in 0..MAX_TRIES {
         let now = store.now().await?;
         let Some(slot) = store.load(std::slice::from_ref(key)).await?.pop() else { break };
         let before = slot.version;
-        let mut decision = slot.step(command, limits, now)?;
+        let mut decisions = vec![];
+        let mut decision = slot.step(first, limits, now)?;
+        for command in rest {
+            let next = decision.slot.step(*command, limits, now)?;
+            decisions.push(std::mem::replace(&mut decision, next));
+        }
         let committed = store.commit(&[(before, decision.slot.clone())]).await?;
         if let Some(Ok(version)) = committed.first() {
             decision.slot.version = *version;
-            note(store, key, &decision, now).await;
+            for decision in decisions.iter().chain([&decision]) {
+                note(store, key, decision, now).await;
+            }
             return Ok(decision);
         }
     }

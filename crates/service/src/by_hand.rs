@@ -4,7 +4,7 @@
 use truing_core::id::{Key, Millis};
 use truing_core::port::{Runs, Slots};
 use truing_core::slot::{Command, Limits, Loop, Refused, State};
-use truing_loops::slots::{StepError, step};
+use truing_loops::slots::{StepError, step, steps};
 
 use super::lease::{Lease, lease_of};
 
@@ -25,7 +25,7 @@ pub enum NotLeased {
 /// Leases the slot for a loop that a person asks for: now, and even if nothing changed.
 ///
 /// # Errors
-/// [`NotLeased`]; if it is `Busy`, nothing was marked, unless a server was faster.
+/// [`NotLeased`]; if it is `Busy`, nothing was marked.
 pub async fn lease<S: Slots + Runs>(
     store: &S,
     key: &Key,
@@ -40,12 +40,14 @@ pub async fn lease<S: Slots + Runs>(
             Err(error @ StepError::Store(_)) => return Err(error.into()),
         }
     }
-    step(store, key, Command::Request(of), limits).await?;
-    let leased = match step(store, key, Command::Lease, limits).await {
+    // In one commit: a server that serves from this store would lease what is only asked for.
+    let leased = match steps(store, key, Command::Request(of), &[Command::Lease], limits).await {
         Ok(leased) => leased,
-        // A server saw it first: it reviews what was asked for.
         Err(StepError::Refused(Refused::Leased(until))) => return Err(NotLeased::Busy(until)),
-        Err(StepError::Refused(Refused::NotDue)) => return Err(NotLeased::Owned),
+        Err(StepError::Refused(Refused::NotDue)) => {
+            step(store, key, Command::Request(of), limits).await?;
+            return Err(NotLeased::Owned);
+        }
         Err(error) => return Err(error.into()),
     };
     let Some(lease) = lease_of(leased.slot, limits.attempts) else { return Err(NotLeased::Owned) };
@@ -54,4 +56,30 @@ pub async fn lease<S: Slots + Runs>(
         return Err(NotLeased::Owned);
     }
     Ok(lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use truing_core::id::Version;
+    use truing_core::slot::Slot;
+    use truing_loops::machine::SystemClock;
+    use truing_store::Store;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_never_sees_what_a_person_asked_for_without_the_lease() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).unwrap();
+        let (key, limits) = (Key::new("pr/github/1/1"), Limits::default());
+        let slot = async || -> Slot { store.load(std::slice::from_ref(&key)).await.unwrap().remove(0) };
+
+        lease(&store, &key, Loop::Review, &limits).await.unwrap();
+        assert_eq!(slot().await.version, Version(1), "one commit");
+        let (busy, before) = (lease(&store, &key, Loop::Review, &limits).await.unwrap_err(), slot().await);
+        assert!(matches!(busy, NotLeased::Busy(_)), "{busy:?}");
+        assert_eq!(before.version, Version(1), "nothing was marked");
+    }
 }
