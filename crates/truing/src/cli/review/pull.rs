@@ -1,6 +1,8 @@
 //! `truing review --pr`: reviews a pull request from here, and tells nobody but the caller, unless it is to be published
 //! ([`super::publish`]).
 
+use std::path::Path;
+
 use truing_agent::verify::Scope as Trust;
 use truing_core::id::PrId;
 use truing_core::port::{Described, ForgeRead as _, Ids as _, PullRequest, Runs as _, read_only};
