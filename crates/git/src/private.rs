@@ -66,8 +66,11 @@ impl Drop for PrivateFolder {
     }
 }
 
-/// Removes a folder, also if programs have left folders in it that their owner may not work in.
-fn remove(folder: &Path) -> io::Result<()> {
+/// Removes a folder, also if programs have left folders in it that their owner may not work in. No link in it is followed.
+///
+/// # Errors
+/// It is not there, or not this user's.
+pub fn remove(folder: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(folder).or_else(|_| {
         open_up(folder)?;
         std::fs::remove_dir_all(folder)
