@@ -28,6 +28,8 @@ const FORM: &str = "1";
 const BYTES: u64 = 2 << 30;
 /// The longest time for which an unused folder is kept.
 const AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// The bytes that are free on the disk where a run uses a folder: it may write [`BYTES`], and is ended where the disk is nearly full.
+const FREE: u64 = 3 << 30;
 /// The part of a folder that a run may write to.
 const BUILT: &str = "built";
 /// The file that says how many bytes that holds, where it is known.
@@ -85,10 +87,14 @@ impl BuildCache {
         Self { folder, bytes: BYTES, age: AGE }
     }
 
-    /// The folder of this name, if no other run uses it now.
+    /// The folder of this name, if no other run uses it now and its disk has room.
     fn hold(&self, name: &str, variables: &[String]) -> io::Result<Option<HeldBuilds>> {
         let place = self.folder.join(name);
         DirBuilder::new().recursive(true).mode(0o700).create(&place)?;
+        let disk = rustix::fs::statvfs(&place)?;
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < FREE {
+            return Ok(None);
+        }
         let Some(lock) = locked(&place)? else { return Ok(None) };
         let built = place.join(BUILT);
         // A run that is ended for writing too much has failed: there has to be room for what it adds.
