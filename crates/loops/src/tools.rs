@@ -7,9 +7,11 @@
 mod alone;
 mod base;
 mod baseline;
+mod builds;
 mod cache;
 mod exposure;
 mod kept;
+mod machine;
 mod modules;
 mod names;
 pub(crate) mod overlap;
@@ -19,7 +21,6 @@ mod set_up;
 mod signs;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,9 +28,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use truing_agent::installed::{Installed, Machine};
-use truing_agent::looking::Looking;
 use truing_agent::sandbox::Level;
-use truing_agent::verify::{INSIDE, Printout, Scope as Trust, SetUp, Verifier, decides_set_up};
+use truing_agent::verify::{INSIDE, Scope as Trust, SetUp, Verifier, decides_set_up};
 use truing_config::Config;
 use truing_config::tool::{ToolConfig, ToolScope, Tools, When};
 use truing_core::finding::RawFinding;
@@ -43,9 +43,11 @@ use truing_reader::output::known::{Fetched, arguments};
 use truing_reader::output::tool_name;
 
 pub use base::Base;
+use builds::HeldBuilds;
 pub use cache::ToolCache;
 pub use exposure::{ToolExposure, resolve_links};
 use kept::{Program, Programs, Recipe};
+use machine::by_set_up;
 use modules::Modules;
 use names::{batches, changed, top, unlinted};
 pub use printed::Printed;
@@ -512,14 +514,23 @@ impl Running {
             let kept = Printed::kept(tool, std::mem::take(&mut recalled.findings), &without);
             outputs.push(kept.looking_at(recalled.known.iter().map(String::as_str)));
         }
+        let held = self.held(tool, &by, files).await;
+        let builds = held.as_ref().map(HeldBuilds::builds);
+        let moves_tree = is_copy && self.moves(&by, tree);
+        let mut ends = Vec::new();
         for names in batches(tool, &left) {
             let own: Vec<&str> = names.iter().filter_map(|name| tool.own(name)).collect();
             let words = arguments(&tool.arguments, &tool.more, &own, &tool.sign);
             let ran = match &by {
-                By::Machine(installed) => self.by_machine(tool, installed, words, (tree, tool.time)).await,
+                By::Machine(installed) => {
+                    let place = machine::RunPlace { tree, moves_tree, time: tool.time, builds };
+                    self.by_machine(tool, installed, words, place).await
+                }
                 By::SetUp(verifier, set_up) => by_set_up(tool, (verifier, set_up), words, tree).await,
             };
+            ends.extend(ran.iter().map(|printout| printout.end));
             let root = match &by {
+                By::Machine(_) if moves_tree => PathBuf::from(INSIDE),
                 // The sandbox shows a folder without links in its path.
                 By::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
                 By::SetUp(..) => PathBuf::from(INSIDE),
@@ -537,6 +548,9 @@ impl Running {
                 Err(reason) => Printed::failed(tool, &reason),
             });
         }
+        if let Some(held) = held {
+            held.end(ends).await;
+        }
         outputs
     }
 
@@ -545,40 +559,12 @@ impl Running {
         let cache = self.cache.as_ref()?;
         let By::Machine(installed) = by else { return None };
         let known = tool.kept_of()?;
-        let program = Program::of(&installed.file)?;
-        let within = (files.tree, tool.time.min(VERSION_TIME));
-        let version = self.by_machine(tool, installed, known.version.clone(), within).await.ok()?;
+        let (program, version) = self.version(tool, installed, &known.version, files).await?;
         let scopes = match files.trust {
             Some(trust) => trust.names().map(str::to_owned).collect(),
             None => vec![OWN.to_owned()],
         };
-        Recipe::new(cache.clone(), (tool, known), (program, &version), files.tree, scopes)
-    }
-
-    async fn by_machine(
-        &self,
-        tool: &Selected,
-        installed: &Installed,
-        words: Vec<String>,
-        (tree, time): (&Path, Duration),
-    ) -> Result<Printout, String> {
-        let program = installed.file.clone().into_os_string();
-        let fetched = tool.fetched().iter();
-        let variables =
-            fetched.filter_map(|it| Some((it.variable.clone(), self.folder(it)?.to_str()?.to_owned())));
-        let environment = installed.environment.as_ref().and_then(|folder| folder.to_str());
-        let environment = environment.map(|folder| ("VIRTUAL_ENV".to_owned(), folder.to_owned()));
-        let looking = Looking {
-            argv: std::iter::once(program).chain(words.into_iter().map(OsString::from)).collect(),
-            tree: tree.to_owned(),
-            folder: PathBuf::from(&tool.folder),
-            read: installed.read.clone(),
-            path: installed.path.clone(),
-            variables: variables.chain(environment).collect(),
-            level: self.level,
-            time,
-        };
-        looking.run().await.map_err(|error| error.to_string())
+        Some(Recipe::new(cache.clone(), (tool, known), (program, &version), files.tree, scopes))
     }
 }
 

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use truing_core::finding::RawFinding;
 
+use super::builds::BuildCache;
+
 /// The most bytes of an entry: a larger one is not kept.
 const MAX_ENTRY: u64 = 1 << 20;
 /// The time after which an entry that is used counts as used again: its file is touched no more often.
@@ -22,6 +24,8 @@ const USED_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The file whose time says when that was last done.
 const TIDIED: &str = "tidied";
+/// The folder of what linters have built.
+const BUILDS: &str = "builds";
 /// The most bytes of all entries.
 const BYTES: u64 = 200 << 20;
 /// The longest time for which an unused entry is kept.
@@ -57,6 +61,11 @@ impl ToolCache {
     /// In this folder, which is made with the first entry.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder, bytes: BYTES, age: AGE }
+    }
+
+    /// What linters have built, in a folder beside the findings.
+    pub(super) fn builds(&self) -> BuildCache {
+        BuildCache::new(self.folder.join(BUILDS))
     }
 
     /// The findings on the file of this path, if they are kept under this key.
@@ -121,7 +130,7 @@ impl ToolCache {
         for folder in folders {
             let files = std::fs::read_dir(folder.path()).into_iter().flatten().flatten();
             entries.extend(files.filter_map(|file| {
-                let found = file.metadata().ok()?;
+                let found = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
                 Some((found.modified().ok()?, found.len(), file.path()))
             }));
         }
