@@ -53,7 +53,7 @@ use names::{batches, changed, top, unlinted};
 pub use printed::Printed;
 use select::select_below;
 pub use select::{Selected, select};
-use set_up::{by_set_up, not_installed};
+use set_up::not_installed;
 use signs::{used, used_below};
 
 /// The most linters of a review.

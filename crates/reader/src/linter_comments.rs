@@ -85,8 +85,8 @@ impl<'a> LinterComments<'a> {
             };
             SCRIPT_BLOCK.captures_iter(self.lines.text()).take(MAX_COMMENTS).filter_map(block).collect()
         });
-        let before = blocks.iter().filter(|block| block.end <= at && names_all_or(block.names, rule));
-        before.last().is_some_and(|block| block.disables)
+        let mut before = blocks.iter().filter(|block| block.end <= at && names_all_or(block.names, rule));
+        before.next_back().is_some_and(|block| block.disables)
     }
 
     fn of_ruff(&self, own: &[u8], rule: &str) -> bool {

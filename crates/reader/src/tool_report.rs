@@ -189,7 +189,11 @@ fn doubts(
         ProblemKind::Place => true,
         // A tool that we run looks at libraries, too.
         ProblemKind::Outside => is_foreign,
-        _ => false,
+        ProblemKind::Unreadable
+        | ProblemKind::NoLine
+        | ProblemKind::Entry
+        | ProblemKind::Bound
+        | ProblemKind::Tool => false,
     };
     let is_failure = |problem: &&Problem| match problem.kind {
         ProblemKind::Unreadable | ProblemKind::Entry | ProblemKind::Bound | ProblemKind::Tool => true,
