@@ -50,6 +50,13 @@ pub struct Machine {
     homes: Vec<PathBuf>,
 }
 
+impl Installed {
+    /// Is the program in this folder, or anything that has to be shown to it?
+    pub fn needs(&self, folder: &Path) -> bool {
+        std::iter::once(&self.file).chain(&self.read).any(|path| path.starts_with(folder))
+    }
+}
+
 /// A program that is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Installed {

@@ -1,5 +1,5 @@
 //! A program that looks at a tree and changes nothing: in the sandbox, without a network, on files that it may only read.
-//! It is bounded in time, in memory and in what it prints.
+//! It is bounded in time, in memory, in what it prints, and in what it leaves for its next run.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use truing_core::verification::End;
 
-use crate::command::{self, Bounds, Ended, NotRun};
-use crate::sandbox::{Job, Level, Run, SYSTEM_PATH};
-use crate::verify::{OFFLINE, Printout, end, milliseconds};
+use crate::command::{self, Bounds, Ended, NotRun, Written};
+use crate::sandbox::{BUILDS, Job, Level, Run, SYSTEM_PATH};
+use crate::verify::usage::{self, Usage};
+use crate::verify::{INSIDE, OFFLINE, Printout, end, milliseconds};
 
 /// A program and all that it may see.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Looking {
     pub argv: Vec<OsString>,
     /// The tree that it looks at.
     pub tree: PathBuf,
+    /// Does it find the tree at [`INSIDE`], wherever that is ([`Level::Full`] alone)?
+    pub moves_tree: bool,
     /// The folder of the tree that it begins in; empty: the tree.
     pub folder: PathBuf,
     /// Further folders and files that it may read.
@@ -27,10 +30,28 @@ pub struct Looking {
     pub path: Vec<PathBuf>,
     /// Further variables that it finds.
     pub variables: Vec<(String, String)>,
+    /// The folder that its earlier runs have filled, for programs that build ([`Level::Full`] alone); none: it builds everything.
+    pub builds: Option<BuildFolder>,
     /// The strength of the sandbox.
     pub level: Level,
     /// The time that it may take.
     pub time: Duration,
+}
+
+/// A folder of what a program has built, which its next run may use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BuildFolder {
+    /// Its path. It holds no more than the sandbox lets a job write.
+    pub folder: PathBuf,
+    /// Variables of the program that each name a folder in it.
+    pub variables: Vec<String>,
+}
+
+impl BuildFolder {
+    /// The bytes that a folder holds on its disk. No link in it is followed.
+    pub fn bytes(folder: &Path) -> u64 {
+        usage::of(folder).bytes
+    }
 }
 
 impl Looking {
@@ -39,13 +60,16 @@ impl Looking {
     /// # Errors
     /// [`NotRun`], if there is no sandbox for it; however the program ends is none.
     pub async fn run(self) -> Result<Printout, NotRun> {
-        let Self { argv, tree, folder, read, path, variables, level, time } = self;
+        let Self { argv, tree, moves_tree, folder, read, path, variables, builds, level, time } = self;
         let began = std::time::Instant::now();
         let mut job = Job::new(level, &tree, Run::Program(argv))?;
         // Below `full` a program has no folders of its own: its home is one that is gone afterwards.
         let private = tempfile::tempdir()?;
         job.private = private.path().to_owned();
         job.folder = folder;
+        if moves_tree {
+            job.inside = INSIDE.into();
+        }
         job.sockets = true;
         job.read = outermost(&read, &job.tree);
         job.variables =
@@ -54,7 +78,17 @@ impl Looking {
         job.variables.extend(variables);
         // Checkouts of build machines keep tokens there.
         job.hidden = vec![PathBuf::from(".git/config")];
-        let bounds = Bounds { time, written: None, whole: true };
+        let mut written = None;
+        if let Some(BuildFolder { folder, variables }) = builds.filter(|_| level == Level::Full) {
+            let own = variables.into_iter().map(|name| {
+                let folder = format!("{BUILDS}/{name}");
+                (name, folder)
+            });
+            job.variables.extend(own);
+            written = Some(Written { folders: vec![folder.clone()], most: Usage::of_bytes(job.limits.disk) });
+            job.builds = Some(folder);
+        }
+        let bounds = Bounds { time, written, whole: true };
         Ok(match command::run(job, &bounds).await {
             Ok(Ended { end: ended, out, err, took }) => {
                 Printout { end: end(&ended), ms: milliseconds(took), output: out.text(), errors: err.text() }

@@ -34,7 +34,7 @@ use std::process::{ExitCode, Stdio};
 
 pub(crate) use enter::SYSTEM_PATH;
 pub(crate) use job::COMPLAINT;
-pub use job::{Job, LIMIT_PASSED, NAME, NOT_STARTED, Room, Run};
+pub use job::{BUILDS, Job, LIMIT_PASSED, NAME, NOT_STARTED, Room, Run};
 pub use limits::Limits;
 pub use listening::{Listening, PROXY};
 pub(crate) use mounts::SYSTEM;
@@ -93,6 +93,7 @@ impl Job {
             sockets: false,
             limits: Limits::default(),
             room: None,
+            builds: None,
             variables: Vec::new(),
             listens: Vec::new(),
             hears: false,

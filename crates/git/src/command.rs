@@ -110,6 +110,7 @@ impl Git {
         let program = find(&options.program, &options.programs)?;
         let path = options.programs.path();
         private::remove_dead(&options.temp);
+        private::remove_dead(Path::new(private::MEMORY));
         let home = private_folder(&options.temp)?;
         let git = Self { inner: Arc::new(Inner { program, path, home, options }) };
 

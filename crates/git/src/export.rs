@@ -15,7 +15,7 @@ use truing_core::id::Sha;
 use truing_core::outcome::{NotReviewed, SkipReason};
 
 use crate::view::{View, garbled};
-use crate::{GitError, Limits};
+use crate::{GitError, Limits, PrivateFolder};
 
 /// Longest line that announces a blob: an id, a word and a size.
 const MAX_HEADER_BYTES: u64 = 256;
@@ -99,6 +99,20 @@ impl View {
             }
         }
         self.export_entries(entries, dest).await
+    }
+
+    /// Writes all files of a commit to a private folder.
+    pub(crate) async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, Exported), GitError> {
+        let (entries, exported) = self.chosen(sha).await?;
+        let temp = self.git().temp();
+        let folder = PrivateFolder::for_files(temp, entries.iter().map(|entry| entry.size));
+        let folder = folder.map_err(|source| GitError::Io {
+            doing: "cannot make a private folder in",
+            path: temp.to_owned(),
+            source,
+        })?;
+        let exported = self.write(&entries, exported, folder.path()).await?;
+        Ok((folder, exported))
     }
 
     /// The files of a commit that are to be written, and what is left out.

@@ -39,7 +39,7 @@ pub use export::{Exported, TreeFile, write_new};
 pub use laid::Laid;
 pub use mirror::Mirror;
 pub use options::{GitOptions, Limits};
-pub use private::PrivateFolder;
+pub use private::{PrivateFolder, remove as remove_folder};
 pub use programs::Programs;
 pub use push::{Pushed, Refusal, is_branch_name};
 pub use remote::Remote;

@@ -21,7 +21,7 @@ use truing_core::increment::History;
 
 use crate::command::Call;
 use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, sha, write};
-use crate::{CommitDiff, Committed, Exported, Git, GitError, Remote, TreeFile, network};
+use crate::{CommitDiff, Committed, Exported, Git, GitError, PrivateFolder, Remote, TreeFile, network};
 
 /// The file that says that a folder is ours. It is part of the folder from the beginning.
 const MARK: &str = "truing-mirror";
@@ -366,6 +366,14 @@ impl Mirror {
         only: Option<&[RepoPath]>,
     ) -> Result<Exported, GitError> {
         self.view.export(sha, dest, only).await
+    }
+
+    /// Writes all files of a commit as plain files to a private folder: see [`Exported`]. It is in memory if they are few and small.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
+    pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, Exported), GitError> {
+        self.view.export_all(sha).await
     }
 
     /// The files of a commit that are these paths, or in folders of these names, without their content.

@@ -6,12 +6,22 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
+use rustix::fs::{FlockOperation, FsWord, Mode, OFlags, flock, fstat, open, statfs};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
 /// What the names of private folders begin with.
 const PREFIX: &str = "truing-git-";
+/// The machine's shared memory, as a folder.
+pub(crate) const MEMORY: &str = "/dev/shm";
+/// The magic number of a file system in memory: `TMPFS_MAGIC` of statfs(2).
+const TMPFS: FsWord = 0x0102_1994;
+/// The most bytes of files that are written to memory.
+const MAX_IN_MEMORY: u64 = 64 << 20;
+/// The free bytes that memory must have for that: others use it, too.
+const FREE_IN_MEMORY: u64 = 4 * MAX_IN_MEMORY;
+/// A file in memory takes whole pages of so many bytes.
+const PAGE: u64 = 4 << 10;
 /// How often a new folder may be taken for a dead process's, between its making and its locking.
 const MAX_TRIES: u32 = 100;
 
@@ -53,6 +63,18 @@ impl PrivateFolder {
         Err(io::Error::other("new folders vanish from it"))
     }
 
+    /// Makes one for files of these sizes: in memory, if they are few and small and nobody has said where temporary files belong;
+    /// else in `temp`.
+    pub(crate) fn for_files(temp: &Path, sizes: impl Iterator<Item = u64>) -> io::Result<Self> {
+        let is_chosen = std::env::var_os("TMPDIR").is_some() || temp != std::env::temp_dir();
+        let memory = Path::new(MEMORY);
+        if !is_chosen && is_small(sizes) && has_room(memory) {
+            // Whoever may not write there writes elsewhere.
+            return Self::make(memory).or_else(|_| Self::make(temp));
+        }
+        Self::make(temp)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -66,8 +88,25 @@ impl Drop for PrivateFolder {
     }
 }
 
-/// Removes a folder, also if programs have left folders in it that their owner may not work in.
-fn remove(folder: &Path) -> io::Result<()> {
+/// May files of these sizes be written to memory?
+fn is_small(sizes: impl Iterator<Item = u64>) -> bool {
+    sizes.map(|size| size.div_ceil(PAGE).max(1).saturating_mul(PAGE)).fold(0, u64::saturating_add)
+        <= MAX_IN_MEMORY
+}
+
+/// Is this folder in memory, with enough of it free?
+fn has_room(memory: &Path) -> bool {
+    statfs(memory).is_ok_and(|found| {
+        let block = u64::try_from(found.f_bsize).unwrap_or_default();
+        found.f_type == TMPFS && found.f_bavail.saturating_mul(block) >= FREE_IN_MEMORY
+    })
+}
+
+/// Removes a folder, also if programs have left folders in it that their owner may not work in. No link in it is followed.
+///
+/// # Errors
+/// It is not there, or not this user's.
+pub fn remove(folder: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(folder).or_else(|_| {
         open_up(folder)?;
         std::fs::remove_dir_all(folder)
@@ -138,6 +177,18 @@ mod tests {
         open_up(folder.path()).unwrap();
         assert_eq!(closed.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         assert!(closed.join("below").is_dir());
+    }
+
+    #[test]
+    fn few_and_small_files_fit_into_memory_and_a_disk_is_none() {
+        assert!(is_small([MAX_IN_MEMORY].into_iter()) && !is_small([MAX_IN_MEMORY, 0].into_iter()));
+        let pages = usize::try_from(MAX_IN_MEMORY / PAGE).unwrap();
+        assert!(is_small(std::iter::repeat_n(1, pages)) && !is_small(std::iter::repeat_n(1, pages + 1)));
+        assert!(!is_small([u64::MAX, 1].into_iter()));
+        assert!(!has_room(Path::new("/proc")) && !has_room(Path::new("/no-such-folder")));
+        let elsewhere = tempfile::tempdir().unwrap();
+        let folder = PrivateFolder::for_files(elsewhere.path(), [1].into_iter()).unwrap();
+        assert!(folder.path().starts_with(elsewhere.path()), "somebody has chosen it");
     }
 
     #[test]

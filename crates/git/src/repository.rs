@@ -223,6 +223,14 @@ impl Repository {
         self.view.export(sha, dest, only).await
     }
 
+    /// Writes all files of a commit as plain files to a private folder: see [`Exported`]. It is in memory if they are few and small.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
+    pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, Exported), GitError> {
+        self.view.export_all(sha).await
+    }
+
     /// The files of a commit that are these paths, or in folders of these names, without their content.
     ///
     /// # Errors

@@ -314,22 +314,29 @@ where
             reading.sign_lines(tree, &self.scope.lines_key);
             return Ok((reading, part));
         }
-        let folder = truing_git::PrivateFolder::new()?;
         let mut paths = plan.paths(self.scope, self.reader).await?;
         paths.extend(earlier.paths());
         // A model may look at every file, and so may linters; outputs of linters name any.
         let is_all = asking.is_some() || self.toolbox.needs_tree(&self.scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
-        let Exported { left_out, too_large, .. } = match self.head {
-            Head::WorkingTree => Exported::default(),
-            Head::Commit(head) => self.repository.export(head, folder.path(), only).await?,
-            Head::Index(index) => index.export(folder.path(), only).await?,
-            Head::Diff(_) => {
-                let root = self.repository.root();
-                let left_out = given::lay_out(plan.files(), &paths, root, folder.path()).await?;
-                Exported { left_out, ..Exported::default() }
+        let (folder, exported) = match (self.head, only) {
+            (Head::Commit(head), None) => self.repository.export_all(head).await?,
+            (of, only) => {
+                let folder = truing_git::PrivateFolder::new()?;
+                let exported = match of {
+                    Head::WorkingTree => Exported::default(),
+                    Head::Commit(head) => self.repository.export(head, folder.path(), only).await?,
+                    Head::Index(index) => index.export(folder.path(), only).await?,
+                    Head::Diff(_) => {
+                        let root = self.repository.root();
+                        let left_out = given::lay_out(plan.files(), &paths, root, folder.path()).await?;
+                        Exported { left_out, ..Exported::default() }
+                    }
+                };
+                (folder, exported)
             }
         };
+        let Exported { left_out, too_large, .. } = exported;
         plan.stand_in(&too_large, folder.path());
         plan.leave_out(left_out);
         let tree = folder.path().to_owned();

@@ -7,19 +7,21 @@
 mod alone;
 mod base;
 mod baseline;
+mod builds;
 mod cache;
 mod exposure;
 mod kept;
+mod machine;
 mod modules;
 mod names;
 pub(crate) mod overlap;
 mod printed;
+mod running;
 mod select;
 mod set_up;
 mod signs;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,9 +29,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use truing_agent::installed::{Installed, Machine};
-use truing_agent::looking::Looking;
 use truing_agent::sandbox::Level;
-use truing_agent::verify::{INSIDE, Printout, Scope as Trust, SetUp, Verifier, decides_set_up};
+use truing_agent::verify::{INSIDE, Scope as Trust, SetUp, Verifier, decides_set_up};
 use truing_config::Config;
 use truing_config::tool::{ToolConfig, ToolScope, Tools, When};
 use truing_core::finding::RawFinding;
@@ -43,15 +44,19 @@ use truing_reader::output::known::{Fetched, arguments};
 use truing_reader::output::tool_name;
 
 pub use base::Base;
+use builds::HeldBuilds;
 pub use cache::ToolCache;
 pub use exposure::{ToolExposure, resolve_links};
 use kept::{Program, Programs, Recipe};
+use machine::by_set_up;
 use modules::Modules;
 use names::{batches, changed, top, unlinted};
 pub use printed::Printed;
+use running::{By, OWN};
+pub use running::{Files, Running};
 use select::select_below;
 pub use select::{Selected, select};
-use set_up::{by_set_up, not_installed};
+use set_up::not_installed;
 use signs::{used, used_below};
 
 /// The most linters of a review.
@@ -63,10 +68,6 @@ const HOOKS: &str = "pre-commit";
 /// The reason for which a linter's findings may be as old as the base.
 const REPLACED: &str =
     "its program was replaced during the review: findings that the base has, too, may be among those told";
-/// The time in which a program has to say its version.
-const VERSION_TIME: Duration = Duration::from_secs(20);
-/// The scope of findings that are kept of files of one's own.
-const OWN: &str = "own";
 
 /// The reason not to run a linter of the repository's own file.
 const REFUSED: &str =
@@ -119,45 +120,6 @@ impl Toolbox {
     pub fn run_any(&self, wanted: &Wanted) -> bool {
         self.running.is_some() && wanted.any()
     }
-}
-
-/// The way in which linters are run.
-#[derive(Clone, Debug)]
-pub struct Running {
-    /// The machine's programs.
-    pub machine: Machine,
-    /// The strength of its sandbox.
-    pub level: Level,
-    /// The folders that variables name, of [`Fetched::variable`].
-    pub folders: BTreeMap<String, PathBuf>,
-    /// The virtual environment of Python that is active.
-    pub environment: Option<PathBuf>,
-    /// Are the files somebody else's? Then no program that they bring along runs, and no linter with code for its configuration if
-    /// the change touches that.
-    pub is_served: bool,
-    /// Sets up the project's dependencies, for linters that need them.
-    pub verifier: Option<Verifier>,
-    /// Findings of earlier runs; none: each run looks at every file.
-    pub cache: Option<ToolCache>,
-    /// Files and folders that no linter may see, as the configuration names them.
-    pub concealed: Vec<PathBuf>,
-}
-
-/// The files that linters look at.
-#[derive(Clone, Copy, Debug)]
-pub struct Files<'a> {
-    /// The folder that holds them.
-    pub tree: &'a Path,
-    /// The folder whose pinned versions of programs count: the head's, also for the base.
-    pub pins: &'a Path,
-    /// The folder in which their owner has installed programs for them; none: nobody has.
-    pub project: Option<&'a Path>,
-    /// Those that changed and are there.
-    pub changed: &'a [ChangedFile],
-    /// Every path that the change names, also of files that are not reviewed.
-    pub touched: &'a [RepoPath],
-    /// Whose set-ups may be used.
-    pub trust: Option<&'a Trust>,
 }
 
 /// The linters of a review, and what they may use.
@@ -289,14 +251,6 @@ struct Ready<'a> {
     tool: &'a Selected,
     files: Vec<&'a str>,
     by: By<'a>,
-}
-
-/// A way to run a linter.
-enum By<'a> {
-    /// As a program of the machine.
-    Machine(Installed),
-    /// As a program that the project's set-up or the system has, on a copy of the files with that set-up.
-    SetUp(&'a Verifier, &'a SetUp),
 }
 
 impl Running {
@@ -512,14 +466,23 @@ impl Running {
             let kept = Printed::kept(tool, std::mem::take(&mut recalled.findings), &without);
             outputs.push(kept.looking_at(recalled.known.iter().map(String::as_str)));
         }
+        let held = self.held(tool, &by, files).await;
+        let builds = held.as_ref().map(HeldBuilds::builds);
+        let moves_tree = is_copy && self.moves(&by, tree);
+        let mut ends = Vec::new();
         for names in batches(tool, &left) {
             let own: Vec<&str> = names.iter().filter_map(|name| tool.own(name)).collect();
             let words = arguments(&tool.arguments, &tool.more, &own, &tool.sign);
             let ran = match &by {
-                By::Machine(installed) => self.by_machine(tool, installed, words, (tree, tool.time)).await,
+                By::Machine(installed) => {
+                    let place = machine::RunPlace { tree, moves_tree, time: tool.time, builds };
+                    self.by_machine(tool, installed, words, place).await
+                }
                 By::SetUp(verifier, set_up) => by_set_up(tool, (verifier, set_up), words, tree).await,
             };
+            ends.extend(ran.iter().map(|printout| printout.end));
             let root = match &by {
+                By::Machine(_) if moves_tree => PathBuf::from(INSIDE),
                 // The sandbox shows a folder without links in its path.
                 By::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
                 By::SetUp(..) => PathBuf::from(INSIDE),
@@ -537,6 +500,9 @@ impl Running {
                 Err(reason) => Printed::failed(tool, &reason),
             });
         }
+        if let Some(held) = held {
+            held.end(ends).await;
+        }
         outputs
     }
 
@@ -545,40 +511,12 @@ impl Running {
         let cache = self.cache.as_ref()?;
         let By::Machine(installed) = by else { return None };
         let known = tool.kept_of()?;
-        let program = Program::of(&installed.file)?;
-        let within = (files.tree, tool.time.min(VERSION_TIME));
-        let version = self.by_machine(tool, installed, known.version.clone(), within).await.ok()?;
+        let (program, version) = self.version(tool, installed, &known.version, files).await?;
         let scopes = match files.trust {
             Some(trust) => trust.names().map(str::to_owned).collect(),
             None => vec![OWN.to_owned()],
         };
-        Recipe::new(cache.clone(), (tool, known), (program, &version), files.tree, scopes)
-    }
-
-    async fn by_machine(
-        &self,
-        tool: &Selected,
-        installed: &Installed,
-        words: Vec<String>,
-        (tree, time): (&Path, Duration),
-    ) -> Result<Printout, String> {
-        let program = installed.file.clone().into_os_string();
-        let fetched = tool.fetched().iter();
-        let variables =
-            fetched.filter_map(|it| Some((it.variable.clone(), self.folder(it)?.to_str()?.to_owned())));
-        let environment = installed.environment.as_ref().and_then(|folder| folder.to_str());
-        let environment = environment.map(|folder| ("VIRTUAL_ENV".to_owned(), folder.to_owned()));
-        let looking = Looking {
-            argv: std::iter::once(program).chain(words.into_iter().map(OsString::from)).collect(),
-            tree: tree.to_owned(),
-            folder: PathBuf::from(&tool.folder),
-            read: installed.read.clone(),
-            path: installed.path.clone(),
-            variables: variables.chain(environment).collect(),
-            level: self.level,
-            time,
-        };
-        looking.run().await.map_err(|error| error.to_string())
+        Some(Recipe::new(cache.clone(), (tool, known), (program, &version), files.tree, scopes))
     }
 }
 

@@ -8,7 +8,7 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::{Job, Level, PROGRAM_INSIDE, Reading, mounts};
+use super::{BUILDS, Job, Level, PROGRAM_INSIDE, Reading, mounts};
 
 /// The newest Landlock that this was written for; older kernels enforce what they know.
 const NEWEST: ABI = ABI::V6;
@@ -33,6 +33,7 @@ pub(super) fn put_up(job: &Job) -> io::Result<()> {
     if job.level == Level::Full {
         // Elsewhere it is the machine's: others' shared memory is there, and what is left there stays.
         write.push(PathBuf::from("/dev/shm"));
+        write.extend(job.builds.iter().map(|_| PathBuf::from(BUILDS)));
     }
     if job.writable { &mut write } else { &mut read }.push(job.place().to_owned());
 

@@ -21,6 +21,9 @@ pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Where the running program is inside, for commands that are it.
 pub(super) const PROGRAM_INSIDE: &str = "/.truing";
 
+/// The folder of what a job builds, as the job sees it ([`Job::builds`]).
+pub const BUILDS: &str = "/builds";
+
 /// The beginning of everything that the helper says.
 pub(crate) const COMPLAINT: &str = "truing sandbox: ";
 
@@ -55,6 +58,8 @@ pub struct Job {
     pub limits: Limits,
     /// Its folders that outlast it ([`Level::Full`] alone).
     pub room: Option<Room>,
+    /// A folder that it may write to and that outlasts it, which it finds at [`BUILDS`] ([`Level::Full`] alone).
+    pub builds: Option<PathBuf>,
     /// Further variables that it finds.
     pub variables: Vec<(String, String)>,
     /// Variables that name a server on its loopback interface; none: there is none. See [`Job::listening`].

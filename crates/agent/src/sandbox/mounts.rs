@@ -13,7 +13,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
-use super::{Job, Level, PROGRAM_INSIDE};
+use super::{BUILDS, Job, Level, PROGRAM_INSIDE};
 
 /// What programs need of the system. Of its configuration only what says where libraries and certificates are.
 pub(crate) const SYSTEM: &[&str] = &[
@@ -143,6 +143,9 @@ impl Space {
                 create_parent(&inside)?;
                 std::fs::write(inside, text)?;
             }
+        }
+        if let Some(builds) = &job.builds {
+            self.bind_as(builds, Path::new(BUILDS))?;
         }
         self.show_as(&job.tree, &job.inside, job.writable)?;
         if job.writable && under(self.old, &job.tree).join(".git").exists() {

@@ -15,14 +15,12 @@ pub enum Base<'a> {
 impl Base<'_> {
     /// Its files, in a folder that is gone afterwards. None, if it cannot be laid out: then nothing is known to be old.
     pub(super) async fn laid_out(self) -> Option<PrivateFolder> {
-        let folder = PrivateFolder::new();
-        let folder =
-            folder.inspect_err(|error| tracing::warn!(%error, "linters cannot look at the base")).ok()?;
         let exported = match self {
-            Self::Repository(repository, commit) => repository.export(commit, folder.path(), None).await,
-            Self::Mirror(mirror, commit) => mirror.export(commit, folder.path(), None).await,
+            Self::Repository(repository, commit) => repository.export_all(commit).await,
+            Self::Mirror(mirror, commit) => mirror.export_all(commit).await,
         };
-        exported.inspect_err(|error| tracing::warn!(%error, "linters cannot look at the base")).ok()?;
-        Some(folder)
+        let exported =
+            exported.inspect_err(|error| tracing::warn!(%error, "linters cannot look at the base"));
+        exported.ok().map(|(folder, _)| folder)
     }
 }

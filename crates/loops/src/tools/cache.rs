@@ -59,6 +59,11 @@ impl ToolCache {
         Self { folder, bytes: BYTES, age: AGE }
     }
 
+    /// The folder of all entries.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The findings on the file of this path, if they are kept under this key.
     pub(super) fn get(&self, key: &Key, path: &str) -> Option<Vec<RawFinding>> {
         let place = self.place(key)?;
@@ -121,7 +126,7 @@ impl ToolCache {
         for folder in folders {
             let files = std::fs::read_dir(folder.path()).into_iter().flatten().flatten();
             entries.extend(files.filter_map(|file| {
-                let found = file.metadata().ok()?;
+                let found = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
                 Some((found.modified().ok()?, found.len(), file.path()))
             }));
         }

@@ -8,7 +8,8 @@ use truing_core::port::{Reader, ReaderError};
 use truing_diff::RepoPath;
 use truing_reader::output::tool_name;
 
-use super::{By, Files, Running, Selected, Wanted, select, used};
+use super::running::{By, Files, Running};
+use super::{Selected, Wanted, select, used};
 
 /// A linter, and what the sandbox shows to it beside the files that it looks at.
 #[derive(Clone, PartialEq, Eq, Debug)]

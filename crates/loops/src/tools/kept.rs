@@ -7,7 +7,6 @@ use std::time::SystemTime;
 
 use truing_agent::verify::Printout;
 use truing_core::finding::RawFinding;
-use truing_core::verification::End;
 use truing_reader::output::known::KnownTool;
 
 use super::alone::{Alone, Parts, State};
@@ -39,6 +38,13 @@ impl Program {
         let found = file.metadata().ok()?;
         let (bytes, modified, number) = (found.len(), found.modified().ok(), found.ino());
         Some(Self { file, bytes, modified, number })
+    }
+
+    /// Adds its path, size and time, which differ for every other program and for one that was replaced.
+    pub(super) fn add_to(&self, parts: &mut Parts) {
+        let at = self.modified.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        parts.add(self.file.as_os_str().as_encoded_bytes()).add(&self.bytes.to_le_bytes());
+        parts.add(&at.unwrap_or_default().as_nanos().to_le_bytes());
     }
 }
 
@@ -77,18 +83,14 @@ impl Recalled {
 }
 
 impl Recipe {
-    /// Of a linter that looks at each file alone, by its row of the table, its program and what that says of its version. None, if it
-    /// says nothing.
+    /// Of a linter that looks at each file alone, by its row of the table, its program and what that says of its version.
     pub(super) fn new(
         cache: ToolCache,
         (tool, known): (&Selected, &'static KnownTool),
         (program, version): (Program, &Printout),
         tree: &Path,
         scopes: Vec<String>,
-    ) -> Option<Self> {
-        if !matches!(version.end, End::Exit { code: 0 }) {
-            return None;
-        }
+    ) -> Self {
         let mut parts = Parts::default();
         for part in [FORM, env!("CARGO_PKG_VERSION"), &tool.name, &tool.format, &tool.sign, &tool.folder] {
             parts.add(part.as_bytes());
@@ -99,12 +101,10 @@ impl Recipe {
                 parts.add(word.as_bytes());
             }
         }
-        let at = program.modified.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        parts.add(program.file.as_os_str().as_encoded_bytes()).add(&program.bytes.to_le_bytes());
-        parts.add(&at.unwrap_or_default().as_nanos().to_le_bytes());
+        program.add_to(&mut parts);
         parts.add(version.output.as_bytes()).add(version.errors.as_bytes());
         let (all, options, folder) = (parts.state(), tool.more.clone(), tool.folder.clone());
-        Some(Self { cache, tree: tree.to_owned(), known, options, folder, program, all, scopes })
+        Self { cache, tree: tree.to_owned(), known, options, folder, program, all, scopes }
     }
 
     /// The findings that are kept on these files, as they are.

@@ -147,6 +147,11 @@ impl Selected {
         (self.arguments == known.command && self.program == known.program).then_some(known)
     }
 
+    /// The row of the table of a tool that keeps what it builds, in folders that variables name.
+    pub(super) fn builds_of(&self) -> Option<&'static KnownTool> {
+        self.known.filter(|known| !known.builds.is_empty() && self.program == known.program)
+    }
+
     /// Does a file of this path configure the tool: by its name, in whatever folder, or because a hook names it?
     pub fn is_configured_by(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use truing_agent::verify::{Printout, SetUp, Verifier};
+use truing_agent::verify::{SetUp, Verifier};
 
+use super::running::{Files, Running};
 use super::select::Selected;
-use super::{Files, Running};
 
 /// Of programs in the folder, which file of the project says that this command installs them; the first file that is there counts.
 const INSTALLS: &[(&str, &str, &str)] = &[
@@ -43,26 +43,6 @@ impl Running {
         };
         !tool.is_guessed && self.code_that_configures(tool, files).is_some() && would_look()
     }
-}
-
-/// Runs a tool where the project is set up: as the project has installed it, else as the system has.
-pub(super) async fn by_set_up(
-    tool: &Selected,
-    (verifier, set_up): (&Verifier, &SetUp),
-    words: Vec<String>,
-    tree: &Path,
-) -> Result<Printout, String> {
-    let place = tool.places.iter().find(|place| set_up.has(Path::new(place)));
-    let program = match place {
-        Some(place) => format!("./{place}"),
-        // A path of the tree's own would be the change's program.
-        None if tool.program.contains('/') && !tool.program.starts_with('/') => {
-            return Err(format!("`{}` is not installed by `verify.setup`", tool.program));
-        }
-        None => tool.program.clone(),
-    };
-    let argv: Vec<String> = std::iter::once(program).chain(words).collect();
-    verifier.within(tool.time).asked(set_up, tree, &argv).await.map_err(|error| error.to_string())
 }
 
 /// The reason for which a linter that belongs to the project's dependencies did not look, with the command that installs them.

@@ -1,3 +1,4 @@
+use truing_agent::verify::Printout;
 use truing_config::tool::ToolScope;
 use truing_core::port::UsedTool;
 use truing_core::verification::End;

@@ -112,6 +112,9 @@ pub struct KnownTool {
     /// Programs that it starts if they are there.
     #[serde(default)]
     pub starts: Vec<String>,
+    /// Variables that name folders in which it keeps what it builds, for its next run.
+    #[serde(default)]
+    pub builds: Vec<String>,
     /// Folders with what is fetched for a project, in a person's home folder.
     #[serde(default)]
     pub fetched: Vec<Fetched>,

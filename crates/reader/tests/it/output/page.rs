@@ -70,6 +70,7 @@ fn section(tool: &KnownTool) -> String {
         None => codes(&tool.alone),
     };
     row("looks at each file alone, configured by", if tool.alone.is_empty() { "" } else { &kept });
+    row("keeps what it builds in", &codes(&tool.builds));
     row("in the place of rules of Truing", &codes(&tool.replaces));
     row("dependencies are fetched by", &tool.fetch.as_deref().map(code).unwrap_or_default());
     let comment = tool

@@ -6,6 +6,7 @@ use crate::review::place::{Place, Ran, each};
 use crate::support::linter::{RUFF, install, says, write_program};
 
 mod adverse;
+mod builds;
 mod kept;
 
 /// A repository that uses ruff, with a file whose last line was added.

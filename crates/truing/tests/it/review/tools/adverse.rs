@@ -158,3 +158,28 @@ fn a_linter_of_a_folder_below_the_root_runs_there_for_its_own_files() {
     assert_eq!(each(&told, "title"), ["from x", "from deep"], "{told:#}");
     assert_eq!(told["tools"].as_array().unwrap().len(), 1, "{told:#}");
 }
+
+#[test]
+fn a_copy_of_a_commit_stays_as_it_is_and_its_linter_sees_no_shared_memory_of_others() {
+    let place = linted("a = 1\n", "a = 1\nb = 2\n");
+    place.commit("third");
+    let shared = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+    let tries = format!(
+        "#!/bin/sh\ntold=''\ntouch made 2>/dev/null && told=\"$told wrote\"\n\
+         rm a.py 2>/dev/null && told=\"$told removed\"\n[ -e '{}' ] && told=\"$told saw\"\n\
+         ls /dev/shm | grep -q . && told=\"$told others\"\n{}exit 1\n",
+        shared.path().display(),
+        says("it could:$told.", 2)
+    );
+    install(place.home(), "ruff", &tries);
+    let told = report(&place, &["--base", "HEAD~1", "--head", "HEAD"]);
+    assert_eq!(each(&told, "title"), ["it could:."], "{told:#}");
+}
+
+#[test]
+fn what_a_dead_process_has_left_in_shared_memory_is_removed() {
+    let place = linted("a = 1\n", "a = 1\nb = 2\n");
+    let left = tempfile::Builder::new().prefix("truing-git-").tempdir_in("/dev/shm").unwrap();
+    report(&place, &[]);
+    assert!(!left.path().exists());
+}

@@ -1,0 +1,259 @@
+//! Folders of what linters have built, such as compiled dependencies: a later run builds the rest alone.
+//!
+//! A run may write whatever it wants there, so a folder is of one repository, one level of trust, one kind of tree, one tool and one
+//! version of its program; and nothing outside of the sandbox uses what it holds. One run uses it at a time: who comes second
+//! builds everything.
+
+use std::fs::{DirBuilder, File, FileTimes, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::geteuid;
+use truing_agent::looking::BuildFolder;
+use truing_agent::sandbox::Level;
+use truing_agent::verify::Printout;
+use truing_core::verification::End;
+
+use super::alone::Parts;
+use super::cache::ToolCache;
+use super::kept::Program;
+use super::running::{By, Files, OWN, Running};
+use super::select::Selected;
+
+/// The form of the folders: raised when they would be used otherwise.
+const FORM: &str = "1";
+/// The folder that holds them all.
+const BUILDS: &str = "builds";
+/// The most bytes of all folders.
+const BYTES: u64 = 2 << 30;
+/// The longest time for which an unused folder is kept.
+const AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// The bytes that are free on the disk where a run uses a folder: it may write [`BYTES`], and is ended where the disk is nearly full.
+const FREE: u64 = 3 << 30;
+/// The part of a folder that a run may write to.
+const BUILT: &str = "built";
+/// The file that says how many bytes that holds, where it is known.
+const NOTED: &str = "bytes";
+
+/// The folders of all runs, in one folder.
+#[derive(Clone, Debug)]
+pub(super) struct BuildCache {
+    folder: PathBuf,
+    bytes: u64,
+    age: Duration,
+}
+
+/// A folder that a run uses. No other run does, and nobody removes it.
+#[derive(Debug)]
+pub(super) struct HeldBuilds {
+    cache: BuildCache,
+    place: PathBuf,
+    builds: BuildFolder,
+    _lock: File,
+}
+
+impl HeldBuilds {
+    /// The part that the sandbox shows.
+    pub(super) fn builds(&self) -> &BuildFolder {
+        &self.builds
+    }
+
+    /// Lets go of it after runs that ended so, and removes folders that are old or too much. What a run left that was ended
+    /// for writing too much is of no use.
+    pub(super) async fn end(self, ends: Vec<End>) {
+        let done = tokio::task::spawn_blocking(move || {
+            let is_full = ends.iter().any(|end| matches!(end, End::Disk | End::Full));
+            if is_full {
+                truing_git::remove_folder(&self.builds.folder)?;
+            } else {
+                let bytes = BuildFolder::bytes(&self.builds.folder);
+                std::fs::write(self.place.join(NOTED), bytes.to_string())?;
+            }
+            let cache = self.cache.clone();
+            drop(self);
+            cache.tidy();
+            io::Result::Ok(())
+        });
+        // Then the next run builds everything.
+        if let Ok(Err(error)) = done.await {
+            tracing::debug!(%error, "what a linter has built cannot be kept");
+        }
+    }
+}
+
+impl BuildCache {
+    /// In a folder beside the findings that are kept.
+    fn beside(findings: &ToolCache) -> Self {
+        Self::new(findings.folder().join(BUILDS))
+    }
+
+    /// In this folder, which is made with the first.
+    fn new(folder: PathBuf) -> Self {
+        Self { folder, bytes: BYTES, age: AGE }
+    }
+
+    /// The folder of this name, if no other run uses it now and its disk has room.
+    fn hold(&self, name: &str, variables: &[String]) -> io::Result<Option<HeldBuilds>> {
+        let place = self.folder.join(name);
+        DirBuilder::new().recursive(true).mode(0o700).create(&place)?;
+        let disk = rustix::fs::statvfs(&place)?;
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < FREE {
+            return Ok(None);
+        }
+        let Some(lock) = locked(&place)? else { return Ok(None) };
+        let built = place.join(BUILT);
+        // A run that is ended for writing too much has failed: there has to be room for what it adds.
+        if bytes_of(&place) > self.bytes / 4 * 3 {
+            truing_git::remove_folder(&built)?;
+        }
+        // It is written again when the run has ended.
+        match std::fs::remove_file(place.join(NOTED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        match DirBuilder::new().mode(0o700).create(&built) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let builds = BuildFolder { folder: built, variables: variables.to_vec() };
+        Ok(Some(HeldBuilds { cache: self.clone(), place, builds, _lock: lock }))
+    }
+
+    /// Removes folders that were not used for long, and what is too much; one in use stays.
+    fn tidy(&self) {
+        let places = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut all: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        for place in places {
+            // A file of it is made or removed in each run.
+            let used = place.metadata().ok().filter(|found| found.is_dir()).and_then(|it| it.modified().ok());
+            if let Some(used) = used {
+                all.push((used, bytes_of(&place.path()), place.path()));
+            }
+        }
+        all.sort_unstable();
+        let mut left = 0_u64;
+        // What was used last comes first.
+        for (used, bytes, place) in all.into_iter().rev() {
+            left = left.saturating_add(bytes);
+            let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
+            if (is_old || left > self.bytes)
+                && let Ok(Some(_lock)) = locked(&place)
+            {
+                let _ = truing_git::remove_folder(&place);
+            }
+        }
+    }
+}
+
+/// The bytes that a folder's run has left, as they were noted, else as they are.
+fn bytes_of(place: &Path) -> u64 {
+    let noted = std::fs::read_to_string(place.join(NOTED)).ok().and_then(|text| text.parse().ok());
+    noted.unwrap_or_else(|| BuildFolder::bytes(&place.join(BUILT)))
+}
+
+/// Locks a folder of this user's that nobody else may open; none if another run holds it, or has just removed it.
+fn locked(place: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = File::from(rustix::fs::open(place, flags, Mode::empty())?);
+    let mine = opened.metadata()?;
+    if mine.uid() != geteuid().as_raw() || mine.mode() & 0o077 != 0 {
+        return Err(io::Error::other("others may open it"));
+    }
+    match opened.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // Whoever had it may have removed it meanwhile.
+    let is_there = |there: std::fs::Metadata| (there.dev(), there.ino()) == (mine.dev(), mine.ino());
+    Ok(place.symlink_metadata().is_ok_and(is_there).then_some(opened))
+}
+
+/// Everything that decides whether a run may use what another one has built.
+#[derive(Clone, Debug)]
+struct BuildOrigin<'a> {
+    /// The name of the level of trust.
+    trust: &'a str,
+    /// The folder of the repository's files.
+    project: PathBuf,
+    /// The kind of tree: the working tree, a copy of a head, or one of a base. A head may be somebody else's.
+    kind: &'a str,
+    tool: &'a Selected,
+    program: &'a Program,
+    version: &'a Printout,
+}
+
+impl BuildOrigin<'_> {
+    /// The name of its folder.
+    fn name(&self) -> String {
+        let mut parts = Parts::default();
+        for part in [FORM, env!("CARGO_PKG_VERSION"), self.trust, self.kind] {
+            parts.add(part.as_bytes());
+        }
+        parts.add(self.project.as_os_str().as_encoded_bytes());
+        parts.add(self.tool.name.as_bytes()).add(self.tool.folder.as_bytes());
+        self.program.add_to(&mut parts);
+        parts.add(self.version.output.as_bytes()).add(self.version.errors.as_bytes());
+        hex::encode(parts.state())
+    }
+}
+
+impl Running {
+    /// The folder of what earlier runs of a tool have built, if the tool keeps what it builds, and no other run uses it now.
+    pub(super) async fn held(&self, tool: &Selected, by: &By<'_>, files: Files<'_>) -> Option<HeldBuilds> {
+        let (By::Machine(installed), Level::Full) = (by, self.level) else { return None };
+        let (cache, known) = (BuildCache::beside(self.cache.as_ref()?), tool.builds_of()?);
+        let (program, version) = self.version(tool, installed, &known.version, files).await?;
+        let is_copy = files.project != Some(files.tree);
+        let kind = match (is_copy, files.pins == files.tree) {
+            (false, _) => "tree",
+            (true, true) => "head",
+            (true, false) => "base",
+        };
+        let project = match files.project {
+            Some(project) => project.canonicalize().ok()?,
+            None => PathBuf::new(),
+        };
+        let trust = match files.trust {
+            Some(trust) => trust.names().next()?,
+            None if files.project.is_some() => OWN,
+            None => return None,
+        };
+        let origin = BuildOrigin { trust, project, kind, tool, program: &program, version: &version };
+        let (name, tree) = (origin.name(), files.tree.to_owned());
+        let held = tokio::task::spawn_blocking(move || {
+            let held = cache.hold(&name, &known.builds)?;
+            if held.is_some() && is_copy {
+                date_now(&tree)?;
+            }
+            io::Result::Ok(held)
+        });
+        let held = held.await.ok()?;
+        held.inspect_err(|error| tracing::debug!(%error, "what a linter has built cannot be used")).ok()?
+    }
+}
+
+/// Dates every file of a copy now. Programs take a file for unchanged that is older than what they have built of it; and a copy of
+/// another commit may have been made before that.
+fn date_now(tree: &Path) -> io::Result<()> {
+    let now = FileTimes::new().set_modified(SystemTime::now());
+    let mut folders = vec![tree.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                File::open(entry.path())?.set_times(now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use truing_core::port::UsedTool;
+
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn clippy(folder: &str) -> Selected {
+    let used = UsedTool {
+        name: "clippy".into(),
+        sign: "Cargo.toml".into(),
+        args: Vec::new(),
+        left_out: Vec::new(),
+        scripts: Vec::new(),
+        whole: false,
+    };
+    let mut tool = super::super::select(&[used], &[]).remove(0);
+    tool.folder = folder.to_owned();
+    tool
+}
+
+fn printed(output: &str) -> Printout {
+    Printout { end: End::Exit { code: 0 }, ms: 0, output: output.to_owned(), errors: String::new() }
+}
+
+fn cache(folder: &tempfile::TempDir) -> BuildCache {
+    BuildCache::new(folder.path().join("tools/builds"))
+}
+
+/// Writes a file of so many KiB in a folder, and lets go of it after runs that ended so.
+async fn leave(cache: &BuildCache, name: &str, kib: usize, end: End) -> PathBuf {
+    let held = cache.hold(name, &[]).unwrap().unwrap();
+    let built = held.builds().folder.clone();
+    std::fs::write(built.join("file"), vec![1; kib << 10]).unwrap();
+    held.end(vec![end]).await;
+    built
+}
+
+#[test]
+fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cargo");
+    std::fs::write(&file, "a program").unwrap();
+    let program = Program::of(&file).unwrap();
+    let (tool, below) = (clippy(""), clippy("below"));
+    assert_eq!(tool.builds_of().unwrap().builds, ["CARGO_TARGET_DIR"]);
+    let (version, newer) = (printed("clippy 1"), printed("clippy 2"));
+    let own = BuildOrigin {
+        trust: OWN,
+        project: "/one".into(),
+        kind: "tree",
+        tool: &tool,
+        program: &program,
+        version: &version,
+    };
+    assert_eq!(own.name(), own.clone().name());
+    std::fs::write(&file, "another program").unwrap();
+    let replaced = Program::of(&file).unwrap();
+    let others = [
+        BuildOrigin { trust: "acme/shop", ..own.clone() },
+        BuildOrigin { trust: "acme/shop pull request 7", ..own.clone() },
+        BuildOrigin { project: "/other".into(), ..own.clone() },
+        BuildOrigin { kind: "head", ..own.clone() },
+        BuildOrigin { kind: "base", ..own.clone() },
+        BuildOrigin { tool: &below, ..own.clone() },
+        BuildOrigin { program: &replaced, ..own.clone() },
+        BuildOrigin { version: &newer, ..own.clone() },
+    ];
+    let names: std::collections::BTreeSet<String> =
+        others.iter().chain([&own]).map(BuildOrigin::name).collect();
+    assert_eq!(names.len(), others.len() + 1, "{names:?}");
+}
+
+#[tokio::test]
+async fn one_run_uses_a_folder_at_a_time_and_the_next_finds_what_it_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = cache(&folder);
+    let held = cache.hold("a", &["GOCACHE".to_owned()]).unwrap().unwrap();
+    assert_eq!(held.builds().variables, ["GOCACHE"]);
+    assert!(cache.hold("a", &[]).unwrap().is_none(), "it is in use");
+    assert!(cache.hold("b", &[]).unwrap().is_some());
+    let built = held.builds().folder.clone();
+    for folder in [&built, built.parent().unwrap()] {
+        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+    std::fs::write(built.join("file"), "").unwrap();
+    drop(held);
+    let next = cache.hold("a", &[]).unwrap().unwrap();
+    assert!(next.builds().folder.join("file").exists());
+}
+
+#[test]
+fn a_link_or_a_folder_that_others_may_open_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = cache(&folder);
+    let elsewhere = folder.path().join("elsewhere");
+    for place in [&cache.folder, &elsewhere, &cache.folder.join("open")] {
+        std::fs::create_dir_all(place).unwrap();
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    symlink(&elsewhere, cache.folder.join("link")).unwrap();
+    assert!(cache.hold("link", &[]).is_err());
+    assert!(cache.hold("open", &[]).is_err());
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_is_old_or_too_much_goes_and_what_a_link_leads_to_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cache = cache(&folder);
+    let (ended, secret) = (End::Exit { code: 0 }, folder.path().join("secret"));
+    std::fs::write(&secret, "").unwrap();
+    for (ago, name) in (0_u32..).zip(["a", "b", "c"]) {
+        let built = leave(&cache, name, 100, ended).await;
+        symlink(folder.path(), built.join("link")).unwrap();
+        std::fs::create_dir(built.join("closed")).unwrap();
+        std::fs::set_permissions(built.join("closed"), std::fs::Permissions::from_mode(0o000)).unwrap();
+        let place = File::open(built.parent().unwrap()).unwrap();
+        place.set_modified(SystemTime::now() - HOUR * (ago + 1)).unwrap();
+    }
+    let there = |cache: &BuildCache| ["a", "b", "c"].map(|name| cache.folder.join(name).exists());
+    cache.tidy();
+    assert_eq!(there(&cache), [true, true, true]);
+    cache.age = HOUR * 2 + HOUR / 2;
+    cache.tidy();
+    assert_eq!(there(&cache), [true, true, false]);
+    cache.bytes = 150 << 10;
+    let held = cache.hold("b", &[]).unwrap().unwrap();
+    cache.tidy();
+    assert_eq!(there(&cache), [false, true, false], "what was used last stays");
+    cache.bytes = 0;
+    cache.tidy();
+    assert_eq!(there(&cache), [false, true, false], "it is in use");
+    drop(held);
+    cache.tidy();
+    assert_eq!(there(&cache), [false; 3]);
+    assert!(secret.exists());
+}
+
+#[tokio::test]
+async fn a_run_has_room_for_what_it_adds_and_one_that_wrote_too_much_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = BuildCache { bytes: 200 << 10, ..cache(&folder) };
+    let is_there = |name: &str| cache.hold(name, &[]).unwrap().unwrap().builds().folder.join("file").exists();
+    leave(&cache, "a", 100, End::Exit { code: 0 }).await;
+    assert!(is_there("a"));
+    leave(&cache, "a", 180, End::Time).await;
+    assert!(!is_there("a"), "more than three quarters of all that may be kept");
+    for end in [End::Disk, End::Full] {
+        leave(&cache, "a", 10, end).await;
+        assert!(!is_there("a"), "{end:?}");
+    }
+}
+
+#[test]
+fn every_file_of_a_copy_is_dated_now_and_no_link_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    std::fs::create_dir_all(tree.join("src")).unwrap();
+    let files = [tree.join("Cargo.toml"), tree.join("src/lib.rs"), folder.path().join("outside")];
+    let old = SystemTime::now() - HOUR;
+    for file in &files {
+        std::fs::write(file, "").unwrap();
+        File::open(file).unwrap().set_modified(old).unwrap();
+    }
+    symlink(folder.path(), tree.join("link")).unwrap();
+    date_now(&tree).unwrap();
+    let is_old = files.map(|file| file.metadata().unwrap().modified().unwrap() == old);
+    assert_eq!(is_old, [false, false, true]);
+}

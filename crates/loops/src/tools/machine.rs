@@ -1,0 +1,108 @@
+//! Runs of a linter: as a program of the machine, or where the project is set up.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use truing_agent::installed::Installed;
+use truing_agent::looking::{BuildFolder, Looking};
+use truing_agent::sandbox::Level;
+use truing_agent::verify::{INSIDE, Printout, SetUp, Verifier};
+use truing_core::verification::End;
+
+use super::kept::Program;
+use super::running::{By, Files, Running};
+use super::select::Selected;
+
+/// The time in which a program has to say its version.
+const VERSION_TIME: Duration = Duration::from_secs(20);
+
+/// The tree that a program of the machine looks at, and the time that it may take.
+#[derive(Clone, Debug)]
+pub(super) struct RunPlace<'a> {
+    /// The tree that it looks at.
+    pub(super) tree: &'a Path,
+    /// Does it find the tree at [`INSIDE`]?
+    pub(super) moves_tree: bool,
+    /// The time that it may take.
+    pub(super) time: Duration,
+    /// The folder that earlier runs have filled.
+    pub(super) builds: Option<&'a BuildFolder>,
+}
+
+impl Running {
+    /// A tool's program, and what it says of its version. None, if it says nothing.
+    pub(super) async fn version(
+        &self,
+        tool: &Selected,
+        installed: &Installed,
+        arguments: &[String],
+        files: Files<'_>,
+    ) -> Option<(Program, Printout)> {
+        let program = Program::of(&installed.file)?;
+        let time = tool.time.min(VERSION_TIME);
+        let place = RunPlace { tree: files.tree, moves_tree: false, time, builds: None };
+        let version = self.by_machine(tool, installed, arguments.to_vec(), place).await.ok()?;
+        matches!(version.end, End::Exit { code: 0 }).then_some((program, version))
+    }
+
+    /// May a program find a tree at [`INSIDE`]? One of the tree's own would not be where it is named, and one below that name would be
+    /// hidden.
+    pub(super) fn moves(&self, by: &By<'_>, tree: &Path) -> bool {
+        match by {
+            By::Machine(installed) => {
+                self.level == Level::Full && ![tree, Path::new(INSIDE)].iter().any(|it| installed.needs(it))
+            }
+            By::SetUp(..) => false,
+        }
+    }
+
+    /// Runs a tool as a program of the machine.
+    pub(super) async fn by_machine(
+        &self,
+        tool: &Selected,
+        installed: &Installed,
+        words: Vec<String>,
+        place: RunPlace<'_>,
+    ) -> Result<Printout, String> {
+        let program = installed.file.clone().into_os_string();
+        let fetched = tool.fetched().iter();
+        let variables =
+            fetched.filter_map(|it| Some((it.variable.clone(), self.folder(it)?.to_str()?.to_owned())));
+        let environment = installed.environment.as_ref().and_then(|folder| folder.to_str());
+        let environment = environment.map(|folder| ("VIRTUAL_ENV".to_owned(), folder.to_owned()));
+        let looking = Looking {
+            argv: std::iter::once(program).chain(words.into_iter().map(OsString::from)).collect(),
+            tree: place.tree.to_owned(),
+            moves_tree: place.moves_tree,
+            folder: PathBuf::from(&tool.folder),
+            read: installed.read.clone(),
+            path: installed.path.clone(),
+            variables: variables.chain(environment).collect(),
+            builds: place.builds.cloned(),
+            level: self.level,
+            time: place.time,
+        };
+        looking.run().await.map_err(|error| error.to_string())
+    }
+}
+
+/// Runs a tool where the project is set up: as the project has installed it, else as the system has.
+pub(super) async fn by_set_up(
+    tool: &Selected,
+    (verifier, set_up): (&Verifier, &SetUp),
+    words: Vec<String>,
+    tree: &Path,
+) -> Result<Printout, String> {
+    let place = tool.places.iter().find(|place| set_up.has(Path::new(place)));
+    let program = match place {
+        Some(place) => format!("./{place}"),
+        // A path of the tree's own would be the change's program.
+        None if tool.program.contains('/') && !tool.program.starts_with('/') => {
+            return Err(format!("`{}` is not installed by `verify.setup`", tool.program));
+        }
+        None => tool.program.clone(),
+    };
+    let argv: Vec<String> = std::iter::once(program).chain(words).collect();
+    verifier.within(tool.time).asked(set_up, tree, &argv).await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,146 @@
+//! What a linter builds is kept for its next run.
+
+use std::process::{Child, Stdio};
+
+use super::*;
+
+/// Clippy that counts the runs that have left something in its folder, and tells it with the folder that it runs in and what `$TOLD` is. It
+/// waits for the file `go` where the tree has a file `wait`.
+const CLIPPY: &str = r#"#!/bin/sh
+[ "$2" = --version ] && { echo "clippy VERSION"; exit 0; }
+mkdir -p "$CARGO_TARGET_DIR"
+echo run >> "$CARGO_TARGET_DIR/runs"
+if [ -e wait ]; then
+    while [ ! -e go ]; do sleep 0.05; done
+fi
+TRIES
+printf '{"reason":"compiler-message","message":{"message":"run %s in %s%s","level":"warning","code":null,"spans":[{' \
+    "$(wc -l < "$CARGO_TARGET_DIR/runs")" "$PWD" "$TOLD"
+printf '"file_name":"src/lib.rs","line_start":2,"line_end":2,"column_start":1,"column_end":2,"is_primary":true,'
+printf '"suggested_replacement":null,"suggestion_applicability":null}],"children":[]}}\n'
+printf '{"reason":"build-finished","success":true}\n'
+"#;
+
+fn install_clippy(place: &Place, version: &str, tries: &str) {
+    install(place.home(), "cargo", &CLIPPY.replace("VERSION", version).replace("TRIES", tries));
+}
+
+/// A crate with a line that was added.
+fn crate_of_two_lines() -> Place {
+    let place = Place::new();
+    place.write("Cargo.toml", "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+    place.write("src/lib.rs", "//! Words.\n");
+    place.commit("second");
+    place.write("src/lib.rs", "//! Words.\nconst ONE: u8 = 1;\n");
+    install_clippy(&place, "1", "");
+    place
+}
+
+/// What Clippy says.
+fn said(place: &Place, arguments: &[&str]) -> String {
+    let told = report(place, arguments);
+    assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
+    let titles = each(&told, "title");
+    assert_eq!(titles.len(), 1, "{told:#}");
+    titles[0].as_str().unwrap().to_owned()
+}
+
+/// The folders of what was built.
+fn folders(place: &Place) -> Vec<std::path::PathBuf> {
+    let builds = place.store().parent().unwrap().join("tools/builds");
+    std::fs::read_dir(builds).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn a_run_finds_what_the_one_before_has_built() {
+    let place = crate_of_two_lines();
+    assert!(said(&place, &[]).starts_with("run 1 in "));
+    place.write("src/lib.rs", "//! Words.\nconst TWO: u8 = 2;\n");
+    assert!(said(&place, &[]).starts_with("run 2 in "));
+    assert_eq!(folders(&place).len(), 1);
+    install_clippy(&place, "2", "");
+    assert!(said(&place, &[]).starts_with("run 1 in "), "another version");
+    assert_eq!(folders(&place).len(), 2);
+
+    let other = crate_of_two_lines();
+    assert!(said(&other, &[]).starts_with("run 1 in "), "another repository");
+}
+
+#[test]
+fn copies_of_commits_are_in_one_place_and_have_a_folder_of_their_own() {
+    let place = crate_of_two_lines();
+    place.commit("third");
+    let head = ["--base", "HEAD~1", "--head", "HEAD"];
+    assert_eq!(said(&place, &head), "run 1 in /work");
+    assert_eq!(said(&place, &head), "run 2 in /work");
+    // The working tree stays where it is, and is not built of what a commit has left.
+    let own = said(&place, &["--base", "HEAD~1"]);
+    assert!(own.starts_with("run 1 in ") && !own.ends_with("/work"), "{own}");
+}
+
+#[test]
+fn nothing_that_is_built_is_kept_without_records() {
+    let place = crate_of_two_lines();
+    for _ in 0..2 {
+        assert!(said(&place, &["--no-record"]).starts_with("run 1 in "));
+    }
+    assert!(folders(&place).is_empty());
+}
+
+fn started(place: &Place) -> Child {
+    let mut command = place.command(&["review", "--quiet", "--tools", "--format", "json"]);
+    command.env("PATH", with_own(place)).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn two_runs_at_once_both_end_and_one_of_them_builds_everything() {
+    let place = crate_of_two_lines();
+    place.write("wait", "");
+    let first = started(&place);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let is_there = || folders(&place).iter().any(|it| it.join("built/CARGO_TARGET_DIR/runs").exists());
+    while !is_there() {
+        assert!(std::time::Instant::now() < until, "it never ran");
+        std::thread::yield_now();
+    }
+    let second = started(&place);
+    place.write("go", "");
+    let titles = [first, second].map(|run| {
+        let told: Value = serde_json::from_slice(&run.wait_with_output().unwrap().stdout).unwrap();
+        assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
+        each(&told, "title")[0].as_str().unwrap().to_owned()
+    });
+    assert!(titles[0].starts_with("run 1 in "), "{titles:?}");
+    // The second one may have begun after the first had ended.
+    assert!(titles[1].starts_with("run 1 in ") || titles[1].starts_with("run 2 in "), "{titles:?}");
+}
+
+#[test]
+fn what_a_run_leaves_leads_nowhere() {
+    let place = crate_of_two_lines();
+    let secret = place.home().join("secret");
+    std::fs::write(&secret, "canary").unwrap();
+    let folder = place.store().parent().unwrap().join("tools");
+    let tries = format!(
+        "ln -sf '{secret}' \"$CARGO_TARGET_DIR/link\"\n\
+         cat \"$CARGO_TARGET_DIR/link\" && TOLD=\"$TOLD read\"\n\
+         echo > \"$CARGO_TARGET_DIR/link\"\n\
+         [ -e '{folder}' ] && TOLD=\"$TOLD saw\"\n\
+         touch \"$CARGO_TARGET_DIR/../../beside\" && TOLD=\"$TOLD beside\"\n\
+         mkdir -p \"$CARGO_TARGET_DIR/closed\"; chmod 0 \"$CARGO_TARGET_DIR/closed\"\n",
+        secret = secret.display(),
+        folder = folder.display(),
+    );
+    install_clippy(&place, "1", &tries);
+    for run in ["run 1 in ", "run 2 in "] {
+        let said = said(&place, &[]);
+        let repository = place.repo().canonicalize().unwrap();
+        assert_eq!(said, format!("{run}{}", repository.display()), "it could do more");
+    }
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "canary");
+    let all = folders(&place);
+    let names = std::fs::read_dir(&all[0]).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!((all.len(), names), (1, vec!["built".into(), "bytes".into()]));
+}
