@@ -118,7 +118,7 @@ impl View {
     /// The diff between two commits or trees.
     pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let sides = |call: Call| call.arg(base.as_str()).arg(head.as_str()).arg("--");
-        let WorktreeDiff { diff, skipped, large: _ } = self.compare(&self.store(), sides).await?;
+        let WorktreeDiff { diff, skipped, .. } = self.compare(&self.store(), sides).await?;
         Ok(CommitDiff { diff, skipped })
     }
 
@@ -160,7 +160,7 @@ impl View {
                     };
                     skipped.extend(texts.iter().map(gap));
                     skipped.sort_by(|a, b| a.path.cmp(&b.path));
-                    return Ok(WorktreeDiff { diff, skipped, large });
+                    return Ok(WorktreeDiff { diff, skipped, large, unseen: vec![] });
                 }
             }
         }

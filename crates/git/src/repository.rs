@@ -5,6 +5,7 @@ mod branch;
 mod facts;
 mod hooks;
 mod index;
+mod lfs;
 pub(crate) mod special;
 mod worktree;
 

@@ -325,6 +325,7 @@ mod tests {
             diff: lines.as_bytes().to_vec(),
             left_out: vec![],
             large: vec![],
+            unseen: vec![],
         };
         let written = "--- a/.truing.toml\n+++ b/.truing.toml\n@@ -1 +1 @@\n-a\n+b\n";
         let table = [

@@ -139,6 +139,13 @@ impl Comparing<'_> {
             Head::Index(index) => index.diff(&base).await?,
             Head::Diff(diff) => WorktreeDiff { diff: diff.to_owned(), ..WorktreeDiff::default() },
         };
-        Ok(Change { base, head: None, diff: found.diff, left_out: found.skipped, large: found.large })
+        Ok(Change {
+            base,
+            head: None,
+            diff: found.diff,
+            left_out: found.skipped,
+            large: found.large,
+            unseen: found.unseen,
+        })
     }
 }

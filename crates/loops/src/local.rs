@@ -303,8 +303,12 @@ where
         let tooling = Tooling { toolbox: self.toolbox, project, trust: None, base };
         if let Head::WorkingTree = self.head {
             let tree = self.repository.root();
+            let unseen = plan.split_off(&change.unseen);
             let reading = plan.read(tree.to_owned(), self.scope, self.reader, Some(tooling));
             let mut reading = reading.await?;
+            if !unseen.is_empty() {
+                reading.add(read_index(unseen, self.repository, self.scope, self.reader).await?);
+            }
             let files = match asking {
                 Some(_) => self.repository.files().await?,
                 None => Vec::new(),
@@ -346,6 +350,27 @@ where
         reading.sign_lines(folder.path(), &self.scope.lines_key);
         Ok((reading, part))
     }
+}
+
+/// Lets rules read files whose content is the index's ([`Change::unseen`]). No linter and no model has them where it looks.
+///
+/// # Errors
+/// [`LocalError`]
+pub async fn read_index<R: Reader>(
+    mut plan: reading::Plan<'_>,
+    repository: &Repository,
+    scope: &Scope,
+    reader: &R,
+) -> Result<Reading, LocalError> {
+    let paths = plan.paths(scope, reader).await?;
+    let folder = truing_git::PrivateFolder::new()?;
+    let index = repository.index(None).await?;
+    let Exported { left_out, too_large, .. } = index.export(folder.path(), Some(&paths)).await?;
+    plan.stand_in(&too_large, folder.path());
+    plan.leave_out(left_out);
+    let mut reading = plan.read(folder.path().to_owned(), scope, reader, None).await?;
+    reading.sign_lines(folder.path(), &scope.lines_key);
+    Ok(reading)
 }
 
 /// What records know a repository by: where it was cloned from, so that all clones and worktrees of one person are one; else

@@ -44,13 +44,22 @@ pub struct Change {
     pub left_out: Vec<NotReviewed>,
     /// Those of them that are new, and whole in the reader's tree.
     pub large: Vec<RepoPath>,
+    /// Changed files whose content is the index's, whatever the working tree has.
+    pub unseen: Vec<RepoPath>,
 }
 
 impl Change {
     /// The one between two commits.
     pub fn between(base: Sha, head: &Sha, found: CommitDiff) -> Self {
         let CommitDiff { diff, skipped } = found;
-        Self { base, head: Some(head.clone()), diff, left_out: skipped, large: Vec::new() }
+        Self {
+            base,
+            head: Some(head.clone()),
+            diff,
+            left_out: skipped,
+            large: Vec::new(),
+            unseen: Vec::new(),
+        }
     }
 
     /// The texts whose lines the diff does not show because they are too large, and which are not whole in the reader's tree.
@@ -131,6 +140,18 @@ impl Reading {
         self.found.iter().chain(&self.suppressed).cloned().collect()
     }
 
+    /// Adds the findings of rules on files of another tree.
+    pub fn add(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.suppressed.extend(other.suppressed);
+        self.suppressions.extend(other.suppressions);
+        self.renames.extend(&other.renames);
+        let Coverage { reviewed, not_reviewed } = other.coverage;
+        self.coverage.reviewed.extend(reviewed);
+        self.coverage.not_reviewed.extend(not_reviewed);
+        self.coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
     /// Gives findings whose snippets leave something out the digests of their lines, as the files of `tree` have them.
     pub fn sign_lines(&mut self, tree: &Path, key: &LinesKey) {
         let all = || self.found.iter().chain(&self.suppressed);
@@ -167,13 +188,15 @@ pub enum ReadingError {
 }
 
 /// The files of a change that a reader should see, and why it should not see the others.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Plan<'a> {
     files: Vec<FileDiff<'a>>,
     to_read: Vec<ChangedFile>,
     coverage: Coverage,
     /// Files of the reader's tree that are only as large as those they stand for.
     stand_ins: BTreeSet<RepoPath>,
+    /// Changed files that another plan has.
+    elsewhere: Vec<RepoPath>,
 }
 
 /// Sorts the changed files into those to read and those not to.
@@ -215,7 +238,7 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
     coverage.not_reviewed.retain(|gap| !is_read(&gap.path));
     coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
     coverage.not_reviewed.dedup_by(|a, b| a.path == b.path);
-    Ok(Plan { files, to_read, coverage, stand_ins: BTreeSet::new() })
+    Ok(Plan { files, to_read, coverage, ..Plan::default() })
 }
 
 /// The lines of each changed file that still is there on which something may be said, in ascending ranges.
@@ -245,6 +268,26 @@ impl<'a> Plan<'a> {
     /// What the diff says of each file.
     pub fn files(&self) -> &[FileDiff<'a>] {
         &self.files
+    }
+
+    /// Takes the files of these paths that are to be read out of it, for a tree of their own.
+    pub fn split_off(&mut self, paths: &[RepoPath]) -> Self {
+        let (to_read, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.to_read).into_iter().partition(|file| paths.contains(&file.path));
+        let is_taken = |path: &RepoPath| to_read.iter().any(|file| file.path == *path);
+        let (files, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.files).into_iter().partition(|file| is_taken(&file.path));
+        let names = |files: &[ChangedFile]| files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
+        let gaps = self.coverage.not_reviewed.iter().map(|gap| gap.path.clone());
+        let elsewhere = names(&rest).into_iter().chain(gaps).collect();
+        self.elsewhere.extend(names(&to_read));
+        (self.to_read, self.files) = (rest, others);
+        Self { files, to_read, elsewhere, ..Self::default() }
+    }
+
+    /// Are there no files to read?
+    pub fn is_empty(&self) -> bool {
+        self.to_read.is_empty()
     }
 
     /// The paths that the reader needs in its tree: the changed files, and others that rules about them look at.
@@ -300,9 +343,10 @@ impl<'a> Plan<'a> {
         reader: &R,
         tooling: Option<Tooling<'_>>,
     ) -> Result<Reading, ReadingError> {
-        let Self { mut files, to_read, mut coverage, stand_ins: _ } = self;
+        let Self { mut files, to_read, mut coverage, stand_ins: _, elsewhere } = self;
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        let also_changed = coverage.not_reviewed.iter().map(|gap| gap.path.clone()).collect();
+        let gaps = coverage.not_reviewed.iter().map(|gap| gap.path.clone());
+        let also_changed = elsewhere.into_iter().chain(gaps).collect();
         let request = ReadRequest { tree, files: to_read, also_changed, packs: scope.packs.clone() };
         let of_diff = files.iter().flat_map(|file| [Some(&file.path), file.old_path.as_ref()]).flatten();
         let touched = of_diff.chain(request.files.iter().map(|file| &file.path));

@@ -24,11 +24,10 @@ mod signs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use truing_agent::installed::{Installed, Machine};
+use truing_agent::installed::Installed;
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{INSIDE, Scope as Trust, SetUp, Verifier, decides_set_up};
 use truing_config::Config;

@@ -61,7 +61,7 @@ impl Index {
         let skip = |path: &RepoPath| NotReviewed { path: path.clone(), reason: SkipReason::Unmerged };
         let mut skipped = self.unmerged.iter().map(skip).chain(found.skipped).collect::<Vec<_>>();
         skipped.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(WorktreeDiff { diff: found.diff, skipped, large: vec![] })
+        Ok(WorktreeDiff { diff: found.diff, skipped, ..WorktreeDiff::default() })
     }
 
     /// Writes the files of the index below `dest` as plain files: see [`Exported`]. `only`: these alone; one that the

@@ -21,7 +21,7 @@ use super::special::refuse_in_working_tree;
 use crate::command::Call;
 use crate::export::{Listed, lines};
 use crate::options::MAX_INDEX_BYTES;
-use crate::view::{borrow, garbled, make_objects};
+use crate::view::{View, borrow, garbled, make_objects};
 use crate::{GitError, Limits, PrivateFolder};
 
 /// The extension of a sparse index: its name and its length, which is 0 (gitformat-index).
@@ -46,6 +46,9 @@ pub struct WorktreeDiff {
     pub skipped: Vec<NotReviewed>,
     /// Those of them that are new and over a bound, in path order: whole where they are.
     pub large: Vec<RepoPath>,
+    /// Changed files whose content is the index's, whatever the working tree has: outside of a sparse checkout, or marked
+    /// `skip-worktree` or `assume-unchanged`.
+    pub unseen: Vec<RepoPath>,
 }
 
 /// What a path of the working tree is now.
@@ -90,9 +93,9 @@ impl Repository {
     /// As [`Repository::worktree_diff`].
     pub async fn new_files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        let found = Work::begin(self.clone(), None).await?.new_files().await?;
+        let Listing { new, .. } = Work::begin(self.clone(), None).await?.list().await?;
         // A repository in this one ends in `/`.
-        Ok(found.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
+        Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
     }
 
     /// The files of the working tree that git tracks, and those that it does not ignore, as paths below its root.
@@ -101,14 +104,8 @@ impl Repository {
     /// As [`Repository::worktree_diff`].
     pub async fn files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        let work = Work::begin(self.clone(), None).await?;
-        let tracked = async {
-            let call = work.in_tree("ls-files").args(["--cached", "-z"]);
-            Ok(names(&call.output(work.listing_bytes()).read().await?))
-        };
-        let (mut files, new) = tokio::try_join!(tracked, work.new_files())?;
-        files.extend(new);
-        Ok(files)
+        let Listing { tracked, new, .. } = Work::begin(self.clone(), None).await?.list().await?;
+        Ok(tracked.into_iter().chain(new).collect())
     }
 
     /// The difference between `base` (a commit or tree) and the working tree, with new files that are not
@@ -120,7 +117,9 @@ impl Repository {
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         refuse_in_working_tree(self.root()).await?;
         let work = Work::begin(self.clone(), None).await?;
-        let (changed, new) = tokio::try_join!(work.changed(), work.new_files())?;
+        let (mut changed, listing) = tokio::try_join!(work.changed(), work.list())?;
+        let Listing { new, unseen, .. } = listing;
+        work.settle_lfs(&mut changed).await?;
         let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
         let planned = tokio::task::spawn_blocking(move || plan(&root, &limits, changed, new));
         let mut plan = planned.await.map_err(|stopped| GitError::Io {
@@ -134,18 +133,29 @@ impl Repository {
         work.take(&plan).await?;
         work.restore(base, &plan.restore).await?;
         let sides = |call: Call| work.in_index(call).args(["--cached", base.as_str(), "--"]);
-        let WorktreeDiff { diff, skipped, large } = self.view.compare(&work.store(), sides).await?;
+        let WorktreeDiff { diff, skipped, large, .. } = self.view.compare(&work.store(), sides).await?;
+        let unseen = work.changed_unseen(base, unseen).await?;
         plan.skipped.extend(skipped);
         plan.large_new.extend(large);
         plan.large_new.sort();
         plan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(WorktreeDiff { diff, skipped: plan.skipped, large: plan.large_new })
+        Ok(WorktreeDiff { diff, skipped: plan.skipped, large: plan.large_new, unseen })
     }
 }
 
 /// The paths of a listing that ends each with a zero byte.
 fn names(listing: &[u8]) -> Vec<RepoPath> {
     listing.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(RepoPath::from_bytes).collect()
+}
+
+/// The paths of a working tree.
+#[derive(Default)]
+struct Listing {
+    tracked: Vec<RepoPath>,
+    /// Those of them that git does not look for in the working tree.
+    unseen: HashSet<RepoPath>,
+    /// Neither tracked nor ignored.
+    new: Vec<RepoPath>,
 }
 
 /// A copy of the index, and how to work with it.
@@ -177,12 +187,22 @@ impl Work {
 
     /// A call that reads the working tree. Attributes say how line ends become content; programs that they
     /// name are not known to the view.
-    fn in_tree(&self, name: &'static str) -> Call {
+    pub(super) fn in_tree(&self, name: &'static str) -> Call {
         let call = self.in_index(self.repository.view.call_with_attributes(name));
         let call = call.folder(self.repository.root()).env("GIT_WORK_TREE", self.repository.root());
         let call = call.config("core.fsync", "none");
         let settings = self.repository.settings.content.iter();
         settings.fold(call, |call, (key, value)| call.config(key, value))
+    }
+
+    /// The top folder of the working tree.
+    pub(super) fn root(&self) -> &Path {
+        self.repository.root()
+    }
+
+    /// The private view of the repository.
+    pub(super) fn view(&self) -> &View {
+        &self.repository.view
     }
 
     pub(super) fn listing_bytes(&self) -> usize {
@@ -197,10 +217,10 @@ impl Work {
         raw(&listing).collect::<Option<_>>().ok_or_else(|| garbled("diff-files", &listing))
     }
 
-    /// Untracked paths that are not ignored. A nested repository is one path, ending in `/`.
-    async fn new_files(&self) -> Result<Vec<RepoPath>, GitError> {
-        let mut call =
-            self.in_tree("ls-files").args(["--others", "-z", "--exclude-per-directory=.gitignore"]);
+    /// Tracked paths, and untracked ones that are not ignored. A nested repository is one path, ending in `/`.
+    async fn list(&self) -> Result<Listing, GitError> {
+        let flags = ["-v", "--cached", "--others", "-z", "--exclude-per-directory=.gitignore"];
+        let mut call = self.in_tree("ls-files").args(flags);
         // Later ones win: the repository's own list over the user's.
         let own = self.repository.layout.excludes.clone();
         let named = self.repository.settings.excludes.as_ref().map(|path| self.repository.root().join(path));
@@ -214,7 +234,37 @@ impl Work {
             argument.push(list);
             call = call.arg(argument);
         }
-        Ok(names(&call.output(self.listing_bytes()).read().await?))
+        let listed = call.output(self.listing_bytes()).read().await?;
+        let mut listing = Listing::default();
+        for line in listed.split(|byte| *byte == 0) {
+            let (letter, path) = match line {
+                [letter, b' ', path @ ..] => (letter, RepoPath::from_bytes(path)),
+                [] => continue,
+                _ => return Err(garbled("ls-files", line)),
+            };
+            match letter {
+                b'?' => listing.new.push(path),
+                // `skip-worktree`; a small letter: `assume-unchanged`.
+                b'S' | b'a'..=b'z' => {
+                    listing.unseen.insert(path.clone());
+                    listing.tracked.push(path);
+                }
+                _ => listing.tracked.push(path),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// The paths that git does not look for in the working tree and that differ from `base`.
+    async fn changed_unseen(&self, base: &Sha, unseen: HashSet<RepoPath>) -> Result<Vec<RepoPath>, GitError> {
+        if unseen.is_empty() {
+            return Ok(Vec::new());
+        }
+        let flags = ["--cached", "--name-only", "-z", "--no-renames", base.as_str(), "--"];
+        let call = self.in_index(self.repository.view.call("diff-index")).args(flags);
+        let mut changed = names(&call.output(self.listing_bytes()).read().await?);
+        changed.retain(|path| unseen.contains(path));
+        Ok(changed)
     }
 
     /// Large tracked files whose content is what the index says are unchanged; the others are left out.
@@ -312,11 +362,13 @@ impl Work {
 }
 
 /// How a tracked path differs.
-struct Changed {
+pub(super) struct Changed {
     /// The blob that the index has; none for a submodule, and for a path in conflict.
-    blob: Option<Vec<u8>>,
+    pub(super) blob: Option<Vec<u8>>,
     /// It is not there any more.
-    gone: bool,
+    pub(super) gone: bool,
+    /// Git LFS keeps its content, which is another one now.
+    pub(super) is_of_lfs: bool,
 }
 
 /// Entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. None for another form.
@@ -329,7 +381,8 @@ fn raw(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, Changed)>> {
             let mut facts = facts.strip_prefix(b":")?.split(|byte| *byte == b' ');
             let (mode, id, letter) = (facts.next()?, facts.nth(1)?, facts.nth(1)?);
             let blob = mode != b"160000" && id.iter().any(|digit| *digit != b'0');
-            let changed = Changed { blob: blob.then(|| id.to_owned()), gone: letter == b"D" };
+            let changed =
+                Changed { blob: blob.then(|| id.to_owned()), gone: letter == b"D", is_of_lfs: false };
             Some((RepoPath::from_bytes(path), changed))
         }))
     })
@@ -346,6 +399,10 @@ fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, Changed>, new:
         match look(root, &path) {
             _ if changed.gone => plan.gone.push(path),
             Disk::Gone => plan.gone.push(path),
+            _ if changed.is_of_lfs => {
+                plan.skip(&path, SkipReason::Binary);
+                plan.restore.push(path);
+            }
             Disk::File(size) if size > limits.file_bytes => plan.large.push((path, changed.blob)),
             Disk::File(_) | Disk::LinkOrFolder => {
                 plan.take.push(path);
@@ -385,7 +442,7 @@ fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, Changed>, new:
 }
 
 /// Is there a file of attributes in the folder of one of these paths, or in one above?
-fn any_below_attributes(root: &Path, paths: &[RepoPath]) -> bool {
+pub(super) fn any_below_attributes(root: &Path, paths: &[RepoPath]) -> bool {
     let mut seen = HashSet::new();
     let folders = |path| Path::new(OsStr::from_bytes(RepoPath::as_bytes(path))).ancestors().skip(1);
     let mut new = paths
@@ -394,8 +451,13 @@ fn any_below_attributes(root: &Path, paths: &[RepoPath]) -> bool {
     new.any(|folder| root.join(folder).join(ATTRIBUTES).symlink_metadata().is_ok())
 }
 
+/// Where the working tree has a path.
+pub(super) fn on_disk(root: &Path, path: &RepoPath) -> PathBuf {
+    root.join(OsStr::from_bytes(path.as_bytes()))
+}
+
 fn look(root: &Path, path: &RepoPath) -> Disk {
-    let path = root.join(OsStr::from_bytes(path.as_bytes()));
+    let path = on_disk(root, path);
     match std::fs::symlink_metadata(&path) {
         Ok(found) if found.is_symlink() || found.is_dir() => Disk::LinkOrFolder,
         Ok(found) if found.is_file() => match std::fs::File::open(&path) {

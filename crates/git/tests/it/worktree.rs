@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
+use sha2::Digest as _;
 use truing_core::outcome::SkipReason;
 use truing_git::{Git, GitOptions, WorktreeDiff};
 
@@ -430,4 +431,71 @@ async fn the_users_ignore_file_counts_if_it_is_given() {
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
     let diff = text(&repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff);
     assert!(diff.contains("b/kept") && !diff.contains("scratch"), "{diff}");
+}
+
+#[tokio::test]
+async fn what_git_does_not_look_for_in_the_working_tree_is_the_indexs() {
+    let place = Place::new();
+    for how in ["sparse", "flags"] {
+        let repo = place.repo(how);
+        for name in ["in/a", "out/a", "out/b"] {
+            repo.write(name, "one\n");
+        }
+        let base = repo.commit("base");
+        repo.write("out/a", "one\ntwo\n");
+        repo.write("in/a", "one\ntwo\n");
+        repo.commit("both");
+        if how == "sparse" {
+            repo.run(["sparse-checkout", "set", "--cone", "in"]);
+        } else {
+            repo.run(["update-index", "--skip-worktree", "out/a"]);
+            repo.run(["update-index", "--assume-unchanged", "out/b"]);
+            repo.write("out/a", "edited\n");
+            std::fs::remove_file(repo.root.join("out/b")).unwrap();
+        }
+        assert_eq!(repo.run(["status", "--short"]), "", "{how}");
+
+        let repository = place.git().await.open(&repo.root).await.unwrap();
+        let clean = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
+        assert_eq!(clean, WorktreeDiff::default(), "{how}");
+        let changed = repository.worktree_diff(&base).await.unwrap();
+        let (unseen, diff) = (&changed.unseen, text(&changed.diff));
+        assert_eq!(unseen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["out/a"], "{how}");
+        assert!(diff.contains("+++ b/out/a\n@@ -1 +1,2 @@\n one\n+two\n"), "{how}: {diff}");
+        let (index, dest) = (repository.index(None).await.unwrap(), place.path(&format!("{how}-out")));
+        index.export(&dest, Some(unseen)).await.unwrap();
+        assert_eq!(std::fs::read_to_string(dest.join("out/a")).unwrap(), "one\ntwo\n", "{how}");
+    }
+}
+
+/// The pointer that Git LFS stores in place of a content.
+fn pointer(content: &[u8]) -> String {
+    let (oid, size) = (hex::encode(sha2::Sha256::digest(content)), content.len());
+    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")
+}
+
+#[tokio::test]
+async fn a_file_of_git_lfs_is_compared_with_its_pointer() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let large = vec![7; 5 << 20];
+    repo.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    for (name, content) in [("touched.bin", large.as_slice()), ("edited.bin", b"old"), ("pointer.bin", b"x")]
+    {
+        repo.write(name, pointer(content));
+    }
+    repo.write("plain.dat", pointer(b"old"));
+    let base = repo.commit("base");
+    repo.write("touched.bin", &large);
+    repo.write("edited.bin", "new");
+    repo.write("pointer.bin", pointer(b"y"));
+    repo.write("plain.dat", "old");
+
+    let result = worktree_diff(&place, &repo).await;
+    assert_eq!(skipped(&result), [("edited.bin".to_owned(), SkipReason::Binary)]);
+    let diff = text(&result.diff);
+    assert!(!diff.contains("touched.bin") && !diff.contains("edited.bin"), "{diff}");
+    assert!(diff.contains("+++ b/pointer.bin"), "a content that was not fetched has its pointer: {diff}");
+    assert!(diff.contains("+++ b/plain.dat"), "the attributes do not give it to Git LFS: {diff}");
+    assert_eq!(repo.sha("HEAD"), base);
 }

@@ -279,7 +279,14 @@ mod tests {
     #[test]
     fn files_whose_text_is_not_shown_are_named_with_the_reason_but_those_that_nobody_wants() {
         let base = Sha::parse(&"1".repeat(40)).unwrap();
-        let change = Change { base, head: None, diff: Vec::new(), left_out: Vec::new(), large: Vec::new() };
+        let change = Change {
+            base,
+            head: None,
+            diff: Vec::new(),
+            left_out: Vec::new(),
+            large: Vec::new(),
+            unseen: Vec::new(),
+        };
         let reasons = [
             ("logo.png", SkipReason::Binary),
             ("latest", SkipReason::Symlink),

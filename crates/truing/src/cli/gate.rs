@@ -14,7 +14,7 @@ use truing_diff::RepoPath;
 use truing_git::{Index, Repository};
 use truing_loops::compare::{Against, Comparing, Head};
 use truing_loops::converge::gate::{Came, Found, GateError, Gated, Said};
-use truing_loops::local::LocalError;
+use truing_loops::local::{LocalError, read_index};
 use truing_loops::reading::{self, Change, ReadingError};
 use truing_loops::text::counted;
 use truing_loops::tools::{Base, Tooling};
@@ -139,12 +139,16 @@ impl Args {
         // The user's own commands on his own files: whatever is set up may be used for any state of them.
         let trust = Scope::new(format!("local {}", repository.root().display()));
         let unread = |error| failed(GateError::Reading(error));
-        let plan = reading::plan(&change, &rules).map_err(unread)?;
+        let mut plan = reading::plan(&change, &rules).map_err(unread)?;
+        let unseen = plan.split_off(&change.unseen);
         let toolbox = wiring::tools::own_toolbox(&config, &context.environment, Vec::new());
         let base = Base::Repository(&repository, &change.base);
         let project = Some(repository.root());
         let tooling = Tooling { toolbox: &toolbox, project, trust: None, base };
-        let reading = plan.read(tree.clone(), &rules, &reader, Some(tooling)).await.map_err(unread)?;
+        let mut reading = plan.read(tree.clone(), &rules, &reader, Some(tooling)).await.map_err(unread)?;
+        if !unseen.is_empty() {
+            reading.add(read_index(unseen, &repository, &rules, &reader).await?);
+        }
         let mut gated = Gated::of(reading).map_err(failed)?;
         if let Some(commands) = &commands {
             commands.look(&tree, &change, &trust, &mut gated).await.map_err(failed)?;
@@ -175,7 +179,8 @@ impl Args {
         if !self.paths.is_empty() {
             let base = repository.empty_tree().map_err(wiring::git_error)?;
             let large = files(&self.paths, here, repository.root())?;
-            return Ok((Change { base, head: None, diff: vec![], left_out: vec![], large }, None));
+            let (diff, left_out, unseen) = (vec![], vec![], vec![]);
+            return Ok((Change { base, head: None, diff, left_out, large, unseen }, None));
         }
         let head = index.map_or(Head::WorkingTree, Head::Index);
         let comparing = Comparing { repository, base: self.base.as_deref(), head };

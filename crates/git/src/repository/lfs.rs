@@ -1,0 +1,194 @@
+//! Files that Git LFS keeps elsewhere: git has a pointer in place of each (Git LFS, `docs/spec.md`).
+//!
+//! Git takes such a file for unchanged after its filter has made the pointer of it. No program that a repository names runs here,
+//! so the pointer is compared with the file instead.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, BufRead as _, Read as _};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use truing_core::RepoPath;
+
+use super::worktree::{Changed, Work, any_below_attributes, on_disk};
+use crate::GitError;
+use crate::view::garbled;
+
+/// The most bytes of a pointer: the specification's.
+const MAX_POINTER: u64 = 1024;
+/// The bytes of a content that are read at once.
+const CHUNK: usize = 256 << 10;
+/// The first line of every pointer.
+const VERSION: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
+/// The attribute's value that gives a file to Git LFS.
+const FILTER: &[u8] = b"lfs";
+
+/// A pointer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Pointer {
+    /// The SHA-256 of the content, in hexadecimal digits.
+    oid: String,
+    /// The content's bytes.
+    size: u64,
+}
+
+impl Pointer {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let lines = std::str::from_utf8(text.strip_prefix(VERSION)?).ok()?;
+        let value = |key: &str| lines.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        let oid = value("oid")?.strip_prefix("sha256:")?;
+        let is_digest = oid.len() == 64 && oid.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_digest.then_some(Self { oid: oid.to_owned(), size: value("size")?.parse().ok()? })
+    }
+
+    /// Is the file's content what it points to?
+    fn is_of(&self, file: &Path) -> io::Result<bool> {
+        let file = std::fs::File::open(file)?;
+        if file.metadata()?.len() != self.size {
+            return Ok(false);
+        }
+        let mut digest = Sha256::new();
+        // It may grow meanwhile.
+        let mut content = io::BufReader::with_capacity(CHUNK, file.take(self.size));
+        loop {
+            let bytes = content.fill_buf()?;
+            if bytes.is_empty() {
+                break;
+            }
+            digest.update(bytes);
+            let read = bytes.len();
+            content.consume(read);
+        }
+        Ok(hex::encode(digest.finalize()).eq_ignore_ascii_case(&self.oid))
+    }
+}
+
+/// A file of Git LFS beside its pointer.
+enum Found {
+    /// Its content is what the pointer names: it was only touched.
+    Same,
+    /// It has other content.
+    Other,
+    /// It is a pointer itself, as where content was not fetched.
+    Pointer,
+}
+
+impl Found {
+    fn of(pointer: &Pointer, file: &Path) -> io::Result<Self> {
+        if pointer.is_of(file)? {
+            return Ok(Self::Same);
+        }
+        let mut text = Vec::new();
+        std::fs::File::open(file)?.take(MAX_POINTER).read_to_end(&mut text)?;
+        Ok(if Pointer::parse(&text).is_some() { Self::Pointer } else { Self::Other })
+    }
+}
+
+impl Work {
+    /// Of the files that look changed, takes out those of Git LFS whose content is what the index points to, and marks those with
+    /// other content.
+    pub(super) async fn settle_lfs(&self, changed: &mut BTreeMap<RepoPath, Changed>) -> Result<(), GitError> {
+        let tracked = changed.iter().filter(|(_, changed)| !changed.gone);
+        let tracked: Vec<(RepoPath, Vec<u8>)> =
+            tracked.filter_map(|(path, changed)| Some((path.clone(), changed.blob.clone()?))).collect();
+        let pointers = self.pointers(self.of_lfs(tracked).await?).await?;
+        let root = self.root().to_owned();
+        let compare = move || {
+            let compared = |(path, pointer): (RepoPath, Pointer)| {
+                // What cannot be read is noticed when it is taken.
+                let found = Found::of(&pointer, &on_disk(&root, &path)).ok()?;
+                Some((path, found))
+            };
+            pointers.into_iter().filter_map(compared).collect::<Vec<_>>()
+        };
+        for (path, found) in tokio::task::spawn_blocking(compare).await.unwrap_or_default() {
+            match found {
+                Found::Same => drop(changed.remove(&path)),
+                Found::Other => {
+                    if let Some(changed) = changed.get_mut(&path) {
+                        changed.is_of_lfs = true;
+                    }
+                }
+                Found::Pointer => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of these paths, with their blobs, that the attributes give to Git LFS.
+    async fn of_lfs(&self, files: Vec<(RepoPath, Vec<u8>)>) -> Result<Vec<(RepoPath, Vec<u8>)>, GitError> {
+        let paths: Vec<RepoPath> = files.iter().map(|(path, _)| path.clone()).collect();
+        if !any_below_attributes(self.root(), &paths) {
+            return Ok(Vec::new());
+        }
+        let names = paths.iter().flat_map(|path| path.as_bytes().iter().copied().chain([0])).collect();
+        let call = self.in_tree("check-attr").args(["-z", "--stdin", "filter"]).input(names);
+        let listing = call.output(self.listing_bytes()).read().await?;
+        // For each path: itself, the attribute's name, its value.
+        let fields: Vec<&[u8]> = listing.split(|byte| *byte == 0).collect();
+        let of_lfs = fields.chunks_exact(3).filter(|line| line.get(2) == Some(&FILTER));
+        let of_lfs: HashSet<&[u8]> = of_lfs.filter_map(|line| line.first().copied()).collect();
+        Ok(files.into_iter().filter(|(path, _)| of_lfs.contains(path.as_bytes())).collect())
+    }
+
+    /// The pointers among blobs.
+    async fn pointers(&self, files: Vec<(RepoPath, Vec<u8>)>) -> Result<Vec<(RepoPath, Pointer)>, GitError> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = |files: &[(RepoPath, Vec<u8>)]| {
+            files.iter().flat_map(|(_, id)| id.iter().copied().chain([b'\n'])).collect::<Vec<u8>>()
+        };
+        let view = self.view();
+        let call = view.call("cat-file").arg("--batch-check=%(objectsize)").input(ids(&files));
+        let sizes = call.output(self.listing_bytes()).read().await?;
+        let sizes = String::from_utf8_lossy(&sizes);
+        // One that is missing has no size.
+        let is_short = |size: &str| size.parse().is_ok_and(|size: u64| size <= MAX_POINTER);
+        let short = files.into_iter().zip(sizes.lines()).filter(|(_, size)| is_short(size));
+        let files: Vec<(RepoPath, Vec<u8>)> = short.map(|(file, _)| file).collect();
+        let call = view.call("cat-file").arg("--batch=%(objectsize)").input(ids(&files));
+        let blobs = call.output(self.listing_bytes()).read().await?;
+        let (mut rest, mut pointers) = (blobs.as_slice(), Vec::new());
+        for (path, _) in files {
+            let blob = next_blob(&mut rest).ok_or_else(|| garbled("cat-file", rest))?;
+            pointers.extend(Pointer::parse(blob).map(|pointer| (path, pointer)));
+        }
+        Ok(pointers)
+    }
+}
+
+/// The next blob of an answer: its size, a line end, its bytes, a line end.
+fn next_blob<'a>(answer: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = answer.iter().position(|byte| *byte == b'\n')?;
+    let (size, rest) = answer.split_at_checked(end)?;
+    let size = std::str::from_utf8(size).ok()?.parse().ok()?;
+    let (blob, rest) = rest.get(1..)?.split_at_checked(size)?;
+    *answer = rest.get(1..)?;
+    Some(blob)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_is_what_the_specification_says() {
+        let oid = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
+        let text = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
+        let pointer = Pointer { oid: oid.to_owned(), size: 12345 };
+        assert_eq!(Pointer::parse(text.as_bytes()), Some(pointer.clone()));
+        let extended = text.replace("oid", "ext-0-foo sha256:aa\noid");
+        assert_eq!(Pointer::parse(extended.as_bytes()), Some(pointer));
+        for other in [
+            text.replace("v1", "v2"),
+            text.replace("sha256:", "md5:"),
+            text.replace(oid, "4d7a"),
+            text.replace("12345", "-1"),
+            text.replace("size", "sizes"),
+            String::new(),
+        ] {
+            assert_eq!(Pointer::parse(other.as_bytes()), None, "{other}");
+        }
+    }
+}
