@@ -94,11 +94,24 @@ pub enum Runtime {
 pub struct Coverage {
     /// Files whose changed lines were read, in path order.
     pub reviewed: Vec<RepoPath>,
-    /// Changed files that were not, each with the reason.
+    /// Changed files that were not, each with the reason; and those of [`Coverage::cut`].
     pub not_reviewed: Vec<NotReviewed>,
 }
 
-/// A changed file that was not read.
+impl Coverage {
+    /// The files that were not read.
+    pub fn unread(&self) -> impl Iterator<Item = &NotReviewed> {
+        self.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::MoreFindings)
+    }
+
+    /// The files that were read and have more findings than are kept.
+    pub fn cut(&self) -> impl Iterator<Item = &RepoPath> {
+        let cut = self.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::MoreFindings);
+        cut.map(|gap| &gap.path)
+    }
+}
+
+/// A changed file that was not read, or not all findings of which are kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NotReviewed {
     /// The file.
@@ -123,8 +136,8 @@ pub enum SkipReason {
     Unchanged,
     /// Matches `rules.ignore`.
     Ignored,
-    /// Marked as generated.
-    Generated,
+    /// It was reviewed, and has more findings than are kept of one file: the worst are.
+    MoreFindings,
     /// Over the size that is read.
     TooLarge,
     /// It takes more memory or time to read than one file may, or ended the process that read it.
@@ -151,7 +164,7 @@ impl SkipReason {
             | Self::Symlink
             | Self::Unchanged
             | Self::Ignored
-            | Self::Generated => true,
+            | Self::MoreFindings => true,
             Self::TooLarge
             | Self::TooComplex
             | Self::OutOfTime
@@ -162,9 +175,9 @@ impl SkipReason {
         }
     }
 
-    /// Was the file left unread, so that nothing is known about what was found in it before?
+    /// Is nothing known about what was found in the file before, since it was left unread or not all findings are kept?
     pub fn unread(self) -> bool {
-        self == Self::Ignored || !self.by_design()
+        matches!(self, Self::Ignored | Self::MoreFindings) || !self.by_design()
     }
 
     /// The word used in JSON and text.
@@ -176,7 +189,7 @@ impl SkipReason {
             Self::Symlink => "symlink",
             Self::Unchanged => "unchanged",
             Self::Ignored => "ignored",
-            Self::Generated => "generated",
+            Self::MoreFindings => "more_findings",
             Self::TooLarge => "too_large",
             Self::TooComplex => "too_complex",
             Self::OutOfTime => "out_of_time",

@@ -6,7 +6,7 @@
 //! `eol`), but its diffs are of what it stores, so a file of CRLF is also tried with LF. Paths come from a stranger: no link is followed, nothing outside of the working
 //! tree and nothing of git's own is opened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use truing_core::outcome::{NotReviewed, SkipReason};
@@ -36,7 +36,7 @@ pub async fn lay_out(
     }
     let (mut left, mut written) = (MAX_TOTAL_BYTES, 0);
     let mut missing = Vec::new();
-    for path in paths {
+    for path in paths.iter().collect::<BTreeSet<_>>() {
         let made = match changes.get(path) {
             _ if !path.may_be_written() => Err(SkipReason::Unreadable),
             None => tree.bytes(path),

@@ -297,6 +297,9 @@ impl<'a> Plan<'a> {
     pub async fn paths<R: Reader>(&self, scope: &Scope, reader: &R) -> Result<Vec<RepoPath>, ReadingError> {
         let mut paths = reader.companions(&scope.packs, &self.to_read).await?;
         paths.extend(self.to_read.iter().map(|file| file.path.clone()));
+        // A companion may have changed, too.
+        paths.sort();
+        paths.dedup();
         Ok(paths)
     }
 
@@ -364,6 +367,9 @@ impl<'a> Plan<'a> {
             tokio::try_join!(reader.read(&request), look)?;
         coverage.reviewed = report.reviewed;
         coverage.not_reviewed.extend(report.not_reviewed);
+        let cut: Vec<RepoPath> = coverage.cut().cloned().collect();
+        coverage.reviewed.extend(cut);
+        coverage.reviewed.sort();
         coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
         let place = |raw: RawFinding| {
             // A reader is not trusted with paths: what it says about files it was not given is dropped.

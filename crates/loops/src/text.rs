@@ -11,7 +11,7 @@ use truing_core::increment::{History, Increment, Tally};
 use truing_core::line::clean;
 use truing_core::markdown::{block, code, plain, titled};
 use truing_core::outcome::{
-    Coverage, Modelled, Outcome, OutcomeKind, Remembered, ReviewRecord, WalkthroughLine,
+    Coverage, Modelled, NotReviewed, Outcome, OutcomeKind, Remembered, ReviewRecord, WalkthroughLine,
 };
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
@@ -301,16 +301,20 @@ fn idle(text: &mut String, suppressions: &[IdleSuppression]) {
 fn files(text: &mut String, coverage: &Coverage) {
     let read = coverage.reviewed.len();
     let _ = write!(text, "\n{} reviewed", counted(read, "file"));
-    if coverage.not_reviewed.is_empty() {
+    let unread: Vec<&NotReviewed> = coverage.unread().collect();
+    if unread.is_empty() {
         text.push_str(".\n");
-        return;
+    } else {
+        let _ = writeln!(text, ", {} not:\n", unread.len());
+        for gap in unread.iter().take(MAX_LISTED) {
+            let _ = writeln!(text, "- {}: {}", path(&gap.path), gap.reason.as_str());
+        }
+        if unread.len() > MAX_LISTED {
+            let _ = writeln!(text, "- and {} more", unread.len() - MAX_LISTED);
+        }
     }
-    let _ = writeln!(text, ", {} not:\n", coverage.not_reviewed.len());
-    for gap in coverage.not_reviewed.iter().take(MAX_LISTED) {
-        let _ = writeln!(text, "- {}: {}", path(&gap.path), gap.reason.as_str());
-    }
-    if coverage.not_reviewed.len() > MAX_LISTED {
-        let _ = writeln!(text, "- and {} more", coverage.not_reviewed.len() - MAX_LISTED);
+    for cut in coverage.cut().take(MAX_LISTED) {
+        let _ = writeln!(text, "\n{} has more findings than are kept of one file: the worst are.", path(cut));
     }
 }
 

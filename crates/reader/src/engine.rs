@@ -147,12 +147,15 @@ impl<'packs> RuleSet<'packs> {
         let (bytes, form) = (content.bytes(), content.form());
         let mut hits = self.text.hits(&file.path, bytes, form)?;
         let mut incomplete = None;
+        // Of others' code, such as a bundled program, rules of text are enough.
+        let is_foreign = Part::of(&file.path) == Some(Part::Foreign);
         match form {
             Form::Text => {
                 let found = [self.syntax_hits(file, bytes, parsers), self.flow_hits(file, bytes, parsers)];
                 for found in found {
                     match found {
                         Ok(more) => hits.extend(more),
+                        Err(_) if is_foreign => {}
                         Err(TooComplex::TooLarge) => incomplete = Some(SkipReason::TooLarge),
                         Err(TooComplex::OverLimit) => incomplete = Some(SkipReason::TooComplex),
                         Err(TooComplex::Failed) => incomplete = Some(SkipReason::Unreadable),
@@ -228,7 +231,7 @@ impl<'packs> RuleSet<'packs> {
             Vec::new()
         };
         if found.len() > self.max_findings || silenced.len() > self.max_findings {
-            incomplete = incomplete.or(Some(SkipReason::TooLarge));
+            incomplete = incomplete.or(Some(SkipReason::MoreFindings));
         }
         found.sort_by_key(|(hit, severity, first, last)| (*severity, *first, *last, &hit.rule.name));
         found.truncate(self.max_findings);

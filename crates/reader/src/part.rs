@@ -133,6 +133,11 @@ const FOLDERS: &[(Part, &[&str])] = &[
     (Part::Foreign, &["vendor", "vendored", "node_modules", "third_party", "thirdparty", "dist"]),
 ];
 
+/// Folders of Yarn that hold programs: its own and its plugins.
+const FOREIGN_FOLDERS: &[&str] = &[".yarn/releases", ".yarn/plugins", ".yarn/sdks"];
+/// Files that Yarn writes.
+const FOREIGN_FILES: &[&str] = &[".pnp.cjs", ".pnp.loader.mjs"];
+
 /// Parts of files' names before the ending, as in `a.spec.ts`.
 const INFIXES: &[&str] = &["spec", "cy"];
 
@@ -154,7 +159,14 @@ impl Part {
             let known = WORDS.iter().find(|(of, _)| *of == part).map_or(&[][..], |(_, words)| words);
             words(text).iter().any(|word| known.contains(&word.as_str()))
         };
-        if folder(Self::Foreign) || name.ends_with(".min.js") {
+        let is_below = |folder: &&str| {
+            let below = folders.rsplit_once(*folder);
+            below.is_some_and(|(above, below)| {
+                (above.is_empty() || above.ends_with('/')) && (below.is_empty() || below.starts_with('/'))
+            })
+        };
+        let is_yarns = FOREIGN_FOLDERS.iter().any(|folder| is_below(folder)) || FOREIGN_FILES.contains(&name);
+        if folder(Self::Foreign) || is_yarns || name.ends_with(".min.js") {
             return Some(Self::Foreign);
         }
         let infix = stem.rsplit_once('.').map_or("", |(_, infix)| infix);

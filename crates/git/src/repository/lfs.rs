@@ -10,7 +10,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use truing_core::RepoPath;
 
-use super::worktree::{Changed, Work, any_below_attributes, on_disk};
+use super::worktree::{ChangedPath, Work, any_below_attributes, on_disk};
 use crate::GitError;
 use crate::view::garbled;
 
@@ -23,16 +23,16 @@ const VERSION: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
 /// The attribute's value that gives a file to Git LFS.
 const FILTER: &[u8] = b"lfs";
 
-/// A pointer.
+/// A pointer of Git LFS, as git stores it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Pointer {
+struct LfsPointer {
     /// The SHA-256 of the content, in hexadecimal digits.
     oid: String,
-    /// The content's bytes.
+    /// The number of bytes of the content.
     size: u64,
 }
 
-impl Pointer {
+impl LfsPointer {
     fn parse(text: &[u8]) -> Option<Self> {
         let lines = std::str::from_utf8(text.strip_prefix(VERSION)?).ok()?;
         let value = |key: &str| lines.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
@@ -64,7 +64,7 @@ impl Pointer {
 }
 
 /// A file of Git LFS beside its pointer.
-enum Found {
+enum PointerMatch {
     /// Its content is what the pointer names: it was only touched.
     Same,
     /// It has other content.
@@ -73,43 +73,46 @@ enum Found {
     Pointer,
 }
 
-impl Found {
-    fn of(pointer: &Pointer, file: &Path) -> io::Result<Self> {
+impl PointerMatch {
+    fn of(pointer: &LfsPointer, file: &Path) -> io::Result<Self> {
         if pointer.is_of(file)? {
             return Ok(Self::Same);
         }
         let mut text = Vec::new();
         std::fs::File::open(file)?.take(MAX_POINTER).read_to_end(&mut text)?;
-        Ok(if Pointer::parse(&text).is_some() { Self::Pointer } else { Self::Other })
+        Ok(if LfsPointer::parse(&text).is_some() { Self::Pointer } else { Self::Other })
     }
 }
 
 impl Work {
     /// Of the files that look changed, takes out those of Git LFS whose content is what the index points to, and marks those with
     /// other content.
-    pub(super) async fn settle_lfs(&self, changed: &mut BTreeMap<RepoPath, Changed>) -> Result<(), GitError> {
+    pub(super) async fn settle_lfs(
+        &self,
+        changed: &mut BTreeMap<RepoPath, ChangedPath>,
+    ) -> Result<(), GitError> {
         let tracked = changed.iter().filter(|(_, changed)| !changed.gone);
         let tracked: Vec<(RepoPath, Vec<u8>)> =
             tracked.filter_map(|(path, changed)| Some((path.clone(), changed.blob.clone()?))).collect();
         let pointers = self.pointers(self.of_lfs(tracked).await?).await?;
         let root = self.root().to_owned();
         let compare = move || {
-            let compared = |(path, pointer): (RepoPath, Pointer)| {
+            let compared = |(path, pointer): (RepoPath, LfsPointer)| {
                 // What cannot be read is noticed when it is taken.
-                let found = Found::of(&pointer, &on_disk(&root, &path)).ok()?;
+                let found = PointerMatch::of(&pointer, &on_disk(&root, &path)).ok()?;
                 Some((path, found))
             };
             pointers.into_iter().filter_map(compared).collect::<Vec<_>>()
         };
         for (path, found) in tokio::task::spawn_blocking(compare).await.unwrap_or_default() {
             match found {
-                Found::Same => drop(changed.remove(&path)),
-                Found::Other => {
+                PointerMatch::Same => drop(changed.remove(&path)),
+                PointerMatch::Other => {
                     if let Some(changed) = changed.get_mut(&path) {
                         changed.is_of_lfs = true;
                     }
                 }
-                Found::Pointer => {}
+                PointerMatch::Pointer => {}
             }
         }
         Ok(())
@@ -132,7 +135,10 @@ impl Work {
     }
 
     /// The pointers among blobs.
-    async fn pointers(&self, files: Vec<(RepoPath, Vec<u8>)>) -> Result<Vec<(RepoPath, Pointer)>, GitError> {
+    async fn pointers(
+        &self,
+        files: Vec<(RepoPath, Vec<u8>)>,
+    ) -> Result<Vec<(RepoPath, LfsPointer)>, GitError> {
         if files.is_empty() {
             return Ok(Vec::new());
         }
@@ -152,7 +158,7 @@ impl Work {
         let (mut rest, mut pointers) = (blobs.as_slice(), Vec::new());
         for (path, _) in files {
             let blob = next_blob(&mut rest).ok_or_else(|| garbled("cat-file", rest))?;
-            pointers.extend(Pointer::parse(blob).map(|pointer| (path, pointer)));
+            pointers.extend(LfsPointer::parse(blob).map(|pointer| (path, pointer)));
         }
         Ok(pointers)
     }
@@ -176,10 +182,10 @@ mod tests {
     fn a_pointer_is_what_the_specification_says() {
         let oid = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
         let text = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
-        let pointer = Pointer { oid: oid.to_owned(), size: 12345 };
-        assert_eq!(Pointer::parse(text.as_bytes()), Some(pointer.clone()));
+        let pointer = LfsPointer { oid: oid.to_owned(), size: 12345 };
+        assert_eq!(LfsPointer::parse(text.as_bytes()), Some(pointer.clone()));
         let extended = text.replace("oid", "ext-0-foo sha256:aa\noid");
-        assert_eq!(Pointer::parse(extended.as_bytes()), Some(pointer));
+        assert_eq!(LfsPointer::parse(extended.as_bytes()), Some(pointer));
         for other in [
             text.replace("v1", "v2"),
             text.replace("sha256:", "md5:"),
@@ -188,7 +194,7 @@ mod tests {
             text.replace("size", "sizes"),
             String::new(),
         ] {
-            assert_eq!(Pointer::parse(other.as_bytes()), None, "{other}");
+            assert_eq!(LfsPointer::parse(other.as_bytes()), None, "{other}");
         }
     }
 }

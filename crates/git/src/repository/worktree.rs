@@ -93,7 +93,7 @@ impl Repository {
     /// As [`Repository::worktree_diff`].
     pub async fn new_files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        let Listing { new, .. } = Work::begin(self.clone(), None).await?.list().await?;
+        let TreeListing { new, .. } = Work::begin(self.clone(), None).await?.list().await?;
         // A repository in this one ends in `/`.
         Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
     }
@@ -104,7 +104,7 @@ impl Repository {
     /// As [`Repository::worktree_diff`].
     pub async fn files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        let Listing { tracked, new, .. } = Work::begin(self.clone(), None).await?.list().await?;
+        let TreeListing { tracked, new, .. } = Work::begin(self.clone(), None).await?.list().await?;
         Ok(tracked.into_iter().chain(new).collect())
     }
 
@@ -118,7 +118,7 @@ impl Repository {
         refuse_in_working_tree(self.root()).await?;
         let work = Work::begin(self.clone(), None).await?;
         let (mut changed, listing) = tokio::try_join!(work.changed(), work.list())?;
-        let Listing { new, unseen, .. } = listing;
+        let TreeListing { new, unseen, .. } = listing;
         work.settle_lfs(&mut changed).await?;
         let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
         let planned = tokio::task::spawn_blocking(move || plan(&root, &limits, changed, new));
@@ -150,7 +150,7 @@ fn names(listing: &[u8]) -> Vec<RepoPath> {
 
 /// The paths of a working tree.
 #[derive(Default)]
-struct Listing {
+struct TreeListing {
     tracked: Vec<RepoPath>,
     /// Those of them that git does not look for in the working tree.
     unseen: HashSet<RepoPath>,
@@ -210,7 +210,7 @@ impl Work {
     }
 
     /// Tracked paths that differ from the index, or look so.
-    async fn changed(&self) -> Result<BTreeMap<RepoPath, Changed>, GitError> {
+    async fn changed(&self) -> Result<BTreeMap<RepoPath, ChangedPath>, GitError> {
         // `dirty`: a submodule's own HEAD counts, its working tree is not looked into.
         let flags = ["--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=dirty"];
         let listing = self.in_tree("diff-files").args(flags).output(self.listing_bytes()).read().await?;
@@ -218,7 +218,7 @@ impl Work {
     }
 
     /// Tracked paths, and untracked ones that are not ignored. A nested repository is one path, ending in `/`.
-    async fn list(&self) -> Result<Listing, GitError> {
+    async fn list(&self) -> Result<TreeListing, GitError> {
         let flags = ["-v", "--cached", "--others", "-z", "--exclude-per-directory=.gitignore"];
         let mut call = self.in_tree("ls-files").args(flags);
         // Later ones win: the repository's own list over the user's.
@@ -235,7 +235,7 @@ impl Work {
             call = call.arg(argument);
         }
         let listed = call.output(self.listing_bytes()).read().await?;
-        let mut listing = Listing::default();
+        let mut listing = TreeListing::default();
         for line in listed.split(|byte| *byte == 0) {
             let (letter, path) = match line {
                 [letter, b' ', path @ ..] => (letter, RepoPath::from_bytes(path)),
@@ -362,7 +362,7 @@ impl Work {
 }
 
 /// How a tracked path differs.
-pub(super) struct Changed {
+pub(super) struct ChangedPath {
     /// The blob that the index has; none for a submodule, and for a path in conflict.
     pub(super) blob: Option<Vec<u8>>,
     /// It is not there any more.
@@ -372,7 +372,7 @@ pub(super) struct Changed {
 }
 
 /// Entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. None for another form.
-fn raw(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, Changed)>> {
+fn raw(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, ChangedPath)>> {
     let mut fields = listing.strip_suffix(b"\0").unwrap_or(listing).split(|byte| *byte == 0);
     std::iter::from_fn(move || {
         let facts = fields.next().filter(|facts| !facts.is_empty())?;
@@ -382,7 +382,7 @@ fn raw(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, Changed)>> {
             let (mode, id, letter) = (facts.next()?, facts.nth(1)?, facts.nth(1)?);
             let blob = mode != b"160000" && id.iter().any(|digit| *digit != b'0');
             let changed =
-                Changed { blob: blob.then(|| id.to_owned()), gone: letter == b"D", is_of_lfs: false };
+                ChangedPath { blob: blob.then(|| id.to_owned()), gone: letter == b"D", is_of_lfs: false };
             Some((RepoPath::from_bytes(path), changed))
         }))
     })
@@ -393,7 +393,7 @@ fn index_line(mode: &[u8], id: &[u8], path: &RepoPath) -> Vec<u8> {
 }
 
 /// Looks at each path on the disk and decides.
-fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, Changed>, new: Vec<RepoPath>) -> Plan {
+fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, ChangedPath>, new: Vec<RepoPath>) -> Plan {
     let mut plan = Plan::default();
     for (path, changed) in changed {
         match look(root, &path) {
@@ -451,7 +451,7 @@ pub(super) fn any_below_attributes(root: &Path, paths: &[RepoPath]) -> bool {
     new.any(|folder| root.join(folder).join(ATTRIBUTES).symlink_metadata().is_ok())
 }
 
-/// Where the working tree has a path.
+/// The place of a path in the working tree.
 pub(super) fn on_disk(root: &Path, path: &RepoPath) -> PathBuf {
     root.join(OsStr::from_bytes(path.as_bytes()))
 }

@@ -128,7 +128,7 @@ impl Diffs {
                 others.push(line::clean(&path.to_string(), MAX_LINE_CHARS));
             }
         }
-        let unread = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::Ignored);
+        let unread = reading.coverage.unread().filter(|gap| gap.reason != SkipReason::Ignored);
         others.extend(unread.map(|NotReviewed { path, reason }| {
             let why = reason.as_str().replace('_', " ");
             format!("{} ({why})", line::clean(&path.to_string(), MAX_LINE_CHARS))

@@ -27,6 +27,7 @@ pub fn choose(name: Option<&str>, bytes: &[u8]) -> Option<Format> {
             .filter(|named| !named.is_lines())
             .or_else(|| of_documents(tool, bytes))
             .or_else(|| best(lines().filter(|format| has_tool(*format, tool)), bytes).or(named))
+            .or_else(|| lines_of(tool).filter(|_| !begins_document(bytes)))
             .or_else(|| Format::all().find(|format| has_tool(*format, tool)))
             .or_else(|| Format::parse(&known::find(tool)?.format)),
     }
@@ -59,12 +60,23 @@ fn of_lines(bytes: &[u8]) -> Option<Format> {
     whole.next().filter(|_| whole.next().is_none())
 }
 
+/// The format of many tools in which this one prints lines.
+fn lines_of(tool: &str) -> Option<Format> {
+    Format::parse(&known::find(tool)?.lines)
+}
+
+/// Does it begin as JSON or XML does?
+fn begins_document(bytes: &[u8]) -> bool {
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"[{<".contains(byte))
+}
+
 /// The tool's format of a document, such as an empty list, which says nothing of its format; none for a text.
 fn of_documents(tool: &str, bytes: &[u8]) -> Option<Format> {
-    let begins = bytes.iter().find(|byte| !byte.is_ascii_whitespace())?;
+    if !begins_document(bytes) {
+        return None;
+    }
     let mut documents = Format::all().filter(|format| has_tool(*format, tool) && !format.is_lines());
-    documents
-        .find(|format| b"[{<".contains(begins) && read(*format, bytes, &Input::default()).problems.is_empty())
+    documents.find(|format| read(*format, bytes, &Input::default()).problems.is_empty())
 }
 
 /// The format that understands the most; the first one of several.

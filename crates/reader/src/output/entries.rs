@@ -6,14 +6,22 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
-use crate::output::report::{Collected, ProblemKind};
+use crate::output::report::Collected;
 
-/// Reads a whole document. Text that follows it is a problem, and no more: some tools print a line after their report.
+/// Lines that golangci-lint 2 prints behind each document on the standard output: the number of its findings in all and by linter.
+static TOTALS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^(?:(?P<total>\d+) issues?[.:]|\* [\w-]+: \d+)$").ok());
+
+/// Reads a whole document. Of text that follows it, lines are named as not understood ([`Report::other_lines`]), but for totals.
+///
+/// [`Report::other_lines`]: crate::output::report::Report::other_lines
 ///
 /// # Errors
 /// The document is no JSON, or not of this form.
@@ -21,10 +29,19 @@ pub(crate) fn document<'de, T: Deserialize<'de>>(
     text: &'de str,
     collected: &mut Collected,
 ) -> serde_json::Result<T> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let document = T::deserialize(&mut deserializer)?;
-    if let Err(error) = deserializer.end() {
-        collected.problem(ProblemKind::Unreadable, &format!("after the document: {error}"));
+    let mut documents = serde_json::Deserializer::from_str(text).into_iter::<T>();
+    let Some(document) = documents.next() else { return Err(serde_json::Error::custom("it is empty")) };
+    let document = document?;
+    let rest = text.get(documents.byte_offset()..).unwrap_or_default();
+    for line in rest.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+        match TOTALS.as_ref().and_then(|totals| totals.captures(line)) {
+            Some(groups) => {
+                if let Some(total) = groups.name("total").and_then(|total| total.as_str().parse().ok()) {
+                    collected.expect(total);
+                }
+            }
+            None => collected.other_line(line),
+        }
     }
     Ok(document)
 }

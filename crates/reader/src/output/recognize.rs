@@ -39,10 +39,15 @@ pub fn recognize(bytes: &[u8]) -> Option<Format> {
 fn object(text: &str) -> Option<Format> {
     let first_line =
         || text.lines().next().filter(|line| is_rdjson_diagnostic(line)).map(|_| Format::Rdjsonl);
-    let Ok(fields) = serde_json::from_str::<Fields<&RawValue, MAX_FIELDS>>(text) else { return first_line() };
+    // Some tools print a line behind their document.
+    let mut documents = serde_json::Deserializer::from_str(text).into_iter::<Fields<&RawValue, MAX_FIELDS>>();
+    let Some(Ok(fields)) = documents.next() else { return first_line() };
     let starts = |name: &str, with: char| fields.get(name).is_some_and(|value| value.get().starts_with(with));
     let schema = fields.get("$schema").is_some_and(|schema| schema.get().contains("sarif"));
-    let is_versioned = fields.get("version").is_some_and(|version| version.get().starts_with("\"2."));
+    let is_versioned = fields.get("version").is_some_and(|version| {
+        // Former ones are recognised, too, and refused by their names.
+        ["\"1.0", "\"2."].iter().any(|begins| version.get().starts_with(begins))
+    });
     if starts("runs", '[') && (schema || is_versioned) {
         return Some(Format::Sarif);
     }

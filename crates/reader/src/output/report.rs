@@ -81,6 +81,8 @@ pub struct Collected {
     report: Report,
     text_bytes: usize,
     beyond: u64,
+    /// The number of diagnostics that the tool says there are.
+    expected: u64,
 }
 
 impl Collected {
@@ -162,6 +164,11 @@ impl Collected {
         }
     }
 
+    /// Notes the number of diagnostics that the tool says there are.
+    pub fn expect(&mut self, total: u64) {
+        self.expected = self.expected.max(total);
+    }
+
     /// Names it as a problem that no line is understood, if there are lines.
     pub fn refuse_other_lines(&mut self) {
         if self.report.other_lines.is_empty() {
@@ -198,6 +205,11 @@ impl Collected {
 
     /// The report.
     pub fn finish(mut self) -> Report {
+        let (expected, entries) = (self.expected, self.entries());
+        if expected > entries {
+            let text = format!("the tool counts {expected} findings, and {entries} are understood");
+            self.problem(ProblemKind::Unreadable, &text);
+        }
         if self.beyond > 0 {
             let (beyond, kept) = (counted(self.beyond, "diagnostic"), self.report.diagnostics.len());
             // It is told even where there is no room for another problem: it is the one that matters most.

@@ -28,6 +28,8 @@ use crate::output::path::PathError;
 use crate::output::report::{Collected, ProblemKind, Report};
 use crate::output::text::start;
 
+/// The beginning of the versions that are read: drafts of 2.1.0 are like it.
+const VERSION: &str = "2.1";
 /// The partial fingerprint that most tools write, and by which GitHub recognises results.
 const PRIMARY: &str = "primaryLocationLineHash";
 
@@ -36,7 +38,11 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut collected = Collected::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
     match entries::document::<Log<'_>>(&text, &mut collected) {
-        Ok(Log { runs: Some(runs) }) => {
+        Ok(Log { version: Some(version), .. }) if !version.starts_with(VERSION) => {
+            let text = format!("SARIF {version} is not read: let the tool print SARIF 2.1.0");
+            collected.problem(ProblemKind::Unreadable, &text);
+        }
+        Ok(Log { runs: Some(runs), .. }) => {
             let mut number = 0;
             let read = entries::each(runs.get(), |index, run| {
                 number = index;
@@ -47,7 +53,7 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
                 collected.problem(ProblemKind::Unreadable, &format!("behind run {number}: {error}"));
             }
         }
-        Ok(Log { runs: None }) => collected.problem(ProblemKind::Unreadable, "a log without runs"),
+        Ok(Log { runs: None, .. }) => collected.problem(ProblemKind::Unreadable, "a log without runs"),
         Err(error) => collected.problem(ProblemKind::Unreadable, &format!("no log: {error}")),
     }
     collected.finish()
@@ -167,10 +173,11 @@ impl Reader<'_> {
         collected.push(diagnostic);
     }
 
-    /// Section 3.11.7: the message's own text, or the one of its name.
+    /// Section 3.11.7: the message's own text, or the one of its name. Some tools write Markdown alone, which 3.11.9 does not allow.
     fn message(&self, result: &Outcome<'_>, rule: &Found<'_>) -> Option<String> {
         let message = result.message.as_ref()?;
-        let own = message.text.as_deref().filter(|text| !text.trim().is_empty());
+        let written = [&message.text, &message.markdown].into_iter().flatten().map(String::as_str);
+        let own = { written }.find(|text| !text.trim().is_empty());
         let text = own.or_else(|| rule.message(message.id.as_deref()?))?;
         Some(message::without_links(&message::with_arguments(text, &message.arguments.0)))
     }

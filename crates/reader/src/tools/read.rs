@@ -91,7 +91,7 @@ pub(super) fn text(tree: &Tree, path: &RepoPath) -> Result<Content, Wrong> {
         | SkipReason::Submodule
         | SkipReason::Unchanged
         | SkipReason::Ignored
-        | SkipReason::Generated
+        | SkipReason::MoreFindings
         | SkipReason::TooComplex
         | SkipReason::OutOfTime
         | SkipReason::Unreadable

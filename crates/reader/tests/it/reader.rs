@@ -166,12 +166,12 @@ fn a_reason_suppresses_and_no_reason_does_not() {
 }
 
 #[test]
-fn too_many_findings_keep_the_worst_and_the_file_does_not_look_reviewed() {
+fn of_too_many_findings_the_worst_are_kept_and_the_file_says_so() {
     let content = format!("{}key = {GITHUB}\n", "dbg!(1);\n".repeat(500));
     let report = read_one("a.rs", content.as_bytes(), &[ALL]);
     assert_eq!(report.findings.len(), 100);
     assert_eq!(places(&report).last().unwrap(), "core/github-token:501-501");
-    assert_eq!(skipped(&report), Some(SkipReason::TooLarge));
+    assert_eq!(skipped(&report), Some(SkipReason::MoreFindings));
 }
 
 // ------------------------------------------------------------------------------------------- secrets

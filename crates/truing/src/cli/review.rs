@@ -3,6 +3,7 @@
 mod annotations;
 mod fix;
 mod from;
+mod gaps;
 mod ignores;
 pub(super) mod json;
 mod linters;

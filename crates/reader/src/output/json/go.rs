@@ -95,6 +95,11 @@ pub(crate) fn golangci(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
+/// Is it the JSON of golangci-lint? Without findings it names the linters that ran.
+pub(crate) fn is_golangci(bytes: &[u8]) -> bool {
+    ["\"FromLinter\"", "\"Linters\""].iter().any(|mark| begins(bytes, b'{', &["\"Issues\"", mark]))
+}
+
 /// The word of one analyzer on one package: findings, or an object with the reason of its failure.
 #[derive(Deserialize)]
 #[serde(untagged)]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::output::diagnostic::ToolFix;
+use crate::output::diagnostic::{Diagnostic, ToolFix};
 use crate::output::entries::Whole;
 use crate::output::format::Input;
 use crate::output::json::reading::Reading;
@@ -47,25 +47,39 @@ struct Replacement {
 }
 
 /// Reads what `shellcheck -f json1` prints. Columns are characters from 1, a tab is one, and ends are behind the place.
-/// (The format `json`, an array, counts a tab up to the next stop of 8 columns, and is not read.)
+/// The format `json`, an array, counts a tab up to the next stop of 8 columns: of that, lines alone are read.
 pub(crate) fn shellcheck(bytes: &[u8], input: &Input<'_>) -> Report {
     let mut reading = Reading::new("shellcheck", input);
     let text = reading.document(bytes);
+    if text.trim_start().starts_with('[') {
+        reading.each_of(&text, "comment", |reading, entry: Shellcheck| {
+            let lines = Range::lines(entry.line.count(), entry.end_line.count());
+            if let Some(diagnostic) = shellcheck_comment(reading, &entry, lines) {
+                reading.collected.push(diagnostic);
+            }
+        });
+        return reading.finish();
+    }
     let Some(document) = reading.object::<ShellcheckDocument<'_>>(&text) else { return reading.finish() };
     reading.each(document.comments, "comment", |reading, entry: Shellcheck| {
         let start = (entry.line.count(), entry.column.count());
         let range =
             Range::between(start, (entry.end_line.count(), entry.end_column.count()), ColumnUnit::CodePoint);
-        let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
-        diagnostic.level = level_or_warning(Some(&entry.level));
+        let Some(mut diagnostic) = shellcheck_comment(reading, &entry, range) else { return };
         let fix = entry.fix.and_then(|fix| shellcheck_fix(reading, &entry.file, &fix.replacements));
         diagnostic.fixes = fix.into_iter().collect();
-        let rule = format!("SC{:04}", entry.code.0);
-        diagnostic.rule_page = Some(format!("https://www.shellcheck.net/wiki/{rule}"));
-        diagnostic.rule = Some(rule);
         reading.collected.push(diagnostic);
     });
     reading.finish()
+}
+
+fn shellcheck_comment(reading: &mut Reading<'_>, entry: &Shellcheck, range: Range) -> Option<Diagnostic> {
+    let mut diagnostic = reading.diagnostic(&entry.file, range, &entry.message)?;
+    diagnostic.level = level_or_warning(Some(&entry.level));
+    let rule = format!("SC{:04}", entry.code.0);
+    diagnostic.rule_page = Some(format!("https://www.shellcheck.net/wiki/{rule}"));
+    diagnostic.rule = Some(rule);
+    Some(diagnostic)
 }
 
 fn shellcheck_fix(reading: &Reading<'_>, path: &str, replacements: &[Replacement]) -> Option<ToolFix> {

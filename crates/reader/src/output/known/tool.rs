@@ -68,6 +68,9 @@ pub struct KnownTool {
     pub version: Vec<String>,
     /// The name of the format of what it prints.
     pub format: String,
+    /// The name of a format of many tools in which it prints lines, if that is asked for.
+    #[serde(default)]
+    pub lines: String,
     /// The stream that it prints that to.
     #[serde(default)]
     pub stream: Stream,

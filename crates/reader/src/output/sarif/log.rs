@@ -21,6 +21,7 @@ const MAX_FEW: usize = 100;
 /// `sarifLog` (3.13).
 #[derive(Deserialize)]
 pub(super) struct Log<'a> {
+    pub(super) version: Option<String>,
     #[serde(borrow)]
     pub(super) runs: Option<&'a RawValue>,
 }
@@ -212,6 +213,7 @@ pub(super) struct ComponentReference {
 #[derive(Deserialize)]
 pub(super) struct Message {
     pub(super) text: Option<String>,
+    pub(super) markdown: Option<String>,
     pub(super) id: Option<String>,
     #[serde(default)]
     pub(super) arguments: List<String, MAX_FEW>,

@@ -1,7 +1,7 @@
 //! Outputs of tools that could not be run, and older or other forms of those that could, written after their
 //! documentation.
 
-use truing_reader::output::{Diagnostic, Level, ProblemKind, Report};
+use truing_reader::output::{Diagnostic, Format, Level, ProblemKind, Report, choose};
 
 use super::real::read_in;
 
@@ -61,6 +61,43 @@ fn golangci_is_read_in_both_forms() {
             "warning goimports x/a/c.go:6 File is not properly formatted",
         ]
     );
+}
+
+#[test]
+fn totals_of_golangci_behind_a_document_are_known_and_checked() {
+    let issue = r#"{"FromLinter":"errcheck","Text":"x","Pos":{"Filename":"a.go","Line":7,"Column":9}}"#;
+    for (issues, behind, problems) in [
+        ("", "0 issues.\n", 0),
+        (issue, "1 issues:\n* errcheck: 1\n", 0),
+        (issue, "2 issues:\n* errcheck: 2\n", 1),
+    ] {
+        let json = format!("{{\"Issues\":[{issues}],\"Report\":{{\"Linters\":[]}}}}\n{behind}");
+        assert_eq!(choose(None, json.as_bytes()).map(Format::as_str), Some("golangci-json"), "{json}");
+        let report = read_in("x", "golangci-json", json.as_bytes());
+        assert_eq!((report.problems.len(), report.other_lines.len()), (problems, 0), "{json}");
+    }
+    let sarif = "{\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"x\"}},\"results\":[]}]}\n0 issues.\n";
+    assert_eq!(choose(None, sarif.as_bytes()).map(Format::as_str), Some("sarif"));
+    assert_eq!(whole("sarif", sarif), Vec::<String>::new());
+}
+
+#[test]
+fn shellcheck_is_read_in_each_of_its_formats() {
+    let comment = r#"{"file":"a.sh","line":3,"endLine":3,"column":9,"endColumn":12,"level":"info","code":2086,
+        "message":"Double quote to prevent globbing.","fix":null}"#;
+    let told = |text: &str| {
+        let format = choose(Some("shellcheck"), text.as_bytes()).unwrap();
+        let report = read_in("x", format.as_str(), text.as_bytes());
+        assert_eq!((report.left_out, report.problems.len(), report.other_lines.len()), (0, 0, 0), "{text}");
+        told(&report)
+    };
+    for clean in ["", "[]", "{\"comments\":[]}"] {
+        assert_eq!(told(clean), Vec::<String>::new(), "{clean}");
+    }
+    let of = |place: &str| vec![format!("note SC2086 x/a.sh:{place} Double quote to prevent globbing.")];
+    assert_eq!(told(&format!("[{comment}]")), of("3"), "columns of this form count tabs otherwise");
+    assert_eq!(told(&format!("{{\"comments\":[{comment}]}}")), of("3:9"));
+    assert_eq!(told("a.sh:3:9: note: Double quote to prevent globbing. [SC2086]\n"), of("3:9"));
 }
 
 #[test]

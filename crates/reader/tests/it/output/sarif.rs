@@ -1,7 +1,9 @@
 //! SARIF: places, rules, levels, messages, fixes, and what a tool tells of its own failure.
 
 use serde_json::{Value, json};
-use truing_reader::output::{Diagnostic, FileText, Format, Level, ProblemKind, Report, ToolFix, Unresolved};
+use truing_reader::output::{
+    Diagnostic, FileText, Format, Level, ProblemKind, Report, ToolFix, Unresolved, recognize,
+};
 
 use super::{problems, report, report_at, told};
 
@@ -438,6 +440,31 @@ fn what_is_no_log_is_one_problem() {
     }
     let followed = log(json!({}), json!([result("a", 1)])) + "\n1 problem\n";
     let report = report(Format::Sarif, &followed);
-    assert_eq!((report.diagnostics.len(), report.problems.len()), (1, 1));
-    assert!(problems(&report)[0].starts_with("after the document"), "{:?}", report.problems);
+    assert_eq!((report.diagnostics.len(), report.problems.len()), (1, 0));
+    assert_eq!(report.other_lines, ["1 problem"]);
+}
+
+#[test]
+fn former_versions_are_recognised_and_refused_by_their_names() {
+    for version in ["1.0.0", "2.0.0", "2.0.0-csd.2.beta.2019-01-24"] {
+        let text =
+            json!({ "version": version, "runs": [{ "tool": { "name": "x" }, "results": [{}] }] }).to_string();
+        assert_eq!(recognize(text.as_bytes()), Some(Format::Sarif), "{version}");
+        let report = report(Format::Sarif, &text);
+        assert_eq!(
+            problems(&report),
+            [format!("SARIF {version} is not read: let the tool print SARIF 2.1.0")]
+        );
+    }
+    let draft = log(json!({}), json!([result("a", 1)])).replace("2.1.0", "2.1.0-rtm.5");
+    assert_eq!(report(Format::Sarif, &draft).diagnostics.len(), 1);
+}
+
+#[test]
+fn a_message_of_markdown_alone_is_a_message() {
+    let mut found = result("a", 1);
+    found["message"] = json!({ "markdown": "`teh` should be `the`" });
+    let report = report(Format::Sarif, &log(json!({}), json!([found])));
+    assert_eq!(problems(&report), Vec::<String>::new());
+    assert_eq!(report.diagnostics[0].message, "`teh` should be `the`");
 }

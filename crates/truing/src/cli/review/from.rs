@@ -231,9 +231,12 @@ async fn recognised(name: &str, text: &str, folder: &Path, reader: &ChildReader)
         CliError::failed("reader", format!("{name}: the format cannot be recognised: {error}"))
             .hint("name it: `--format-in FORMAT`")
     })?;
-    found.ok_or_else(|| {
-        CliError::usage("unknown_format", format!("{name}: the format is not recognised"))
-            .hint("name it by `--format-in`: a format such as sarif, checkstyle or junit, or the tool that printed it")
+    let is_bare = matches!(text.trim(), "" | "[]" | "{}");
+    found.ok_or_else(|| match is_bare {
+        true => CliError::usage("unknown_format", format!("{name}: it says nothing, not even of which tool it is"))
+            .hint("name the tool, as in `--format-in ruff`: then it has found nothing"),
+        false => CliError::usage("unknown_format", format!("{name}: the format is not recognised"))
+            .hint("name it by `--format-in`: a format such as sarif, checkstyle or junit, or the tool that printed it"),
     })
 }
 

@@ -6,7 +6,7 @@
 
 use truing_core::finding::Finding;
 use truing_core::markdown::{block, code, fence, plain, titled};
-use truing_core::outcome::{NotReviewed, OutcomeKind, WalkthroughLine};
+use truing_core::outcome::{NotReviewed, OutcomeKind, SkipReason, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::Review;
 use truing_loops::text::{by_line, counted, remarks};
@@ -153,9 +153,15 @@ fn end(report: &Report<'_>) -> String {
         }
         text.push('\n');
     }
-    if !report.not_reviewed.is_empty() {
-        let (by_design, missing): (Vec<_>, Vec<_>) =
-            report.not_reviewed.iter().partition(|gap| gap.reason.by_design());
+    let (cut, unread): (Vec<_>, Vec<_>) =
+        report.not_reviewed.iter().partition(|gap| gap.reason == SkipReason::MoreFindings);
+    for gap in cut.iter().take(MAX_GAPS) {
+        let path = code(&visible(&gap.path.to_string()));
+        text += &format!("{path} has more findings than are kept of one file: the worst are.\n\n");
+    }
+    if !unread.is_empty() {
+        let (by_design, missing): (Vec<&NotReviewed>, Vec<_>) =
+            unread.iter().partition(|gap| gap.reason.by_design());
         text += "### Not reviewed\n\n";
         let mut listed = 0;
         for gap in missing.iter().chain(&by_design).take(MAX_GAPS) {
@@ -167,8 +173,8 @@ fn end(report: &Report<'_>) -> String {
             text += &line;
             listed += 1;
         }
-        if report.not_reviewed.len() > listed {
-            text += &format!("- and {} more\n", report.not_reviewed.len() - listed);
+        if unread.len() > listed {
+            text += &format!("- and {} more\n", unread.len() - listed);
         }
         text.push('\n');
     }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use truing_core::finding::{Category, Finding, FindingStatus, Place, Severity};
 use truing_core::id::{Millis, Sha};
-use truing_core::outcome::{Coverage, NotReviewed, OutcomeKind, WalkthroughLine};
+use truing_core::outcome::{Coverage, NotReviewed, OutcomeKind, SkipReason, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::Review;
 use truing_reader::Listed;
@@ -420,10 +420,14 @@ fn left_out_finding(finding: &Finding) -> Option<Value> {
 
 fn not_reviewed(gap: &NotReviewed) -> Value {
     let why = gap.reason.as_str();
+    let message = match gap.reason {
+        SkipReason::MoreFindings => "More findings than are kept of one file: the worst are.".to_owned(),
+        _ => format!("Not reviewed: {}.", why.replace('_', " ")),
+    };
     json!({
         "descriptor": { "id": format!("not-reviewed/{why}") },
         "level": if gap.reason.by_design() { "note" } else { "error" },
-        "message": { "text": format!("Not reviewed: {}.", why.replace('_', " ")) },
+        "message": { "text": message },
         "locations": [{ "physicalLocation": { "artifactLocation": artifact(&gap.path) } }],
     })
 }
@@ -434,7 +438,6 @@ mod tests {
 
     use flate2::{Compression, write::GzEncoder};
     use truing_core::finding::Suggestion;
-    use truing_core::outcome::SkipReason;
 
     use super::*;
     use crate::cli::review::sample::finding;

@@ -12,13 +12,13 @@ use truing_core::dismissal;
 use truing_core::finding::{Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::line;
-use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReason, WalkthroughLine};
-use truing_git::options::MAX_FILE_BYTES;
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, WalkthroughLine};
 use truing_loops::compare::Against;
 use truing_loops::fix::is_proposed;
 use truing_loops::local::{Review, Reviewed};
 use truing_loops::text::{by, counted, remarks};
 
+use super::gaps;
 use crate::cli::columns::folded;
 
 /// How wide text is, in columns.
@@ -29,8 +29,6 @@ const NOTE_INDENT: usize = 15;
 const CODE_INDENT: usize = 11;
 /// Where a line that is too long is cut: so many characters before the secret that the finding may be about.
 const LEAD: usize = 40;
-/// Files that were not reviewed and are listed; the rest is counted.
-const MAX_GAPS: usize = 5;
 /// Findings that are fixed and listed; the rest is counted.
 const MAX_FIXED: usize = 10;
 
@@ -62,10 +60,7 @@ pub(super) fn report(
     text += &left_out(&review.kept.dismissed).iter().map(|line| filled(line)).collect::<String>();
     text += &fixable(review, fix).iter().map(|line| filled(line)).collect::<String>();
     text += &walkthrough(record.detail.walkthrough());
-    if let Some(gaps) = gaps(&record.detail.coverage.not_reviewed) {
-        text += &filled(&gaps);
-    }
-    text += &too_large(&record.detail.coverage.not_reviewed).map_or_else(String::new, |steps| filled(&steps));
+    text += &gaps::lines(&record.detail.coverage).iter().map(|line| filled(line)).collect::<String>();
     text += &filled(&compared(review, head));
     text += &configured.map_or_else(String::new, |from| filled(&self::configured(from)));
     for told in remarks(record) {
@@ -91,7 +86,7 @@ pub(in crate::cli) fn found(open: &[(Severity, u32)]) -> String {
 /// How many files were looked at, and how many were not.
 pub(in crate::cli) fn files(coverage: &Coverage, looked_at: &str) -> String {
     let read = counted(coverage.reviewed.len(), "file");
-    match coverage.not_reviewed.len() {
+    match coverage.unread().count() {
         0 => format!("{read} {looked_at}"),
         count => format!("{read} {looked_at}, {count} not"),
     }
@@ -188,32 +183,6 @@ fn walkthrough(lines: &[WalkthroughLine]) -> String {
     };
     let lines: String = lines.iter().map(told).collect();
     if lines.is_empty() { lines } else { format!("walkthrough, by the model:\n{lines}") }
-}
-
-/// Files that were not reviewed; those that should have been come first.
-fn gaps(gaps: &[NotReviewed]) -> Option<String> {
-    let (by_design, missing): (Vec<_>, Vec<_>) = gaps.iter().partition(|gap| gap.reason.by_design());
-    let listed: Vec<String> = missing
-        .iter()
-        .chain(&by_design)
-        .take(MAX_GAPS)
-        .map(|gap| format!("{} ({})", visible(&gap.path.to_string()), gap.reason.as_str().replace('_', " ")))
-        .collect();
-    let more = gaps.len() - listed.len();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!listed.is_empty()).then(|| format!("not reviewed: {}{more}", listed.join(", ")))
-}
-
-/// The hint for files that are too much to read: they alone make a review incomplete though nothing is broken.
-fn too_large(gaps: &[NotReviewed]) -> Option<String> {
-    let is_too_much = |gap: &NotReviewed| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
-    gaps.iter().any(is_too_much).then(|| {
-        format!(
-            "too large: over {} MiB, or too much to parse; list it under rules.ignore in {REPOSITORY_FILE}, or go on \
-             without it: --allow-partial",
-            MAX_FILE_BYTES >> 20
-        )
-    })
 }
 
 /// What was compared with what.
@@ -575,19 +544,6 @@ mod tests {
             assert!(widest <= Some(WIDTH), "{plain}");
             assert_eq!(plain.contains(key), line.contains(key), "the secret's place is shown: {plain}");
         }
-    }
-
-    #[test]
-    fn many_files_that_were_not_reviewed_are_counted_and_those_that_are_missing_come_first() {
-        let mut all: Vec<NotReviewed> = (0..7)
-            .map(|number| NotReviewed {
-                path: format!("{number}.png").as_str().into(),
-                reason: SkipReason::Binary,
-            })
-            .collect();
-        all.push(NotReviewed { path: "z\n.txt".into(), reason: SkipReason::TooLarge });
-        assert_snapshot!(gaps(&all).unwrap(), @r#"not reviewed: "z\n.txt" (too large), 0.png (binary), 1.png (binary), 2.png (binary), 3.png (binary) and 3 more"#);
-        assert_eq!(gaps(&[]), None);
     }
 
     #[test]

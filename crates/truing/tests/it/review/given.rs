@@ -261,3 +261,28 @@ fn files_that_stand_in_each_others_way_are_told() {
     let told = told(&report(&place, &diff));
     assert_eq!((&told[1], told[2].as_array().unwrap().len()), (&json!(["x.py"]), 2), "{told}");
 }
+
+#[test]
+fn a_manifest_and_its_lock_are_reviewed_whichever_of_them_a_rule_looks_for() {
+    for (manifest, lock) in [
+        ("go.mod", "go.sum"),
+        ("package.json", "package-lock.json"),
+        ("package.json", "yarn.lock"),
+        ("package.json", "pnpm-lock.yaml"),
+        ("Cargo.toml", "Cargo.lock"),
+    ] {
+        let place = Place::new();
+        place.write(manifest, "{\"dependencies\": {\"left\": \"1.0.0\"}}\n");
+        place.write(lock, "left 1.0.0\n");
+        place.commit("before");
+        place.write(manifest, "{\"dependencies\": {\"left\": \"1.1.0\"}}\n");
+        place.write(lock, "left 1.1.0\n");
+        let diff = place.git(["diff"]) + "\n";
+        let with = report(&place, &diff);
+        let mut both = [manifest, lock];
+        both.sort_unstable();
+        assert_eq!(with["coverage"], json!({ "reviewed": both, "not_reviewed": [] }), "{lock}");
+        place.git(["checkout", "--quiet", "."]);
+        assert_eq!(report(&place, &diff), with, "{lock}");
+    }
+}

@@ -1,6 +1,8 @@
 //! Input that is wrong, odd or hostile: each says what it is and what to do, and changes nothing.
 
-use crate::review::place::{Place, Ran, STOPS, each};
+use serde_json::json;
+
+use crate::review::place::{Place, Ran, STOPS, each, key};
 
 /// Wrong use: exit 2, with this message and hint, and nothing recorded.
 #[track_caller]
@@ -214,6 +216,43 @@ fn a_file_that_is_too_large_is_told_with_the_limit_and_can_be_left_out() {
         assert!(ran.out.contains("data.csv (ignored)") && !ran.out.contains("too large"), "{}", ran.out);
         std::fs::remove_file(place.repo().join(".truing.toml")).unwrap();
     }
+}
+
+#[test]
+fn a_file_with_more_findings_than_are_kept_is_reviewed_and_says_so() {
+    let place = Place::new();
+    place.write("a.test.js", "it.skip('t', () => {})\n".repeat(101));
+    let report = place.report(&[]);
+    assert_eq!(report["findings"].as_array().unwrap().len(), 100);
+    assert_eq!(report["outcome"]["kind"], "reviewed");
+    assert_eq!(report["coverage"]["reviewed"], json!(["a.test.js"]));
+    assert_eq!(
+        report["coverage"]["not_reviewed"],
+        json!([{ "path": "a.test.js", "reason": "more_findings" }])
+    );
+    let ran = place.review(&[]);
+    let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(": 1 file reviewed, in "), "{said}");
+    assert!(
+        said.contains("more findings than are kept of one file, of which the worst are shown: a.test.js"),
+        "{said}"
+    );
+    assert_eq!(place.review(&["--fail-on", "P0"]).exit, 0);
+}
+
+#[test]
+fn of_a_bundled_program_of_others_rules_of_text_are_enough() {
+    let place = Place::new();
+    let code = "function f(a,b){var c=a+b;if(c>7){return g(c)}return [a,b,7]}\n".repeat(45_000);
+    assert!(code.len() > 2 << 20);
+    let secret = format!("const key = \"{}\";\n", key());
+    place.write(".yarn/releases/yarn-4.0.0.cjs", format!("{code}{secret}"));
+    let report = place.report(&[]);
+    assert_eq!(report["coverage"]["not_reviewed"], json!([]));
+    assert_eq!(each(&report, "path"), [".yarn/releases/yarn-4.0.0.cjs"]);
+    place.write("src/own.cjs", &code);
+    let report = place.report(&[]);
+    assert_eq!(report["coverage"]["not_reviewed"], json!([{ "path": "src/own.cjs", "reason": "too_large" }]));
 }
 
 #[test]

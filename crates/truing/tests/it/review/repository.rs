@@ -228,3 +228,24 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
     assert!(said.contains(&format!("\nconfigured by .truing.toml from commit {}\n", &head[..10])), "{said}");
     assert!(!place.review(&["--head", "HEAD~1"]).out.contains("configured"));
 }
+
+#[test]
+fn what_a_sparse_checkout_leaves_out_is_reviewed_as_the_index_has_it() {
+    let place = Place::new();
+    place.write("in/x.py", "import os\n");
+    place.write("out/y.py", "import os\n");
+    place.commit("two folders");
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("out/y.py", STOPS);
+    place.write("in/x.py", STOPS);
+    place.commit("both");
+    place.git(["sparse-checkout", "set", "in"]);
+    assert_eq!(place.git(["status", "--short"]), "");
+    assert!(!place.repo().join("out").exists());
+    let report = place.report(&[]);
+    assert_eq!(each(&report, "path"), ["in/x.py", "out/y.py"]);
+    assert_eq!(report["coverage"], json!({ "reviewed": ["in/x.py", "out/y.py"], "not_reviewed": [] }));
+    assert_eq!(Ran::from(place.command(&["gate"]).output().unwrap()).exit, 1);
+    let said = Ran::from(place.command(&["gate"]).output().unwrap()).out;
+    assert!(said.contains("out/y.py") && !said.contains("unreadable"), "{said}");
+}
