@@ -10,6 +10,7 @@ use crate::fix::Fix;
 
 /// Who takes a coroutine for a value: it is used up at once.
 const PLAIN: &[&str] = &[
+    "abs",
     "all",
     "any",
     "bool",
@@ -19,6 +20,7 @@ const PLAIN: &[&str] = &[
     "dumps",
     "enumerate",
     "float",
+    "frozenset",
     "int",
     "isinstance",
     "iter",
@@ -31,6 +33,8 @@ const PLAIN: &[&str] = &[
     "next",
     "print",
     "repr",
+    "reversed",
+    "round",
     "set",
     "sorted",
     "str",
@@ -160,7 +164,7 @@ impl<'t> Look<'_, '_, 't> {
     /// Is it a method of the class around, which is called as aiobotocore's are? Then it is the rule `missing-await`'s.
     fn is_of_override(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
-        matches!(object, Some("self" | "super()")) && self.in_override(callee)
+        object == Some("self") && self.in_override(callee)
     }
 
     fn in_override(&self, node: Node<'t>) -> bool {
@@ -391,7 +395,7 @@ impl<'t> Look<'_, '_, 't> {
             let is_itself = used.start_byte() >= left.start_byte() && used.end_byte() <= left.end_byte();
             is_inside && !is_itself && (is_after || !is_name || is_looped && end == usize::MAX)
         });
-        let mut whole = uses.filter_map(|used| {
+        let whole = uses.filter_map(|used| {
             let parent = self.model.parent(used)?;
             match (is_name, is_field(parent, "attribute", used)) {
                 (true, false) => Some(used),
@@ -399,9 +403,24 @@ impl<'t> Look<'_, '_, 't> {
                 _ => None,
             }
         });
+        let whole: Vec<Node<'t>> = whole.collect();
         let is_meant =
             LATER.iter().any(|word| name.to_ascii_lowercase().contains(word)) && !self.is_known(made);
-        !whole.any(|used| self.may_await(used, is_many, is_meant))
+        // The caller awaits this coroutine and takes its answer for a value: a coroutine that is the answer is lost, also if it
+        // is kept besides.
+        let is_answer = !is_many && !is_meant && whole.iter().any(|used| self.is_returned(*used));
+        let is_kept = |used: Node<'t>| {
+            self.model.parent(used).is_some_and(|it| it.kind() == "assignment" && is_field(it, "right", used))
+        };
+        !whole
+            .into_iter()
+            .any(|used| self.may_await(used, is_many, is_meant) && !(is_answer && is_kept(used)))
+    }
+
+    /// Is it the whole answer of a coroutine?
+    fn is_returned(&self, node: Node<'t>) -> bool {
+        let statement = self.model.parent(node).filter(|it| it.kind() == "return_statement");
+        statement.is_some_and(|it| self.model.in_coroutine(it)) && !self.is_awaited_twice()
     }
 
     /// Where the same block binds a name again, after an assignment.

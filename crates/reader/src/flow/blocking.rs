@@ -7,7 +7,7 @@ use super::Found;
 use super::believe;
 use super::model::{Bound, Model};
 use super::uses::names_after;
-use super::value::{Thing, Value, Values};
+use super::value::{Thing, Value, Values, last_name};
 
 /// The most functions of the file that a call is followed through.
 const MAX_CALLS: u32 = 3;
@@ -60,6 +60,9 @@ const HTTP: &[&str] = &["requests", "httpx", "requests.api"];
 const REQUESTS: &[&str] =
     &["delete", "get", "head", "options", "patch", "post", "put", "request", "send", "stream", "urlopen"];
 
+/// The methods of an `ssl.SSLContext` that read files, which nothing else has by these names.
+const READS_CERTIFICATES: &[&str] = &["load_cert_chain", "load_default_certs", "load_verify_locations"];
+
 /// Each of them.
 pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
     let model = values.model;
@@ -87,6 +90,9 @@ impl<'t> Look<'_, '_, 't> {
 
     fn blocks_itself(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
+        if callee.kind() == "attribute" && READS_CERTIFICATES.contains(&last_name(self.model, callee)) {
+            return true;
+        }
         self.values.is(callee, |value| {
             let Some((thing, name)) = value.method() else {
                 return value.path().is_some_and(is_blocking) && !self.is_nothing(call);

@@ -246,6 +246,10 @@ impl<'t> Look<'_, '_, 't> {
             "call" => self.is_instance(condition, clause),
             // So many times a cancellation is swallowed.
             "comparison_operator" if self.catches_all(clause) && self.counts(condition) => Some(false),
+            // In the other modes it is swallowed.
+            "comparison_operator" if self.catches_all(clause) && self.asks_for_mode(condition, clause) => {
+                Some(false)
+            }
             _ => None,
         }
     }
@@ -321,6 +325,24 @@ impl<'t> Look<'_, '_, 't> {
             words.iter().any(|word| name.contains(word))
         };
         names.iter().any(is_count) && self.model.nodes_in(comparison, &["string", "none"]).is_empty()
+    }
+
+    /// Does a comparison ask for the value of a word, which has nothing to do with what was raised?
+    fn asks_for_mode(&self, comparison: Node<'t>, clause: Node<'t>) -> bool {
+        let sides = children(comparison);
+        let [left, right] = sides.as_slice() else { return false };
+        let is_equal = self.model.text(comparison).contains("==");
+        let alias = children(clause).into_iter().find(|it| it.kind() == "as_pattern");
+        let alias = alias.and_then(|it| it.child_by_field_name("alias")).map(|it| self.model.text(it));
+        let words = ["cancel", "exc", "err", "state", "stop", "clos", "shut"];
+        let names = self.model.nodes_in(*left, &["identifier"]);
+        let is_of_raised = names.iter().map(|it| self.model.text(*it)).any(|name| {
+            Some(name) == alias || words.iter().any(|word| name.to_ascii_lowercase().contains(word))
+        });
+        is_equal
+            && right.kind() == "string"
+            && matches!(left.kind(), "identifier" | "attribute")
+            && !is_of_raised
     }
 
     /// `return True` of an `__aexit__`, whatever was raised, or for a cancellation.

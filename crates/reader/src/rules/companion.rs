@@ -115,7 +115,10 @@ impl CompanionCheck {
         for companion in self.paths(file) {
             if change.changed(&companion) && self.satisfies(rule, &companion, change)? {
                 let text = change.head.text(&companion).filter(|_| self.named);
-                return Ok(text.and_then(|text| overrides::without_name(lines, &asking, &Lines::of(&text))));
+                let table_added = change.read.get(&companion).copied().unwrap_or_default();
+                return Ok(text.and_then(|text| {
+                    overrides::without_name(lines, added, &asking, &Lines::of(&text), table_added)
+                }));
             }
             let is_there = change.changed(&companion) || change.head.exists(&companion);
             if !is_there || !self.speaks_of(file, &companion, change) {

@@ -49,27 +49,59 @@ pub(super) fn heads(lines: &Lines<'_>, added: &[(u32, u32)], pieces: &[String]) 
     if pieces.is_empty() {
         return Vec::new();
     }
-    let is_head = |number: u32| {
-        let line = text(lines, number);
-        line.trim_start().starts_with("async def ") && function(line).is_some()
+    let is_head = |number: u32, name: &str| {
+        let of_line = function(text(lines, number));
+        name.rsplit('.').next().is_some_and(|method| of_line == Some(method))
     };
-    let changed = changed(lines, added).into_iter();
-    let heads =
-        changed.filter(|(number, names)| is_head(*number) && names.iter().any(|it| pieces.contains(it)));
+    let heads = changed(lines, added)
+        .into_iter()
+        .filter(|(number, names)| names.iter().any(|name| pieces.contains(name) && is_head(*number, name)));
     heads.map(|(number, _)| number).collect()
 }
 
-/// The first of these heads of functions whose name the table does not hold, with a comma or a colon behind it.
-pub(super) fn without_name(lines: &Lines<'_>, heads: &[u32], table: &Lines<'_>) -> Option<u32> {
-    let table = String::from_utf8_lossy(table.text());
-    let is_named = |name: &str| {
-        table.match_indices(name).any(|(at, _)| {
-            let before = table.get(..at).and_then(|it| it.chars().next_back());
-            let after = table.get(at + name.len()..).unwrap_or_default().trim_start();
-            !before.is_some_and(|c| c.is_alphanumeric() || c == '_') && after.starts_with([',', ':'])
-        })
+/// The first of these heads of functions whose name the table does not hold, with a comma or a colon behind it. In a class
+/// whose head is added, too, an entry that is no new one must be of a base of it: one of another class is not its own.
+pub(super) fn without_name(
+    lines: &Lines<'_>,
+    added: &[(u32, u32)],
+    heads: &[u32],
+    table: &Lines<'_>,
+    table_added: &[(u32, u32)],
+) -> Option<u32> {
+    let whole = String::from_utf8_lossy(table.text());
+    let last = table.count();
+    let numbers = table_added.iter().flat_map(|(first, end)| *first..=(*end).min(last));
+    let new: String = numbers.map(|number| format!("{}\n", text(table, number))).collect();
+    let code = code(lines);
+    let is_added = |number: u32| added.iter().any(|(first, end)| (*first..=*end).contains(&number));
+    heads.iter().copied().find(|number| {
+        let Some(name) = function(text(lines, *number)) else { return false };
+        let own = names(lines, &code, *number);
+        let is_of_another = class_of(lines, *number).is_some_and(is_added)
+            && !own.is_empty()
+            && !own.iter().any(|own| holds_name(&whole, own))
+            && !holds_name(&new, name);
+        !holds_name(&whole, name) || is_of_another
+    })
+}
+
+/// Does a table hold a name with a comma or a colon behind it?
+fn holds_name(table: &str, name: &str) -> bool {
+    table.match_indices(name).any(|(at, _)| {
+        let before = table.get(..at).and_then(|it| it.chars().next_back());
+        let after = table.get(at + name.len()..).unwrap_or_default().trim_start();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_') && after.starts_with([',', ':'])
+    })
+}
+
+/// The head of the class of a method.
+fn class_of(lines: &Lines<'_>, method: u32) -> Option<u32> {
+    let bound = indent(text(lines, method));
+    let is_class = |number: &u32| {
+        let line = text(lines, *number);
+        line.trim_start().starts_with("class ") && indent(line) < bound
     };
-    heads.iter().copied().find(|number| function(text(lines, *number)).is_some_and(|name| !is_named(name)))
+    (1..method).rev().find(is_class)
 }
 
 /// Is this entry, whose name may have modules in front, of the piece?
@@ -261,7 +293,7 @@ async def get_response(model, http):
         let pieces = ["ClientCreator.create_client".to_owned()];
         assert_eq!(heads(&lines, &all, &pieces), [10]);
         assert_eq!(heads(&lines, &all, &[]), [0_u32; 0]);
-        let named = |table: &str| without_name(&lines, &[4, 10, 32], &Lines::of(table.as_bytes()));
+        let named = |table: &str| without_name(&lines, &[], &[4, 10, 32], &Lines::of(table.as_bytes()), &[]);
         assert_eq!(named("(A.create_client, B),\n(\n    get_response ,\n)"), None);
         assert_eq!(named("A.create_client: B\n_get_response,"), Some(32));
         assert_eq!(named("create_clients, get_response,"), Some(10));
@@ -293,5 +325,20 @@ async def get_response(model, http):
         assert_eq!(check(33, &[(1, 7)]), Some(33));
         assert_eq!(check(28, &[]), None, "it overrides what is ours");
         assert_eq!(check(16, &[]), None, "a comment");
+    }
+
+    #[test]
+    fn a_new_class_needs_entries_of_its_own() {
+        const NEW: &str =
+            "class AioEnvProvider(EnvProvider):\n    async def load(self):\n        return None\n";
+        let lines = Lines::of(NEW.as_bytes());
+        let missed = |table: &str, added: &[(u32, u32)], table_added: &[(u32, u32)]| {
+            without_name(&lines, added, &[2], &Lines::of(table.as_bytes()), table_added)
+        };
+        let table = "(SSOProvider.load, {}),\n(EnvProvider.other, {}),\n";
+        assert_eq!(missed(table, &[(1, 3)], &[(2, 2)]), Some(2));
+        assert_eq!(missed(table, &[(1, 3)], &[(1, 1)]), None);
+        assert_eq!(missed(table, &[(2, 3)], &[(2, 2)]), None);
+        assert_eq!(missed("(EnvProvider.load, {}),\n", &[(1, 3)], &[]), None);
     }
 }

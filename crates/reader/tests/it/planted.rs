@@ -238,3 +238,17 @@ fn of_a_fourth_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stat
     assert!(all.found >= 78, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
 }
+
+#[test]
+fn of_a_set_of_changes_of_aiobotocore_that_its_author_planted_without_the_rules_it_finds_what_is_stated() {
+    let (kinds, all) = scores(include_str!("../data/aiobotocore/fifth.txt"));
+    assert_eq!((kinds.len(), all.defects), (6, 36));
+    assert!(all.found >= 35, "{all:?}");
+    assert!(all.right * 20 >= all.findings * 19, "{all:?}");
+}
+
+#[test]
+fn what_another_class_defines_is_not_taken_for_the_own_and_what_is_handed_on_is_not_lost() {
+    let (_, all) = scores(include_str!("../data/aiobotocore/owners.txt"));
+    assert_eq!((all.defects, all.found, all.findings, all.right), (8, 8, 8, 8));
+}
