@@ -45,7 +45,7 @@ pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
 }
 
 pub use file::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
-pub use fixed::{Edit, Fixed, apply};
+pub use fixed::{Edit, FixRefusal, Fixed, apply};
 pub use in_process::InProcess;
 pub use pack::{Listed, Packs, Tested, Written};
 pub use snippet::CUT;
