@@ -50,8 +50,7 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
 /// The findings of what a tool has printed.
 fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
-    let ToolReport { format, diagnostics, tools, problems, keeps_open } =
-        tool_report(&request.output, tree, &request.tree)?;
+    let ToolReport { format, diagnostics, tools, problems, keeps_open } = tool_report(request, tree)?;
     (found.tools, found.problems, found.keeps_open) = (tools, problems, keeps_open);
     let mapping = Mapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();

@@ -11,6 +11,7 @@ mod fuzz;
 mod gitlab;
 mod junit;
 mod misread;
+mod names;
 mod page;
 mod paths;
 mod ranges;
