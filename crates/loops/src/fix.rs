@@ -22,7 +22,7 @@ use truing_core::port::{ChangedFile, ProofRequest, Proposal, ReadRequest, Reader
 use truing_diff::{RepoPath, quoted};
 use truing_git::write_new;
 use truing_reader::redact::Quoted;
-use truing_reader::{Edit, FixRefusal, apply, is_parsed};
+use truing_reader::{Edit, FixRefusal, WithheldFix, apply, is_parsed};
 
 use super::reading::ReadingError;
 use super::tools::{Tooling, Wanted};
@@ -151,7 +151,9 @@ pub async fn plan<R: Reader>(
     for finding in open.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some()) {
         files.entry(&finding.place.path).or_default().push(finding);
     }
-    let mut plan = Plan::default();
+    let withheld = open.iter().map(|finding| &finding.raw);
+    let withheld = withheld.filter_map(|raw| Some(left(raw, WithheldFix::of(raw)?.reason().to_owned())));
+    let mut plan = Plan { left: withheld.collect(), ..Plan::default() };
     if files.is_empty() {
         return Ok(plan);
     }

@@ -38,6 +38,7 @@ mod tool_findings;
 mod tool_report;
 pub mod tools;
 mod used_tools;
+mod withheld;
 
 /// Is a grammar known for files of this path, so that a change of one can be proven?
 pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
@@ -49,3 +50,4 @@ pub use fixed::{Edit, FixRefusal, Fixed, apply};
 pub use in_process::InProcess;
 pub use pack::{Listed, Packs, Tested, Written};
 pub use snippet::CUT;
+pub use withheld::WithheldFix;

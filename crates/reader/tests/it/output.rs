@@ -20,6 +20,7 @@ mod real;
 mod recognized;
 mod sarif;
 mod texts;
+mod unsafe_fixes;
 
 use truing_reader::output::{Format, Input, Report, read};
 
