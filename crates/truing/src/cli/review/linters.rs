@@ -97,7 +97,10 @@ impl Command {
         let (open, packs) = (&review.kept.open, &config.rules.packs);
         let (offers, mut left) = truing_loops::fix::offers(open, tree, reader).await?;
         fixing.tell_left(&left);
+        let proposals: Vec<Finding> = offers.iter().map(|offer| offer.finding.clone()).collect();
         let agreed = proposed::agreed(offers, Consent::of(self.args.yes), self.output).await;
+        let declined = proposals.iter().filter(|finding| !agreed.iter().any(|one| one.id == finding.id));
+        left.extend(declined.map(|finding| proposed::left(&finding.raw)));
         let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
         let plan = truing_loops::fix::plan(&open, tree, packs, reader, linters).await?;

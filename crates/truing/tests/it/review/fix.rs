@@ -372,17 +372,10 @@ fn a_secret_beside_a_fix_is_not_shown() {
 }
 
 #[test]
-fn fixes_of_one_line_are_made_in_one_run_and_json_lists_those_that_are_not() {
+fn json_lists_the_fixes_that_are_not_made() {
     let place = Place::new();
-    place.write("c.test.js", "it.only('x', f); it.only('y', g); fit('z', h)\n");
     place.write("b.py", "def f():\n    breakpoint()\n    breakpoint()\n");
     let ran = fix(&place, &["--format", "json"]);
-    assert_eq!(
-        String::from_utf8(read(&place, "c.test.js")).unwrap(),
-        "it('x', f); it('y', g); it('z', h)\n",
-        "{}",
-        ran.err
-    );
     let why = "with the other fixes of the file, it would change the code around";
     let left = json!([{ "path": "b.py", "start_line": 3, "rule": "core/python-debugger", "reason": why }]);
     assert_eq!(ran.json()["not_fixed"], left, "{}", ran.err);
