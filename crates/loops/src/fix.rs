@@ -14,6 +14,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::Serialize;
 use truing_agent::tree::{Kept, Lost, Tree};
 use truing_core::excerpt;
 use truing_core::finding::{Finding, RawFinding, Source};
@@ -21,7 +22,7 @@ use truing_core::port::{ChangedFile, ProofRequest, Proposal, ReadRequest, Reader
 use truing_diff::{RepoPath, quoted};
 use truing_git::write_new;
 use truing_reader::redact::Quoted;
-use truing_reader::{Edit, apply, is_parsed};
+use truing_reader::{Edit, FixRefusal, WithheldFix, apply, is_parsed};
 
 use super::reading::ReadingError;
 use super::tools::{Tooling, Wanted};
@@ -54,15 +55,17 @@ pub struct Change {
 }
 
 /// A suggestion that is not applied.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Left {
     /// The finding's file.
     pub path: RepoPath,
     /// Its first line; 0 if it is about the whole file.
+    #[serde(rename = "start_line")]
     pub line: u32,
     /// Its rule; empty if it is about the whole file.
     pub rule: String,
-    /// Why not.
+    /// The reason, for people.
+    #[serde(rename = "reason")]
     pub why: String,
 }
 
@@ -148,7 +151,9 @@ pub async fn plan<R: Reader>(
     for finding in open.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some()) {
         files.entry(&finding.place.path).or_default().push(finding);
     }
-    let mut plan = Plan::default();
+    let withheld = open.iter().map(|finding| &finding.raw);
+    let withheld = withheld.filter_map(|raw| Some(left(raw, WithheldFix::of(raw)?.reason().to_owned())));
+    let mut plan = Plan { left: withheld.collect(), ..Plan::default() };
     if files.is_empty() {
         return Ok(plan);
     }
@@ -267,18 +272,37 @@ fn left(raw: &RawFinding, why: String) -> Left {
     Left { path: raw.place.path.clone(), line: raw.place.start_line, rule: raw.rule.clone(), why }
 }
 
+/// The reason for which one of the fixes of findings was not applied, for people.
+fn reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
+    let other = |index: usize| match findings.get(index) {
+        Some(raw) => format!("the fix of {} on line {}", raw.rule, raw.place.start_line),
+        None => "another fix".to_owned(),
+    };
+    match refusal {
+        FixRefusal::Overlap(index) => format!("it overlaps {}, which goes first", other(index)),
+        FixRefusal::SameChange(index) => format!("{} makes the same change", other(index)),
+        FixRefusal::SyntaxError => "the file would no longer parse with it".to_owned(),
+        FixRefusal::ChangedCode => {
+            "with the other fixes of the file, it would change the code around".to_owned()
+        }
+        FixRefusal::NoLines => "the file does not have its lines".to_owned(),
+        FixRefusal::NoGrammar => UNPROVEN.to_owned(),
+        FixRefusal::NotUtf8 => "the file is not UTF-8".to_owned(),
+        FixRefusal::TooLarge => "the file is too large to prove so many fixes of it".to_owned(),
+    }
+}
+
 impl Plan {
     /// Adds what a file becomes.
     fn add(&mut self, path: &RepoPath, old: Vec<u8>, findings: &[&RawFinding]) {
         let edits: Vec<Edit> = findings.iter().filter_map(|raw| Edit::of(raw)).collect();
         let fixed = apply(path, &old, &edits);
-        let together = "it does not go together with another fix of the file";
-        for (raw, applied) in findings.iter().zip(&fixed.applied) {
-            if !applied {
-                self.left.push(left(raw, together.to_owned()));
+        for (raw, refusal) in findings.iter().zip(&fixed.refusals) {
+            if let Some(refusal) = refusal {
+                self.left.push(left(raw, reason(*refusal, findings)));
             }
         }
-        let fixes = fixed.applied.iter().filter(|applied| **applied).count();
+        let fixes = fixed.refusals.iter().filter(|refusal| refusal.is_none()).count();
         if fixes > 0 && fixed.bytes != old {
             self.changes.push(Change { path: path.clone(), old, new: fixed.bytes, fixes });
         }
@@ -363,7 +387,58 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
+    use truing_core::code::CodeDigests;
+    use truing_core::finding::{Category, Place, Severity, Side, Suggestion};
+
     use super::*;
+
+    /// A finding of a line of `a.py`, which becomes another text.
+    fn found(rule: &str, line: u32, replacement: &str) -> RawFinding {
+        RawFinding {
+            place: Place { path: "a.py".into(), side: Side::New, start_line: line, end_line: line },
+            severity: Severity::P2,
+            category: Category::J,
+            rule: rule.to_owned(),
+            title: "t".to_owned(),
+            body: String::new(),
+            snippet: String::new(),
+            code: CodeDigests::default(),
+            suggestion: Some(Suggestion { replacement: replacement.to_owned() }),
+            source: Source::Rule,
+        }
+    }
+
+    #[test]
+    fn fixes_of_one_line_are_made_together_and_each_that_is_not_has_its_reason() {
+        let text = b"if a == None and b == None: f()\nx = f(a)\n".to_vec();
+        let findings = [
+            found("lint/A", 1, "if a is None and b == None: f()"),
+            found("lint/B", 1, "if a == None and b is None: f()"),
+            found("lint/C", 1, "if a is not b and b == None: f()"),
+            found("lint/D", 1, "if a == None and b is None: f()"),
+            found("lint/E", 2, "x = f(a"),
+        ];
+        let mut plan = Plan::default();
+        plan.add(&"a.py".into(), text, &findings.iter().collect::<Vec<_>>());
+        let [change] = plan.changes.as_slice() else { panic!("{plan:?}") };
+        assert_eq!(String::from_utf8_lossy(&change.new), "if a is None and b is None: f()\nx = f(a)\n");
+        assert_eq!(change.fixes, 2);
+        let left: Vec<_> = plan.left.iter().map(|left| (left.rule.as_str(), left.why.as_str())).collect();
+        assert_eq!(
+            left,
+            [
+                ("lint/C", "it overlaps the fix of lint/A on line 1, which goes first"),
+                ("lint/D", "the fix of lint/B on line 1 makes the same change"),
+                ("lint/E", "the file would no longer parse with it"),
+            ]
+        );
+        let told = serde_json::to_value(&plan.left[0]).unwrap();
+        assert_eq!(
+            told,
+            serde_json::json!({ "path": "a.py", "start_line": 1, "rule": "lint/C",
+                "reason": "it overlaps the fix of lint/A on line 1, which goes first" })
+        );
+    }
 
     #[test]
     fn a_patch_has_gits_names_and_says_where_a_last_line_end_is_missing() {

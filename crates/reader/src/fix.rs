@@ -11,6 +11,73 @@ pub(crate) struct Fix {
     pub(crate) replacement: String,
 }
 
+impl Fix {
+    /// The same change of a text without what it leaves as it is, but never with a part of a word or of an operator: two
+    /// fixes that each change one letter of a name change the same name. None if the range is none of the text.
+    pub(crate) fn narrowed(&self, text: &str) -> Option<Self> {
+        let (old, new) = (text.get(self.range.clone())?, self.replacement.as_str());
+        let length = |pairs: &mut dyn Iterator<Item = (char, char)>| {
+            pairs.take_while(|pair| pair.0 == pair.1).map(|pair| pair.0.len_utf8()).sum::<usize>()
+        };
+        let mut start = length(&mut old.chars().zip(new.chars()));
+        let mut behind = length(&mut old.get(start..)?.chars().rev().zip(new.get(start..)?.chars().rev()));
+        while !(is_between_tokens(old, start) && is_between_tokens(new, start)) {
+            start -= old.get(..start)?.chars().next_back()?.len_utf8();
+        }
+        while !(is_between_tokens(old, old.len() - behind) && is_between_tokens(new, new.len() - behind)) {
+            behind -= old.get(old.len() - behind..)?.chars().next()?.len_utf8();
+        }
+        let range = self.range.start + start..self.range.end - behind;
+        Some(Self { range, replacement: new.get(start..new.len() - behind)?.to_owned() })
+    }
+
+    /// Can this fix, and one that does not begin before it, not both be made? They overlap, or one inserts text where the
+    /// other one begins or ends, or their texts would run together.
+    pub(crate) fn excludes(&self, next: &Self) -> bool {
+        if self.range.end != next.range.start {
+            return self.range.end > next.range.start;
+        }
+        let texts = [&self.replacement, &next.replacement];
+        let joined = texts.map(String::as_str).concat();
+        self.range.is_empty()
+            || next.range.is_empty()
+            || texts.iter().any(|text| text.is_empty())
+            || !is_between_tokens(&joined, self.replacement.len())
+    }
+}
+
+/// Letters that stand together in a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LetterKind {
+    Word,
+    Blank,
+    Operator,
+    /// A bracket, a quote or a separator: each is a token of its own.
+    Single,
+}
+
+impl LetterKind {
+    fn of(letter: char) -> Self {
+        match letter {
+            '_' => Self::Word,
+            letter if letter.is_alphanumeric() => Self::Word,
+            letter if letter.is_whitespace() => Self::Blank,
+            '(' | ')' | '[' | ']' | '{' | '}' | '"' | '\'' | '`' | ',' | ';' => Self::Single,
+            _ => Self::Operator,
+        }
+    }
+}
+
+/// Does no token of a text reach over this offset?
+fn is_between_tokens(text: &str, at: usize) -> bool {
+    let Some((before, after)) = text.split_at_checked(at) else { return false };
+    if before.is_empty() || after.is_empty() {
+        return true;
+    }
+    let kinds = (before.chars().next_back().map(LetterKind::of), after.chars().next().map(LetterKind::of));
+    kinds.0 != kinds.1 || kinds.0 == Some(LetterKind::Single)
+}
+
 /// A suggestion that is to be applied to its file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Edit {
@@ -27,5 +94,50 @@ impl Edit {
     pub fn of(finding: &RawFinding) -> Option<Self> {
         let replacement = finding.suggestion.as_ref()?.replacement.clone();
         Some(Self { first: finding.place.start_line, last: finding.place.end_line, replacement })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fix_is_narrowed_to_the_tokens_that_it_changes() {
+        for (old, new, expected) in [
+            ("x == None and f()", "x is None and f()", (2..4, "is")),
+            ("x = foo()", "x = await foo()", (4..4, "await ")),
+            ("x = await foo()", "x = foo()", (4..10, "")),
+            ("foobar", "foobaz", (0..6, "foobaz")),
+            ("a.foo(b)", "a.foo_(b)", (2..5, "foo_")),
+            ("a = b", "a == b", (2..3, "==")),
+            ("x = 1  ", "x = 1", (5..7, "")),
+            ("x = 1 # c", "x = 1  # c", (5..6, "  ")),
+            ("é = ä", "é = ö", (5..7, "ö")),
+            ("f(a, a)", "f(a)", (3..6, "")),
+            ("same", "same", (4..4, "")),
+            ("f()\n", "", (0..4, "")),
+        ] {
+            let fix = Fix { range: 0..old.len(), replacement: new.to_owned() };
+            let narrowed = fix.narrowed(old).unwrap();
+            let is = (narrowed.range.clone(), narrowed.replacement.as_str());
+            assert_eq!(is, expected, "{old:?} to {new:?}");
+        }
+    }
+
+    #[test]
+    fn fixes_that_touch_exclude_each_other_where_text_is_inserted_or_would_run_together() {
+        let fix = |range: Range<usize>, new: &str| Fix { range, replacement: new.to_owned() };
+        for (one, two, excludes) in [
+            (fix(0..2, "a"), fix(3..4, "b"), false),
+            (fix(0..2, "a"), fix(1..4, "b"), true),
+            (fix(0..2, "a"), fix(2..3, "("), false),
+            (fix(0..2, "a"), fix(2..3, "b"), true),
+            (fix(2..2, "a"), fix(2..2, "b"), true),
+            (fix(2..2, "a "), fix(2..3, "b"), true),
+            (fix(0..2, "a"), fix(2..2, " b"), true),
+            (fix(0..2, ""), fix(2..3, "("), true),
+        ] {
+            assert_eq!(one.excludes(&two), excludes, "{one:?} {two:?}");
+        }
     }
 }

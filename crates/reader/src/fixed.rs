@@ -16,67 +16,173 @@ use crate::syntax::{Language, Parsers, Shape};
 pub struct Fixed {
     /// The file's new content. A byte order mark, CRLF and a missing last line end are kept.
     pub bytes: Vec<u8>,
-    /// For each edit, in the order they came in: was it applied?
-    pub applied: Vec<bool>,
+    /// For each edit, in the order they came in, the reason for which it was not applied; none: it was.
+    pub refusals: Vec<Option<FixRefusal>>,
+}
+
+/// A reason for which a suggestion is not applied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FixRefusal {
+    /// It overlaps the edit of this index, which was applied, or inserts text where that one begins or ends.
+    Overlap(usize),
+    /// The edit of this index was applied, and makes the same change.
+    SameChange(usize),
+    /// With it and the edits before it, the file would no longer parse as well.
+    SyntaxError,
+    /// With it and the edits before it, the code around would get another meaning: a block would be empty, an operator
+    /// reach further.
+    ChangedCode,
+    /// The file does not have its lines.
+    NoLines,
+    /// No grammar is known for the file.
+    NoGrammar,
+    /// The file is not UTF-8.
+    NotUtf8,
+    /// The file takes too long to parse, or there are too many edits that do not go together.
+    TooLarge,
+}
+
+/// An edit of a file.
+#[derive(Debug)]
+struct EditCandidate<'a> {
+    /// Its index among the edits as they came in.
+    index: usize,
+    edit: &'a Edit,
+    /// The bytes of its lines.
+    lines: Range<usize>,
+    /// The change within the lines.
+    fix: Fix,
+}
+
+impl EditCandidate<'_> {
+    /// The reason for which it cannot be applied beside one that does not begin behind it.
+    fn refusal_beside(&self, before: &Self) -> Option<FixRefusal> {
+        let is_apart = before.edit.last < self.edit.first || self.edit.last < before.edit.first;
+        if self.fix == before.fix {
+            return Some(FixRefusal::SameChange(before.index));
+        }
+        (!is_apart && before.fix.excludes(&self.fix)).then_some(FixRefusal::Overlap(before.index))
+    }
 }
 
 /// Applies suggestions to the file that they were made for, all that go together: of two that overlap the one that
-/// begins first, and no more than leave the tree around them as it was. Nothing is applied to a file of a language
+/// begins first, and no more than leave the tree around their lines as it was. Nothing is applied to a file of a language
 /// without grammar, or that is not UTF-8: there are no suggestions for those.
 pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[Edit]) -> Fixed {
-    let none = || Fixed { bytes: bytes.to_vec(), applied: vec![false; edits.len()] };
+    let none = |refusal| Fixed { bytes: bytes.to_vec(), refusals: vec![Some(refusal); edits.len()] };
     let (mark, rest) =
         bytes.split_at(if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 });
-    let (Some(language), Ok(text)) = (Language::of_path(path.as_bytes()), std::str::from_utf8(rest)) else {
-        return none();
+    let Some(language) = Language::of_path(path.as_bytes()) else { return none(FixRefusal::NoGrammar) };
+    let Ok(text) = std::str::from_utf8(rest) else { return none(FixRefusal::NotUtf8) };
+    let mut parsers = Parsers::default();
+    let Some(tree) = parsers.parse_in_time(language, text) else { return none(FixRefusal::TooLarge) };
+    let candidates = candidates(rest, text, edits);
+    let mut proven = |chosen: &[&EditCandidate<'_>]| {
+        let fixes = of_lines(text, chosen).ok_or(FixRefusal::NoLines)?;
+        let ranges: Vec<Range<usize>> = fixes.iter().map(|fix| fix.range.clone()).collect();
+        let (fixed, changed) = edited(text, &fixes).ok_or(FixRefusal::NoLines)?;
+        let is = parsers.parse_in_time(language, &fixed).ok_or(FixRefusal::TooLarge)?;
+        let (was, is) = (Shape::of(&tree, &ranges), Shape::of(&is, &changed));
+        match keeps(&was, &is) {
+            true => Ok(fixed),
+            false if is.errors > was.errors => Err(FixRefusal::SyntaxError),
+            false => Err(FixRefusal::ChangedCode),
+        }
     };
-    let lines = Lines::of(rest);
-    let mut order: Vec<usize> = (0..edits.len()).collect();
-    order.sort_by_key(|at| edits.get(*at).map(|edit| (edit.first, edit.last)));
-    let mut disjoint: Vec<(usize, &Edit)> = Vec::new();
-    for at in order {
-        let Some(edit) = edits.get(at) else { continue };
-        let inside = (1..=edit.last).contains(&edit.first) && edit.last <= lines.count();
-        if inside && disjoint.last().is_none_or(|(_, before)| before.last < edit.first) {
-            disjoint.push((at, edit));
+    let refusal =
+        |chosen: &[&EditCandidate<'_>], next: &EditCandidate<'_>| next.refusal_beside(chosen.last()?);
+
+    let mut refusals = vec![Some(FixRefusal::NoLines); edits.len()];
+    let mut set = |candidate: &EditCandidate<'_>, refusal: Option<FixRefusal>| {
+        if let Some(kept) = refusals.get_mut(candidate.index) {
+            *kept = refusal;
+        }
+    };
+    let mut chosen: Vec<&EditCandidate<'_>> = Vec::new();
+    for next in &candidates {
+        let refusal = refusal(&chosen, next);
+        set(next, refusal);
+        if refusal.is_none() {
+            chosen.push(next);
         }
     }
-    let fixes = lines.fixes(&disjoint.iter().map(|(_, edit)| *edit).collect::<Vec<_>>());
-    let disjoint: Vec<(usize, Fix)> = disjoint.iter().map(|(at, _)| *at).zip(fixes).collect();
-
-    let mut parsers = Parsers::default();
-    let Some(tree) = parsers.parse_in_time(language, text) else { return none() };
-    let mut proven = |chosen: &[(usize, Fix)]| {
-        let fixes: Vec<Fix> = chosen.iter().map(|(_, fix)| fix.clone()).collect();
-        let ranges: Vec<Range<usize>> = fixes.iter().map(|fix| fix.range.clone()).collect();
-        let (fixed, changed) = edited(text, &fixes)?;
-        let is = parsers.parse_in_time(language, &fixed)?;
-        keeps(&Shape::of(&tree, &ranges), &Shape::of(&is, &changed)).then_some(fixed)
-    };
-    let (chosen, text) = match proven(&disjoint) {
-        Some(fixed) => (disjoint, fixed),
+    let fixed = proven(&chosen).unwrap_or_else(|_| {
         // Each was proven alone. Together they may leave an empty block.
-        None => {
-            let mut chosen: Vec<(usize, Fix)> = Vec::new();
-            let mut best = text.to_owned();
-            let tries = MAX_PARSED_BYTES / text.len().max(1);
-            for next in disjoint.into_iter().take(tries) {
+        let (mut best, mut tries) = (text.to_owned(), MAX_PARSED_BYTES / text.len().max(1));
+        chosen.clear();
+        for next in &candidates {
+            let mut refusal = refusal(&chosen, next);
+            if refusal.is_none() && tries == 0 {
+                refusal = Some(FixRefusal::TooLarge);
+            }
+            if refusal.is_none() {
+                tries -= 1;
                 chosen.push(next);
                 match proven(&chosen) {
-                    Some(fixed) => best = fixed,
-                    None => drop(chosen.pop()),
+                    Ok(fixed) => best = fixed,
+                    Err(error) => {
+                        chosen.pop();
+                        refusal = Some(error);
+                    }
                 }
             }
-            (chosen, best)
+            set(next, refusal);
         }
+        best
+    });
+    Fixed { bytes: [mark, fixed.as_bytes()].concat(), refusals }
+}
+
+/// The edits of lines that a text has, by where their changes begin.
+fn candidates<'a>(bytes: &[u8], text: &str, edits: &'a [Edit]) -> Vec<EditCandidate<'a>> {
+    let lines = Lines::of(bytes);
+    let is_inside = |edit: &Edit| (1..=edit.last).contains(&edit.first) && edit.last <= lines.count();
+    let mut inside: Vec<(usize, &Edit)> =
+        edits.iter().enumerate().filter(|(_, edit)| is_inside(edit)).collect();
+    inside.sort_by_key(|(index, edit)| (edit.first, edit.last, *index));
+    let fixes = lines.fixes(&inside.iter().map(|(_, edit)| *edit).collect::<Vec<_>>());
+    let candidate = |((index, edit), whole): ((usize, &'a Edit), Fix)| {
+        let fix = whole.narrowed(text)?;
+        Some(EditCandidate { index, edit, lines: whole.range, fix })
     };
-    let mut fixed = Fixed { bytes: [mark, text.as_bytes()].concat(), ..none() };
-    for (at, _) in chosen {
-        if let Some(applied) = fixed.applied.get_mut(at) {
-            *applied = true;
+    let mut candidates: Vec<EditCandidate<'_>> =
+        inside.into_iter().zip(fixes).filter_map(candidate).collect();
+    candidates.sort_by_key(|next| (next.fix.range.start, next.fix.range.end, next.edit.first, next.index));
+    candidates
+}
+
+/// The changes of the lines of edits that go together and are in order: what is proven of lines holds for all edits in
+/// them. None if a range is none of the text.
+fn of_lines(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<Fix>> {
+    let mut ranges: Vec<Range<usize>> = chosen.iter().map(|candidate| candidate.lines.clone()).collect();
+    ranges.sort_by_key(|range| (range.start, range.end));
+    ranges.dedup_by(|next, kept| {
+        let is_joined = next.start < kept.end || next == kept;
+        if is_joined {
+            kept.end = kept.end.max(next.end);
         }
+        is_joined
+    });
+    let mut parts: Vec<Vec<&Fix>> = vec![Vec::new(); ranges.len()];
+    for candidate in chosen {
+        let holds =
+            |range: &Range<usize>| range.start <= candidate.lines.start && candidate.lines.end <= range.end;
+        let at = ranges.iter().rposition(holds)?;
+        parts.get_mut(at)?.push(&candidate.fix);
     }
-    fixed
+    ranges.into_iter().zip(parts).map(|(range, fixes)| joined(text, range, &fixes)).collect()
+}
+
+/// One change of a range for several within it, which ascend.
+fn joined(text: &str, range: Range<usize>, fixes: &[&Fix]) -> Option<Fix> {
+    let (mut replacement, mut at) = (String::new(), range.start);
+    for fix in fixes {
+        replacement.push_str(text.get(at..fix.range.start)?);
+        replacement.push_str(&fix.replacement);
+        at = fix.range.end;
+    }
+    replacement.push_str(text.get(at..range.end)?);
+    Some(Fix { range, replacement })
 }
 
 impl Lines<'_> {
@@ -126,7 +232,8 @@ mod tests {
 
     fn applied(text: &str, edits: &[Edit]) -> (String, Vec<bool>) {
         let fixed = apply(&"a.py".into(), text.as_bytes(), edits);
-        (String::from_utf8(fixed.bytes).unwrap(), fixed.applied)
+        let applied = fixed.refusals.iter().map(Option::is_none).collect();
+        (String::from_utf8(fixed.bytes).unwrap(), applied)
     }
 
     #[test]
@@ -177,6 +284,74 @@ mod tests {
         let edits = [edit(0, 1, "x"), edit(2, 1, "x"), edit(2, 2, "x")];
         assert_eq!(applied("a\n", &edits), ("a\n".to_owned(), vec![false; 3]));
         let fixed = apply(&"a.txt".into(), b"a\n", &[edit(1, 1, "x")]);
-        assert_eq!(fixed, Fixed { bytes: b"a\n".to_vec(), applied: vec![false] });
+        assert_eq!(fixed, Fixed { bytes: b"a\n".to_vec(), refusals: vec![Some(FixRefusal::NoGrammar)] });
+    }
+
+    #[test]
+    fn edits_of_one_line_that_do_not_overlap_are_applied_together() {
+        let text = "def f(a, b):\n    if a == None and b == None: return not a in b\n";
+        let line = |new: &str| edit(2, 2, new);
+        let edits = [
+            line("    if a is None and b == None: return not a in b"),
+            line("    if a == None and b == None: return a not in b"),
+            line("    if a == None and b is None: return not a in b"),
+            edit(1, 2, "def f(a, c):\n    if a == None and b == None: return not a in b"),
+        ];
+        let expected = "def f(a, c):\n    if a is None and b is None: return a not in b\n";
+        assert_eq!(applied(text, &edits), (expected.to_owned(), vec![true; 4]));
+        let mut reversed = edits.clone();
+        reversed.reverse();
+        assert_eq!(applied(text, &reversed), (expected.to_owned(), vec![true; 4]), "whatever their order");
+        let crlf = text.replace('\n', "\r\n");
+        assert_eq!(applied(&crlf, &edits), (expected.replace('\n', "\r\n"), vec![true; 4]));
+    }
+
+    #[test]
+    fn nineteen_edits_of_one_line_are_applied_in_one_run() {
+        let calls = |fixed: std::ops::RangeInclusive<u32>| {
+            let call = |at| {
+                if fixed.contains(&at) { format!("g(x{at} is None)") } else { format!("g(x{at} == None)") }
+            };
+            (1..=19).map(call).collect::<Vec<_>>().join("; ")
+        };
+        let edits: Vec<Edit> = (1..=19).map(|at| edit(1, 1, &calls(at..=at))).collect();
+        let fixed = applied(&format!("{}\n", calls(0..=0)), &edits);
+        assert_eq!(fixed, (format!("{}\n", calls(1..=19)), vec![true; 19]));
+    }
+
+    #[test]
+    fn each_refused_edit_has_its_reason() {
+        let refusals = |text: &str, edits: &[Edit]| apply(&"a.py".into(), text.as_bytes(), edits).refusals;
+        for (text, edits, expected) in [
+            // Of one word.
+            ("foobar()\n", vec![edit(1, 1, "goobar()"), edit(1, 1, "foobaz()")], FixRefusal::Overlap(0)),
+            // At one place.
+            (
+                "x = f()\n",
+                vec![edit(1, 1, "x = await f()"), edit(1, 1, "x = not f()")],
+                FixRefusal::Overlap(0),
+            ),
+            ("f()\ng()\n", vec![edit(1, 1, "h()"), edit(1, 1, "")], FixRefusal::Overlap(0)),
+            (
+                "x == None\n",
+                vec![edit(1, 1, "x is None"), edit(1, 1, "x is None")],
+                FixRefusal::SameChange(0),
+            ),
+            ("def f():\n    a()\n    b()\n", vec![edit(2, 2, ""), edit(3, 3, "")], FixRefusal::ChangedCode),
+            ("f(a)\n", vec![edit(1, 1, "g(a)"), edit(1, 1, "f(a")], FixRefusal::SyntaxError),
+            ("f()\n", vec![edit(1, 1, "g()"), edit(2, 2, "h()")], FixRefusal::NoLines),
+        ] {
+            assert_eq!(refusals(text, &edits), [None, Some(expected)], "{text:?}");
+        }
+        let latin = apply(&"a.py".into(), b"x = '\xe9'\n", &[edit(1, 1, "x = 1")]);
+        assert_eq!(latin.refusals, [Some(FixRefusal::NotUtf8)]);
+    }
+
+    #[test]
+    fn an_edit_that_overlaps_one_that_is_refused_is_applied_in_its_place() {
+        let edits = [edit(1, 1, "f)a)"), edit(1, 1, "f[b]"), edit(2, 2, "h()")];
+        let fixed = apply(&"a.py".into(), b"f(a)\nf()\n", &edits);
+        assert_eq!(String::from_utf8(fixed.bytes).unwrap(), "f[b]\nh()\n");
+        assert_eq!(fixed.refusals, [Some(FixRefusal::SyntaxError), None, None]);
     }
 }

@@ -38,6 +38,7 @@ mod tool_findings;
 mod tool_report;
 pub mod tools;
 mod used_tools;
+mod withheld;
 
 /// Is a grammar known for files of this path, so that a change of one can be proven?
 pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
@@ -45,7 +46,8 @@ pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
 }
 
 pub use file::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
-pub use fixed::{Edit, Fixed, apply};
+pub use fixed::{Edit, FixRefusal, Fixed, apply};
 pub use in_process::InProcess;
 pub use pack::{Listed, Packs, Tested, Written};
 pub use snippet::CUT;
+pub use withheld::WithheldFix;

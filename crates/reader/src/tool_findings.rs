@@ -16,6 +16,7 @@ use crate::bounds::{MAX_FINDINGS, MAX_KEPT, MAX_KEPT_BYTES, check_finding, is_on
 use crate::file::Tree;
 use crate::fix::Fix;
 use crate::lines::{Lines, touches};
+use crate::output::known::{self, KnownTool};
 use crate::output::report::MAX_TOOLS;
 use crate::output::{FileText, Finder, Format, Mapping, tool_name};
 use crate::proof::Prover;
@@ -23,6 +24,7 @@ use crate::snippet::CUT;
 use crate::suppress;
 use crate::syntax::{Language, MAX_TIME, Parsers, Places};
 use crate::tool_report::{MAX_PROBLEM_CHARS, MAX_PROBLEMS, ToolReport, tool_report};
+use crate::withheld::WithheldFix;
 
 /// Tools that look for secrets.
 const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
@@ -50,8 +52,7 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
 /// The findings of what a tool has printed.
 fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
-    let ToolReport { format, diagnostics, tools, problems, keeps_open } =
-        tool_report(&request.output, tree, &request.tree)?;
+    let ToolReport { format, diagnostics, tools, problems, keeps_open } = tool_report(request, tree)?;
     (found.tools, found.problems, found.keeps_open) = (tools, problems, keeps_open);
     let mapping = Mapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
@@ -76,10 +77,14 @@ fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Resu
                 found.elsewhere += 1;
                 continue;
             };
-            // SARIF does not say whether a fix is safe: ruff's has those that it calls unsafe.
-            let suggestion = raw.suggestion.clone().filter(|_| format != Format::Sarif);
-            let body = said_once(&raw);
-            let raw = RawFinding { suggestion, body, ..raw };
+            let raw = RawFinding { body: said_once(&raw), ..raw };
+            let raw = match &raw.suggestion {
+                Some(_) if !tells_safe_fixes(&diagnostic.tool, format) => {
+                    WithheldFix::UnknownSafety.noted(raw)
+                }
+                None if diagnostic.has_unsafe_fix => WithheldFix::Unsafe.noted(raw),
+                Some(_) | None => raw,
+            };
             let column = diagnostic.range.first_column();
             let is_secret = raw.tool().is_some_and(|tool| OF_SECRETS.contains(&tool));
             let place = text.range(&diagnostic.range).ok().and_then(|place| content.get(place));
@@ -115,6 +120,13 @@ fn of_kept(request: &ToolRequest, tree: &Tree, kept: &[RawFinding], found: &mut 
         };
         add(found, request, file, &content, kept.into_iter().cloned().collect());
     }
+}
+
+/// Are the fixes of a tool in a format those that it calls safe? SARIF does not say.
+fn tells_safe_fixes(tool: &str, format: Format) -> bool {
+    let is_mixed =
+        |known: &'static KnownTool| known.unsafe_fixes_in.iter().any(|name| name == format.as_str());
+    format != Format::Sarif && !known::find(tool).is_some_and(is_mixed)
 }
 
 /// A changed file of which findings count, with its content. A file that is not read is reported where it is read for the rules.
@@ -182,7 +194,10 @@ fn proven(raw: RawFinding, lines: &Lines<'_>, prover: Option<&mut Prover<'_>>) -
     let (first, last) = (raw.place.start_line, raw.place.end_line);
     let range = lines.range(first).start..lines.range(last).end;
     let fix = Fix { range, replacement: suggestion.replacement.clone() };
-    RawFinding { suggestion: prover.suggestion(first, last, &fix), ..raw }
+    match prover.suggestion(first, last, &fix) {
+        Some(suggestion) => RawFinding { suggestion: Some(suggestion), ..raw },
+        None => WithheldFix::Unproven.noted(raw),
+    }
 }
 
 /// A finding of a program that looks for secrets: its place is one, of a form that no rule of ours may know.

@@ -11,11 +11,11 @@ use std::path::Path;
 
 use ignore::WalkBuilder;
 use truing_core::line::{clean, counted};
-use truing_core::port::{ForeignRun, ReaderError, ToolOutput};
+use truing_core::port::{ForeignRun, ReaderError, ToolOutput, ToolRequest};
 use truing_diff::RepoPath;
 
 use crate::file::Tree;
-use crate::output::path::root_of;
+use crate::output::path::{root_of, unusual_names};
 use crate::output::report::MAX_PROBLEMS as MAX_NAMED;
 use crate::output::{
     Diagnostic, Format, Input, Problem, ProblemKind, Report, choose, is_tool, read, tool_name,
@@ -45,23 +45,21 @@ pub(crate) struct ToolReport {
     pub(crate) keeps_open: Option<String>,
 }
 
-/// Reads an output.
+/// Reads the output of a request.
 ///
 /// # Errors
 /// [`ReaderError::Failed`] if the format is unknown.
-pub(crate) fn tool_report(
-    output: &ToolOutput,
-    tree: &Tree,
-    folder: &Path,
-) -> Result<ToolReport, ReaderError> {
+pub(crate) fn tool_report(request: &ToolRequest, tree: &Tree) -> Result<ToolReport, ReaderError> {
+    let output = &request.output;
     let bytes = output.text.as_bytes();
     let format = choose(output.format.as_deref(), bytes).ok_or_else(|| {
         let named = output.format.as_deref().unwrap_or("not recognised");
         ReaderError::Failed(format!("the format of {} is unknown ({named})", output.tool))
     })?;
     // No other format names files without their folders.
-    let files = if format == Format::Junit { files_below(folder) } else { Vec::new() };
-    let input = Input { files: &files, ..input(output) };
+    let files = if format == Format::Junit { files_below(&request.tree) } else { Vec::new() };
+    let unusual = unusual_names(request.files.iter().map(|file| &file.path));
+    let input = Input { files: &files, unusual: &unusual, ..input(output) };
     let (report, absent) = match &output.foreign {
         Some(foreign) => elsewhere(output, foreign, format, tree, input),
         None => (read(format, bytes, &input), AbsentFiles::default()),

@@ -65,6 +65,8 @@ pub struct Diagnostic {
     pub tags: Vec<String>,
     /// Ways to fix it: each is one by itself.
     pub fixes: Vec<ToolFix>,
+    /// Does the tool propose a fix that it does not call safe, or that it never makes of its own accord? It is none of `fixes`.
+    pub has_unsafe_fix: bool,
     /// The tool says that somebody suppressed it.
     pub suppressed: bool,
 }
@@ -85,6 +87,7 @@ impl Diagnostic {
             help: None,
             tags: Vec::new(),
             fixes: Vec::new(),
+            has_unsafe_fix: false,
             suppressed: false,
         }
     }

@@ -89,6 +89,11 @@ pub struct Input<'a> {
     pub tool: &'a str,
     /// The files of the tree, for formats that name files without their folders; empty: they are not known.
     pub files: &'a [RepoPath],
+    /// Files of the tree whose names look like another form of a path ([`unusual_names`]): the same text, or the same
+    /// bytes in an address, names the file.
+    ///
+    /// [`unusual_names`]: crate::output::path::unusual_names
+    pub unusual: &'a [RepoPath],
     /// May the tool have run on another machine? Then a root that the output names counts, too.
     pub is_foreign: bool,
 }

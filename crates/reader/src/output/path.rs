@@ -52,6 +52,8 @@ pub struct Absolute {
 pub struct Paths {
     roots: Vec<Absolute>,
     folder: Vec<Vec<u8>>,
+    /// The unusual names of files, as in [`Input::unusual`].
+    unusual: BTreeSet<RepoPath>,
     /// The tool may have run elsewhere.
     is_foreign: bool,
 }
@@ -65,7 +67,8 @@ impl Paths {
         let folder = input.folder.filter(|folder| folder.is_inside());
         let folder =
             folder.map(|folder| folder.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect());
-        Self { roots, folder: folder.unwrap_or_default(), is_foreign: input.is_foreign }
+        let unusual = input.unusual.iter().cloned().collect();
+        Self { roots, folder: folder.unwrap_or_default(), unusual, is_foreign: input.is_foreign }
     }
 
     /// Takes a root that the output itself names, if no other one is known for sure and it is not the root of a file system.
@@ -80,7 +83,20 @@ impl Paths {
     /// # Errors
     /// It is no file of the tree.
     pub fn path(&self, text: &str) -> Result<RepoPath, PathError> {
+        if let Some(path) =
+            self.unusual(text.as_bytes()).or_else(|| self.unusual(RepoPath::from_text(text).as_bytes()))
+        {
+            return Ok(path);
+        }
         if is_file_address(text) { self.uri(text) } else { self.found(text.as_bytes(), text) }
+    }
+
+    /// The file whose unusual name this is, from the folder or the root. Separators, drives and
+    /// schemes in it are part of the name.
+    pub fn unusual(&self, name: &[u8]) -> Option<RepoPath> {
+        let below = [self.folder.join(&b'/').as_slice(), b"/", name].concat();
+        let find = |name: &[u8]| self.unusual.get(&RepoPath::from_bytes(name)).cloned();
+        if self.unusual.is_empty() { None } else { find(&below).or_else(|| find(name)) }
     }
 
     /// The path in the tree that a tool wrote as a URI reference: percent-encoded, absolute with the scheme `file`, or
@@ -92,7 +108,11 @@ impl Paths {
         if uri.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }
-        let path = if is_file_address(uri) { file_path(uri) } else { percent_decoded(uri.as_bytes()) };
+        let decoded = percent_decoded(uri.as_bytes());
+        if let Some(path) = self.unusual(&decoded) {
+            return Ok(path);
+        }
+        let path = if is_file_address(uri) { file_path(uri) } else { decoded };
         self.found(&path, uri)
     }
 
@@ -198,6 +218,18 @@ impl Absolute {
     fn same(&self, one: &[u8], two: &[u8]) -> bool {
         if self.volume.is_empty() { one == two } else { one.eq_ignore_ascii_case(two) }
     }
+}
+
+/// Those of these files whose names, written as they are, would lead elsewhere: they hold a backslash, begin like a drive or
+/// an address, are in quotes, or are no text.
+pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoPath> {
+    let plain = Paths::default();
+    let is_usual = |path: &RepoPath| {
+        path.as_str().is_some_and(|text| {
+            RepoPath::from_text(text) == *path && plain.path(text).is_ok_and(|found| found == *path)
+        })
+    };
+    files.filter(|path| path.may_be_written() && !is_usual(path)).cloned().collect()
 }
 
 /// The root of the tree on the machine where a tool ran, by paths that are outside of every known root: the folder below which most of

@@ -15,7 +15,7 @@ const MAX_ESCAPE_CHARS: usize = 4096;
 /// A diagnostic whose texts are visible, bounded, and on one line where they have to be.
 pub fn cleaned(diagnostic: Diagnostic) -> Diagnostic {
     let Diagnostic { tool, rule, message, level, path, range, fingerprint, .. } = diagnostic;
-    let Diagnostic { rule_page, title, help, tags, fixes, suppressed, .. } = diagnostic;
+    let Diagnostic { rule_page, title, help, tags, fixes, has_unsafe_fix, suppressed, .. } = diagnostic;
     let name = |text: String| line(&text, MAX_NAME_CHARS);
     let some_name = |text: Option<String>| text.map(name).filter(|text| !text.is_empty());
     let tags = tags.into_iter().map(|tag| name(tag).to_lowercase()).filter(|tag| !tag.is_empty());
@@ -32,6 +32,7 @@ pub fn cleaned(diagnostic: Diagnostic) -> Diagnostic {
         help: help.map(|help| markdown(&help)).filter(|help| !help.is_empty()),
         tags: tags.take(MAX_TAGS).collect(),
         fixes: fixes.into_iter().filter_map(cleaned_fix).take(MAX_FIXES).collect(),
+        has_unsafe_fix,
         suppressed,
     }
 }

@@ -11,6 +11,7 @@ mod fuzz;
 mod gitlab;
 mod junit;
 mod misread;
+mod names;
 mod page;
 mod paths;
 mod ranges;
@@ -19,6 +20,7 @@ mod real;
 mod recognized;
 mod sarif;
 mod texts;
+mod unsafe_fixes;
 
 use truing_reader::output::{Format, Input, Report, read};
 

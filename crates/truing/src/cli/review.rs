@@ -1,6 +1,7 @@
 //! `truing review`: reviews what differs in a local repository, and prints what was found.
 
 mod annotations;
+mod errors;
 mod fix;
 mod from;
 mod gaps;
@@ -35,14 +36,13 @@ use truing_core::id::{Key, Sha};
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::{Clock as _, Ids as _};
 use truing_git::{Git, GitError, Index, Repository};
-use truing_loops::agent::AgentError;
 use truing_loops::attempts::Attempts;
 use truing_loops::checkout;
 use truing_loops::compare::Head;
+use truing_loops::fix::Left;
 use truing_loops::local::{Local, LocalError, Review};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Unopened;
-use truing_loops::reading::ReadingError;
 use truing_store::Store;
 
 use super::destination::Destination;
@@ -51,7 +51,7 @@ use super::output::{Output, quoted};
 use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::Place;
-use fix::Fixing;
+use fix::{FixOutcome, Fixing};
 use from::{Outputs, ReviewStart};
 use publish::Published;
 use tape::Tapes;
@@ -303,6 +303,8 @@ struct Names<'a> {
     remote: Option<&'a str>,
     /// What was published.
     published: Option<&'a Published>,
+    /// The fixes that `--fix` has not made.
+    left: &'a [Left],
 }
 
 /// The command with all that it needs.
@@ -377,9 +379,11 @@ impl Command {
         };
         let mut review = local.run().await?;
         drop(progress);
-        if let Some(fixing) = &mut fixing
-            && self.fix(fixing, &review, &repository, index.as_ref(), &config, &reader).await?
-        {
+        let fixed = match &mut fixing {
+            Some(fixing) => self.fix(fixing, &review, &repository, index.as_ref(), &config, &reader).await?,
+            None => FixOutcome::default(),
+        };
+        if fixed.has_changed {
             let _progress = self.output.progress("reviewing again", None);
             review = local.run().await?;
         }
@@ -406,6 +410,7 @@ impl Command {
             configured: configured.as_deref(),
             remote,
             published: None,
+            left: &fixed.left,
         };
         self.print(&review, names, &config.rules.packs)?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
@@ -480,7 +485,7 @@ impl Command {
 
     /// Prints the review, or writes it to the file that was named. `packs`: the names of those that reviewed.
     fn print(&self, review: &Review, names: Names<'_>, packs: &[String]) -> Result<(), CliError> {
-        let Names { head, configured, remote, published } = names;
+        let Names { head, configured, remote, published, left } = names;
         let format = self.output.format();
         let idle = review.record.detail.suppressions.iter().map(|idle| text::visible(&idle.to_string()));
         for told in idle.chain(ignores::told(&review.idle_ignores)) {
@@ -500,7 +505,7 @@ impl Command {
         }
         let findings: Vec<&Finding> = review.kept.open.iter().collect();
         let printed = match format {
-            Format::Json => json::report(review, published)?,
+            Format::Json => json::report(review, published, left)?,
             // The last two are refused before.
             Format::Text | Format::Csv | Format::Html => {
                 let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
@@ -559,43 +564,5 @@ fn exit(review: &Review, fail_on: FailOn, allow_partial: bool) -> Exit {
         OutcomeKind::Partial => Exit::Done,
         OutcomeKind::Deferred => Exit::Refused,
         OutcomeKind::Failed => Exit::Failed,
-    }
-}
-
-/// What stops a model's part as the command line tells it.
-impl From<AgentError> for CliError {
-    fn from(error: AgentError) -> Self {
-        let text = error.to_string();
-        match error {
-            AgentError::Prompt(error) => wiring::prompt_error(&error),
-            AgentError::Ledger(_) => Self::failed("store", text)
-                .hint("see that the database's folder is yours to write, or set store.url to another file"),
-            AgentError::Halted => {
-                Self::refused("killswitch_engaged", text).hint("to resume: `truing kill off`")
-            }
-            AgentError::Drift(what) => {
-                let (what, difference) = what.split_once('\n').unwrap_or((&what, ""));
-                Self::failed("drift", format!("the recording has no answer to this review: {what}"))
-                    .showing(difference)
-                    .hint("review the recorded commit with the same prompts and settings, or record it again")
-            }
-        }
-    }
-}
-
-/// A failed review as the command line tells it.
-impl From<LocalError> for CliError {
-    fn from(error: LocalError) -> Self {
-        let text = error.to_string();
-        match error {
-            LocalError::Git(error) => wiring::git_error(error),
-            LocalError::Reading(ReadingError::Reader(error)) => wiring::reader_error(error),
-            LocalError::Reading(ReadingError::Diff { .. }) => {
-                Self::failed("git_diff", text).hint("check that the `git` in PATH is git itself")
-            }
-            LocalError::Agent(error) => error.into(),
-            LocalError::NoFolder(_) => Self::failed("temporary_folder", text)
-                .hint("see that the folder for temporary files exists and has room, or set TMPDIR"),
-        }
     }
 }

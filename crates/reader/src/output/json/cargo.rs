@@ -154,6 +154,8 @@ fn take(reading: &mut Reading<'_>, message: Message, seen: &mut Seen) {
         level_or_warning(Some(&message.level))
     };
     diagnostic.fixes = message.children.iter().filter_map(|child| fix(reading, child)).collect();
+    let has_replacement = |child: &Child| child.spans.iter().any(|span| span.suggested_replacement.is_some());
+    diagnostic.has_unsafe_fix = diagnostic.fixes.is_empty() && message.children.iter().any(has_replacement);
     diagnostic.help = help(&message.children);
     diagnostic.rule = message.code.map(|code| code.code);
     let told = message.children.iter().find_map(|child| child.message.strip_prefix(PAGE));

@@ -72,7 +72,9 @@ pub(crate) fn ruff(bytes: &[u8], input: &Input<'_>) -> Report {
         let range = if in_file { range } else { Range::File };
         let message = told(entry.code.as_deref(), &entry.message);
         let Some(mut diagnostic) = reading.diagnostic(&entry.filename, range, message) else { return };
-        let fix = entry.fix.filter(|fix| in_file && fix.applicability == "safe");
+        let fix = entry.fix.filter(|_| in_file);
+        diagnostic.has_unsafe_fix = fix.as_ref().is_some_and(|fix| fix.applicability != "safe");
+        let fix = fix.filter(|fix| fix.applicability == "safe");
         diagnostic.fixes = fix.and_then(|fix| ruff_fix(reading, &entry.filename, fix)).into_iter().collect();
         diagnostic.level = level_or_warning(entry.severity.as_deref());
         diagnostic.rule = entry.code;

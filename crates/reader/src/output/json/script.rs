@@ -1,6 +1,7 @@
 //! JSON of ESLint, Stylelint, Biome and oxlint.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::output::diagnostic::{Level, ToolFix};
@@ -40,6 +41,8 @@ struct EslintMessage {
     end_line: Option<Whole>,
     end_column: Option<Whole>,
     fix: Option<OffsetFix>,
+    #[serde(default)]
+    suggestions: List<IgnoredAny, 1>,
 }
 
 /// A replacement from one offset up to another one, in UTF-16 from 0.
@@ -91,6 +94,7 @@ fn eslint_message(reading: &mut Reading<'_>, path: &str, message: &EslintMessage
     diagnostic.level = if message.fatal || message.severity.0 >= 2 { Level::Error } else { Level::Warning };
     let fix = message.fix.as_ref().and_then(|fix| reading.edit(path, fix.range(), &fix.text));
     diagnostic.fixes = fix.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
+    diagnostic.has_unsafe_fix = message.fix.is_none() && message.suggestions.iter().next().is_some();
     diagnostic.rule_page = message.rule_id.as_deref().and_then(eslint_page);
     diagnostic.rule.clone_from(&message.rule_id);
     diagnostic.suppressed = suppressed;

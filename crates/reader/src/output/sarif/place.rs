@@ -98,6 +98,9 @@ impl<'a> Places<'a> {
         if uri.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }
+        if let Some(path) = self.paths.unusual(&percent_decoded(uri.as_bytes())) {
+            return Ok(path);
+        }
         let (Some(base), None) = (base, Absolute::of_uri(uri)) else { return self.paths.uri(uri) };
         let relative = percent_decoded(uri.as_bytes());
         match self.address(base).ok_or_else(|| PathError::Outside(uri.to_owned()))? {

@@ -11,13 +11,13 @@ use truing_reader::sources::{Asked, SourcesAnswer};
 use super::real::{OUTPUTS, bytes};
 
 /// A tree with the files that the outputs are about.
-struct Tree {
+pub(super) struct Tree {
     folder: tempfile::TempDir,
     files: Vec<ChangedFile>,
 }
 
 impl Tree {
-    fn of(files: &BTreeMap<String, String>) -> Self {
+    pub(super) fn of(files: &BTreeMap<String, String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let file = folder.path().join(path);
@@ -36,7 +36,7 @@ impl Tree {
         Self::of(&serde_json::from_slice(&bytes("tree.json")).unwrap())
     }
 
-    fn read(&self, output: ToolOutput) -> Result<ToolFindings, String> {
+    pub(super) fn read(&self, output: ToolOutput) -> Result<ToolFindings, String> {
         let request = ToolRequest { tree: self.path(), files: self.files.clone(), output };
         match Asked::Tool(Box::new(request)).answer() {
             Ok(SourcesAnswer::Tool(found)) => Ok(found),
@@ -50,7 +50,7 @@ impl Tree {
 }
 
 /// An output that somebody else's run has printed.
-fn given(format: &str, folder: &str, text: &str) -> ToolOutput {
+pub(super) fn given(format: &str, folder: &str, text: &str) -> ToolOutput {
     ToolOutput {
         format: Some(format.to_owned()),
         roots: vec!["/build/tree".to_owned()],

@@ -49,7 +49,9 @@ pub(super) fn github(findings: &[&Finding]) -> String {
             Severity::P2 => "warning",
         };
         let title = format!("{}: {} ({})", raw.severity.as_str(), raw.title, raw.rule);
-        let (file, title) = (property(&raw.place.path.to_string()), property(&title));
+        // GitHub compares it with the names of the change: it is not quoted.
+        let name = String::from_utf8_lossy(raw.place.path.as_bytes());
+        let (file, title) = (property(&name), property(&title));
         let (first, last) = (raw.place.start_line, raw.place.end_line);
         let body = data(&message(finding));
         let _ = writeln!(text, "::{level} file={file},line={first},endLine={last},title={title}::{body}");
@@ -125,6 +127,22 @@ mod tests {
             "::error file=a%2Cb%3Ac.py,line=3,endLine=3,title=P1%3A 100 %25 sure (core/x)::100 %25 sure%0A%0ASay \
              what happened.\n"
         );
+    }
+
+    #[test]
+    fn github_gets_the_name_of_a_file_as_it_is() {
+        for (name, expected) in [
+            ("qu\"ote.py", "qu\"ote.py"),
+            ("back\\slash.py", "back\\slash.py"),
+            ("sp ace é.py", "sp ace é.py"),
+            ("new\r\nline.py", "new%0D%0Aline.py"),
+            ("100%.py", "100%25.py"),
+            ("a:b,c.py", "a%3Ab%2Cc.py"),
+            ("-x#y?.py", "-x#y?.py"),
+        ] {
+            let told = github(&[&finding("1:a-1", name, 3)]);
+            assert!(told.starts_with(&format!("::error file={expected},line=3,")), "{told}");
+        }
     }
 
     #[test]

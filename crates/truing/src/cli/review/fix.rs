@@ -26,6 +26,15 @@ const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
 const PLACE: Style = AnsiColor::Cyan.on_default();
 
+/// The result of `--fix`.
+#[derive(Debug, Default)]
+pub(super) struct FixOutcome {
+    /// Was a file changed?
+    pub(super) has_changed: bool,
+    /// The fixes, and files, that were left as they are.
+    pub(super) left: Vec<Left>,
+}
+
 /// The right to change files of a working tree, and how that is told.
 pub(super) struct Fixing<'a> {
     root: PathBuf,
@@ -89,11 +98,11 @@ impl<'a> Fixing<'a> {
         tell(left, self.output);
     }
 
-    /// Carries out a plan, and tells. The answer: was anything changed?
+    /// Carries out a plan, and tells.
     ///
     /// # Errors
     /// What undoes it cannot be kept; then nothing is changed.
-    pub(super) fn carry_out(&mut self, mut plan: Plan, now: Millis) -> Result<bool, CliError> {
+    pub(super) fn carry_out(&mut self, mut plan: Plan, now: Millis) -> Result<FixOutcome, CliError> {
         let (tree, output) = (&self.tree, self.output);
         plan.retain(|change| {
             let held = tree.holds(&change.path, &change.old);
@@ -111,7 +120,7 @@ impl<'a> Fixing<'a> {
             if plan.left.is_empty() {
                 output.say("nothing to fix: no finding is auto-fixable");
             }
-            return Ok(false);
+            return Ok(FixOutcome { has_changed: false, left: plan.left });
         }
         output.show(shown(&plan));
         let kept = self.keep(&plan, now)?;
@@ -141,11 +150,11 @@ impl<'a> Fixing<'a> {
         }
         if files == 0 {
             output.insist("nothing was changed: there is nothing to undo\n");
-            return Ok(false);
+            return Ok(FixOutcome { has_changed: false, left: plan.left });
         }
         let fixes: usize = plan.changes.iter().map(|change| change.fixes).sum();
         output.say(format_args!("fixed {} in {}", counted(fixes, "finding"), counted(files, "file")));
-        Ok(true)
+        Ok(FixOutcome { has_changed: true, left: plan.left })
     }
 
     /// Keeps the patch in the user's folder, also without records: what was changed must be undone with ease.

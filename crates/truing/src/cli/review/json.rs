@@ -12,6 +12,7 @@ use truing_core::outcome::{
 use truing_core::recheck::Unverified;
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
+use truing_loops::fix::Left;
 use truing_loops::local::Review;
 
 use super::publish::Published;
@@ -55,6 +56,9 @@ struct Report<'a> {
     walkthrough: &'a [WalkthroughLine],
     #[serde(skip_serializing_if = "Option::is_none")]
     publish: Option<&'a Published>,
+    /// The fixes that `--fix` has not made, each with the reason.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    not_fixed: &'a [Left],
 }
 
 #[derive(Serialize)]
@@ -118,7 +122,11 @@ impl<'a> From<&'a Evidence> for Shown<'a> {
 }
 
 /// The object and a line end.
-pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<String, CliError> {
+pub(super) fn report(
+    review: &Review,
+    publish: Option<&Published>,
+    not_fixed: &[Left],
+) -> Result<String, CliError> {
     let record = &review.record;
     let report = Report {
         schema: "truing.review/1",
@@ -148,6 +156,7 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
             .filter(|all| !all.is_empty()),
         walkthrough: record.detail.walkthrough(),
         publish,
+        not_fixed,
     };
     json_line(&report)
 }

@@ -13,7 +13,7 @@ use truing_loops::reader::ChildReader;
 use truing_loops::tools::{Base, ToolExposure, Toolbox, Tooling, Wanted};
 
 use super::Command;
-use super::fix::Fixing;
+use super::fix::{FixOutcome, Fixing};
 use super::proposed::{self, Consent};
 use crate::cli::error::CliError;
 use crate::wiring;
@@ -68,7 +68,7 @@ impl Command {
         }
     }
 
-    /// Makes the fixes that the review suggests. The answer: did anything change?
+    /// Makes the fixes that the review suggests.
     pub(super) async fn fix(
         &self,
         fixing: &mut Fixing<'_>,
@@ -77,7 +77,7 @@ impl Command {
         index: Option<&Index>,
         config: &Config,
         reader: &ChildReader,
-    ) -> Result<bool, CliError> {
+    ) -> Result<FixOutcome, CliError> {
         let root = repository.root();
         let folder = truing_git::PrivateFolder::new().map_err(LocalError::NoFolder)?;
         let tree = match index {
@@ -95,17 +95,21 @@ impl Command {
         // A copy of the index holds the files of findings alone.
         let linters = index.is_none().then_some((tooling, &scope.tools));
         let (open, packs) = (&review.kept.open, &config.rules.packs);
-        let (offers, left) = truing_loops::fix::offers(open, tree, reader).await?;
+        let (offers, mut left) = truing_loops::fix::offers(open, tree, reader).await?;
         fixing.tell_left(&left);
+        let proposals: Vec<Finding> = offers.iter().map(|offer| offer.finding.clone()).collect();
         let agreed = proposed::agreed(offers, Consent::of(self.args.yes), self.output).await;
+        let declined = proposals.iter().filter(|finding| !agreed.iter().any(|one| one.id == finding.id));
+        left.extend(declined.map(|finding| proposed::left(&finding.raw)));
         let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
         let plan = truing_loops::fix::plan(&open, tree, packs, reader, linters).await?;
-        let fixed = fixing.carry_out(plan, SystemClock.now())?;
-        if fixed && index.is_some() {
+        let FixOutcome { has_changed, left: others } = fixing.carry_out(plan, SystemClock.now())?;
+        left.extend(others);
+        if has_changed && index.is_some() {
             self.output.say("the index is as it was: `git add` the files to commit them as they are now");
         }
-        Ok(fixed)
+        Ok(FixOutcome { has_changed, left })
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
-use truing_core::finding::Finding;
-use truing_loops::fix::Offer;
+use truing_core::finding::{Finding, RawFinding};
+use truing_loops::fix::{Left, Offer};
 use truing_loops::text::counted;
 
 use super::fix::shown;
@@ -83,6 +83,12 @@ pub(super) async fn agreed(offers: Vec<Offer>, consent: Consent, output: Output)
         decided(offers, consent, |text| output.insist(text), read)
     });
     deciding.await.unwrap_or_default()
+}
+
+/// The fix of a model that is not made, since it has no consent.
+pub(super) fn left(raw: &RawFinding) -> Left {
+    let why = "a model proposes it: agree to it on a terminal, or by --yes".to_owned();
+    Left { path: raw.place.path.clone(), line: raw.place.start_line, rule: raw.rule.clone(), why }
 }
 
 /// Tells of each, and asks if it is to be asked.

@@ -132,6 +132,7 @@ impl Command {
             configured: configured.as_deref(),
             remote: Some(remote.url()),
             published: published.as_ref(),
+            left: &[],
         };
         self.print(&review, names, &pinned.scope.packs)?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))

@@ -294,7 +294,8 @@ fn of_fixes_that_do_not_go_together_the_first_is_made_and_the_rest_is_told() {
     place.write("b.py", "def f():\n    breakpoint()\n    breakpoint()\n");
     let ran = fix(&place, &[]);
     assert_eq!(read(&place, "b.py"), b"def f():\n    breakpoint()\n");
-    let told = "warning: b.py:3: core/python-debugger not fixed: it does not go together with another fix of the file\n";
+    let told = "warning: b.py:3: core/python-debugger not fixed: with the other fixes of the file, it would change the \
+                code around\n";
     assert!(ran.exit == 1 && ran.err.contains(told), "{}", ran.err);
     assert!(ran.err.ends_with("fixed 1 finding in 1 file\nreviewing again\n"), "{}", ran.err);
 }
@@ -368,4 +369,15 @@ fn a_secret_beside_a_fix_is_not_shown() {
     place.write("b.py", format!("KEY = '{key}'\nassert (a, 'why')\n"));
     let ran = fix(&place, &[]);
     assert!(ran.err.contains("+assert a, 'why'") && !ran.err.contains(&key), "{}", ran.err);
+}
+
+#[test]
+fn json_lists_the_fixes_that_are_not_made() {
+    let place = Place::new();
+    place.write("b.py", "def f():\n    breakpoint()\n    breakpoint()\n");
+    let ran = fix(&place, &["--format", "json"]);
+    let why = "with the other fixes of the file, it would change the code around";
+    let left = json!([{ "path": "b.py", "start_line": 3, "rule": "core/python-debugger", "reason": why }]);
+    assert_eq!(ran.json()["not_fixed"], left, "{}", ran.err);
+    assert!(fix(&place, &["--format", "json"]).json().get("not_fixed").is_none());
 }

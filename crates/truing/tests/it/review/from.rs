@@ -210,3 +210,47 @@ fn an_option_is_of_the_output_before_it() {
         assert_eq!(ran.exit, 2, "{wrong:?}: {}{}", ran.out, ran.err);
     }
 }
+
+#[test]
+fn outputs_of_a_review_are_read_back_with_every_name() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let place = Place::new();
+    let names: [&[u8]; 12] = [
+        b"sp ace.py",
+        b"qu\"ote.py",
+        b"caf\xc3\xa9.py",
+        b"caf\xe9.py",
+        b"100%.py",
+        b"%41.py",
+        b"ha#sh.py",
+        b"wh?y.py",
+        b"new\nline.py",
+        b"back\\slash.py",
+        b"-dash.py",
+        b"file:x.py",
+    ];
+    for name in names {
+        place.write(OsStr::from_bytes(name), "f()\nbreakpoint()\n");
+    }
+    let own = place.review(&["--format", "json"]).json();
+    let mut expected: Vec<String> = each(&own, "path").iter().map(|path| path.to_string()).collect();
+    expected.sort();
+    assert_eq!(expected.len(), names.len(), "{own:#}");
+    for format in ["gitlab", "rdjson", "sarif"] {
+        let output = place.review(&["--format", format]).out;
+        let told = given(&place, &output, &["--format", "json", "--tool", "other", "--no-record"]).json();
+        let findings = told["findings"].as_array().unwrap().iter();
+        let mut read: Vec<String> = findings
+            .filter(|found| found["source"] == "tool")
+            .map(|found| found["path"].to_string())
+            .collect();
+        read.sort();
+        assert_eq!(read, expected, "{format}: {told:#}");
+    }
+    let github = place.review(&["--format", "github"]).out;
+    for name in ["qu\"ote.py", "new%0Aline.py", "100%25.py", "file%3Ax.py", "back\\slash.py", "%2541.py"] {
+        assert!(github.contains(&format!("file={name},line=2,")), "{name}: {github}");
+    }
+}

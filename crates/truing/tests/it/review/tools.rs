@@ -282,7 +282,8 @@ fn a_fix_of_a_linter_is_suggested_and_made_if_the_file_still_parses_with_it() {
     install(place.home(), "ruff", &renaming("((("));
     let told = report(&place, &[]);
     assert_eq!(told["findings"][0]["suggestion"], Value::Null, "{told:#}");
-    reviewed(&place, &["--tools", "--fix"]);
+    let left = reviewed(&place, &["--tools", "--fix"]);
+    assert!(left.err.contains("not fixed: the file would no longer parse with it"), "{}", left.err);
     assert_eq!(std::fs::read_to_string(place.repo().join("a.py")).unwrap(), "a = 1\nl = 2\n");
 }
 

@@ -1,0 +1,57 @@
+//! Fixes that a tool proposes and that are no suggestions. The last paragraph of the finding's body says why.
+
+use truing_core::finding::{RawFinding, Source};
+
+use crate::bounds::MAX_BODY_BYTES;
+
+/// A reason for which the fix of a tool is no suggestion.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WithheldFix {
+    /// The tool does not call it safe, or never makes it of its own accord.
+    Unsafe,
+    /// The output does not say which of its fixes are safe.
+    UnknownSafety,
+    /// The file would not parse as well with it, or the code around would change.
+    Unproven,
+}
+
+impl WithheldFix {
+    const ALL: [Self; 3] = [Self::Unsafe, Self::UnknownSafety, Self::Unproven];
+
+    /// The reason of a finding, if it has one.
+    pub fn of(raw: &RawFinding) -> Option<Self> {
+        let is_it = |reason: &Self| raw.body.ends_with(reason.paragraph());
+        let is_of_tool = raw.source == Source::Tool && raw.suggestion.is_none();
+        if is_of_tool { Self::ALL.into_iter().find(is_it) } else { None }
+    }
+
+    /// The reason, for people: why a fix is not made.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Unsafe => "the tool does not call the fix safe",
+            Self::UnknownSafety => "the tool's output does not say whether the fix is safe",
+            Self::Unproven => "the file would no longer parse with it, or the code around would change",
+        }
+    }
+
+    fn paragraph(self) -> &'static str {
+        match self {
+            Self::Unsafe => "The tool has a fix that it does not call safe.",
+            Self::UnknownSafety => "The tool has a fix, and its output does not say whether that is safe.",
+            Self::Unproven => "The tool has a fix that is not proven to leave the code around as it is.",
+        }
+    }
+
+    /// A finding without suggestion whose body says so, where there is room.
+    pub(crate) fn noted(self, mut raw: RawFinding) -> RawFinding {
+        raw.suggestion = None;
+        let paragraph = self.paragraph();
+        if raw.body.len() + paragraph.len() + 2 <= MAX_BODY_BYTES && !raw.body.ends_with(paragraph) {
+            if !raw.body.is_empty() {
+                raw.body.push_str("\n\n");
+            }
+            raw.body.push_str(paragraph);
+        }
+        raw
+    }
+}

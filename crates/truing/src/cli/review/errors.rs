@@ -1,0 +1,46 @@
+//! Failures of a review as the command line reports them.
+
+use truing_loops::agent::AgentError;
+use truing_loops::local::LocalError;
+use truing_loops::reading::ReadingError;
+
+use crate::cli::error::CliError;
+use crate::wiring;
+
+/// What stops a model's part as the command line tells it.
+impl From<AgentError> for CliError {
+    fn from(error: AgentError) -> Self {
+        let text = error.to_string();
+        match error {
+            AgentError::Prompt(error) => wiring::prompt_error(&error),
+            AgentError::Ledger(_) => Self::failed("store", text)
+                .hint("see that the database's folder is yours to write, or set store.url to another file"),
+            AgentError::Halted => {
+                Self::refused("killswitch_engaged", text).hint("to resume: `truing kill off`")
+            }
+            AgentError::Drift(what) => {
+                let (what, difference) = what.split_once('\n').unwrap_or((&what, ""));
+                Self::failed("drift", format!("the recording has no answer to this review: {what}"))
+                    .showing(difference)
+                    .hint("review the recorded commit with the same prompts and settings, or record it again")
+            }
+        }
+    }
+}
+
+/// A failed review as the command line tells it.
+impl From<LocalError> for CliError {
+    fn from(error: LocalError) -> Self {
+        let text = error.to_string();
+        match error {
+            LocalError::Git(error) => wiring::git_error(error),
+            LocalError::Reading(ReadingError::Reader(error)) => wiring::reader_error(error),
+            LocalError::Reading(ReadingError::Diff { .. }) => {
+                Self::failed("git_diff", text).hint("check that the `git` in PATH is git itself")
+            }
+            LocalError::Agent(error) => error.into(),
+            LocalError::NoFolder(_) => Self::failed("temporary_folder", text)
+                .hint("see that the folder for temporary files exists and has room, or set TMPDIR"),
+        }
+    }
+}
