@@ -203,8 +203,12 @@ fn same_meaning<'a>(
         let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
         let old_names = rows.iter().filter_map(|&at| found[at].old_path.as_ref());
         let names: BTreeSet<&RepoPath> = old_names.chain(renames.of(path)).chain([path]).collect();
-        let left =
-            |finding: &&&Finding| names.contains(&finding.raw.place.path) && !taken.contains(&finding.id);
+        // At the base its file may have had the same name as today's, and another one in between.
+        let is_named = |finding: &Finding| {
+            let old_path = finding.old_path.as_ref();
+            [Some(&finding.raw.place.path), old_path].into_iter().flatten().any(|path| names.contains(path))
+        };
+        let left = |finding: &&&Finding| is_named(finding) && !taken.contains(&finding.id);
         let columns: Vec<&'a Finding> = known.iter().filter(left).copied().collect();
         if columns.is_empty() || rows.len() * columns.len() > MAX_CELLS {
             continue;
@@ -217,12 +221,14 @@ fn same_meaning<'a>(
         let weights: Vec<Vec<i64>> = rows
             .iter()
             .map(|(at, today)| {
-                let like = |(finding, was): &(&Finding, Statement)| {
+                let like = |(finding, statement): &(&Finding, Statement)| {
                     let path = &finding.raw.place.path;
                     let placed = &found[*at];
+                    let (old, was) = (placed.old_path.as_ref(), finding.old_path.as_ref());
                     let same_file = renames.same_file(&placed.raw.place.path, path)
-                        || placed.old_path.as_ref() == Some(path);
-                    if same_file { likeness(placed, today, finding, was) } else { 0 }
+                        || old == Some(path)
+                        || was.is_some() && (old == was || was == Some(&placed.raw.place.path));
+                    if same_file { likeness(placed, today, finding, statement) } else { 0 }
                 };
                 columns.iter().map(like).collect()
             })
@@ -481,6 +487,20 @@ mod tests {
         assert_eq!(ids(&turned.current), [ids(&known)[1].clone(), ids(&known)[0].clone()]);
     }
 
+    #[test]
+    fn an_id_lasts_over_two_renames_of_the_file_since_the_base() {
+        let none = (&Coverage::default(), &Renames::default());
+        let code = "f = open(path, mode)\nf.write(text)";
+        let of = |path: &str| Placed { old_path: Some("app".into()), ..said("core/x", path, 4, OPEN, code) };
+        let known = identify(&[], vec![said("core/x", "app", 4, OPEN, code)], None, none).all();
+        let once = identify(&known, vec![of("core")], None, none);
+        assert_eq!(ids(&once.current), ids(&known));
+        let twice = identify(&once.all(), vec![of("lib")], None, none);
+        assert_eq!(ids(&twice.current), ids(&known));
+        let back = identify(&twice.all(), vec![said("core/x", "app", 4, OPEN, code)], None, none);
+        assert_eq!(ids(&back.current), ids(&known));
+    }
+
     mod any {
         use proptest::prelude::*;
 
@@ -523,8 +543,9 @@ mod tests {
                     if let Some(before) = known.iter().find(|before| before.id == finding.id) {
                         let (was, is) = (&before.raw.rule, &finding.raw.rule);
                         prop_assert!(was == is || was.is_empty() || is.is_empty(), "{was} is {is}");
-                        let path = &before.raw.place.path;
-                        prop_assert!(*path == finding.raw.place.path || Some(path) == finding.old_path.as_ref());
+                        let names = |of: &Finding| [Some(of.raw.place.path.clone()), of.old_path.clone()];
+                        let is_named = |path: &Option<RepoPath>| path.is_some() && names(finding).contains(path);
+                        prop_assert!(names(before).iter().any(is_named), "{before:?} is {finding:?}");
                     }
                 }
 

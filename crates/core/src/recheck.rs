@@ -46,6 +46,9 @@ pub struct Rechecked {
     /// Findings of tools whose lines are as they were, and that no tool reported on them: a comment, a setting or a change
     /// elsewhere is why.
     pub unreported: BTreeSet<FindingId>,
+    /// Open findings of rules and tools that would be met where they were, or whose lines are not there any more, with the lines
+    /// that are there instead: they are fixed if they were not met.
+    pub expected: BTreeMap<FindingId, Evidence>,
 }
 
 impl Rechecked {
@@ -186,6 +189,9 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     let of_tools = known.iter().filter(|finding| finding.raw.source == Source::Tool && finding.is_open());
     let unreported = of_tools.filter(|finding| is_unreported(finding, found, head));
     rechecked.unreported = unreported.map(|finding| finding.id.clone()).collect();
+    let of_others = known.iter().filter(|finding| finding.raw.source != Source::Agent && finding.is_open());
+    let expected = of_others.filter_map(|finding| Some((finding.id.clone(), instead(finding, head)?)));
+    rechecked.expected = expected.collect();
     for placed in found
         .iter_mut()
         .filter(|placed| placed.raw.source == Source::Agent && placed.sighting.around.is_none())
@@ -211,6 +217,30 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
         placed.raw.rule == finding.raw.rule && *its == path && *start_line <= end && start <= *end_line
     };
     !found.iter().any(is_there)
+}
+
+/// The lines that are there in place of the finding of a rule or a tool, where its lines are not there any more, or are added lines
+/// that its rule has looked at. None: it may be where nobody has looked.
+fn instead<T: Fn(&RepoPath) -> Option<String>>(finding: &Finding, head: &Head<'_, T>) -> Option<Evidence> {
+    let was = &finding.raw.place.path;
+    let went = follow(finding, head);
+    let (path, lines) = match &went {
+        Went::There { path, start, end } => {
+            let is_looked_at = finding.raw.source == Source::Rule && is_added_again(&went, head);
+            (path, Some((*start, *end)).filter(|_| is_looked_at)?)
+        }
+        Went::Changed { path, start, end, .. } => (path, (*start, *end.max(start))),
+        Went::Lost { path } => (path, (finding.raw.place.start_line, finding.raw.place.start_line)),
+        Went::NoFile if head.added.contains_key(was) => return None,
+        Went::NoFile => return Some(Evidence::of(was, (0, 0), &[])),
+    };
+    if path != was && !head.renames.same_file(path, was) {
+        return None;
+    }
+    let page = head.page(path)?;
+    let last = u32::try_from(page.lines.len()).unwrap_or(u32::MAX);
+    let lines = (lines.0.clamp(1, last.max(1)), lines.1.clamp(1, last.max(1)));
+    Some(Evidence::of(path, lines, &excerpt::lines(&page.text, lines).unwrap_or_default()))
 }
 
 /// What became of one.

@@ -123,8 +123,8 @@ impl View {
     }
 
     /// The diff between the two sides that `sides` adds to a call. `store` has their objects. Of files over
-    /// [`crate::Limits::file_bytes`], and where the rest has more than [`crate::Limits::diff_bytes`] of the largest of
-    /// them too, no lines are part of it. Those of them that are text are named.
+    /// [`crate::Limits::file_bytes`], and where the rest has more than [`crate::Limits::diff_bytes`] of deleted ones and of the largest
+    /// of them too, no lines are part of it. Those of them that are text are named.
     pub(crate) async fn compare(
         &self,
         store: &Path,
@@ -140,6 +140,7 @@ impl View {
         self.weigh(store, &mut pairs).await?;
         pairs.sort_by_key(PathPair::size);
         let mut shown = pairs.partition_point(|pair| pair.size() <= limits.file_bytes);
+        let mut has_deleted = true;
         loop {
             let made = if shown == pairs.len() {
                 sides(self.diff_call()).env(STORE, store).read().await.map(|diff| (diff, Vec::new()))
@@ -147,6 +148,12 @@ impl View {
                 self.compare_marked(store, &pairs, shown).await
             };
             match made {
+                // Of deleted files no line is read: theirs go first.
+                Err(GitError::TooLarge { .. }) if std::mem::take(&mut has_deleted) => {
+                    let is_large = |pair: &PathPair| pair.size() > limits.file_bytes;
+                    pairs.sort_by_key(|pair| (is_large(pair), pair.new.is_none(), pair.size()));
+                    shown = pairs.partition_point(|pair| !is_large(pair) && pair.new.is_some());
+                }
                 Err(GitError::TooLarge { .. }) if shown > 0 => shown = half(&pairs, shown),
                 Err(error) => return Err(error),
                 Ok((diff, mut skipped)) => {

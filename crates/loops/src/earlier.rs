@@ -59,15 +59,15 @@ impl Earlier {
         self.head.is_some() || recheck::owed(&self.known).next().is_some()
     }
 
-    /// The files in which a model found something, and those that showed a fix: they are looked at again, also if they left the
-    /// change.
+    /// The files in which a model found something or a finding is open, and those that showed a fix: they are looked at again, also
+    /// if they left the change.
     pub fn paths(&self) -> Vec<RepoPath> {
-        let of_a_model = |finding: &&Finding| finding.raw.source == Source::Agent;
+        let is_looked_at = |finding: &&Finding| finding.raw.source == Source::Agent || finding.is_open();
         let of_one = |finding: &Finding| {
             let shown = finding.evidence.as_ref().map(|evidence| evidence.path.clone());
             std::iter::once(finding.raw.place.path.clone()).chain(shown)
         };
-        let paths: BTreeSet<RepoPath> = self.known.iter().filter(of_a_model).flat_map(of_one).collect();
+        let paths: BTreeSet<RepoPath> = self.known.iter().filter(is_looked_at).flat_map(of_one).collect();
         paths.into_iter().filter(RepoPath::may_be_written).collect()
     }
 

@@ -17,8 +17,28 @@ use truing_reader::Tree;
 
 use super::local::LocalError;
 
-/// Writes the files `paths` below `dest`, as they are when the diff of `files` is applied to the working tree at
-/// `root`. The answer: those that could not be made, with the reason. A path that is not in the diff is copied, if it
+/// The folders with the files that a diff is applied to.
+#[derive(Clone, Copy, Debug)]
+pub struct DiffSource<'a> {
+    /// The top folder of the working tree.
+    pub root: &'a Path,
+    /// Files that git does not look for there, as the index has them.
+    pub index: &'a Path,
+}
+
+/// Both folders of a source, opened.
+struct SourceTree {
+    root: Tree,
+    index: Tree,
+}
+
+impl SourceTree {
+    fn bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
+        self.index.bytes(path).or_else(|_| self.root.bytes(path))
+    }
+}
+
+/// Writes the files `paths` below `dest`, as they are when the diff of `files` is applied to `source`. The answer: those that could not be made, with the reason. A path that is not in the diff is copied, if it
 /// is there.
 ///
 /// # Errors
@@ -26,10 +46,11 @@ use super::local::LocalError;
 pub async fn lay_out(
     files: &[FileDiff<'_>],
     paths: &[RepoPath],
-    root: &Path,
+    source: DiffSource<'_>,
     dest: &Path,
 ) -> Result<Vec<NotReviewed>, LocalError> {
-    let tree = Tree::open(root).map_err(super::reading::ReadingError::from)?;
+    let open = |folder| Tree::open(folder).map_err(super::reading::ReadingError::from);
+    let tree = &SourceTree { root: open(source.root)?, index: open(source.index)? };
     let mut changes: BTreeMap<&RepoPath, Vec<&FileDiff<'_>>> = BTreeMap::new();
     for file in files {
         changes.entry(&file.path).or_default().push(file);
@@ -40,7 +61,7 @@ pub async fn lay_out(
         let made = match changes.get(path) {
             _ if !path.may_be_written() => Err(SkipReason::Unreadable),
             None => tree.bytes(path),
-            Some(changes) => changed(changes, &tree),
+            Some(changes) => changed(changes, tree),
         };
         let size = made.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let reason = match made {
@@ -59,7 +80,7 @@ pub async fn lay_out(
 
 /// A file as the diff leaves it. `changes`: what the diff says of it. More than one, but for a change of type, are of
 /// several commits, whose lines are not those of one version.
-fn changed(changes: &[&FileDiff<'_>], tree: &Tree) -> Result<Vec<u8>, SkipReason> {
+fn changed(changes: &[&FileDiff<'_>], tree: &SourceTree) -> Result<Vec<u8>, SkipReason> {
     match changes {
         [file] => new_side(file, tree),
         [gone, file] if gone.status == Status::Deleted && file.status == Status::Added => {
@@ -70,7 +91,7 @@ fn changed(changes: &[&FileDiff<'_>], tree: &Tree) -> Result<Vec<u8>, SkipReason
 }
 
 /// A file as one section of the diff leaves it.
-fn new_side(file: &FileDiff<'_>, tree: &Tree) -> Result<Vec<u8>, SkipReason> {
+fn new_side(file: &FileDiff<'_>, tree: &SourceTree) -> Result<Vec<u8>, SkipReason> {
     if file.is_binary {
         // What it holds is not in the diff.
         return Err(SkipReason::Binary);

@@ -29,6 +29,7 @@ pub mod fetch;
 mod files;
 pub mod fix;
 pub mod given;
+mod lfs;
 pub mod local;
 pub mod machine;
 pub mod memory;

@@ -5,7 +5,7 @@
 //! dismissals last; a review whose records fail is still a review, with a warning.
 
 use opentelemetry::trace::FutureExt as _;
-use truing_core::finding::Finding;
+use truing_core::finding::{Finding, Source};
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::outcome::{Coverage, ReviewDetail, ReviewRecord};
 use truing_core::port::{Clock, Ids, Reader, Revision, Runs};
@@ -332,8 +332,21 @@ where
                     Head::Commit(head) => self.repository.export(head, folder.path(), only).await?,
                     Head::Index(index) => index.export(folder.path(), only).await?,
                     Head::Diff(_) => {
-                        let root = self.repository.root();
-                        let left_out = given::lay_out(plan.files(), &paths, root, folder.path()).await?;
+                        let index = truing_git::PrivateFolder::new()?;
+                        let unseen = self.repository.unseen_files().await?;
+                        let named =
+                            plan.files().iter().flat_map(|file| [Some(&file.path), file.old_path.as_ref()]);
+                        let unseen: Vec<RepoPath> = named
+                            .flatten()
+                            .chain(&paths)
+                            .filter(|path| unseen.contains(*path))
+                            .cloned()
+                            .collect();
+                        if !unseen.is_empty() {
+                            self.repository.index(None).await?.export(index.path(), Some(&unseen)).await?;
+                        }
+                        let source = given::DiffSource { root: self.repository.root(), index: index.path() };
+                        let left_out = given::lay_out(plan.files(), &paths, source, folder.path()).await?;
                         Exported { left_out, ..Exported::default() }
                     }
                 };
@@ -396,7 +409,8 @@ fn branch_of(line: &str) -> &str {
 /// What earlier reviews of a line of work came to. What was looked at then was not always a commit, so that nobody can tell
 /// line by line what is new.
 fn earlier(known: Vec<Finding>, line: &str) -> Earlier {
-    let mut seen = known.iter().flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
+    let of_a_model = known.iter().filter(|finding| finding.raw.source == Source::Agent);
+    let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
     let head = seen.next_back().map(|on| on.commit.clone());
     let landed = "Nobody can tell line by line: a working tree may have been reviewed. Compare with the lines of the open \
                   findings.";

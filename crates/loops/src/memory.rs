@@ -6,11 +6,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use truing_core::dismissal::{self, Dismissal};
-use truing_core::finding::{Finding, FindingStatus, SeenOn, Source};
+use truing_core::finding::{Finding, FindingStatus, RawFinding, SeenOn, Source};
 use truing_core::id::{FindingId, Key, RunId, Sha};
 use truing_core::identity::{Placed, identify};
 use truing_core::increment::Renames;
-use truing_core::outcome::ReviewRecord;
+use truing_core::outcome::{Coverage, ReviewRecord};
 use truing_core::port::{Clock, Computed, Revision, RunRef, Runs, StoreError};
 use truing_core::publish::Producer;
 use truing_core::recheck::Rechecked;
@@ -280,16 +280,24 @@ where
         record.detail.outdated_dismissals = dismissal::outdated(&identified.current, known, dismissals);
         let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
+        if let Some(line) = self.line {
+            settle_line(&mut identified.gone, line, rechecked, &record.detail.coverage, filed);
+        }
+        let is_over = |id: &FindingId| rechecked.fixed.contains_key(id);
         let fixed = identified.gone.iter().filter(|finding| match self.line {
-            Some(_) => rechecked.fixed.contains_key(&finding.id),
+            Some(_) => {
+                is_over(&finding.id) || !is_of_a_model(finding) && is_fixed(finding) && was_open(finding)
+            }
             None => is_fixed(finding) && was_open(finding),
         });
-        let fixed = worst_first(fixed).into_iter().cloned().collect();
+        let fixed: Vec<Finding> = worst_first(fixed).into_iter().cloned().collect();
         if let Some(line) = self.line {
-            for finding in identified.current.iter_mut().filter(|finding| is_of_a_model(finding)) {
+            for finding in identified.current.iter_mut().filter(|finding| finding.is_open()) {
                 see(finding, &line.name, filed, &FindingStatus::Open);
             }
-            let over = |id: &FindingId| rechecked.fixed.contains_key(id) || rechecked.outside.contains(id);
+            let over = |id: &FindingId| {
+                is_over(id) || rechecked.outside.contains(id) || fixed.iter().any(|finding| finding.id == *id)
+            };
             for finding in identified.gone.iter_mut().filter(|finding| over(&finding.id)) {
                 let status = finding.status.clone();
                 see(finding, &line.name, filed, &status);
@@ -304,6 +312,30 @@ where
         *record = record.clone().ended_at(self.clock.now());
         forget(&mut identified.gone);
         (kept, identified.all())
+    }
+}
+
+/// Calls open findings of rules and tools on a line of work fixed that were looked for and not met.
+fn settle_line(gone: &mut [Finding], line: &Line, rechecked: &Rechecked, coverage: &Coverage, filed: &Sha) {
+    let is_of_line = |finding: &Finding| finding.seen_on.iter().any(|on| on.line == line.name && on.is_open);
+    let has_looked = |finding: &Finding| {
+        let RawFinding { rule, place, .. } = &finding.raw;
+        let is_unread = coverage.not_reviewed.iter().any(|gap| gap.reason.unread() && gap.path == place.path);
+        let is_used = match finding.raw.tool() {
+            Some(tool) => rechecked.tools.contains(tool) && !rechecked.old.contains(&finding.fingerprint),
+            None => {
+                rechecked.rules.contains(rule)
+                    && !rechecked.left.contains(&(rule.clone(), place.path.clone()))
+            }
+        };
+        is_used && !is_unread
+    };
+    for finding in gone.iter_mut().filter(|finding| !is_of_a_model(finding) && finding.is_open()) {
+        let Some(instead) = rechecked.expected.get(&finding.id) else { continue };
+        if is_of_line(finding) && has_looked(finding) {
+            finding.evidence = Some(instead.clone());
+            finding.status = FindingStatus::Fixed(filed.clone());
+        }
     }
 }
 

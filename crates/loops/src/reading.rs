@@ -22,6 +22,7 @@ use truing_git::CommitDiff;
 use truing_reader::Tree;
 use truing_reader::output::tool_name;
 
+use crate::lfs;
 use crate::said::without_given_values;
 use crate::tools::overlap::{self, LookedAt, Told};
 use crate::tools::{Looked, Tooling, Wanted};
@@ -535,6 +536,8 @@ fn skipped(file: &FileDiff<'_>, scope: &Scope) -> Option<SkipReason> {
     } else if file.is_binary && file.status != Status::Added {
         // What changed in it is not known: what it holds may be as old as the file.
         Some(SkipReason::Binary)
+    } else if lfs::is_pointer(file) {
+        Some(SkipReason::Lfs)
     } else if file.is_symlink() && file.status != Status::Deleted {
         Some(SkipReason::Symlink)
     } else {

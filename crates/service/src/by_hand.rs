@@ -62,8 +62,8 @@ pub async fn lease<S: Slots + Runs>(
 mod tests {
     use std::sync::Arc;
 
-    use truing_core::id::Version;
-    use truing_core::slot::Slot;
+    use truing_core::id::{Token, Version};
+    use truing_core::slot::{Slot, Then};
     use truing_loops::machine::SystemClock;
     use truing_store::Store;
 
@@ -76,10 +76,16 @@ mod tests {
         let (key, limits) = (Key::new("pr/github/1/1"), Limits::default());
         let slot = async || -> Slot { store.load(std::slice::from_ref(&key)).await.unwrap().remove(0) };
 
-        lease(&store, &key, Loop::Review, &limits).await.unwrap();
-        assert_eq!(slot().await.version, Version(1), "one commit");
-        let (busy, before) = (lease(&store, &key, Loop::Review, &limits).await.unwrap_err(), slot().await);
+        let first = lease(&store, &key, Loop::Review, &limits).await.unwrap();
+        let leased = slot().await.version;
+        assert!(first.token > Token(0), "a token of nothing fences nothing");
+        assert_eq!(leased, Version(first.token.0 + 1), "one commit asks and leases");
+        let busy = lease(&store, &key, Loop::Review, &limits).await.unwrap_err();
         assert!(matches!(busy, NotLeased::Busy(_)), "{busy:?}");
-        assert_eq!(before.version, Version(1), "nothing was marked");
+        assert_eq!(slot().await.version, leased, "nothing was marked");
+        step(&store, &key, Command::Finish(first.token, Then::Idle), &limits).await.unwrap();
+        let idle = slot().await.version;
+        let second = lease(&store, &key, Loop::Review, &limits).await.unwrap();
+        assert_eq!(second.token, Token(idle.0), "one commit asks and leases");
     }
 }

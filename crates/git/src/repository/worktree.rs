@@ -98,6 +98,16 @@ impl Repository {
         Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
     }
 
+    /// The tracked files that git does not look for in the working tree: outside of a sparse checkout, or marked `skip-worktree` or
+    /// `assume-unchanged`. Their content is the index's.
+    ///
+    /// # Errors
+    /// As [`Repository::worktree_diff`].
+    pub async fn unseen_files(&self) -> Result<HashSet<RepoPath>, GitError> {
+        refuse_in_working_tree(self.root()).await?;
+        Ok(Work::begin(self.clone(), None).await?.list().await?.unseen)
+    }
+
     /// The files of the working tree that git tracks, and those that it does not ignore, as paths below its root.
     ///
     /// # Errors
@@ -400,7 +410,7 @@ fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, ChangedPath>, 
             _ if changed.gone => plan.gone.push(path),
             Disk::Gone => plan.gone.push(path),
             _ if changed.is_of_lfs => {
-                plan.skip(&path, SkipReason::Binary);
+                plan.skip(&path, SkipReason::Lfs);
                 plan.restore.push(path);
             }
             Disk::File(size) if size > limits.file_bytes => plan.large.push((path, changed.blob)),

@@ -157,6 +157,27 @@ async fn of_many_files_the_largest_are_left_out_until_the_rest_fits() {
 }
 
 #[tokio::test]
+async fn lines_of_deleted_files_are_left_out_before_those_of_any_other() {
+    let place = Place::new();
+    let repo = place.repo("r");
+    let lines = |count: usize| "0123456\n".repeat(count);
+    for number in 0..20 {
+        repo.write(format!("gone/{number}"), lines(100));
+    }
+    repo.write("changed", lines(300));
+    repo.commit("base");
+    std::fs::remove_dir_all(repo.root.join("gone")).unwrap();
+    repo.write("changed", lines(300) + "one more\n");
+    repo.write("new", lines(200));
+    repo.commit("head");
+    let found = last(&place, &repo, Limits { diff_bytes: 8000, ..Limits::default() }).await;
+    let diff = text(&found.diff);
+    assert!(found.skipped.is_empty(), "{:?}", found.skipped);
+    assert!(diff.contains("+one more\n") && diff.contains("+++ b/new\n"), "{diff}");
+    assert_eq!(diff.matches("\ndeleted file mode ").count(), 20, "each deleted file is named");
+}
+
+#[tokio::test]
 async fn paths_that_no_index_has_are_named_beside_a_large_file() {
     let place = Place::new();
     let repo = place.repo("r");

@@ -492,7 +492,7 @@ async fn a_file_of_git_lfs_is_compared_with_its_pointer() {
     repo.write("plain.dat", "old");
 
     let result = worktree_diff(&place, &repo).await;
-    assert_eq!(skipped(&result), [("edited.bin".to_owned(), SkipReason::Binary)]);
+    assert_eq!(skipped(&result), [("edited.bin".to_owned(), SkipReason::Lfs)]);
     let diff = text(&result.diff);
     assert!(!diff.contains("touched.bin") && !diff.contains("edited.bin"), "{diff}");
     assert!(diff.contains("+++ b/pointer.bin"), "a content that was not fetched has its pointer: {diff}");

@@ -89,6 +89,7 @@ pub(super) fn text(tree: &Tree, path: &RepoPath) -> Result<Content, Wrong> {
         SkipReason::Symlink => why("it is a link"),
         SkipReason::Deleted
         | SkipReason::Submodule
+        | SkipReason::Lfs
         | SkipReason::Unchanged
         | SkipReason::Ignored
         | SkipReason::MoreFindings

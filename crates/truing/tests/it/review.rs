@@ -6,6 +6,7 @@ mod again;
 mod cli;
 mod companions;
 mod fix;
+mod fixed;
 mod from;
 mod given;
 mod gives;

@@ -133,7 +133,7 @@ pub struct KnownTool {
     /// Rules of Truing that it knows better, as it is without a configuration: they are off on files that it looks at.
     #[serde(default)]
     pub replaces: Vec<String>,
-    /// Formats in which its fixes are also those that it does not call safe, and in which nothing tells them apart.
+    /// Formats in which its fixes are also those that it does not call safe, without a mark.
     #[serde(default)]
     pub unsafe_fixes_in: Vec<String>,
     /// Its own comment that suppresses a rule, for people.

@@ -7,7 +7,7 @@ use truing_loops::reading::ReadingError;
 use crate::cli::error::CliError;
 use crate::wiring;
 
-/// What stops a model's part as the command line tells it.
+/// The error of the command line for what stops a model's part.
 impl From<AgentError> for CliError {
     fn from(error: AgentError) -> Self {
         let text = error.to_string();
@@ -28,7 +28,7 @@ impl From<AgentError> for CliError {
     }
 }
 
-/// A failed review as the command line tells it.
+/// The error of the command line for a failed review.
 impl From<LocalError> for CliError {
     fn from(error: LocalError) -> Self {
         let text = error.to_string();

@@ -245,7 +245,42 @@ fn what_a_sparse_checkout_leaves_out_is_reviewed_as_the_index_has_it() {
     let report = place.report(&[]);
     assert_eq!(each(&report, "path"), ["in/x.py", "out/y.py"]);
     assert_eq!(report["coverage"], json!({ "reviewed": ["in/x.py", "out/y.py"], "not_reviewed": [] }));
+    let diff = place.git(["diff", "main", "feature"]) + "\n";
+    std::fs::write(place.home().join("change.diff"), &diff).unwrap();
+    let report = place.report(&["--diff", "../change.diff"]);
+    assert_eq!(
+        (each(&report, "path"), &report["coverage"]["not_reviewed"]),
+        (vec![&json!("in/x.py"), &json!("out/y.py")], &json!([]))
+    );
     assert_eq!(Ran::from(place.command(&["gate"]).output().unwrap()).exit, 1);
     let said = Ran::from(place.command(&["gate"]).output().unwrap()).out;
     assert!(said.contains("out/y.py") && !said.contains("unreadable"), "{said}");
+}
+
+#[test]
+fn a_file_of_git_lfs_is_left_out_by_name_however_the_change_is_given() {
+    let place = Place::new();
+    let pointer = |digit: &str, size: usize| {
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {size}\n", digit.repeat(64))
+    };
+    place.write("a.txt", pointer("a", 9));
+    place.commit("before");
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("a.txt", pointer("b", 12));
+    place.write("b.py", STOPS);
+    place.commit("after");
+    let diff = place.git(["diff", "main", "feature"]) + "\n";
+    std::fs::write(place.home().join("change.diff"), &diff).unwrap();
+    // The filter has put the content there.
+    place.write("a.txt", "one\nbreakpoint()\n");
+    place.git(["update-index", "--assume-unchanged", "a.txt"]);
+    for arguments in [&[][..], &["--head", "HEAD"], &["--diff", "../change.diff"]] {
+        let report = place.report(arguments);
+        assert_eq!(each(&report, "path"), ["b.py"], "{arguments:?}");
+        let lfs = json!([{ "path": "a.txt", "reason": "lfs" }]);
+        assert_eq!(
+            (&report["coverage"]["not_reviewed"], &report["outcome"]["kind"]),
+            (&lfs, &json!("reviewed"))
+        );
+    }
 }

@@ -1,0 +1,60 @@
+//! Files that Git LFS keeps elsewhere, in a diff: their lines are those of a pointer (Git LFS, `docs/spec.md`).
+
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+use truing_diff::{FileDiff, LineKind, Status};
+
+/// A line of a pointer.
+static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let lines = r"^(?:version https://git-lfs\.github\.com/spec/v\d+|(?:ext-\d+-\S+ |oid )sha256:[0-9a-f]{64}|size \d+)\r?$";
+    Regex::new(lines).ok()
+});
+
+/// Does the diff leave the file with a pointer: are all lines that it shows a pointer's, the one of the content's digest among them?
+pub(crate) fn is_pointer(file: &FileDiff<'_>) -> bool {
+    let Some(line) = LINE.as_ref().filter(|_| file.status != Status::Deleted) else { return false };
+    let mut has_digest = false;
+    for shown in file.hunks.iter().flat_map(|hunk| hunk.lines()).filter(|line| line.kind != LineKind::Deleted)
+    {
+        if !line.is_match(shown.text) {
+            return false;
+        }
+        has_digest |= shown.kind == LineKind::Added && shown.text.starts_with(b"oid ");
+    }
+    has_digest
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_diff::parse;
+
+    use super::*;
+
+    fn is_pointer_of(body: &str) -> bool {
+        let text = format!("--- a/x\n+++ b/x\n{body}");
+        is_pointer(&parse(text.as_bytes()).files[0])
+    }
+
+    #[test]
+    fn a_pointer_is_known_with_context_and_without_and_code_beside_it_is_none() {
+        let (version, oid) = ("version https://git-lfs.github.com/spec/v1", "a".repeat(64));
+        let whole = format!(
+            "@@ -1,3 +1,3 @@\n {version}\n-oid sha256:{}\n-size 1\n+oid sha256:{oid}\n+size 2\n",
+            "b".repeat(64)
+        );
+        assert!(is_pointer_of(&whole));
+        assert!(
+            is_pointer_of(&format!("@@ -2 +2 @@\n-oid sha256:x\n+oid sha256:{oid}\n")),
+            "without context"
+        );
+        assert!(is_pointer_of(&format!("@@ -1,9 +1,3 @@\n-code\n+{version}\n+oid sha256:{oid}\n+size 2\n")));
+        for other in [
+            whole.replace("+size 2", "+size 2\n+import os").replace("+1,3", "+1,4"),
+            format!("@@ -1,2 +1,2 @@\n {version}\n-size 1\n+size 2\n"),
+            whole.replace(&oid, "short"),
+        ] {
+            assert!(!is_pointer_of(&other), "{other}");
+        }
+    }
+}

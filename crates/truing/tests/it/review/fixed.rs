@@ -1,0 +1,84 @@
+//! A second local review of the same line of work: what rules and linters found and do not find again, where they looked.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::review::place::{Place, Ran, STOPS, each};
+
+/// A branch with a finding of a rule.
+fn found() -> Place {
+    let place = Place::new();
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("b.py", format!("import os\n{STOPS}os.abort()\n"));
+    assert_eq!(each(&place.report(&[]), "path"), ["b.py"]);
+    place
+}
+
+/// What a review calls fixed: paths and the lines that show it.
+fn fixed(report: &Value) -> Vec<(String, Value)> {
+    let all = report["fixed"].as_array().cloned().unwrap_or_default();
+    let one =
+        |fixed: &Value| (fixed["path"].as_str().unwrap().to_owned(), fixed["evidence"]["start_line"].clone());
+    all.iter().map(one).collect()
+}
+
+#[test]
+fn a_rules_finding_whose_lines_are_gone_is_fixed_once() {
+    let place = found();
+    place.write("b.py", "import os\nos.abort()\n");
+    let report = place.report(&[]);
+    assert_eq!(fixed(&report).iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["b.py"]);
+    assert_eq!(fixed(&place.report(&[])), [], "it is said once");
+    place.write("b.py", STOPS);
+    assert_eq!(each(&place.report(&[]), "path"), ["b.py"]);
+    std::fs::remove_file(place.repo().join("b.py")).unwrap();
+    let said = place.review(&[]).out;
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("fixed: P1 ") && said.contains("(b.py:2), its file is deleted"), "{said}");
+}
+
+#[test]
+fn what_nobody_looked_for_or_looked_at_is_not_fixed() {
+    let place = found();
+    place.commit("with it");
+    // Outside of what is compared.
+    assert_eq!(fixed(&place.report(&["--base", "HEAD"])), []);
+    // The file is left out.
+    place.write(".truing.toml", "[rules]\nignore = [\"b.py\"]\n");
+    place.write("b.py", "import os\n");
+    assert_eq!(fixed(&place.report(&[])), []);
+    std::fs::remove_file(place.repo().join(".truing.toml")).unwrap();
+    // Another line of work.
+    place.git(["checkout", "--quiet", "--force", "-b", "other", "main"]);
+    place.write("c.py", "import os\n");
+    assert_eq!(fixed(&place.report(&[])), []);
+    // Here it is still there.
+    place.git(["checkout", "--quiet", "--force", "feature"]);
+    assert_eq!(each(&place.report(&[]), "path"), ["b.py"]);
+}
+
+/// What a review with this output of Ruff prints.
+fn with_ruff(place: &Place, output: &str) -> Value {
+    let mut command =
+        place.command(&["review", "--quiet", "--format", "json", "--from", "-", "--format-in", "ruff"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(output.as_bytes());
+    Ran::from(child.wait_with_output().unwrap()).json()
+}
+
+#[test]
+fn a_linters_finding_is_fixed_where_it_looked_and_its_line_is_another_one() {
+    let place = Place::new();
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("b.py", "import os\nl = 1\n");
+    let output = "b.py:2:1: E741 Ambiguous variable name: `l`\nFound 1 error.\n";
+    assert_eq!(each(&with_ruff(&place, output), "path"), ["b.py"]);
+    assert_eq!(fixed(&with_ruff(&place, "All checks passed!\n")), [], "its line is as it was");
+    place.write("b.py", "import os\nlength = 1\n");
+    assert_eq!(fixed(&place.report(&[])), [], "it did not look");
+    let found = with_ruff(&place, "All checks passed!\n");
+    assert_eq!(fixed(&found), [("b.py".to_owned(), json!(2))]);
+}
