@@ -52,8 +52,10 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
 /// The findings of what a tool has printed.
 fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
-    let ToolReport { format, diagnostics, tools, problems, keeps_open } = tool_report(request, tree)?;
+    let ToolReport { format, diagnostics, tools, problems, keeps_open, ignored } =
+        tool_report(request, tree)?;
     (found.tools, found.problems, found.keeps_open) = (tools, problems, keeps_open);
+    found.ignored = ignored.into_iter().filter(|path| changed(request, path).is_some()).collect();
     let mapping = Mapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
@@ -267,6 +269,7 @@ pub(crate) fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Res
     ensure(found.findings.len() <= MAX_FINDINGS, "the number of findings")?;
     let to_keep = found.keep.as_deref().unwrap_or_default();
     ensure(to_keep.len() <= MAX_KEPT, "the number of findings to keep")?;
+    ensure(found.ignored.iter().all(|path| changed(request, path).is_some()), "a file that was ignored")?;
     for raw in found.findings.iter().chain(to_keep) {
         check_finding(raw)?;
         ensure(raw.source == Source::Tool, "a finding's source")?;
