@@ -240,7 +240,7 @@ impl<'packs> RuleSet<'packs> {
 
         let mut around = |hit: &Hit<'_>| CodeDigests {
             definition: places.definition(hit.matched.start, parsers),
-            lines: None,
+            ..CodeDigests::default()
         };
         let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
