@@ -2,7 +2,7 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::finding::RawFinding;
 
@@ -25,10 +25,32 @@ pub struct CodeDigests {
     /// digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<String>,
+    /// Of the tool's own fingerprint, in hexadecimal digits; none: it has none, or the record is older than this. It says which of
+    /// several equal lines a finding is of, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_fingerprint: Option<String>,
 }
 
 impl CodeDigests {
-    /// Is neither digest there?
+    /// Those of the code, without what the tool says.
+    #[must_use]
+    pub fn without_tool(&self) -> Self {
+        Self { tool_fingerprint: None, ..self.clone() }
+    }
+
+    /// The digest of what the tool says, without those of the code.
+    #[must_use]
+    pub fn of_tool(&self) -> Self {
+        Self { tool_fingerprint: self.tool_fingerprint.clone(), ..Self::default() }
+    }
+
+    /// The digest of a tool's own fingerprint.
+    pub fn tool_fingerprint(fingerprint: &str) -> String {
+        let digest: [u8; 32] = Sha256::digest(fingerprint.as_bytes()).into();
+        hex::encode(digest.get(..DIGEST_BYTES).unwrap_or(&digest))
+    }
+
+    /// Is none of the digests there?
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -121,6 +143,7 @@ mod tests {
         let of = |definition: Option<&str>, lines: Option<&str>| CodeDigests {
             definition: definition.map(str::to_owned),
             lines: lines.map(str::to_owned),
+            tool_fingerprint: None,
         };
         for (one, other, expected) in [
             (of(None, None), of(None, None), true),
@@ -134,6 +157,23 @@ mod tests {
             assert_eq!(one.agree(&other), expected, "{one:?} {other:?}");
             assert_eq!(other.agree(&one), expected, "{other:?} {one:?}");
         }
+    }
+
+    #[test]
+    fn what_a_tool_says_makes_no_code_another_and_a_record_without_it_can_be_read() {
+        let marked = |mark: &str| CodeDigests {
+            tool_fingerprint: Some(CodeDigests::tool_fingerprint(mark)),
+            ..CodeDigests::default()
+        };
+        assert!(marked("one").agree(&marked("two")) && marked("one").agree(&CodeDigests::default()));
+        assert_ne!(marked("one"), marked("two"));
+        let before: CodeDigests = serde_json::from_str(r#"{"definition":"ab","lines":"cd"}"#).unwrap();
+        assert_eq!((before.definition.as_deref(), before.lines.as_deref()), (Some("ab"), Some("cd")));
+        assert_eq!(before.tool_fingerprint, None);
+        assert_eq!(serde_json::to_string(&before).unwrap(), r#"{"definition":"ab","lines":"cd"}"#);
+        let now = marked("one");
+        let text = serde_json::to_string(&now).unwrap();
+        assert_eq!(serde_json::from_str::<CodeDigests>(&text).unwrap(), now);
     }
 
     #[test]

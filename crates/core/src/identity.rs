@@ -1,7 +1,7 @@
 //! Identity: which of today's findings is which of yesterday's (design.md section 4, "Ids").
 //!
 //! In two passes over each file. A finding keeps its id while its fingerprint stays the same; equal fingerprints
-//! in a file are distinguished by the digests of their code, then by an ordinal, nearest lines first. What is left over on both sides is matched by
+//! in a file are distinguished by the digests of their code and of the tool's own fingerprint, then by an ordinal, nearest lines first. What is left over on both sides is matched by
 //! likeness (see [`similarity`]), one to one and so that the sum is best, because likeness is not transitive. The
 //! order in which findings come changes nothing. An id is made at the first sighting from the fingerprint alone,
 //! so a run without records, or one whose records were lost, gives the same ids.
@@ -97,7 +97,9 @@ pub fn identify(
         .iter()
         .map(|placed| known.iter().find(|known| Some(&known.id) == placed.sighting.of.as_ref()).copied())
         .collect();
-    for form in [CodeDigests::clone, |_: &CodeDigests| CodeDigests::default()] {
+    // The tool's own fingerprint decides between what is equal otherwise.
+    let none = |_: &CodeDigests| CodeDigests::default();
+    for form in [CodeDigests::clone, CodeDigests::without_tool, CodeDigests::of_tool, none] {
         same_code(&known, &found, &prints, form, &order, &mut before);
     }
     same_meaning(&known, (&found, renames), &order, &mut before);
@@ -140,7 +142,7 @@ pub fn identify(
 
 /// By place, then by what is said.
 fn sort_key(placed: &Placed) -> impl Ord + use<> {
-    let RawFinding { place, rule, title, body, snippet, .. } = placed.raw.clone();
+    let RawFinding { place, rule, title, body, snippet, code, .. } = placed.raw.clone();
     (
         place.path,
         place.start_line,
@@ -151,6 +153,7 @@ fn sort_key(placed: &Placed) -> impl Ord + use<> {
         title,
         body,
         placed.old_path.clone(),
+        code,
     )
 }
 
@@ -373,6 +376,51 @@ mod tests {
         let moved = identify(&known, vec![at("a", 3, " x"), at("a", 11, "x  ")], Some(&sha('b')), none);
         assert_eq!(ids(&moved.current), names[..2]);
         assert_eq!(moved.gone[0].status, FindingStatus::Fixed(sha('b')));
+    }
+
+    /// Findings of a tool on equal lines, each with the tool's own fingerprint.
+    fn equal(lines: &[(u32, &str)]) -> Vec<Placed> {
+        let one = |(line, mark): &(u32, &str)| {
+            let mut placed = at("a", *line, "x");
+            placed.raw.source = Source::Tool;
+            placed.raw.code.tool_fingerprint =
+                (!mark.is_empty()).then(|| CodeDigests::tool_fingerprint(mark));
+            placed
+        };
+        lines.iter().map(one).collect()
+    }
+
+    #[test]
+    fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
+        let none = (&Coverage::default(), &Renames::default());
+        let known = identify(&[], equal(&[(1, "p"), (2, "q"), (3, "r")]), Some(&sha('a')), none).all();
+        let names = ids(&known);
+        // The first one is removed: the second now stands where it stood.
+        let removed = identify(&known, equal(&[(1, "q"), (2, "r")]), Some(&sha('b')), none);
+        assert_eq!(ids(&removed.current), names[1..]);
+        assert_eq!((removed.gone[0].id.to_string(), removed.gone[0].is_open()), (names[0].clone(), false));
+        let reordered = identify(&known, equal(&[(1, "r"), (2, "p"), (3, "q")]), Some(&sha('b')), none);
+        assert_eq!(ids(&reordered.current), [&names[2], &names[0], &names[1]].map(String::clone));
+        // Two on one line.
+        let same = identify(&known, equal(&[(1, "q"), (1, "p")]), Some(&sha('b')), none);
+        assert_eq!(ids(&same.current), [&names[1], &names[0]].map(String::clone));
+    }
+
+    #[test]
+    fn a_tools_fingerprint_makes_no_finding_another() {
+        let none = (&Coverage::default(), &Renames::default());
+        for (before, now) in [("", "p"), ("p", ""), ("p", "q")] {
+            let known = identify(&[], equal(&[(1, before)]), Some(&sha('a')), none).all();
+            let again = identify(&known, equal(&[(7, now)]), Some(&sha('b')), none);
+            assert_eq!((ids(&again.current), again.gone.len()), (ids(&known), 0), "{before} {now}");
+        }
+        let (marked, plain) = (equal(&[(1, "p"), (1, "q")]), equal(&[(1, ""), (1, "")]));
+        let first = |found| ids(&identify(&[], found, None, none).current);
+        assert_eq!(first(marked.clone()), first(plain), "an id holds nothing of it");
+        let turned: Vec<Placed> = marked.iter().rev().cloned().collect();
+        let mut names = first(turned);
+        names.reverse();
+        assert_eq!(names, first(marked), "in whatever order they come");
     }
 
     #[test]

@@ -391,7 +391,7 @@ impl<'a> Plan<'a> {
         let (mut tools, mut told_before) = (Vec::new(), Told::default());
         let mut looked_at = LookedAt::default();
         for mut printed in outputs {
-            let files = std::mem::take(&mut printed.looked_at);
+            let mut files = std::mem::take(&mut printed.looked_at);
             // It may have printed findings before it failed.
             let is_silent = printed.output.failed.is_some() && printed.output.text.trim().is_empty();
             let (told, output) = if is_silent {
@@ -399,6 +399,7 @@ impl<'a> Plan<'a> {
             } else {
                 printed.read((&request.tree, &request.files), reader).await?
             };
+            files.retain(|path| !told.ignored.contains(path));
             if add_runs(&mut tools, &told, &output) {
                 looked_at.entry(tool_name(&output.tool)).or_default().extend(files);
             }

@@ -53,7 +53,9 @@ pub(crate) fn check_finding(finding: &RawFinding) -> Result<(), &'static str> {
     ensure(is_one_line(title) && title.len() <= MAX_TITLE_BYTES, "a finding's title")?;
     ensure(is_prose && body.len() <= MAX_BODY_BYTES, "a finding's body")?;
     ensure(snippet.len() <= MAX_SNIPPET_BYTES, "a finding's snippet")?;
-    ensure(code.definition.as_deref().is_none_or(is_digest) && code.lines.is_none(), "a finding's code")?;
+    let digests = [&code.definition, &code.tool_fingerprint];
+    let are_digests = digests.into_iter().flatten().all(|digest| is_digest(digest));
+    ensure(are_digests && code.lines.is_none(), "a finding's code")?;
     ensure(replacement <= MAX_SUGGESTION_BYTES, "a finding's suggestion")
 }
 

@@ -180,7 +180,10 @@ impl<'packs> RuleSet<'packs> {
         let (part, places) = (Part::of_text(&file.path, bytes), Places::of(file.path.as_bytes(), bytes));
         let kinds: BTreeSet<&str> =
             hits.iter().filter(|hit| hit.secret.is_some()).map(|hit| hit.rule.name.as_str()).collect();
-        let are_examples = !kinds.is_empty() && is_of_scanner(&file.path, part, bytes, kinds.len());
+        // What a scanner's own tests look for is made up.
+        let is_tested = || matches!(part, Some(Part::Test | Part::Fixture)) && change.is_of_scanner();
+        let are_examples =
+            !kinds.is_empty() && (is_of_scanner(&file.path, part, bytes, kinds.len()) || is_tested());
         let linter_comments = LinterComments::of(&lines);
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
@@ -240,7 +243,7 @@ impl<'packs> RuleSet<'packs> {
 
         let mut around = |hit: &Hit<'_>| CodeDigests {
             definition: places.definition(hit.matched.start, parsers),
-            lines: None,
+            ..CodeDigests::default()
         };
         let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();

@@ -21,10 +21,12 @@ use truing_diff::RepoPath;
 
 use crate::engine::{MAX_FINDINGS, RuleSet, companion_paths};
 use crate::file::Tree;
-use crate::pack::Packs;
+use crate::pack::{Check, Packs};
+use crate::part::Part;
 use crate::proposals::prove;
 use crate::protocol::MAX_SUPPRESSIONS;
 use crate::rules::companion::Change;
+use crate::rules::scanner::MANIFESTS;
 use crate::stack::large_stack;
 use crate::syntax::{MAX_TIME, Parsers};
 use crate::tool_findings::tool_findings;
@@ -86,6 +88,12 @@ impl InProcess {
     ) -> Result<Vec<RepoPath>, ReaderError> {
         let rules = self.packs.select(packs)?;
         let mut paths = BTreeSet::new();
+        // Keys in its tests mean something else where the project looks for them.
+        let has_tests =
+            files.iter().any(|file| matches!(Part::of(&file.path), Some(Part::Test | Part::Fixture)));
+        if has_tests && rules.iter().any(|rule| matches!(rule.check, Check::Secret(_))) {
+            paths.extend(MANIFESTS.map(RepoPath::from));
+        }
         for file in files {
             paths.extend(companion_paths(&rules, &file.path));
             if paths.len() > MAX_COMPANIONS {

@@ -22,6 +22,7 @@
 //! |---|---|
 //! | `keywords` | the rule is tried on files that hold one of these, in any ASCII case |
 //! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` says which part of the match is the secret; without it all of it is. A group named `code` says which part must be code: within a text or a comment it counts for nothing, where the file's language is built in |
+//! | `second_pattern` | a regular expression with the same groups: what it matches is found, too, also within a match of `pattern`; what both find on the same lines is one finding |
 //! | `node` | text only: the kind of node of the syntax tree that must begin where the group `code` does, where the file's language is built in |
 //! | `names` | text only, a regular expression: what the group named `name` must stand for at the group `code`. That is what the file imports under the name (`import ipdb as d`: `d.set_trace` is `ipdb.set_trace`; `import { a } from './b'`: `./b.a`), the name itself where the file does not bind it, and nothing where it is the file's own |
 //! | `both_ends` | `true`: the first and the last line of a match must both be added, not only one of its lines |

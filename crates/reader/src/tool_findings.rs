@@ -52,8 +52,10 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
 /// The findings of what a tool has printed.
 fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
-    let ToolReport { format, diagnostics, tools, problems, keeps_open } = tool_report(request, tree)?;
+    let ToolReport { format, diagnostics, tools, problems, keeps_open, ignored } =
+        tool_report(request, tree)?;
     (found.tools, found.problems, found.keeps_open) = (tools, problems, keeps_open);
+    found.ignored = ignored.into_iter().filter(|path| changed(request, path).is_some()).collect();
     let mapping = Mapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
@@ -173,7 +175,7 @@ fn add(
             let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
             let code = CodeDigests {
                 definition: places.definition(first_letter(&lines, content, first), &mut place_parsers),
-                lines: None,
+                ..raw.code.clone()
             };
             found.findings.push(proven(RawFinding { suggestion, code, ..raw }, &lines, prover.as_mut()));
         }
@@ -203,7 +205,7 @@ fn proven(raw: RawFinding, lines: &Lines<'_>, prover: Option<&mut Prover<'_>>) -
 /// A finding of a program that looks for secrets: its place is one, of a form that no rule of ours may know.
 fn without_its_place(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
     let Some(place) = place.and_then(|place| std::str::from_utf8(place).ok()) else {
-        return RawFinding { snippet: CUT.to_owned(), ..raw };
+        return RawFinding { snippet: CUT.to_owned(), code: CodeDigests::default(), ..raw };
     };
     let hide = |text: &String| {
         place.lines().fold(text.clone(), |text, line| {
@@ -215,6 +217,8 @@ fn without_its_place(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
         title: hide(&raw.title),
         body: hide(&raw.body),
         snippet: hide(&raw.snippet),
+        // A fingerprint may be one of the secret.
+        code: CodeDigests::default(),
         suggestion: None,
         ..raw
     }
@@ -265,6 +269,7 @@ pub(crate) fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Res
     ensure(found.problems.len() <= MAX_PROBLEMS && found.problems.iter().all(is_told), "a problem")?;
     ensure(found.keeps_open.iter().all(is_told), "a reason")?;
     ensure(found.findings.len() <= MAX_FINDINGS, "the number of findings")?;
+    ensure(found.ignored.iter().all(|path| changed(request, path).is_some()), "a file that was ignored")?;
     let to_keep = found.keep.as_deref().unwrap_or_default();
     ensure(to_keep.len() <= MAX_KEPT, "the number of findings to keep")?;
     for raw in found.findings.iter().chain(to_keep) {

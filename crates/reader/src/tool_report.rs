@@ -43,6 +43,8 @@ pub(crate) struct ToolReport {
     pub(crate) problems: Vec<String>,
     /// The reason for which earlier findings stay open, as in the answer.
     pub(crate) keeps_open: Option<String>,
+    /// The files that the tool says it has not looked at.
+    pub(crate) ignored: BTreeSet<RepoPath>,
 }
 
 /// Reads the output of a request.
@@ -89,7 +91,7 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &Tree) -> Result<ToolRepo
     if let Some(given) = given {
         diagnostics.iter_mut().for_each(|diagnostic| given.clone_into(&mut diagnostic.tool));
     }
-    Ok(ToolReport { format, diagnostics, tools, problems, keeps_open })
+    Ok(ToolReport { format, diagnostics, tools, problems, keeps_open, ignored: report.ignored })
 }
 
 /// The regular files below a folder that its repository does not ignore, in no order; empty if there are more than [`MAX_FILES`].

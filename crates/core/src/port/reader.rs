@@ -175,6 +175,9 @@ pub struct ToolFindings {
     /// The reason, for people, for which earlier findings that it no longer reports may be there all the same; none: they are gone.
     #[serde(default)]
     pub keeps_open: Option<String>,
+    /// The changed files that the tool says it has not looked at, since the project keeps them from it.
+    #[serde(default)]
+    pub ignored: BTreeSet<RepoPath>,
     /// All findings on the files that were to be kept, wherever they are, before anything is left out; none: they are too many, or
     /// not all are known.
     #[serde(default)]

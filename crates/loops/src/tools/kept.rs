@@ -14,7 +14,7 @@ use super::cache::{Key, ToolCache};
 use super::select::Selected;
 
 /// The form of what is kept: raised when the same output would be read otherwise.
-const FORM: &str = "1";
+const FORM: &str = "2";
 /// The most bytes of text of all kept findings that a run takes: the linter looks at other files again.
 const MAX_BYTES: usize = 32 << 20;
 

@@ -122,7 +122,11 @@ impl Printed {
         found.findings = found.findings.into_iter().map(without_given_values).collect();
         let is_empty = found.findings.is_empty() && found.elsewhere == 0 && found.suppressed == 0;
         let is_whole = request.output.unnamed.is_none() || !is_empty;
-        if let (Some((recipe, states)), Some(findings)) = (keeping, found.keep.take().filter(|_| is_whole)) {
+        if let (Some((recipe, mut states)), Some(findings)) =
+            (keeping, found.keep.take().filter(|_| is_whole))
+        {
+            // Else a later run would take it for one that was looked at.
+            states.retain(|path, _| !found.ignored.contains(&RepoPath::from(path.as_str())));
             recipe.keep(states, findings.into_iter().map(without_given_values).collect()).await;
         }
         Ok((found, request.output))

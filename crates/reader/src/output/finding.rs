@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use truing_core::code::CodeDigests;
+use truing_core::code::{CUT, CodeDigests};
 use truing_core::finding::{Category, Place, RawFinding, Severity, Side, Source, Suggestion};
 
 use crate::output::diagnostic::{Diagnostic, Level, MAX_TITLE_CHARS, ToolFix};
@@ -106,6 +106,13 @@ impl<'a> Finder<'a> {
             // Secrets are not suggested.
             (self.hidden(&suggestion) == suggestion).then_some(Suggestion { replacement: suggestion })
         });
+        let snippet = self.snippet(&diagnostic.range, first, last);
+        // Whoever knows a fingerprint of lines could try out what is left out of them.
+        let fingerprint = diagnostic.fingerprint.as_deref().filter(|_| !snippet.contains(CUT));
+        let code = CodeDigests {
+            tool_fingerprint: fingerprint.map(CodeDigests::tool_fingerprint),
+            ..CodeDigests::default()
+        };
         Ok(RawFinding {
             place: Place {
                 path: diagnostic.path.clone(),
@@ -117,8 +124,8 @@ impl<'a> Finder<'a> {
             category: self.mapping.category(diagnostic, &rule),
             title: title(&self.hidden(&diagnostic.message)),
             body: self.hidden(&body(diagnostic, known::find(&diagnostic.tool))),
-            snippet: self.snippet(&diagnostic.range, first, last),
-            code: CodeDigests::default(),
+            snippet,
+            code,
             suggestion,
             source: Source::Tool,
             rule,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use truing_core::line::{clean, counted};
+use truing_diff::RepoPath;
 
 use crate::output::diagnostic::{Diagnostic, MAX_NAME_CHARS};
 use crate::output::path::PathError;
@@ -22,6 +23,8 @@ pub const MAX_PROBLEMS: usize = 20;
 pub const MAX_OTHER_LINES: usize = 3;
 /// The most paths outside of the tree that are kept.
 pub const MAX_OUTSIDE: usize = 1000;
+/// The most files that a tool has not looked at which are kept.
+pub const MAX_IGNORED: usize = 10_000;
 /// The most characters of a problem.
 pub const MAX_PROBLEM_CHARS: usize = 300;
 
@@ -45,6 +48,8 @@ pub struct Report {
     pub more_lines: u64,
     /// The first [`MAX_OUTSIDE`] paths outside of the tree, as the tool wrote them.
     pub outside: Vec<String>,
+    /// The first [`MAX_IGNORED`] files that the tool says it has not looked at.
+    pub ignored: BTreeSet<RepoPath>,
 }
 
 /// A reason for which a report may not hold everything that the tool found.
@@ -151,6 +156,13 @@ impl Collected {
         }
         let kind = if outside.is_some() { ProblemKind::Outside } else { ProblemKind::Place };
         self.leave_out(kind, text);
+    }
+
+    /// Notes a file that the tool says it has not looked at.
+    pub fn ignored(&mut self, path: RepoPath) {
+        if self.report.ignored.len() < MAX_IGNORED {
+            self.report.ignored.insert(path);
+        }
     }
 
     /// Notes a line that is not understood.

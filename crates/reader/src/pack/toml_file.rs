@@ -126,6 +126,7 @@ rule_file! {
     TextFile of TextExample {
         keywords: Spanned<Vec<String>>,
         pattern: Spanned<String>,
+        second_pattern: Option<Spanned<String>>,
         entropy: Option<Spanned<f64>>,
         #[serde(default)]
         allow: Vec<Spanned<String>>,
@@ -308,6 +309,11 @@ fn text_rule(source: &Source<'_>, is_secret: bool) -> Result<Rule, PackError> {
     let check = TextCheck {
         keywords: keywords.clone(),
         pattern: source.pattern("pattern", &file.pattern)?,
+        second_pattern: file
+            .second_pattern
+            .as_ref()
+            .map(|value| source.pattern("second_pattern", value))
+            .transpose()?,
         entropy: file.entropy.as_ref().map(|entropy| *entropy.get_ref()),
         allow: file.allow.iter().map(|value| source.pattern("allow", value)).collect::<Result<_, _>>()?,
         counterpart: file

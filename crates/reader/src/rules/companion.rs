@@ -1,5 +1,6 @@
 //! Rules about files that change together: if one changes, another must change too.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use memchr::memmem::Finder;
@@ -10,6 +11,7 @@ use truing_diff::RepoPath;
 use crate::lines::Lines;
 use crate::pack::Pattern;
 use crate::rules::overrides;
+use crate::rules::scanner::{MANIFESTS, declares_scanner};
 
 /// How many files beside one are looked into.
 const MAX_BESIDE: usize = 100;
@@ -47,6 +49,8 @@ pub(crate) struct Change<'a> {
     read: BTreeMap<&'a RepoPath, &'a [(u32, u32)]>,
     also: BTreeSet<&'a RepoPath>,
     head: &'a (dyn Head + Sync),
+    /// Does the repository hold a program that looks for secrets? Found out when it is first asked for.
+    has_scanner: OnceCell<bool>,
 }
 
 /// The files at the head.
@@ -70,7 +74,16 @@ impl<'a> Change<'a> {
             read: files.iter().map(|file| (&file.path, file.added.as_slice())).collect(),
             also: also.iter().chain(old_names).collect(),
             head,
+            has_scanner: OnceCell::new(),
         }
+    }
+
+    /// Is the repository that of a program that looks for secrets?
+    pub(crate) fn is_of_scanner(&self) -> bool {
+        let declares = |path: &str| {
+            self.head.text(&RepoPath::from(path)).is_some_and(|text| declares_scanner(path, &text))
+        };
+        *self.has_scanner.get_or_init(|| MANIFESTS.into_iter().any(declares))
     }
 
     /// Does a changed file in the folder of this one match? What cannot be read does not.

@@ -46,6 +46,43 @@ static TESTED: LazyLock<Regex> = LazyLock::new(|| {
 static POLICY: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"\bregex\.(?:match|is_valid|find_n|find_all_string_submatch_n)\("));
 
+/// Files at the root of a repository that name the project.
+pub(crate) const MANIFESTS: [&str; 8] = [
+    "go.mod",
+    "Cargo.toml",
+    "package.json",
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+    ".pre-commit-hooks.yaml",
+    ".pre-commit-hooks.yml",
+];
+
+/// The names of scanners, as projects have them.
+const SCANNERS: &str = "gitleaks|trufflehog|detect[_-]secrets|secrets?[_-](?:scan|detect)(?:ner|or|ion)?|keydetector|ripsecrets|noseyparker|ggshield";
+
+/// The line by which a manifest gives a project such a name: of Go, of formats with a field `name`, and of the hooks that a
+/// project offers to others.
+static DECLARED: LazyLock<[Regex; 3]> = LazyLock::new(|| {
+    [
+        compiled(&format!(r"(?im)^module[ \t]+(?:\S*/)?(?:{SCANNERS})(?:/v\d+)?[ \t\r]*$")),
+        compiled(&format!(
+            r#"(?im)^[ \t]*["']?name["']?[ \t]*[=:][ \t]*["']?(?:@[\w.-]+/)?(?:{SCANNERS})["',\s]"#
+        )),
+        compiled(&format!(r#"(?im)^[ \t]*-[ \t]+id:[ \t]*["']?(?:{SCANNERS})["'\s]"#)),
+    ]
+});
+
+/// Does a manifest, by its path and its text, say that its project looks for secrets?
+pub(crate) fn declares_scanner(path: &str, text: &[u8]) -> bool {
+    let [module, name, hook] = &*DECLARED;
+    match path {
+        "go.mod" => module.is_match(text),
+        hooks if hooks.starts_with(".pre-commit") => hook.is_match(text),
+        _ => name.is_match(text),
+    }
+}
+
 fn compiled(pattern: &str) -> Regex {
     #[expect(clippy::expect_used, reason = "constants, which the tests of this file compile")]
     Regex::new(pattern).expect("a pattern of files about secrets")
@@ -65,6 +102,28 @@ pub(crate) fn is_of_scanner(path: &RepoPath, part: Option<Part>, text: &[u8], ki
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scanner_is_known_by_the_name_of_its_project() {
+        for (path, text, expected) in [
+            ("go.mod", "module github.com/zricethezav/gitleaks/v8\n\ngo 1.24\n", true),
+            ("go.mod", "module github.com/trufflesecurity/trufflehog/v3\r\n", true),
+            ("go.mod", "module example.com/shop\n\nrequire github.com/zricethezav/gitleaks/v8 v8.1\n", false),
+            ("setup.py", "setup(\n    name='detect_secrets',\n    packages=[],\n)\n", true),
+            ("setup.py", "setup(\n    name='shop',\n    install_requires=['detect-secrets'],\n)\n", false),
+            ("pyproject.toml", "[project]\nname = \"detect-secrets\"\n", true),
+            ("package.json", "{\n  \"name\": \"@acme/secret-scanner\",\n}\n", true),
+            (
+                "package.json",
+                "{\n  \"name\": \"shop\",\n  \"scripts\": { \"scan\": \"gitleaks\" }\n}\n",
+                false,
+            ),
+            (".pre-commit-hooks.yaml", "- id: gitleaks\n  name: Detect hardcoded secrets\n", true),
+            (".pre-commit-hooks.yaml", "- id: format\n", false),
+        ] {
+            assert_eq!(declares_scanner(path, text.as_bytes()), expected, "{path}: {text}");
+        }
+    }
 
     #[test]
     fn a_scanner_s_files_are_told_by_what_they_declare_or_name() {

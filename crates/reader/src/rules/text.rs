@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
+use regex::bytes::Captures;
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
@@ -16,6 +17,8 @@ use crate::pack::{Check, Pattern, Rule};
 pub(crate) struct TextCheck {
     pub(crate) keywords: Vec<String>,
     pub(crate) pattern: Pattern,
+    /// Another expression, whose matches count wherever they stand in one of the first.
+    pub(crate) second_pattern: Option<Pattern>,
     /// The least entropy of what it finds, in bits per byte.
     pub(crate) entropy: Option<f64>,
     /// What is known to be a placeholder.
@@ -94,17 +97,9 @@ impl<'packs> TextRules<'packs> {
             if form == Form::Binary && !is_secret {
                 continue;
             }
-            for captures in check.pattern.compiled(&rule.name)?.captures_iter(bytes) {
-                let Some(matched) = captures.get(0) else { continue };
-                let decisive = captures.name("secret").unwrap_or(matched);
-                let random_enough = check.entropy.is_none_or(|least| entropy(decisive.as_bytes()) >= least);
-                if random_enough && !check.allows(&rule.name, decisive.as_bytes())? {
-                    let secret = is_secret.then(|| decisive.range());
-                    let fix = check.fix(&rule.name, bytes, &matched.range())?;
-                    let code = captures.name("code").map(|code| code.start());
-                    let name = captures.name("name").filter(|_| check.names.is_some());
-                    let name = name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
-                    hits.push(Hit { rule, matched: matched.range(), code, name, secret, fix });
+            for pattern in std::iter::once(&check.pattern).chain(&check.second_pattern) {
+                for captures in pattern.compiled(&rule.name)?.captures_iter(bytes) {
+                    hits.extend(check.hit(rule, is_secret, bytes, &captures)?);
                 }
             }
         }
@@ -146,6 +141,28 @@ fn text_of(rule: &Rule) -> Option<(&TextCheck, bool)> {
 }
 
 impl TextCheck {
+    /// The hit that a match makes, if it is not allowed.
+    fn hit<'packs>(
+        &self,
+        rule: &'packs Rule,
+        is_secret: bool,
+        bytes: &[u8],
+        captures: &Captures<'_>,
+    ) -> Result<Option<Hit<'packs>>, ReaderError> {
+        let Some(matched) = captures.get(0) else { return Ok(None) };
+        let decisive = captures.name("secret").unwrap_or(matched);
+        let random_enough = self.entropy.is_none_or(|least| entropy(decisive.as_bytes()) >= least);
+        if !random_enough || self.allows(&rule.name, decisive.as_bytes())? {
+            return Ok(None);
+        }
+        let secret = is_secret.then(|| decisive.range());
+        let fix = self.fix(&rule.name, bytes, &matched.range())?;
+        let code = captures.name("code").map(|code| code.start());
+        let name = captures.name("name").filter(|_| self.names.is_some());
+        let name = name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
+        Ok(Some(Hit { rule, matched: matched.range(), code, name, secret, fix }))
+    }
+
     /// Is this a known placeholder?
     fn allows(&self, rule: &str, matched: &[u8]) -> Result<bool, ReaderError> {
         for pattern in &self.allow {

@@ -187,6 +187,35 @@ fn a_secret_is_recognisable_but_not_readable_in_any_finding() {
 }
 
 #[test]
+fn a_key_in_the_test_data_of_a_scanner_is_no_finding_and_one_of_another_project_is() {
+    let content = format!("package main\n\nvar id = \"{AWS_ID}\"\n");
+    let gitleaks = ("go.mod", "module github.com/zricethezav/gitleaks/v8\n");
+    let shop = ("go.mod", "module example.com/shop\n\nrequire github.com/zricethezav/gitleaks/v8 v8.1\n");
+    let hooks = (".pre-commit-hooks.yaml", "- id: detect-secrets\n  name: Detect secrets\n");
+    for ((manifest, text), path, expected) in [
+        (gitleaks, "testdata/repos/small/main.go", 0),
+        (hooks, "tests/data/files/main.go", 0),
+        (gitleaks, "cmd/main.go", 1),
+        (shop, "testdata/repos/small/main.go", 1),
+        (("other/go.mod", gitleaks.1), "testdata/repos/small/main.go", 1),
+    ] {
+        let tree = tree(&[(manifest, text.as_bytes()), (path, content.as_bytes())]);
+        let report = read(tree.path(), vec![changed(path, &[ALL])]);
+        assert_eq!(report.findings.len(), expected, "{manifest} {path}: {report:?}");
+    }
+}
+
+#[test]
+fn what_names_the_project_is_wanted_beside_its_tests() {
+    let wanted = |path: &str| {
+        let companions = READER.companions_of(&["core".to_owned()], &[changed(path, &[ALL])]).unwrap();
+        companions.contains(&"go.mod".into())
+    };
+    assert!(wanted("testdata/a.txt") && wanted("a/b_test.go"));
+    assert!(!wanted("src/a.go"));
+}
+
+#[test]
 fn a_suppressed_secret_is_hidden_in_other_findings_too() {
     let content = format!("dbg!(\"{GITHUB}\"); // truing: ignore[core/github-token] revoked\n");
     let report = read_one("a.rs", content.as_bytes(), &[ALL]);

@@ -89,6 +89,13 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Notes that the tool has not looked at a file. One outside of the tree says nothing.
+    pub(crate) fn ignored(&mut self, path: &str) {
+        if let Ok(path) = self.paths.path(path) {
+            self.collected.ignored(path);
+        }
+    }
+
     /// Is the path one in the tree?
     pub(crate) fn is_in_tree(&self, path: &str) -> bool {
         self.paths.path(path).is_ok()

@@ -81,8 +81,9 @@ fn eslint_message(reading: &mut Reading<'_>, path: &str, message: &EslintMessage
     let Some(line) = message.line else {
         let is_ignored =
             !message.fatal && message.rule_id.is_none() && message.message.starts_with(ESLINT_IGNORED);
-        // The project keeps the file from ESLint: there is no finding in it.
-        if !is_ignored {
+        if is_ignored {
+            reading.ignored(path);
+        } else {
             reading.failed(&format!("{path}: {}", message.message));
         }
         return;
@@ -121,6 +122,9 @@ fn eslint_page(rule: &str) -> Option<String> {
 #[serde(rename_all = "camelCase")]
 struct StylelintFile {
     source: Option<String>,
+    /// Does the project keep the file from it?
+    #[serde(default)]
+    ignored: bool,
     warnings: List<StylelintWarning, MAX_MESSAGES>,
     #[serde(default)]
     parse_errors: List<StylelintWarning, MAX_MESSAGES>,
@@ -154,6 +158,9 @@ pub(crate) fn stylelint(bytes: &[u8], input: &Input<'_>) -> Report {
     let text = reading.document(bytes);
     reading.each_of(&text, "file", |reading, file: StylelintFile| {
         let path = file.source.unwrap_or_default();
+        if file.ignored {
+            reading.ignored(&path);
+        }
         for option in file.invalid_option_warnings.iter() {
             reading.failed(&option.text);
         }

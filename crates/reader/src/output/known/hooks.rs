@@ -73,6 +73,11 @@ impl Hooks {
         serde_saphyr::from_str(text).map_err(|error| clean(&error.to_string(), MAX_REASON))
     }
 
+    /// Is one of them a hook of this id?
+    pub(super) fn have(&self, id: &str) -> bool {
+        self.repos.iter().flat_map(|repository| &repository.hooks).any(|hook| hook.id == id)
+    }
+
     /// The way in which the hooks of these ids run a tool that looks at these files: with the arguments that all of those hooks
     /// have, over the files that at least one of them is told of. Without such a hook: without arguments, over all.
     pub fn usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> Usage {

@@ -5,6 +5,8 @@ use serde::Deserialize;
 use truing_core::glob::is_bounded;
 use truing_core::nesting::is_too_deep;
 
+use super::hooks::Hooks;
+
 /// The files that list the hooks of pre-commit.
 const HOOK_FILES: &str = ".pre-commit-config.{yaml,yml}";
 /// The most files that are read for one sign.
@@ -141,7 +143,7 @@ impl What {
             Self::Key(name) if path.ends_with(".toml") => in_toml(text, name).is_some(),
             Self::Key(name) => has_key(text, name),
             Self::Word(word) => has_word(text, word),
-            Self::Hook(id) => text.lines().any(|line| is_hook(line, id)),
+            Self::Hook(id) => has_hook(text, id),
         }
     }
 }
@@ -255,6 +257,18 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
+/// Does a file of hooks list this one? Of a file that cannot be read, lines count that look like it, so that the tool is run
+/// and the reason is named.
+fn has_hook(text: &str, id: &str) -> bool {
+    if !text.contains(id) {
+        return false;
+    }
+    match Hooks::parse(text.as_bytes()) {
+        Ok(hooks) => hooks.have(id),
+        Err(_) => text.lines().any(|line| is_hook(line, id)),
+    }
+}
+
 /// Is a line of YAML `- id: ruff`, with quotes or without, and maybe with a comment?
 fn is_hook(line: &str, id: &str) -> bool {
     let line = line.trim_start();
@@ -283,12 +297,37 @@ mod tests {
         assert!(!What::Key("eslintConfig".into()).is_in("a", "{"));
         assert!(What::Word("cargo clippy".into()).is_in("a", "run: cargo clippy --all"));
         assert!(!What::Word("shellcheck".into()).is_in("a", "uses: my-shellcheck-action"));
-        for line in ["      - id: ruff", "  - id: 'ruff' # fast", "    id: \"ruff\""] {
-            assert!(What::Hook("ruff".into()).is_in("a.yaml", line), "{line}");
+    }
+
+    #[test]
+    fn a_hook_is_found_however_its_yaml_is_written() {
+        let is_shown = |text: &str| What::Hook("ruff".into()).is_in(".pre-commit-config.yaml", text);
+        for hooks in [
+            "\n      - id: ruff\n",
+            "\n      - id: 'ruff' # fast\n",
+            "\n      - name: Ruff\n        id: \"ruff\"\n",
+            " [{id: ruff, args: [--fix]}]\n",
+            " [ { id: black }, { args: [--fix], id: ruff } ]\n",
+            "\n      - {id: ruff}\n",
+            "\n      - &lint { \"id\": \"ruff\", args: [--fix] } # fast\n",
+            "\n      - id:\n          ruff\n",
+        ] {
+            let text =
+                format!("repos:\n  - repo: https://github.com/astral-sh/ruff-pre-commit\n    hooks:{hooks}");
+            assert!(is_shown(&text), "{text}");
         }
-        for line in ["- id: ruff-format", "# - id: ruff", "- name: ruff"] {
-            assert!(!What::Hook("ruff".into()).is_in("a.yaml", line), "{line}");
+        for hooks in [
+            "\n      - id: ruff-format\n",
+            "\n      # - id: ruff\n      - id: black\n",
+            "\n      - id: local\n        name: ruff\n",
+            "\n      - id: local\n        entry: |\n          - id: ruff\n",
+            " [{id: ruff-format, alias: ruff}]\n",
+        ] {
+            let text =
+                format!("repos:\n  - repo: https://github.com/astral-sh/ruff-pre-commit\n    hooks:{hooks}");
+            assert!(!is_shown(&text), "{text}");
         }
+        assert!(is_shown("repos:\n- hooks:\n  - id: ruff\n  - args: [\n"), "lines of what cannot be read");
     }
 
     #[test]

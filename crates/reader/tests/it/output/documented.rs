@@ -328,9 +328,31 @@ fn a_file_that_eslint_is_kept_from_is_no_problem() {
         "File ignored by default. Use \\\"--ignore-pattern '!node_modules/*'\\\" to override.",
     ] {
         assert_eq!(whole("eslint-json", &file(message)), [""; 0], "{message}");
+        assert_eq!(not_looked_at("eslint-json", &file(message)), ["x/a.js"], "{message}");
     }
     let report = read_in("x", "eslint-json", file("No files matching the pattern were found.").as_bytes());
     assert_eq!(report.problems[0].kind, ProblemKind::Tool, "anything else about the run");
+    assert!(report.ignored.is_empty());
+}
+
+/// The files that a tool says it has not looked at.
+fn not_looked_at(format: &str, text: &str) -> Vec<String> {
+    let report = read_in("", format, text.as_bytes());
+    report.ignored.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_file_that_stylelint_is_kept_from_was_not_looked_at() {
+    let file = |name: &str, ignored: &str| {
+        format!(
+            r#"{{"source": "{name}", "deprecations": [], "invalidOptionWarnings": [], "parseErrors": [], "errored": false, "warnings": []{ignored}}}"#
+        )
+    };
+    let (kept, seen) = (file("/build/tree/a.css", r#", "ignored": true"#), file("/build/tree/b.css", ""));
+    let outside = file("/elsewhere/c.css", r#", "ignored": true"#);
+    let text = format!("[{kept}, {seen}, {outside}]");
+    assert_eq!(whole("stylelint-json", &text), [""; 0]);
+    assert_eq!(not_looked_at("stylelint-json", &text), ["a.css"]);
 }
 
 proptest::proptest! {
