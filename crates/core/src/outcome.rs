@@ -93,7 +93,6 @@ pub enum Runtime {
 
 impl Outcome {
     /// The outcome of a rules-only review with this coverage.
-    ///
     /// Nothing changed at all: `skipped`. A gap that is not by design: `partial`. Else `reviewed`, also when
     /// every changed file is excluded by design, because then nothing that should be read was left out.
     pub fn of_rules(coverage: &Coverage) -> Self {
@@ -291,6 +290,9 @@ pub struct ReviewDetail {
     /// Comments on added lines that suppress nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressions: Vec<IdleSuppression>,
+    /// Patterns of `rules.ignore` that match no file of the repository.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle_ignores: Vec<String>,
     /// What a model did; none: none was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modelled: Option<Modelled>,
@@ -324,6 +326,7 @@ impl ReviewDetail {
             since: None,
             configuring: Vec::new(),
             suppressions: Vec::new(),
+            idle_ignores: Vec::new(),
             modelled: None,
             tools: Vec::new(),
             outdated_dismissals: 0,

@@ -16,6 +16,7 @@ use truing_config::problem::{ConfigError, Problem};
 use truing_config::{Config, REPOSITORY_FILE, value};
 use truing_core::code::LinesKey;
 use truing_core::id::{PrId, Sha};
+use truing_core::outcome::Coverage;
 use truing_core::port::{Gate, PullRequest, Reader, Revision};
 use truing_diff::{RepoPath, Status, parse};
 use truing_forge::Server;
@@ -24,6 +25,7 @@ use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
 use super::agent::{self, AgentError, Asking, ContextSources, Part, Place, Recalled};
 use super::earlier::Earlier;
 use super::fetch;
+use super::ignores;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use super::tools::{Base, Toolbox, Tooling};
 
@@ -225,6 +227,26 @@ impl<R: Reader> Checkout<'_, R> {
             }
         }
         Ok((mirror, Pinned { scope: self.rules.scope.clone(), configured: None, tip: first }))
+    }
+
+    /// The patterns of the repository's own file by which `rules.ignore` ignores nothing at this head. Those of the operator are
+    /// for many repositories.
+    pub(crate) async fn idle_ignores(
+        &self,
+        mirror: &Mirror,
+        head: &Sha,
+        pinned: &Pinned,
+        coverage: &Coverage,
+    ) -> Vec<String> {
+        let scope = &pinned.scope;
+        if scope.ignore_patterns == self.rules.scope.ignore_patterns {
+            return Vec::new();
+        }
+        let list = async {
+            let files = mirror.list(head, &[]).await?;
+            Ok::<Vec<RepoPath>, GitError>(files.into_iter().map(|file| file.path).collect())
+        };
+        ignores::idle(scope, coverage, list).await
     }
 
     /// Lets the reader read the changed files of the exact head, from a folder that is gone afterwards, and the model,

@@ -7,6 +7,7 @@ use truing_core::publish::{
     Annotation, Check, Conclusion, Desired, DesiredStatus, Item, MAX_ANNOTATIONS, StatusState,
 };
 
+use super::ignores::warnings;
 use super::text::{self, Summary};
 
 /// The longest text of an annotation, in characters.
@@ -43,7 +44,9 @@ pub fn summary(
     record: &ReviewRecord,
     walkthrough: &[WalkthroughLine],
 ) -> String {
-    let ReviewDetail { base, outcome, coverage, since, configuring, suppressions, .. } = &record.detail;
+    let ReviewDetail { base, outcome, coverage, since, configuring, .. } = &record.detail;
+    let ReviewDetail { suppressions, idle_ignores, .. } = &record.detail;
+    let remarks: Vec<String> = text::remarks(record).into_iter().chain(warnings(idle_ignores)).collect();
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let fixed = |finding: &&Finding| matches!(finding.status, FindingStatus::Fixed(_));
     let fixed = findings.iter().filter(fixed).count();
@@ -61,7 +64,7 @@ pub fn summary(
         since,
         configuring,
         suppressions,
-        remarks: &text::remarks(record),
+        remarks: &remarks,
         open: &open,
         fixed,
         suppressed,
@@ -229,6 +232,18 @@ pub(crate) mod tests {
         let shown = summary(&[], (&sha(), None), &record, &[]);
         let status = status(&[], &record.detail.outcome, &sha(), &shown);
         assert!(!format!("{status:?}").contains("Walkthrough"), "{status:?}");
+    }
+
+    #[test]
+    fn a_pattern_that_ignores_nothing_is_named_once_in_the_summary() {
+        let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
+        detail.idle_ignores = vec!["lib".to_owned()];
+        let record = ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0));
+        let shown = summary(&[], (&sha(), None), &record, &[]);
+        let warning = truing_core::markdown::plain(&warnings(&["lib".to_owned()]).next().unwrap());
+        assert!(warning.contains("matches no file of the repository"), "{warning}");
+        assert_eq!(shown.matches(format!("- {warning}\n").as_str()).count(), 1, "{shown}");
+        assert_eq!(shown.matches("matches no file").count(), 1, "{shown}");
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! where [`compare`] says that the change begins, those of pull requests from their commits on ([`checkout`], which
 //! [`fetch`] brings from where they are).
 //! [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember, [`attempts`] which
-//! of them have not ended. [`desired`] says what the pull request should show, in the words of [`text`], [`review_writes`] what was written. [`fix`]
-//! applies what a local review suggests. [`converge`] fixes a branch until an audit finds nothing. [`sync`] follows an
-//! upstream package. [`verify`] runs a repository's own checks on two of its states. [`write_gate`] is asked before
-//! each write of those two.
+//! of them have not ended. [`desired`] says what the pull request should show, in the words of [`text`], [`review_writes`] what was
+//! written. [`ignores`] warns of patterns that match nothing. [`fix`] applies what a local review suggests. [`converge`] fixes a
+//! branch until an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's own checks on two of
+//! its states. [`write_gate`] is asked before each write of those two.
 //!
 //! They share [`budget`] (limits of what models cost), [`reader`] (the processes that parse repository bytes),
 //! [`slots`] (steps of slots on a store), [`stopped`] (the reasons why a lease's step stops), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
@@ -29,6 +29,7 @@ pub mod fetch;
 mod files;
 pub mod fix;
 pub mod given;
+pub mod ignores;
 mod lfs;
 pub mod local;
 pub mod machine;

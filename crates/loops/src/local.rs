@@ -19,6 +19,7 @@ use super::attempts::{Attempt, Attempts};
 use super::compare::{Against, Comparing, Head};
 use super::earlier::Earlier;
 use super::given;
+use super::ignores;
 use super::memory::{Kept, Line, Memory, Recall, Unopened, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
@@ -94,8 +95,6 @@ pub struct Review {
     pub kept: Kept,
     /// Why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
-    /// Patterns of `rules.ignore` that match no file of the repository.
-    pub idle_ignores: Vec<String>,
 }
 
 /// Why a review could not be done.
@@ -212,6 +211,7 @@ where
         let outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
         let outcome = outcome.without_earlier(unread.as_deref());
         let detail = ReviewDetail {
+            idle_ignores: self.idle_ignores(&coverage).await,
             coverage,
             suppressions,
             tools,
@@ -224,26 +224,21 @@ where
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.keep(found, &mut record, &filed).await;
         self.attempts.ends(&record.run);
-        let idle_ignores = self.idle_ignores(&record.detail.coverage).await;
-        Ok(Review { record, reviewed: self.head.into(), against, kept, unrecorded, idle_ignores })
+        Ok(Review { record, reviewed: self.head.into(), against, kept, unrecorded })
     }
 
-    /// The patterns of `rules.ignore` that match no file; none where the files cannot be listed.
+    /// The patterns of `rules.ignore` that match no file.
     async fn idle_ignores(&self, coverage: &Coverage) -> Vec<String> {
-        let changed = coverage.not_reviewed.iter().map(|gap| &gap.path);
-        // Only who ignores what did not change has the files listed.
-        if self.scope.idle_ignores(changed.clone()).is_empty() {
-            return Vec::new();
-        }
-        let files = match self.head {
-            Head::Commit(head) => {
-                let files = self.repository.list(head, &[]).await;
-                files.map(|files| files.into_iter().map(|file| file.path).collect())
+        let list = async {
+            match self.head {
+                Head::Commit(head) => {
+                    let files = self.repository.list(head, &[]).await?;
+                    Ok::<Vec<RepoPath>, GitError>(files.into_iter().map(|file| file.path).collect())
+                }
+                Head::WorkingTree | Head::Index(_) | Head::Diff(_) => self.repository.files().await,
             }
-            Head::WorkingTree | Head::Index(_) | Head::Diff(_) => self.repository.files().await,
         };
-        let Ok(files): Result<Vec<RepoPath>, GitError> = files else { return Vec::new() };
-        self.scope.idle_ignores(changed.chain(&files))
+        ignores::idle(&self.scope, coverage, list).await
     }
 
     /// What the repository tells a model besides, from where its own file is taken: the reviewed commit, else the working

@@ -107,6 +107,7 @@ where
             false => Against::MergeBase(revision.base.short().to_owned()),
         };
         let detail = ReviewDetail {
+            idle_ignores: self.checkout.idle_ignores(&mirror, &revision.head, &pinned, &coverage).await,
             coverage,
             configuring,
             suppressions,
@@ -120,7 +121,7 @@ where
         let (kept, unrecorded) = memory.keep(found, &mut record, &revision.head).await;
         self.attempts.ends(&record.run);
         let reviewed = Reviewed::Commit;
-        Ok((Review { record, reviewed, against, kept, unrecorded, idle_ignores: Vec::new() }, pinned))
+        Ok((Review { record, reviewed, against, kept, unrecorded }, pinned))
     }
 }
 

@@ -236,7 +236,9 @@ where
         rechecked.settle(&mut identified.gone, &known, &revision.head);
         dismissal::apply(&mut identified.current, dismissals);
         dismissal::apply(&mut identified.gone, dismissals);
+        let idle_ignores = self.checkout.idle_ignores(&mirror, &revision.head, &pinned, &coverage).await;
         let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
+        record.detail.idle_ignores = idle_ignores;
         record.detail.outdated_dismissals = dismissal::outdated(&identified.current, &known, dismissals);
         (record.detail.suppressions, record.detail.tools) = (suppressions, tools);
         let mut record = record.asked(agent::asked(part));

@@ -112,10 +112,13 @@ impl NameBindings {
         let is_seen = |binding: &&NameBinding| {
             binding.scope.contains(&at) && (!binding.is_of_class || Some(&binding.scope) == class.as_ref())
         };
-        let mut seen = self.bindings.get(first.as_bytes()).into_iter().flatten().filter(is_seen).peekable();
-        if seen.peek().is_none() {
+        let seen: Vec<_> =
+            self.bindings.get(first.as_bytes()).into_iter().flatten().filter(is_seen).collect();
+        // The innermost scope that binds it hides the others.
+        let Some(innermost) = seen.iter().map(|binding| binding.scope.len()).min() else {
             return vec![name.to_owned()];
-        }
+        };
+        let seen = seen.into_iter().filter(|binding| binding.scope.len() == innermost);
         let origins = seen.filter_map(|binding| binding.origin.as_ref());
         origins.map(|origin| rest.map_or(origin.clone(), |rest| format!("{origin}.{rest}"))).collect()
     }
@@ -333,6 +336,9 @@ mod tests {
             ("def f(b): HERE", "b", &[]),
             ("def f(a, b: int = 1): HERE", "b", &[]),
             ("def f(b): pass\nHERE", "b", &["b"]),
+            ("from x import b\ndef f(b): HERE", "b", &[]),
+            ("from x import b\ndef f():\n  from y import b\n  HERE", "b", &["y.b"]),
+            ("from x import b\ndef f(b): pass\nHERE", "b", &["x.b"]),
             ("for a, b in c: HERE", "b", &[]),
             ("with a as b: HERE", "b", &[]),
             ("b = 1\nHERE", "b", &[]),

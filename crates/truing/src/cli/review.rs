@@ -5,7 +5,6 @@ mod errors;
 mod fix;
 mod from;
 mod gaps;
-mod ignores;
 pub(super) mod json;
 mod linters;
 pub(super) mod markdown;
@@ -40,6 +39,7 @@ use truing_loops::attempts::Attempts;
 use truing_loops::checkout;
 use truing_loops::compare::Head;
 use truing_loops::fix::Left;
+use truing_loops::ignores;
 use truing_loops::local::{Local, LocalError, Review};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Unopened;
@@ -488,7 +488,7 @@ impl Command {
         let Names { head, configured, remote, published, left } = names;
         let format = self.output.format();
         let idle = review.record.detail.suppressions.iter().map(|idle| text::visible(&idle.to_string()));
-        for told in idle.chain(ignores::told(&review.idle_ignores)) {
+        for told in idle.chain(ignores::warnings(&review.record.detail.idle_ignores)) {
             self.output.warn(told);
         }
         if let (Some(from), Format::Json | Format::Sarif | Format::Rdjson | Format::Github | Format::Gitlab) =

@@ -42,6 +42,9 @@ struct Report<'a> {
     /// Comments that suppress nothing.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     suppressions: &'a [IdleSuppression],
+    /// Patterns of `rules.ignore` that match no file of the repository.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    idle_ignores: &'a [String],
     /// Tools whose findings are among those.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     tools: &'a [ToolRun],
@@ -146,6 +149,7 @@ pub(super) fn report(
         cost_micro_usd: record.cost(),
         turns: record.turns(),
         suppressions: &record.detail.suppressions,
+        idle_ignores: &record.detail.idle_ignores,
         tools: &record.detail.tools,
         memory: record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref()),
         specialists: record

@@ -258,7 +258,7 @@ impl Publishing<'_> {
         let kept = Kept::of_records(&findings, record.detail.head.as_ref());
         let against = Against::Named(record.detail.base.short().to_owned());
         let reviewed = Reviewed::Commit;
-        Ok(Review { record, reviewed, against, kept, unrecorded: None, idle_ignores: Vec::new() })
+        Ok(Review { record, reviewed, against, kept, unrecorded: None })
     }
 
     /// Nothing is reviewed, because of the pull request's state.
@@ -282,7 +282,7 @@ impl Publishing<'_> {
         let record = ReviewRecord { versions: truing_loops::versions(), ..begun };
         let against = Against::Named(record.detail.base.short().to_owned());
         let (reviewed, kept) = (Reviewed::Commit, Kept::default());
-        Review { record, reviewed, against, kept, unrecorded: None, idle_ignores: Vec::new() }
+        Review { record, reviewed, against, kept, unrecorded: None }
     }
 }
 

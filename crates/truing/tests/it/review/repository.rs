@@ -194,6 +194,7 @@ fn ignored_paths_that_match_no_file_are_named_once() {
     place.write(".truing.toml", "[rules]\nignore = [\"vendor/**\", \"docs/**\", \"lib\", \"./vendor/**\"]\n");
     let ran = Ran::from(place.command(&["review", "--format", "json"]).output().unwrap());
     assert_eq!(each(&ran.json(), "path"), ["b.py"]);
+    assert_eq!(ran.json()["idle_ignores"], json!(["lib", "./vendor/**"]));
     let told = "warning: rules.ignore: `lib` matches no file of the repository; a folder is `lib/**`";
     assert_eq!(ran.err.matches(told).count(), 1, "{}", ran.err);
     let told = "warning: rules.ignore: `./vendor/**` matches no file of the repository; paths are written as in \

@@ -75,6 +75,35 @@ fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
 }
 
 #[test]
+fn a_rule_of_ours_stays_on_in_files_that_the_linter_says_it_ignores() {
+    let place = Place::new();
+    place.write("eslint.config.js", "export default [{ ignores: ['b.js'] }]\n");
+    for file in ["a.js", "b.js"] {
+        place.write(file, "f();\n");
+    }
+    place.commit("second");
+    for file in ["a.js", "b.js"] {
+        place.write(file, "f();\ndebugger;\n");
+    }
+    let ignored = r#"[{"ruleId": null, "fatal": false, "severity": 1, "message": "File ignored because of a matching ignore pattern. Use \"--no-ignore\" to disable file ignore settings or use \"--no-warn-ignored\" to suppress this warning."}]"#;
+    let script = format!(
+        "#!/bin/sh\ncat <<END\n[{{\"filePath\": \"$PWD/a.js\", \"messages\": []}},\n\
+         {{\"filePath\": \"$PWD/b.js\", \"messages\": {}}}]\nEND\n",
+        ignored.replace('\\', "\\\\")
+    );
+    install(place.home(), "eslint", &script);
+    let config = place.home().join("ops.toml");
+    std::fs::write(&config, "[[tool]]\nname = \"eslint\"\ncommand = [\"eslint\", \"{files}\"]\n").unwrap();
+    let arguments =
+        ["--config", config.to_str().unwrap(), "review", "--quiet", "--tools", "--format", "json"];
+    let told = Ran::from(place.command(&arguments).env("PATH", with_own(&place)).output().unwrap()).json();
+    assert_eq!(told["tools"][0]["name"], "eslint", "{told:#}");
+    assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
+    assert_eq!(each(&told, "path"), ["b.js"], "{told:#}");
+    assert_eq!(each(&told, "rule"), ["core/js-debugger"], "{told:#}");
+}
+
+#[test]
 fn hooks_that_cannot_be_read_are_named() {
     let place = linted("a = 1\n", "a = 1\nl = 2\n");
     install(place.home(), "ruff", RUFF);

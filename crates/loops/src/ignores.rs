@@ -1,0 +1,70 @@
+//! Patterns of `rules.ignore` that match no file of the repository, and the warnings about them.
+
+use std::future::Future;
+
+use truing_core::line::clean;
+use truing_core::outcome::Coverage;
+use truing_diff::RepoPath;
+use truing_git::GitError;
+
+use super::reading::Scope;
+
+/// The most characters of a pattern that are shown.
+const MAX_CHARS: usize = 200;
+
+/// The patterns that match no file, neither a changed one nor one that `list` has; none where the files cannot be listed.
+pub(crate) async fn idle(
+    scope: &Scope,
+    coverage: &Coverage,
+    list: impl Future<Output = Result<Vec<RepoPath>, GitError>>,
+) -> Vec<String> {
+    let changed = coverage.not_reviewed.iter().map(|gap| &gap.path);
+    // Only who ignores what did not change has the files listed.
+    if scope.idle_ignores(changed.clone()).is_empty() {
+        return Vec::new();
+    }
+    let Ok(files) = list.await else { return Vec::new() };
+    scope.idle_ignores(changed.chain(&files))
+}
+
+/// A line for each of them.
+pub fn warnings(patterns: &[String]) -> impl Iterator<Item = String> {
+    patterns.iter().map(|pattern| {
+        let pattern = clean(pattern, MAX_CHARS);
+        let meant = meant(&pattern);
+        format!("rules.ignore: `{pattern}` matches no file of the repository{meant}")
+    })
+}
+
+/// The likely meaning of a pattern, as words that follow; empty: there is none.
+fn meant(pattern: &str) -> String {
+    let plain = pattern.trim_start_matches("./").trim_end_matches('/');
+    if pattern.starts_with('!') {
+        "; patterns cannot be negated".to_owned()
+    } else if !pattern.contains('*') {
+        format!("; a folder is `{plain}/**`")
+    } else if plain != pattern {
+        format!("; paths are written as in `{plain}`")
+    } else {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_about_a_pattern_says_what_is_meant() {
+        for (pattern, expected) in [
+            ("lib", "; a folder is `lib/**`"),
+            ("lib/", "; a folder is `lib/**`"),
+            ("./lib/**", "; paths are written as in `lib/**`"),
+            ("lib/**/", "; paths are written as in `lib/**`"),
+            ("!lib/**", "; patterns cannot be negated"),
+            ("lib/**", ""),
+        ] {
+            assert_eq!(meant(pattern), expected, "{pattern}");
+        }
+    }
+}
