@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     fn is_pointer_of(body: &str) -> bool {
-        let text = format!("--- a/x\n+++ b/x\n{body}");
+        let text = format!("diff --git a/x b/x\nindex 1111111..2222222 100644\n--- a/x\n+++ b/x\n{body}");
         is_pointer(&parse(text.as_bytes()).files[0])
     }
 
@@ -48,7 +48,7 @@ mod tests {
             is_pointer_of(&format!("@@ -2 +2 @@\n-oid sha256:x\n+oid sha256:{oid}\n")),
             "without context"
         );
-        assert!(is_pointer_of(&format!("@@ -1,9 +1,3 @@\n-code\n+{version}\n+oid sha256:{oid}\n+size 2\n")));
+        assert!(is_pointer_of(&format!("@@ -1 +1,3 @@\n-code\n+{version}\n+oid sha256:{oid}\n+size 2\n")));
         for other in [
             whole.replace("+size 2", "+size 2\n+import os").replace("+1,3", "+1,4"),
             format!("@@ -1,2 +1,2 @@\n {version}\n-size 1\n+size 2\n"),

@@ -25,7 +25,7 @@ use truing_reader::output::tool_name;
 use crate::lfs;
 use crate::said::without_given_values;
 use crate::tools::overlap::{self, LookedAt, Told};
-use crate::tools::{Looked, Tooling, Wanted};
+use crate::tools::{BaseFiles, Looked, Tooling, Wanted};
 
 /// The problems of an output that are named.
 const MAX_TOLD: usize = 3;
@@ -364,7 +364,7 @@ impl<'a> Plan<'a> {
                 None => Ok(Looked::default()),
             }
         };
-        let (report, Looked { outputs, skipped, programs, unlinted }) =
+        let (report, Looked { outputs, skipped, programs, unlinted, by_base, folders: _folders }) =
             tokio::try_join!(reader.read(&request), look)?;
         coverage.reviewed = report.reviewed;
         coverage.not_reviewed.extend(report.not_reviewed);
@@ -408,6 +408,7 @@ impl<'a> Plan<'a> {
             found.extend(findings.filter_map(place));
         }
         told_before.name_others(&mut found);
+        BaseFiles::note(by_base, &mut tools);
         let looked = tools.iter().filter(|run: &&ToolRun| run.failed.is_none() && run.keeps_open.is_none());
         let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
         for (name, paths) in unlinted {

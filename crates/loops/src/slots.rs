@@ -1,6 +1,6 @@
 //! Steps of slots, carried out on a store: load, decide, commit, and again if the row has moved on.
 
-use truing_core::id::{Key, Millis, Version};
+use truing_core::id::{Key, Millis};
 use truing_core::port::{Event, Runs, Slots, StoreError};
 use truing_core::slot::{Command, Decision, Limits, Refused};
 
@@ -47,11 +47,6 @@ pub async fn steps<S: Slots + Runs>(
         let now = store.now().await?;
         let Some(slot) = store.load(std::slice::from_ref(key)).await?.pop() else { break };
         let before = slot.version;
-        if before == Version::default() && !rest.is_empty() {
-            // A lease is fenced by the version before it, so there has to be one. An idle slot is leased by no server.
-            store.commit(&[(before, slot)]).await?;
-            continue;
-        }
         let mut decisions = vec![];
         let mut decision = slot.step(first, limits, now)?;
         for command in rest {

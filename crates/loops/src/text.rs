@@ -132,11 +132,17 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
         let files = counted(tool.unlinted.len(), "file");
         format!("{name} did not look at {files} with names that are not UTF-8: {paths}")
     });
+    let of_base = record.detail.tools.iter().filter(|tool| !tool.base_configuration.is_empty()).map(|tool| {
+        let (name, paths) = (clean(&tool.name, MAX_TOOL_CHARS), &tool.base_configuration);
+        let named = paths.iter().take(MAX_UNLINTED).map(|path| clean(&path.to_string(), MAX_PATH_CHARS));
+        let named = named.collect::<Vec<_>>().join(", ");
+        format!("{name} looked with the configuration of the base: this change touches {named}")
+    });
     let outdated = (record.detail.outdated_dismissals > 0).then(|| {
         let dismissals = counted(record.detail.outdated_dismissals as usize, "earlier dismissal");
         format!("not covered by {dismissals} any more: lines with a secret, which may be another one by now; look again")
     });
-    memory.chain(skipped).chain(kept_open).chain(unlinted).chain(outdated).collect()
+    memory.chain(skipped).chain(of_base).chain(kept_open).chain(unlinted).chain(outdated).collect()
 }
 
 /// The summary comment.

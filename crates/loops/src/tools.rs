@@ -9,6 +9,7 @@ mod base;
 mod baseline;
 mod builds;
 mod cache;
+mod configuration;
 mod exposure;
 mod kept;
 mod machine;
@@ -39,12 +40,15 @@ use truing_core::line::clean;
 use truing_core::outcome::ToolRun;
 use truing_core::port::{ChangedFile, Reader, ReaderError, ToolOutput, UsedTools};
 use truing_diff::{FileDiff, RepoPath};
+use truing_git::PrivateFolder;
 use truing_reader::output::known::{Fetched, arguments};
 use truing_reader::output::tool_name;
 
 pub use base::Base;
 use builds::HeldBuilds;
 pub use cache::ToolCache;
+use configuration::{BaseConfiguration, BasePlace, ToolDifferences, merge, place_of};
+pub(crate) use configuration::{BaseFiles, ByBase};
 pub use exposure::{ToolExposure, resolve_links};
 use kept::{Program, Programs, Recipe};
 use machine::by_set_up;
@@ -146,8 +150,8 @@ impl Tooling<'_> {
         wanted: &Wanted,
         reader: &R,
     ) -> Result<Looked, ReaderError> {
-        let Self { toolbox, project, trust, base: _ } = self;
-        let files = Files { tree, pins: tree, project, changed, touched, trust };
+        let Self { toolbox, project, trust, base } = self;
+        let files = Files { tree, pins: tree, project, changed, touched, base: Some(base), trust };
         let mut looked = match &toolbox.running {
             Some(running) => running.look(files, wanted, reader, None).await?,
             None => Looked::default(),
@@ -195,7 +199,7 @@ impl Tooling<'_> {
         }
         let Some(folder) = base.laid_out().await else { return Ok(none) };
         let tree = folder.path();
-        let files = Files { tree, pins: head.0, project, changed: &removed, touched: &[], trust };
+        let files = Files { tree, pins: head.0, project, changed: &removed, touched: &[], base: None, trust };
         let Looked { mut outputs, programs, .. } = running.look(files, wanted, reader, Some(&only)).await?;
         let is_other = |name: &str| {
             programs.get(name).is_some_and(|now| head.1.get(name).is_none_or(|before| !now.is_subset(before)))
@@ -238,6 +242,10 @@ pub struct Looked {
     pub(crate) programs: Programs,
     /// The changed files that could not be passed to them, by the same names.
     pub(crate) unlinted: BTreeMap<String, Vec<RepoPath>>,
+    /// The files of which those of the base configured them.
+    pub(crate) by_base: ByBase,
+    /// Folders in which they looked: what is kept of a file is compared with them again.
+    pub(crate) folders: Vec<PrivateFolder>,
 }
 
 /// A linter that did not run.
@@ -245,11 +253,29 @@ fn skipped(name: &str, reason: &str) -> ToolRun {
     ToolRun { name: name.to_owned(), skipped: Some(clean(reason, MAX_REASON)), ..ToolRun::default() }
 }
 
+/// The linters that the files of a folder show, of those that are wanted, and the reason for which hooks are not known.
+async fn selected<R: Reader>(
+    tree: &Path,
+    files: Files<'_>,
+    wanted: &Wanted,
+    reader: &R,
+) -> Result<(Vec<Selected>, Option<String>), ReaderError> {
+    let UsedTools { tools: used, unread_hooks } =
+        used(tree, files.changed.iter().map(|file| &file.path), reader).await?;
+    let mut selected = select(&used, &wanted.configured);
+    let below = used_below(tree, files.changed, reader).await?;
+    let in_folders = select_below(&below, &mut selected, &wanted.configured);
+    selected.extend(in_folders);
+    Ok((selected, unread_hooks))
+}
+
 /// A linter that is ready to run.
 struct Ready<'a> {
     tool: &'a Selected,
     files: Vec<&'a str>,
     by: By<'a>,
+    /// The folder that it looks at, where the base configures it; none: the head's.
+    place: Option<BasePlace<'a>>,
 }
 
 impl Running {
@@ -268,16 +294,24 @@ impl Running {
         if !wanted.any() {
             return Ok(looked);
         }
-        let UsedTools { tools: used, unread_hooks } =
-            used(files.tree, files.changed.iter().map(|file| &file.path), reader).await?;
+        let mut base = BaseConfiguration::of(files).filter(|_| self.is_served);
+        let signs = match &base {
+            Some(base) => base.of_signs().await,
+            None => Ok(None),
+        };
+        let of_signs = signs.as_ref().ok().and_then(Option::as_ref).map(PrivateFolder::path);
+        let (mut selected, unread_hooks) =
+            selected(of_signs.unwrap_or(files.tree), files, wanted, reader).await?;
         if let Some(reason) = unread_hooks {
             let reason = format!("{reason}; linters run without the options of their hooks");
             looked.skipped.push(skipped(HOOKS, &reason));
         }
-        let mut selected = select(&used, &wanted.configured);
-        let below = used_below(files.tree, files.changed, reader).await?;
-        let in_folders = select_below(&below, &mut selected, &wanted.configured);
-        selected.extend(in_folders);
+        if of_signs.is_some() {
+            let (of_head, _) = self::selected(files.tree, files, wanted, reader).await?;
+            let ToolDifferences { new, by_base } = merge(&mut selected, of_head, files);
+            looked.skipped.extend(new.iter().map(|(name, reason)| skipped(name, reason)));
+            looked.by_base = by_base;
+        }
         selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
         let set_up = self.set_up(&selected, files).await;
         let mut ready = Vec::new();
@@ -292,7 +326,10 @@ impl Running {
                 continue;
             }
             match self.ready(tool, files, set_up.as_ref()) {
-                Ok(by) => ready.push(Ready { tool, files: names, by }),
+                Ok(by) => match place_of(tool, &signs, base.as_mut()).await {
+                    Ok(place) => ready.push(Ready { tool, files: names, by, place }),
+                    Err(reason) => looked.outputs.push(Printed::failed(tool, &reason)),
+                },
                 Err(reason) if tool.is_configured || self.is_silenced(tool, files, set_up.as_ref()) => {
                     looked.outputs.push(Printed::failed(tool, &reason));
                 }
@@ -319,12 +356,17 @@ impl Running {
             if !unlinted.is_empty() {
                 looked.unlinted.entry(tool_name(&ready.tool.name)).or_default().extend(unlinted);
             }
+            let name = tool_name(&ready.tool.name);
+            if let Some(place) = &ready.place {
+                looked.by_base.entry(name).or_default().add(place, &ready.files);
+            }
             runs.push(self.run(ready, files, &places));
         }
         let folders: BTreeSet<&str> = std::iter::once("").chain(folders).collect();
         let _modules =
             (!runs.is_empty()).then(|| Modules::link(files.project, files.tree, folders.into_iter()));
         looked.outputs.extend(join_all(runs).await.into_iter().flatten());
+        looked.folders = base.map(BaseConfiguration::into_folders).unwrap_or_default();
         Ok(looked)
     }
 
@@ -450,8 +492,11 @@ impl Running {
     async fn run(&self, ready: Ready<'_>, files: Files<'_>, places: &Semaphore) -> Vec<Printed> {
         // Nobody closes them.
         let _place = places.acquire().await;
+        let Ready { tool, files: mut names, by, place } = ready;
+        let files = Files { tree: place.as_ref().map_or(files.tree, BasePlace::tree), ..files };
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
-        let Ready { tool, files: names, by } = ready;
+        // Its lines are those of the base there.
+        names.retain(|name| place.as_ref().is_none_or(|place| !place.has(name)));
         let without = if is_copy { tool.of_permissions() } else { BTreeSet::new() };
         let recipe = self.recipe(tool, &by, files).await;
         let mut outputs = Vec::new();
@@ -501,6 +546,9 @@ impl Running {
         }
         if let Some(held) = held {
             held.end(ends).await;
+        }
+        if let Some(place) = &place {
+            outputs.iter_mut().for_each(|printed| place.leave_out(&mut printed.output));
         }
         outputs
     }

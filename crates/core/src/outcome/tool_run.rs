@@ -24,4 +24,7 @@ pub struct ToolRun {
     /// Changed files that could not be passed to it, since their names are not UTF-8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlinted: Vec<RepoPath>,
+    /// Files that configure it and that the change touches: it looked with those of the base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub base_configuration: Vec<RepoPath>,
 }

@@ -20,19 +20,19 @@ use truing_reader::output::known::KnownTool;
 use truing_reader::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
 
 /// The most bytes of a file that configures.
-const MAX_CONFIGURATION: usize = 1 << 20;
+pub(super) const MAX_CONFIGURATION: usize = 1 << 20;
 /// The most words of a file that may be names of others.
 const MAX_WORDS: usize = 20_000;
 /// The most bytes of such a word.
 const MAX_WORD: usize = 300;
 /// The most files that a configuration names, and that these name.
-const MAX_NAMED: usize = 500;
+pub(super) const MAX_NAMED: usize = 500;
 /// The most names in a folder.
 const MAX_NAMES: usize = 20_000;
 /// The most bytes of an expression when it is compiled.
 const MAX_EXPRESSION: usize = 1 << 20;
 /// Ends of the names of files in which names of others are looked for.
-const TEXTS: &[&str] = &["toml", "ini", "cfg", "conf", "yml", "yaml", "json", "jsonc", "rc"];
+pub(super) const TEXTS: &[&str] = &["toml", "ini", "cfg", "conf", "yml", "yaml", "json", "jsonc", "rc"];
 
 /// A state; equal ones are of files of equal findings.
 pub(super) type State = [u8; 32];
@@ -246,7 +246,7 @@ fn read(file: File, most: u64) -> Option<Opened> {
 }
 
 /// The words of a text that may be names of files, each once: those of the letters of most names, and values of whole lines.
-fn words(text: &[u8]) -> BTreeSet<&str> {
+pub(super) fn words(text: &[u8]) -> BTreeSet<&str> {
     let plain = text.split(|byte| !byte.is_ascii_alphanumeric() && !b"_-./+@~".contains(byte));
     let lines = text.split(|byte| *byte == b'\n');
     let values = lines.filter_map(|line| {
@@ -260,17 +260,17 @@ fn words(text: &[u8]) -> BTreeSet<&str> {
 }
 
 /// The folders above a file, the root first.
-fn folders(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn folders(path: &str) -> impl Iterator<Item = &str> {
     let ends = path.match_indices('/').map(|(at, _)| at);
     std::iter::once("").chain(ends.filter_map(|at| path.get(..at)))
 }
 
-fn within(folder: &str, name: &str) -> String {
+pub(super) fn within(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 /// A path from a folder of the tree; none, if it leads out of that.
-fn joined(folder: &str, word: &str) -> Option<String> {
+pub(super) fn joined(folder: &str, word: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in word.split('/') {
         match part {
@@ -290,7 +290,7 @@ fn is_outside(word: &str) -> bool {
     word.starts_with('/') && std::fs::metadata(word).is_ok_and(|found| !found.is_dir())
 }
 
-fn has_end(name: &str, ends: &[&str]) -> bool {
+pub(super) fn has_end(name: &str, ends: &[&str]) -> bool {
     let end = Path::new(name).extension().and_then(OsStr::to_str);
     end.is_some_and(|end| ends.contains(&end))
 }

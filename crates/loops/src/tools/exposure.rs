@@ -91,7 +91,15 @@ pub fn resolve_links(path: &Path) -> PathBuf {
 
 /// All files of a project of one's own.
 fn files_of(project: &Path) -> Files<'_> {
-    Files { tree: project, pins: project, project: Some(project), changed: &[], touched: &[], trust: None }
+    Files {
+        tree: project,
+        pins: project,
+        project: Some(project),
+        changed: &[],
+        touched: &[],
+        base: None,
+        trust: None,
+    }
 }
 
 fn looks_at_any(tool: &Selected, reviewed: &[RepoPath]) -> bool {

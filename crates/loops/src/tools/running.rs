@@ -9,6 +9,7 @@ use truing_agent::verify::{Scope as Trust, SetUp, Verifier};
 use truing_core::port::ChangedFile;
 use truing_diff::RepoPath;
 
+use super::base::Base;
 use super::cache::ToolCache;
 
 /// The scope of findings that are kept of files of one's own.
@@ -49,6 +50,8 @@ pub struct Files<'a> {
     pub changed: &'a [ChangedFile],
     /// Every path that the change names, also of files that are not reviewed.
     pub touched: &'a [RepoPath],
+    /// The base of the change, whose configuration counts in a served review; none: that of the tree does.
+    pub base: Option<Base<'a>>,
     /// Whose set-ups may be used.
     pub trust: Option<&'a Trust>,
 }

@@ -124,7 +124,7 @@ impl Selected {
     }
 
     /// A path that was as seen from its folder.
-    fn of_tree(&self, own: &str) -> String {
+    pub(super) fn of_tree(&self, own: &str) -> String {
         if self.folder.is_empty() { own.to_owned() } else { format!("{}/{own}", self.folder) }
     }
 
@@ -162,10 +162,20 @@ impl Selected {
             known.recognised.iter().filter_map(known::Sign::glob).any(fits)
                 || known.configures.iter().any(|glob| fits(glob))
         });
+        is_known || self.has_option_for(path)
+    }
+
+    /// Does an option of a hook name this file?
+    pub(super) fn has_option_for(&self, path: &str) -> bool {
         let names = |word: &String| {
             word == path || word.ends_with(&format!("={path}")) || word.ends_with(&format!("/{path}"))
         };
-        is_known || self.more.iter().any(names)
+        self.more.iter().any(names)
+    }
+
+    /// Of a known tool: its row of the table.
+    pub(super) fn known(&self) -> Option<&'static KnownTool> {
+        self.known
     }
 }
 

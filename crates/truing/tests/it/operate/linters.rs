@@ -7,13 +7,26 @@ use crate::support::linter::{RUFF, install};
 impl Site {
     /// A service that runs linters, with one of its own.
     fn serve_linters(&self) -> Server {
+        self.serve_linter(RUFF)
+    }
+
+    fn serve_linter(&self, ruff: &str) -> Server {
         let file = self.home.path().join("truing.toml");
         let config = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, config.replace("[review]\n", "[review]\ntools = \"auto\"\n")).unwrap();
-        let own = install(self.home.path(), "ruff", RUFF);
+        let own = install(self.home.path(), "ruff", ruff);
         let machine = std::env::var_os("PATH").unwrap();
         let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&machine))).unwrap();
         self.serve_by(self.command(&["serve"]).env("PATH", path))
+    }
+
+    /// Pushes what configures linters to the default branch, then a first commit with a finding, and opens its pull request.
+    async fn opens(&self, base: Commit, first: Commit) -> u64 {
+        self.repo.push("main", base).await.unwrap();
+        self.repo.push("one", first).await.unwrap();
+        let number = self.repo.open(NewPull::of("one")).await.unwrap();
+        assert!(self.deliver().await.iter().all(|status| *status == 202));
+        number
     }
 
     async fn pushes(&self, commit: Commit) {
@@ -22,14 +35,21 @@ impl Site {
     }
 }
 
+fn ruff() -> Commit {
+    Commit::new("lint").write("ruff.toml", "")
+}
+
+fn begin() -> Commit {
+    Commit::new("add").write("a.py", "a = 1\nl = 2\n")
+}
+
+const REMARK: &str = "uff looked with the configuration of the base: this change touches";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finding_is_posted_once_moves_with_its_line_and_is_resolved() {
     let site = Site::new().await;
     let _server = site.serve_linters();
-    let first = Commit::new("add").write("ruff.toml", "").write("a.py", "a = 1\nl = 2\n");
-    site.repo.push("one", first).await.unwrap();
-    let number = site.repo.open(NewPull::of("one")).await.unwrap();
-    assert!(site.deliver().await.iter().all(|status| *status == 202));
+    let number = site.opens(ruff(), begin()).await;
     let view = site.until(number, "it is reviewed", is_reviewed).await;
     assert_eq!(view.inline().count(), 1, "{view:#?}");
     assert!(view.inline().all(|comment| comment.body.contains("Ambiguous variable name")), "{view:#?}");
@@ -47,26 +67,80 @@ async fn a_finding_is_posted_once_moves_with_its_line_and_is_resolved() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_silenced_is_not_called_fixed() {
-    let silenced = [
-        ("a.py", "a = 1\nl = 2  # noqa: E741\n"),
-        ("ruff.toml", "lint.ignore = [\"E741\"]\n"),
-        ("ruff.toml", "exclude = [\"a.py\"]\n"),
+    let site = Site::new().await;
+    let _server = site.serve_linters();
+    let number = site.opens(ruff(), begin()).await;
+    site.until(number, "it is reviewed", is_reviewed).await;
+    site.pushes(Commit::new("silence").write("a.py", "a = 1\nl = 2  # noqa: E741\n")).await;
+    let over = |view: &PullView| is_reviewed(view) && view.inline().all(|comment| comment.resolved);
+    let view = site.until(number, "it is over", over).await;
+    let said: String = view.comments.iter().map(|comment| comment.body.as_str()).collect();
+    assert!(said.contains("**No longer reported, and not known to be fixed:**"), "{said}");
+    assert!(!said.contains("Fixed in") && !said.contains("1 finding fixed"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_has_no_say_in_what_a_linter_finds_of_it() {
+    let hook = |more: &str| format!("repos:\n- repo: x\n  hooks:\n  - id: ruff\n{more}");
+    let own = "while ((getline line < \"ruff.toml\") > 0) if (line ~ /E741|exclude/) quiet = 1";
+    let ruff = RUFF.replace(own, &format!("{own}\n    {}", own.replace("ruff.toml", "lint/base.toml")));
+    let silencing = [
+        Commit::new("ignore").write("ruff.toml", "lint.ignore = [\"E741\"]\n"),
+        Commit::new("exclude").write("ruff.toml", "exclude = [\"a.py\"]\n"),
+        Commit::new("delete").delete("ruff.toml").delete(".pre-commit-config.yaml"),
+        Commit::new("named").write("lint/base.toml", "ignore = [\"E741\"]\n"),
+        Commit::new("hook").write(".pre-commit-config.yaml", hook("    exclude: py$\n")),
     ];
-    for (path, text) in silenced {
+    for silence in silencing {
         let site = Site::new().await;
-        let _server = site.serve_linters();
-        let first = Commit::new("add").write("ruff.toml", "").write("a.py", "a = 1\nl = 2\n");
-        site.repo.push("one", first).await.unwrap();
-        let number = site.repo.open(NewPull::of("one")).await.unwrap();
-        assert!(site.deliver().await.iter().all(|status| *status == 202));
+        let _server = site.serve_linter(&ruff);
+        let base = Commit::new("lint")
+            .write("ruff.toml", "extend = \"lint/base.toml\"\n")
+            .write("lint/base.toml", "")
+            .write(".pre-commit-config.yaml", hook(""));
+        let number = site.opens(base, begin()).await;
         site.until(number, "it is reviewed", is_reviewed).await;
-        site.pushes(Commit::new("silence").write(path, text)).await;
-        let over = |view: &PullView| is_reviewed(view) && view.inline().all(|comment| comment.resolved);
-        let view = site.until(number, "it is over", over).await;
-        let said: String = view.comments.iter().map(|comment| comment.body.as_str()).collect();
-        assert!(said.contains("**No longer reported, and not known to be fixed:**"), "{path}: {said}");
-        assert!(!said.contains("Fixed in") && !said.contains("1 finding fixed"), "{path}: {said}");
+        let what = format!("{silence:?}");
+        site.pushes(silence.write("b.py", "l = 3\n")).await;
+        let again = |view: &PullView| is_reviewed(view) && view.inline().count() == 2;
+        let view = site.until(number, "the new one is posted, too", again).await;
+        assert!(view.inline().all(|comment| !comment.resolved), "{what}: {view:#?}");
+        let summary = &view.summaries().next().unwrap().body;
+        assert_eq!(summary.matches(REMARK).count(), 1, "{what}: {summary}");
+        assert!(!summary.contains("partial"), "{what}: {summary}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linter_that_only_the_change_configures_does_not_look_and_is_named() {
+    let site = Site::new().await;
+    let _server = site.serve_linters();
+    let number = site.opens(Commit::new("other").write("c.py", ""), begin().write("ruff.toml", "")).await;
+    let view = site.until(number, "it is reviewed", is_reviewed).await;
+    assert_eq!(view.inline().count(), 0, "{view:#?}");
+    let summary = &view.summaries().next().unwrap().body;
+    assert!(summary.contains("uff did not look: the base does not use it: this change adds"), "{summary}");
+    assert!(!summary.contains(REMARK), "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_table_of_a_file_of_configuration_is_nothing_to_speak_of() {
+    let site = Site::new().await;
+    let own = RUFF.replace("\"ruff.toml\"", "\"pyproject.toml\"");
+    let _server = site.serve_linter(&own);
+    let project = |name: &str, more: &str| format!("[project]\nname = \"{name}\"\n[tool.ruff.lint]\n{more}");
+    let base = Commit::new("lint").write("pyproject.toml", project("a", ""));
+    let number = site.opens(base, begin().write("pyproject.toml", project("b", ""))).await;
+    let view = site.until(number, "it is reviewed", is_reviewed).await;
+    assert_eq!(view.inline().count(), 1, "{view:#?}");
+    let summary = &view.summaries().next().unwrap().body;
+    assert!(!summary.contains(REMARK), "{summary}");
+    let silence = Commit::new("ignore").write("pyproject.toml", project("b", "ignore = [\"E741\"]\n"));
+    site.pushes(silence.write("b.py", "l = 3\n")).await;
+    let again = |view: &PullView| is_reviewed(view) && view.inline().count() == 2;
+    let view = site.until(number, "the new one is posted, too", again).await;
+    assert!(view.inline().all(|comment| !comment.resolved), "{view:#?}");
+    assert!(view.summaries().next().unwrap().body.contains(REMARK), "{view:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,8 +148,8 @@ async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
     let site = Site::new().await;
     let _server = site.serve_linters();
     let silent = "#!/bin/sh\necho '[]'\n";
+    site.repo.push("main", ruff()).await.unwrap();
     let hostile = Commit::new("add")
-        .write("ruff.toml", "")
         .write(".venv/bin/ruff", silent)
         .write("eslint.config.js", "export default []\n")
         .write("mypy.ini", "[mypy]\n")
@@ -97,8 +171,8 @@ async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_records_nothing_is_kept_of_what_linters_say_of_a_pull_request() {
     let site = Site::new().await;
-    let change = Commit::new("add").write("ruff.toml", "").write("a.py", "a = 1\nl = 2\n");
-    site.repo.push("one", change).await.unwrap();
+    site.repo.push("main", ruff()).await.unwrap();
+    site.repo.push("one", begin()).await.unwrap();
     let number = site.repo.open(NewPull::of("one")).await.unwrap();
     let version = "[ \"$1\" = --version ] && { echo ruff-1; exit 0; }\n[ \"$1\" = check ] ||";
     let own = install(site.home.path(), "ruff", &RUFF.replace("[ \"$1\" = check ] ||", version));

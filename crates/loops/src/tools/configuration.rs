@@ -1,0 +1,428 @@
+//! Configuration of linters in a served review: a change has no say in what is found of it. Configuration that is data counts as
+//! the base has it, in a second folder with the head's files; configuration that is code keeps its linter from looking.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use truing_config::tool::When;
+use truing_core::outcome::ToolRun;
+use truing_core::port::{ChangedFile, ToolOutput};
+use truing_diff::RepoPath;
+use truing_git::PrivateFolder;
+use truing_reader::Tree;
+use truing_reader::output::known::{self, KnownTool, Sign, What, hooks, sign};
+use truing_reader::output::tool_name;
+
+use super::alone::{MAX_CONFIGURATION, MAX_NAMED, TEXTS, folders, has_end, joined, within, words};
+use super::base::Base;
+use super::names::changed;
+use super::running::Files;
+use super::select::Selected;
+
+/// Tables and sections of files that several tools share which are of no linter. A setting of Python's oldest version is one of
+/// linters, too, wherever it is.
+const SHARED: &[&str] = &["build-system", "dependency-groups", "project", "metadata", "options"];
+/// The word that its name has in the project's own table.
+const OLDEST_PYTHON: &str = "python";
+/// Quotes of strings in which a line may look like the head of a table.
+const LONG_QUOTES: [&str; 2] = ["\"\"\"", "'''"];
+
+/// Globs of files that configure a linter as data, besides those that the table of tools names.
+const MORE: &[(&str, &str)] = &[
+    ("eslint", ".eslintignore"),
+    ("oxlint", ".{eslint,oxlint}ignore"),
+    ("rubocop", ".rubocop_todo.yml"),
+    ("semgrep", ".semgrepignore"),
+    ("sqlfluff", ".sqlfluffignore"),
+    ("stylelint", ".stylelintignore"),
+    ("tsc", "tsconfig.*.json"),
+];
+
+/// The files that configure linters, by the names of these.
+pub(crate) type ByBase = BTreeMap<String, BaseFiles>;
+
+/// Files that configure a linter and that the change touches: those of the base counted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct BaseFiles {
+    /// All that the change touches.
+    paths: BTreeSet<RepoPath>,
+    /// Those at which it would have looked, too.
+    unseen: BTreeSet<RepoPath>,
+}
+
+impl BaseFiles {
+    /// Those of a folder in which a linter looks that would look at these files, too.
+    pub(super) fn add(&mut self, place: &BasePlace<'_>, files: &[&str]) {
+        self.paths.extend(place.replaced.iter().copied().map(RepoPath::from));
+        self.unseen.extend(files.iter().copied().filter(|path| place.has(path)).map(RepoPath::from));
+    }
+
+    /// One that shows that a linter is used, or how.
+    fn of_sign(path: &str) -> Self {
+        Self { paths: [RepoPath::from(path)].into(), unseen: BTreeSet::new() }
+    }
+
+    /// Says so of the linters' runs. What was found earlier in a file at which a linter has not looked stays open.
+    pub(crate) fn note(by_base: ByBase, runs: &mut [ToolRun]) {
+        for (name, Self { paths, unseen }) in by_base {
+            // What was found by one that has not looked at all stays open anyway.
+            let Some(run) = runs.iter_mut().find(|run| run.name == name) else { continue };
+            run.base_configuration = paths.into_iter().collect();
+            if let (Some(path), None) = (unseen.first(), &run.keeps_open) {
+                run.keeps_open = Some(format!("it did not look at {path}, which configures it"));
+            }
+        }
+    }
+}
+
+/// A change that a service reviews, as far as it may configure linters.
+#[derive(Debug)]
+pub(super) struct BaseConfiguration<'a> {
+    base: Base<'a>,
+    head: &'a Path,
+    /// Every path that the change names.
+    touched: BTreeSet<&'a str>,
+    changed: &'a [ChangedFile],
+    /// Folders in which linters look, with the files that are the base's there.
+    folders: Vec<(BTreeSet<&'a str>, PrivateFolder)>,
+}
+
+/// A folder with the head's files and, of those that configure a linter, the base's.
+#[derive(Debug)]
+pub(super) struct BasePlace<'a> {
+    tree: PathBuf,
+    /// The paths of those that are the base's.
+    replaced: BTreeSet<&'a str>,
+}
+
+impl BasePlace<'_> {
+    /// The folder that has them all.
+    pub(super) fn tree(&self) -> &Path {
+        &self.tree
+    }
+
+    /// Is the file of this path the base's?
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.replaced.contains(path)
+    }
+
+    /// Lets findings on the base's files count for nothing: their lines are not those of the head.
+    pub(super) fn leave_out(&self, output: &mut ToolOutput) {
+        output.left_out.extend(self.replaced.iter().map(|path| (*path).to_owned()));
+    }
+}
+
+/// The place in which a linter looks; none: the head's folder. `signs`: the reason for which the base's configuration is not known.
+pub(super) async fn place_of<'a, T>(
+    tool: &Selected,
+    signs: &Result<T, String>,
+    base: Option<&mut BaseConfiguration<'a>>,
+) -> Result<Option<BasePlace<'a>>, String> {
+    signs.as_ref().map_err(Clone::clone)?;
+    match base {
+        Some(base) => base.place(tool).await,
+        None => Ok(None),
+    }
+}
+
+impl<'a> BaseConfiguration<'a> {
+    /// That of the change of these files; none, where nothing is known of its base.
+    pub(super) fn of(files: Files<'a>) -> Option<Self> {
+        let touched = files.touched.iter().filter_map(|path| path.as_str()).collect();
+        Some(Self {
+            base: files.base?,
+            head: files.tree,
+            touched,
+            changed: files.changed,
+            folders: Vec::new(),
+        })
+    }
+
+    /// The folders in which linters have looked.
+    pub(super) fn into_folders(self) -> Vec<PrivateFolder> {
+        self.folders.into_iter().map(|(_, folder)| folder).collect()
+    }
+
+    /// The place in which a linter looks; none: the change leaves its configuration as it is.
+    async fn place(&mut self, tool: &Selected) -> Result<Option<BasePlace<'a>>, String> {
+        let replaced = self.of_tool(tool).await?;
+        if replaced.is_empty() {
+            return Ok(None);
+        }
+        let known = self.folders.iter().find(|(of, _)| *of == replaced);
+        let tree = match known {
+            Some((_, folder)) => folder.path().to_owned(),
+            None => {
+                let folder = self.folder(&replaced).await?;
+                let tree = folder.path().to_owned();
+                self.folders.push((replaced.clone(), folder));
+                tree
+            }
+        };
+        Ok(Some(BasePlace { tree, replaced }))
+    }
+
+    /// The head's files, with those of the base by which linters are recognised and configured. None, if the change touches none.
+    pub(super) async fn of_signs(&self) -> Result<Option<PrivateFolder>, String> {
+        let is_sign = |path: &&str| {
+            let is_of = |tool: &KnownTool| is_sign_of(tool, path) || is_data_of(tool, path);
+            hooks::FILES.contains(path) || known::all().iter().any(is_of)
+        };
+        let signs: BTreeSet<&str> = self.touched.iter().copied().filter(is_sign).collect();
+        if signs.is_empty() { Ok(None) } else { self.folder(&signs).await.map(Some) }
+    }
+
+    /// The touched files that configure a linter as data, and with other words for it than those of the base.
+    async fn of_tool(&self, tool: &Selected) -> Result<BTreeSet<&'a str>, String> {
+        let mut replaced = self.named(tool).await?;
+        for path in self.touched.iter().copied() {
+            let known = tool.known().filter(|known| is_data_of(known, path));
+            let is_other = match known {
+                Some(known) => !self.has_same_part(known, path).await?,
+                None => false,
+            };
+            if is_other || tool.has_option_for(path) {
+                replaced.insert(path);
+            }
+        }
+        Ok(replaced)
+    }
+
+    /// The head's files, but for these, which are the base's.
+    async fn folder(&self, replaced: &BTreeSet<&str>) -> Result<PrivateFolder, String> {
+        let paths: Vec<RepoPath> = replaced.iter().copied().map(RepoPath::from).collect();
+        let of_base = self.base.some(&paths).await?;
+        let replaced: BTreeSet<PathBuf> = replaced.iter().map(PathBuf::from).collect();
+        let head = self.head.to_owned();
+        let laid_out = tokio::task::spawn_blocking(move || {
+            // On the same file system there are links instead of copies.
+            let beside = head.parent().map(PrivateFolder::among);
+            let folder = beside.and_then(Result::ok).map_or_else(PrivateFolder::new, Ok)?;
+            add_all(&head, folder.path(), &replaced)?;
+            add_all(of_base.path(), folder.path(), &BTreeSet::new())?;
+            io::Result::Ok(folder)
+        });
+        let laid_out = laid_out.await.map_err(|stopped| stopped.to_string())?;
+        laid_out.map_err(|error| format!("the configuration of the base cannot be laid out: {error}"))
+    }
+
+    /// The touched files that the configuration of a linter names, or one that this names; none at which the linter looks.
+    async fn named(&self, tool: &Selected) -> Result<BTreeSet<&'a str>, String> {
+        let (mut named, mut known) = (BTreeSet::new(), BTreeSet::new());
+        let Some(row) = tool.known() else { return Ok(named) };
+        let others = self.touched.iter().copied().filter(|path| !tool.is_for(Path::new(path)));
+        let others: BTreeSet<&str> = others.collect();
+        if others.is_empty() {
+            return Ok(named);
+        }
+        let above = self.changed.iter().filter_map(|file| file.path.as_str()).flat_map(folders);
+        let places: BTreeSet<&str> = above.chain([tool.folder.as_str()]).take(MAX_NAMED).collect();
+        let configuration =
+            places.iter().flat_map(|folder| row.alone.iter().map(|name| within(folder, name)));
+        let mut left: Vec<String> = configuration.chain([tool.of_tree(&tool.sign)]).collect();
+        while let Some(path) = left.pop() {
+            if !known.insert(path.clone()) || known.len() > MAX_NAMED {
+                continue;
+            }
+            let Some(bytes) = self.of_base(&path).await?.filter(|bytes| bytes.len() <= MAX_CONFIGURATION)
+            else {
+                continue;
+            };
+            let own = match part(row, &bytes) {
+                Ok(lines) if is_shared_by(row, &path) => lines.join("\n").into_bytes(),
+                Ok(_) | Err(_) => bytes.clone(),
+            };
+            let beside = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            for word in words(&own) {
+                let found = [joined(beside, word), joined("", word)];
+                for file in found.into_iter().flatten().filter(|file| has_end(file, TEXTS)) {
+                    named.extend(others.get(file.as_str()));
+                    left.push(file);
+                }
+            }
+        }
+        Ok(named)
+    }
+
+    /// The content of a file of the base, which the head has, too, unless the change touches it.
+    async fn of_base(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        let inside = RepoPath::from(path);
+        match self.touched.contains(path) {
+            true => self.base.read(&inside).await,
+            false => Ok(Tree::open(self.head).ok().and_then(|tree| tree.bytes(&inside).ok())),
+        }
+    }
+
+    async fn has_same_part(&self, known: &KnownTool, path: &str) -> Result<bool, String> {
+        let inside = RepoPath::from(path);
+        let head = Tree::open(self.head).ok().and_then(|tree| tree.bytes(&inside).ok());
+        let base = self.base.read(&inside).await?;
+        let (Some(head), Some(base)) = (head, base) else { return Ok(false) };
+        Ok(head == base || is_shared_by(known, path) && part(known, &head) == part(known, &base))
+    }
+}
+
+/// The linters that the files of the base and of the head show in different ways.
+#[derive(Debug, Default)]
+pub(super) struct ToolDifferences {
+    /// Those that only the change uses, each with the reason for which it does not look.
+    pub(super) new: Vec<(String, String)>,
+    /// Those that the base's files show, or whose options the base's hooks have.
+    pub(super) by_base: ByBase,
+}
+
+/// Adds to the linters that the files with the base's configuration show those that the head's do and that run, too. What configures
+/// by code is judged by the change.
+pub(super) fn merge(
+    of_base: &mut Vec<Selected>,
+    of_head: Vec<Selected>,
+    files: Files<'_>,
+) -> ToolDifferences {
+    let mut found = ToolDifferences::default();
+    let is_touched = |path: &str| files.touched.iter().any(|touched| touched.as_str() == Some(path));
+    let hooks = hooks::FILES.iter().copied().find(|path| is_touched(path));
+    let is_same = |one: &Selected, other: &Selected| (&one.name, &one.folder) == (&other.name, &other.folder);
+    for tool in of_base.iter() {
+        let now = of_head.iter().find(|other| is_same(tool, other));
+        let sign = tool.of_tree(&tool.sign);
+        let by = match now {
+            Some(now) if now.more != tool.more || now.left_out() != tool.left_out() => hooks,
+            Some(_) => None,
+            None => Some(sign.as_str()).filter(|sign| is_touched(sign)),
+        };
+        if let Some(path) = by {
+            found.by_base.insert(tool_name(&tool.name), BaseFiles::of_sign(path));
+        }
+    }
+    for tool in of_head {
+        if of_base.iter().any(|known| is_same(known, &tool)) {
+            continue;
+        }
+        if tool.code_configuration() || tool.is_guessed || tool.is_configured {
+            of_base.push(tool);
+        } else if tool.when == When::Always || !changed(&tool, files.changed).is_empty() {
+            let reason = format!("the base does not use it: this change adds {}", tool.of_tree(&tool.sign));
+            found.new.push((tool_name(&tool.name), reason));
+        }
+    }
+    found
+}
+
+fn fits(glob: &str, path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    sign::compiled(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
+}
+
+/// May the tool be recognised by a file of this path?
+fn is_sign_of(tool: &KnownTool, path: &str) -> bool {
+    tool.recognised.iter().any(|sign| match sign {
+        Sign::Folder(folder) => Path::new(path).starts_with(folder),
+        Sign::File(glob) | Sign::Within { file: glob, .. } => fits(glob, path),
+    })
+}
+
+/// May a file of this path configure the tool? A file at which it looks anyway does not, nor does one that only names it.
+fn is_data_of(tool: &KnownTool, path: &str) -> bool {
+    let is_by_sign = tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
+        Sign::Folder(folder) => Path::new(path).starts_with(folder),
+        Sign::File(glob) => !tool.paths.contains(glob) && fits(glob, path),
+        Sign::Within { what: What::Word(_) | What::Hook(_), .. } => false,
+        Sign::Within { file, what: What::Table(_) | What::Section(_) | What::Option(..) | What::Key(_) } => {
+            fits(file, path)
+        }
+    });
+    let names = tool.alone.iter().chain(tool.excludes.iter().map(|rule| &rule.file));
+    let more = MORE.iter().filter(|(name, _)| *name == tool.name).map(|(_, glob)| *glob);
+    is_by_sign || names.map(String::as_str).chain(more).any(|glob| fits(glob, path))
+}
+
+/// Does the tool have a part of the file, beside other tools?
+fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
+    let is_its = |glob: &str| fits(glob, path);
+    let is_own = tool.recognised.iter().any(|sign| matches!(sign, Sign::File(glob) if is_its(glob)));
+    (path.ends_with(".toml") || path.ends_with(".cfg") || path.ends_with(".ini"))
+        && !is_own
+        && tool.recognised.iter().any(|sign| matches!(sign, Sign::Within { file, .. } if is_its(file)))
+}
+
+/// The lines of a file of TOML or INI that may be of a tool: all but those of tables that are known to be of others. None, if that is
+/// not certain.
+fn part<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a [u8]> {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Err(bytes) };
+    // Python ends a line at a carriage return, too.
+    let has_other_lines = text.replace("\r\n", "").contains('\r');
+    if has_other_lines || LONG_QUOTES.iter().any(|quotes| text.contains(quotes)) {
+        return Err(bytes);
+    }
+    let mut is_of_others = false;
+    let lines = text.lines().filter(|line| {
+        // With blanks before it, it is a head in TOML, and may be one in INI.
+        if line.trim_start().starts_with('[') {
+            is_of_others = line.starts_with('[') && is_head_of_others(tool, line);
+        }
+        !is_of_others || line.contains(OLDEST_PYTHON) || line.contains('\\')
+    });
+    Ok(lines.filter(|line| !line.trim().is_empty()).collect())
+}
+
+/// Is it the head of a table or section that another tool has?
+fn is_head_of_others(tool: &KnownTool, line: &str) -> bool {
+    let name = line.trim_start_matches('[').split(']').next().unwrap_or_default();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if name.is_empty() || !name.chars().all(is_plain) {
+        return false;
+    }
+    let mut parts = name.split('.');
+    match (parts.next(), parts.next()) {
+        (Some("tool"), Some(other)) => {
+            let is_of_tool = |sign: &Sign| match sign {
+                Sign::Within { what: What::Table(name) | What::Key(name), .. } => {
+                    name.split('.').nth(1) == Some(other)
+                }
+                Sign::Within {
+                    what: What::Section(_) | What::Option(..) | What::Word(_) | What::Hook(_),
+                    ..
+                }
+                | Sign::File(_)
+                | Sign::Folder(_) => false,
+            };
+            other != tool.name && !tool.recognised.iter().chain(&tool.selects).any(is_of_tool)
+        }
+        (Some(first), _) => SHARED.contains(&first),
+        (None, _) => false,
+    }
+}
+
+/// Adds the plain files of a folder to another one, but for these, as links where that can be. No link is followed.
+fn add_all(from: &Path, to: &Path, without: &BTreeSet<PathBuf>) -> io::Result<()> {
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(from.join(&folder))? {
+            let entry = entry?;
+            let (path, kind) = (folder.join(entry.file_name()), entry.file_type()?);
+            let place = to.join(&path);
+            if kind.is_dir() {
+                match std::fs::create_dir(&place) {
+                    Err(error) if !place.is_dir() => return Err(error),
+                    Ok(()) | Err(_) => folders.push(path),
+                }
+            } else if kind.is_file() && !without.contains(&path) {
+                link(&entry.path(), &place)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes a second name of a file, or a copy where the file system has no such names.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) => std::fs::copy(from, to).map(|_| ()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+use std::os::unix::fs::MetadataExt as _;
+
+use truing_core::port::{ChangedFile, UsedTool};
+use truing_reader::output::known::find;
+
+use super::super::select::select;
+use super::*;
+
+fn data_of(tool: &str, path: &str) -> bool {
+    is_data_of(find(tool).unwrap(), path)
+}
+
+#[test]
+fn files_of_the_table_configure_a_linter_and_what_it_looks_at_or_what_only_names_it_does_not() {
+    for (tool, path) in [
+        ("ruff", "ruff.toml"),
+        ("ruff", "a/b/.ruff.toml"),
+        ("ruff", "pyproject.toml"),
+        ("shellcheck", ".shellcheckrc"),
+        ("yamllint", ".yamllint.yml"),
+        ("codespell", "setup.cfg"),
+        ("semgrep", ".semgrep/own/a.yml"),
+        ("semgrep", ".semgrepignore"),
+        ("eslint", ".eslintignore"),
+        ("markdownlint-cli2", ".markdownlintignore"),
+        ("rubocop", ".rubocop_todo.yml"),
+        ("gitleaks", ".gitleaksignore"),
+        ("ktlint", "app/.editorconfig"),
+    ] {
+        assert!(data_of(tool, path), "{tool}: {path}");
+    }
+    for (tool, path) in [
+        ("ruff", "a.py"),
+        ("ruff", ".pre-commit-config.yaml"),
+        ("actionlint", ".github/workflows/ci.yml"),
+        ("shellcheck", ".github/workflows/ci.yml"),
+        ("yamllint", "a.yml"),
+        ("codespell", "README.md"),
+    ] {
+        assert!(!data_of(tool, path), "{tool}: {path}");
+    }
+}
+
+#[test]
+fn tables_of_others_are_no_part_of_a_linter() {
+    let ruff = find("ruff").unwrap();
+    let is_same = |before: &str, after: &str| part(ruff, before.as_bytes()) == part(ruff, after.as_bytes());
+    let before =
+        "[project]\nname = \"a\"\n[tool.ruff.lint]\nselect = [\"E\"]\n[tool.black]\nline-length = 9\n";
+    for (of, by, same) in [
+        ("name = \"a\"", "name = \"b\"\nversion = \"1\"", true),
+        ("line-length = 9", "line-length = 10", true),
+        (
+            "[tool.black]",
+            "[tool.pytest.ini_options]\nx = 1\n[[tool.mypy.overrides]]\ny = 1\n[tool.black]",
+            true,
+        ),
+        ("select", "ignore", false),
+        ("[project]", "tool.ruff.ignore = [\"E741\"]\n[project]", false),
+        ("[project]", "[tool]\nruff.ignore = [\"E741\"]\n[project]", false),
+        ("[project]", "[\"tool\".ruff]\nignore = [\"E741\"]\n[project]", false),
+        ("[project]", "[ tool . ruff ]\nignore = [\"E741\"]\n[project]", false),
+        ("name = \"a\"", "requires-python = \">=3.8\"", false),
+        (
+            "select = [\"E\"]",
+            "select = [\"E\"]\ncache-dir = \"\"\"\n[project]\n\"\"\"\nignore = [\"E741\"]",
+            false,
+        ),
+        ("name = \"a\"", "name = \"a\"\n  [tool.ruff]\n  ignore = [\"E741\"]", false),
+        ("name = \"a\"", "name = \"a\"\r[tool.ruff]\rignore = [\"E741\"]", false),
+        ("[tool.ruff.lint]\nselect = [\"E\"]\n", "", false),
+    ] {
+        assert_eq!(is_same(before, &before.replacen(of, by, 1)), same, "{by}");
+    }
+    let codespell = find("codespell").unwrap();
+    let ini = |text: &str| part(codespell, text.as_bytes()).unwrap().join("\n");
+    assert_eq!(ini("[metadata]\nname = a\n[codespell]\nskip = b\n"), "[codespell]\nskip = b");
+    let before = "[codespell]\nskip =\n  b\n";
+    let hidden = "[codespell]\nskip =\n  b\n  [metadata]\nignore-words-list = teh\n";
+    assert_ne!(ini(before), ini(hidden));
+    assert!(is_shared_by(ruff, "pyproject.toml") && !is_shared_by(ruff, "ruff.toml"));
+    assert!(is_shared_by(codespell, "setup.cfg") && !is_shared_by(codespell, ".codespellrc"));
+}
+
+#[test]
+fn a_folder_has_other_files_for_some_and_no_links() {
+    let (head, base, both) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let write = |folder: &Path, path: &str, text: &str| {
+        let file = folder.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    write(head.path(), "src/a.py", "a");
+    write(head.path(), "ruff.toml", "head");
+    write(head.path(), "src/ruff.toml", "new");
+    write(base.path(), "ruff.toml", "base");
+    write(base.path(), "gone/ruff.toml", "gone");
+    std::os::unix::fs::symlink("/etc/passwd", head.path().join("link")).unwrap();
+    let replaced = ["ruff.toml", "src/ruff.toml", "gone/ruff.toml"].map(PathBuf::from).into();
+    add_all(head.path(), both.path(), &replaced).unwrap();
+    add_all(base.path(), both.path(), &BTreeSet::new()).unwrap();
+    let read = |path: &str| std::fs::read_to_string(both.path().join(path)).ok();
+    assert_eq!(read("ruff.toml").as_deref(), Some("base"));
+    assert_eq!(read("gone/ruff.toml").as_deref(), Some("gone"));
+    assert_eq!((read("src/ruff.toml"), read("link")), (None, None));
+    let number = |folder: &Path| folder.join("src/a.py").metadata().unwrap().ino();
+    assert_eq!(number(head.path()), number(both.path()), "nothing is copied");
+    assert_eq!(std::fs::read_to_string(head.path().join("ruff.toml")).unwrap(), "head");
+    assert!(add_all(base.path(), both.path(), &BTreeSet::new()).is_err(), "no file is written over");
+}
+
+#[test]
+fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_before() {
+    let used = |name: &str, sign: &str| UsedTool {
+        name: name.to_owned(),
+        sign: sign.to_owned(),
+        args: Vec::new(),
+        left_out: Vec::new(),
+        scripts: Vec::new(),
+        whole: false,
+    };
+    let files: Vec<ChangedFile> = ["a.py", "a.sh", ".github/workflows/ci.yml"]
+        .iter()
+        .map(|path| ChangedFile { path: (*path).into(), old_path: None, added: vec![(1, 1)] })
+        .collect();
+    let mut of_base = select(&[used("codespell", ".codespellrc"), used("ruff", "pyproject.toml")], &[]);
+    let of_head = [
+        used("actionlint", ".github/workflows/ci.yml"),
+        used("flake8", ".flake8"),
+        UsedTool { args: vec!["--ignore=E741".into()], ..used("ruff", "ruff.toml") },
+        used("shellcheck", ".shellcheckrc"),
+        used("yamllint", ".yamllint"),
+        used("hadolint", ".hadolint.yaml"),
+    ];
+    let folder = Path::new("");
+    let touched = [".pre-commit-config.yaml", ".codespellrc"].map(RepoPath::from);
+    let files = Files {
+        tree: folder,
+        pins: folder,
+        project: None,
+        changed: &files,
+        touched: &touched,
+        base: None,
+        trust: None,
+    };
+    let ToolDifferences { new, by_base } = merge(&mut of_base, select(&of_head, &[]), files);
+    assert_eq!(by_base.keys().collect::<Vec<_>>(), ["codespell", "ruff"]);
+    let names: Vec<&str> = of_base.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["codespell", "ruff", "actionlint", "flake8"]);
+    assert_eq!(of_base.get(1).unwrap().sign, "pyproject.toml");
+    let new: Vec<String> = new.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
+    assert_eq!(
+        new,
+        [
+            "shellcheck: the base does not use it: this change adds .shellcheckrc",
+            "yamllint: the base does not use it: this change adds .yamllint"
+        ]
+    );
+}
+
+#[test]
+fn what_counts_of_the_base_is_noted_with_each_linter() {
+    let place = BasePlace { tree: PathBuf::new(), replaced: [".codespellrc", "pyproject.toml"].into() };
+    let mut by_base = ByBase::new();
+    by_base.entry("codespell".to_owned()).or_default().add(&place, &["pyproject.toml", "a.py"]);
+    by_base.entry("ruff".to_owned()).or_default().add(&place, &["a.py"]);
+    by_base.insert("shellcheck".to_owned(), BaseFiles::of_sign(".pre-commit-config.yaml"));
+    let run = |name: &str| ToolRun { name: name.into(), findings: 1, ..ToolRun::default() };
+    let mut runs = vec![run("ruff"), run("codespell")];
+    BaseFiles::note(by_base, &mut runs);
+    let [ruff, codespell] = runs.as_slice() else { panic!("{runs:?}") };
+    assert_eq!((ruff.findings, ruff.base_configuration.len(), &ruff.keeps_open), (1, 2, &None));
+    assert_eq!(
+        codespell.keeps_open.as_deref(),
+        Some("it did not look at pyproject.toml, which configures it")
+    );
+}
