@@ -238,7 +238,7 @@ where
                 Head::WorkingTree | Head::Index(_) | Head::Diff(_) => self.repository.files().await,
             }
         };
-        ignores::idle(&self.scope, coverage, list).await
+        ignores::idle(self.scope, coverage, list).await
     }
 
     /// What the repository tells a model besides, from where its own file is taken: the reviewed commit, else the working

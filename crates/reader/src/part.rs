@@ -165,7 +165,7 @@ impl Part {
                 (above.is_empty() || above.ends_with('/')) && (below.is_empty() || below.starts_with('/'))
             })
         };
-        let is_yarns = FOREIGN_FOLDERS.iter().any(|folder| is_below(folder)) || FOREIGN_FILES.contains(&name);
+        let is_yarns = FOREIGN_FOLDERS.iter().any(is_below) || FOREIGN_FILES.contains(&name);
         if folder(Self::Foreign) || is_yarns || name.ends_with(".min.js") {
             return Some(Self::Foreign);
         }

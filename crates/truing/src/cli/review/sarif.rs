@@ -420,9 +420,10 @@ fn left_out_finding(finding: &Finding) -> Option<Value> {
 
 fn not_reviewed(gap: &NotReviewed) -> Value {
     let why = gap.reason.as_str();
-    let message = match gap.reason {
-        SkipReason::MoreFindings => "More findings than are kept of one file: the worst are.".to_owned(),
-        _ => format!("Not reviewed: {}.", why.replace('_', " ")),
+    let message = if gap.reason == SkipReason::MoreFindings {
+        "More findings than are kept of one file: the worst are.".to_owned()
+    } else {
+        format!("Not reviewed: {}.", why.replace('_', " "))
     };
     json!({
         "descriptor": { "id": format!("not-reviewed/{why}") },
