@@ -22,7 +22,7 @@ pub struct Running {
     pub machine: Machine,
     /// The strength of its sandbox.
     pub level: Level,
-    /// The folders that variables name, of [`Fetched::variable`].
+    /// The folders that variables name, of [`truing_reader::output::known::Fetched::variable`].
     pub folders: BTreeMap<String, PathBuf>,
     /// The virtual environment of Python that is active.
     pub environment: Option<PathBuf>,
