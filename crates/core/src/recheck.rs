@@ -46,8 +46,8 @@ pub struct Rechecked {
     /// Findings of tools whose lines are as they were, and that no tool reported on them: a comment, a setting or a change
     /// elsewhere is why.
     pub unreported: BTreeSet<FindingId>,
-    /// Open findings of rules and tools that would be met where they were, or whose lines are not there any more, with the lines
-    /// that are there instead: they are fixed if they were not met.
+    /// Open findings of rules and tools on a line of work that would be met where they were, or whose lines are not there any more,
+    /// with the lines that are there instead: they are fixed if they were not met.
     pub expected: BTreeMap<FindingId, Evidence>,
 }
 
@@ -189,7 +189,9 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     let of_tools = known.iter().filter(|finding| finding.raw.source == Source::Tool && finding.is_open());
     let unreported = of_tools.filter(|finding| is_unreported(finding, found, head));
     rechecked.unreported = unreported.map(|finding| finding.id.clone()).collect();
-    let of_others = known.iter().filter(|finding| finding.raw.source != Source::Agent && finding.is_open());
+    // Only local reviews have lines of work, and ask for this.
+    let of_line = known.iter().filter(|finding| !finding.seen_on.is_empty() && finding.is_open());
+    let of_others = of_line.filter(|finding| finding.raw.source != Source::Agent);
     let expected = of_others.filter_map(|finding| Some((finding.id.clone(), instead(finding, head)?)));
     rechecked.expected = expected.collect();
     for placed in found
@@ -220,7 +222,7 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
 }
 
 /// The lines that are there in place of the finding of a rule or a tool, where its lines are not there any more, or are added lines
-/// that its rule has looked at. None: it may be where nobody has looked.
+/// that its rule has looked at. None: no rule may have looked where it is.
 fn instead<T: Fn(&RepoPath) -> Option<String>>(finding: &Finding, head: &Head<'_, T>) -> Option<Evidence> {
     let was = &finding.raw.place.path;
     let went = follow(finding, head);

@@ -63,7 +63,7 @@ impl PrivateFolder {
         Err(io::Error::other("new folders vanish from it"))
     }
 
-    /// Makes one for files of these sizes: in memory, if they are few and small and nobody has said where temporary files belong;
+    /// Makes one for files of these sizes: in memory, if they are few and small and no variable or option says where temporary files belong;
     /// else in `temp`.
     pub(crate) fn for_files(temp: &Path, sizes: impl Iterator<Item = u64>) -> io::Result<Self> {
         let is_chosen = std::env::var_os("TMPDIR").is_some() || temp != std::env::temp_dir();

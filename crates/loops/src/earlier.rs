@@ -59,10 +59,11 @@ impl Earlier {
         self.head.is_some() || recheck::owed(&self.known).next().is_some()
     }
 
-    /// The files in which a model found something or a finding is open, and those that showed a fix: they are looked at again, also
+    /// The files in which a model found something or a finding of a line of work is open, and those that showed a fix: they are looked at again, also
     /// if they left the change.
     pub fn paths(&self) -> Vec<RepoPath> {
-        let is_looked_at = |finding: &&Finding| finding.raw.source == Source::Agent || finding.is_open();
+        let is_of_line = |finding: &Finding| finding.is_open() && !finding.seen_on.is_empty();
+        let is_looked_at = |finding: &&Finding| finding.raw.source == Source::Agent || is_of_line(finding);
         let of_one = |finding: &Finding| {
             let shown = finding.evidence.as_ref().map(|evidence| evidence.path.clone());
             std::iter::once(finding.raw.place.path.clone()).chain(shown)

@@ -298,9 +298,6 @@ impl<'a> Plan<'a> {
     pub async fn paths<R: Reader>(&self, scope: &Scope, reader: &R) -> Result<Vec<RepoPath>, ReadingError> {
         let mut paths = reader.companions(&scope.packs, &self.to_read).await?;
         paths.extend(self.to_read.iter().map(|file| file.path.clone()));
-        // A companion may have changed, too.
-        paths.sort();
-        paths.dedup();
         Ok(paths)
     }
 

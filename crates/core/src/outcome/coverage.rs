@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-/// What was looked at and what was not.
+/// The changed files that were read and those that were not.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Coverage {
     /// Files whose changed lines were read, in path order.
@@ -34,7 +34,7 @@ pub struct NotReviewed {
     pub reason: SkipReason,
 }
 
-/// Why a changed file was not read. By-design reasons do not make a review partial.
+/// The reason for which a changed file was not read. By-design reasons do not make a review partial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {

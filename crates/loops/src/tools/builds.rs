@@ -46,7 +46,7 @@ pub(super) struct BuildCache {
     age: Duration,
 }
 
-/// A folder that a run uses. No other run does, and nobody removes it.
+/// A folder that a run uses. No other run uses or removes it.
 #[derive(Debug)]
 pub(super) struct HeldBuilds {
     cache: BuildCache,
@@ -154,7 +154,7 @@ fn bytes_of(place: &Path) -> u64 {
     noted.unwrap_or_else(|| BuildFolder::bytes(&place.join(BUILT)))
 }
 
-/// Locks a folder of this user's that nobody else may open; none if another run holds it, or has just removed it.
+/// Locks a folder of this user's that no other user may open; none if another run holds it, or has just removed it.
 fn locked(place: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = File::from(rustix::fs::open(place, flags, Mode::empty())?);

@@ -44,7 +44,7 @@ pub struct Files<'a> {
     pub tree: &'a Path,
     /// The folder whose pinned versions of programs count: the head's, also for the base.
     pub pins: &'a Path,
-    /// The folder in which their owner has installed programs for them; none: nobody has.
+    /// The folder in which their owner has installed programs for them; none: there are none.
     pub project: Option<&'a Path>,
     /// Those that changed and are there.
     pub changed: &'a [ChangedFile],

@@ -98,7 +98,7 @@ impl<'a> Fixing<'a> {
         tell(left, self.output);
     }
 
-    /// Carries out a plan, and tells.
+    /// Carries out a plan and prints the result.
     ///
     /// # Errors
     /// What undoes it cannot be kept; then nothing is changed.

@@ -16,7 +16,7 @@ fn found() -> Place {
     place
 }
 
-/// What a review calls fixed: paths and the lines that show it.
+/// The findings that a review calls fixed: paths and the lines that show it.
 fn fixed(report: &Value) -> Vec<(String, Value)> {
     let all = report["fixed"].as_array().cloned().unwrap_or_default();
     let one =
@@ -59,7 +59,7 @@ fn what_nobody_looked_for_or_looked_at_is_not_fixed() {
     assert_eq!(each(&place.report(&[]), "path"), ["b.py"]);
 }
 
-/// What a review with this output of Ruff prints.
+/// The report of a review with this output of Ruff.
 fn with_ruff(place: &Place, output: &str) -> Value {
     let mut command =
         place.command(&["review", "--quiet", "--format", "json", "--from", "-", "--format-in", "ruff"]);

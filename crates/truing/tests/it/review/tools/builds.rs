@@ -1,10 +1,10 @@
-//! What a linter builds is kept for its next run.
+//! The folders that linters fill are kept for their next runs.
 
 use std::process::{Child, Stdio};
 
 use super::*;
 
-/// Clippy that counts the runs that have left something in its folder, and tells it with the folder that it runs in and what `$TOLD` is. It
+/// Clippy that counts the runs that have left something in its folder, and prints the number with the folder that it runs in and what `$TOLD` is. It
 /// waits for the file `go` where the tree has a file `wait`.
 const CLIPPY: &str = r#"#!/bin/sh
 [ "$2" = --version ] && { echo "clippy VERSION"; exit 0; }
@@ -36,7 +36,7 @@ fn crate_of_two_lines() -> Place {
     place
 }
 
-/// What Clippy says.
+/// The message of Clippy.
 fn said(place: &Place, arguments: &[&str]) -> String {
     let told = report(place, arguments);
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
