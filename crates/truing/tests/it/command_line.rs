@@ -431,11 +431,9 @@ fn a_local_review_cannot_be_published() {
 }
 
 #[test]
-fn the_readmes_lines_of_completions_work_in_an_empty_home() {
-    let readme =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
-    let (_, block) = readme.split_once("### Completions and manual").unwrap();
-    let (block, _) = block.split_once("## Serve").unwrap();
+fn the_documents_lines_of_completions_work_in_an_empty_home() {
+    let document = std::fs::read_to_string(crate::support::readme::top().join("docs/install.md")).unwrap();
+    let (_, block) = document.split_once("## Completions and manual").unwrap();
     let lines: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert!(lines.len() > 3, "{lines:?}");
     let home = Home::new();
