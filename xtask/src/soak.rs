@@ -44,7 +44,7 @@ const PARTS: [Part; 10] = [
     Part {
         name: "demo",
         promise: "the service's, in a storm of pushes",
-        arguments: &["run", "--package", "truing", "--", "demo", "--quiet", "--format", "json"],
+        arguments: &["run", "--package", "truing", "--", "demo", "--storm", "--quiet", "--format", "json"],
         size: None,
         told: "{",
     },

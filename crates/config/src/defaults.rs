@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::converge;
 use super::keys::{Default, Key};
-use super::problem::Problem;
+use super::problem::{Origin, Problem};
 use super::secret::Secret;
 use super::value::Value;
 use super::{ForgeKind, Setting};
@@ -42,6 +42,9 @@ pub(super) fn of(
                 let kind = Value::from_text(key.kind, name(), environment.directory());
                 Some(kind.map_err(|_| Box::new(Problem::KindMissing { name: name().to_owned() }))?)
             }
+            ["forge", _, "token"] if has_token_of_gh(name(), environment, settings) => {
+                Some(Value::Secret(Secret::Env(TOKEN_OF_GH.to_owned())))
+            }
             ["forge", _, of @ ("api_url" | "git_url" | "token" | "webhook_secret")] => {
                 Some(of_forge(name(), of, kind_of(name(), settings))?)
             }
@@ -69,6 +72,22 @@ fn kind_of(name: &str, settings: &BTreeMap<String, Setting>) -> ForgeKind {
         Some(Value::Choice(word)) => ForgeKind::from_word(word).unwrap_or(ForgeKind::Github),
         Some(_) | None => ForgeKind::Github,
     }
+}
+
+/// The variable that GitHub's own program `gh` reads its token from.
+const TOKEN_OF_GH: &str = "GH_TOKEN";
+
+/// Is `GH_TOKEN` set, and `GITHUB_TOKEN` not? `gh` means github.com by it: no other server is given that token unasked.
+fn has_token_of_gh(name: &str, environment: &Environment, settings: &BTreeMap<String, Setting>) -> bool {
+    let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
+    let is_elsewhere = |key: &str| {
+        let setting = settings.get(&format!("forge.{name}.{key}"));
+        setting.is_some_and(|setting| setting.origin != Origin::Default)
+    };
+    kind_of(name, settings) == ForgeKind::Github
+        && !["api_url", "git_url"].into_iter().any(is_elsewhere)
+        && is_set(TOKEN_OF_GH)
+        && !is_set("GITHUB_TOKEN")
 }
 
 /// What differs by the kind of forge.

@@ -363,7 +363,7 @@ pub const KEYS: &[Key] = &[
         path: "forge.NAME.token",
         kind: Kind::Secret,
         default: Default::Computed {
-            words: "`{ env = \"GITHUB_TOKEN\" }`, of a Bitbucket `{ env = \"BITBUCKET_TOKEN\" }`",
+            words: "`{ env = \"GITHUB_TOKEN\" }` (`GH_TOKEN` for github.com where only that is set), of a Bitbucket `{ env = \"BITBUCKET_TOKEN\" }`",
             example: "{ env = \"GITHUB_TOKEN\" }",
         },
         repository: Repository::No,

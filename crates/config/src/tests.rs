@@ -401,6 +401,24 @@ fn a_forge_exists_once_it_is_named_and_its_name_is_its_kind() {
 }
 
 #[test]
+fn the_token_of_gh_is_for_github_com_alone_and_only_in_the_place_of_another() {
+    let login = |variables: &[(&str, &str)], keys: &str| {
+        let file = file("truing.toml", &format!("[forge.github]\n{keys}"));
+        let environment = Environment::new(variables.iter().copied(), "/home/u");
+        let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
+        config.forges["github"].login.clone()
+    };
+    let of = |name: &str| Login::Token(Secret::Env(name.into()));
+    let both = [("GH_TOKEN", "a"), ("GITHUB_TOKEN", "b")];
+    assert_eq!(login(&both[..1], ""), of("GH_TOKEN"));
+    assert_eq!(login(&[("GH_TOKEN", "a"), ("GITHUB_TOKEN", "")], ""), of("GH_TOKEN"));
+    assert_eq!(login(&both, ""), of("GITHUB_TOKEN"));
+    assert_eq!(login(&[("GH_TOKEN", "")], ""), of("GITHUB_TOKEN"));
+    assert_eq!(login(&both[..1], "git_url = \"https://git.example.com\""), of("GITHUB_TOKEN"));
+    assert_eq!(login(&both[..1], "token = { env = \"OTHER\" }"), of("OTHER"));
+}
+
+#[test]
 fn runtime_mode_is_judged_only_where_nothing_stronger_decides() {
     insta::assert_snapshot!(told_of_variables(&[("RUNTIME_MODE", "fast")]), @r#"
     error: variable RUNTIME_MODE: `review.runtime` must be "rules" or "native" or "sdk" or "cli", not `fast`

@@ -12,6 +12,7 @@ mod flavour;
 mod github;
 mod http;
 mod operations;
+mod pages;
 mod people;
 mod refusal;
 mod shared;

@@ -442,7 +442,10 @@ impl Running {
             Some(place) if self.is_projects_own(tool) => {
                 not_installed(&files.project.unwrap_or(files.tree).join(&tool.folder), place)
             }
-            Some(_) | None => format!("`{}` is not installed", tool.program),
+            Some(_) | None => {
+                let install = tool.install().map(|command| format!(": `{command}`")).unwrap_or_default();
+                format!("`{}` is not installed{install}", tool.program)
+            }
         })
     }
 

@@ -1,10 +1,10 @@
 //! The demonstration behind `truing demo`: a fake forge with real git repositories, a model that says what a script
 //! says, this service, and people who push too often. Nothing of it leaves the machine, and nothing costs money.
 //!
-//! [`Demo`] opens one pull request and shows its review by rules and model, lets the model forget a finding after a second
-//! push to another one, follows the comments on another one through five pushes, and a linter's finding through three,
-//! then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what the pull
-//! requests show in the end. [`sync`] and [`converge`] tell other stories.
+//! [`Demo`] opens one pull request, shows its review by rules and model, and follows it to its last resolved thread. With
+//! `--storm` it lets the model forget a finding, follows the comments on another pull request through five pushes, and a linter's
+//! finding through three, then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what
+//! the pull requests show in the end. [`sync`] and [`converge`] tell other stories.
 
 // long: one demonstration, what it does and what it counts.
 
@@ -47,7 +47,7 @@ use truing_service::{Pace, Role, ServeError, Service, ServiceContext};
 use truing_store::Store;
 
 use crate::wiring::{ServedContext, Servers};
-use code::{cart, first_commit, planted, pushed, refunding};
+use code::{cart, explained, first_commit, planted, pushed, refunding, repaired};
 use forge::DemoForge;
 pub(crate) use forge::pulls_page;
 pub use model::Asked;
@@ -70,6 +70,8 @@ const CONFIG: &str = "truing.toml";
 pub const WRITER: &str = "ada";
 /// What they say of one finding.
 pub const DISMISSAL: &str = "/dismiss a key of the tests";
+/// What they say of what the model found on the first pull request.
+pub const INTENDED: &str = "/dismiss one order at a time";
 
 /// What the model finds, and forgets.
 const MODEL_FINDING: &str = "One refunded order ends all refunds";
@@ -101,39 +103,28 @@ const POLL: Duration = Duration::from_millis(50);
 /// What the demonstration saw: `truing demo --format json`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Report {
-    /// Pull requests in the storm.
+    /// Pull requests that were pushed to.
     pub prs: usize,
     /// Pushes to them.
     pub pushes: usize,
-    /// Webhooks that arrived for them, repeated ones included.
-    pub deliveries: usize,
-    /// Storms of pushes that each of them went through: one, unless this machine is so slow that the pushes
-    /// came further apart than a storm's quiet.
-    pub storms_each: usize,
     /// Reviews computed for them.
     pub reviews: usize,
-    /// The most reviews that one of them got: at most two a storm are promised.
-    pub most_reviews_of_one: usize,
     /// Findings shown on them, each on its line.
     pub findings: usize,
     /// Comments that say what another one says already.
     pub duplicates: usize,
     /// Pull requests whose last commit is not reviewed.
     pub unreviewed_heads: usize,
-    /// What became of the comments on one pull request.
-    pub lifecycle: Lifecycle,
-    /// The comments on a linter's finding; none: this machine has no sandbox for a linter.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub linted: Option<Linted>,
-    /// What became of a finding that the model forgot.
-    pub forgotten: Forgotten,
+    /// The pull request that was followed from its first finding to its last resolved thread.
+    pub followed: Followed,
+    /// The counts of a storm of pushes, with `--storm`.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub storm: Option<Storm>,
     /// What the model was asked, and what that would have cost, all pull requests together.
     #[serde(flatten)]
     pub model: Asked,
     /// From the start of everything to the first review on the first pull request.
     pub seconds_to_first_review: f64,
-    /// From the first push of the storm until every last commit was reviewed.
-    pub seconds_of_storm: f64,
 }
 
 impl Report {
@@ -141,11 +132,72 @@ impl Report {
     pub fn holds(&self) -> bool {
         self.duplicates == 0
             && self.unreviewed_heads == 0
-            && self.most_reviews_of_one <= 2 * self.storms_each
+            && self.followed.holds()
+            && self.storm.as_ref().is_none_or(Storm::holds)
+    }
+}
+
+/// The first pull request, from its first review to its last resolved thread.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Followed {
+    /// The changes with each push, and with what people said before it.
+    pub steps: Vec<Changes>,
+    /// Comments on code in the end.
+    pub comments: usize,
+    /// Those whose thread is not resolved.
+    pub open: usize,
+    /// Is the last commit marked as good?
+    pub is_green: bool,
+}
+
+impl Followed {
+    /// Has every finding one comment, and is every thread resolved?
+    pub fn holds(&self) -> bool {
+        let [opened, moved, fixed, dismissed] = self.steps.as_slice() else { return false };
+        (opened.new, moved.moved, fixed.fixed, dismissed.dismissed) == (4, 3, 3, 1)
+            && (self.comments, self.open, self.is_green) == (4, 0, true)
+    }
+}
+
+/// A storm of pushes on many pull requests, and what became of the findings on three others.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Storm {
+    /// Webhooks that arrived for them, repeated ones included.
+    pub deliveries: usize,
+    /// Storms of pushes that each of them went through: one, unless this machine is so slow that the pushes
+    /// came further apart than a storm's quiet.
+    pub storms_each: usize,
+    /// The most reviews that one of them got: at most two a storm are promised.
+    pub most_reviews_of_one: usize,
+    /// What became of the comments on one pull request.
+    pub lifecycle: Lifecycle,
+    /// The comments on a linter's finding; none: this machine has no sandbox for a linter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linted: Option<Linted>,
+    /// What became of a finding that the model forgot.
+    pub forgotten: Forgotten,
+    /// From the first push of the storm until every last commit was reviewed.
+    pub seconds_of_storm: f64,
+}
+
+impl Storm {
+    /// Did the service keep what it promises?
+    pub fn holds(&self) -> bool {
+        self.most_reviews_of_one <= 2 * self.storms_each
             && self.lifecycle.holds()
             && self.forgotten.holds()
             && self.linted.as_ref().is_none_or(Linted::holds)
     }
+}
+
+/// The stories that come before a storm.
+pub struct BeforeStorm {
+    /// What became of the comments on one pull request.
+    pub lifecycle: Lifecycle,
+    /// What became of a finding that the model forgot.
+    pub forgotten: Forgotten,
+    /// The comments on a linter's finding.
+    pub linted: Option<Linted>,
 }
 
 /// What a pull request with [`PLANTED`] findings showed through five pushes, as the forge has it.
@@ -287,6 +339,16 @@ fn set_up(error: impl std::fmt::Display) -> DemoError {
     DemoError::SetUp(error.to_string())
 }
 
+/// The first pull request, as its first review shows it.
+pub struct FirstReview {
+    /// Its number.
+    pub number: u64,
+    /// What it shows.
+    pub view: PullView,
+    /// Seconds since the start of everything.
+    pub seconds: f64,
+}
+
 /// A running demonstration.
 pub struct Demo {
     forge: DemoForge,
@@ -357,8 +419,8 @@ impl Demo {
         Ok(Self { forge, model, repo, store, repository, address, stop, serving, began, folder, has_linter })
     }
 
-    /// The page of the pull requests, if the forge has one, and the address of the service, for `--stay`.
-    pub fn addresses(&self) -> (Option<String>, String) {
+    /// The page of the pull requests, and the address of the service, for `--stay`.
+    pub fn addresses(&self) -> (String, String) {
         (self.forge.page(), format!("http://{}", self.address))
     }
 
@@ -375,17 +437,16 @@ impl Demo {
         self.model.asked()
     }
 
-    /// Opens one pull request with planted problems and waits for its review. Returns what it shows, and the
-    /// seconds since the start.
+    /// Opens one pull request with planted problems and waits for its review.
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn first_review(&self) -> Result<(PullView, f64), DemoError> {
+    pub async fn first_review(&self) -> Result<FirstReview, DemoError> {
         self.repo.push("payments", planted()).await?;
         let number = self.repo.open(NewPull::of("payments")).await?;
         self.deliver(Chaos::default()).await?;
         let view = self.until_reviewed(number).await?;
-        Ok((view, self.began.elapsed().as_secs_f64()))
+        Ok(FirstReview { number, view, seconds: self.began.elapsed().as_secs_f64() })
     }
 
     /// Renames a variable in the lines of the model's finding on another pull request. The model says no more of it. What
@@ -506,15 +567,74 @@ impl Demo {
         Ok(())
     }
 
+    /// Follows the first pull request to its last resolved thread: its lines move, what the rules found is fixed, and somebody
+    /// dismisses what the model found. `tell` is called with each step.
+    ///
+    /// # Errors
+    /// [`DemoError`], also of `tell`
+    pub async fn follow(
+        &self,
+        FirstReview { number, view: first, seconds }: FirstReview,
+        mut tell: impl FnMut(&Changes) -> Result<(), DemoError>,
+    ) -> Result<Report, DemoError> {
+        let repo = &self.repo;
+        repo.permit(WRITER, "write").await?;
+        let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
+        let mut steps = Vec::new();
+        let mut step = |views: &[PullView]| -> Result<(), DemoError> {
+            let [.., before, after] = views else { return Ok(()) };
+            let changes = Changes::of(before, after);
+            tell(&changes)?;
+            steps.push(changes);
+            Ok(())
+        };
+        step(&views)?;
+        for commit in [explained(), repaired()] {
+            repo.push("payments", commit).await?;
+            views.push(self.asked_for(number).await?);
+            step(&views)?;
+        }
+        let of_model = |view: &PullView| view.inline().find(|one| one.body.contains(MODEL_FINDING)).cloned();
+        if let Some(comment) = views.last().and_then(of_model) {
+            repo.reply(number, WRITER, comment.id, INTENDED).await?;
+            self.repo.comment(number, WRITER, "/review").await?;
+            self.until_served().await?;
+            let is_done =
+                |view: &PullView| is_reviewed(view) && view.inline().all(|comment| comment.resolved);
+            views.push(self.until(number, is_done).await?);
+            step(&views)?;
+        }
+        let Some(last) = views.last() else { return Err(set_up("no review")) };
+        let comments: Vec<_> = last.inline().filter(|comment| comment.author == LOGIN).collect();
+        let is_good = |status: &Status| status.state == "success";
+        Ok(Report {
+            prs: 1,
+            pushes: 3,
+            reviews: self.reviews(number).await?,
+            findings: comments.len(),
+            duplicates: duplicates(last),
+            unreviewed_heads: usize::from(!is_reviewed(last)),
+            followed: Followed {
+                steps,
+                comments: comments.len(),
+                open: comments.iter().filter(|comment| !comment.resolved).count(),
+                is_green: last.statuses.get(&last.head).is_some_and(|all| all.iter().all(is_good)),
+            },
+            storm: None,
+            model: self.asked()?,
+            seconds_to_first_review: (seconds * 1000.0).round() / 1000.0,
+        })
+    }
+
     /// Lets the storm loose and waits until every pull request's last commit is reviewed. `tell` is called after
-    /// each round of pushes.
+    /// each round of pushes. The counts are added to those of `report`.
     ///
     /// # Errors
     /// [`DemoError`]
     pub async fn storm(
         &self,
-        first: f64,
-        (lifecycle, forgotten, linted): (Lifecycle, Forgotten, Option<Linted>),
+        report: Report,
+        before_storm: BeforeStorm,
         tell: impl Fn(usize),
     ) -> Result<Report, DemoError> {
         let began = Instant::now();
@@ -556,22 +676,27 @@ impl Demo {
         for number in &numbers {
             views.push(self.repo.pull(*number).await?);
         }
+        let BeforeStorm { lifecycle, forgotten, linted } = before_storm;
+        let found = |view: &PullView| ours(view).filter(|body| is_inline(view, body)).count();
         Ok(Report {
-            prs: PULLS,
-            pushes: PULLS * PUSHES,
-            deliveries,
-            storms_each,
-            reviews: reviews.iter().sum(),
-            most_reviews_of_one: reviews.iter().copied().max().unwrap_or(0),
-            findings: views.iter().map(|view| ours(view).filter(|body| is_inline(view, body)).count()).sum(),
-            duplicates: views.iter().map(duplicates).sum(),
-            unreviewed_heads: views.iter().filter(|view| !is_reviewed(view)).count(),
-            lifecycle,
-            linted,
-            forgotten,
+            prs: report.prs + PULLS,
+            pushes: report.pushes + PULLS * PUSHES,
+            reviews: report.reviews + reviews.iter().sum::<usize>(),
+            findings: report.findings + views.iter().map(found).sum::<usize>(),
+            duplicates: report.duplicates + views.iter().map(duplicates).sum::<usize>(),
+            unreviewed_heads: report.unreviewed_heads
+                + views.iter().filter(|view| !is_reviewed(view)).count(),
+            storm: Some(Storm {
+                deliveries,
+                storms_each,
+                most_reviews_of_one: reviews.iter().copied().max().unwrap_or(0),
+                lifecycle,
+                linted,
+                forgotten,
+                seconds_of_storm: (seconds * 1000.0).round() / 1000.0,
+            }),
             model: self.asked()?,
-            seconds_to_first_review: (first * 1000.0).round() / 1000.0,
-            seconds_of_storm: (seconds * 1000.0).round() / 1000.0,
+            ..report
         })
     }
 
@@ -592,12 +717,17 @@ impl Demo {
     }
 
     async fn until_reviewed(&self, number: u64) -> Result<PullView, DemoError> {
+        self.until(number, is_reviewed).await
+    }
+
+    /// Waits until the pull request shows what is wanted.
+    async fn until(&self, number: u64, holds: impl Fn(&PullView) -> bool) -> Result<PullView, DemoError> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
         loop {
             look.tick().await;
             let view = self.repo.pull(number).await?;
-            if is_reviewed(&view) {
+            if holds(&view) {
                 return Ok(view);
             }
             if Instant::now() > deadline {

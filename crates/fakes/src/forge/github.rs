@@ -1,6 +1,6 @@
 //! GitHub's semantics: `routes` has every call and GitHub's ways with it, `call` is one with its answer, `admission` and
 //! `permissions` say what it may do; `calls`, `conversation`, `pulls`, `issues`, `checks`, `merging`, `reviewers`, `estate`, `app` and `graphql` answer
-//! it, `page` where a person looks; `json` is GitHub's form of it all, `events` that of webhooks.
+//! it; `json` is GitHub's form of it all, `events` that of webhooks.
 
 mod admission;
 mod app;
@@ -14,7 +14,6 @@ mod graphql;
 mod issues;
 mod json;
 mod merging;
-mod page;
 mod permissions;
 mod pulls;
 mod reviewers;

@@ -2,26 +2,27 @@
 
 use std::fmt::Write as _;
 
-use crate::forge::github::call::{Answer, Call, Reply};
+use crate::forge::http::call::{Answer, Call, Reply};
 use crate::forge::state::State;
 use crate::forge::view::{PullView, view};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// `GET /{owner}/{repo}/pulls`: every pull request, newest first.
+/// Every pull request, newest first. Each has its page below this one; at GitHub the list alone is called `pulls`.
 pub(crate) fn pulls(state: &mut State, call: &Call) -> Answer {
-    let root = state.world.base_url.clone();
+    let list = format!("{}{}", state.world.base_url, call.path);
+    let below = list.strip_suffix("/pulls").map(|above| format!("{above}/pull")).unwrap_or(list);
     let (_, repo) = state.repo(call)?;
     let mut text = format!("Pull requests of {}/{}\n\n", repo.owner, repo.name);
     for pull in repo.pulls.values().rev() {
         let state = word(pull.open, pull.draft);
-        let (owner, name, number) = (&repo.owner, &repo.name, pull.number);
-        let _ = writeln!(text, "#{number} {} ({state})\n  {root}/{owner}/{name}/pull/{number}", pull.title);
+        let number = pull.number;
+        let _ = writeln!(text, "#{number} {} ({state})\n  {below}/{number}", pull.title);
     }
     Ok(Reply::bytes(200, TEXT, text))
 }
 
-/// `GET /{owner}/{repo}/pull/{number}`: one with its comments.
+/// One pull request with its comments.
 pub(crate) fn pull(state: &mut State, call: &Call) -> Answer {
     let (_, repo, number) = state.pull(call)?;
     let lines = repo.lines_now(number)?;
@@ -65,5 +66,6 @@ fn page(name: &str, pull: &PullView) -> String {
 
 /// Without what a browser does not show.
 fn visible(body: &str) -> String {
-    body.lines().filter(|line| !line.starts_with("<!--")).collect::<Vec<_>>().join("\n")
+    let is_marker = |line: &&str| line.starts_with("<!--") || line.starts_with("[//]: # (");
+    body.lines().filter(|line| !is_marker(line)).collect::<Vec<_>>().join("\n")
 }

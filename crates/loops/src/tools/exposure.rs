@@ -20,24 +20,36 @@ pub struct ToolExposure {
     pub shown: Result<Vec<PathBuf>, String>,
 }
 
+/// A linter that could look at a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AvailableTool {
+    /// The name, as a configuration writes it.
+    pub name: String,
+    /// The reason for which it cannot run here.
+    pub missing: Option<String>,
+}
+
 impl Running {
-    /// The tools that a repository uses and that could look at these files of it here, for people.
+    /// The tools that a repository uses and that look at files such as these, each with the reason for which it cannot run here.
+    /// One that only its files show is not among them where it cannot run: the repository need not know it.
     ///
     /// # Errors
     /// [`ReaderError`]
-    pub async fn could_run<R: Reader>(
+    pub async fn available_tools<R: Reader>(
         &self,
         project: &Path,
         reviewed: &[RepoPath],
         configured: &[ToolConfig],
         reader: &R,
-    ) -> Result<Vec<String>, ReaderError> {
+    ) -> Result<Vec<AvailableTool>, ReaderError> {
         let used = used(project, reviewed.iter(), reader).await?.tools;
         let files = files_of(project);
-        let could = select(&used, configured)
-            .into_iter()
-            .filter(|tool| looks_at_any(tool, reviewed) && self.ready(tool, files, None).is_ok());
-        Ok(could.map(|tool| tool.name).collect())
+        let selected = select(&used, configured).into_iter().filter(|tool| looks_at_any(tool, reviewed));
+        let all = selected.filter_map(|tool| {
+            let missing = self.ready(&tool, files, None).err();
+            (missing.is_none() || !tool.is_guessed).then_some(AvailableTool { name: tool.name, missing })
+        });
+        Ok(all.collect())
     }
 
     /// The folders and files that each linter for these files would be shown.

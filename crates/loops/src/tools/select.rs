@@ -63,6 +63,11 @@ pub struct Selected {
 }
 
 impl Selected {
+    /// The command that installs its program for a person, as far as that is known.
+    pub(super) fn install(&self) -> Option<&'static str> {
+        self.known.filter(|known| self.program == known.program)?.install.as_deref()
+    }
+
     /// The stream that it prints to.
     pub fn stream(&self) -> Stream {
         self.known.map_or(Stream::Stdout, |known| known.stream)

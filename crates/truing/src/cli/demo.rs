@@ -16,7 +16,8 @@ use super::error::{CliError, Exit};
 use super::output::Output;
 use super::runtime::{self, StopSignal};
 use crate::demo::{
-    self, Changes, DISMISSAL, Demo, DemoError, Forgotten, Lifecycle, Linted, PLANTED, Report, SETTLE, TIMINGS,
+    self, BeforeStorm, Changes, DISMISSAL, Demo, DemoError, FirstReview, Followed, Forgotten, INTENDED,
+    Lifecycle, Linted, PLANTED, Report, SETTLE, Storm, TIMINGS,
 };
 use crate::wiring;
 
@@ -29,6 +30,9 @@ pub struct Args {
     /// The kind of the fake forge, for the review
     #[arg(long, value_enum, value_name = "KIND", default_value_t)]
     forge: Kind,
+    /// Then let a storm of pushes loose on twenty pull requests, which takes half a minute
+    #[arg(long)]
+    storm: bool,
     /// Keep running afterwards, until interrupted, and print how to look at what it left
     #[arg(long)]
     stay: bool,
@@ -37,7 +41,7 @@ pub struct Args {
 /// The loops that can be watched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
 enum Of {
-    /// Rules and a model review a storm of pushes
+    /// Rules and a model review a pull request, from its first finding to its last resolved thread
     #[default]
     Review,
     /// A job follows the releases of a package: relax, bump, a draft, questions, the circuit breaker
@@ -85,6 +89,10 @@ async fn told_of(args: &Args, context: &Context) -> Result<Exit, CliError> {
         return Err(CliError::usage("forge", "only the review is shown on this kind of forge")
             .hint("leave out `--forge`, or name no loop: `truing demo --forge KIND`"));
     }
+    if args.of != Of::Review && args.storm {
+        return Err(CliError::usage("storm", "only the review is shown in a storm of pushes")
+            .hint("name no loop: `truing demo --storm`"));
+    }
     // Where a program is to hold the conversation it is known to be there before anything is shown.
     let taken = demo::taken(&context.environment)?;
     wiring::agent::can_converse(&Config::resolve(&taken, None, &[])?, &taken)?;
@@ -111,31 +119,48 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let sandbox = SandboxConfig { level: Level::None };
     let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
     let demo = Demo::start(args.forge.into(), git, &context.environment, reader).await.map_err(failed)?;
-    let (view, first) = demo.first_review().await.map_err(failed)?;
-    if !output.is_json() {
-        let mut text = format!("\nA pull request was opened; {first:.1} s later it shows this:\n");
-        for comment in view.summaries().chain(view.inline()) {
-            text += "\n";
-            if let Some(place) = &comment.place {
-                let line = comment.line.map(|line| format!(", line {line}")).unwrap_or_default();
-                text += &format!("  [{}{line}]\n", place.path);
-            }
-            for line in comment.body.lines().filter(|line| !is_marker(line)) {
-                text += &folded("  ", line);
-            }
-        }
-        output.data(text)?;
+    let first = demo.first_review().await.map_err(failed)?;
+    let is_text = !output.is_json();
+    if is_text {
+        output.data(reviewed(&first))?;
     }
+    let mut steps = 0;
+    let follow = demo.follow(first, |changes| {
+        steps += 1;
+        let shown = if is_text { output.data(step(steps, changes)) } else { Ok(()) };
+        shown.map_err(|error| DemoError::SetUp(error.message))
+    });
+    let mut report = follow.await.map_err(failed)?;
+    if is_text {
+        output.data(resolved(&report.followed))?;
+    }
+    if args.storm {
+        report = storm(&demo, report, output).await?;
+    }
+    output.answer(&report, || story(&report))?;
+    if args.stay {
+        let (pulls, service) = demo.addresses();
+        output.say(format_args!("service: {service}"));
+        staying(output, &pulls, &demo.config(), &LOOK);
+        std::future::pending::<()>().await;
+    }
+    demo.stop().await.map_err(failed)?;
+    Ok(if report.holds() { Exit::Done } else { Exit::No })
+}
+
+/// What three more pull requests show, and twenty in a storm of pushes.
+async fn storm(demo: &Demo, report: Report, output: Output) -> Result<Report, CliError> {
+    let is_text = !output.is_json();
     let forgotten = demo.forgotten().await.map_err(failed)?;
-    if !output.is_json() {
+    if is_text {
         output.data(remembered(forgotten))?;
     }
     let lifecycle = demo.lifecycle().await.map_err(failed)?;
-    if !output.is_json() {
+    if is_text {
         output.data(followed(&lifecycle))?;
     }
     let linted = demo.linted().await.map_err(failed)?;
-    if let Some(linted) = linted.as_ref().filter(|_| !output.is_json()) {
+    if let Some(linted) = linted.as_ref().filter(|_| is_text) {
         output.data(self::linted(linted))?;
     }
     let bar = output.progress(
@@ -143,18 +168,51 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         "A storm: 20 pull requests, 50 pushes each",
         Some(50),
     );
-    let report =
-        demo.storm(first, (lifecycle, forgotten, linted), |_| bar.advance(1)).await.map_err(failed)?;
-    drop(bar);
-    output.answer(&report, || story(&report))?;
-    if args.stay {
-        let (pulls, service) = demo.addresses();
-        output.say(format_args!("service: {service}"));
-        staying(output, pulls.as_deref(), &demo.config(), &LOOK);
-        std::future::pending::<()>().await;
+    let before_storm = BeforeStorm { lifecycle, forgotten, linted };
+    demo.storm(report, before_storm, |_| bar.advance(1)).await.map_err(failed)
+}
+
+/// The comments on the first pull request.
+fn reviewed(first: &FirstReview) -> String {
+    let mut text = format!("\nA pull request was opened; {:.1} s later it shows this:\n", first.seconds);
+    for comment in first.view.summaries().chain(first.view.inline()) {
+        text += "\n";
+        if let Some(place) = &comment.place {
+            let line = comment.line.map(|line| format!(", line {line}")).unwrap_or_default();
+            text += &format!("  [{}{line}]\n", place.path);
+        }
+        for line in comment.body.lines().filter(|line| !is_marker(line)) {
+            text += &folded("  ", &unescaped(line));
+        }
     }
-    demo.stop().await.map_err(failed)?;
-    Ok(if report.holds() { Exit::Done } else { Exit::No })
+    text + "\n"
+}
+
+/// A line of Markdown as a page shows it: a backslash before a sign is not seen.
+fn unescaped(line: &str) -> String {
+    let mut signs = line.chars().peekable();
+    let mut shown = String::new();
+    while let Some(sign) = signs.next() {
+        let escapes = sign == '\\' && signs.peek().is_some_and(char::is_ascii_punctuation);
+        shown.extend(if escapes { signs.next() } else { Some(sign) });
+    }
+    shown
+}
+
+/// A step on the first pull request, in words.
+fn step(number: usize, changes: &Changes) -> String {
+    let titles = ["opened", "lines on top", "findings of rules fixed"];
+    match titles.get(number - 1) {
+        Some(title) => format!("  push {number}, {title:<24} {}\n", changed(changes)),
+        None => format!("  somebody answers: {INTENDED}\n  {:<32} {}\n", "a review", changed(changes)),
+    }
+}
+
+/// The first pull request in the end.
+fn resolved(followed: &Followed) -> String {
+    let Followed { comments, open, is_green, .. } = followed;
+    let status = if *is_green { "green" } else { "not green" };
+    format!("  {comments} comments for 4 findings, {open} open; the last commit is {status}\n")
 }
 
 /// Is it the line of a marker, which no forge shows?
@@ -166,10 +224,8 @@ fn is_marker(line: &str) -> bool {
 const LOOK: [&str; 3] = ["queue list", "why wheel/spokes/1", "report"];
 
 /// Says how to look at a demonstration that stays: its pull requests in a browser, and commands.
-fn staying(output: Output, pulls: Option<&str>, config: &Path, look: &[&str]) {
-    if let Some(pulls) = pulls {
-        output.say(format_args!("pull requests, for a browser: {pulls}"));
-    }
+fn staying(output: Output, pulls: &str, config: &Path, look: &[&str]) {
+    output.say(format_args!("pull requests, for a browser: {pulls}"));
     output.say("commands, in another terminal:");
     for words in look {
         output.say(format_args!("  truing --config {} {words}", config.display()));
@@ -232,26 +288,29 @@ fn changed(changes: &Changes) -> String {
 }
 
 fn story(report: &Report) -> String {
-    let Report { prs, pushes, deliveries, storms_each, reviews, most_reviews_of_one, findings, .. } = report;
-    let promised = 2 * storms_each;
     let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
+    let storm = report.storm.as_ref().map(|storm| in_storm(report, storm)).unwrap_or_default();
     format!(
-        "\nThe storm: {prs} pull requests, {pushes} pushes, {deliveries} webhooks in {:.1} s\n\
-         \x20 reviews computed      {reviews} (at most {most_reviews_of_one} a pull request; promised: {promised})\n\
-         \x20 last commits missed   {} (promised: 0)\n\
-         \x20 findings shown        {findings}\n\
-         \x20 comments doubled      {} (promised: 0)\n\
-         \x20 first review after    {:.1} s\n\
-         The model: {} answers from a script on this machine;\n\
+        "{storm}\nThe model: {} answers from a script on this machine;\n\
          \x20 {} tokens in, {} out, {} at list price\n{verdict}\n",
-        report.seconds_of_storm,
-        report.unreviewed_heads,
-        report.duplicates,
-        report.seconds_to_first_review,
         report.model.model_calls,
         report.model.model_tokens_in,
         report.model.model_tokens_out,
         report.model.model_cost_micro_usd
+    )
+}
+
+/// The counts of the storm and of the pull request before it.
+fn in_storm(report: &Report, storm: &Storm) -> String {
+    let Report { prs, pushes, reviews, findings, duplicates, unreviewed_heads, .. } = report;
+    let Storm { deliveries, storms_each, most_reviews_of_one, seconds_of_storm, .. } = storm;
+    let promised = 2 * storms_each;
+    format!(
+        "\nWith the storm: {prs} pull requests, {pushes} pushes, {deliveries} webhooks in {seconds_of_storm:.1} s\n\
+         \x20 reviews computed      {reviews} (in the storm at most {most_reviews_of_one} each; promised: {promised})\n\
+         \x20 last commits missed   {unreviewed_heads} (promised: 0)\n\
+         \x20 findings shown        {findings}\n\
+         \x20 comments doubled      {duplicates} (promised: 0)\n"
     )
 }
 

@@ -56,6 +56,7 @@ use from::{Outputs, ReviewStart};
 use publish::Published;
 use tape::Tapes;
 pub(super) use target::{Home, Owner, Target, is_key, is_name};
+use text::NextCommands;
 use unfinished::Unfinished;
 
 /// How long an interrupted review may take to stop its children and to tidy up.
@@ -70,12 +71,17 @@ const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 /// Review what differs in a local repository, or a pull request
 ///
 /// Without --base and --head, it compares the working tree, with new files, with the merge base of the default branch;
-/// if nothing differs, it reviews the last commit. With --pr, it fetches a pull request from its forge. Only --fix
-/// changes files.
+/// if nothing differs, it reviews the last commit. A pull request is fetched from its forge. Only --fix changes files.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// A folder in the repository; the whole repository is reviewed [default: the current folder]
+    /// A folder of the repository, a pull request, or a commit: as for --pr and --head [default: the current folder]
+    ///
+    /// A folder stands for its whole repository. A range of commits, BASE..HEAD, is --base BASE --head HEAD.
+    #[arg(value_name = "FOLDER|PULL-REQUEST|REF", value_hint = clap::ValueHint::DirPath)]
     path: Option<PathBuf>,
+    /// Was the commit named without `--head`?
+    #[arg(skip)]
+    is_bare_ref: bool,
     /// Compare with the merge base with this commit, instead of the default branch
     ///
     /// With Git's id of the empty tree (`git hash-object -t tree /dev/null`), all of the head is reviewed.
@@ -90,15 +96,15 @@ pub struct Args {
     /// Review this diff, applied to the working tree or not yet; `-` reads standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "head", "fix"])]
     diff: Option<PathBuf>,
-    /// Review this pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or a key of `truing queue list`
+    /// Review this pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, NUMBER (of `origin`), or a key of `truing queue list`
     ///
-    /// github.com needs no configuration, only a token in GITHUB_TOKEN; configure any other server as a forge. The
+    /// github.com needs no configuration, only a token in GITHUB_TOKEN or GH_TOKEN; configure any other server as a forge. The
     /// repository's own .truing.toml is read from the default branch.
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new(),
         conflicts_with_all = ["path", "base", "head", "staged", "diff", "fix"])]
     pr: Option<String>,
     /// Publish the review on the pull request, as the service does; run again, it posts nothing twice
-    #[arg(long, requires = "pr", conflicts_with = "no_record")]
+    #[arg(long, conflicts_with = "no_record")]
     publish: bool,
     /// Show what would be published, and publish nothing
     #[arg(long, requires = "publish")]
@@ -194,6 +200,47 @@ impl FailOn {
 }
 
 impl Args {
+    /// With what the argument without a flag names, as the flag that stands for it. What is there as a folder or a file, or
+    /// is written as a path, is a path.
+    ///
+    /// # Errors
+    /// Exit 2 beside a flag that says something else.
+    fn with_target(mut self, environment: &Environment) -> Result<Self, CliError> {
+        let Some(text) = self.path.as_ref().and_then(|path| path.to_str()).map(str::to_owned) else {
+            return Ok(self);
+        };
+        let is_there = !text.contains("://") && environment.directory().join(&text).exists();
+        let is_path = ["/", "./", "../", "~"].iter().any(|begin| text.starts_with(begin));
+        if is_there || is_path || matches!(text.as_str(), "" | "." | "..") {
+            return Ok(self);
+        }
+        let is_pull = target::names_pull(&text);
+        let given = [
+            ("--base", self.base.is_some() && (is_pull || text.contains(".."))),
+            ("--head", self.head.is_some()),
+            ("--staged", self.staged),
+            ("--diff", self.diff.is_some()),
+            ("--fix", self.fix),
+        ];
+        if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
+            let what = if is_pull { "a pull request" } else { "a commit" };
+            let message = format!("`{text}` is {what}, which cannot be used with {flag}");
+            return Err(CliError::usage("usage", message).hint("leave one of them out"));
+        }
+        self.path = None;
+        if is_pull {
+            self.pr = Some(text);
+            return Ok(self);
+        }
+        let range = text.split_once("...").or_else(|| text.split_once(".."));
+        let (base, head) = range.map_or((None, text.as_str()), |(base, head)| (Some(base), head));
+        let of = |name: &str| if name.is_empty() { "HEAD" } else { name }.to_owned();
+        self.base = base.map(of).or(self.base);
+        self.head = Some(of(head));
+        self.is_bare_ref = true;
+        Ok(self)
+    }
+
     /// The keys that are set by flags.
     fn flags(&self) -> Vec<Flag> {
         let runtime = self.runtime.map(|runtime| Flag {
@@ -217,6 +264,7 @@ impl Args {
 
 /// Reviews and prints. The answer is the exit code of the contract: [`exit`].
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let args = args.clone().with_target(&context.environment)?;
     if args.publish && args.pr.is_none() {
         // Beside PATH and the like, which exclude `--pr`, the parser does not ask for it.
         return Err(CliError::usage(
@@ -227,8 +275,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
     let (tell, told) = watch::channel(false);
     let command = Command {
-        args: args.clone(),
         config: context.config(&args.flags())?,
+        args: args.clone(),
         environment: context.environment.clone(),
         output: context.output,
         color: context.globals.color,
@@ -338,7 +386,7 @@ impl Command {
         // Before the review: it would see what a killed run has left.
         let mut fixing = if self.args.fix { Some(self.fixing(repository.root())?) } else { None };
         let head = match &self.args.head {
-            Some(name) => Some(repository.resolve(name).await.map_err(wiring::git_error)?),
+            Some(name) => Some(repository.resolve(name).await.map_err(|error| self.no_commit(name, error))?),
             None => None,
         };
         let index = self.index(&repository).await.map_err(wiring::git_error)?;
@@ -414,6 +462,34 @@ impl Command {
         };
         self.print(&review, names, &config.rules.packs)?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
+    }
+
+    /// What a model would cost, beside a review that a person looks at.
+    fn model_hint(&self) -> Option<String> {
+        let Args { staged, diff, path, pr, .. } = &self.args;
+        let most = self.config.budget.review;
+        if most.0 == 0 || *staged || diff.is_some() {
+            return None;
+        }
+        let target = match (pr, path) {
+            (Some(pr), _) => format!(" {}", quoted(pr)),
+            (None, Some(path)) => format!(" {}", quoted(&path.display().to_string())),
+            (None, None) => String::new(),
+        };
+        let command = self.output.command(&format!("review{target} --runtime native"));
+        Some(format!("a model costs at most {most}: `{command}`"))
+    }
+
+    /// What was named without a flag may have been meant for something else than a commit.
+    fn no_commit(&self, name: &str, error: GitError) -> CliError {
+        if !self.args.is_bare_ref {
+            return wiring::git_error(error);
+        }
+        CliError::usage(
+            "bad_target",
+            format!("`{name}` is no folder, no pull request and no commit of this repository"),
+        )
+        .hint("see the branches: `git branch --all`; a pull request is OWNER/NAME#NUMBER, NUMBER or its URL")
     }
 
     /// A review by a model is one to record, also where it fails before it has begun.
@@ -520,7 +596,9 @@ impl Command {
                         .command(&format!("dismiss --list {}", quoted(&path.display().to_string()))),
                     (None, None) => self.output.command("dismiss --list"),
                 };
-                text::report(review, head, configured, (&self.output.command(&fix), &list))
+                let commands =
+                    NextCommands { fix: self.output.command(&fix), list, model: self.model_hint() };
+                text::report(review, head, configured, &commands)
                     + &published.map_or_else(String::new, Published::text)
             }
             Format::Rdjson => annotations::rdjson(&findings)?,

@@ -16,6 +16,26 @@ pub(super) fn planted() -> Commit {
     Commit::new("Take payments").write("pay.py", refunding("refunded")).write("refund.py", conflict)
 }
 
+/// The same with lines on top.
+pub(super) fn explained() -> Commit {
+    let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refunding("refunded"));
+    Commit::new("Explain payments").write("pay.py", text)
+}
+
+/// The same without what the rules found.
+pub(super) fn repaired() -> Commit {
+    let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refunding("refunded"));
+    let kept = text.lines().filter(|line| *line != "    breakpoint()").map(|line| {
+        if line.starts_with("    key = ") {
+            "    key = secret(\"payments\")".to_owned()
+        } else {
+            line.to_owned()
+        }
+    });
+    let text = kept.collect::<Vec<_>>().join("\n") + "\n";
+    Commit::new("Take the key from its place").write("pay.py", text).write("refund.py", "return_all = 1\n")
+}
+
 /// The file in which refunding stops too early, where an order says so by this name that it was refunded.
 pub(super) fn refunding(refunded: &str) -> String {
     let key = key();

@@ -117,11 +117,13 @@ impl DemoForge {
         )
     }
 
-    /// The page on which a browser shows the pull requests: no token is needed to look. None where the fake has no page.
-    pub(super) fn page(&self) -> Option<String> {
+    /// The page on which a browser shows the pull requests: no token is needed to look.
+    pub(super) fn page(&self) -> String {
+        let base = self.fake.base_url();
         match self.kind {
-            ForgeKind::Github => Some(pulls_page(self.fake.base_url())),
-            ForgeKind::Bitbucket | ForgeKind::BitbucketDc => None,
+            ForgeKind::Github => pulls_page(base),
+            ForgeKind::Bitbucket => format!("{base}/{OWNER}/{NAME}/pull-requests"),
+            ForgeKind::BitbucketDc => format!("{base}/projects/{OWNER}/repos/{NAME}/pull-requests"),
         }
     }
 }

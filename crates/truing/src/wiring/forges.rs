@@ -83,12 +83,11 @@ impl Configured<'_> {
         let credentials = match &forge.login {
             Login::Token(token) => Credentials::Token(self.token(
                 token,
-                "set it to a token that may read code and write pull request comments; or log in as a GitHub App, with \
-                 `app_id` and `private_key`",
+                "set it to a token that may read code and write pull request comments (with `gh`: `export \
+                 GITHUB_TOKEN=$(gh auth token)`); or log in as a GitHub App, with `app_id` and `private_key`",
             )?),
             Login::App { id, key } => {
-                let hint =
-                    "put the private key there that the App's settings page gives out, a file that ends in .pem";
+                let hint = "put the private key there that the App's settings page gives out, a file that ends in .pem";
                 let wrong = |error: &dyn std::fmt::Display| self.wrong("private_key", error).hint(hint);
                 let pem = key.read(self.environment).map_err(|error| wrong(&error))?;
                 let key = AppKey::from_pem(pem.expose()).map_err(|error| wrong(&error))?;

@@ -25,7 +25,7 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
         Demo::start(ForgeKind::Github, git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing")))
             .await
             .unwrap();
-    let (view, _) = demo.first_review().await.unwrap();
+    let view = demo.first_review().await.unwrap().view;
     let lines: Vec<_> = view.inline().map(|comment| (&comment.place, comment.line)).collect();
     let found = view.inline().find(|comment| comment.body.contains("One refunded order ends all refunds"));
     assert_eq!(found.unwrap().line, Some(10), "{lines:?}");
@@ -53,6 +53,41 @@ async fn what_the_model_forgets_after_a_second_push_stays_open() {
     demo.stop().await.unwrap();
 }
 
+/// What a browser shows at an address.
+async fn text_of(url: &str) -> String {
+    let answer = reqwest::get(url).await.unwrap();
+    assert_eq!(answer.status(), 200, "{url}");
+    answer.text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_pull_request_is_followed_to_its_last_resolved_thread() {
+    let environment = Environment::of_process();
+    for kind in [ForgeKind::Github, ForgeKind::Bitbucket, ForgeKind::BitbucketDc] {
+        let git = wiring::git(&environment).await.unwrap();
+        let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
+        let demo = Demo::start(kind, git, &environment, reader).await.unwrap();
+        let first = demo.first_review().await.unwrap();
+        let report = demo.follow(first, |_| Ok(())).await.unwrap();
+        assert!(report.holds(), "{kind:?}: {report:#?}");
+        demo.stop().await.unwrap();
+    }
+}
+
+#[test]
+fn the_demonstration_of_the_review_is_shown_in_lines_that_fit_and_as_a_page_shows_them() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+    let output = command.args(["demo", "--quiet"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.ends_with("As promised.\n") && !text.contains('\\'), "{text}");
+    assert!(text.contains("4 comments for 4 findings, 0 open; the last commit is green"), "{text}");
+    let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+    assert_eq!(long, Vec::<&str>::new());
+}
+
 /// What the review does at GitHub it does at both Bitbuckets: the same comments through the same pushes.
 #[tokio::test(flavor = "multi_thread")]
 async fn at_both_bitbuckets_the_review_tells_the_same_story() {
@@ -61,7 +96,7 @@ async fn at_both_bitbuckets_the_review_tells_the_same_story() {
         let git = wiring::git(&environment).await.unwrap();
         let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
         let demo = Demo::start(kind, git, &environment, reader).await.unwrap();
-        let (view, _) = demo.first_review().await.unwrap();
+        let view = demo.first_review().await.unwrap().view;
         assert_eq!((view.summaries().count(), view.inline().count()), (1, 4), "{kind:?}: {view:#?}");
         let found =
             view.inline().find(|comment| comment.body.contains("One refunded order ends all refunds"));
@@ -71,7 +106,10 @@ async fn at_both_bitbuckets_the_review_tells_the_same_story() {
         let lifecycle = demo.lifecycle().await.unwrap();
         assert!(lifecycle.holds(), "{kind:?}: {lifecycle:#?}");
         let (page, _) = demo.addresses();
-        assert_eq!(page, None, "{kind:?}: the fake has no page for a browser");
+        let list = text_of(&page).await;
+        assert!(list.contains("#1 Take payments (open)") && list.contains(&format!("{page}/1\n")), "{list}");
+        let one = text_of(&format!("{page}/1")).await;
+        assert!(one.contains("One refunded order ends all refunds") && !one.contains("[//]: #"), "{one}");
         demo.stop().await.unwrap();
     }
 }

@@ -8,11 +8,12 @@ use sha2::{Digest as _, Sha256};
 use crate::forge::fault::{FaultKind, Reasons};
 use crate::forge::github::call::{DOCS, Reply};
 use crate::forge::github::{
-    app, calls, checks, conversation, estate, graphql, issues, merging, page, pulls, reviewers,
+    app, calls, checks, conversation, estate, graphql, issues, merging, pulls, reviewers,
 };
 use crate::forge::http::call::ReplyBody;
 use crate::forge::http::git_call;
 use crate::forge::http::serve::{Action, Asked, Protocol, Refusal, Route, http_date, with_headers};
+use crate::forge::pages;
 use crate::forge::state::World;
 use crate::forge::state::apps::Pass;
 
@@ -77,8 +78,8 @@ const ROUTES: &[Route] = {
         (PATCH, "/repos/{owner}/{repo}/check-runs/{id}", Rest(checks::update)),
         (GET, "/repos/{owner}/{repo}/commits/{sha}/check-runs", Rest(checks::list)),
         (POST, "/graphql", Rest(graphql::graphql)),
-        (GET, "/{owner}/{repo}/pulls", Page(page::pulls)),
-        (GET, "/{owner}/{repo}/pull/{number}", Page(page::pull)),
+        (GET, "/{owner}/{repo}/pulls", Page(pages::pulls)),
+        (GET, "/{owner}/{repo}/pull/{number}", Page(pages::pull)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
         (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
         (POST, "/{owner}/{repo}/git-receive-pack", GitPush),

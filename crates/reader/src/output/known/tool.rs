@@ -43,6 +43,9 @@ pub struct KnownTool {
     pub program: String,
     /// Where a project installs the program, from the root of the tree; tried before the search path.
     pub installed: Vec<String>,
+    /// A command that installs it for a person; none: that depends on the system.
+    #[serde(default)]
+    pub install: Option<String>,
     /// The arguments, with [`FILES`] and [`SIGN`] in the place of others.
     pub command: Vec<String>,
     /// Options that it gets where the file that it was recognised by shows a sign.

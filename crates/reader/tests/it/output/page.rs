@@ -39,6 +39,7 @@ fn section(tool: &KnownTool) -> String {
         .map(|given| format!("{} with {}", code(&given.args.join(" ")), sign(&given.shown)));
     row("with options", &options.collect::<Vec<_>>().join(", "));
     row("program of the project's own", &codes(&tool.installed));
+    row("installed by", &codes(tool.install.as_slice()));
     if !tool.selects.is_empty() {
         let signs: Vec<String> = tool.selects.iter().map(sign).collect();
         row(

@@ -86,10 +86,7 @@ pub(in crate::cli) async fn workspace(
             .hint("give a folder of a repository, or a pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER"));
     }
     let config = context.config(&[])?;
-    let pull = match target.parse() {
-        Ok(number) => of_origin(number, git, &config, context).await?,
-        Err(_) => Target::find_or_key(target, &config, &context.environment).await?,
-    };
+    let pull = Target::find_or_key(target, &config, &context.environment).await?;
     Ok(Workspace::Pull(Box::new(pull)))
 }
 
@@ -98,21 +95,6 @@ fn is_path(target: &str) -> bool {
     let begins = ["/", "./", "../", "~"].iter().any(|begin| target.starts_with(begin));
     let is_named = target.contains(['#', ':']) || is_name(target) || is_key(target);
     begins || matches!(target, "." | "..") || !(is_named || target.parse::<u64>().is_ok())
-}
-
-/// A number alone is one of the repository that is stood in, at the forge where it was cloned from.
-async fn of_origin(number: u64, git: &Git, config: &Config, context: &Context) -> Result<Target, CliError> {
-    let repository = git.open(context.environment.directory()).await.map_err(wiring::git_error)?;
-    let unknown = |why: &str| {
-        CliError::usage("bad_target", format!("`{number}`: {why}"))
-            .hint("name it in full: OWNER/NAME#NUMBER, or its URL")
-    };
-    let origin = repository
-        .remote_url()
-        .ok_or_else(|| unknown("this repository has no remote `origin` to be one of"))?;
-    let Home { forge, repo, config } = Home::of(origin, config, &context.environment)
-        .ok_or_else(|| unknown("the remote `origin` of this repository is at no configured forge"))?;
-    Ok(Target { forge, repo, number, config })
 }
 
 /// Without a target: the open pull request of the current branch, where the forge that it was cloned from can be asked,

@@ -38,7 +38,7 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
     output.answer(&report, || summary(&report))?;
     if stay {
         let why = format!("why '{name}'");
-        staying(output, Some(&pulls_page(story.forge())), &story.config(), &[&why, "report --loop converge"]);
+        staying(output, &pulls_page(story.forge()), &story.config(), &[&why, "report --loop converge"]);
         std::future::pending::<()>().await;
     }
     Ok(if report.holds() { Exit::Done } else { Exit::No })

@@ -66,7 +66,7 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
         })?;
     output.answer(&report, || summary(&report))?;
     if stay {
-        staying(output, Some(&pulls_page(story.forge())), &story.config(), &LOOK);
+        staying(output, &pulls_page(story.forge()), &story.config(), &LOOK);
         std::future::pending::<()>().await;
     }
     Ok(if report.holds() { Exit::Done } else { Exit::No })

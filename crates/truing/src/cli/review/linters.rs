@@ -58,13 +58,22 @@ impl Command {
         }
         let running = wiring::tools::own(config, &self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
-        // It is a hint: where nobody can tell, nothing is told.
-        let could =
-            running.could_run(repository.root(), reviewed, &config.tools, reader).await.unwrap_or_default();
+        // It is a hint: where it cannot be found out, there is none.
+        let tools = running.available_tools(repository.root(), reviewed, &config.tools, reader).await;
+        let (missing, could): (Vec<_>, Vec<_>) =
+            tools.unwrap_or_default().into_iter().partition(|tool| tool.missing.is_some());
         if !could.is_empty() {
             let run = self.output.command("review --tools");
-            let could = could.join(", ");
+            let could = could.into_iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");
             self.output.say(format_args!("linters that could look at this, too: {could} (`{run}`)"));
+        }
+        if let [first, others @ ..] = missing.as_slice() {
+            let reason = line::visible(first.missing.as_deref().unwrap_or_default());
+            let others = match others.len() {
+                0 => String::new(),
+                count => format!(" ({count} more: `{}`)", self.output.command("review --tools")),
+            };
+            self.output.say(format_args!("{} is configured here: {reason}{others}", first.name));
         }
     }
 

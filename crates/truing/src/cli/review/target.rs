@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::cli::error::CliError;
 use crate::cli::target::{existing_store, store_error};
+use crate::wiring;
 
 /// The forges that need no configuration, by the names and the hosts that they have then. The first is meant where no page
 /// says which.
@@ -56,15 +57,19 @@ impl Target {
         Ok(Self { forge, repo, number, config })
     }
 
-    /// The same, or a key of the queue, which is known once the pull request was seen.
+    /// The same, a number of the repository that is stood in, or a key of the queue, which is known once the pull request was
+    /// seen.
     ///
     /// # Errors
-    /// As [`Target::find`], or the store cannot be read.
+    /// As [`Target::find`], or the store or the repository cannot be read.
     pub(in crate::cli) async fn find_or_key(
         text: &str,
         config: &Config,
         environment: &Environment,
     ) -> Result<Self, CliError> {
+        if let Ok(number) = text.trim_start_matches('#').parse() {
+            return Self::of_origin(number, config, environment).await;
+        }
         if !is_key(text) {
             return Self::find(text, config, environment);
         }
@@ -73,6 +78,22 @@ impl Target {
             None => None,
         };
         Self::find(&known.ok_or_else(|| not_a_pull(text))?.url, config, environment)
+    }
+
+    /// A number alone is one of the repository that is stood in, at the forge where it was cloned from.
+    async fn of_origin(number: u64, config: &Config, environment: &Environment) -> Result<Self, CliError> {
+        let git = wiring::git(environment).await?;
+        let repository = git.open(environment.directory()).await.map_err(wiring::git_error)?;
+        let unknown = |why: &str| {
+            CliError::usage("bad_target", format!("`{number}`: {why}"))
+                .hint("name it in full: OWNER/NAME#NUMBER, or its URL")
+        };
+        let origin = repository
+            .remote_url()
+            .ok_or_else(|| unknown("this repository has no remote `origin` to be one of"))?;
+        let Home { forge, repo, config } = Home::of(origin, config, environment)
+            .ok_or_else(|| unknown("the remote `origin` of this repository is at no configured forge"))?;
+        Ok(Self { forge, repo, number, config })
     }
 
     /// `owner/name#7` or `owner/name/7` on the only forge.
@@ -285,6 +306,13 @@ pub(in crate::cli) fn is_key(text: &str) -> bool {
     )
 }
 
+/// Does it name a pull request, if it names no folder?
+pub(super) fn names_pull(text: &str) -> bool {
+    let number = text.trim_start_matches('#');
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number || text.contains("://") || text.contains('#') || is_key(text) || is_name(text)
+}
+
 /// Can it be nothing but `owner/name/7`?
 pub(in crate::cli) fn is_name(text: &str) -> bool {
     matches!(text.split('/').collect::<Vec<_>>().as_slice(), [_, _, number] if number.parse::<u64>().is_ok())
@@ -306,8 +334,8 @@ fn only(text: &str, config: &Config, environment: &Environment) -> Result<(Confi
 fn not_a_pull(text: &str) -> CliError {
     CliError::usage("bad_target", format!("`{text}` is not a pull request"))
         .hint(
-            "name it by its page, as https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or \
-             by a key of `truing queue list`",
+            "name it by its page, as https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, by \
+             NUMBER in a clone of its repository, or by a key of `truing queue list`",
         )
 }
 

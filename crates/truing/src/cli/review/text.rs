@@ -41,13 +41,23 @@ const STRONG: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 
+/// The commands that a report names as what to do next.
+pub(super) struct NextCommands {
+    /// Makes the fixes.
+    pub(super) fix: String,
+    /// Lists dismissals.
+    pub(super) list: String,
+    /// Says what a model would cost, and how it is asked; none where that is not to be said.
+    pub(super) model: Option<String>,
+}
+
 /// The whole text. `head`: what the user calls the reviewed commit. `configured`: where the repository's own file was
 /// taken from, if it counted. `fix`: the command that fixes what is auto-fixable; `list`: what lists dismissed findings.
 pub(super) fn report(
     review: &Review,
     head: Option<&str>,
     configured: Option<&str>,
-    (fix, list): (&str, &str),
+    commands: &NextCommands,
 ) -> String {
     let mut text: String = review.kept.open.iter().map(|finding| frame(finding) + "\n\n").collect();
     let record = &review.record;
@@ -56,9 +66,9 @@ pub(super) fn report(
     text += &fixed(&review.kept.fixed).iter().map(|line| filled(line)).collect::<String>();
     text += &suppressed(&review.kept.suppressed).map_or_else(String::new, |line| filled(&line));
     text += &dismissed(&review.kept.dismissed)
-        .map_or_else(String::new, |line| filled(&format!("{line}; to list: {list}")));
+        .map_or_else(String::new, |line| filled(&format!("{line}; to list: {}", commands.list)));
     text += &left_out(&review.kept.dismissed).iter().map(|line| filled(line)).collect::<String>();
-    text += &fixable(review, fix).iter().map(|line| filled(line)).collect::<String>();
+    text += &fixable(review, &commands.fix).iter().map(|line| filled(line)).collect::<String>();
     text += &walkthrough(record.detail.walkthrough());
     text += &gaps::lines(&record.detail.coverage).iter().map(|line| filled(line)).collect::<String>();
     text += &filled(&compared(review, head));
@@ -66,7 +76,11 @@ pub(super) fn report(
     for told in remarks(record) {
         text += &filled(&visible(&told));
     }
-    text + &filled(&by(record))
+    let by = by(record);
+    text + &match (by.strip_suffix(": no model was called"), &commands.model) {
+        (Some(reviewers), Some(model)) => filled(&format!("{reviewers}; {model}")),
+        _ => filled(&by),
+    }
 }
 
 /// What was found, in a few words.

@@ -109,9 +109,11 @@ const ELSEWHERE: [(&str, &str); 18] = [
 /// Every command of ours in the blocks of a document, in order.
 fn commands(document: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(document).unwrap();
-    let blocks = text.split("\n```console\n").skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned());
-    let lines: Vec<String> =
-        blocks.flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let blocks =
+        text.split("\n```console\n").skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned());
+    let lines: Vec<String> = blocks
+        .flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
     let shown = lines.iter().filter_map(|line| line.strip_prefix("$ "));
     shown.map(|line| line.split("  #").next().unwrap().trim().to_owned()).collect()
 }
@@ -139,7 +141,9 @@ async fn every_command_of_the_documents_runs_or_has_its_reason() {
     let (mut ran, mut used) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
     for document in &documents {
         for command in commands(document) {
-            if let Some((beginning, _)) = ELSEWHERE.iter().find(|(beginning, _)| command.starts_with(beginning)) {
+            if let Some((beginning, _)) =
+                ELSEWHERE.iter().find(|(beginning, _)| command.starts_with(beginning))
+            {
                 used.insert(*beginning);
                 continue;
             }
@@ -159,7 +163,10 @@ async fn every_command_of_the_documents_runs_or_has_its_reason() {
             assert!(ended.exit <= 1, "{}: {command}: {ended:?}", document.display());
         }
     }
-    let unused: Vec<&str> =
-        ELSEWHERE.iter().map(|(beginning, _)| *beginning).filter(|beginning| !used.contains(beginning)).collect();
+    let unused: Vec<&str> = ELSEWHERE
+        .iter()
+        .map(|(beginning, _)| *beginning)
+        .filter(|beginning| !used.contains(beginning))
+        .collect();
     assert!(unused.is_empty() && ran.len() > 20, "no document shows {unused:?}; {ran:?}");
 }

@@ -38,7 +38,7 @@ fn a_finding_is_shown_under_its_code_and_then_what_was_compared() {
     2 findings (1 P0, 1 P1): 1 file reviewed, 1 not, in 0.10 s
     not reviewed: logo.png (binary)
     reviewed working tree against 0123456789 (merge base with main)
-    rules only: no model was called
+    rules only; a model costs at most $2.00: `truing review --runtime native`
     "#);
 }
 
@@ -173,7 +173,7 @@ fn nothing_found_is_one_friendly_line_and_exit_0() {
     assert_snapshot!(ran.steady(), @r#"
     no findings: 1 file reviewed, in 0.10 s
     reviewed working tree against 0123456789 (merge base with main)
-    rules only: no model was called
+    rules only; a model costs at most $2.00: `truing review --runtime native`
     "#);
 }
 
@@ -185,7 +185,7 @@ fn nothing_to_review_is_skipped_and_exit_0() {
     assert_snapshot!(ran.steady(), @r#"
     nothing to review: no changed files
     reviewed working tree against 0123456789 (HEAD)
-    rules only: no model was called
+    rules only; a model costs at most $2.00: `truing review --runtime native`
     "#);
     let report = place.report(&["--base", "HEAD", "--head", "main"]);
     assert_eq!(report["outcome"]["kind"], "skipped");
@@ -213,7 +213,7 @@ fn a_file_that_is_too_large_makes_it_partial() {
     too large: over 4 MiB, or too much to parse; list it under rules.ignore in
       .truing.toml, or go on without it: --allow-partial
     reviewed working tree against 0123456789 (merge base with main)
-    rules only: no model was called
+    rules only; a model costs at most $2.00: `truing review --runtime native`
     "#);
     assert_eq!(place.review(&["--allow-partial"]).exit, 0);
     let commit = place.commit("huge");

@@ -68,7 +68,8 @@ fn a_linter_that_the_repository_uses_tells_of_changed_lines_alone() {
 fn without_tools_one_line_tells_which_could_look() {
     let place = linted("a = 1\n", "a = 1\nl = 2\n");
     let silent = reviewed(&place, &[]);
-    assert!(!silent.err.contains("ruff"), "it is not installed: {}", silent.err);
+    let missing = "ruff is configured here: `ruff` is not installed: `uv tool install ruff`";
+    assert!(silent.err.contains(missing), "{}", silent.err);
     install(place.home(), "ruff", RUFF);
     let said = reviewed(&place, &[]);
     assert_eq!(said.exit, 0, "{}", said.out);

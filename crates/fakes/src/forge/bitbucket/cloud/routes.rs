@@ -5,6 +5,7 @@ use axum::routing::MethodFilter;
 use super::{admission, comments, commits, errors, estate, page, pulls};
 use crate::forge::http::call::Reply;
 use crate::forge::http::serve::{Action, Asked, Protocol, Route, http_date, with_headers};
+use crate::forge::pages;
 use crate::forge::state::World;
 
 /// Calls an hour that headers tell of unless another limit is set; this one is never reached.
@@ -14,7 +15,7 @@ const NEAR: u64 = 5;
 
 /// Every call there is.
 const ROUTES: &[Route] = {
-    use Action::{GitFile, GitPack, GitPush, GitRefs, Rest};
+    use Action::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const DELETE: MethodFilter = MethodFilter::DELETE;
@@ -83,6 +84,8 @@ const ROUTES: &[Route] = {
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}/annotations",
             Rest(commits::annotate),
         ),
+        (GET, "/{owner}/{repo}/pull-requests", Page(pages::pulls)),
+        (GET, "/{owner}/{repo}/pull-requests/{number}", Page(pages::pull)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
         (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
         (POST, "/{owner}/{repo}/git-receive-pack", GitPush),

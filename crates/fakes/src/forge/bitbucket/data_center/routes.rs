@@ -5,11 +5,12 @@ use axum::routing::MethodFilter;
 use super::{activities, admission, comments, commits, diff, errors, estate, page, pulls};
 use crate::forge::http::call::Reply;
 use crate::forge::http::serve::{Action, Asked, Protocol, Route, http_date, with_headers};
+use crate::forge::pages;
 use crate::forge::state::World;
 
 /// Every call there is.
 const ROUTES: &[Route] = {
-    use Action::{GitFile, GitPack, GitPush, GitRefs, Open, Rest};
+    use Action::{GitFile, GitPack, GitPush, GitRefs, Open, Page, Rest};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const DELETE: MethodFilter = MethodFilter::DELETE;
@@ -118,6 +119,8 @@ const ROUTES: &[Route] = {
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
             Rest(commits::clear),
         ),
+        (GET, "/projects/{owner}/repos/{repo}/pull-requests", Page(pages::pulls)),
+        (GET, "/projects/{owner}/repos/{repo}/pull-requests/{number}", Page(pages::pull)),
         (GET, "/scm/{owner}/{repo}/info/refs", GitRefs),
         (POST, "/scm/{owner}/{repo}/git-upload-pack", GitPack),
         (POST, "/scm/{owner}/{repo}/git-receive-pack", GitPush),
