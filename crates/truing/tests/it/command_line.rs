@@ -75,11 +75,14 @@ fn the_version_is_told() {
 }
 
 #[test]
-fn without_a_command_there_is_help_and_exit_2() {
-    let ran = Home::new().run(&[]);
-    assert_eq!(ran.exit, 2);
-    assert!(ran.out.contains("\nReview:\n"), "{}", ran.out);
-    assert_eq!(ran.err, "error: no command is given\nhint: see the list of commands: `--help`\n");
+fn without_a_command_there_is_help_alone_and_exit_2() {
+    for arguments in [&[][..], &["queue"], &["sync"], &["rules"]] {
+        let ran = Home::new().run(arguments);
+        assert_eq!((ran.exit, ran.err.as_str()), (2, ""), "{arguments:?}");
+        assert!(ran.out.contains("\nUsage: truing") && ran.out.contains("\nExamples:\n"), "{}", ran.out);
+    }
+    let ran = Home::new().run(&["queue", "--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("no_command")));
 }
 
 #[test]
@@ -127,10 +130,16 @@ fn help_lists_the_formats_that_the_command_prints_and_no_others() {
 
 #[test]
 fn help_shows_every_command_in_one_group_within_80_columns() {
-    let help = Home::new().run(&["--help"]).out;
-    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
-    let groups = ["Review:", "Change code:", "Operate:", "Set up:", "Extend:", "Plumbing:"];
-    assert!(groups.iter().all(|group| help.lines().any(|line| line == *group)), "{help}");
+    let short = Home::new().run(&["--help"]).out;
+    let help = Home::new().run(&["help", "--all"]).out;
+    let tasks = ["Review:", "Converge:", "Follow packages:", "Operate:", "Set up:", "Extend:"];
+    for help in [&short, &help] {
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        assert!(tasks.iter().all(|group| help.lines().any(|line| line == *group)), "{help}");
+    }
+    let plumbing = |help: &str| help.lines().any(|line| line == "Plumbing:");
+    assert!(plumbing(&help) && !plumbing(&short) && !short.contains("  findings "), "{short}");
+    assert!(short.lines().last().unwrap().contains("`truing help --all`"), "{short}");
     let pages = Home::new();
     assert_eq!(pages.run(&["man", "--output", "pages"]).exit, 0);
     for page in pages.path().join("pages").read_dir().unwrap() {
@@ -141,6 +150,18 @@ fn help_shows_every_command_in_one_group_within_80_columns() {
             assert_eq!(shown, 1, "{command}: {help}");
         }
     }
+}
+
+#[test]
+fn help_shows_the_page_of_any_command() {
+    let home = Home::new();
+    for words in [&[][..], &["review"], &["sync", "run"], &["slots", "list"], &["diff", "parse"], &["help"]] {
+        let page = home.run(&[words, &["--help"]].concat());
+        assert_eq!(home.run(&[&["help"], words].concat()), page, "{words:?}");
+        assert!(page.exit == 0 && page.out.contains("Examples:\n"), "{words:?}: {page:?}");
+    }
+    assert_eq!(home.run(&["help", "nonsense"]).exit, 2);
+    assert_eq!(home.run(&["help", "review", "--all"]).exit, 2);
 }
 
 #[test]
