@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::terminal::{Terminal, shown};
+
 /// A home folder, which is the current folder, too.
 struct Home(TempDir);
 
@@ -83,6 +85,24 @@ fn without_a_command_there_is_help_alone_and_exit_2() {
     }
     let ran = Home::new().run(&["queue", "--format", "json"]);
     assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("no_command")));
+}
+
+#[test]
+fn errors_fit_the_terminal_and_commands_in_them_are_not_broken() {
+    let home = Home::new();
+    home.write("truing.toml", "review.max_inlines = 3\n");
+    let arguments = ["config", "check", "truing.toml", "--color", "never"];
+    let Terminal { screen, line } = Terminal::open(40);
+    let mut command = home.command(&arguments);
+    let status = command.stderr(line).status().unwrap();
+    drop(command);
+    assert_eq!(status.code(), Some(2));
+    assert_eq!(
+        shown(screen),
+        "error: truing.toml:1: unknown key\r\n       `review.max_inlines`\r\n\
+         hint: did you mean `review.max_inline`?\r\n      All keys: `truing config schema`\r\n"
+    );
+    assert_eq!(home.run(&arguments).err.lines().count(), 2, "programs read whole lines");
 }
 
 #[test]
