@@ -329,6 +329,23 @@ fn check_knows_a_repositorys_own_file_by_its_name() {
 }
 
 #[test]
+fn check_of_no_named_file_is_that_of_the_operators() {
+    let home = Home::new();
+    let none = home.run(&["config", "check", "--format", "json"]);
+    assert_eq!((none.exit, &none.json()["error"]["code"]), (2, &json!("no_file")));
+    home.write("mine.toml", "");
+    home.write("wrong.toml", "review.attempts = 0\n");
+    let mine = ["config", "check", "--config", "mine.toml"];
+    assert_eq!(home.run(&mine).out, "mine.toml: fine\n");
+    let wrong = home.run(&["--config", "wrong.toml", "config", "check"]);
+    assert!(wrong.exit == 2 && wrong.err.starts_with("error: wrong.toml:1: "), "{wrong:?}");
+    let ran =
+        Ran::from(home.command(&["config", "check"]).env("TRUING_CONFIG", "mine.toml").output().unwrap());
+    assert_eq!(ran.out, "mine.toml: fine\n");
+    assert_eq!(home.run(&["config", "check", "mine.toml", "--config", "wrong.toml"]).exit, 0);
+}
+
+#[test]
 fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
     let home = Home::new();
     let schema = home.run(&["config", "schema"]).json();
