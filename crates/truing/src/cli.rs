@@ -174,7 +174,7 @@ impl Command {
             #[cfg(feature = "demo")]
             Self::Demo(_) => LogStyle::Human,
             Self::Reader(_) => LogStyle::Human,
-            Self::Serve(_) => LogStyle::Json,
+            Self::Serve(args) => args.log_style(),
             Self::Review(_)
             | Self::Status(_)
             | Self::Why(_)
