@@ -144,6 +144,7 @@ pub use error::PackError;
 pub use examples::Tested;
 pub(crate) use pattern::Pattern;
 pub(crate) use rule::{Check, Rule};
+use rule::{Example, Examples};
 
 /// The rule files built into the binary: path under `packs/`, and text.
 const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
@@ -273,12 +274,20 @@ impl Packs {
             return Ok(None);
         };
         let mut rules = pack.files.iter().zip(pack.rules()?);
-        Ok(rules.find(|(_, rule)| rule.name == name).map(|((file, text), rule)| Written {
-            listed: Listed::of(rule),
-            file,
-            text,
-            valid: rule.examples.valid.len(),
-            invalid: rule.examples.invalid.len(),
+        Ok(rules.find(|(_, rule)| rule.name == name).map(|((file, text), rule)| {
+            let Examples { valid, invalid } = &rule.examples;
+            let bad = invalid.iter().find(|example| example.fixed.is_some()).or(invalid.first());
+            Written {
+                listed: Listed::of(rule),
+                file,
+                text,
+                valid: valid.len(),
+                invalid: invalid.len(),
+                good: valid.first().and_then(Example::code),
+                bad: bad.and_then(Example::code),
+                fixed: bad.and_then(|example| example.fixed.as_deref()),
+                has_fix: rule.check.has_fix(),
+            }
         }))
     }
 
@@ -375,6 +384,14 @@ pub struct Written<'packs> {
     pub valid: usize,
     /// The number of those in which something must be found.
     pub invalid: usize,
+    /// Code in which nothing must be found, if an example is one file of text.
+    pub good: Option<&'packs str>,
+    /// Code in which something must be found, if an example is one file of text; of a rule with a fix one that is fixed.
+    pub bad: Option<&'packs str>,
+    /// The bad code as the rule fixes it.
+    pub fixed: Option<&'packs str>,
+    /// Does the rule say what to write instead?
+    pub has_fix: bool,
 }
 
 /// The rule that a file holds.

@@ -17,9 +17,11 @@ mod destination;
 pub mod diff;
 pub mod dismiss;
 pub mod error;
+mod examples;
 pub mod findings;
 pub mod gate;
 mod globals;
+pub mod help;
 pub mod init;
 mod json_lines;
 pub mod kill;
@@ -71,6 +73,7 @@ use truing_config::environment::Environment;
     about = "Review pull requests, fix what is found, and follow upstream packages, within limits that you set",
     propagate_version = false,
     infer_subcommands = false,
+    disable_help_subcommand = true,
     max_term_width = 80
 )]
 struct Cli {
@@ -119,6 +122,8 @@ enum Command {
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[command(hide = true)]
+    Help(help::Args),
 }
 
 impl Command {
@@ -159,6 +164,7 @@ impl Command {
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(args, context),
+            Self::Help(args) => help::run(args, context),
         }
     }
 
@@ -168,7 +174,7 @@ impl Command {
             #[cfg(feature = "demo")]
             Self::Demo(_) => LogStyle::Human,
             Self::Reader(_) => LogStyle::Human,
-            Self::Serve(_) => LogStyle::Json,
+            Self::Serve(args) => args.log_style(),
             Self::Review(_)
             | Self::Status(_)
             | Self::Why(_)
@@ -198,7 +204,8 @@ impl Command {
             | Self::Init(_)
             | Self::Config(_)
             | Self::Completions(_)
-            | Self::Man(_) => LogStyle::Human,
+            | Self::Man(_)
+            | Self::Help(_) => LogStyle::Human,
         }
     }
 }
@@ -213,19 +220,6 @@ pub(crate) const EXIT_CODES: [(&str, &str); 6] = [
     ("130", "interrupted; run it again to go on"),
 ];
 
-/// The commands in the groups that `--help` shows.
-const GROUPS: [(&str, &[&str]); 6] = [
-    ("Review", &["review", "rules", "dismiss", "eval"]),
-    ("Change code", &["converge", "audit", "gate", "preflight", "watch", "verify", "sync", "breaker"]),
-    (
-        "Operate",
-        &["serve", "status", "why", "queue", "kill", "report", "budget", "log", "backup", "store", "doctor"],
-    ),
-    ("Set up", &["setup", "init", "config", "completions", "man", "demo"]),
-    ("Extend", &["mcp", "prompts", "policy"]),
-    ("Plumbing", &["diff", "findings", "sandbox"]),
-];
-
 /// The program as it is parsed and shown: every command lists the formats that its answer can have, and no others.
 fn program() -> clap::Command {
     let all = Cli::command();
@@ -234,42 +228,7 @@ fn program() -> clap::Command {
         Some(format) => all.mut_subcommands(|command| with_formats(command, &format, &[])),
         None => all,
     };
-    let style = all.get_styles().clone();
-    let (header, literal) = (style.get_header(), style.get_literal());
-    let groups: String = groups(
-        &all,
-        |text| format!("{header}{text}{header:#}"),
-        |text| format!("{literal}{text}{literal:#}"),
-    );
-    let codes: String =
-        EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<3}  {meaning}\n")).collect();
-    all.help_template(format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
-    ))
-    .after_help(format!(
-        "{header}Exit codes:{header:#}\n{codes}\nMore about a command: `truing help COMMAND`"
-    ))
-}
-
-/// The list of commands, group by group.
-fn groups(all: &clap::Command, header: impl Fn(&str) -> String, literal: impl Fn(&str) -> String) -> String {
-    let width = all.get_subcommands().map(|command| command.get_name().len()).max().unwrap_or_default();
-    let mut text = String::new();
-    for (group, names) in GROUPS {
-        let shown = names.iter().filter_map(|name| all.find_subcommand(name));
-        let lines: String = shown
-            .map(|command| {
-                let name = command.get_name();
-                let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-                let label = format!("  {name:<width$}  ");
-                columns::folded(&label, &about).replacen(name, &literal(name), 1)
-            })
-            .collect();
-        if !lines.is_empty() {
-            text += &format!("{}\n{lines}\n", header(&format!("{group}:")));
-        }
-    }
-    text
+    help::with_pages(all)
 }
 
 /// The flag that names the operator's file.
@@ -292,7 +251,7 @@ fn formats(words: &[&str]) -> &'static [Format] {
         ["review"] => Format::OF_REVIEWS,
         ["rules"] | ["rules", "check"] => Format::OF_FINDINGS,
         ["report"] => Format::OF_RUNS,
-        ["completions" | "man" | "mcp", ..] | ["sandbox", "run"] => Format::TEXT,
+        ["completions" | "man" | "mcp" | "help", ..] | ["sandbox", "run"] => Format::TEXT,
         _ => Format::PLAIN,
     }
 }
@@ -401,9 +360,13 @@ fn without_command(error: &clap::Error, output: Output) -> Exit {
         help().map(|()| Exit::Done)
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // Typing the bare name is how people ask for help; a script whose command came out empty must not pass.
-        let shown = if output.format() == Format::Text { help() } else { Ok(()) };
-        let missing = CliError::usage("no_command", "no command is given");
-        shown.and(Err(missing.hint("see the list of commands: `--help`")))
+        match output.format() {
+            Format::Json => {
+                let missing = CliError::usage("no_command", "no command is given");
+                Err(missing.hint("see the list of commands: `--help`"))
+            }
+            _ => help().map(|()| Exit::Usage),
+        }
     } else {
         Err(wrong_arguments(error))
     };

@@ -153,6 +153,9 @@ impl Check {
     }
 }
 
+/// The most bytes of an example that explains a rule: what is longer is made to reach a limit, and explains nothing.
+const MOST_SHOWN: usize = 1500;
+
 /// Changes in which a rule must find nothing, or something.
 #[derive(Debug, Default)]
 pub(crate) struct Examples {
@@ -194,6 +197,12 @@ impl TextExample {
 }
 
 impl Example {
+    /// The text of the one file that it is about, if it is one.
+    pub(super) fn code(&self) -> Option<&str> {
+        let [(_, text)] = self.changed.as_slice() else { return None };
+        str::from_utf8(text).ok().filter(|text| self.unchanged.is_empty() && text.len() <= MOST_SHOWN)
+    }
+
     /// One new file.
     pub(crate) fn of_text(path: &RepoPath, text: String) -> Self {
         let changed = vec![(path.clone(), text.clone().into_bytes())];

@@ -38,6 +38,32 @@ pub(super) fn folded(label: &str, text: &str) -> String {
     lines + "\n"
 }
 
+/// A line whose text begins in the column `indent`, for a terminal of so many columns: where it is too long it goes on below
+/// that column. What stands between backticks is not broken: it is copied.
+pub(super) fn wrapped(text: &str, indent: usize, columns: usize) -> String {
+    let (mut words, mut is_code) = (Vec::<String>::new(), false);
+    for word in text.split(' ') {
+        match words.last_mut().filter(|_| is_code) {
+            Some(code) => *code += &format!(" {word}"),
+            None => words.push(word.to_owned()),
+        }
+        is_code ^= word.matches('`').count() % 2 == 1;
+    }
+    let (mut lines, mut column) = (String::new(), indent);
+    for word in words {
+        if column > indent && column + 1 + word.width() > columns {
+            lines += &format!("\n{:indent$}", "");
+            column = indent;
+        } else if column > indent {
+            lines.push(' ');
+            column += 1;
+        }
+        lines += &word;
+        column += word.width();
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +94,16 @@ mod tests {
             assert_eq!(letters(&folded), letters(&format!("fail gate: {text}")));
             assert!(folded.lines().skip(1).all(|line| line.starts_with("           ")), "{folded}");
         }
+    }
+
+    #[test]
+    fn a_command_in_a_wrapped_line_is_not_broken() {
+        assert_eq!(
+            wrapped("name one: `truing rules show NAME`, or see all of them", 6, 30),
+            "name one:\n      `truing rules show NAME`,\n      or see all of them"
+        );
+        assert_eq!(wrapped("`truing a b c d e f` x", 2, 10), "`truing a b c d e f`\n  x");
+        assert_eq!(wrapped("", 7, 80), "");
+        assert_eq!(wrapped("漢字 漢字 漢字", 0, 9), "漢字 漢字\n漢字");
     }
 }

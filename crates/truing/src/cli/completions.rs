@@ -4,8 +4,6 @@ use super::error::{CliError, Exit};
 use super::{Context, visible};
 
 /// Print the completion script for a shell
-///
-/// bash: truing completions bash > ~/.local/share/bash-completion/completions/truing
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The shell

@@ -31,8 +31,8 @@ enum What {
     Schema,
     /// Check a configuration file alone, without variables; a repository's own is told by its name, .truing.toml
     Check {
-        /// The file
-        file: PathBuf,
+        /// The file [default: the operator's, as `--config` or TRUING_CONFIG names it]
+        file: Option<PathBuf>,
     },
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         What::Schema => {
             context.output.data(format_args!("{:#}\n", truing_config::generate::schema()))?;
         }
-        What::Check { file } => check(file, context)?,
+        What::Check { file } => check(file.as_deref(), context)?,
     }
     Ok(Exit::Done)
 }
@@ -130,11 +130,15 @@ fn working_tree(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.join(".git").exists())
 }
 
-fn check(file: &Path, context: &Context) -> Result<(), CliError> {
+fn check(named: Option<&Path>, context: &Context) -> Result<(), CliError> {
     let here = context.environment.directory();
-    let source = truing_config::read(file, &here.join(file))?;
+    let source = match named {
+        Some(file) => truing_config::read(file, &here.join(file))?,
+        None => truing_config::operator_file(&context.environment, context.globals.config.as_deref())?
+            .ok_or_else(no_file)?,
+    };
     let nobody = Environment::new::<String, String>([], here);
-    if file.file_name().is_some_and(|name| name == REPOSITORY_FILE) {
+    if Path::new(&source.name).file_name().is_some_and(|name| name == REPOSITORY_FILE) {
         Config::resolve(&nobody, None, &[])?.with_repository(&source)?;
     } else {
         let config = Config::resolve(&nobody, Some(&source), &[])?;
@@ -144,7 +148,13 @@ fn check(file: &Path, context: &Context) -> Result<(), CliError> {
             packs.known(&config.rules.packs).map_err(wiring::reader_error)?;
         }
     }
-    context.output.answer(&json!({ "file": file, "ok": true }), || format!("{}: fine\n", file.display()))
+    context.output.answer(&json!({ "file": source.name, "ok": true }), || format!("{}: fine\n", source.name))
+}
+
+/// No file is named, and the user has none.
+fn no_file() -> CliError {
+    CliError::usage("no_file", "there is no configuration file to check")
+        .hint("name one: `truing config check FILE`; `truing init` writes one")
 }
 
 /// A wrong configuration is wrong use: every problem is told, or counted behind the last.

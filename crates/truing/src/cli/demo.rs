@@ -77,7 +77,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         tokio::select! {
             ended = told_of(args, context) => ended,
             told = runtime::told_to_stop() => match told? {
-                StopSignal::Interrupt => Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted")),
+                // No error: it is how `--stay` is ended, and a story that is cut short says nothing that counts.
+                StopSignal::Interrupt => Ok(Exit::Interrupted),
                 StopSignal::Terminate | StopSignal::HangUp => Ok(Exit::Done),
             },
         }

@@ -21,8 +21,10 @@ use super::output::Output;
 /// What a log line looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogStyle {
-    /// For a person at a terminal.
+    /// For a person who runs a command.
     Human,
+    /// For a person who watches a service: each line with its time.
+    Text,
     /// One JSON object a line, for a log collector.
     Json,
 }
@@ -35,30 +37,36 @@ const LEVELS: [LevelFilter; 5] =
     [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
 
 /// Sends the log to stderr from now on. Ours: warnings, with `--verbose` once also information, twice debugging,
-/// three times everything; with `--quiet` errors alone; in JSON, made to be kept, one level more. Other crates:
-/// two levels less. Once a process; a second call changes nothing. What it returns is kept to the end.
+/// three times everything; with `--quiet` errors alone; of a service one level more. Other crates: two levels less. Once a process; a second call changes nothing. What it returns is kept to the end.
 pub(crate) fn start(style: LogStyle, output: Output) -> Log {
     let told = match (output.quiet(), style) {
-        (true, LogStyle::Human | LogStyle::Json) => 0,
+        (true, LogStyle::Human | LogStyle::Text | LogStyle::Json) => 0,
         (false, LogStyle::Human) => 1 + usize::from(output.verbose()),
-        (false, LogStyle::Json) => 2 + usize::from(output.verbose()),
+        (false, LogStyle::Text | LogStyle::Json) => 2 + usize::from(output.verbose()),
     };
     let level = |at: usize| LEVELS.get(at).copied().unwrap_or(LevelFilter::TRACE);
     let (ours, others) = (level(told), level(told.saturating_sub(2)));
     // A prefix: it covers every crate of the workspace.
     let filter = Targets::new().with_default(others).with_target("truing", ours);
-    // A command's own answer says when money runs out. Logs in JSON are for a collector and say it as well.
+    // A command's own answer says when money runs out. A service has none.
     let filter = match style {
         LogStyle::Human => filter.with_target(BUDGET, level(told.saturating_sub(1))),
-        LogStyle::Json => filter,
+        LogStyle::Text | LogStyle::Json => filter,
     };
     let lines = match style {
         LogStyle::Human => None,
         // Without a thread, as before: a log that may wait is better than none.
-        LogStyle::Json => Unhindered::start(std::io::stderr()).ok(),
+        LogStyle::Text | LogStyle::Json => Unhindered::start(std::io::stderr(), style).ok(),
     };
     let layer = match (style, &lines) {
         (LogStyle::Human, _) => human(output.stderr_color(), || Shown(std::io::stderr())).boxed(),
+        (LogStyle::Text, lines) => {
+            let layer = tracing_subscriber::fmt::layer().with_ansi(output.stderr_color());
+            match lines.clone() {
+                Some(lines) => layer.with_writer(move || Shown(lines.clone())).boxed(),
+                None => layer.with_writer(|| Shown(std::io::stderr())).boxed(),
+            }
+        }
         (LogStyle::Json, lines) => {
             let layer =
                 tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(json::Lines);

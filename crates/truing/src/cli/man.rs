@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use truing_core::line::counted;
 
 use super::error::{CliError, Exit};
-use super::{Context, EXIT_CODES, visible};
+use super::{Context, EXIT_CODES, examples, visible};
 
 /// Print a page of the manual, or write all pages to a folder
-///
-/// To read one: truing man review | man -l -
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The command that the page is about [default: the program]
@@ -47,7 +45,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 }
 
 /// The command that the words name.
-fn found<'a>(all: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, CliError> {
+pub(super) fn found<'a>(all: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, CliError> {
     words.iter().try_fold(all, |command, word| {
         command.find_subcommand(word).ok_or_else(|| {
             CliError::usage("no_command", format!("there is no command `{}`", words.join(" ")))
@@ -59,10 +57,20 @@ fn found<'a>(all: &'a clap::Command, words: &[String]) -> Result<&'a clap::Comma
 /// A page, for `man`.
 fn page(command: &clap::Command) -> io::Result<String> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    clap_mangen::Man::new(command.clone().after_help(None::<&'static str>)).render(&mut page)?;
     let codes: String =
         EXIT_CODES.iter().map(|(code, meaning)| format!(".TP\n\\fB{code}\\fR\n{meaning}\n")).collect();
-    Ok(format!("{}.SH \"EXIT STATUS\"\n{codes}", String::from_utf8_lossy(&page)))
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    // Each in a block whose lines stay as they are.
+    let examples: String = examples::of(name).unwrap_or_default().lines().map(example).collect();
+    let page = String::from_utf8_lossy(&page);
+    Ok(format!("{page}.SH EXAMPLES\n.nf\n{examples}.fi\n.SH \"EXIT STATUS\"\n{codes}"))
+}
+
+/// A line of an example, whose characters mean themselves.
+fn example(line: &str) -> String {
+    let line = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
+    format!("\\&{line}\n")
 }
 
 fn failed(path: &Path, error: &io::Error) -> CliError {

@@ -9,10 +9,12 @@ use std::path::Path;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use truing_core::line::is_hidden;
 
+use super::columns::{COLUMNS, wrapped};
 use super::error::CliError;
 use super::{ColorWhen, Format};
 
@@ -184,7 +186,7 @@ impl Output {
     /// A warning, on stderr, also with `--quiet`.
     pub fn warn(self, text: impl Display) {
         let text = with_config(&text.to_string(), self.config);
-        self.talk(format_args!("{WARNING}warning:{WARNING:#} {}\n", one_line(&text)));
+        self.talk(labelled(WARNING, "warning:", &text, columns()));
     }
 
     /// Prints an error: lines on stderr and, with `--format json`, an object on stdout.
@@ -203,15 +205,14 @@ impl Output {
 
     /// The lines of an error alone: where the answer on stdout has it in its own form.
     pub(crate) fn complain(self, error: &CliError) {
-        let mut text = String::new();
+        let (mut text, columns) = (String::new(), columns());
         for error in std::iter::once(error).chain(&error.more) {
-            text += &format!("{ERROR}error:{ERROR:#} {}\n", one_line(&error.message));
+            text += &labelled(ERROR, "error:", &error.message, columns);
             for line in &error.shown {
                 text += &format!("  {}\n", one_line(line));
             }
             for hint in &error.hints {
-                let hint = with_config(hint, self.config);
-                text += &format!("{HINT}hint:{HINT:#} {}\n", one_line(&hint));
+                text += &labelled(HINT, "hint:", &with_config(hint, self.config), columns);
             }
         }
         self.talk(text);
@@ -370,6 +371,23 @@ fn with_config(text: &str, config: Option<&str>) -> String {
         all += part;
     }
     all
+}
+
+/// The columns of the terminal that standard error is. Elsewhere programs read it, and lines stay whole.
+fn columns() -> Option<usize> {
+    let stderr = io::stderr();
+    let size = || tcgetwinsize(&stderr).ok().filter(|size| size.ws_col > 0);
+    stderr.is_terminal().then(|| size().map_or(COLUMNS, |size| size.ws_col.into()))
+}
+
+/// A line that begins with a label.
+fn labelled(style: Style, label: &str, text: &str, columns: Option<usize>) -> String {
+    let text = one_line(text);
+    let text = match columns {
+        Some(columns) => wrapped(&text, label.len() + 1, columns),
+        None => text,
+    };
+    format!("{style}{label}{style:#} {text}\n")
 }
 
 /// Text that stays on its line and cannot steer a terminal, whatever file or forge it came from.

@@ -41,11 +41,14 @@ pub struct Args {
 enum Action {
     /// List every rule
     List,
-    /// Show one rule with its file: what it matches, what it says, and its tests
+    /// Explain one rule: what it finds and why, with code, and how to fix or suppress it
     Show {
         /// The rule's name, as PACK/RULE; a RULE alone will do if one pack alone has it
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
+        /// Show the rule's file instead, with its pattern and its tests
+        #[arg(long)]
+        source: bool,
     },
     /// Check whole files, not only changed lines
     ///
@@ -84,7 +87,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             Ok(exit)
         }
         Action::Test { pack } => test(pack.as_deref(), context),
-        Action::Show { name } => show::run(name, context),
+        Action::Show { name, source } => show::run(name, *source, context),
         Action::New(args) => new::run(args, context),
     }
 }

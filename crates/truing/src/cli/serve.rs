@@ -3,6 +3,7 @@
 mod dry_run;
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use truing_store::{LockError, ServeLock};
 
 use super::Context;
 use super::error::{CliError, Exit};
+use super::logging::LogStyle;
 use super::runtime::{self, Signals, StopSignal};
 use super::target::store_error;
 use crate::wiring;
@@ -49,6 +51,31 @@ pub struct Args {
     /// Say what a start would do, and write nothing: repositories and open pull requests, and which are reviewed
     #[arg(long)]
     dry_run: bool,
+
+    /// What lines of the log look like [default: text at a terminal, json elsewhere]
+    #[arg(long, value_enum, value_name = "STYLE")]
+    log_format: Option<LogFormat>,
+}
+
+impl Args {
+    /// What lines of the log look like: a terminal is watched by a person.
+    pub(super) fn log_style(&self) -> LogStyle {
+        match self.log_format {
+            Some(LogFormat::Text) => LogStyle::Text,
+            Some(LogFormat::Json) => LogStyle::Json,
+            None if std::io::stderr().is_terminal() => LogStyle::Text,
+            None => LogStyle::Json,
+        }
+    }
+}
+
+/// The look of log lines, as `--log-format` takes it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// For log collectors: one object a line
+    Json,
 }
 
 /// The part of the work, as `--role` takes it.

@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::terminal::{Terminal, shown};
+
 /// A home folder, which is the current folder, too.
 struct Home(TempDir);
 
@@ -75,11 +77,32 @@ fn the_version_is_told() {
 }
 
 #[test]
-fn without_a_command_there_is_help_and_exit_2() {
-    let ran = Home::new().run(&[]);
-    assert_eq!(ran.exit, 2);
-    assert!(ran.out.contains("\nReview:\n"), "{}", ran.out);
-    assert_eq!(ran.err, "error: no command is given\nhint: see the list of commands: `--help`\n");
+fn without_a_command_there_is_help_alone_and_exit_2() {
+    for arguments in [&[][..], &["queue"], &["sync"], &["rules"]] {
+        let ran = Home::new().run(arguments);
+        assert_eq!((ran.exit, ran.err.as_str()), (2, ""), "{arguments:?}");
+        assert!(ran.out.contains("\nUsage: truing") && ran.out.contains("\nExamples:\n"), "{}", ran.out);
+    }
+    let ran = Home::new().run(&["queue", "--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("no_command")));
+}
+
+#[test]
+fn errors_fit_the_terminal_and_commands_in_them_are_not_broken() {
+    let home = Home::new();
+    home.write("truing.toml", "review.max_inlines = 3\n");
+    let arguments = ["config", "check", "truing.toml", "--color", "never"];
+    let Terminal { screen, line } = Terminal::open(40);
+    let mut command = home.command(&arguments);
+    let status = command.stderr(line).status().unwrap();
+    drop(command);
+    assert_eq!(status.code(), Some(2));
+    assert_eq!(
+        shown(screen),
+        "error: truing.toml:1: unknown key\r\n       `review.max_inlines`\r\n\
+         hint: did you mean `review.max_inline`?\r\n      All keys: `truing config schema`\r\n"
+    );
+    assert_eq!(home.run(&arguments).err.lines().count(), 2, "programs read whole lines");
 }
 
 #[test]
@@ -127,10 +150,16 @@ fn help_lists_the_formats_that_the_command_prints_and_no_others() {
 
 #[test]
 fn help_shows_every_command_in_one_group_within_80_columns() {
-    let help = Home::new().run(&["--help"]).out;
-    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
-    let groups = ["Review:", "Change code:", "Operate:", "Set up:", "Extend:", "Plumbing:"];
-    assert!(groups.iter().all(|group| help.lines().any(|line| line == *group)), "{help}");
+    let short = Home::new().run(&["--help"]).out;
+    let help = Home::new().run(&["help", "--all"]).out;
+    let tasks = ["Review:", "Converge:", "Follow packages:", "Operate:", "Set up:", "Extend:"];
+    for help in [&short, &help] {
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        assert!(tasks.iter().all(|group| help.lines().any(|line| line == *group)), "{help}");
+    }
+    let plumbing = |help: &str| help.lines().any(|line| line == "Plumbing:");
+    assert!(plumbing(&help) && !plumbing(&short) && !short.contains("  findings "), "{short}");
+    assert!(short.lines().last().unwrap().contains("`truing help --all`"), "{short}");
     let pages = Home::new();
     assert_eq!(pages.run(&["man", "--output", "pages"]).exit, 0);
     for page in pages.path().join("pages").read_dir().unwrap() {
@@ -141,6 +170,18 @@ fn help_shows_every_command_in_one_group_within_80_columns() {
             assert_eq!(shown, 1, "{command}: {help}");
         }
     }
+}
+
+#[test]
+fn help_shows_the_page_of_any_command() {
+    let home = Home::new();
+    for words in [&[][..], &["review"], &["sync", "run"], &["slots", "list"], &["diff", "parse"], &["help"]] {
+        let page = home.run(&[words, &["--help"]].concat());
+        assert_eq!(home.run(&[&["help"], words].concat()), page, "{words:?}");
+        assert!(page.exit == 0 && page.out.contains("Examples:\n"), "{words:?}: {page:?}");
+    }
+    assert_eq!(home.run(&["help", "nonsense"]).exit, 2);
+    assert_eq!(home.run(&["help", "review", "--all"]).exit, 2);
 }
 
 #[test]
@@ -285,6 +326,23 @@ fn check_knows_a_repositorys_own_file_by_its_name() {
     assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("not_for_repository")));
     home.write(".truing.toml", "[rules]\nignore = [\"vendor/**\"]\n");
     assert_eq!(home.run(&["config", "check", ".truing.toml", "--format", "json"]).json()["ok"], true);
+}
+
+#[test]
+fn check_of_no_named_file_is_that_of_the_operators() {
+    let home = Home::new();
+    let none = home.run(&["config", "check", "--format", "json"]);
+    assert_eq!((none.exit, &none.json()["error"]["code"]), (2, &json!("no_file")));
+    home.write("mine.toml", "");
+    home.write("wrong.toml", "review.attempts = 0\n");
+    let mine = ["config", "check", "--config", "mine.toml"];
+    assert_eq!(home.run(&mine).out, "mine.toml: fine\n");
+    let wrong = home.run(&["--config", "wrong.toml", "config", "check"]);
+    assert!(wrong.exit == 2 && wrong.err.starts_with("error: wrong.toml:1: "), "{wrong:?}");
+    let ran =
+        Ran::from(home.command(&["config", "check"]).env("TRUING_CONFIG", "mine.toml").output().unwrap());
+    assert_eq!(ran.out, "mine.toml: fine\n");
+    assert_eq!(home.run(&["config", "check", "mine.toml", "--config", "wrong.toml"]).exit, 0);
 }
 
 #[test]

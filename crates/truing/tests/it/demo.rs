@@ -4,8 +4,10 @@
 #![cfg(feature = "demo")]
 
 use crate::support::claude;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use truing::demo::sync::{Event, Story};
 use truing::demo::{Demo, DemoError};
@@ -204,6 +206,25 @@ fn a_pull_request_and_a_branch_converge_in_two_loops_and_nothing_is_said_twice()
     // An id is copied: such a line stays whole.
     let long = text.lines().filter(|line| line.chars().count() > 80 && !line.contains("truing/run/"));
     assert_eq!(long.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
+fn one_that_stays_is_ended_by_a_person_without_an_error() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+    command.args(["demo", "converge", "--stay"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while line != "stop with Ctrl-C\n" {
+        line.clear();
+        assert!(told.read_line(&mut line).unwrap() > 0, "it has ended: {:?}", child.wait());
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
+    assert_eq!((child.wait().unwrap().code(), rest.as_str()), (Some(130), ""));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,11 @@ mod files;
 mod tools;
 
 use crate::support::bomb;
+use crate::support::terminal::Terminal;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -436,12 +437,7 @@ fn to_people_the_command_says_what_it_is_for_and_help_does_not_name_it() {
 
 /// A terminal that nobody sits at.
 fn terminal() -> Stdio {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let slave = std::fs::File::options().read(true).open(Path::new(name.to_str().unwrap())).unwrap();
-    std::mem::forget(master); // or the terminal would hang up
-    slave.into()
+    let Terminal { screen, line } = Terminal::open(80);
+    std::mem::forget(screen); // or the terminal would hang up
+    line.into()
 }

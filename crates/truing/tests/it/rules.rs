@@ -471,7 +471,7 @@ fn a_new_rule_replaces_no_file_and_no_rule_and_a_wrong_name_makes_nothing() {
 }
 
 #[test]
-fn a_rule_is_shown_with_its_file_by_its_whole_name_or_by_its_own() {
+fn a_rule_is_explained_or_its_file_shown_by_its_whole_name_or_by_its_own() {
     let here = folder(&[
         ("packs/house/rules/no-eval.yml", HOUSE_RULE),
         ("packs/other/rules/no-eval.yml", HOUSE_RULE),
@@ -481,11 +481,17 @@ fn a_rule_is_shown_with_its_file_by_its_whole_name_or_by_its_own() {
     let show = |arguments: &[&str]| {
         truing(here.path(), &[&["--config", "truing.toml", "rules", "show"], arguments].concat())
     };
-    let text = String::from_utf8(show(&["house/no-eval"]).stdout).unwrap();
-    let head = "house/no-eval  P1 J  syntax (python)\n  eval runs whatever it is given\n";
-    let tests = "1 example in which it must find nothing, 1 example in which it must find something\n\n";
-    assert!(text.starts_with(head) && text.contains(tests) && text.ends_with(HOUSE_RULE), "{text}");
-    assert!(text.contains("/packs/house/rules/no-eval.yml\n"), "{text}");
+    let shown = |arguments: &[&str]| String::from_utf8(show(arguments).stdout).unwrap();
+    let text = shown(&["house/no-eval"]);
+    let head = "house/no-eval  P1 J  syntax (python)\n  eval runs whatever it is given\n\n\
+                Bad:\n    eval(x)\n\nGood:\n    f(1)\n\nFix:\n  By hand: ";
+    assert!(text.starts_with(head) && !text.contains("pattern:"), "{text}");
+    assert!(text.contains("\n  truing: ignore[house/no-eval] the reason\n"), "{text}");
+    assert!(
+        text.contains("/packs/house/rules/no-eval.yml\n  1 example without a finding, 1 example"),
+        "{text}"
+    );
+    assert_eq!(shown(&["house/no-eval", "--source"]), HOUSE_RULE);
 
     let own = lines(&show(&["alone", "--format", "json"]))[0].clone();
     assert_eq!((&own["rule"], &own["built_in"]), (&"other/alone".into(), &false.into()));
@@ -510,6 +516,24 @@ fn a_rule_is_shown_with_its_file_by_its_whole_name_or_by_its_own() {
         assert_eq!((ran.status.code(), ran.stdout.is_empty()), (Some(2), true), "{name}: {told}");
         assert!(told.contains(wrong) && told.contains(hint), "{name}: {told}");
     }
+}
+
+#[test]
+fn every_rule_is_explained_within_80_columns_and_one_with_a_fix_shows_it() {
+    let here = folder(&[]);
+    let rules = lines(&truing(here.path(), &["rules", "list", "--format", "json"]));
+    let names = rules.iter().map(|rule| rule["rule"].as_str().unwrap());
+    // Secrets are of one kind.
+    let names = names.filter(|name| !name.ends_with("-token") && !name.ends_with("-key"));
+    let mut fixed = 0;
+    for name in names {
+        let text = String::from_utf8(truing(here.path(), &["rules", "show", name]).stdout).unwrap();
+        assert!(text.contains("\nWhy it matters:\n  ") && text.contains("\nFix:\n  "), "{text}");
+        let prose = text.lines().filter(|line| !line.starts_with("    "));
+        assert_eq!(prose.filter(|line| line.chars().count() > 80).collect::<Vec<_>>(), [""; 0], "{name}");
+        fixed += usize::from(text.contains("\nFixed:\n    ") && text.contains("`truing review --fix`"));
+    }
+    assert!(fixed > 3, "{fixed}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(crate) mod quiet;
 pub(crate) mod readme;
 pub(crate) mod site;
 pub(crate) mod steady;
+pub(crate) mod terminal;
 #[path = "../../../store/tests/it/valkey.rs"]
 pub(crate) mod valkey;
 pub(crate) mod watch;

@@ -9,6 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::LogStyle;
+
 /// Lines that may wait to be read; more are lost, and counted.
 const LINES: usize = 4096;
 /// How long a process that ends waits for its last lines to be read.
@@ -29,15 +31,15 @@ pub(super) struct Unhindered {
 }
 
 impl Unhindered {
-    /// Starts the thread, which writes to `out`.
+    /// Starts the thread, which writes lines of this style to `out`.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(super) fn start(out: impl Write + Send + 'static, style: LogStyle) -> io::Result<Self> {
         let (lines, told) = sync_channel(LINES);
         let lost = Arc::new(AtomicU64::new(0));
         let writer = Self { lines, lost: Arc::clone(&lost) };
-        std::thread::Builder::new().name("log".into()).spawn(move || write(out, &told, &lost))?;
+        std::thread::Builder::new().name("log".into()).spawn(move || write(out, &told, &lost, style))?;
         Ok(writer)
     }
 
@@ -72,7 +74,7 @@ impl<'a> MakeWriter<'a> for Unhindered {
     }
 }
 
-fn write(mut out: impl Write, told: &Receiver<LogMessage>, lost: &AtomicU64) {
+fn write(mut out: impl Write, told: &Receiver<LogMessage>, lost: &AtomicU64, style: LogStyle) {
     for told in told {
         // Where a line cannot be written there is nobody to tell.
         match told {
@@ -82,10 +84,15 @@ fn write(mut out: impl Write, told: &Receiver<LogMessage>, lost: &AtomicU64) {
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let message = "lines of the log are lost: nobody has read them in time";
-            let line = serde_json::json!({
-                "level": "WARN", "lost": lost, "message": message, "timestamp": Timestamp::now().to_string(),
-            });
-            let _ = writeln!(out, "{line}");
+            let now = Timestamp::now();
+            let json = || {
+                let now = now.to_string();
+                serde_json::json!({ "level": "WARN", "lost": lost, "message": message, "timestamp": now })
+            };
+            let _ = match style {
+                LogStyle::Json => writeln!(out, "{}", json()),
+                LogStyle::Text | LogStyle::Human => writeln!(out, "{now}  WARN {lost} {message}"),
+            };
         }
     }
 }
@@ -118,7 +125,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_reader_and_what_is_lost_is_told() {
         let reader = Reader::default();
-        let mut log = Unhindered::start(reader.clone()).unwrap();
+        let mut log = Unhindered::start(reader.clone(), LogStyle::Json).unwrap();
         let gate = reader.gate.lock().unwrap();
         for number in 0..LINES + 10 {
             log.write_all(format!("line {number}\n").as_bytes()).unwrap();

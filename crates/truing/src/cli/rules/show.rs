@@ -1,4 +1,4 @@
-//! `truing rules show`: one rule, with the file that it is from.
+//! `truing rules show`: explains one rule, or shows the file that it is from.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use truing_loops::text::counted;
 use truing_reader::{Listed, Packs, Written};
 
 use crate::cli::Context;
+use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::wiring;
 
@@ -25,8 +26,8 @@ struct Answer<'a> {
     text: &'a str,
 }
 
-/// Shows the rule of this name.
-pub(super) fn run(name: &str, context: &Context) -> Result<Exit, CliError> {
+/// Shows the rule of this name: for people what it is about or, if they ask for it, its file.
+pub(super) fn run(name: &str, source: bool, context: &Context) -> Result<Exit, CliError> {
     let rules = context.config(&[])?.rules;
     let packs = wiring::packs(&rules).map_err(wiring::reader_error)?;
     let whole = whole_name(name, &packs)?;
@@ -40,7 +41,7 @@ pub(super) fn run(name: &str, context: &Context) -> Result<Exit, CliError> {
     };
     let Written { listed, text, valid, invalid, .. } = &rule;
     let answer = Answer { listed, file: &file, built_in, valid: *valid, invalid: *invalid, text };
-    context.output.answer(&answer, || as_text(&answer))?;
+    context.output.answer(&answer, || if source { text.to_string() } else { explained(&rule, &answer) })?;
     Ok(Exit::Done)
 }
 
@@ -55,13 +56,55 @@ pub(super) fn line(rule: &Listed<'_>) -> String {
     format!("{name}  {severity} {category:?}  {}{languages}{off}\n  {}\n", rule.kind, rule.title)
 }
 
-/// The rule as it is listed, where it is from, how many tests it has, and its file.
-fn as_text(answer: &Answer<'_>) -> String {
-    let from = if answer.built_in { " (built in)" } else { "" };
+/// The rule for a person: what it finds, why it matters, code that it finds and code that it does not, how that is fixed
+/// and suppressed, and where the rule is from.
+fn explained(rule: &Written<'_>, answer: &Answer<'_>) -> String {
+    let Written { listed, good, bad, fixed, has_fix, .. } = rule;
+    let wrapped = |line: &str| match line.strip_prefix("  ") {
+        Some(title) => folded("  ", title),
+        None => folded("", line),
+    };
+    let mut text: String = line(listed).lines().map(wrapped).collect();
+    let mut part = |title: &str, body: &str| text += &format!("\n{title}:\n{body}");
+    // Of a rule that says no more its title is all there is.
+    if listed.body != listed.title {
+        part("Why it matters", &paragraphs(listed.body));
+    }
+    if let Some(code) = bad {
+        part("Bad", &indented(code));
+    }
+    if let Some(code) = good {
+        part("Good", &indented(code));
+    }
+    part("Fix", &folded("  ", if *has_fix { FIX } else { "By hand: the rule proposes none." }));
+    if let Some(code) = fixed {
+        part("Fixed", &indented(code));
+    }
+    let suppressed = format!("  truing: ignore[{}] the reason\n", listed.rule);
+    part("Suppress, in a comment on that line or alone on the line before", &suppressed);
     let (valid, invalid) = (counted(answer.valid, "example"), counted(answer.invalid, "example"));
-    let tests = format!("{valid} in which it must find nothing, {invalid} in which it must find something");
-    let (line, file, text) = (line(answer.listed), answer.file, answer.text.trim_end());
-    format!("{line}  {file}{from}\n  {tests}\n\n{text}\n")
+    let from = if answer.built_in { " (built in)" } else { "" };
+    let tests = format!("  {valid} without a finding, {invalid} with one; see it: --source\n");
+    part("File", &format!("  {}{from}\n{tests}", answer.file));
+    text
+}
+
+/// The way from a finding to its fix.
+const FIX: &str = "`truing review --fix` writes it, where it is proven that nothing around it changes.";
+
+/// Lines of code, apart from the words around them.
+fn indented(code: &str) -> String {
+    code.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect()
+}
+
+/// Markdown for a terminal: paragraphs are wrapped; lists and code stay as they are.
+fn paragraphs(markdown: &str) -> String {
+    let is_laid_out = |line: &str| line.starts_with(['-', '*', ' ']) || line.starts_with("```");
+    let shown = |paragraph: &str| match paragraph.lines().any(is_laid_out) {
+        true => paragraph.lines().map(|line| folded("  ", line)).collect(),
+        false => folded("  ", &paragraph.split_whitespace().collect::<Vec<_>>().join(" ")),
+    };
+    markdown.trim().split("\n\n").map(shown).collect::<Vec<String>>().join("\n")
 }
 
 /// The name with its pack. One without a pack must be that of one rule alone.

@@ -1,13 +1,10 @@
 //! What a run shows while it goes on: a spinner with its step on a terminal, a line for each step elsewhere, nothing with
 //! `--quiet`.
 
-use std::fs::File;
-use std::io::Read as _;
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use truing_fakes::model::Answer;
 
 use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::support::terminal::{Terminal, shown};
 
 fn two_loops() -> [Answer; 5] {
     [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
@@ -15,22 +12,15 @@ fn two_loops() -> [Answer; 5] {
 
 /// What a terminal is sent on standard error.
 fn on_a_terminal(scene: &Scene, arguments: &[&str]) -> String {
-    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&screen).unwrap();
-    unlockpt(&screen).unwrap();
-    let name = ptsname(&screen, Vec::new()).unwrap();
-    let line = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let Terminal { screen, line } = Terminal::open(80);
     let mut command = scene.command(arguments);
     let mut child =
         command.env("TERM", "xterm").stderr(line).stdout(std::process::Stdio::null()).spawn().unwrap();
     // Ours is closed with the command, so that the end of the child's is the end.
     drop(command);
-    let (mut screen, mut seen, mut part) = (File::from(screen), Vec::new(), [0; 4096]);
-    while let Ok(count @ 1..) = screen.read(&mut part) {
-        seen.extend_from_slice(&part[..count]);
-    }
+    let seen = shown(screen);
     assert!(child.wait().unwrap().success());
-    String::from_utf8_lossy(&seen).into_owned()
+    seen
 }
 
 #[test]

@@ -47,6 +47,38 @@ async fn a_log_that_nobody_reads_stops_neither_the_service_nor_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_json_or_what_is_asked_for() {
+    let site = Site::new().await;
+    for (arguments, is_json) in [
+        (&["serve"][..], true),
+        (&["serve", "--log-format", "json"], true),
+        (&["serve", "--log-format", "text"], false),
+    ] {
+        let child = site.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut server = Server { child, log: None, url: String::new() };
+        let mut log = BufReader::new(server.child.stderr.take().unwrap());
+        let mut next = |wanted: &str| {
+            let mut line = String::new();
+            while !line.contains(wanted) {
+                line.clear();
+                assert!(log.read_line(&mut line).unwrap() > 0, "{arguments:?}");
+            }
+            line
+        };
+        let told = next("health and metrics: http://");
+        let host = told.split_once("http://").unwrap().1.split_once('/').unwrap().0;
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(stream, "POST /webhooks/nobody HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").unwrap();
+        let line = next("delivery not taken");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), is_json, "{line}");
+        // The time comes first.
+        assert!(is_json || line.starts_with("20") && line.contains("Z  WARN "), "{line}");
+        server.signal("-TERM");
+        assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_git_that_hangs_at_the_start_keeps_nobody_from_stopping_the_server() {
     let site = Site::new().await;
     let folder = tempfile::tempdir().unwrap();

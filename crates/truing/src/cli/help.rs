@@ -1,0 +1,188 @@
+//! `truing help`, and what help pages share: the groups of commands, their examples and the exit codes.
+
+use clap::CommandFactory as _;
+
+use super::error::{CliError, Exit};
+use super::man::found;
+use super::{Cli, Context, EXIT_CODES, columns, examples, program};
+
+/// Print the help of a command, or list all commands
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The command [default: the program]
+    #[arg(value_name = "COMMAND")]
+    words: Vec<String>,
+    /// List all commands, also those for scripts
+    #[arg(long, conflicts_with = "words")]
+    all: bool,
+}
+
+/// The name of the program.
+const PROGRAM: &str = "truing";
+
+/// Commands that belong to one task, in the order of their use.
+type Group = (&'static str, &'static [&'static str]);
+
+/// The groups that `--help` shows.
+const GROUPS: [Group; 6] = [
+    ("Review", &["review", "rules"]),
+    ("Converge", &["converge", "audit", "watch", "gate", "preflight", "dismiss"]),
+    ("Follow packages", &["sync", "breaker", "verify"]),
+    ("Operate", &["serve", "status", "why", "queue", "kill", "report", "budget", "log", "backup", "store"]),
+    ("Set up", &["init", "config", "completions", "man", "demo"]),
+    ("Extend", &["mcp", "prompts", "policy"]),
+];
+/// The group that `help --all` shows as well: what scripts use.
+const PLUMBING: Group = ("Plumbing", &["diff", "findings", "sandbox"]);
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let all = program();
+    let mut all = if args.all { with_groups(all, &[GROUPS.as_slice(), &[PLUMBING]].concat()) } else { all };
+    all.build();
+    let page = found(&all, &args.words)?.clone().render_long_help();
+    context.output.data(page.ansi())?;
+    Ok(Exit::Done)
+}
+
+/// The program with the help pages of all its commands.
+pub(super) fn with_pages(program: clap::Command) -> clap::Command {
+    let program = program.mut_subcommands(|command| with_examples(command, PROGRAM));
+    let header = program.get_styles().get_header();
+    let codes: String =
+        EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<3}  {meaning}\n")).collect();
+    let after = format!(
+        "{header}Exit codes:{header:#}\n{codes}\n{}\n\n\
+         More: `truing help COMMAND`; commands for scripts: `truing help --all`",
+        section(examples::of(PROGRAM).unwrap_or_default())
+    );
+    with_groups(program.after_help(after), &GROUPS)
+}
+
+/// A command, and those below it, with examples at the end of their pages.
+fn with_examples(command: clap::Command, above: &str) -> clap::Command {
+    let name = format!("{above} {}", command.get_name());
+    let command = match examples::of(&name) {
+        Some(examples) => command.after_help(section(examples)),
+        None => command,
+    };
+    command.mut_subcommands(|below| with_examples(below, &name))
+}
+
+/// The part of a page that shows examples.
+fn section(examples: &str) -> String {
+    let styles = Cli::command().get_styles().clone();
+    let header = styles.get_header();
+    let lines: String = examples.lines().map(|line| format!("\n  {line}")).collect();
+    format!("{header}Examples:{header:#}{lines}")
+}
+
+/// The program with these groups in its own page.
+fn with_groups(program: clap::Command, groups: &[Group]) -> clap::Command {
+    let styles = program.get_styles().clone();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let width = program.get_subcommands().map(|command| command.get_name().len()).max().unwrap_or_default();
+    let line = |command: &clap::Command| {
+        let name = command.get_name();
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let styled = format!("{literal}{name}{literal:#}");
+        columns::folded(&format!("  {name:<width$}  "), &about).replacen(name, &styled, 1)
+    };
+    let mut list = String::new();
+    for (group, names) in groups {
+        let lines: String = names.iter().filter_map(|name| program.find_subcommand(name)).map(line).collect();
+        list += &format!("{header}{group}:{header:#}\n{lines}\n");
+    }
+    program.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{header}Options:{header:#}\n{{options}}{{after-help}}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole names of a command and of those below it that people see, and of `help`.
+    fn names(command: &clap::Command, name: &str) -> Vec<String> {
+        let is_shown = |below: &&clap::Command| !below.is_hide_set() || below.get_name() == "help";
+        let below = command.get_subcommands().filter(is_shown);
+        let below = below.flat_map(|below| names(below, &format!("{name} {}", below.get_name())));
+        [name.to_owned()].into_iter().chain(below).collect()
+    }
+
+    /// The page of a command.
+    fn page(name: &str) -> String {
+        let mut all = program();
+        all.build();
+        let words: Vec<String> = name.split_whitespace().skip(1).map(str::to_owned).collect();
+        found(&all, &words).unwrap().clone().render_long_help().to_string()
+    }
+
+    /// The words of each call of the program in a command line, as a shell splits them.
+    fn calls(line: &str) -> Vec<Vec<String>> {
+        let (mut calls, mut words, mut word, mut quote) = (Vec::new(), Vec::new(), None, None);
+        for char in line.chars() {
+            match (char, quote) {
+                (_, Some(open)) if char == open => quote = None,
+                ('"' | '\'', None) => {
+                    word.get_or_insert_default();
+                    quote = Some(char);
+                }
+                (' ' | '|' | '<' | '>', None) => {
+                    words.extend(word.take());
+                    if char != ' ' {
+                        calls.push(std::mem::take(&mut words));
+                    }
+                }
+                _ => String::push(word.get_or_insert_default(), char),
+            }
+        }
+        words.extend(word);
+        calls.push(words);
+        calls.retain(|words: &Vec<String>| words.first().is_some_and(|first| first == PROGRAM));
+        calls
+    }
+
+    #[test]
+    fn every_page_has_two_examples_that_the_command_takes() {
+        let all = program();
+        for name in names(&all, PROGRAM) {
+            let examples = examples::of(&name).unwrap_or_else(|| panic!("`{name}` has no examples"));
+            assert!(examples.lines().all(|line| line.len() <= 78), "{examples}");
+            let shown: Vec<&str> = examples.split("# ").skip(1).collect();
+            assert_eq!(shown.len(), 2, "{name}: {shown:?}");
+            for example in shown {
+                let (_, line) = example.split_once('\n').unwrap();
+                let calls = calls(&line.replace('\n', ""));
+                let [call] = calls.as_slice() else { panic!("{line}: {calls:?}") };
+                let parsed = all.clone().try_get_matches_from(call);
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+                assert!(call.join(" ").starts_with(&name), "{name}: {line}");
+            }
+            let lines: Vec<String> = examples.lines().map(|line| format!("  {line}\n")).collect();
+            let section = format!("\nExamples:\n{}", lines.concat());
+            let page = page(&name);
+            let is_last = page.trim_end().ends_with(section.trim());
+            assert!(is_last || name == PROGRAM && page.contains(&section), "{page}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "demo")]
+    fn each_example_is_of_a_command_that_there_is() {
+        let names = names(&program(), PROGRAM);
+        for (command, _) in examples::pages() {
+            assert!(names.iter().any(|name| name == command), "{command}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let all = program();
+        let groups = GROUPS.iter().chain([&PLUMBING]);
+        let listed: Vec<&str> = groups.flat_map(|(_, names)| *names).copied().collect();
+        for command in all.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name();
+            assert_eq!(listed.iter().filter(|listed| **listed == name).count(), 1, "{name}");
+        }
+    }
+}

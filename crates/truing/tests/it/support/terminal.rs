@@ -1,0 +1,38 @@
+//! A terminal for programs that show more to people than to programs.
+
+use std::fs::File;
+use std::io::Read as _;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+/// Both ends of a terminal.
+pub(crate) struct Terminal {
+    /// Shows what is written to the line.
+    pub(crate) screen: File,
+    /// The end for the program.
+    pub(crate) line: File,
+}
+
+impl Terminal {
+    /// A terminal of so many columns.
+    pub(crate) fn open(columns: u16) -> Self {
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&screen).unwrap();
+        unlockpt(&screen).unwrap();
+        let name = ptsname(&screen, Vec::new()).unwrap();
+        let line = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&line, size).unwrap();
+        Self { screen: File::from(screen), line }
+    }
+}
+
+/// What a terminal shows until each end for programs is closed.
+pub(crate) fn shown(mut screen: File) -> String {
+    let (mut seen, mut part) = (Vec::new(), [0; 4096]);
+    while let Ok(count @ 1..) = screen.read(&mut part) {
+        seen.extend_from_slice(&part[..count]);
+    }
+    String::from_utf8_lossy(&seen).into_owned()
+}
