@@ -403,8 +403,8 @@ fn a_forge_exists_once_it_is_named_and_its_name_is_its_kind() {
 #[test]
 fn the_token_of_gh_is_for_github_com_alone_and_only_in_the_place_of_another() {
     let login = |variables: &[(&str, &str)], keys: &str| {
-        let file = file("truing.toml", &format!("[forge.github]\n{keys}"));
-        let environment = Environment::new(variables.iter().copied(), "/home/u");
+        let file = operator(&format!("[forge.github]\n{keys}"));
+        let environment = self::variables(variables);
         let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
         config.forges["github"].login.clone()
     };
