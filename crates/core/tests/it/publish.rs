@@ -93,7 +93,7 @@ fn only_exact_duplicates_without_replies_are_deleted_and_the_oldest_is_kept() {
     ];
     let expected = vec![
         Step::Adopt { item: finding("a"), comment: CommentId::new("1") },
-        Step::DeleteDuplicate { comment: CommentId::new("3"), item: finding("a") },
+        Step::Delete { comment: CommentId::new("3"), item: finding("a") },
     ];
     assert_eq!(steps(plan(&desired, &observed, &[], &BOUNDS, Millis(0))), expected);
 }
@@ -318,7 +318,7 @@ proptest! {
                         forge.values_mut().filter(|seen| seen.id == comment).for_each(|seen| seen.body = body.clone());
                         vec![]
                     }
-                    Step::DeleteDuplicate { comment, .. } => {
+                    Step::Delete { comment, .. } => {
                         forge.retain(|_, seen| seen.id != comment);
                         vec![]
                     }
@@ -349,7 +349,7 @@ fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
         steps(plan(desired, std::slice::from_ref(seen), &[], bounds, Millis(99_000)))
     };
     let adopted = Step::Adopt { item: finding("a"), comment: CommentId::new("1") };
-    let deleted = Step::DeleteDuplicate { comment: CommentId::new("1"), item: finding("a") };
+    let deleted = Step::Delete { comment: CommentId::new("1"), item: finding("a") };
     let again = Step::CreateReview { items: vec![finding("a")] };
     assert_eq!(planned(&desired, &at(line + 1), &bounds), [deleted, again]);
     // On its line, or where the call names the commit, it is the one.
