@@ -360,13 +360,7 @@ fn without_command(error: &clap::Error, output: Output) -> Exit {
         help().map(|()| Exit::Done)
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // Typing the bare name is how people ask for help; a script whose command came out empty must not pass.
-        match output.format() {
-            Format::Json => {
-                let missing = CliError::usage("no_command", "no command is given");
-                Err(missing.hint("see the list of commands: `--help`"))
-            }
-            _ => help().map(|()| Exit::Usage),
-        }
+        help().map(|()| Exit::Usage)
     } else {
         Err(wrong_arguments(error))
     };

@@ -1,10 +1,10 @@
 //! `truing help`, and what help pages share: the groups of commands, their examples and the exit codes.
 
-use clap::CommandFactory as _;
+use anstyle::Style;
 
 use super::error::{CliError, Exit};
 use super::man::found;
-use super::{Cli, Context, EXIT_CODES, columns, examples, program};
+use super::{Context, EXIT_CODES, columns, examples, program};
 
 /// Print the help of a command, or list all commands
 #[derive(clap::Args, Debug)]
@@ -46,32 +46,30 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 /// The program with the help pages of all its commands.
 pub(super) fn with_pages(program: clap::Command) -> clap::Command {
-    let program = program.mut_subcommands(|command| with_examples(command, PROGRAM));
-    let header = program.get_styles().get_header();
+    let header = *program.get_styles().get_header();
+    let program = program.mut_subcommands(|command| with_examples(command, PROGRAM, header));
     let codes: String =
         EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<3}  {meaning}\n")).collect();
     let after = format!(
         "{header}Exit codes:{header:#}\n{codes}\n{}\n\n\
          More: `truing help COMMAND`; commands for scripts: `truing help --all`",
-        section(examples::of(PROGRAM).unwrap_or_default())
+        section(examples::of(PROGRAM).unwrap_or_default(), header)
     );
     with_groups(program.after_help(after), &GROUPS)
 }
 
 /// A command, and those below it, with examples at the end of their pages.
-fn with_examples(command: clap::Command, above: &str) -> clap::Command {
+fn with_examples(command: clap::Command, above: &str, header: Style) -> clap::Command {
     let name = format!("{above} {}", command.get_name());
     let command = match examples::of(&name) {
-        Some(examples) => command.after_help(section(examples)),
+        Some(examples) => command.after_help(section(examples, header)),
         None => command,
     };
-    command.mut_subcommands(|below| with_examples(below, &name))
+    command.mut_subcommands(|below| with_examples(below, &name, header))
 }
 
 /// The part of a page that shows examples.
-fn section(examples: &str) -> String {
-    let styles = Cli::command().get_styles().clone();
-    let header = styles.get_header();
+fn section(examples: &str, header: Style) -> String {
     let lines: String = examples.lines().map(|line| format!("\n  {line}")).collect();
     format!("{header}Examples:{header:#}{lines}")
 }

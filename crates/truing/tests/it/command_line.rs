@@ -84,7 +84,7 @@ fn without_a_command_there_is_help_alone_and_exit_2() {
         assert!(ran.out.contains("\nUsage: truing") && ran.out.contains("\nExamples:\n"), "{}", ran.out);
     }
     let ran = Home::new().run(&["queue", "--format", "json"]);
-    assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("no_command")));
+    assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("usage")));
 }
 
 #[test]

@@ -73,18 +73,16 @@ fn explained(rule: &Written<'_>, answer: &Answer<'_>) -> String {
     if let Some(code) = bad {
         part("Bad", &indented(code));
     }
-    if let Some(code) = good {
+    // Where the rule has a fix, what it makes of the bad code is the good one.
+    if let Some(code) = fixed.or(*good) {
         part("Good", &indented(code));
     }
     part("Fix", &folded("  ", if *has_fix { FIX } else { "By hand: the rule proposes none." }));
-    if let Some(code) = fixed {
-        part("Fixed", &indented(code));
-    }
     let suppressed = format!("  truing: ignore[{}] the reason\n", listed.rule);
     part("Suppress, in a comment on that line or alone on the line before", &suppressed);
     let (valid, invalid) = (counted(answer.valid, "example"), counted(answer.invalid, "example"));
     let from = if answer.built_in { " (built in)" } else { "" };
-    let tests = format!("  {valid} without a finding, {invalid} with one; see it: --source\n");
+    let tests = format!("  {valid} without a finding, {invalid} with one: `--source` shows them\n");
     part("File", &format!("  {}{from}\n{tests}", answer.file));
     text
 }
