@@ -316,7 +316,9 @@ impl Step {
     pub fn creates(&self) -> bool {
         match self {
             Self::CreateSummary { .. } | Self::CreateReview { .. } | Self::CreateFileComment { .. } => true,
-            Self::Adopt { .. } | Self::Delete { .. } | Self::Update { .. } | Self::SetResolved { .. } => false,
+            Self::Adopt { .. } | Self::Delete { .. } | Self::Update { .. } | Self::SetResolved { .. } => {
+                false
+            }
         }
     }
 }

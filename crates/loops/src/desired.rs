@@ -42,8 +42,10 @@ pub fn rows(
 pub fn retract(rows: &mut [Desired], findings: &[Finding], dismissals: &[Dismissal]) {
     for row in rows {
         let finding = findings.iter().find(|finding| row.item == Item::Finding(finding.id.clone()));
-        let of = |said: &&Dismissal| finding.is_some_and(|finding| !finding.is_open() && said.covers(finding));
-        row.retraction = dismissals.iter().filter(|said| !said.withdrawn).find(of).and_then(|said| said.retraction);
+        let of =
+            |said: &&Dismissal| finding.is_some_and(|finding| !finding.is_open() && said.covers(finding));
+        row.retraction =
+            dismissals.iter().filter(|said| !said.withdrawn).find(of).and_then(|said| said.retraction);
     }
 }
 

@@ -57,7 +57,8 @@ pub async fn work<P: Parts>(
     let working = async {
         tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
         let work = Work { context, lease: &lease, run: &run };
-        let given = (&lease, Heir::Server);
+        let heir = if lease.is_retraction { Heir::Nobody } else { Heir::Server };
+        let given = (&lease, heir);
         let ended = context.driver().drive(given, heartbeat, told(give_back), &work).await;
         ended.inspect_err(|error| tracing::error!(%error, "cannot end the lease")).ok()
     };
