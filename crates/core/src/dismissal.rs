@@ -34,6 +34,19 @@ pub struct Dismissal {
     /// The finding as it was then, for loops that have not met it. Old records lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<Finding>,
+    /// Comments on it that are deleted; none: they stay, resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retraction: Option<Retraction>,
+}
+
+/// Which comments on a finding are deleted after an incident.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retraction {
+    /// Those that have no answer.
+    Unanswered,
+    /// Those with answers, too.
+    Answered,
 }
 
 impl Dismissal {
@@ -47,7 +60,13 @@ impl Dismissal {
             at,
             withdrawn: false,
             about: Some(finding.clone()),
+            retraction: None,
         }
+    }
+
+    /// An operator takes the comments on a finding back.
+    pub fn retracted(finding: &Finding, retraction: Retraction, reason: &str, by: &str, at: Millis) -> Self {
+        Self { retraction: Some(retraction), ..Self::of(finding, reason, by, at) }
     }
 
     /// Somebody takes back what was said of a finding.

@@ -9,7 +9,7 @@ mod fit;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{Annotation, Check, Conclusion, MAX_ANNOTATIONS};
-use crate::dismissal::short;
+use crate::dismissal::{Retraction, short};
 use crate::finding::{AnchorKind, Place, Suggestion};
 use crate::id::{CommentId, FindingId, Millis, Sha, Span, ThreadId, Topic};
 use crate::markdown;
@@ -106,6 +106,9 @@ pub struct Desired {
     pub is_proposed: bool,
     /// Should its thread be resolved?
     pub resolved: bool,
+    /// Comments on it that should not be there any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retraction: Option<Retraction>,
     /// The comment that shows it, once known.
     pub comment: Option<CommentId>,
 }
@@ -113,8 +116,16 @@ pub struct Desired {
 impl Desired {
     /// The summary's row.
     pub fn summary(body: String) -> Self {
-        let (item, place, suggestion) = (Item::Summary, None, None);
-        Self { item, place, body, suggestion, is_proposed: false, resolved: false, comment: None }
+        Self {
+            item: Item::Summary,
+            place: None,
+            body,
+            suggestion: None,
+            is_proposed: false,
+            resolved: false,
+            retraction: None,
+            comment: None,
+        }
     }
 
     /// The text of a new comment, without marker.
@@ -260,11 +271,11 @@ pub enum Step {
         /// The comment.
         comment: CommentId,
     },
-    /// An exact duplicate of ours without replies, or one that landed on another line: delete it.
-    DeleteDuplicate {
-        /// The later of the two, or the one on the wrong line.
+    /// An exact duplicate of ours without replies, one that landed on another line, or one that is retracted: delete it.
+    Delete {
+        /// The comment.
         comment: CommentId,
-        /// The subject of both.
+        /// Its subject.
         item: Item,
     },
     /// The text differs: rewrite it in place.
@@ -298,6 +309,18 @@ pub enum Step {
         /// The row.
         item: Item,
     },
+}
+
+impl Step {
+    /// Does it post something?
+    pub fn creates(&self) -> bool {
+        match self {
+            Self::CreateSummary { .. } | Self::CreateReview { .. } | Self::CreateFileComment { .. } => true,
+            Self::Adopt { .. } | Self::Delete { .. } | Self::Update { .. } | Self::SetResolved { .. } => {
+                false
+            }
+        }
+    }
 }
 
 /// The steps to do now, or the time to look again.
@@ -378,6 +401,17 @@ fn existing(
 ) -> bool {
     let item = &row.item;
     let mut seen: Vec<&Observed> = observed.iter().copied().filter(|seen| seen.item == *item).collect();
+    if let Some(retraction) = row.retraction {
+        let is_retracted = |seen: &&Observed| {
+            seen.hold == Hold::Ours && (retraction == Retraction::Answered || !seen.has_replies)
+        };
+        let retracted = seen.iter().copied().filter(is_retracted);
+        steps.extend(retracted.map(|seen| Step::Delete { comment: seen.id.clone(), item: item.clone() }));
+        seen.retain(|seen| !is_retracted(&&**seen));
+        if seen.is_empty() {
+            return true;
+        }
+    }
     let known = |seen: &Observed| row.comment.as_ref() == Some(&seen.id);
     seen.sort_by_key(|seen| (!known(seen), seen.hold, seen.created, &seen.id));
     let Some((keep, others)) = seen.split_first() else {
@@ -385,7 +419,7 @@ fn existing(
         return row.comment.is_some();
     };
     if is_astray(row, keep, bounds) {
-        let astray = Step::DeleteDuplicate { comment: keep.id.clone(), item: item.clone() };
+        let astray = Step::Delete { comment: keep.id.clone(), item: item.clone() };
         steps.push(astray);
         return false;
     }
@@ -394,7 +428,7 @@ fn existing(
     }
     for other in others {
         if same_text(&other.body, &keep.body) && other.hold == Hold::Ours && !other.has_replies {
-            steps.push(Step::DeleteDuplicate { comment: other.id.clone(), item: item.clone() });
+            steps.push(Step::Delete { comment: other.id.clone(), item: item.clone() });
         }
     }
     if row.resolved && keep.thread.is_none() && row.place.is_some() {

@@ -74,6 +74,8 @@ pub struct Publisher<'a, R, F> {
     pub run: &'a RunRef,
     /// The commit that new inline comments are placed on.
     pub head: &'a Sha,
+    /// May it post comments? Otherwise it changes those that are there.
+    pub may_create: bool,
 }
 
 /// The result of creating calls; of several, the greatest counts.
@@ -161,7 +163,8 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             let now = self.effects.clock.now();
             let steps = match plan(&rows, &observed, &pending, &self.effects.forge.bounds(), now) {
                 Plan::Settling { until } => return Ok(Reconciled::Settling { until }),
-                Plan::Steps(steps) => steps,
+                Plan::Steps(steps) if self.may_create => steps,
+                Plan::Steps(steps) => steps.into_iter().filter(|step| !step.creates()).collect(),
             };
             let mut placed = Placed::new(&self.effects.forge.bounds(), &steps);
             if placed.is_watched {
@@ -213,7 +216,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
     async fn apply(&self, rows: &[Desired], step: Step, placed: &mut Placed) -> Result<Created, Ended> {
         match step {
             Step::Adopt { item, comment } => self.shown(&[(item, comment)]).await?,
-            Step::DeleteDuplicate { comment, item } => {
+            Step::Delete { comment, item } => {
                 self.change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
             Step::Update { comment, item, body } => {

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -99,6 +99,7 @@ struct Inner {
     path: OsString,
     home: PrivateFolder,
     options: GitOptions,
+    version: OnceLock<(u32, u32)>,
 }
 
 impl Git {
@@ -112,13 +113,21 @@ impl Git {
         private::remove_dead(&options.temp);
         private::remove_dead(Path::new(private::MEMORY));
         let home = private_folder(&options.temp)?;
-        let git = Self { inner: Arc::new(Inner { program, path, home, options }) };
+        let git = Self { inner: Arc::new(Inner { program, path, home, options, version: OnceLock::new() }) };
 
         let said = git.call("--version").read().await?;
         match version(&said) {
-            Some(found) if found >= MIN_VERSION => Ok(git),
+            Some(found) if found >= MIN_VERSION => {
+                let _ = git.inner.version.set(found);
+                Ok(git)
+            }
             Some(_) | None => Err(GitError::TooOld { found: clean(&said, None) }),
         }
+    }
+
+    /// The version of the program, as far as compatibility needs it.
+    pub(crate) fn version(&self) -> (u32, u32) {
+        self.inner.version.get().copied().unwrap_or(MIN_VERSION)
     }
 
     /// The bounds.

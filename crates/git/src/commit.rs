@@ -14,6 +14,7 @@ use truing_core::id::{Millis, Sha};
 use crate::clone::CheckedOut;
 use crate::command::Call;
 use crate::export::lines;
+use crate::options::MIN_VERSION_TO_MERGE;
 use crate::repository::special::refuse_in_working_tree;
 use crate::view::{View, borrow, garbled, lay_out, sha};
 use crate::{GitError, Mirror, PrivateFolder};
@@ -166,8 +167,12 @@ impl Mirror {
     /// repository names has a say. The first parent of the commit is `into`.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if a commit is not here or the histories never meet.
+    /// [`GitError::Failed`] if a commit is not here or the histories never meet, [`GitError::TooOldToMerge`].
     pub async fn merge(&self, into: &Sha, other: &Sha, new: &NewCommit) -> Result<Merging, GitError> {
+        let found = self.view().git().version();
+        if found < MIN_VERSION_TO_MERGE {
+            return Err(GitError::TooOldToMerge { found });
+        }
         let Staged { view, folder, parent, .. } = self.staging(into)?;
         let call = view.call("merge-tree").args(["--write-tree", "--name-only", "--no-messages", "-z"]);
         let call = call.args([parent.as_str(), other.as_str()]);

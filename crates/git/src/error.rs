@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use truing_core::id::Sha;
 
-use crate::options::MIN_VERSION;
+use crate::options::{MIN_VERSION, MIN_VERSION_TO_MERGE};
 
 /// Why git did not do it. [`GitError::is_wrong_input`] tells exit code 2 (cli.md) from 3.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,12 @@ pub enum GitError {
     TooOld {
         /// What it says of itself, cut and cleaned.
         found: String,
+    },
+    /// The program is too old for merging two commits.
+    #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found.0, found.1, MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
+    TooOldToMerge {
+        /// Its version.
+        found: (u32, u32),
     },
     /// A file or folder of our own could not be read or written.
     #[error("{doing} {}: {source}", path.display())]
@@ -256,6 +262,7 @@ impl GitError {
             | Self::NotAMirror(_)
             | Self::NoGit { .. }
             | Self::TooOld { .. }
+            | Self::TooOldToMerge { .. }
             | Self::Io { .. }
             | Self::TooLarge { .. }
             | Self::NotFetched { .. }
@@ -289,7 +296,8 @@ impl GitError {
             | Self::BadRemote { .. }
             | Self::Sha256 { .. }
             | Self::NotAMirror(_) => true,
-            Self::NoGit { .. }
+            Self::TooOldToMerge { .. }
+            | Self::NoGit { .. }
             | Self::TooOld { .. }
             | Self::Io { .. }
             | Self::TimedOut { .. }
@@ -312,6 +320,9 @@ impl GitError {
         match self {
             Self::NoGit { .. } | Self::TooOld { .. } => {
                 format!("install git {}.{} or newer and put it in PATH", MIN_VERSION.0, MIN_VERSION.1)
+            }
+            Self::TooOldToMerge { .. } => {
+                format!("install git {}.{} or newer and put it in PATH", MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)
             }
             Self::Io { .. } => "check that the folder exists, is writable and has room".into(),
             Self::TimedOut { .. } => "try again; if it lasts, run the same git command by hand".into(),

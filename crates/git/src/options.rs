@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use crate::Programs;
 
-/// The oldest git that has all we ask for: `GIT_ATTR_SOURCE` (attributes never taken from a head).
-pub const MIN_VERSION: (u32, u32) = (2, 41);
+/// The oldest git that is used, that of Ubuntu 22.04. One from 2.41 on is also asked never to take attributes from a head
+/// (`GIT_ATTR_SOURCE`); private folders have none in any version.
+pub const MIN_VERSION: (u32, u32) = (2, 34);
+/// The oldest git that merges two commits without a working tree.
+pub const MIN_VERSION_TO_MERGE: (u32, u32) = (2, 38);
 
 /// How long a call that stays on this machine may take.
 pub const LOCAL_TIME: Duration = Duration::from_secs(120);

@@ -29,6 +29,8 @@ impl View {
         }
         let ranges = [before, now].map(|(base, head)| format!("{base}..{head}"));
         let call = self.call("range-diff").args(["--no-patch", "--no-color", "--no-abbrev"]);
+        // Before 2.41 it has no ear for `--no-abbrev`.
+        let call = call.config("core.abbrev", "no");
         let said = call.args(ranges).arg("--").read().await?;
         let mut rewritten = (vec![], vec![], 0, 0);
         for line in said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

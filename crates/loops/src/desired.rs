@@ -1,5 +1,6 @@
 //! What a pull request should show for a review: the summary, one comment a finding, the head's status.
 
+use truing_core::dismissal::Dismissal;
 use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Side, Source};
 use truing_core::id::Sha;
 use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, WalkthroughLine};
@@ -35,6 +36,17 @@ pub fn rows(
         findings.iter().filter(|finding| !finding.is_open()).map(|finding| row(finding, finding.anchor)),
     );
     rows
+}
+
+/// Marks the rows of findings whose comments are to be deleted.
+pub fn retract(rows: &mut [Desired], findings: &[Finding], dismissals: &[Dismissal]) {
+    for row in rows {
+        let finding = findings.iter().find(|finding| row.item == Item::Finding(finding.id.clone()));
+        let of =
+            |said: &&Dismissal| finding.is_some_and(|finding| !finding.is_open() && said.covers(finding));
+        row.retraction =
+            dismissals.iter().filter(|said| !said.withdrawn).find(of).and_then(|said| said.retraction);
+    }
 }
 
 /// The summary's text. `walkthrough`: the lines of it that are shown; a status has none.
@@ -83,6 +95,7 @@ fn row(finding: &Finding, kind: AnchorKind) -> Desired {
         suggestion: finding.raw.suggestion.clone().filter(|_| is_replaceable(finding)),
         is_proposed: finding.raw.source == Source::Agent,
         resolved: !finding.is_open(),
+        retraction: None,
         comment: None,
     }
 }

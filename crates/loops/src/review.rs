@@ -121,7 +121,7 @@ where
             return Ok(self.done(&pull.revision.head, None));
         };
         let outcome = match computed {
-            Some(outcome) => self.restate(&pull.revision.head, outcome, &begun.dismissals).await?,
+            Some(outcome) => self.restate((&pull.revision.head, None), outcome, &begun.dismissals).await?,
             None => {
                 if let Some(ends) = self.storm_forbids().await? {
                     return Ok(Then::DueAt(ends, Why::Storm));
@@ -132,7 +132,7 @@ where
                 record
             }
         };
-        match self.publish(&pull.revision.head).await? {
+        match self.publish(&pull.revision.head, true).await? {
             Reconciled::Settling { until } => return Ok(Then::DueAt(until, Why::Settling)),
             Reconciled::Done => {}
         }
@@ -144,6 +144,29 @@ where
         let unmoved = after.revision == pull.revision && after.state == pull.state;
         let waits_until = published.detail.outcome.until;
         Ok(if unmoved { self.done(&pull.revision.head, waits_until) } else { Then::Again })
+    }
+
+    /// Shows what was computed last, with what was dismissed since, and takes back the comments that are retracted. Nothing is
+    /// reviewed, asked or posted.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub async fn retract(&self) -> Result<Then, Stopped> {
+        self.pass().await?;
+        let Some(revision) = self.store.known(&self.run.key).await? else { return Ok(Then::Idle) };
+        let pull = self.look().await?;
+        let begun = self.store.begin(self.run, &revision, self.clock.now()).await?;
+        let now = Some(&pull.revision.head).filter(|now| **now != revision.head);
+        let rest = if pull.revision == revision { Then::Idle } else { Then::Again };
+        let Some(record) = begun.computed.or(begun.outcome) else { return Ok(rest) };
+        let record = self.restate((&revision.head, now), record, &begun.dismissals).await?;
+        match self.publish(&revision.head, false).await? {
+            Reconciled::Settling { until } => return Ok(Then::DueAt(until, Why::Settling)),
+            Reconciled::Done => {}
+        }
+        let published = ReviewRecord { run: self.run.id.clone(), ..record }.ended_at(self.clock.now());
+        self.store.published(self.run, &published).await?;
+        Ok(rest)
     }
 
     /// Nothing is left to do for the head that the forge shows. If the last event told of another one, the forge
@@ -250,7 +273,7 @@ where
         // Nothing depends on it: a forge that does not answer now is asked again before the run ends.
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
         let now = now.filter(|now| *now != revision.head);
-        let computed = self.shown((&revision.head, now.as_ref()), findings, &record);
+        let computed = self.shown((&revision.head, now.as_ref()), findings, &record, dismissals);
         step(self.store, &self.run.key, Command::Computed(self.run.token), self.limits).await?;
         self.store.computed(self.run, &computed).await?;
         let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());
@@ -290,7 +313,7 @@ where
     /// people may have dismissed findings since.
     async fn restate(
         &self,
-        head: &Sha,
+        (head, now): (&Sha, Option<&Sha>),
         record: ReviewRecord,
         dismissals: &[Dismissal],
     ) -> Result<ReviewRecord, Stopped> {
@@ -301,7 +324,7 @@ where
         let since = record.detail.since.filter(|_| !changed);
         let detail = ReviewDetail { open: text::by_severity(&open), since, ..record.detail };
         let record = ReviewRecord { detail, ..record };
-        self.store.computed(self.run, &self.shown((head, None), findings, &record)).await?;
+        self.store.computed(self.run, &self.shown((head, now), findings, &record, dismissals)).await?;
         Ok(record)
     }
 
@@ -339,14 +362,16 @@ where
         (head, now): (&Sha, Option<&Sha>),
         findings: Vec<Finding>,
         record: &ReviewRecord,
+        dismissals: &[Dismissal],
     ) -> Computed {
-        let desired = desired::rows(&findings, (head, now), record, self.max_inline);
+        let mut desired = desired::rows(&findings, (head, now), record, self.max_inline);
+        desired::retract(&mut desired, &findings, dismissals);
         let summary = desired::summary(&findings, (head, now), record, &[]);
         let status = Some(desired::status(&findings, &record.detail.outcome, head, &summary));
         Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
     }
 
-    async fn publish(&self, head: &Sha) -> Result<Reconciled, Stopped> {
+    async fn publish(&self, head: &Sha, may_create: bool) -> Result<Reconciled, Stopped> {
         let RunRef { key, token, .. } = self.run;
         let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(*token) };
         let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
@@ -354,6 +379,7 @@ where
             effects: Effects { forge, log, gate, clock, writer, watch: self.watch },
             run: self.run,
             head,
+            may_create,
         };
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),
@@ -376,6 +402,6 @@ where
         let summary = text::unavailable(head, class);
         let status = desired::unavailable(head, class, &summary);
         self.store.announce(self.run, Producer::Review, &summary, &status).await?;
-        self.publish(head).await
+        self.publish(head, true).await
     }
 }

@@ -20,6 +20,8 @@ pub struct Lease {
     pub marked: Option<Millis>,
     /// A person's wish for a converge run, if it is not that it goes on.
     pub wish: Option<ConvergeRequest>,
+    /// An operator takes comments back: nothing is reviewed, and the kill switch does not stop it.
+    pub is_retraction: bool,
 }
 
 /// The lease that a slot is held by, if it is.
@@ -33,5 +35,6 @@ pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
         last_attempt: slot.attempts.saturating_add(1) >= attempts,
         marked: serving.map(|served| served.last),
         wish: slot.wish,
+        is_retraction: false,
     })
 }

@@ -59,7 +59,7 @@ impl KillSwitch {
 
     /// What a run asks before each of its effects.
     pub fn gate<S: Operations + Clone, C: Clock + Clone>(&self, store: &S, clock: &C) -> RunGate<S, C> {
-        RunGate { switch: self.clone(), store: store.clone(), clock: clock.clone() }
+        RunGate { switch: self.clone(), store: store.clone(), clock: clock.clone(), is_retraction: false }
     }
 
     /// How many slots are known to be held back.
@@ -115,6 +115,14 @@ pub struct RunGate<S, C> {
     switch: KillSwitch,
     store: S,
     clock: C,
+    is_retraction: bool,
+}
+
+impl<S, C> RunGate<S, C> {
+    /// The gate of what an operator takes back by a command: it is open while the switch is on, which is when that is needed.
+    pub fn of_retraction(self) -> Self {
+        Self { is_retraction: true, ..self }
+    }
 }
 
 impl<S, C> fmt::Debug for RunGate<S, C> {
@@ -125,7 +133,7 @@ impl<S, C> fmt::Debug for RunGate<S, C> {
 
 impl<S: Operations, C: Clock> Gate for RunGate<S, C> {
     async fn is_open(&self) -> bool {
-        !self.switch.read(&self.store, self.clock.now()).await.stops_runs()
+        self.is_retraction || !self.switch.read(&self.store, self.clock.now()).await.stops_runs()
     }
 }
 

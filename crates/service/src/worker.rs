@@ -57,7 +57,8 @@ pub async fn work<P: Parts>(
     let working = async {
         tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
         let work = Work { context, lease: &lease, run: &run };
-        let given = (&lease, Heir::Server);
+        let heir = if lease.is_retraction { Heir::Nobody } else { Heir::Server };
+        let given = (&lease, heir);
         let ended = context.driver().drive(given, heartbeat, told(give_back), &work).await;
         ended.inspect_err(|error| tracing::error!(%error, "cannot end the lease")).ok()
     };
@@ -296,7 +297,7 @@ async fn review_at<P: Parts>(
     head: Option<Sha>,
 ) -> Result<Then, Stopped> {
     let unknown = || not_configured(id);
-    let gate = context.gate();
+    let gate = if lease.is_retraction { context.gate().of_retraction() } else { context.gate() };
     let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
     let forge = context.forges.pull(&run.id, id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
@@ -331,13 +332,14 @@ async fn review_at<P: Parts>(
     };
     // What runs for it, children too, ends with it.
     let trace = telemetry::review(&run.id, &run.key, Some(repo), Some(id.number));
-    let ended = within(context.step_time, Box::pin(served.run())).with_context(trace.clone()).await;
+    let step = async { if lease.is_retraction { served.retract().await } else { served.run().await } };
+    let ended = within(context.step_time, Box::pin(step)).with_context(trace.clone()).await;
     if let Err(stopped) = &ended {
         trace_stop(&trace, stopped);
     }
     drop(trace);
     let Err(Stopped::Failed { class, .. }) = &ended else { return ended };
-    if !lease.last_attempt {
+    if !lease.last_attempt || lease.is_retraction {
         return ended;
     }
     match within(context.step_time.min(GIVE_UP_TIME), Box::pin(served.give_up(class))).await {

@@ -14,6 +14,7 @@ mod runs;
 mod slots;
 mod watchlist;
 
+pub use self::effects::PostedFinding;
 pub use self::forget::RunMark;
 pub use self::history::RunEntry;
 pub use self::insight::Census;

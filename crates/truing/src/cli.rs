@@ -37,11 +37,13 @@ pub mod prompts;
 pub mod queue;
 mod reader;
 pub mod report;
+pub mod retract;
 pub mod review;
 pub mod rules;
 mod runtime;
 pub mod sandbox;
 pub mod serve;
+mod since;
 pub mod status;
 pub mod store;
 pub mod sync;
@@ -100,6 +102,7 @@ enum Command {
     Log(log::Args),
     Policy(policy::Args),
     Sandbox(sandbox::Args),
+    Retract(retract::Args),
     Report(report::Args),
     Budget(budget::Args),
     Sync(sync::Args),
@@ -142,6 +145,7 @@ impl Command {
             Self::Log(args) => log::run(args, context),
             Self::Policy(args) => policy::run(args, context),
             Self::Sandbox(args) => sandbox::run(args, context),
+            Self::Retract(args) => retract::run(args, context),
             Self::Report(args) => report::run(args, context),
             Self::Budget(args) => budget::run(args, context),
             Self::Sync(args) => sync::run(args, context),
@@ -183,6 +187,7 @@ impl Command {
             | Self::Log(_)
             | Self::Policy(_)
             | Self::Sandbox(_)
+            | Self::Retract(_)
             | Self::Report(_)
             | Self::Budget(_)
             | Self::Sync(_)

@@ -74,6 +74,7 @@ pub(super) fn shapes() -> Result<Shapes> {
             at: Millis(ENDED),
             withdrawn: false,
             about: None,
+            retraction: None,
         })?,
         slot: json(&Slot::new(Key::new(KEY)).on_event(Loop::Review, &Limits::default(), Millis(BEGAN)).slot)?,
     })
@@ -129,6 +130,7 @@ fn line() -> Desired {
         suggestion: None,
         is_proposed: false,
         resolved: false,
+        retraction: None,
         comment: Some(CommentId::new("3000000000")),
     }
 }

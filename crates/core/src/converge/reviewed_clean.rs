@@ -53,6 +53,7 @@ mod tests {
             at: Millis(1),
             withdrawn: false,
             about: None,
+            retraction: None,
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use truing_core::dismissal::Retraction;
 use truing_core::finding::{AnchorKind, Place, Side, Suggestion};
 use truing_core::id::{CommentId, FindingId, Millis, Span, ThreadId};
 use truing_core::publish::{
@@ -23,8 +24,8 @@ fn place() -> Place {
 
 fn row(item: Item, body: &str) -> Desired {
     let place = (item != Item::Summary).then(|| (AnchorKind::Inline, place()));
-    let (suggestion, is_proposed, resolved, comment) = (None, false, false, None);
-    Desired { item, place, body: body.into(), suggestion, is_proposed, resolved, comment }
+    let (suggestion, is_proposed, resolved, retraction, comment) = (None, false, false, None, None);
+    Desired { item, place, body: body.into(), suggestion, is_proposed, resolved, retraction, comment }
 }
 
 fn thread(comment: &str, state: ThreadState) -> Thread {
@@ -93,7 +94,7 @@ fn only_exact_duplicates_without_replies_are_deleted_and_the_oldest_is_kept() {
     ];
     let expected = vec![
         Step::Adopt { item: finding("a"), comment: CommentId::new("1") },
-        Step::DeleteDuplicate { comment: CommentId::new("3"), item: finding("a") },
+        Step::Delete { comment: CommentId::new("3"), item: finding("a") },
     ];
     assert_eq!(steps(plan(&desired, &observed, &[], &BOUNDS, Millis(0))), expected);
 }
@@ -102,6 +103,30 @@ fn only_exact_duplicates_without_replies_are_deleted_and_the_oldest_is_kept() {
 fn a_comment_that_a_person_deleted_is_left_alone() {
     let known = Desired { comment: Some(CommentId::new("1")), ..row(finding("a"), "A") };
     assert_eq!(steps(plan(&[known], &[], &[], &BOUNDS, Millis(0))), []);
+}
+
+#[test]
+fn what_is_retracted_is_deleted_unless_somebody_answered_or_it_is_not_ours_to_delete() {
+    let delete = |comment: &str| Step::Delete { comment: CommentId::new(comment), item: finding("a") };
+    let row = |retraction| Desired {
+        resolved: true,
+        retraction: Some(retraction),
+        comment: Some(CommentId::new("1")),
+        ..row(finding("a"), "taken back")
+    };
+    let planned =
+        |retraction, seen: &[Observed]| steps(plan(&[row(retraction)], seen, &[], &BOUNDS, Millis(0)));
+    let plain = seen("1", finding("a"), "A", 1);
+    let answered = Observed { has_replies: true, ..plain.clone() };
+    let foreign = Observed { hold: Hold::Former, ..plain.clone() };
+    assert_eq!(planned(Retraction::Unanswered, std::slice::from_ref(&plain)), [delete("1")]);
+    let kept = vec![set_resolved("1", true), update("1", "a", "taken back")];
+    assert_eq!(planned(Retraction::Unanswered, std::slice::from_ref(&answered)), kept);
+    assert_eq!(planned(Retraction::Answered, &[answered]), [delete("1")]);
+    assert_eq!(planned(Retraction::Answered, &[foreign]), [set_resolved("1", true)]);
+    let twice = [plain, seen("2", finding("a"), "A", 2)];
+    assert_eq!(planned(Retraction::Unanswered, &twice), [delete("1"), delete("2")]);
+    assert_eq!(planned(Retraction::Unanswered, &[]), [], "it stays deleted");
 }
 
 fn set_resolved(comment: &str, resolved: bool) -> Step {
@@ -318,7 +343,7 @@ proptest! {
                         forge.values_mut().filter(|seen| seen.id == comment).for_each(|seen| seen.body = body.clone());
                         vec![]
                     }
-                    Step::DeleteDuplicate { comment, .. } => {
+                    Step::Delete { comment, .. } => {
                         forge.retain(|_, seen| seen.id != comment);
                         vec![]
                     }
@@ -349,7 +374,7 @@ fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
         steps(plan(desired, std::slice::from_ref(seen), &[], bounds, Millis(99_000)))
     };
     let adopted = Step::Adopt { item: finding("a"), comment: CommentId::new("1") };
-    let deleted = Step::DeleteDuplicate { comment: CommentId::new("1"), item: finding("a") };
+    let deleted = Step::Delete { comment: CommentId::new("1"), item: finding("a") };
     let again = Step::CreateReview { items: vec![finding("a")] };
     assert_eq!(planned(&desired, &at(line + 1), &bounds), [deleted, again]);
     // On its line, or where the call names the commit, it is the one.

@@ -97,6 +97,16 @@ impl Repo {
         String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
     }
 
+    /// The modes and paths of a tree, a line each, in a way that every git has.
+    pub(crate) fn modes(&self, arguments: &[&str]) -> String {
+        let listed = self.run([&["ls-tree"], arguments].concat());
+        let lines = listed.lines().map(|line| {
+            let (entry, path) = line.split_once('\t').unwrap();
+            format!("{} {path}", entry.split(' ').next().unwrap())
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     pub(crate) fn write(&self, name: impl AsRef<OsStr>, content: impl AsRef<[u8]>) {
         let path = self.root.join(name.as_ref());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -2,8 +2,9 @@
 //! greatest token may write.
 
 use crate::sql::Connection;
-use truing_core::id::{CommentId, Millis, Token, Topic};
+use truing_core::id::{CommentId, FindingId, Key, Millis, Token, Topic};
 use truing_core::port::{EffectLog, Entry, EntryState, Replacement, StoreError, Writer};
+use truing_core::publish::{Item, Producer};
 
 use super::forget::BATCH;
 use super::runs::row::fenced;
@@ -21,6 +22,45 @@ impl Store {
             let sql = "DELETE FROM effect WHERE (key, producer, topic) IN
                        (SELECT key, producer, topic FROM effect WHERE at < ?1 ORDER BY at LIMIT ?2)";
             connection.sql(sql).execute((before.0, BATCH))
+        })
+        .await
+    }
+}
+
+/// A finding whose comment was posted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PostedFinding {
+    /// The pull request.
+    pub key: Key,
+    /// The finding.
+    pub finding: FindingId,
+    /// The time at which its comment was made.
+    pub at: Millis,
+}
+
+impl Store {
+    /// Findings whose comments reviews have posted since then, by pull request. Comments that are older than what is kept of
+    /// effects are not known.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the records cannot be read.
+    pub async fn posted_findings(&self, since: Millis) -> Result<Vec<PostedFinding>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT key, topic, at FROM effect
+                       WHERE producer = ?1 AND at >= ?2 AND lost IS NULL AND topic LIKE 'item/%' ORDER BY key, topic";
+            let select = connection.sql(sql);
+            let posted = select.query((Producer::Review.as_str(), since.0), |row| {
+                let (key, topic): (String, String) = (row.get(0)?, row.get(1)?);
+                let item = Item::of_topic(&Topic::new(topic));
+                Ok((Key::new(key), item, Millis(row.get(2)?)))
+            })?;
+            let posted = posted.collect::<Result<Vec<_>, Fault>>()?.into_iter();
+            Ok(posted
+                .filter_map(|(key, item, at)| match item {
+                    Some(Item::Finding(finding)) => Some(PostedFinding { key, finding, at }),
+                    Some(Item::Summary) | None => None,
+                })
+                .collect())
         })
         .await
     }

@@ -54,6 +54,7 @@ async fn the_last_word_on_a_finding_counts_on_its_key_and_is_in_the_audit_log() 
         at: Millis(NOW),
         withdrawn: false,
         about: None,
+        retraction: None,
     };
     let act = Act::new("ada", "dismiss", key.as_str(), "1:abcd-1: wanted");
     store.dismiss(&[(key.clone(), said("meant so"))], &act).await.unwrap();

@@ -308,6 +308,7 @@ fn row(id: &str, line: u32) -> Desired {
         suggestion: None,
         is_proposed: false,
         resolved: false,
+        retraction: None,
         comment: None,
     }
 }

@@ -166,6 +166,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
         at: Millis(NOW),
         withdrawn: false,
         about: None,
+        retraction: None,
     };
     let event = Event { at: Millis(NOW), key: key.clone(), run: None, what: "paused by hand".into() };
     let obeyed = Obeyed {

@@ -28,7 +28,10 @@ const GROUPS: [Group; 6] = [
     ("Review", &["review", "rules"]),
     ("Converge", &["converge", "audit", "watch", "gate", "preflight", "dismiss"]),
     ("Follow packages", &["sync", "breaker", "verify"]),
-    ("Operate", &["serve", "status", "why", "queue", "kill", "report", "budget", "log", "backup", "store"]),
+    (
+        "Operate",
+        &["serve", "status", "why", "queue", "kill", "retract", "report", "budget", "log", "backup", "store"],
+    ),
     ("Set up", &["init", "config", "completions", "man", "demo"]),
     ("Extend", &["mcp", "prompts", "policy"]),
 ];

@@ -3,12 +3,8 @@
 mod jobs;
 mod screen;
 
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
-use truing_config::value::milliseconds;
 use truing_core::converge;
 use truing_core::id::{Key, Millis};
 use truing_core::money::MicroUsd;
@@ -26,6 +22,7 @@ use truing_service::report::{markdown, outcome, page, table};
 use truing_store::{Ended, Store};
 
 use super::error::{CliError, Exit};
+use super::since::Since;
 use super::target::{existing_records, store_error, tell_absent};
 use super::{Context, Format, runtime, sync};
 
@@ -68,41 +65,6 @@ impl LoopFlag {
             Self::Review => Loop::Review,
             Self::Sync => Loop::Sync,
             Self::Converge => Loop::Converge,
-        }
-    }
-}
-
-/// Since when.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Since {
-    /// So many milliseconds ago.
-    Ago(i64),
-    /// Then.
-    At(Millis),
-}
-
-impl Since {
-    fn parse(text: &str) -> Result<Self, String> {
-        if let Some(ago) = milliseconds(text) {
-            let too_long = |_| format!("`{text}` is too long");
-            return i64::try_from(ago).map(Self::Ago).map_err(too_long);
-        }
-        // An instant first: it begins like a day.
-        let at = text.parse::<Timestamp>().ok().or_else(|| {
-            let day = text.parse::<Date>().ok()?;
-            Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
-        });
-        at.map(|at| Self::At(Millis(at.as_millisecond()))).ok_or_else(|| {
-            format!(
-                "`{text}` is neither a length of time (24h, 7d, 2w) nor a day (2026-09-21) nor an instant"
-            )
-        })
-    }
-
-    fn at(self, now: Millis) -> Millis {
-        match self {
-            Self::Ago(ago) => Millis(now.0.saturating_sub(ago)),
-            Self::At(at) => at,
         }
     }
 }

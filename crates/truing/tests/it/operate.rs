@@ -20,6 +20,7 @@ mod money;
 mod outside;
 mod publish;
 mod pull;
+mod retract;
 mod status;
 mod stopping;
 mod tools;

@@ -73,6 +73,7 @@ pub(super) async fn fill(store: &Store) {
         at,
         withdrawn: false,
         about: None,
+        retraction: None,
     };
     store.dismiss(&[(key(), dismissal)], &Act::new("ada", "dismiss", "f1", "")).await.unwrap();
     granted(store, &[repo(1_000), team(10_000)], ask(10, 60)).await;

@@ -62,7 +62,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
         let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(run.token) };
         let (log, clock) = (&context.store, &context.clock);
         let effects = Effects { forge: &forge, log, gate: &gate, clock, writer, watch: &context.watch };
-        let publisher = Publisher { effects, run, head: &revision.head };
+        let publisher = Publisher { effects, run, head: &revision.head, may_create: true };
         let ended = publisher.reconcile().await;
         let fenced = matches!(ended, Err(PublishError::Store(StoreError::Fenced { .. })));
         let view = site.view(&opened).await;

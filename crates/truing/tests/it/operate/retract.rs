@@ -1,0 +1,130 @@
+//! Comments that are taken back after an incident: by a command, with a server or without, also while the kill switch is on.
+
+use super::*;
+
+/// Two pull requests that a server has reviewed, which is gone; their numbers.
+async fn two_reviewed(site: &Site) -> [u64; 2] {
+    let server = site.serve();
+    let numbers = [site.open("one").await, site.open("two").await];
+    site.deliver().await;
+    for number in numbers {
+        site.until(number, "reviewed", is_reviewed).await;
+    }
+    site.until_slots("idle", |slots| slots.iter().all(|slot| slot["state"] == "idle")).await;
+    server.signal("-TERM");
+    server.ended();
+    numbers
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
+    let site = Site::new().await;
+    let [one, two] = two_reviewed(&site).await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let answered = site.repo.pull(two).await.unwrap().inline().next().unwrap().id;
+    site.repo.reply(two, "ada", answered, "Is that so?").await.unwrap();
+    assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
+    let shown =
+        async || format!("{:?}", [site.repo.pull(one).await.unwrap(), site.repo.pull(two).await.unwrap()]);
+    let before = shown().await;
+
+    let tried = site.run(&["retract", "--since", "1h", "--dry-run"]);
+    assert_eq!(tried.exit, 0, "{tried:?}");
+    assert!(tried.out.contains("would retract 2 findings on 2 pull requests"), "{tried:?}");
+    assert!(tried.out.contains("core/python-debugger") && tried.out.lines().all(|line| line.len() <= 80));
+    assert_eq!(shown().await, before);
+
+    let nothing = site.run(&["retract", "--since", "1h", "--rule", "core/none*", "--format", "json"]);
+    assert_eq!((nothing.exit, json(&nothing)), (0, serde_json::json!([])), "{nothing:?}");
+    let elsewhere = site.run(&["retract", "--since", "1h", "--repo", "o/other"]);
+    assert!(elsewhere.exit == 0 && elsewhere.out.starts_with("nothing to take back"), "{elsewhere:?}");
+
+    let done = site.run(&[
+        "retract",
+        "--since",
+        "1h",
+        "--rule",
+        "core/*",
+        "--reason",
+        "a bad rule",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(done.exit, 0, "{done:?}");
+    let answers = json(&done);
+    let deleted =
+        |index: usize| (&answers[index]["pull_request"], answers[index]["deleted"].as_u64().unwrap());
+    let counts: std::collections::BTreeMap<String, u64> =
+        (0..2).map(|index| (deleted(index).0.as_str().unwrap().to_owned(), deleted(index).1)).collect();
+    assert_eq!(counts, [(format!("o/r#{one}"), 1), (format!("o/r#{two}"), 0)].into(), "{answers:#}");
+
+    let gone = site.repo.pull(one).await.unwrap();
+    assert_eq!(gone.inline().count(), 0, "{gone:#?}");
+    let kept = site.repo.pull(two).await.unwrap();
+    let comment = kept.inline().find(|comment| comment.id == answered).unwrap();
+    assert!(comment.resolved && comment.body.contains("a bad rule"), "{comment:#?}");
+    for view in [&gone, &kept] {
+        let summary = &view.summaries().next().unwrap().body;
+        assert!(summary.contains("a bad rule") && summary.contains("nothing found"), "{summary}");
+        assert_eq!(view.statuses[&view.head].last().unwrap().state, "success", "{view:#?}");
+    }
+    let again = site.run(&["retract", "--since", "1h"]);
+    assert!(again.out.starts_with("nothing to take back"), "{again:?}");
+    let log = site.run(&["log"]).out;
+    assert!(log.contains("retract") && log.contains("a bad rule"), "{log}");
+
+    // A server that goes on leaves it so, also at the next push.
+    assert_eq!(site.run(&["kill", "off"]).exit, 0);
+    let server = site.serve();
+    site.repo.push("one", Commit::new("more").write("b.py", "b = 1\n")).await.unwrap();
+    site.deliver().await;
+    let after = site
+        .until(one, "reviewed again", |view| view.head != gone.head && view.statuses.contains_key(&view.head))
+        .await;
+    assert_eq!(after.inline().count(), 0, "{after:#?}");
+    server.signal("-TERM");
+    server.ended();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answered_comments_are_deleted_where_that_is_asked_for_and_a_head_that_moved_is_reviewed_later() {
+    let site = Site::new().await;
+    let [one, two] = two_reviewed(&site).await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let answered = site.repo.pull(two).await.unwrap().inline().next().unwrap().id;
+    site.repo.reply(two, "ada", answered, "Is that so?").await.unwrap();
+    let code = "a = 1\nbreakpoint()\nb = 1\nbreakpoint()\n";
+    let head = site.repo.push("one", Commit::new("more").write("a.py", code)).await.unwrap();
+
+    let done = site.run(&["retract", "--since", "1d", "--answered"]);
+    assert_eq!(done.exit, 0, "{done:?}");
+    assert!(done.out.contains("retracted 2 findings on 2 pull requests"), "{done:?}");
+    for number in [one, two] {
+        let view = site.repo.pull(number).await.unwrap();
+        let shown = view.inline().filter(|comment| comment.author == "truing[bot]");
+        assert_eq!(shown.count(), 0, "{view:#?}");
+    }
+    let moved = site.repo.pull(one).await.unwrap();
+    assert!(!moved.statuses.contains_key(&head), "nothing was reviewed: {moved:#?}");
+
+    // The second call in the file is another finding.
+    let server = site.serve();
+    let view = site.until(one, "the new head", |view| view.statuses.contains_key(&head)).await;
+    let shown: Vec<_> = view.inline().map(|comment| comment.line).collect();
+    assert_eq!(shown, [Some(4)], "{view:#?}");
+    server.signal("-TERM");
+    server.ended();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_database_nothing_is_taken_back() {
+    let site = Site::new().await;
+    let ran = site.run(&["retract", "--since", "1h"]);
+    assert!(ran.exit == 0 && ran.err.contains("there is no database at"), "{ran:?}");
+    assert!(!database(site.home.path()).exists());
+    assert_eq!(site.run(&["retract"]).exit, 2, "a time must be given");
+}
