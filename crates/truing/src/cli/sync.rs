@@ -3,11 +3,13 @@
 mod init;
 mod leased;
 pub(super) mod outcome;
+mod package;
 pub(crate) mod run;
 mod wrong;
 
 pub(super) use leased::not_run;
-use wrong::{failed, in_folder, item, unknown, version_of};
+use package::{PackageJob, PackageOptions, PackageSearch};
+use wrong::{failed, in_folder, item, version_of};
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -40,13 +42,13 @@ enum What {
     /// Decide what a release requires of the project: skip, relax, bump or ask
     ///
     /// Downloads and verifies both releases, compares the definitions that the project pins, and changes nothing.
-    /// Exit 0; 1 if a person has to decide.
+    /// A package that no job follows is looked for in the project's own files. Exit 0; 1 if a person has to decide.
     Decide(Decide),
     /// Write a first manifest: what the project overrides and copies of the package
     ///
     /// Finds them in the project's source (Python), in the mirrored files of the job (npm, crates) or in a hash test
     /// (`--import`), pins them as they are in the release that the project was made for, and lists what it could not
-    /// pin.
+    /// pin. For a package that no job follows it prints the lines that configure one.
     Init(init::Init),
     /// Run a job: open a pull request for what the newest release requires, or ask people in an issue
     ///
@@ -60,8 +62,8 @@ enum What {
 
 #[derive(clap::Args, Debug)]
 struct Decide {
-    /// The job: `[sync.NAME]` of the configuration
-    #[arg(value_name = "JOB")]
+    /// The job, `[sync.NAME]` of the configuration; or a package that the project requires
+    #[arg(value_name = "JOB|PACKAGE")]
     job: String,
     /// The release that the project was made for [default: the newest that it admits]
     #[arg(long, value_name = "V")]
@@ -75,6 +77,8 @@ struct Decide {
     /// What the project pins, instead of the job's `manifest`
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    #[command(flatten)]
+    options: PackageOptions,
 }
 
 impl Decide {
@@ -136,7 +140,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 impl Decide {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
-        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs, context))?;
+        let PackageJob { config: job, lines, .. } = &self.search().job(&config, context)?;
         in_folder(&self.repo)?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         let reader = child_reader(&config.rules, &config.sandbox)?;
@@ -174,9 +178,36 @@ impl Decide {
         let exit = if decided.decision.verdict == Verdict::Ask { Exit::No } else { Exit::Done };
         let answer = Answer::from(decided);
         context.output.answer(&answer, || answer.text(job))?;
+        if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
+            let command = format!("sync init {}{}", quoted(&self.job), self.repo_flag());
+            let command = context.output.command(&command);
+            context.output.say(format_args!("nothing is pinned yet: `{command}` looks for what could be"));
+        }
         Ok(exit)
     }
+
+    /// A job that is not configured has the manifest that lies in the project, if one does.
+    fn search(&self) -> PackageSearch<'_> {
+        let is_pinned = self.repo.join(MANIFEST).exists();
+        PackageSearch {
+            name: &self.job,
+            project: &self.repo,
+            manifest: (!is_pinned).then(|| "none".to_owned()),
+            names_release: self.from.is_some(),
+            options: &self.options,
+        }
+    }
+
+    fn repo_flag(&self) -> String {
+        if self.repo == Path::new(".") {
+            return String::new();
+        }
+        format!(" --repo {}", quoted(&self.repo.display().to_string()))
+    }
 }
+
+/// The usual manifest of a job.
+const MANIFEST: &str = "upstream.json";
 
 impl From<Decided> for Answer {
     fn from(Decided { from, to, spec_before, spec_after, decision, .. }: Decided) -> Self {

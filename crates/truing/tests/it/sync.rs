@@ -6,6 +6,7 @@ mod first;
 mod hints;
 mod registries;
 mod server;
+mod without_config;
 
 use crate::support::package;
 
@@ -217,6 +218,7 @@ fn without_an_answer_it_is_told_why_and_what_to_do() {
     site.requires("demo >= 7");
     refused(&[], 2, &["no release is in its range", "--from V"]);
     site.write("truing.toml", "[sync.another]\n");
+    site.requires("other");
     refused(&[], 2, &["there is no job `demo`", "there is another"]);
     site.write("truing.toml", "[sync.demo]\nmirror = [\"demo\"]\n");
     refused(&[], 2, &["pairs of folders"]);
