@@ -1,5 +1,6 @@
 //! `truing sync`: what a new release of an upstream package asks of the project that follows it.
 
+mod diff;
 mod init;
 mod leased;
 pub(super) mod outcome;
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use truing_config::sync::JobConfig;
 use truing_core::sync::{Change, Kind, Unguarded, Verdict};
-use truing_loops::sync::{Decided, Pinned, Question, decided, pinned, pinned_by};
+use truing_loops::sync::{Decided, Explained, Pinned, Question, explained, pinned, pinned_by};
 use truing_upstream::archives::Archives;
 use truing_upstream::version::Range;
 
@@ -77,6 +78,9 @@ struct Decide {
     /// What the project pins, instead of the job's `manifest`
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    /// Show the lines of each definition that changed, as a diff
+    #[arg(long)]
+    diff: bool,
     #[command(flatten)]
     options: PackageOptions,
 }
@@ -123,6 +127,7 @@ struct Answer {
     to: String,
     spec_before: Option<String>,
     spec_after: Option<String>,
+    relax_up_to: Option<String>,
     changed: Vec<Change>,
     unguarded: Vec<Unguarded>,
     reason: String,
@@ -172,12 +177,15 @@ impl Decide {
             to: version(&self.to)?,
             now: Timestamp::now(),
         };
-        let decided = decided(question, &index, &archives, &reader);
-        let mut decided = runtime.block_on(decided).map_err(|error| failed(error, job, &self.repo))?;
+        let has_patches = self.diff && !context.output.is_json();
+        let explained = explained(question, (&index, &archives, &reader), has_patches);
+        let Explained { mut decided, relax_up_to, patches } =
+            runtime.block_on(explained).map_err(|error| failed(error, job, &self.repo))?;
         decided.decision.unguarded.extend(untold);
         let exit = if decided.decision.verdict == Verdict::Ask { Exit::No } else { Exit::Done };
-        let answer = Answer::from(decided);
-        context.output.answer(&answer, || answer.text(job))?;
+        let relax_up_to = relax_up_to.map(|version| version.to_string());
+        let answer = Answer { relax_up_to, ..Answer::from(decided) };
+        context.output.answer(&answer, || answer.text(job) + &diff::shown(&patches))?;
         if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
             let command = format!("sync init {}{}", quoted(&self.job), self.repo_flag());
             let command = context.output.command(&command);
@@ -219,6 +227,7 @@ impl From<Decided> for Answer {
             to: to.to_string(),
             spec_before: text(spec_before),
             spec_after: text(spec_after),
+            relax_up_to: None,
             changed: decision.changed,
             unguarded: decision.unguarded,
             reason: decision.reason,
@@ -236,6 +245,9 @@ impl Answer {
         {
             text += &folded("range: ", &format!("{before} becomes {after}"));
         }
+        if let Some(version) = &self.relax_up_to {
+            text += &format!("can be relaxed up to {version}\n");
+        }
         for change in &self.changed {
             let what = match change.kind {
                 Kind::Tree => "changed",
@@ -245,15 +257,22 @@ impl Answer {
             let since = change.first_in.as_ref().map_or(String::new(), |first| format!(" in {first}"));
             text += &item(&change.symbol, &format!("{what}{since}"));
         }
-        if !self.unguarded.is_empty() {
-            let _ = writeln!(text, "not guarded:");
-        }
-        for one in self.unguarded.iter().take(SHOWN) {
-            text += &item(&one.name(), &one.words());
-        }
-        if self.unguarded.len() > SHOWN {
-            let _ = writeln!(text, "  and {} more (`--format json`)", self.unguarded.len() - SHOWN);
-        }
-        text
+        let (changes, others): (Vec<_>, Vec<_>) = self.unguarded.iter().partition(|one| one.why.is_change());
+        text + &listed("also changed, but not pinned by you:", &changes) + &listed("not guarded:", &others)
     }
+}
+
+/// Some of what no pin guards, below a heading; nothing where there is none.
+fn listed(heading: &str, all: &[&Unguarded]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("{heading}\n");
+    for one in all.iter().take(SHOWN) {
+        text += &item(&one.name(), &one.words());
+    }
+    if all.len() > SHOWN {
+        let _ = writeln!(text, "  and {} more (`--format json`)", all.len() - SHOWN);
+    }
+    text
 }

@@ -141,7 +141,7 @@ fn a_job_wins_over_a_package_of_its_name_and_a_package_leads_to_its_job() {
     let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
     site.write(
         "jobs.toml",
-        "[sync.demo]\npackage = \"other\"\n[sync.mine]\npackage = \"demo\"\nmirror = [\"no/=ours/\"]\n",
+        "[sync.demo]\npackage = \"other\"\nmanifest = \"none\"\n[sync.mine]\npackage = \"demo\"\nmirror = [\"no/=ours/\"]\n",
     );
     refuses(&site, &["decide", "demo", "--config", "jobs.toml"], &["requires `other` 0 times"]);
     site.write(
