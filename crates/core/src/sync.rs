@@ -242,8 +242,8 @@ impl Why {
     fn words(self) -> &'static str {
         match self {
             Self::Added => "added",
-            Self::Changed => "changed, not pinned",
-            Self::Removed => "removed, not pinned",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
             Self::Stale => "pinned by a digest that neither release has",
             Self::Decorated => "decorated, and pinned by a digest that neither release has",
             Self::Missing => "pinned, and in neither release",
@@ -254,6 +254,16 @@ impl Why {
             Self::OfOtherPython => "required otherwise for Python versions that the project does not support",
             Self::Wider => "required in more versions than before",
             Self::Dropped => "required no more",
+        }
+    }
+
+    /// Does it tell of a change, and not of what is pinned?
+    pub fn is_change(self) -> bool {
+        match self {
+            Self::Added | Self::Changed | Self::Removed => true,
+            Self::OfExtra | Self::OfOtherPython | Self::Wider | Self::Dropped => true,
+            Self::Stale | Self::Decorated | Self::Missing | Self::Elsewhere => false,
+            Self::Unreadable | Self::Untold => false,
         }
     }
 
@@ -417,7 +427,7 @@ fn unchanged(step: &Step<'_>) -> &'static str {
     });
     match (same, step.from.files == step.to.files) {
         (true, true) => "nothing that is pinned or mirrored changed",
-        (true, false) => "the files that are compared changed in their text, and not in what they do",
+        (true, false) => "only comments, docstrings or layout changed",
         (false, _) => "what changed of it is pinned in this form already",
     }
 }

@@ -1,5 +1,6 @@
 //! The sync loop: what a new release of an upstream package asks of the project that follows it, and doing it
-//! (spec/sync.md). What is pinned (`pinned`), what the releases hold (`history`), the decision and its evidence are here;
+//! (spec/sync.md). What is pinned (`pinned`), what the releases hold (`history`), how they compare (`comparison`, `patch`), the decision and its
+//! evidence are here;
 //! a whole run ([`run`]) makes the change (`recipe`), or lets a model port the code ([`port`], `bump`), brings it to the
 //! forge (`pulls`, `drafts`), and asks people what it cannot tell (`question`), in the words of `words`; each write is an
 //! effect (`effects`). What nobody has pinned a model may look at (`classify`); what models are told of releases is made in
@@ -8,6 +9,7 @@
 mod bump;
 mod change;
 mod classify;
+mod comparison;
 mod drafts;
 mod effects;
 pub mod error;
@@ -18,6 +20,7 @@ mod material;
 mod news;
 mod notices;
 mod own;
+mod patch;
 mod pinned;
 pub mod port;
 mod pulls;
@@ -35,20 +38,20 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use globset::escape;
 use ignore::WalkBuilder;
 use jiff::{SignedDuration, Timestamp};
 use truing_core::sync::classify::Classification;
-use truing_core::sync::{Decision, Manifest, Step, Verdict, decide};
+use truing_core::sync::{Decision, Manifest, Verdict};
 use truing_reader::sources::SourcesError;
 use truing_upstream::archives::{ArchiveError, Archives};
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::index::{Index, IndexError, Release};
-use truing_upstream::requirements::Follower;
 use truing_upstream::version::{Range, Version};
 
-use history::{History, Request};
+use comparison::Comparison;
+use history::History;
 pub use init::{Proposed, proposed};
+pub use patch::Patch;
 pub use pinned::{Pinned, PinnedError, pinned, pinned_by};
 use truing_config::sync::{JobConfig, Target};
 
@@ -198,18 +201,40 @@ fn about(name: &str, source: &SourcesError) -> String {
     if why.contains(name) { why } else { format!("{name}: {why}") }
 }
 
-/// Decides. Nothing is changed but the archives that are kept.
+/// A decision with what helps people to follow it.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The decision itself.
+    pub decided: Decided,
+    /// Where it is more than a wider range: the newest release before it that asks for no more than that.
+    pub relax_up_to: Option<Version>,
+    /// The changed definitions, if they were asked for.
+    pub patches: Vec<Patch>,
+}
+
+/// Decides. Nothing is changed but the archives that are kept. `has_patches`: with the lines that changed.
 ///
 /// # Errors
 /// [`SyncError`]
-pub async fn decided(
+pub async fn explained(
     question: Question<'_>,
-    index: &Index,
-    archives: &Archives,
-    reader: &ChildReader,
-) -> Result<Decided, SyncError> {
-    let seen = seen(&question, index).await?;
-    decided_of(question, seen, (index, archives, reader)).await
+    (index, archives, reader): (&Index, &Archives, &ChildReader),
+    has_patches: bool,
+) -> Result<Explained, SyncError> {
+    let Seen { releases, newest, spec, from, to } = seen(&question, index).await?;
+    let known = BTreeMap::new();
+    let mut history =
+        History { job: question.job, index, archives, reader, releases: &releases, newest, known };
+    let comparison = Comparison::new(&question, &history, spec, from).await?;
+    let compared = comparison.with(&history, &to).await?;
+    let is_more = matches!(compared.decision.verdict, Verdict::Bump | Verdict::Ask);
+    let relax_up_to = if is_more { comparison.relaxed(&history, &to).await } else { None };
+    let patches = match has_patches {
+        true => comparison.patches(&history, &to, &compared).await?,
+        false => Vec::new(),
+    };
+    let decided = comparison.decided(&mut history, to, compared).await?;
+    Ok(Explained { decided, relax_up_to, patches })
 }
 
 /// What there is to follow, and from where: what can be told without reading a release.
@@ -300,48 +325,13 @@ pub async fn decided_of(
     seen: Seen,
     (index, archives, reader): (&Index, &Archives, &ChildReader),
 ) -> Result<Decided, SyncError> {
-    let Question { job, project, manifest, .. } = question;
-    let is_in_range = seen.is_in_range();
     let Seen { releases, newest, spec, from, to } = seen;
-    let pairs = counterparts(job, project);
-    let (taken, unreported) = own::taken(job, project, &pairs, reader).await;
-    let bases: Vec<String> = taken.inherited.iter().cloned().collect();
-    let mirrored = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
-    let request = Request { manifest, mirrored, bases: &bases };
     let known = BTreeMap::new();
-    let mut history = History { job, index, archives, reader, releases: &releases, newest, known };
-    let before = history.sources(&from, &request).await?;
-    let after = history.sources(&to, &request).await?;
-    let harmless = match &unreported {
-        // Nobody knows what the project imports.
-        Some(_) => BTreeMap::new(),
-        None => {
-            let file = project.join(&job.constraint_file);
-            Follower::read(project, &job.place(&file), &taken.imports).harmless(&before, &after)
-        }
-    };
-    let step = Step {
-        in_range: is_in_range,
-        is_major: from.is_major_step(&to),
-        inherited: &taken.inherited,
-        harmless: &harmless,
-        manifest,
-        from: &before,
-        to: &after,
-    };
-    let mut decision = decide(&step);
-    decision.unguarded.extend(unreported);
-    if is_in_range && spec.as_ref().is_some_and(|spec| spec.is_open_after(&to)) {
-        decision.reason += &open_range(&to);
-    }
-    let floor = history.date(&mut decision, (&from, &before), (&to, &after)).await?;
-    let spec_after = spec.as_ref().and_then(|spec| match decision.verdict {
-        Verdict::Skip => Some(spec.clone()),
-        Verdict::Relax => spec.following(job.style, &to, None),
-        Verdict::Bump => spec.following(job.style, &to, Some(floor.as_ref().unwrap_or(&to))),
-        Verdict::Ask => None,
-    });
-    Ok(Decided { from, to, spec_before: spec, spec_after, decision, classification: None })
+    let mut history =
+        History { job: question.job, index, archives, reader, releases: &releases, newest, known };
+    let comparison = Comparison::new(&question, &history, spec, from).await?;
+    let compared = comparison.with(&history, &to).await?;
+    comparison.decided(&mut history, to, compared).await
 }
 
 /// What is said of a range that nobody has to widen.

@@ -54,6 +54,19 @@ impl History<'_> {
         self.read(self.place(version)?, symbols, (mirrored, bases)).await
     }
 
+    /// What became of these definitions in a release; nothing is read for none.
+    pub(super) async fn symbols(
+        &self,
+        version: &Version,
+        symbols: &[String],
+    ) -> Result<BTreeMap<String, Symbol>, SyncError> {
+        if symbols.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let read = self.read(self.place(version)?, symbols.to_vec(), Default::default()).await;
+        read.map(|sources| sources.symbols)
+    }
+
     async fn read(
         &self,
         place: usize,

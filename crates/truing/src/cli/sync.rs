@@ -1,13 +1,16 @@
 //! `truing sync`: what a new release of an upstream package asks of the project that follows it.
 
+mod diff;
 mod init;
 mod leased;
 pub(super) mod outcome;
+mod package;
 pub(crate) mod run;
 mod wrong;
 
 pub(super) use leased::not_run;
-use wrong::{failed, in_folder, item, unknown, version_of};
+use package::{PackageJob, PackageOptions, PackageSearch};
+use wrong::{failed, in_folder, item, version_of};
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +20,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use truing_config::sync::JobConfig;
 use truing_core::sync::{Change, Kind, Unguarded, Verdict};
-use truing_loops::sync::{Decided, Pinned, Question, decided, pinned, pinned_by};
+use truing_loops::sync::{Decided, Explained, Pinned, Question, explained, pinned, pinned_by};
 use truing_upstream::archives::Archives;
 use truing_upstream::version::Range;
 
@@ -40,13 +43,13 @@ enum What {
     /// Decide what a release requires of the project: skip, relax, bump or ask
     ///
     /// Downloads and verifies both releases, compares the definitions that the project pins, and changes nothing.
-    /// Exit 0; 1 if a person has to decide.
+    /// A package that no job follows is looked for in the project's own files. Exit 0; 1 if a person has to decide.
     Decide(Decide),
     /// Write a first manifest: what the project overrides and copies of the package
     ///
     /// Finds them in the project's source (Python), in the mirrored files of the job (npm, crates) or in a hash test
     /// (`--import`), pins them as they are in the release that the project was made for, and lists what it could not
-    /// pin.
+    /// pin. For a package that no job follows it prints the lines that configure one.
     Init(init::Init),
     /// Run a job: open a pull request for what the newest release requires, or ask people in an issue
     ///
@@ -60,8 +63,8 @@ enum What {
 
 #[derive(clap::Args, Debug)]
 struct Decide {
-    /// The job: `[sync.NAME]` of the configuration
-    #[arg(value_name = "JOB")]
+    /// The job, `[sync.NAME]` of the configuration; or a package that the project requires
+    #[arg(value_name = "JOB|PACKAGE")]
     job: String,
     /// The release that the project was made for [default: the newest that it admits]
     #[arg(long, value_name = "V")]
@@ -75,6 +78,11 @@ struct Decide {
     /// What the project pins, instead of the job's `manifest`
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    /// Show the lines of each definition that changed, as a diff
+    #[arg(long)]
+    diff: bool,
+    #[command(flatten)]
+    options: PackageOptions,
 }
 
 impl Decide {
@@ -119,6 +127,7 @@ struct Answer {
     to: String,
     spec_before: Option<String>,
     spec_after: Option<String>,
+    relax_up_to: Option<String>,
     changed: Vec<Change>,
     unguarded: Vec<Unguarded>,
     reason: String,
@@ -136,7 +145,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 impl Decide {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
-        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs, context))?;
+        let PackageJob { config: job, lines, .. } = &self.search().job(&config, context)?;
         in_folder(&self.repo)?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         let reader = child_reader(&config.rules, &config.sandbox)?;
@@ -168,15 +177,45 @@ impl Decide {
             to: version(&self.to)?,
             now: Timestamp::now(),
         };
-        let decided = decided(question, &index, &archives, &reader);
-        let mut decided = runtime.block_on(decided).map_err(|error| failed(error, job, &self.repo))?;
+        let has_patches = self.diff && !context.output.is_json();
+        let explained = explained(question, (&index, &archives, &reader), has_patches);
+        let Explained { mut decided, relax_up_to, patches } =
+            runtime.block_on(explained).map_err(|error| failed(error, job, &self.repo))?;
         decided.decision.unguarded.extend(untold);
         let exit = if decided.decision.verdict == Verdict::Ask { Exit::No } else { Exit::Done };
-        let answer = Answer::from(decided);
-        context.output.answer(&answer, || answer.text(job))?;
+        let relax_up_to = relax_up_to.map(|version| version.to_string());
+        let answer = Answer { relax_up_to, ..Answer::from(decided) };
+        context.output.answer(&answer, || answer.text(job) + &diff::shown(&patches))?;
+        if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
+            let command = format!("sync init {}{}", quoted(&self.job), self.repo_flag());
+            let command = context.output.command(&command);
+            context.output.say(format_args!("nothing is pinned yet: `{command}` looks for what could be"));
+        }
         Ok(exit)
     }
+
+    /// A job that is not configured has the manifest that lies in the project, if one does.
+    fn search(&self) -> PackageSearch<'_> {
+        let is_pinned = self.repo.join(MANIFEST).exists();
+        PackageSearch {
+            name: &self.job,
+            project: &self.repo,
+            manifest: (!is_pinned).then(|| "none".to_owned()),
+            names_release: self.from.is_some(),
+            options: &self.options,
+        }
+    }
+
+    fn repo_flag(&self) -> String {
+        if self.repo == Path::new(".") {
+            return String::new();
+        }
+        format!(" --repo {}", quoted(&self.repo.display().to_string()))
+    }
 }
+
+/// The usual manifest of a job.
+const MANIFEST: &str = "upstream.json";
 
 impl From<Decided> for Answer {
     fn from(Decided { from, to, spec_before, spec_after, decision, .. }: Decided) -> Self {
@@ -188,6 +227,7 @@ impl From<Decided> for Answer {
             to: to.to_string(),
             spec_before: text(spec_before),
             spec_after: text(spec_after),
+            relax_up_to: None,
             changed: decision.changed,
             unguarded: decision.unguarded,
             reason: decision.reason,
@@ -205,6 +245,9 @@ impl Answer {
         {
             text += &folded("range: ", &format!("{before} becomes {after}"));
         }
+        if let Some(version) = &self.relax_up_to {
+            text += &format!("can be relaxed up to {version}\n");
+        }
         for change in &self.changed {
             let what = match change.kind {
                 Kind::Tree => "changed",
@@ -214,15 +257,22 @@ impl Answer {
             let since = change.first_in.as_ref().map_or(String::new(), |first| format!(" in {first}"));
             text += &item(&change.symbol, &format!("{what}{since}"));
         }
-        if !self.unguarded.is_empty() {
-            let _ = writeln!(text, "not guarded:");
-        }
-        for one in self.unguarded.iter().take(SHOWN) {
-            text += &item(&one.name(), &one.words());
-        }
-        if self.unguarded.len() > SHOWN {
-            let _ = writeln!(text, "  and {} more (`--format json`)", self.unguarded.len() - SHOWN);
-        }
-        text
+        let (changes, others): (Vec<_>, Vec<_>) = self.unguarded.iter().partition(|one| one.why.is_change());
+        text + &listed("also changed, but not pinned by you:", &changes) + &listed("not guarded:", &others)
     }
+}
+
+/// Some of what no pin guards, below a heading; nothing where there is none.
+fn listed(heading: &str, all: &[&Unguarded]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("{heading}\n");
+    for one in all.iter().take(SHOWN) {
+        text += &item(&one.name(), &one.words());
+    }
+    if all.len() > SHOWN {
+        let _ = writeln!(text, "  and {} more (`--format json`)", all.len() - SHOWN);
+    }
+    text
 }

@@ -6,6 +6,7 @@ mod first;
 mod hints;
 mod registries;
 mod server;
+mod without_config;
 
 use crate::support::package;
 
@@ -107,6 +108,7 @@ fn the_answer_has_its_evidence_and_the_new_range() {
             "spec_before": ">=0.9,<1.0.1",
             // The oldest release that has what the port is made for.
             "spec_after": ">=1.0.4,<1.0.6",
+            "relax_up_to": "1.0.2",
             "changed": [{
                 "symbol": "demo.m:pinned", "file": "demo/m.py", "kind": "tree", "first_in": "1.0.2",
                 "old_hash": sha1(PINNED), "new_hash": sha1("def pinned(a):\n    return a + 1\n"),
@@ -120,9 +122,37 @@ fn the_answer_has_its_evidence_and_the_new_range() {
     let text = String::from_utf8(site.decide(&["--to", "1.0.4"]).stdout).unwrap();
     assert_eq!(
         text,
-        "bump: demo 1.0.0 to 1.0.4\n1 pinned definition changed\nrange: >=0.9,<1.0.1 becomes >=1.0.4,<1.0.5\n  \
-         demo.m:pinned  changed in 1.0.2\nnot guarded:\n  demo/m.py other  changed, not pinned\n"
+        "bump: demo 1.0.0 to 1.0.4\n1 pinned definition changed\nrange: >=0.9,<1.0.1 becomes >=1.0.4,<1.0.5\n\
+         can be relaxed up to 1.0.2\n  demo.m:pinned  changed in 1.0.2\nalso changed, but not pinned by you:\n  demo/m.py other  changed\n"
     );
+}
+
+#[test]
+fn it_is_told_up_to_where_a_range_can_be_widened() {
+    let site = Site::new();
+    for (to, up_to) in
+        [("1.0.2", json!(null)), ("1.0.3", json!("1.0.2")), ("1.0.0", json!(null)), ("1.0.5", json!("1.0.2"))]
+    {
+        assert_eq!(site.answer(&["--to", to]).0["relax_up_to"], up_to, "{to}");
+    }
+    // There is none where the next release asks for more already, or leaves it out.
+    assert_eq!(site.answer(&["--from", "1.0.2", "--to", "1.0.3"]).0["relax_up_to"], json!(null));
+    site.requires("demo >= 0.9, < 1.0.1, != 1.0.2");
+    assert_eq!(site.answer(&["--to", "1.0.4"]).0["relax_up_to"], "1.0.1");
+}
+
+#[test]
+fn the_changed_lines_are_shown_if_they_are_wanted() {
+    let site = Site::new();
+    let text = |arguments: &[&str]| String::from_utf8(site.decide(arguments).stdout).unwrap();
+    let with = text(&["--to", "1.0.4", "--diff"]);
+    let without = text(&["--to", "1.0.4"]);
+    let lines = "\ndemo/m.py demo.m:pinned\n@@ -1,2 +1,2 @@\n def pinned(a):\n-    return a\n+    return a + 1\n\n\
+                 demo/m.py demo.m:other\n@@ -1,2 +1,2 @@\n def other():\n-    return 1\n+    return 2\n";
+    assert_eq!(with, without + lines);
+    let coloured = text(&["--to", "1.0.4", "--diff", "--color", "always"]);
+    assert!(coloured.contains("\u{1b}[31m-    return a\u{1b}[0m\n"), "{coloured:?}");
+    assert_eq!(site.answer(&["--to", "1.0.4", "--diff"]), site.answer(&["--to", "1.0.4"]));
 }
 
 #[test]
@@ -217,6 +247,7 @@ fn without_an_answer_it_is_told_why_and_what_to_do() {
     site.requires("demo >= 7");
     refused(&[], 2, &["no release is in its range", "--from V"]);
     site.write("truing.toml", "[sync.another]\n");
+    site.requires("other");
     refused(&[], 2, &["there is no job `demo`", "there is another"]);
     site.write("truing.toml", "[sync.demo]\nmirror = [\"demo\"]\n");
     refused(&[], 2, &["pairs of folders"]);

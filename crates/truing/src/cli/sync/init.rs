@@ -1,4 +1,4 @@
-//! `truing sync init`: a first manifest for a job.
+//! `truing sync init`: a first manifest for a job and, where no job is configured, the lines that configure it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,14 +14,15 @@ use truing_upstream::archives::Archives;
 
 use super::super::error::{CliError, Exit};
 use super::super::{Context, runtime};
-use super::wrong::{failed, in_folder, item, unknown, version_of};
+use super::package::{PackageJob, PackageOptions, PackageSearch};
+use super::wrong::{failed, in_folder, item, version_of};
 use crate::wiring::child_reader;
 use crate::wiring::jobs::{archives_folder, index_of};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Init {
-    /// The job: `[sync.NAME]` of the configuration
-    #[arg(value_name = "JOB")]
+    /// The job, `[sync.NAME]` of the configuration; or a package that the project requires
+    #[arg(value_name = "JOB|PACKAGE")]
     job: String,
     /// The release that the project was made for [default: the newest that it admits]
     #[arg(long, value_name = "V")]
@@ -36,6 +37,8 @@ pub(super) struct Init {
     /// The file to write, instead of the job's `manifest`; never one that is there
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    options: PackageOptions,
 }
 
 /// The most names that are shown of what is not guarded for one reason.
@@ -48,6 +51,8 @@ struct Answer {
     at: String,
     pinned: usize,
     not_guarded: Vec<NotGuarded>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -59,7 +64,7 @@ struct NotGuarded {
 impl Init {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
-        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs, context))?;
+        let PackageJob { name, config: job, lines } = &self.search().job(&config, context)?;
         in_folder(&self.repo)?;
         let path = self.output.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         if path.exists() {
@@ -92,10 +97,12 @@ impl Init {
         if manifest.rows.is_empty() {
             let text =
                 format!("nothing in {} is found to be taken from {}", self.repo.display(), job.package);
-            let mirror = if job.mirror.is_empty() {
-                "say which files have counterparts: `mirror` of the job"
-            } else {
-                "no file that `mirror` of the job pairs holds a definition of the package: check the pairs"
+            let mirror = match (job.mirror.is_empty(), lines) {
+                (true, Some(_)) => "say which files have counterparts: --mirror THEIRS=OURS",
+                (true, None) => "say which files have counterparts: `mirror` of the job",
+                (false, _) => {
+                    "no file that `mirror` of the job pairs holds a definition of the package: check the pairs"
+                }
             };
             return Err(CliError::usage("nothing", text)
                 .hint(mirror)
@@ -114,15 +121,28 @@ impl Init {
             at: at.to_string(),
             pinned: manifest.rows.len(),
             not_guarded: not_guarded.map(|(symbol, why)| NotGuarded { symbol, why }).collect(),
+            config: lines.clone(),
         };
-        context.output.answer(&answer, || answer.text())?;
+        context.output.answer(&answer, || answer.text(name))?;
         Ok(Exit::Done)
+    }
+
+    fn search(&self) -> PackageSearch<'_> {
+        let output = self.output.as_deref();
+        let manifest = output.map(|path| path.strip_prefix(&self.repo).unwrap_or(path).display().to_string());
+        PackageSearch {
+            name: &self.job,
+            project: &self.repo,
+            manifest,
+            names_release: self.from.is_some(),
+            options: &self.options,
+        }
     }
 }
 
 impl Answer {
-    fn text(&self) -> String {
-        let Self { manifest, package, at, pinned, not_guarded } = self;
+    fn text(&self, job: &str) -> String {
+        let Self { manifest, package, at, pinned, not_guarded, config } = self;
         let what = if *pinned == 1 { "definition" } else { "definitions" };
         let mut text = format!("{manifest}: {pinned} {what} pinned as in {package} {at}\n");
         if !not_guarded.is_empty() {
@@ -143,6 +163,9 @@ impl Answer {
             for symbol in symbols {
                 text += &item(symbol, why);
             }
+        }
+        if let Some(lines) = config {
+            text += &format!("keep these lines in truing.toml for `truing sync run {job}`:\n{lines}");
         }
         text
     }

@@ -30,7 +30,7 @@ use super::leased::not_run;
 use super::outcome;
 use super::wrong::{item, unknown};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, quoted};
 use crate::cli::target::{actor, at_work, dry_run_store, existing_store, store_error, switched_on};
 use crate::cli::{Context, runtime};
 use crate::wiring::jobs::{archives_folder, index_of};
@@ -96,7 +96,11 @@ impl Run {
     /// One run of the job.
     fn ran(&self, context: &Context) -> Result<Record, CliError> {
         let mut config = context.config(&[])?;
-        let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs, context))?;
+        let job = config.jobs.get(&self.job).ok_or_else(|| {
+            let command = format!("`truing sync init {}`", quoted(&self.job));
+            unknown(&self.job, &config.jobs, context)
+                .hint(format!("{command} prints the lines that configure it, if the project requires it"))
+        })?;
         let forge = job.forge.clone();
         config.forges.retain(|name, _| *name == forge);
         let runtime = runtime::start()?;

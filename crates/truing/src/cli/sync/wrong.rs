@@ -36,15 +36,11 @@ pub(super) fn version_of(registry: Registry, text: &str) -> Result<Version, CliE
 pub(super) fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &Context) -> CliError {
     let place = context.operator_place();
     let mut error = CliError::usage("unknown_job", format!("there is no job `{name}` in {place}"));
-    if jobs.is_empty() {
-        error = error.hint(format!("configure it there: [sync.{name}]; see `truing config schema`"));
-    } else {
+    if !jobs.is_empty() {
         let names: Vec<&str> = jobs.keys().map(String::as_str).collect();
         error = error.hint(format!("there is {}", names.join(", ")));
     }
-    let here = context.environment.directory().join(OPERATORS_FILE);
-    let is_job = |file: SourceFile| file.text.contains(&format!("[sync.{name}]"));
-    if truing_config::read(Path::new(OPERATORS_FILE), &here).is_ok_and(is_job) {
+    if is_in_operators_file(name, context) {
         error = error.hint(format!("{OPERATORS_FILE} here has one: name it by `--config {OPERATORS_FILE}`"));
     }
     let own = repository_file(context.environment.directory()).ok().flatten();
@@ -54,6 +50,21 @@ pub(super) fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &
         )),
         Some(_) | None => error,
     }
+}
+
+/// Is there such a job in a file of the current folder that is not the configuration?
+pub(super) fn is_elsewhere(name: &str, context: &Context) -> bool {
+    let own = repository_file(context.environment.directory()).ok().flatten();
+    is_in_operators_file(name, context) || own.is_some_and(|own| is_job_of(&own, name))
+}
+
+fn is_in_operators_file(name: &str, context: &Context) -> bool {
+    let here = context.environment.directory().join(OPERATORS_FILE);
+    truing_config::read(Path::new(OPERATORS_FILE), &here).is_ok_and(|file| is_job_of(&file, name))
+}
+
+fn is_job_of(file: &SourceFile, name: &str) -> bool {
+    file.text.contains(&format!("[sync.{name}]"))
 }
 
 pub(super) fn failed(error: SyncError, job: &JobConfig, project: &Path) -> CliError {

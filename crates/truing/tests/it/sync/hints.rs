@@ -83,7 +83,8 @@ fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
     let file = site.folder.path().join("truing.toml");
     std::fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
-    assert!(!told("demo").contains("has one"));
+    let output = site.command().args(["sync", "decide", "demo"]).output().unwrap();
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("has one"));
 }
 
 #[test]

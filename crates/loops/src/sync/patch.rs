@@ -1,0 +1,125 @@
+//! The definitions that a release changed, as differences of their lines. The digest of a definition's lines tells where
+//! it ends, so that no process has to say more than where it begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha1::{Digest as _, Sha1};
+use truing_core::sync::{Decision, Definition, Sources, Symbol, Unguarded, WHOLE, What, Why};
+use truing_upstream::version::Version;
+
+use super::SyncError;
+use super::history::History;
+use super::material::files_of;
+
+/// Lines around a change that are shown with it.
+const CONTEXT: usize = 3;
+
+/// A definition that changed. Its lines are the package's: data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Patch {
+    /// Its name, and the file that it is in.
+    pub name: String,
+    /// The difference of its lines: hunks of a unified diff.
+    pub hunks: String,
+}
+
+/// Two releases of the package, as far as they were read.
+pub(super) struct Releases<'a> {
+    pub(super) history: &'a History<'a>,
+    pub(super) from: &'a Version,
+    pub(super) before: &'a Sources,
+    pub(super) to: &'a Version,
+    pub(super) after: &'a Sources,
+}
+
+impl Releases<'_> {
+    /// The definitions that changed: those that are pinned, then others.
+    pub(super) async fn patches(&self, decision: &Decision) -> Result<Vec<Patch>, SyncError> {
+        let pinned = decision.changed.iter().map(|change| change.symbol.clone());
+        let others: Vec<String> = decision.unguarded.iter().filter_map(symbol_of).collect();
+        let found_before = self.history.symbols(self.from, &others).await?;
+        let found_after = self.history.symbols(self.to, &others).await?;
+        let symbols: Vec<String> = pinned.chain(others).collect();
+        let definition =
+            |symbol: &String, known: &BTreeMap<String, Symbol>, found: &BTreeMap<String, Symbol>| {
+                known.get(symbol).or_else(|| found.get(symbol)).and_then(Symbol::definition).cloned()
+            };
+        let pairs: Vec<_> = symbols
+            .into_iter()
+            .map(|symbol| {
+                let old = definition(&symbol, &self.before.symbols, &found_before);
+                let new = definition(&symbol, &self.after.symbols, &found_after);
+                (symbol, old, new)
+            })
+            .collect();
+        let old_texts = self.texts(self.from, pairs.iter().filter_map(|(_, old, _)| old.as_ref())).await?;
+        let new_texts = self.texts(self.to, pairs.iter().filter_map(|(_, _, new)| new.as_ref())).await?;
+        let mut patches = Vec::new();
+        for (symbol, old, new) in pairs {
+            let lines = |at: &Option<Definition>, texts: &BTreeMap<String, String>| {
+                at.as_ref().and_then(|at| lines_of(at, texts.get(&at.file)?)).unwrap_or_default()
+            };
+            let (before, after) = (lines(&old, &old_texts), lines(&new, &new_texts));
+            let Some(at) = new.or(old).filter(|_| before != after) else { continue };
+            let mut options = diffy::DiffOptions::new();
+            let patch = options.set_context_len(CONTEXT).create_patch(&before, &after).to_string();
+            // Two names come first, and a definition has no file of its own.
+            let Some(start) = patch.find("@@") else { continue };
+            let hunks = patch.get(start..).unwrap_or_default().to_owned();
+            patches.push(Patch { name: format!("{} {symbol}", at.file), hunks });
+        }
+        Ok(patches)
+    }
+
+    /// The texts of the files that these definitions are in.
+    async fn texts(
+        &self,
+        version: &Version,
+        definitions: impl Iterator<Item = &Definition>,
+    ) -> Result<BTreeMap<String, String>, SyncError> {
+        let files: BTreeSet<String> = definitions.map(|at| at.file.clone()).collect();
+        if files.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let History { job, index, archives, reader, .. } = self.history;
+        files_of(job, (index, archives, reader), version, &files.into_iter().collect::<Vec<_>>()).await
+    }
+}
+
+/// A function that changed beside what is pinned, as a manifest would name it.
+fn symbol_of(one: &Unguarded) -> Option<String> {
+    let is_function = one.what == What::Function && one.symbol != WHOLE && !one.symbol.contains(':');
+    if !is_function || !matches!(one.why, Why::Added | Why::Changed | Why::Removed) {
+        return None;
+    }
+    let file = one.file.as_deref()?;
+    Some(match file.strip_suffix(".py") {
+        Some(path) => {
+            let path = path.strip_prefix("src/").unwrap_or(path);
+            let module = path.strip_suffix("/__init__").unwrap_or(path).replace('/', ".");
+            format!("{module}:{}", one.symbol)
+        }
+        None => format!("{file}:{}", one.symbol),
+    })
+}
+
+/// The lines of a definition, where the reader may have read other line ends than the file has.
+fn lines_of(at: &Definition, text: &str) -> Option<String> {
+    let plain = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    counted_lines(at, &plain).or_else(|| counted_lines(at, text))
+}
+
+/// From the first line of a definition as many as have its digest.
+fn counted_lines(at: &Definition, text: &str) -> Option<String> {
+    let skipped = usize::try_from(at.line).ok()?.checked_sub(1)?;
+    let mut hash = Sha1::new();
+    let mut lines = String::new();
+    for line in text.split_inclusive('\n').skip(skipped) {
+        hash.update(line.as_bytes());
+        lines += line;
+        if hex::encode(hash.clone().finalize()) == at.digests.raw {
+            return Some(lines);
+        }
+    }
+    None
+}

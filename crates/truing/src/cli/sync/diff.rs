@@ -1,0 +1,71 @@
+//! The definitions that a release changed, as a diff for people. Lines of a package are data: none steers a terminal.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use truing_core::line::counted;
+use truing_loops::sync::Patch;
+
+use crate::cli::review::text::visible;
+
+/// Lines that are shown of each definition.
+const MAX_LINES: usize = 80;
+/// Definitions that are shown.
+const MAX_PATCHES: usize = 20;
+
+const REMOVED: Style = AnsiColor::Red.on_default();
+const ADDED: Style = AnsiColor::Green.on_default();
+const PLACE: Style = AnsiColor::Cyan.on_default();
+const NAME: Style = Style::new().bold();
+
+/// The changed definitions, each within bounds.
+pub(super) fn shown(patches: &[Patch]) -> String {
+    let mut text = String::new();
+    for Patch { name, hunks } in patches.iter().take(MAX_PATCHES) {
+        let _ = writeln!(text, "\n{NAME}{}{NAME:#}", visible(name));
+        for line in hunks.split_terminator('\n').take(MAX_LINES) {
+            let style = match line.as_bytes() {
+                [b'@', ..] => PLACE,
+                [b'-', ..] => REMOVED,
+                [b'+', ..] => ADDED,
+                _ => Style::new(),
+            };
+            // Every line of a file with CRLF ends with a CR; that is no news.
+            let line = visible(line.strip_suffix('\r').unwrap_or(line));
+            let _ = writeln!(text, "{style}{line}{style:#}");
+        }
+        let count = hunks.split_terminator('\n').count();
+        if count > MAX_LINES {
+            let _ = writeln!(text, "… and {}", counted(count - MAX_LINES, "more line"));
+        }
+    }
+    if patches.len() > MAX_PATCHES {
+        let _ = writeln!(text, "\n… and {}", counted(patches.len() - MAX_PATCHES, "more definition"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(patches: &[Patch]) -> String {
+        anstream::adapter::strip_str(&shown(patches)).to_string()
+    }
+
+    #[test]
+    fn lines_are_coloured_bounded_and_steer_no_terminal() {
+        let hunks = "@@ -1 +1 @@\n-old\u{1b}[2J\r\n+new\u{202e}\n".to_owned();
+        let text = shown(&[Patch { name: "a.py a:f".to_owned(), hunks }]);
+        assert!(text.contains(&format!("{REMOVED}-old\u{241b}[2J{REMOVED:#}\n")), "{text:?}");
+        assert!(text.contains(&format!("{ADDED}+new\\u{{202e}}{ADDED:#}\n")), "{text:?}");
+        let long = Patch { name: "a".to_owned(), hunks: "+x\n".repeat(MAX_LINES + 3) };
+        let text = plain(&vec![long; MAX_PATCHES + 1]);
+        assert_eq!(text.matches("+x\n").count(), MAX_LINES * MAX_PATCHES);
+        assert!(
+            text.contains("… and 3 more lines\n") && text.ends_with("\n… and 1 more definition\n"),
+            "{text}"
+        );
+        assert_eq!(shown(&[]), "");
+    }
+}

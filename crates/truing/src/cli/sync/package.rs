@@ -1,0 +1,326 @@
+//! The job that a command is about: one of the configuration or, for a package that none follows, one that the project's
+//! own files tell. Such a job is made of the very lines of configuration that `init` prints to keep.
+
+use std::path::Path;
+
+use serde_json::Value;
+use truing_config::Config;
+use truing_config::layer::SourceFile;
+use truing_config::sync::JobConfig;
+use truing_upstream::constraint::{self, ConstraintError, Place};
+use truing_upstream::version::{Registry, Style};
+
+use super::super::Context;
+use super::super::error::CliError;
+use super::super::output::quoted;
+use super::super::review::Home;
+use super::super::runtime;
+use super::wrong::{in_folder, is_elsewhere, unknown};
+use crate::wiring;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct PackageOptions {
+    /// Of a package without a job: the registry that publishes it [default: as the project's files tell]
+    #[arg(long, value_name = "NAME", value_parser = ["pypi", "npm", "crates"])]
+    registry: Option<String>,
+    /// Of a package without a job: the file that requires it and the keys of the list in it, such as
+    /// `package.json:devDependencies` [default: the first file that does]
+    #[arg(long, value_name = "FILE[:KEYS]")]
+    constraint: Option<String>,
+    /// Of a package without a job: a folder or file of it and its counterpart in the project, such as
+    /// `botocore/=aiobotocore/`
+    #[arg(long, value_name = "THEIRS=OURS")]
+    mirror: Vec<String>,
+}
+
+/// A job, and how it is configured.
+pub(super) struct PackageJob {
+    /// Its name in the configuration.
+    pub(super) name: String,
+    /// The job itself.
+    pub(super) config: JobConfig,
+    /// The lines that configure it, if nothing does yet.
+    pub(super) lines: Option<String>,
+}
+
+/// The job or package that is named, and the project that follows it.
+pub(super) struct PackageSearch<'a> {
+    /// A job's name, or a package's.
+    pub(super) name: &'a str,
+    /// The project's folder.
+    pub(super) project: &'a Path,
+    /// The manifest of a job that is not configured; none: the usual one.
+    pub(super) manifest: Option<String>,
+    /// Is the release named that the project was made for?
+    pub(super) names_release: bool,
+    /// More that is said of the package.
+    pub(super) options: &'a PackageOptions,
+}
+
+/// A file that requires packages.
+struct ProjectFile {
+    registry: Registry,
+    name: &'static str,
+}
+
+/// The files that are looked into, those first that say most surely what the project admits.
+const FILES: [ProjectFile; 5] = [
+    ProjectFile { registry: Registry::Pypi, name: "pyproject.toml" },
+    ProjectFile { registry: Registry::Pypi, name: "setup.cfg" },
+    ProjectFile { registry: Registry::Pypi, name: "requirements.txt" },
+    ProjectFile { registry: Registry::Npm, name: "package.json" },
+    ProjectFile { registry: Registry::Crates, name: "Cargo.toml" },
+];
+
+/// The forge that a job is at unless it names another one.
+const FORGE: &str = "github";
+
+/// The keys of the list that requires packages in a file of this name.
+fn usual_list(registry: Registry, file: &str) -> &'static str {
+    match registry {
+        _ if !file.ends_with(".toml") && !file.ends_with(".json") => "",
+        Registry::Pypi => "project.dependencies",
+        Registry::Npm | Registry::Crates => "dependencies",
+    }
+}
+
+/// A project's requirement of the package.
+#[derive(Clone)]
+struct Requirement {
+    registry: Registry,
+    file: String,
+    at: String,
+}
+
+impl PackageSearch<'_> {
+    /// Finds the job: by its name, by its package, or in the project's files.
+    pub(super) fn job(&self, config: &Config, context: &Context) -> Result<PackageJob, CliError> {
+        let named = config.jobs.get_key_value(self.name);
+        let mut following = config.jobs.iter().filter(|(_, job)| job.package == self.name);
+        let found = match (named, following.next(), following.next()) {
+            (Some(job), ..) | (None, Some(job), None) => Some(job),
+            (None, Some((one, _)), Some((other, _))) => {
+                let text = format!("`{}` is followed by several jobs, such as {one} and {other}", self.name);
+                return Err(CliError::usage("ambiguous", text).hint("name the job instead of the package"));
+            }
+            (None, None, _) => None,
+        };
+        if let Some((name, job)) = found {
+            return self.configured(name, job);
+        }
+        if is_elsewhere(self.name, context) {
+            return Err(unknown(self.name, &config.jobs, context));
+        }
+        in_folder(self.project)?;
+        let requirement = self.requirement(config, context)?;
+        self.derived(&requirement, config, context)
+    }
+
+    fn configured(&self, name: &str, job: &JobConfig) -> Result<PackageJob, CliError> {
+        let PackageOptions { registry, constraint, mirror } = self.options;
+        if registry.is_some() || constraint.is_some() || !mirror.is_empty() {
+            let text = "--registry, --constraint and --mirror are for a package that no job follows";
+            return Err(CliError::usage("configured", text).hint(format!("set them in [sync.{name}]")));
+        }
+        Ok(PackageJob { name: name.to_owned(), config: job.clone(), lines: None })
+    }
+
+    /// The job that these lines of configuration make.
+    fn derived(
+        &self,
+        requirement: &Requirement,
+        config: &Config,
+        context: &Context,
+    ) -> Result<PackageJob, CliError> {
+        let name = job_name(self.name);
+        let lines = self.lines(&name, requirement, config, context)?;
+        let folder = context.environment.directory().to_owned();
+        let file = SourceFile { name: "the job of the package".to_owned(), folder, text: lines.clone() };
+        let mut made = Config::resolve(&context.environment, Some(&file), &[])?;
+        let job = made.jobs.remove(&name).ok_or_else(|| unknown(self.name, &config.jobs, context))?;
+        Ok(PackageJob { name, config: job, lines: Some(lines) })
+    }
+
+    fn lines(
+        &self,
+        name: &str,
+        requirement: &Requirement,
+        config: &Config,
+        context: &Context,
+    ) -> Result<String, CliError> {
+        let Requirement { registry, file, at } = requirement;
+        // A string is written in TOML as it is in JSON.
+        let text = |value: &str| Value::from(value).to_string();
+        let mut lines = format!("[sync.{name}]\nregistry = {}\n", text(registry.as_str()));
+        lines += &format!("package = {}\n", text(self.name));
+        let is_usual = FILES.iter().find(|one| one.registry == *registry).is_some_and(|one| one.name == file);
+        if !is_usual {
+            lines += &format!("constraint.file = {}\n", text(file));
+        }
+        if at != usual_list(*registry, file) {
+            lines += &format!("constraint.path = {}\n", text(at));
+        }
+        if let Some(style) = self.style(requirement) {
+            lines += &format!("constraint.style = {}\n", text(style));
+        }
+        if let Some(manifest) = &self.manifest {
+            lines += &format!("manifest = {}\n", text(manifest));
+        }
+        if !self.options.mirror.is_empty() {
+            let pairs: Vec<String> = self.options.mirror.iter().map(|pair| text(pair)).collect();
+            lines += &format!("mirror = [{}]\n", pairs.join(", "));
+        }
+        let Some(home) = home(self.project, config, context)? else {
+            return Ok(lines + "# repo = \"owner/name\"\n");
+        };
+        lines += &format!("repo = {}\n", text(&home.repo));
+        if home.forge != FORGE {
+            lines += &format!("forge = {}\n", text(&home.forge));
+        }
+        // A forge is known once it is named.
+        let is_known = config.forges.contains_key(&home.forge);
+        Ok(if is_known { lines } else { format!("[forge.{}]\n\n{lines}", home.forge) })
+    }
+
+    /// The way that the project writes its range, if it is not the usual one.
+    fn style(&self, requirement: &Requirement) -> Option<&'static str> {
+        let file = self.project.join(&requirement.file);
+        let range = constraint::read(&requirement.place(&file, self.name)).ok()?.to_string();
+        let is_one = !range.contains([',', '*', ' ', '|']);
+        let begins = |sign: &str| is_one && range.starts_with(sign);
+        let is_number = is_one && range.starts_with(|letter: char| letter.is_ascii_digit());
+        match requirement.registry {
+            Registry::Pypi => begins("==").then_some(Style::Exact),
+            Registry::Npm if is_number => Some(Style::Exact),
+            Registry::Crates if is_number => Some(Style::Caret),
+            Registry::Crates if begins("=") => Some(Style::Exact),
+            Registry::Npm | Registry::Crates => begins("^").then_some(Style::Caret),
+        }
+        .map(Style::as_str)
+    }
+
+    /// The one requirement of the package in the project's files.
+    fn requirement(&self, config: &Config, context: &Context) -> Result<Requirement, CliError> {
+        let PackageOptions { registry, constraint, .. } = self.options;
+        let registry =
+            registry.as_deref().and_then(|name| Registry::ALL.into_iter().find(|one| one.as_str() == name));
+        if let Some(constraint) = constraint {
+            let (file, at) =
+                constraint.split_once(':').map_or((constraint.as_str(), None), |(file, at)| (file, Some(at)));
+            let of_name = FILES.iter().find(|one| file.ends_with(one.name)).map(|one| one.registry);
+            let registry = registry.or(of_name).unwrap_or(Registry::Pypi);
+            let at = at.unwrap_or_else(|| usual_list(registry, file)).to_owned();
+            return Ok(Requirement { registry, file: file.to_owned(), at });
+        }
+        let files: Vec<&ProjectFile> = FILES
+            .iter()
+            .filter(|file| registry.is_none_or(|registry| registry == file.registry))
+            .filter(|file| self.project.join(file.name).exists())
+            .collect();
+        let mut found: Vec<Requirement> = Vec::new();
+        for file in &files {
+            // The first file of a registry says it.
+            if found.iter().all(|known| known.registry != file.registry) {
+                found.extend(self.requirements(file)?);
+            }
+        }
+        match found.as_slice() {
+            [] => self.unrequired(registry, &files, config, context),
+            [one] => Ok(one.clone()),
+            [first, others @ ..] => {
+                let places = found.iter().map(Requirement::words).collect::<Vec<_>>().join(" and ");
+                let error = CliError::usage("ambiguous", format!("`{}` is required by {places}", self.name));
+                let other = others.iter().find(|one| one.registry != first.registry);
+                Err(match other {
+                    Some(_) => {
+                        error.hint(format!("say which one it is: --registry {}", first.registry.as_str()))
+                    }
+                    None => {
+                        error.hint(format!("say which one counts: --constraint {}", quoted(&first.words())))
+                    }
+                })
+            }
+        }
+    }
+
+    /// The places in a file that require the package.
+    fn requirements(&self, file: &ProjectFile) -> Result<Vec<Requirement>, CliError> {
+        let at = usual_list(file.registry, file.name);
+        let usual = Requirement { registry: file.registry, file: file.name.to_owned(), at: at.to_owned() };
+        let path = self.project.join(file.name);
+        let place = usual.place(&path, self.name);
+        match constraint::read(&place) {
+            // The range is read, and judged, when releases are compared with it.
+            Ok(_) | Err(ConstraintError::Range { .. }) => Ok(vec![usual]),
+            Err(ConstraintError::Count { count: 0, .. }) if at.is_empty() => Ok(Vec::new()),
+            Err(ConstraintError::Count { count: 0, .. }) => {
+                let others = constraint::elsewhere(&place);
+                Ok(others.into_iter().map(|at| Requirement { at, ..usual.clone() }).collect())
+            }
+            Err(ConstraintError::Count { .. }) => Ok(vec![usual]),
+            Err(error @ (ConstraintError::Unread { .. } | ConstraintError::Form { .. })) => {
+                Err(CliError::usage("constraint", error.to_string()))
+            }
+        }
+    }
+
+    /// A package that no file requires: it may come with another one, and who says from which release it is followed
+    /// needs no range.
+    fn unrequired(
+        &self,
+        registry: Option<Registry>,
+        files: &[&ProjectFile],
+        config: &Config,
+        context: &Context,
+    ) -> Result<Requirement, CliError> {
+        let mut registries: Vec<Registry> = files.iter().map(|file| file.registry).chain(registry).collect();
+        registries.dedup();
+        if let ([registry], true) = (registries.as_slice(), self.names_release) {
+            let usual = FILES.iter().find(|file| file.registry == *registry).map_or("", |file| file.name);
+            let at = usual_list(*registry, usual).to_owned();
+            return Ok(Requirement { registry: *registry, file: usual.to_owned(), at });
+        }
+        let mut error = unknown(self.name, &config.jobs, context);
+        let names: Vec<&str> = files.iter().map(|file| file.name).collect();
+        error.message += &match names.as_slice() {
+            [] => format!(", and no file in {} that requires packages", self.project.display()),
+            names => format!(", and {} does not require such a package", names.join(" or ")),
+        };
+        Err(error
+            .hint("if another file requires it: --constraint FILE[:KEYS]")
+            .hint("if another package brings it: --registry NAME, and the release to compare with: --from V"))
+    }
+}
+
+impl Requirement {
+    fn place<'a>(&'a self, file: &'a Path, package: &'a str) -> Place<'a> {
+        let style = Style::ExclusiveUpperNextPatch;
+        Place { file, at: &self.at, package, registry: self.registry, style }
+    }
+
+    /// The file, and the list in it, as `--constraint` takes them.
+    fn words(&self) -> String {
+        if self.at.is_empty() { self.file.clone() } else { format!("{}:{}", self.file, self.at) }
+    }
+}
+
+/// A name for the job of a package: `@scope/pack_age` becomes `scope-pack-age`.
+fn job_name(package: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    let name: String = package.chars().map(plain).collect();
+    let name = name.split('-').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-");
+    if name.starts_with(|letter: char| letter.is_ascii_lowercase()) { name } else { format!("job-{name}") }
+}
+
+/// The forge and the repository of the project, as its remote tells; none where it tells none.
+fn home(project: &Path, config: &Config, context: &Context) -> Result<Option<Home>, CliError> {
+    let environment = &context.environment;
+    let find = async {
+        let git = wiring::git(environment).await.ok()?;
+        let repository = git.open_unborn(&environment.directory().join(project)).await.ok()?;
+        let home = Home::of(repository.remote_url()?, config, environment)?;
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+        home.repo.chars().all(is_plain).then_some(home)
+    };
+    Ok(runtime::start()?.block_on(find))
+}

@@ -1,0 +1,214 @@
+//! `truing sync init` and `truing sync decide` in a clone without any configuration: the package is found in the
+//! project's own files.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use super::package::PINNED;
+use super::server::{Files, Registry, sha1, sha256, sha512, tar_gz};
+
+const COPY: &str = "import demo.m\nclass Ours(demo.m.Base):\n    def run(self): ...\n";
+const RUN: &str = "    def run(self):\n        return 1\n";
+const REQUIRES: &str = "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n";
+
+/// `demo` on all three registries: on PyPI 1.0.1 changes nothing, 1.0.2 the method; elsewhere 1.0.1 changes a file.
+fn registry(project: &[(&str, &str)]) -> Registry {
+    let files = |address: std::net::SocketAddr| {
+        let (mut files, mut page, mut lines) = (Files::new(), String::new(), String::new());
+        let mut versions = serde_json::Map::new();
+        for (version, value) in [("1.0.0", "1"), ("1.0.1", "1"), ("1.0.2", "2")] {
+            let module = format!("{PINNED}\nclass Base:\n{}", RUN.replace('1', value));
+            let archive = tar_gz(&format!("demo-{version}"), &[("demo/m.py", &module)]);
+            page += &format!("<a href=\"/files/demo-{version}.tar.gz#sha256={}\">x</a>", sha256(&archive));
+            files.insert(format!("/files/demo-{version}.tar.gz"), archive);
+            let rust = tar_gz(
+                &format!("demo-{version}"),
+                &[("src/a.rs", &format!("pub fn f() -> u8 {{ {value} }}\n"))],
+            );
+            lines += &json!({ "name": "demo", "vers": version, "cksum": sha256(&rust) }).to_string();
+            lines.push('\n');
+            files.insert(format!("/dl/demo/{version}/download"), rust);
+            let script = tar_gz("package", &[("a.js", &format!("exports.f = () => {value};\n"))]);
+            let place = format!("http://{address}/npm/demo/-/demo-{version}.tgz");
+            let dist = json!({ "tarball": place, "integrity": sha512(&script) });
+            versions.insert(version.to_owned(), json!({ "version": version, "dist": dist }));
+            files.insert(format!("/npm/demo/-/demo-{version}.tgz"), script);
+        }
+        files.insert("/simple/demo/".to_owned(), page.into_bytes());
+        files.insert("/npm/demo".to_owned(), json!({ "versions": versions }).to_string().into_bytes());
+        let index = json!({ "dl": format!("http://{address}/dl") }).to_string();
+        files.insert("/index/config.json".to_owned(), index.into_bytes());
+        files.insert("/index/de/mo/demo".to_owned(), lines.into_bytes());
+        files
+    };
+    Registry::new(files, project)
+}
+
+fn sync(site: &Registry, arguments: &[&str]) -> Output {
+    site.command()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .arg("sync")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+fn refuses(site: &Registry, arguments: &[&str], words: &[&str]) {
+    let output = sync(site, arguments);
+    let told = text(output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+    assert!(words.iter().all(|word| told.contains(word)), "{arguments:?}: {told}");
+}
+
+/// What `decide` says, with its exit code.
+fn decide(site: &Registry, arguments: &[&str]) -> (Value, Option<i32>) {
+    let output = sync(site, &[&["decide", "demo", "--format", "json"], arguments].concat());
+    let told = text(output.stderr);
+    (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}")), output.status.code())
+}
+
+/// The lines of configuration that `init` prints.
+fn lines(site: &Registry, arguments: &[&str]) -> String {
+    let output = sync(site, &[&["init", "--format", "json"], arguments].concat());
+    let told = text(output.stderr);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
+    answer["config"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+#[test]
+fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
+    let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
+    let git = |arguments: &[&str]| {
+        let done = Command::new("git").args(arguments).current_dir(site.folder.path()).status().unwrap();
+        assert!(done.success());
+    };
+    git(&["init", "--quiet"]);
+    git(&["remote", "add", "origin", "git@github.com:acme/shop.git"]);
+    let output = sync(&site, &["init", "demo"]);
+    assert_eq!(
+        text(output.stdout),
+        "./upstream.json: 1 definition pinned as in demo 1.0.0\nkeep these lines in truing.toml for `truing sync run demo`:\n\
+         [forge.github]\n\n[sync.demo]\nregistry = \"pypi\"\npackage = \"demo\"\nrepo = \"acme/shop\"\n",
+        "{}",
+        text(output.stderr)
+    );
+    let manifest: Value = serde_json::from_str(&site.read("upstream.json")).unwrap();
+    assert_eq!(manifest["demo.m:Base.run"]["raw"], json!([sha1(RUN)]));
+    // With these lines the job says what is said without them, and has what a run needs.
+    let before = decide(&site, &["--to", "1.0.1"]);
+    assert_eq!((&before.0["decision"], before.1), (&json!("relax"), Some(0)));
+    std::fs::remove_file(site.folder.path().join("upstream.json")).unwrap();
+    let kept = lines(&site, &["demo"]);
+    site.write("kept.toml", &kept);
+    let after = decide(&site, &["--to", "1.0.1", "--config", "kept.toml"]);
+    assert_eq!(before, after);
+    let checked = site.command().args(["--config", "kept.toml", "sync", "status", "demo"]).output().unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{}", text(checked.stderr));
+    let again = sync(&site, &["init", "demo", "--output", "other.json", "--config", "kept.toml"]);
+    assert!(!text(again.stdout).contains("keep these lines"), "a job that is configured needs none");
+}
+
+#[test]
+fn what_nothing_is_pinned_of_is_decided_as_far_as_it_can_be() {
+    let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
+    let (answer, code) = decide(&site, &[]);
+    assert_eq!(
+        (&answer["decision"], &answer["to"], code),
+        (&json!("ask"), &json!("1.0.2"), Some(1)),
+        "{answer}"
+    );
+    assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned"), "{answer}");
+    let told = text(sync(&site, &["decide", "demo"]).stderr);
+    assert!(told.contains("`truing sync init demo` looks for what could be"), "{told}");
+    // What the project mirrors can be compared all the same.
+    let (answer, _) = decide(&site, &["--mirror", "demo/=ours/", "--to", "1.0.1"]);
+    assert_eq!(answer["decision"], "relax", "{answer}");
+    site.write("pins.json", &json!({ "demo.m:Base.run": [sha1(RUN)] }).to_string());
+    let (answer, _) = decide(&site, &["--manifest", "pins.json"]);
+    assert_eq!(
+        (&answer["decision"], &answer["changed"][0]["symbol"]),
+        (&json!("bump"), &json!("demo.m:Base.run"))
+    );
+}
+
+#[test]
+fn a_job_wins_over_a_package_of_its_name_and_a_package_leads_to_its_job() {
+    let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
+    site.write(
+        "jobs.toml",
+        "[sync.demo]\npackage = \"other\"\nmanifest = \"none\"\n[sync.mine]\npackage = \"demo\"\nmirror = [\"no/=ours/\"]\n",
+    );
+    refuses(&site, &["decide", "demo", "--config", "jobs.toml"], &["requires `other` 0 times"]);
+    site.write(
+        "jobs.toml",
+        "[sync.mine]\npackage = \"demo\"\nmirror = [\"no/=ours/\"]\nmanifest = \"none\"\n",
+    );
+    let (answer, _) = decide(&site, &["--config", "jobs.toml"]);
+    assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned or mirrored"), "{answer}");
+    let mirror = ["decide", "demo", "--config", "jobs.toml", "--mirror", "a/=b/"];
+    refuses(&site, &mirror, &["for a package that no job follows", "[sync.mine]"]);
+    site.write("jobs.toml", "[sync.one]\npackage = \"demo\"\n[sync.two]\npackage = \"demo\"\n");
+    refuses(&site, &["decide", "demo", "--config", "jobs.toml"], &["several jobs, such as one and two"]);
+}
+
+#[test]
+fn each_registry_is_told_by_its_files_and_the_range_by_its_form() {
+    let site = registry(&[("package.json", "{\"dependencies\": {\"demo\": \"^1.0.0\"}}"), ("lib/a.js", "")]);
+    refuses(&site, &["init", "demo"], &["--mirror THEIRS=OURS"]);
+    assert_eq!(
+        lines(&site, &["demo", "--from", "1.0.0", "--mirror", "a.js=lib/a.js"]),
+        "[sync.demo]\nregistry = \"npm\"\npackage = \"demo\"\nconstraint.style = \"caret\"\nmirror = [\"a.js=lib/a.js\"]\n\
+         # repo = \"owner/name\"\n"
+    );
+    assert_eq!(decide(&site, &["--from", "1.0.0", "--to", "1.0.1"]).0["decision"], "skip");
+    let site = registry(&[("Cargo.toml", "[dev-dependencies]\ndemo = \"=1.0.0\"\n"), ("src/mine.rs", "")]);
+    let kept = lines(&site, &["demo", "--mirror", "src/a.rs=src/mine.rs", "--output", "pins/demo.json"]);
+    assert_eq!(
+        kept,
+        "[sync.demo]\nregistry = \"crates\"\npackage = \"demo\"\nconstraint.path = \"dev-dependencies\"\n\
+         constraint.style = \"exact\"\nmanifest = \"pins/demo.json\"\nmirror = [\"src/a.rs=src/mine.rs\"]\n# repo = \"owner/name\"\n"
+    );
+    for (file, content) in [
+        ("requirements.txt", "demo>=1.0.0,<1.0.1\n"),
+        ("setup.cfg", "[options]\ninstall_requires =\n    demo >= 1.0.0, < 1.0.1\n"),
+    ] {
+        let site = registry(&[(file, content), ("ours/m.py", COPY)]);
+        assert!(lines(&site, &["demo"]).contains(&format!("constraint.file = \"{file}\"\n")));
+        assert_eq!(decide(&site, &["--to", "1.0.1"]).0["spec_after"], ">=1.0.0,<1.0.2");
+    }
+}
+
+#[test]
+fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
+    let both = [("pyproject.toml", REQUIRES), ("package.json", "{\"dependencies\": {\"demo\": \"1.0.0\"}}")];
+    let site = registry(&both);
+    let places = "`demo` is required by pyproject.toml:project.dependencies and package.json:dependencies";
+    refuses(&site, &["decide", "demo"], &[places, "--registry pypi"]);
+    assert_eq!(decide(&site, &["--registry", "npm", "--to", "1.0.1"]).0["spec_before"], "1.0.0");
+    let twice = "{\"devDependencies\": {\"demo\": \"1.0.0\"}, \"peerDependencies\": {\"demo\": \"1\"}}";
+    let site = registry(&[("package.json", twice)]);
+    refuses(&site, &["decide", "demo"], &["--constraint package.json:devDependencies"]);
+    let chosen = ["--constraint", "package.json:devDependencies", "--to", "1.0.1"];
+    assert_eq!(decide(&site, &chosen).0["spec_before"], "1.0.0");
+    // What another package brings is compared where its releases are named.
+    let site = registry(&[("pyproject.toml", "[project]\ndependencies = [\"other\"]\n")]);
+    refuses(
+        &site,
+        &["decide", "demo"],
+        &[
+            "there is no job `demo`",
+            "and pyproject.toml does not require such a package",
+            "--constraint",
+            "--from V",
+        ],
+    );
+    assert_eq!(decide(&site, &["--from", "1.0.0", "--to", "1.0.1"]).0["decision"], "ask");
+    refuses(&registry(&[]), &["decide", "demo"], &["no file in . that requires packages"]);
+    let broken = registry(&[("pyproject.toml", "[")]);
+    refuses(&broken, &["decide", "demo"], &["pyproject.toml is no TOML"]);
+}
