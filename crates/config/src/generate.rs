@@ -41,6 +41,45 @@ pub fn commented_file(repository: Option<&str>) -> String {
     text
 }
 
+/// The keys of the file that fits on a screen.
+const FIRST_KEYS: [&str; 10] = [
+    SET,
+    "forge.NAME.token",
+    "forge.NAME.webhook_secret",
+    REPOSITORIES,
+    "server.listen",
+    "store.url",
+    "review.runtime",
+    "review.tools",
+    "budget.review_usd",
+    "budget.repo_day_usd",
+];
+
+/// The same with the keys that a first server needs, each with the first sentence of what it means. It fits on a screen.
+pub fn first_file(repository: Option<&str>) -> String {
+    let mut text = String::from(
+        "# Configuration of truing: what a first server needs. All keys: `truing init --all`\n\
+         # Lines with `# ` in front show defaults. Effective values: `truing config show`.\n",
+    );
+    for (section, _) in SECTIONS {
+        let path = section.replace("NAME", named(section).map_or("", Named::example));
+        let keys: Vec<_> = keys::of(section).filter(|(_, key)| FIRST_KEYS.contains(&key.path)).collect();
+        if !keys.is_empty() {
+            text.push('\n');
+        }
+        for (name, key) in keys {
+            let (off, value) = match (key.path, repository) {
+                (SET, _) => ("", default_as_toml(key)),
+                (REPOSITORIES, Some(repository)) => ("", format!("[\"{repository}\"]")),
+                _ => ("# ", default_as_toml(key)),
+            };
+            let first = key.doc.split_once(". ").map_or(key.doc, |(first, _)| first);
+            text += &format!("{}{off}{path}.{name} = {value}\n", comment(first.trim_end_matches('.')));
+        }
+    }
+    text
+}
+
 /// The configuration file's JSON Schema.
 pub fn schema() -> Json {
     let mut root = Map::new();
@@ -434,7 +473,7 @@ fn type_in_words(kind: Kind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::commented_file;
+    use super::{FIRST_KEYS, commented_file, first_file};
 
     #[test]
     fn the_commented_file_serves_the_repository_that_is_given_alone() {
@@ -442,6 +481,12 @@ mod tests {
         let line = "# forge.github.repositories = []\n";
         assert!(without.contains(line), "{without}");
         assert_eq!(with, without.replace(line, "forge.github.repositories = [\"ada/shop\"]\n"));
+        for file in [first_file(None), first_file(Some("ada/shop"))] {
+            let keys = file.lines().filter(|line| line.contains(" = ")).count();
+            assert_eq!(keys, FIRST_KEYS.len(), "{file}");
+            assert!(file.lines().count() < 40, "{file}");
+        }
+        assert!(first_file(Some("ada/shop")).contains("\nforge.github.repositories = [\"ada/shop\"]\n"));
         let words = without.replace("\n# ", " ");
         assert!(words.contains("every repository that the token sees is served"), "{words}");
     }

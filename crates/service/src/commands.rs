@@ -12,6 +12,7 @@
 //! | `/dismiss REASON` | in answer to a finding's comment: no more of that finding, until its code changes |
 //! | `/dismiss ID REASON` | the same anywhere, by the finding's id or the beginning of it |
 //! | `/undismiss`, `/undismiss ID` | takes a dismissal back |
+//! | `/help` | one comment with the commands that the asker may use |
 //!
 //! The line is the command and nothing else: it begins at its first column, words are lower case with spaces or
 //! tabs between them, and white space may follow. Everything else is somebody talking. A comment acts at most once,
@@ -25,7 +26,7 @@
 //!
 //! A comment that is followed gets no reaction: that would be a write of no run, which no token fences, out of the few
 //! creating calls that comments have in a minute, and not every forge has reactions. What a command changes shows in
-//! the summary and the threads.
+//! the summary and the threads. Only `/help` is answered, once for each person and pull request ([`help`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ use judge::{Asker, Verdict, judge};
 
 mod act;
 mod asked;
+mod help;
 mod judge;
 
 /// Comments served in one look.
@@ -271,6 +273,11 @@ async fn serve<P: Parts>(
         Verdict::Ignore(why) => ignore(store, told, &why).await?,
         Verdict::Obey(asker) => {
             store.remember(std::slice::from_ref(repository)).await?;
+            if asker.asked == Asked::Help {
+                let unanswered = help::answer(context, told, &repository.name, &asker.by).await?;
+                let why = unanswered.unwrap_or_else(|| "`/help` is answered".to_owned());
+                return Ok(ignore(store, told, &why).await?);
+            }
             let name = format!("{}#{}", repository.name, told.pr.number);
             obey(context, told, &asker, name).await?;
         }
@@ -296,7 +303,13 @@ async fn obey<P: Parts>(
     store.describe(&[(key.clone(), Described { name, url: url.clone(), head: None })]).await?;
     let word = match asked {
         Asked::Converge | Asked::Audit => context.converging.as_ref().err().map(|why| Err(why.clone())),
-        Asked::Review | Asked::Full | Asked::Rerun | Asked::Stop | Asked::Pause | Asked::Resume => None,
+        Asked::Review
+        | Asked::Full
+        | Asked::Rerun
+        | Asked::Stop
+        | Asked::Pause
+        | Asked::Resume
+        | Asked::Help => None,
         Asked::Dismiss { finding, reason } => {
             let said = (finding.as_deref(), reason.as_str());
             Some(act::dismissal(store, told, said, thread.as_ref(), login).await?)

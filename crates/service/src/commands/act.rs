@@ -24,7 +24,7 @@ pub(super) fn decide(asked: &Asked, slot: &Slot, limits: &Limits, now: Millis) -
         Asked::Pause => Command::Pause,
         Asked::Resume => Command::Resume,
         // An event as any other: what is shown follows when the slot is due.
-        Asked::Dismiss { .. } | Asked::Undismiss { .. } => {
+        Asked::Dismiss { .. } | Asked::Undismiss { .. } | Asked::Help => {
             return Ok(slot.on_event(Loop::Review, limits, now));
         }
     };

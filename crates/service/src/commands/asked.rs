@@ -33,6 +33,8 @@ pub enum Asked {
         /// As of a dismissal.
         finding: Option<String>,
     },
+    /// The commands that there are.
+    Help,
 }
 
 impl Asked {
@@ -49,6 +51,7 @@ impl Asked {
             ["/converge"] => Some(Self::Converge),
             ["/converge", "stop"] => Some(Self::Stop),
             ["/audit"] => Some(Self::Audit),
+            ["/help"] => Some(Self::Help),
             ["/review", "pause"] => Some(Self::Pause),
             ["/review", "resume"] => Some(Self::Resume),
             ["/dismiss", id, reason @ ..] if dismissal::is_id(id) => {
@@ -74,7 +77,8 @@ impl Asked {
             | Self::Stop
             | Self::Audit
             | Self::Pause
-            | Self::Resume => false,
+            | Self::Resume
+            | Self::Help => false,
         }
     }
 
@@ -91,6 +95,7 @@ impl Asked {
             Self::Resume => "/review resume",
             Self::Dismiss { .. } => "/dismiss",
             Self::Undismiss { .. } => "/undismiss",
+            Self::Help => "/help",
         }
     }
 }
@@ -135,6 +140,8 @@ mod tests {
             ("/review\u{200b}", None),
             ("/ review", None),
             ("please /review", None),
+            ("/help", Some(Asked::Help)),
+            ("/help me", None),
             ("/converge", Some(Asked::Converge)),
             ("/converge now", None),
             ("/converge stop", Some(Asked::Stop)),

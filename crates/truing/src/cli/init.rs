@@ -13,8 +13,9 @@ use super::review::Home;
 use super::{Context, runtime};
 use crate::wiring;
 
-/// Write a commented configuration file with every key and its default
+/// Write a configuration file with what a first server needs
 ///
+/// With --all every key is there, with its default and what it means.
 /// Where the current folder is a clone of a repository at github.com (its remote `origin`), the file serves that repository alone:
 /// `forge.github.repositories`. Without that key every repository that the token sees is served. It asks nothing.
 #[derive(clap::Args, Debug)]
@@ -22,12 +23,18 @@ pub struct Args {
     /// The file to write; it must not exist yet. `-`: standard output
     #[arg(long, short, value_name = "FILE", default_value = "truing.toml")]
     output: PathBuf,
+    /// Write every key, as a comment with its default
+    #[arg(long)]
+    all: bool,
 }
 
 /// Writes the file. One that exists is left alone.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let repository = repository_of_origin(&context.environment)?;
-    let text = truing_config::generate::commented_file(repository.as_deref());
+    let text = match args.all {
+        true => truing_config::generate::commented_file(repository.as_deref()),
+        false => truing_config::generate::first_file(repository.as_deref()),
+    };
     if args.output.as_os_str() == "-" {
         context.output.data(text)?;
         return Ok(Exit::Done);

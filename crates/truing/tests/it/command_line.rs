@@ -286,6 +286,10 @@ fn init_writes_a_file_that_is_fine_and_never_overwrites_one() {
     assert_eq!((again.exit, &again.json()["error"]["code"]), (2, &json!("file_exists")));
     assert_eq!(std::fs::read(home.path().join("truing.toml")).unwrap(), written);
     assert_eq!(home.run(&["init", "--output", "-"]).out.as_bytes(), written);
+    assert!(String::from_utf8_lossy(&written).lines().all(|line| line.chars().count() <= 100));
+    assert_eq!(home.run(&["init", "--all", "--output", "all.toml"]).exit, 0);
+    assert_eq!(home.run(&["config", "check", "all.toml"]).out, "all.toml: fine\n");
+    assert!(std::fs::read(home.path().join("all.toml")).unwrap().len() > 10 * written.len());
     assert_eq!(home.run(&["init", "--output", "no/such/folder"]).exit, 3);
 }
 

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code, no_answer};
 use truing_core::finding::{Finding, Severity};
+use truing_core::line;
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
-use truing_core::{dismissal, line};
 use truing_loops::converge::words::origin;
 
 use super::local::Ready;
@@ -20,6 +20,7 @@ use super::turn::Turn;
 use super::{Args as ConvergeArgs, Way, exit, pull, refused, severity};
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
+use crate::cli::review::text::frame;
 use crate::cli::{Context, runtime};
 use crate::wiring;
 
@@ -223,16 +224,9 @@ fn text(record: &Record, least: Severity) -> String {
         text += &folded("", &format!("not shown: {what} below {} (--min-severity)", least.as_str()));
     }
     for finding in shown(record, least) {
-        let raw = &finding.raw;
-        let (place, title) = (&raw.place, line::clean(&raw.title, MAX_CHARS));
-        let body = raw.body.lines().next().unwrap_or_default();
         let origin = origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();
-        text.push('\n');
-        text += &folded(&format!("{} — ", raw.severity.as_str()), &title);
-        let place = format!("{}:{}", line::clean(&place.path.to_string(), MAX_CHARS), place.start_line);
-        let body = line::clean(body, MAX_CHARS);
-        let id = dismissal::short(&finding.id);
-        text += &folded("  ", &format!("{place} — {body} (category: {:?}{origin}; {id})", raw.category));
+        text += &format!("\n{}\n", frame(finding));
+        text += &folded("  = category: ", &format!("{:?}{origin}", finding.raw.category));
     }
     for warning in &record.detail.warnings {
         text += &folded("warning: ", &line::clean(warning, MAX_CHARS));

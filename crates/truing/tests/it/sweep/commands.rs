@@ -242,3 +242,31 @@ async fn a_store_that_refuses_is_tried_seldom_and_costs_few_calls() {
     swept.commands.look(&swept.context).await.unwrap();
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_is_answered_once_for_each_person_who_may_write_and_reviews_leave_it_alone() {
+    let site = Site::new().await;
+    for (login, role) in [("ada", "write"), ("mia", "maintain"), ("rea", "read")] {
+        site.repo.permit(login, role).await.unwrap();
+    }
+    let (service, opened) = reviewed(&site).await;
+    let key = site.key(opened.number).await;
+    for who in ["ada", "rea", "ada", "mia", BOT] {
+        comment(&site, &opened, who, "/help").await;
+        all_served(&service).await;
+    }
+    let answers = async || {
+        let view = site.repo.pull(opened.number).await.unwrap();
+        let ours = view.summaries().filter(|comment| comment.body.starts_with("Commands that"));
+        ours.map(|comment| comment.body.lines().next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let line = |who: &str| format!("Commands that `{who}` may use, each as the first line of a comment:");
+    assert_eq!(answers().await, [line("ada"), line("mia")]);
+    assert_eq!(acts(&service).await, Vec::<String>::new(), "it changes nothing");
+    comment(&site, &opened, "ada", "/review full").await;
+    crate::sweep::site::until("it is reviewed again", async || service.published(&key).await == 2).await;
+    assert_eq!(answers().await, [line("ada"), line("mia")]);
+    service.rest(&site.clock).await;
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    service.stop().await;
+}
