@@ -195,6 +195,14 @@ impl Topic {
 }
 
 impl Key {
+    /// How the keys of local reviews begin.
+    pub const LOCAL: &'static str = "local/";
+
+    /// Is it of reviews on somebody's machine, which no forge shows?
+    pub fn is_local(&self) -> bool {
+        self.0.starts_with(Self::LOCAL)
+    }
+
     /// All keys of one repository have this in common: the key without its number, `pr/{forge}/{repository id}/`.
     /// What has no number is a repository of its own.
     pub fn repository(&self) -> &str {

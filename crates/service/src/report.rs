@@ -4,10 +4,12 @@
 mod alike;
 pub mod amount;
 pub mod figures;
+pub mod findings;
 pub mod loops;
 pub mod markdown;
 pub mod outcome;
 pub mod page;
+pub mod reviews;
 pub mod run;
 pub mod section;
 pub mod table;

@@ -146,9 +146,20 @@ impl Tally {
         tally
     }
 
+    /// Of so many runs of each end.
+    pub fn counted(ends: impl IntoIterator<Item = (End, u64)>) -> Self {
+        let mut tally = Self::default();
+        ends.into_iter().for_each(|(kind, runs)| tally.add_runs(kind, runs));
+        tally
+    }
+
     fn add(&mut self, kind: End) {
+        self.add_runs(kind, 1);
+    }
+
+    fn add_runs(&mut self, kind: End, runs: u64) {
         for (known, count) in End::ALL.iter().zip(&mut self.0) {
-            *count += u64::from(*known == kind);
+            *count += if *known == kind { runs } else { 0 };
         }
     }
 

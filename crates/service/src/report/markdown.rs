@@ -10,7 +10,8 @@ use truing_loops::text::{counted, instant};
 
 use super::amount::{dollars, duration, each, mean, share, short, success};
 use super::figures::{Count, Figures};
-use super::loops::{date, title};
+use super::findings::{Counts, Findings};
+use super::loops::date;
 use super::run::{Run, web, word, words_of};
 use super::section::{Report, Section};
 
@@ -25,7 +26,8 @@ const REASON_CHARS: usize = 300;
 
 /// The whole text.
 pub fn report(report: &Report) -> String {
-    let mut text = format!("# Report\n\nFrom {} to {}.\n", instant(report.since), instant(report.now));
+    let title = plain(&report.title());
+    let mut text = format!("# {title}\n\nFrom {} to {}.\n", instant(report.since), instant(report.now));
     for section in &report.sections {
         text += &self::section(section);
     }
@@ -59,9 +61,9 @@ pub fn one(record: &Record) -> String {
 fn section(section: &Section) -> String {
     let (figures, of) = (&section.figures, section.of);
     let tally = &figures.tally;
-    let mut text = format!("\n## {}\n\n", title(section.of));
-    if section.is_cut {
-        let _ = writeln!(text, "Only the last {}: there are more.\n", counted(section.runs.len(), "run"));
+    let mut text = format!("\n## {}\n\n", section.title());
+    if let Some(cut) = section.cut() {
+        let _ = writeln!(text, "{cut}\n");
     }
     if section.runs.is_empty() {
         text += "No run ended in that time.\n";
@@ -79,7 +81,7 @@ fn section(section: &Section) -> String {
     let _ = writeln!(
         text,
         "{}, success {} of {} that had something to do; {} in all, {} a run, {}.\n",
-        counted(section.runs.len(), "run"),
+        counted(tally.runs(), "run"),
         success(tally.success()),
         tally.attempts(),
         dollars(figures.cost_micro_usd),
@@ -90,6 +92,7 @@ fn section(section: &Section) -> String {
         let _ = writeln!(text, "{part}\n");
     }
     text += &table(&["End", "Runs", "Share"], kinds);
+    text += &section.reviews.as_ref().map(|reviews| findings(&reviews.findings)).unwrap_or_default();
     text += &counts("Result", &figures.results);
     text += &counts("Update type", &figures.update_types);
     text += &counts("Furthest step", &figures.highest_steps);
@@ -114,6 +117,25 @@ fn section(section: &Section) -> String {
         ]
     });
     text + &table(&["Ended", "Of", "Result", "Release", "Why"], last)
+}
+
+fn findings(findings: &Findings) -> String {
+    let row = |name: &str, counts: &Counts| {
+        std::iter::once(plain(name)).chain(counts.numbers().map(|number| number.to_string())).collect()
+    };
+    let heads = |title| std::iter::once(title).chain(Counts::HEADS).collect::<Vec<&str>>();
+    let mut text = table(&heads("Findings"), [row("all", &findings.all)]);
+    for groups in findings.tables() {
+        let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts));
+        text += &table(&heads(groups.title), rows);
+        if groups.more > 0 {
+            let _ = writeln!(text, "And {} more: `--format json` has all.\n", groups.more);
+        }
+    }
+    if let Some(first) = &findings.first_comment {
+        let _ = writeln!(text, "{}.\n", first.sentence());
+    }
+    text
 }
 
 fn counts(title: &str, counts: &[Count]) -> String {

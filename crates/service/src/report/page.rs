@@ -11,7 +11,8 @@ use truing_loops::text::{counted, instant};
 
 use super::amount::{dollars, duration, each, mean, percent, share, success};
 use super::figures::{Count, Figures};
-use super::loops::{date, day, title};
+use super::findings::{Counts, Findings};
+use super::loops::{date, day};
 use super::run::{Run, word, words_of};
 use super::section::{JobLine, Report, Section};
 use markup::{Markup, element, link, style, text, void};
@@ -35,7 +36,7 @@ pub fn page(report: &Report) -> String {
             void("meta", &[("name", &"viewport"), ("content", &"width=device-width, initial-scale=1")]),
             void("meta", &[("http-equiv", &"Content-Security-Policy"), ("content", &policy)]),
             void("meta", &[("name", &"referrer"), ("content", &"no-referrer")]),
-            element("title", &[], [text("Truing: report")]),
+            element("title", &[], [text(report.title())]),
             style(include_str!("page/style.css")),
         ],
     );
@@ -43,7 +44,7 @@ pub fn page(report: &Report) -> String {
     let top = element(
         "header",
         &[],
-        [element("h1", &[], [text("Report")]), element("p", &[("class", &"soft")], [text(since)])],
+        [element("h1", &[], [text(report.title())]), element("p", &[("class", &"soft")], [text(since)])],
     );
     let sections = report.sections.iter().map(section);
     let main = element("main", &[], std::iter::once(top).chain(sections));
@@ -51,11 +52,8 @@ pub fn page(report: &Report) -> String {
 }
 
 fn section(section: &Section) -> Markup {
-    let mut parts = vec![element("h2", &[], [text(title(section.of))])];
-    if section.is_cut {
-        let cut = format!("Only the last {}: there are more.", counted(section.runs.len(), "run"));
-        parts.push(element("p", &[], [text(cut)]));
-    }
+    let mut parts = vec![element("h2", &[], [text(section.title())])];
+    parts.extend(section.cut().map(|cut| element("p", &[], [text(cut)])));
     parts.push(tiles(section));
     parts.extend(section.unrecorded().map(soft));
     if section.runs.is_empty() {
@@ -76,6 +74,7 @@ fn section(section: &Section) -> Markup {
             card("", &format!("Cost {per}"), [plot::cost(figures), costs(section)]),
         ],
     ));
+    parts.extend(section.reviews.as_ref().map(|reviews| grid("", findings(&reviews.findings))));
     parts.push(grid("thirds", steps(figures)));
     let jobs = (!section.jobs.is_empty()).then(|| jobs(&section.jobs));
     let prompts = (!figures.prompts.is_empty()).then(|| prompts(figures));
@@ -216,6 +215,34 @@ fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<Markup>>) -> Markup 
     let head = element("thead", &[], [element("tr", &[], head)]);
     let table = element("table", &[], [head, element("tbody", &[], rows)]);
     element("div", &[("class", &"scroll")], [table])
+}
+
+/// What became of findings, in all and by what they have in common.
+fn findings(findings: &Findings) -> Vec<Markup> {
+    let row = |name: &str, counts: &Counts| {
+        std::iter::once(text(name)).chain(counts.numbers().map(text)).collect::<Vec<Markup>>()
+    };
+    let heads = |title: &str| {
+        let numbers = Counts::HEADS.map(|head| format!("#{head}"));
+        std::iter::once(title.to_owned()).chain(numbers).collect::<Vec<String>>()
+    };
+    let table = |title: &str, rows: Vec<Vec<Markup>>| {
+        let heads = heads(title);
+        table(&heads.iter().map(String::as_str).collect::<Vec<_>>(), rows)
+    };
+    let mut all = vec![table("", vec![row("all", &findings.all)])];
+    all.push(soft("All that the records hold of what was reviewed in that time, as they are now."));
+    all.extend(findings.first_comment.map(|first| soft(format!("{}.", first.sentence()))));
+    let mut cards = vec![card("wide", "Findings", all)];
+    for groups in findings.tables() {
+        let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts)).collect();
+        let mut parts = vec![table(groups.title, rows)];
+        parts.extend(
+            (groups.more > 0).then(|| soft(format!("And {} more: `--format json` has all.", groups.more))),
+        );
+        cards.push(card("wide", &format!("Findings by {}", groups.title.to_lowercase()), parts));
+    }
+    cards
 }
 
 fn shares(title: &str, counts: &[Count]) -> Markup {

@@ -1,7 +1,7 @@
 //! A run as reports tell of it, whichever loop it was of.
 
 use truing_core::converge;
-use truing_core::id::Millis;
+use truing_core::id::{Key, Millis};
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
@@ -123,6 +123,12 @@ impl Run {
     pub fn of_converge(record: &converge::record::Record, known: Option<&Described>) -> Self {
         let url = known.map(|known| known.url.clone());
         Self { url, ..Self::of(Loop::Converge, record, &record.detail.name) }
+    }
+
+    /// Of reviews: was it served, or run on somebody's machine?
+    pub fn origin(&self) -> Option<&'static str> {
+        let origin = if self.key.starts_with(Key::LOCAL) { "local" } else { "served" };
+        (self.of == Loop::Review).then_some(origin)
     }
 
     /// How it ended, in its loop's word.

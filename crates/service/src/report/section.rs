@@ -10,9 +10,14 @@ use truing_loops::text::instant;
 
 use super::amount;
 use super::figures::{Figures, Tally};
+use super::loops::{self, date, day};
+use super::reviews::Reviews;
 use super::run::Run;
+
 /// The figures of one loop or of all.
 pub struct Report {
+    /// The machine on which the report is made; none where its name is not known.
+    pub host: Option<String>,
     /// The beginning of the time that is reported.
     pub since: Millis,
     /// Its end.
@@ -35,6 +40,16 @@ pub struct Section {
     pub unrecorded: MicroUsd,
     /// The jobs, where the loop is sync.
     pub jobs: Vec<JobLine>,
+    /// Where the loop is review: all reviews of this origin, also those that are not read one by one.
+    pub reviews: Option<Reviews>,
+}
+
+impl Report {
+    /// What it is of: where, and from which day to which.
+    pub fn title(&self) -> String {
+        let at = self.host.as_ref().map_or_else(String::new, |host| format!(" at {host}"));
+        format!("Truing{at}, {} to {}", date(day(self.since)), date(day(self.now)))
+    }
 }
 
 impl Section {
@@ -44,6 +59,33 @@ impl Section {
         self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
         self.unrecorded = unrecorded;
         self
+    }
+
+    /// With all reviews of its origin: their ends, costs and times count, be there more than are read one by one.
+    #[must_use]
+    pub fn of_all(mut self, reviews: Reviews) -> Self {
+        let figures = &mut self.figures;
+        (figures.tally, figures.mean_ms) = (reviews.tally(), reviews.mean_ms());
+        (figures.cost_micro_usd, self.unrecorded) = (reviews.cost(), reviews.unrecorded);
+        self.reviews = Some(reviews);
+        self
+    }
+
+    /// Are they reviews on somebody's machine?
+    pub fn is_local(&self) -> bool {
+        self.reviews.as_ref().is_some_and(|reviews| reviews.is_local)
+    }
+
+    /// Its name for people.
+    pub fn title(&self) -> &'static str {
+        if self.is_local() { "Local reviews" } else { loops::title(self.of) }
+    }
+
+    /// What is cut of it, as a sentence; none: nothing is.
+    pub fn cut(&self) -> Option<String> {
+        let last = counted(self.runs.len(), "run");
+        let what = if self.reviews.is_some() { "Steps, periods and prompts are of" } else { "Only" };
+        self.is_cut.then(|| format!("{what} the last {last}: there are more."))
     }
 
     /// The part of its sum that is in none of its runs, as a sentence; none if each micro-dollar is.

@@ -4,13 +4,14 @@
 use std::error::Error;
 
 use truing_core::money::MicroUsd;
+use truing_core::slot::Loop;
 use truing_loops::text::instant;
 
 use super::run::Run;
 use super::section::Section;
 
 /// The columns. New ones come at the end.
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 25] = [
     "loop",
     "run",
     "key",
@@ -35,6 +36,7 @@ const COLUMNS: [&str; 24] = [
     "started",
     "ended",
     "steps",
+    "origin",
 ];
 
 /// The sections as one table.
@@ -82,6 +84,7 @@ fn row(run: &Run) -> [String; COLUMNS.len()] {
         instant(run.started),
         instant(run.ended),
         steps(run),
+        word(run.origin()),
     ]
 }
 
@@ -92,6 +95,9 @@ fn unrecorded(section: &Section) -> [String; COLUMNS.len()] {
         "kind" => "unrecorded".to_owned(),
         "exit_reason" => "runs without a record or still running".to_owned(),
         "cost_micro_usd" => section.unrecorded.0.to_string(),
+        "origin" if section.of == Loop::Review => {
+            if section.is_local() { "local" } else { "served" }.to_owned()
+        }
         _ => String::new(),
     })
 }

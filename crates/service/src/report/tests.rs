@@ -22,6 +22,7 @@ fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> Ended {
         runs,
         ms,
         cost: 1_200 * runs,
+        is_local: false,
     }
 }
 

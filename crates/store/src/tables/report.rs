@@ -23,10 +23,13 @@ pub struct Ended {
     pub ms: u64,
     /// What they cost, all together, in micro-dollars.
     pub cost: u64,
+    /// Are they reviews on somebody's machine, not of a served pull request?
+    pub is_local: bool,
 }
 
 impl Store {
-    /// The runs of a loop that ended since then, counted by UTC day, kind and reason; in that order. Without those whose
+    /// The runs of a loop that ended since then, counted by UTC day, kind, reason, and local or served; in that
+    /// order. Without those whose
     /// record is damaged.
     ///
     /// # Errors
@@ -36,10 +39,11 @@ impl Store {
             // From an index alone, and those that are left out from one of their own: records are not read.
             let sql = "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*),
                               CAST(sum(CASE WHEN ended > began THEN ended - began ELSE 0 END) AS BIGINT),
-                              CAST(sum(coalesce(cost, 0)) AS BIGINT)
+                              CAST(sum(coalesce(cost, 0)) AS BIGINT),
+                              rowid IN (SELECT rowid FROM run WHERE key >= 'local/' AND key < 'local0' AND loop = ?1)
                        FROM run WHERE loop = ?1 AND ended >= ?2 AND kind IS NOT NULL AND rowid NOT IN
                          (SELECT rowid FROM run WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT json_valid(record)))
-                       GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
+                       GROUP BY 1, 2, 3, 7 ORDER BY 1, 2, 3, 7";
             connection
                 .sql(sql)
                 .query((of.as_str(), since.0), |row| {
@@ -50,6 +54,7 @@ impl Store {
                         runs: row.get(3)?,
                         ms: row.get(4)?,
                         cost: row.get(5)?,
+                        is_local: row.get(6)?,
                     })
                 })?
                 .collect()
@@ -72,15 +77,27 @@ impl Store {
         .await
     }
 
-    /// What reviews have cost since then of which no record tells: not recorded as wished, or not at their end. A call
+    /// What reviews have cost since then of which no record tells, served and local ones: not recorded as wished, or not at their end. A call
     /// counts by when it would have expired, and in full if it has.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn unrecorded(&self, since: Millis) -> Result<MicroUsd, StoreError> {
+        self.unrecorded_reviews(since, "TRUE").await
+    }
+
+    /// The part of it that local reviews have cost.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn unrecorded_locally(&self, since: Millis) -> Result<MicroUsd, StoreError> {
+        self.unrecorded_reviews(since, "level.key >= 'local/' AND level.key < 'local0'").await
+    }
+
+    /// The same of the levels that a condition names.
+    async fn unrecorded_reviews(&self, since: Millis, levels: &str) -> Result<MicroUsd, StoreError> {
         // Few calls are left where no record tells: their levels are looked up last.
-        self.money_since(
-            since,
+        let sql = format!(
             "WITH paid AS (SELECT id, run, cost AS spent, expires FROM reservation WHERE cost IS NOT NULL
                            UNION ALL SELECT id, run, amount, expires FROM reservation
                            WHERE cost IS NULL AND expires <= ?2),
@@ -88,9 +105,9 @@ impl Store {
                            (SELECT 1 FROM run WHERE run.id = paid.run AND loop = 'review' AND record IS NOT NULL))
              SELECT CAST(coalesce(sum(spent), 0) AS BIGINT) FROM untold
              WHERE EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
-                           WHERE draw.reservation = untold.id AND level.kind = 'review')",
-        )
-        .await
+                           WHERE draw.reservation = untold.id AND level.kind = 'review' AND {levels})"
+        );
+        self.money_since(since, sql).await
     }
 
     /// The same of runs that converge, and of audits: they go on, or were killed, or a call of theirs was settled after
@@ -106,16 +123,17 @@ impl Store {
                        max(CASE WHEN run.ended IS NULL THEN 0 ELSE coalesce(run.cost, 0) END) AS told
                 FROM run JOIN reservation AS paid ON paid.run = run.id
                 WHERE run.loop <> 'review' AND run.loop = 'converge' AND (paid.cost IS NOT NULL OR paid.expires <= ?2)
-                GROUP BY run.id HAVING max(paid.expires) >= ?1) AS costs",
+                GROUP BY run.id HAVING max(paid.expires) >= ?1) AS costs"
+                .to_owned(),
         )
         .await
     }
 
     /// The sum that a statement gives of calls that are settled, or that nobody has settled in time. `?1`: since when; `?2`: now.
-    async fn money_since(&self, since: Millis, sql: &'static str) -> Result<MicroUsd, StoreError> {
+    async fn money_since(&self, since: Millis, sql: String) -> Result<MicroUsd, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
-            Ok(MicroUsd(connection.sql(sql).only((since.0, now.0), |row| row.get(0))?))
+            Ok(MicroUsd(connection.sql(&sql).only((since.0, now.0), |row| row.get(0))?))
         })
         .await
     }

@@ -1,15 +1,20 @@
 //! What `truing report` is told.
 
-use truing_core::id::Millis;
+use truing_core::finding::{Finding, FindingStatus, Source};
+use truing_core::id::{CommentId, Key, Millis};
 use truing_core::ledger::{Ask, Known, Level, LevelKind, Purse, Reserved};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewRecord};
-use truing_core::port::{Computed, Described, Ledger as _, Runs as _, StoreError};
+use truing_core::port::{
+    Computed, Described, EffectLog as _, Entry, EntryState, Ledger as _, Replacement, RunRef, Runs as _,
+    StoreError, Writer,
+};
+use truing_core::publish::{Desired, Item, Producer};
 use truing_core::run::Stage;
 use truing_core::slot::Loop;
-use truing_store::Ended;
+use truing_store::{Ended, Found, Store};
 
-use super::{NOW, computed, key, new_store, outcome, record, revision, run};
+use super::{NOW, computed, finding, key, new_store, outcome, record, revision, row, run};
 
 const DAY: i64 = 86_400_000;
 
@@ -33,20 +38,21 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
     store.begin(&run(5), &revision('d'), Millis(NOW + DAY)).await.unwrap();
 
     let day = NOW / DAY;
-    let row = |day, kind: &str, reason: &str, runs, ms, cost| Ended {
+    let ended = |day, kind: &str, reason: &str, runs, ms, cost| Ended {
         day,
         kind: kind.into(),
         reason: reason.into(),
         runs,
         ms,
         cost,
+        is_local: false,
     };
     assert_eq!(
         store.ended_by_day(Loop::Review, Millis(0)).await.unwrap(),
         [
-            row(day, "reviewed", "", 2, 80, 14),
-            row(day + 1, "failed", "no forge", 1, 90, 0),
-            row(day + 1, "reviewed", "", 1, 40, 7),
+            ended(day, "reviewed", "", 2, 80, 14),
+            ended(day + 1, "failed", "no forge", 1, 90, 0),
+            ended(day + 1, "reviewed", "", 1, 40, 7),
         ]
     );
     assert_eq!(store.ended_by_day(Loop::Review, Millis(NOW + DAY)).await.unwrap().len(), 2);
@@ -183,4 +189,79 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
         store.ended_by_day(Loop::Review, Millis(0)).await.unwrap().iter().map(|row| row.runs).sum();
     let last = store.records::<ReviewDetail>(None, Millis(0), 100).await.unwrap().len();
     assert_eq!((counted, last), (100_000, 100));
+}
+
+/// A review of a key, with these findings, the first of which has a comment.
+async fn reviewed(store: &Store, run: &RunRef, began: i64, findings: Vec<Finding>, model: Option<&str>) {
+    store.begin(run, &revision('a'), Millis(began)).await.unwrap();
+    let rows: Vec<Desired> = findings.iter().map(|finding| row(finding.id.as_str(), 3)).collect();
+    let first: Option<Item> = rows.first().map(|row| row.item.clone());
+    let outcome = ReviewRecord { model: model.map(ToOwned::to_owned), ..record(run, 'a') };
+    let computed = Computed { findings, outcome: outcome.clone(), ..computed(run, 'a', rows) };
+    store.computed(run, &computed).await.unwrap();
+    if let Some(item) = first {
+        let writer = Writer { key: run.key.clone(), producer: Producer::Review, token: Some(run.token) };
+        let state = EntryState::Open { lost: 0 };
+        let new = Some(Entry { content: String::new(), at: Millis(began + 900), state });
+        let announced = Replacement { topic: item.topic(), known: None, new };
+        assert!(store.replace_effects(&writer, &[announced]).await.unwrap());
+        let comment = CommentId::new(format!("c{}", run.token.0));
+        store.shown(run, Producer::Review, &[(item, comment)]).await.unwrap();
+    }
+    store.published(run, &outcome).await.unwrap();
+}
+
+#[tokio::test]
+async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and_model() {
+    let (home, store) = new_store().await;
+    let of = |rule: &str, source: Source, status: FindingStatus, id: &str| {
+        let mut finding = finding(id);
+        (finding.raw.rule, finding.raw.source, finding.status) = (rule.into(), source, status);
+        finding
+    };
+    let on = |key: &str, token: u64| RunRef { key: Key::new(key), ..run(token) };
+    let all = vec![
+        of("core/x", Source::Rule, FindingStatus::Open, "f1"),
+        of("core/x", Source::Rule, FindingStatus::Open, "f2"),
+        of("ruff/E501", Source::Tool, FindingStatus::Dismissed("no".into()), "f3"),
+        of("agent/f", Source::Agent, FindingStatus::Suppressed("so".into()), "f4"),
+    ];
+    reviewed(&store, &on("pr/github/1/7", 1), NOW, all, Some("m-1")).await;
+    let more = vec![of("core/x", Source::Rule, FindingStatus::Open, "f5")];
+    reviewed(&store, &on("pr/github/1/12", 2), NOW, more, None).await;
+    let local = vec![of("agent/f", Source::Agent, FindingStatus::Fixed(revision('a').head), "f6")];
+    reviewed(&store, &on("local/tool2", 3), NOW, local, Some("m-2")).await;
+    // A damaged row is left out.
+    home.change("INSERT INTO finding (key, id, position, body) VALUES ('pr/github/1/7', 'bad', 9, '{bad')");
+
+    let told = |rows: Vec<Found>| -> Vec<String> {
+        let words = |row: Found| {
+            let model = row.model.unwrap_or_default();
+            let counts = format!("{} {}", row.findings, row.posted);
+            format!("{} {} {} {} {model} {counts}", row.repository, row.rule, row.source, row.status)
+        };
+        rows.into_iter().map(words).collect()
+    };
+    assert_eq!(
+        told(store.found(Millis(0)).await.unwrap()),
+        [
+            "local/tool2 agent/f agent fixed m-2 1 1",
+            "pr/github/1/ agent/f agent suppressed m-1 1 0",
+            "pr/github/1/ core/x rule open  3 2",
+            "pr/github/1/ ruff/E501 tool dismissed  1 0",
+        ]
+    );
+    assert_eq!(store.found(Millis(NOW + DAY)).await.unwrap(), []);
+    let ended = store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
+    assert_eq!(ended.iter().map(|row| (row.is_local, row.runs)).collect::<Vec<_>>(), [(false, 2), (true, 1)]);
+}
+
+#[tokio::test]
+async fn the_time_to_a_first_comment_is_from_the_first_review_of_a_head() {
+    let (_home, store) = new_store().await;
+    reviewed(&store, &run(1), NOW, vec![finding("f1")], None).await;
+    // The same head again: only its first review and its first comment count.
+    reviewed(&store, &run(2), NOW + 5_000, vec![finding("f2")], None).await;
+    assert_eq!(store.first_comments(Millis(0)).await.unwrap(), [900]);
+    assert_eq!(store.first_comments(Millis(NOW + 1)).await.unwrap(), [] as [u64; 0]);
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use truing_core::id::Key;
 use truing_core::ledger::{Drawn, LevelKind};
+use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger as _, Runs as _, Watchlist as _};
 use truing_loops::budget::{Priced, PricedBy, PricesError};
 use truing_model::price::{Prices, Rates};
@@ -27,7 +28,8 @@ pub struct Args {
 enum What {
     /// Show what is spent and reserved of each limit, this month and today (UTC)
     ///
-    /// A limit is shown as it was when it was last used.
+    /// First what is spent of all limits of one kind together, then each limit, the most money first. The same money counts on
+    /// each limit that it was drawn on, so kinds do not add up. A limit is shown as it was when it was last used.
     Show,
     /// Show the prices of models, in US dollars per million tokens
     Prices {
@@ -35,6 +37,9 @@ enum What {
         model: Option<String>,
     },
 }
+
+/// Limits that are shown one by one, those with the most money spent.
+const ROWS: usize = 25;
 
 /// A level as scripts see it (cli.md, "Service").
 #[derive(Serialize)]
@@ -108,15 +113,41 @@ fn screen(drawn: &[Drawn], names: &BTreeMap<String, String>) -> String {
     if drawn.is_empty() {
         return "nothing is spent in this month\n".to_owned();
     }
-    let mut text = String::new();
-    for drawn in drawn {
-        let level = &drawn.level;
+    let heads = format!("{:>12}{:>12}{:>6}{:>12}  of\n", "spent", "limit", "part", "in flight");
+    let mut text = format!("All limits of a kind together\n{heads}");
+    for kind in LevelKind::ALL.into_iter().rev() {
+        let of = drawn.iter().filter(|drawn| drawn.level.kind == kind);
+        let count = of.clone().count();
+        let sum = |part: fn(&Drawn) -> MicroUsd| {
+            MicroUsd(of.clone().map(|drawn| part(drawn).0).fold(0, u64::saturating_add))
+        };
+        if count > 0 {
+            let all = [sum(|drawn| drawn.spent), sum(|drawn| drawn.level.limit), sum(|drawn| drawn.reserved)];
+            text += &folded(&numbers(all), &format!("{} ({count})", kind.as_str()));
+        }
+    }
+    let mut rows: Vec<&Drawn> = drawn.iter().collect();
+    rows.sort_by_key(|drawn| std::cmp::Reverse((drawn.spent, drawn.reserved)));
+    text += &format!("\nEach limit, the most money first\n{heads}");
+    for Drawn { level, spent, reserved } in rows.iter().take(ROWS) {
         let name = names.get(&level.key).unwrap_or(&level.key);
-        let label = format!("{:<12}", level.kind.as_str());
-        text += &folded(&label, format!("{} {name}", level.period).trim_start());
-        text += &folded(&format!("{:<12}", ""), &sums(drawn));
+        let words = [level.kind.as_str(), &level.period, name].into_iter().filter(|word| !word.is_empty());
+        let words = words.collect::<Vec<_>>().join(" ");
+        text += &folded(&numbers([*spent, level.limit, *reserved]), &words);
+    }
+    if rows.len() > ROWS {
+        text += &format!("and {} more: `--format json` has all\n", rows.len() - ROWS);
     }
     text
+}
+
+/// What is spent of a limit, the limit, the part and what is in flight, below each other in columns.
+fn numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
+    let part = (u128::from(spent.0) * 100).checked_div(u128::from(limit.0));
+    let part = part.map_or_else(|| "-".to_owned(), |part| format!("{part} %"));
+    let flight = if reserved.0 == 0 { "-".to_owned() } else { reserved.to_string() };
+    let (spent, limit) = (spent.to_string(), limit.to_string());
+    format!("{spent:>12}{limit:>12}{part:>6}{flight:>12}  ")
 }
 
 /// One level's sums in words.
@@ -203,7 +234,6 @@ fn price_screen(rows: &[PriceRow<'_>], dated: &str) -> String {
 #[cfg(test)]
 mod tests {
     use truing_core::ledger::Level;
-    use truing_core::money::MicroUsd;
 
     use super::*;
 
@@ -228,16 +258,33 @@ mod tests {
         ]);
         let text = screen(&all, &names);
         insta::assert_snapshot!(text, @r"
-        team_month  2026-11 web
-                    $160.12 of $200.00 spent (80 %), $0.40 in flight
-        repo_day    2026-11-20 acme/shop
-                    $5.00 of $0.00 spent
-        repo_day    2026-11-20 local/home/me/tool
-                    $0.00 of $5.00 spent (0 %), $0.012345 in flight
-        review      acme/shopshopshopshopshopshopshopshopshopshopshopshop#7 at
-                    0123456789
-                    $2.00 of $2.00 spent (100 %)
+        All limits of a kind together
+               spent       limit  part   in flight  of
+             $160.12     $200.00  80 %       $0.40  team_month (1)
+               $5.00       $5.00 100 %   $0.012345  repo_day (2)
+               $2.00       $2.00 100 %           -  review (1)
+
+        Each limit, the most money first
+               spent       limit  part   in flight  of
+             $160.12     $200.00  80 %       $0.40  team_month 2026-11 web
+               $5.00       $0.00     -           -  repo_day 2026-11-20 acme/shop
+               $2.00       $2.00 100 %           -  review
+                                                    acme/shopshopshopshopshopshopshopshopshopshopshopshop#7
+                                                    at 0123456789
+               $0.00       $5.00   0 %   $0.012345  repo_day 2026-11-20
+                                                    local/home/me/tool
         ");
+        // Money is compared as a number, and what does not fit on a screen is counted.
+        let many: Vec<Drawn> = (0..30)
+            .map(|number| {
+                drawn(LevelKind::RepoDay, &format!("github/{number}"), "2026-11-20", [number * 900_000, 0, 0])
+            })
+            .collect();
+        let text = screen(&many, &names);
+        let spent: Vec<&str> =
+            text.lines().skip(6).map(|line| line.split_whitespace().next().unwrap()).collect();
+        assert_eq!((&spent[..2], spent.len()), (&["$26.10", "$25.20"][..], 26));
+        assert!(text.ends_with("and 5 more: `--format json` has all\n"), "{text}");
         insta::assert_snapshot!(screen(&[], &names), @"nothing is spent in this month");
         let row = serde_json::to_string(&Row::from(&all[0])).unwrap();
         assert_eq!(

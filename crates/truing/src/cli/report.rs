@@ -3,23 +3,27 @@
 mod jobs;
 mod screen;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use serde_json::Value;
 use truing_core::converge;
 use truing_core::id::{Key, Millis};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, Described, Runs as _, Slots as _};
+use truing_core::port::{Clock as _, Described, Runs as _, Slots as _, Watchlist as _};
 use truing_core::run::{Detail, RunRecord};
 use truing_core::slot::Loop;
 use truing_core::sync::record::Record;
 use truing_loops::machine::SystemClock;
 use truing_loops::text::instant;
 use truing_service::report::figures::Figures;
+use truing_service::report::findings::Findings;
 use truing_service::report::loops::most;
+use truing_service::report::reviews::{Reviews, ReviewsAnswer};
 use truing_service::report::run::{self, Run};
 use truing_service::report::section::{JobLine, Report, Section};
 use truing_service::report::{markdown, outcome, page, table};
-use truing_store::{Ended, Store};
+use truing_store::{Ended, Found, Store};
 
 use super::error::{CliError, Exit};
 use super::since::Since;
@@ -35,6 +39,9 @@ const RECORDS: usize = 1000;
 /// has one row for each run, newest first, with an apostrophe before text that a spreadsheet could take for a formula. The
 /// cost of a loop's runs that were not recorded or have not ended, killed ones too, is one row of kind `unrecorded`. `html`
 /// is one page that loads nothing.
+///
+/// Reviews on this machine (`local`) are told apart from those of pull requests that a service reviews. Findings are all that
+/// the records hold of what was reviewed in that time, as they are now, so also those that an earlier review found.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -75,10 +82,16 @@ struct Answer {
     schema: &'static str,
     since: String,
     until: String,
-    /// Of all runs in that time.
+    /// Of all runs in that time: of all loops, served and local.
     totals: outcome::Totals,
     /// Of each UTC day with a run, oldest first.
     days: Vec<outcome::Day>,
+    /// Reviews of pull requests by the service, and what became of their findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reviews: Option<ReviewsAnswer>,
+    /// The same of reviews on somebody's machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_reviews: Option<ReviewsAnswer>,
     /// More of sync jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     sync: Option<SyncAnswer>,
@@ -130,6 +143,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     })
 }
 
+/// The name of this machine, where the system tells it.
+fn host() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 fn not_written(error: impl std::fmt::Display) -> CliError {
     CliError::failed("write_failed", format!("cannot be written as CSV: {error}"))
 }
@@ -166,10 +185,9 @@ impl Asked<'_> {
                     tracing::warn!("the record of run {run} cannot be read and is left out");
                 }
             }
-            let (ended, unrecorded) = (self.by_day(Loop::Review).await?, self.unrecorded().await?);
-            // Not beside others if there was none.
-            if !ended.is_empty() || unrecorded > MicroUsd(0) || others.is_empty() {
-                text += &screen::screen(&ended, unrecorded, (self.since, self.now));
+            for reviews in self.reviews(!others.is_empty()).await? {
+                let between = if text.is_empty() { "" } else { "\n" };
+                text += &format!("{between}{}", screen::screen(&reviews, (self.since, self.now)));
             }
         }
         for section in others {
@@ -186,6 +204,9 @@ impl Asked<'_> {
         for (record, known) in &reviews {
             outcomes.push((record.ended, outcome::review(record, known.as_ref())));
         }
+        let (local, served): (Vec<Reviews>, Vec<Reviews>) =
+            self.reviews(false).await?.into_iter().partition(|reviews| reviews.is_local);
+        let (local, served) = (local.into_iter().next(), served.into_iter().next());
         let jobs = self.jobs().await?;
         if jobs.is_some() {
             ended.extend(self.by_day(Loop::Sync).await?);
@@ -212,6 +233,8 @@ impl Asked<'_> {
             truncated: totals.runs > outcomes.len() as u64,
             days: outcome::days(&ended, has_others),
             totals,
+            reviews: served.map(|reviews| reviews.answer()),
+            local_reviews: local.map(|reviews| reviews.answer()),
             sync: jobs.map(|section| SyncAnswer { figures: section.figures, jobs: section.jobs }),
             converge: converge.map(|section| section.figures),
             outcomes: outcomes.into_iter().map(|(_, outcome)| outcome).collect(),
@@ -223,22 +246,25 @@ impl Asked<'_> {
         sections.extend(self.converge(&self.converges().await?).await?);
         if self.wants(Loop::Review) {
             let reviews: Vec<Review> = self.known(most(Loop::Review) + 1).await?;
-            let runs = reviews.iter().map(|(record, known)| Run::of_review(record, known.as_ref())).collect();
-            let unrecorded = self.unrecorded().await?;
-            let section = self.section(Loop::Review, runs).with(unrecorded);
-            // Not beside others if there was none.
-            if !section.runs.is_empty() || unrecorded > MicroUsd(0) || sections.is_empty() {
-                sections.push(section);
+            let is_cut = reviews.len() > most(Loop::Review);
+            let last = reviews.iter().take(most(Loop::Review));
+            let (local, served): (Vec<Run>, Vec<Run>) = last
+                .map(|(record, known)| Run::of_review(record, known.as_ref()))
+                .partition(|run| run.key.starts_with(Key::LOCAL));
+            for reviews in self.reviews(!sections.is_empty()).await? {
+                let runs = if reviews.is_local { &local } else { &served };
+                let section = self.section(Loop::Review, runs.clone());
+                sections.push(Section { is_cut, ..section.of_all(reviews) });
             }
         }
-        Ok(Report { since: self.since, now: self.now, sections })
+        Ok(Report { host: host(), since: self.since, now: self.now, sections })
     }
 
     fn section(&self, of: Loop, mut runs: Vec<Run>) -> Section {
         let is_cut = runs.len() > most(of);
         runs.truncate(most(of));
         let figures = Figures::of(of, &runs, self.now);
-        Section { of, figures, runs, is_cut, unrecorded: MicroUsd(0), jobs: Vec::new() }
+        Section { of, figures, runs, is_cut, unrecorded: MicroUsd(0), jobs: Vec::new(), reviews: None }
     }
 
     /// None if no job ever ran and nobody asked for them, or others are asked for.
@@ -303,6 +329,54 @@ impl Asked<'_> {
         let unrecorded = store.unrecorded_converges(self.since).await.map_err(store_error)?;
         let is_told = self.of == Some(Loop::Converge) || !runs.is_empty() || unrecorded > MicroUsd(0);
         Ok(is_told.then(|| self.section(Loop::Converge, runs).with(unrecorded)))
+    }
+
+    /// Reviews that were served, if there was one or nothing else is told, and local ones, if there was one.
+    async fn reviews(&self, has_others: bool) -> Result<Vec<Reviews>, CliError> {
+        if !self.wants(Loop::Review) {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        let (mut times, mut local_cost) = (Vec::new(), MicroUsd(0));
+        if let Some(store) = self.store {
+            found = store.found(self.since).await.map_err(store_error)?;
+            times = store.first_comments(self.since).await.map_err(store_error)?;
+            local_cost = store.unrecorded_locally(self.since).await.map_err(store_error)?;
+        }
+        let names = self.names(&found).await?;
+        let is_local = |row: &Found| row.repository.starts_with(Key::LOCAL);
+        let (local, served): (Vec<Found>, Vec<Found>) = found.into_iter().partition(is_local);
+        let ended = self.by_day(Loop::Review).await?;
+        let (local_ended, served_ended) = ended.into_iter().partition(|row| row.is_local);
+        let all = self.unrecorded().await?;
+        let local = Reviews {
+            is_local: true,
+            ended: local_ended,
+            unrecorded: local_cost,
+            findings: Findings::of(&local, &names, &[]),
+        };
+        let served = Reviews {
+            is_local: false,
+            ended: served_ended,
+            unrecorded: MicroUsd(all.0.saturating_sub(local_cost.0)),
+            findings: Findings::of(&served, &names, &times),
+        };
+        let is_told = !served.is_empty() || (local.is_empty() && !has_others);
+        let served = is_told.then_some(served);
+        Ok(served.into_iter().chain(Some(local).filter(|local| !local.is_empty())).collect())
+    }
+
+    /// What people call the repositories of findings.
+    async fn names(&self, found: &[Found]) -> Result<BTreeMap<String, String>, CliError> {
+        let mut names = BTreeMap::new();
+        let Some(store) = self.store else { return Ok(names) };
+        let forge = |row: &Found| Some(row.repository.strip_prefix("pr/")?.split_once('/')?.0.to_owned());
+        for forge in found.iter().filter_map(forge).collect::<BTreeSet<String>>() {
+            for repository in store.repositories(&forge).await.map_err(store_error)? {
+                names.insert(format!("pr/{forge}/{}/", repository.id), repository.name);
+            }
+        }
+        Ok(names)
     }
 
     /// What reviews have cost of which no record tells.

@@ -330,7 +330,7 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
     assert!(why.out.contains("truing --config truing.toml queue retry pr/github/"), "{}", why.out);
     let report = site.run(&["report"]).out;
     assert!(
-        report.starts_with("2 runs ended from ") && report.contains("\n  failed           2  "),
+        report.starts_with("2 reviews ended from ") && report.contains("\n  failed           2  "),
         "{report}"
     );
     let report: Value = serde_json::from_str(&site.run(&["report", "--format", "json"]).out).unwrap();

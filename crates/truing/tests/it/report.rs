@@ -3,6 +3,8 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the report's rows are about some ends alone")]
 
+mod reviews;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -493,5 +495,5 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
         assert_eq!((exit, err.matches("the record of run v1").count()), (0, 1), "{format}: {out} {err}");
     }
     let (_, text, _) = report(folder.path(), &[]);
-    assert!(text.starts_with("1 run ended from "), "{text}");
+    assert!(text.starts_with("1 local review ended from "), "{text}");
 }

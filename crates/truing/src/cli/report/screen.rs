@@ -4,41 +4,102 @@ use truing_core::id::Millis;
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeKind;
+use truing_core::run::End;
+use truing_core::slot::Loop;
 use truing_loops::text::{counted, instant};
 use truing_store::Ended;
 
-use truing_service::report::amount::{dollars, duration, share};
+use truing_service::report::amount::{dollars, duration, share, success};
+use truing_service::report::findings::{Counts, Findings};
 use truing_service::report::loops::date;
 use truing_service::report::outcome::{Totals, days, totals};
+use truing_service::report::reviews::Reviews;
+use truing_service::report::run::word;
+
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::cli::columns::{COLUMNS, wrapped};
 
 /// Reasons that are shown, the most frequent ones.
 const REASONS: usize = 8;
 /// Days that are shown, the last ones.
 const DAYS: usize = 31;
+/// Columns before the numbers of findings.
+const LABEL: usize = 19;
+/// Characters of the name of a rule, a tool, a model or a repository.
+const NAME_CHARS: usize = 76;
 /// Columns of a reason.
 const REASON_CHARS: usize = 66;
 
-pub(super) fn screen(ended: &[Ended], unrecorded: MicroUsd, (since, now): (Millis, Millis)) -> String {
-    let totals = totals(ended, false).with(unrecorded);
-    let runs = counted(totals.runs, "run");
+pub(super) fn screen(reviews: &Reviews, (since, now): (Millis, Millis)) -> String {
+    let tally = reviews.tally();
+    let runs = counted(tally.runs(), if reviews.is_local { "local review" } else { "review" });
     let mut text = format!("{runs} ended from {} to {}\n", instant(since), instant(now));
-    let cost =
-        format!("  {:<10}{:>8}\n", "cost", dollars(totals.cost_micro_usd)) + &self::unrecorded(unrecorded);
-    if totals.runs == 0 {
-        return if unrecorded > MicroUsd(0) { format!("{text}\n{cost}") } else { text };
+    let cost = format!("  {:<10}{:>8}\n", "cost", dollars(reviews.cost())) + &unrecorded(reviews.unrecorded);
+    if reviews.is_empty() {
+        return text;
     }
     text += "\n";
-    for kind in OutcomeKind::ALL {
-        let count = totals.kinds.get(kind.as_str()).and_then(serde_json::Value::as_u64).unwrap_or(0);
-        if count > 0 {
-            let share = share(count, totals.runs);
-            text += &format!("  {:<10}{count:>8}  {share:>6}\n", kind.as_str());
+    if tally.runs() == 0 {
+        return text + &cost;
+    }
+    for kind in End::ALL.into_iter().filter(|kind| tally.get(*kind) > 0) {
+        let (count, word) = (tally.get(kind), word(Loop::Review, kind));
+        let share = share(count, tally.runs());
+        text += &format!("  {word:<10}{count:>8}  {share:>7}\n");
+    }
+    let rate = success(tally.success());
+    let attempts = counted(tally.attempts(), "run");
+    text += &format!("  {:<10}{rate:>8}  of {attempts} that had something to do\n", "success");
+    text += &format!("  {:<10}{:>8}\n", "mean", duration(reviews.mean_ms()));
+    text += &cost;
+    text += &findings(&reviews.findings);
+    text += &reasons(&totals(&reviews.ended, false));
+    text + &table(&reviews.ended)
+}
+
+/// What became of findings, in all and by what they have in common.
+fn findings(findings: &Findings) -> String {
+    let mut text = heads("Findings") + &row("all", &findings.all);
+    for groups in findings.tables() {
+        text += &heads(groups.title);
+        for group in groups.groups {
+            text += &row(&group.id, &group.counts);
+        }
+        if groups.more > 0 {
+            text += &format!("  and {} more: `--format json` has all\n", groups.more);
         }
     }
-    text += &format!("  {:<10}{:>8}\n", "mean", duration(totals.mean_ms));
-    text += &cost;
-    text += &reasons(&totals);
-    text + &table(ended)
+    if let Some(first) = &findings.first_comment {
+        text += &format!("\n{}\n", wrapped(&first.sentence(), 0, COLUMNS));
+    }
+    text
+}
+
+fn heads(title: &str) -> String {
+    format!("\n{title:<LABEL$}{}\n", Counts::HEADS.map(|head| format!("{head:>0$}", width(head))).concat())
+}
+
+/// A name and its counts; a long name has a line of its own.
+fn row(name: &str, counts: &Counts) -> String {
+    let name = format!("  {}", line::clean(name, NAME_CHARS));
+    let numbers = Counts::HEADS.into_iter().zip(counts.numbers());
+    let numbers = numbers.map(|(head, number)| format!("{number:>0$}", width(head))).collect::<String>();
+    if name.width() <= LABEL {
+        pad(&name) + &numbers + "\n"
+    } else {
+        format!("{name}\n{}{numbers}\n", pad(""))
+    }
+}
+
+/// The text, filled up to the column of numbers.
+fn pad(text: &str) -> String {
+    format!("{text}{:1$}", "", LABEL.saturating_sub(text.width()))
+}
+
+/// The columns that a number below this head takes.
+fn width(head: &str) -> usize {
+    head.len().max(5) + 2
 }
 
 /// The money that is in the sum and in no run above.

@@ -177,7 +177,7 @@ async fn a_report_tells_of_a_review_and_of_none() {
     assert_eq!((&outcome["schema"], &outcome["loop"]), (&"truing.outcome/1".into(), &"review".into()));
     assert_eq!((&outcome["name"], &outcome["highest_step"]["id"]), (&"o/r#1".into(), &"published".into()));
     let text = site.run(&["report"]);
-    assert!(text.exit == 0 && text.out.contains("1 run ended from"), "{text:?}");
+    assert!(text.exit == 0 && text.out.contains("1 review ended from"), "{text:?}");
     assert!(text.out.lines().all(|line| line.chars().count() <= 80), "{}", text.out);
     assert!(!text.out.contains("jobs"), "there are none:\n{}", text.out);
     for format in ["csv", "markdown", "html"] {

@@ -1,0 +1,193 @@
+//! What became of the findings of reviews: in all, by rule, tool, model and repository; and how soon the first comment came.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use truing_core::id::Key;
+use truing_core::line::counted;
+use truing_store::Found;
+
+use super::amount::duration;
+
+/// Rows of each table that people read, the greatest first.
+const TOP: usize = 10;
+
+/// All findings that the records hold of what was reviewed in that time, be they older: as they are now.
+#[derive(Serialize, Clone, Default, Debug)]
+pub struct Findings {
+    /// All of them.
+    #[serde(flatten)]
+    pub all: Counts,
+    /// The same by rule, the most findings first.
+    pub by_rule: Vec<Group>,
+    /// Those that tools of the team found, by tool.
+    pub by_tool: Vec<Group>,
+    /// Those that a model found, by the model that the newest review of the same pull request with a model asked.
+    pub by_model: Vec<Group>,
+    /// The same as all, by repository.
+    pub by_repository: Vec<Group>,
+    /// Of heads whose first review began in that time; none where no comment was made on any of them.
+    pub first_comment: Option<FirstComment>,
+}
+
+/// How many findings are what. All but `posted` add up to `found`.
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    /// Findings.
+    pub found: u64,
+    /// Those with a comment of their own, be it resolved or deleted since; others are in the summary alone, or nowhere.
+    pub posted: u64,
+    /// Those that are still there, as far as is known.
+    pub open: u64,
+    /// Those that a later review found to be fixed.
+    pub fixed: u64,
+    /// Those that people dismissed or declined to fix.
+    pub dismissed: u64,
+    /// Those that a comment in the code suppresses.
+    pub suppressed: u64,
+    /// Those that are no part of the change any more, or whose rule is not used any more.
+    pub outside: u64,
+}
+
+/// The findings with something in common.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// The name of the rule, the tool, the model or the repository.
+    pub id: String,
+    /// Its findings.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// The time from the beginning of a head's first review to the call that made the first comment on that head.
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FirstComment {
+    /// Heads that were counted.
+    pub heads: u64,
+    /// Half of them took no longer, in milliseconds.
+    pub median_ms: u64,
+    /// 90 of 100 took no longer, in milliseconds.
+    pub p90_ms: u64,
+}
+
+impl Counts {
+    /// The names of [`Self::numbers`].
+    pub const HEADS: [&'static str; 7] =
+        ["found", "posted", "open", "fixed", "dismissed", "suppressed", "outside"];
+
+    /// All of them, in the order of [`Self::HEADS`].
+    pub fn numbers(&self) -> [u64; 7] {
+        let Self { found, posted, open, fixed, dismissed, suppressed, outside } = *self;
+        [found, posted, open, fixed, dismissed, suppressed, outside]
+    }
+
+    fn add(&mut self, row: &Found) {
+        self.found += row.findings;
+        self.posted += row.posted;
+        let status = match row.status.as_str() {
+            "fixed" => &mut self.fixed,
+            "dismissed" | "declined" => &mut self.dismissed,
+            "suppressed" => &mut self.suppressed,
+            "outside" => &mut self.outside,
+            // What somebody claims to have fixed is there until a review has seen it.
+            _ => &mut self.open,
+        };
+        *status += row.findings;
+    }
+}
+
+impl FirstComment {
+    /// Of so many milliseconds each, ascending.
+    fn of(times: &[u64]) -> Option<Self> {
+        let part = |hundredths: usize| times.get((times.len() * hundredths).div_ceil(100).checked_sub(1)?);
+        let (median_ms, p90_ms) = (*part(50)?, *part(90)?);
+        Some(Self { heads: times.len() as u64, median_ms, p90_ms })
+    }
+
+    /// It in words.
+    pub fn sentence(&self) -> String {
+        format!(
+            "First comment after a review began: median {}, 90 of 100 within {} ({})",
+            duration(self.median_ms),
+            duration(self.p90_ms),
+            counted(self.heads, "head")
+        )
+    }
+}
+
+/// One table for people: its title, its rows, and how many rows are left out.
+pub struct GroupTable<'a> {
+    /// The name of its first column.
+    pub title: &'static str,
+    /// The greatest groups.
+    pub groups: &'a [Group],
+    /// Groups that are left out.
+    pub more: usize,
+}
+
+impl Findings {
+    /// Of these rows; `names`: what people call repositories; `times`: those to the first comments, ascending.
+    pub fn of(rows: &[Found], names: &BTreeMap<String, String>, times: &[u64]) -> Self {
+        let mut all = Counts::default();
+        rows.iter().for_each(|row| all.add(row));
+        let tool = |row: &Found| row.rule.split('/').next().map(ToOwned::to_owned);
+        let is = |row: &Found, source: &str| row.source == source;
+        let name = |row: &Found| {
+            let of_local = || row.repository.strip_prefix(Key::LOCAL).unwrap_or(&row.repository).to_owned();
+            names.get(&row.repository).cloned().unwrap_or_else(of_local)
+        };
+        Self {
+            all,
+            by_rule: groups(rows, |row| Some(row.rule.clone())),
+            by_tool: groups(rows, |row| tool(row).filter(|_| is(row, "tool"))),
+            by_model: groups(rows, |row| {
+                is(row, "agent").then(|| row.model.clone().unwrap_or_else(|| "unknown".to_owned()))
+            }),
+            by_repository: groups(rows, |row| Some(name(row))),
+            first_comment: FirstComment::of(times),
+        }
+    }
+
+    /// The tables that have rows.
+    pub fn tables(&self) -> Vec<GroupTable<'_>> {
+        let all = [
+            ("Rule", &self.by_rule),
+            ("Tool", &self.by_tool),
+            ("Model", &self.by_model),
+            ("Repository", &self.by_repository),
+        ];
+        all.into_iter()
+            .filter(|(_, groups)| !groups.is_empty())
+            .map(|(title, groups)| {
+                let (groups, rest) = groups.split_at(groups.len().min(TOP));
+                GroupTable { title, groups, more: rest.len() }
+            })
+            .collect()
+    }
+}
+
+/// Rows by their name, the most findings first; those without one are in no group.
+fn groups(rows: &[Found], name: impl Fn(&Found) -> Option<String>) -> Vec<Group> {
+    let mut by_name = BTreeMap::<String, Counts>::new();
+    for row in rows {
+        if let Some(name) = name(row) {
+            by_name.entry(name).or_default().add(row);
+        }
+    }
+    let mut groups: Vec<Group> = by_name.into_iter().map(|(id, counts)| Group { id, counts }).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.counts.found));
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_ranked_and_none_are_no_time() {
+        assert_eq!(FirstComment::of(&[]), None);
+        assert_eq!(FirstComment::of(&[7]), Some(FirstComment { heads: 1, median_ms: 7, p90_ms: 7 }));
+        let ten: Vec<u64> = (1..=10).collect();
+        assert_eq!(FirstComment::of(&ten), Some(FirstComment { heads: 10, median_ms: 5, p90_ms: 9 }));
+    }
+}

@@ -1,0 +1,75 @@
+//! Reviews of one origin: of served pull requests, or local ones. Every form of the report takes their numbers from here.
+
+use serde::Serialize;
+use truing_core::money::MicroUsd;
+use truing_core::run::End;
+use truing_core::slot::Loop;
+use truing_store::Ended;
+
+use super::amount::mean;
+use super::figures::Tally;
+use super::findings::Findings;
+use super::run::word;
+
+/// Reviews that ended in that time, and what became of their findings.
+#[derive(Clone, Debug)]
+pub struct Reviews {
+    /// Were they run on somebody's machine, and not by the service?
+    pub is_local: bool,
+    /// All of them, counted by day, kind and reason.
+    pub ended: Vec<Ended>,
+    /// What reviews of this origin have cost that no record tells of.
+    pub unrecorded: MicroUsd,
+    /// Their findings.
+    pub findings: Findings,
+}
+
+/// The same for programs.
+#[derive(Serialize)]
+pub struct ReviewsAnswer {
+    /// Reviews by their end. `success`: the part of `attempts` that ended `reviewed`.
+    #[serde(flatten)]
+    tally: Tally,
+    /// What all of them cost, in micro-dollars; the cost of runs without a record is in it.
+    cost_micro_usd: u64,
+    /// The part of it that runs without a record have cost.
+    unrecorded_micro_usd: u64,
+    /// The time that one took, in milliseconds.
+    mean_ms: u64,
+    /// What became of their findings.
+    findings: Findings,
+}
+
+impl Reviews {
+    /// Is there nothing to tell of?
+    pub fn is_empty(&self) -> bool {
+        self.ended.is_empty() && self.unrecorded == MicroUsd(0)
+    }
+
+    /// Their ends.
+    pub fn tally(&self) -> Tally {
+        let end = |row: &Ended| End::ALL.into_iter().find(|end| word(Loop::Review, *end) == row.kind);
+        Tally::counted(self.ended.iter().filter_map(|row| Some((end(row)?, row.runs))))
+    }
+
+    /// Their cost in micro-dollars, with what no record tells of.
+    pub fn cost(&self) -> u64 {
+        self.ended.iter().map(|row| row.cost).fold(self.unrecorded.0, u64::saturating_add)
+    }
+
+    /// The mean time of one, in milliseconds.
+    pub fn mean_ms(&self) -> u64 {
+        mean(self.ended.iter().map(|row| row.ms).sum(), self.ended.iter().map(|row| row.runs).sum())
+    }
+
+    /// The same for programs.
+    pub fn answer(&self) -> ReviewsAnswer {
+        ReviewsAnswer {
+            tally: self.tally(),
+            cost_micro_usd: self.cost(),
+            unrecorded_micro_usd: self.unrecorded.0,
+            mean_ms: self.mean_ms(),
+            findings: self.findings.clone(),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Findings of reviews, counted for `truing report`, and how soon their first comments came.
+
+use truing_core::id::Millis;
+use truing_core::port::StoreError;
+
+use crate::store::Store;
+
+/// How many findings of one repository, rule, model and status there are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The keys of its pull requests without their numbers (`pr/github/1/`), or the key of local reviews.
+    pub repository: String,
+    /// The rule.
+    pub rule: String,
+    /// The word of who said it: `rule`, `tool` or `agent`.
+    pub source: String,
+    /// The word of what became of it.
+    pub status: String,
+    /// Of a model's: the model that the key's newest review with a model asked.
+    pub model: Option<String>,
+    /// Findings.
+    pub findings: u64,
+    /// Those of them on which a comment was made, be it deleted since.
+    pub posted: u64,
+}
+
+impl Store {
+    /// All findings that are kept of the keys of which a review ended since then, as they are now. Without those whose row is
+    /// damaged.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn found(&self, since: Millis) -> Result<Vec<Found>, StoreError> {
+        self.read(move |connection| {
+            let dialect = connection.dialect();
+            let finding = dialect.of("finding.body", "CAST(finding.body AS JSON)");
+            let record = dialect.of("record", "CAST(record AS JSON)");
+            let model = format!("CASE WHEN json_valid(record) THEN {record} ->> 'model' END");
+            let sql = format!(
+                "WITH reviewed AS MATERIALIZED
+                   (SELECT DISTINCT key FROM run WHERE loop = 'review' AND ended >= ?1 AND kind IS NOT NULL),
+                 found AS MATERIALIZED
+                   (SELECT finding.key AS key, {finding} -> 'raw' ->> 'rule' AS rule,
+                           {finding} -> 'raw' ->> 'source' AS source, {finding} -> 'status' ->> 'status' AS status,
+                           count(*) AS findings, count(desired.comment) AS posted
+                    FROM reviewed JOIN finding ON finding.key = reviewed.key
+                    LEFT JOIN desired ON desired.key = finding.key AND desired.producer = 'review'
+                                         AND desired.item = finding.id
+                    WHERE json_valid(finding.body) GROUP BY 1, 2, 3, 4),
+                 asked AS MATERIALIZED
+                   (SELECT key, (SELECT {model} FROM run WHERE run.key = agents.key AND run.loop = 'review'
+                                 AND {model} IS NOT NULL ORDER BY run.token DESC LIMIT 1) AS model
+                    FROM (SELECT DISTINCT key FROM found WHERE source = 'agent') AS agents)
+                 SELECT CASE WHEN found.key LIKE 'pr/%' THEN rtrim(found.key, '0123456789') ELSE found.key END,
+                        rule, source, status, model, CAST(sum(findings) AS BIGINT), CAST(sum(posted) AS BIGINT)
+                 FROM found LEFT JOIN asked ON asked.key = found.key AND found.source = 'agent'
+                 WHERE rule IS NOT NULL AND source IS NOT NULL AND status IS NOT NULL
+                 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
+            );
+            connection
+                .sql(&sql)
+                .query([since.0], |row| {
+                    Ok(Found {
+                        repository: row.get(0)?,
+                        rule: row.get(1)?,
+                        source: row.get(2)?,
+                        status: row.get(3)?,
+                        model: row.get(4)?,
+                        findings: row.get(5)?,
+                        posted: row.get(6)?,
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// Of each head whose first review began since then, and on which a comment was made: the milliseconds from that beginning
+    /// to the call that made the first comment. Ascending.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn first_comments(&self, since: Millis) -> Result<Vec<u64>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT CASE WHEN at > began THEN at - began ELSE 0 END FROM
+                         (SELECT min(effect.at) AS at,
+                                 (SELECT min(began) FROM run AS earlier WHERE earlier.loop = 'review'
+                                  AND earlier.key = run.key AND earlier.head = run.head) AS began
+                          FROM effect JOIN run ON run.key = effect.key AND run.token = effect.token
+                                                  AND run.loop = 'review'
+                          WHERE effect.at >= ?1 AND effect.producer = 'review' AND effect.topic LIKE 'item/%'
+                                AND effect.lost IS NULL AND effect.comment IS NOT NULL
+                          GROUP BY run.key, run.head) AS heads
+                       WHERE began >= ?1 ORDER BY 1";
+            connection.sql(sql).query([since.0], |row| row.get(0))?.collect()
+        })
+        .await
+    }
+}

@@ -1,0 +1,190 @@
+//! Reviews in the report: every format has the same numbers, local reviews are apart, and findings are told.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use truing_core::finding::{
+    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, fingerprint,
+};
+use truing_core::id::{CommentId, FindingId, Key, RunId, Sha, Token};
+use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
+use truing_core::port::{Computed, Described, Revision, RunRef, Runs as _, Slots as _};
+use truing_core::publish::{Desired, Item, Producer};
+use truing_loops::machine::SystemClock;
+use truing_store::Store;
+
+use super::{EVIL, report};
+
+fn finding(id: &str, rule: &str, source: Source, status: FindingStatus) -> Finding {
+    let place = Place { path: "a.py".into(), side: Side::New, start_line: 3, end_line: 3 };
+    Finding {
+        id: FindingId::new(id),
+        fingerprint: fingerprint(rule, &place.path, id),
+        raw: RawFinding {
+            place: place.clone(),
+            severity: Severity::P1,
+            category: Category::F,
+            rule: rule.into(),
+            title: "Title".into(),
+            body: "Body".into(),
+            snippet: id.into(),
+            code: Default::default(),
+            suggestion: None,
+            source,
+        },
+        old_path: None,
+        anchor: AnchorKind::Inline,
+        at: place,
+        status,
+        around: None,
+        unverified: None,
+        seen_on: Vec::new(),
+        evidence: None,
+    }
+}
+
+/// One review that ended so, with these findings, the first of which has a comment.
+async fn review(store: &Store, (key, token): (&str, u64), kind: OutcomeKind, findings: Vec<Finding>) {
+    let (now, sha) = (store.now().await.unwrap(), Sha::parse(&"a".repeat(40)).unwrap());
+    let revision = Revision { head: sha.clone(), base: sha };
+    let run = RunRef { id: RunId::new(format!("v{token}")), key: Key::new(key), token: Token(token) };
+    store.begin(&run, &revision, now).await.unwrap();
+    let ended = Outcome { kind, reason: None, until: None, runtime: Runtime::Native };
+    let detail = ReviewDetail::new(Some(revision.head), revision.base, ended);
+    let mut outcome = ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, now);
+    outcome.model = Some("claude-sonnet-5-5".into());
+    let first = findings.first().map(|finding| Item::Finding(finding.id.clone()));
+    let desired = first.iter().map(|item| Desired { item: item.clone(), ..Desired::summary("text".into()) });
+    let desired = desired.collect();
+    let computed =
+        Computed { producer: Producer::Review, findings, desired, status: None, outcome: outcome.clone() };
+    store.computed(&run, &computed).await.unwrap();
+    if let Some(item) = first {
+        store.shown(&run, Producer::Review, &[(item, CommentId::new("1"))]).await.unwrap();
+    }
+    store.published(&run, &outcome).await.unwrap();
+}
+
+/// 28 served reviews, of which one was partial and one had nothing to do, and three local ones, of which one has failed.
+async fn remember(file: &Path) {
+    let store = Store::open(file, Arc::new(SystemClock)).unwrap();
+    for number in 1..=28 {
+        let kind = match number {
+            27 => OutcomeKind::Partial,
+            28 => OutcomeKind::Skipped,
+            _ => OutcomeKind::Reviewed,
+        };
+        let key = format!("pr/github/1/{number}");
+        let fixed = FindingStatus::Fixed(Sha::parse(&"a".repeat(40)).unwrap());
+        let findings = match number {
+            1 => vec![
+                finding("f1", "core/merge-conflict", Source::Rule, fixed),
+                finding("f2", "ruff/E501", Source::Tool, FindingStatus::Dismissed("no".into())),
+            ],
+            2 => vec![
+                finding("f3", "agent/bounds", Source::Agent, FindingStatus::Open),
+                finding("f4", EVIL, Source::Rule, FindingStatus::Suppressed("so".into())),
+            ],
+            _ => Vec::new(),
+        };
+        review(&store, (&key, number), kind, findings).await;
+        let (name, url) =
+            (format!("acme/shop#{number}"), format!("https://github.com/acme/shop/pull/{number}"));
+        store.describe(&[(Key::new(key), Described { name, url, head: None })]).await.unwrap();
+    }
+    let open = finding("f5", "core/debugger", Source::Rule, FindingStatus::Open);
+    review(&store, ("local/home/me/tool", 101), OutcomeKind::Reviewed, Vec::new()).await;
+    review(&store, ("local/home/me/tool", 102), OutcomeKind::Reviewed, vec![open]).await;
+    review(&store, ("local/home/me/other", 103), OutcomeKind::Failed, Vec::new()).await;
+}
+
+fn told(folder: &Path, format: &str) -> String {
+    let (exit, out, err) = report(folder, &["--format", format]);
+    assert_eq!((exit, err.as_str()), (0, ""), "{format}");
+    out
+}
+
+#[tokio::test]
+async fn all_formats_print_the_same_percentages_and_tell_local_reviews_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    remember(&folder.path().join("t.db")).await;
+    // Of 28 reviews 26 are 92.9 %; of the 27 that had something to do they are 96.3 %. Local ones are in neither.
+    for format in ["text", "markdown", "html"] {
+        let text = told(folder.path(), format);
+        let at =
+            |part: &str| text.find(part).unwrap_or_else(|| panic!("{format}: {part} is missing: {text}"));
+        let local = at(if format == "text" { "3 local reviews ended" } else { "Local reviews" });
+        for served in ["92.9 %", "3.6 %", "96.3 %"] {
+            assert!(at(served) < local && text.rfind(served).unwrap() < local, "{format}: {served}");
+        }
+        assert!(text.rfind("66.7 %").unwrap() > local, "{format}: {text}");
+        assert!(!text.contains("90.3 %"), "{format}: both together are no number: {text}");
+    }
+    let json: Value = serde_json::from_str(&told(folder.path(), "json")).unwrap();
+    let (served, local) = (&json["reviews"], &json["local_reviews"]);
+    assert_eq!(
+        (&served["runs"], &served["attempts"], &served["success"]),
+        (&28.into(), &27.into(), &0.963.into())
+    );
+    assert_eq!(
+        (&local["runs"], &local["attempts"], &local["success"]),
+        (&3.into(), &3.into(), &0.667.into())
+    );
+    let table = told(folder.path(), "csv");
+    let mut table = csv::Reader::from_reader(table.as_bytes());
+    assert_eq!(table.headers().unwrap().iter().last(), Some("origin"));
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    let count =
+        |origin: &str, kind: &str| rows.iter().filter(|row| (&row[24], &row[4]) == (origin, kind)).count();
+    assert_eq!(
+        (count("served", "reviewed"), count("served", "skipped"), count("local", "failed")),
+        (26, 1, 1)
+    );
+    assert_eq!(rows.len(), 31);
+}
+
+#[tokio::test]
+async fn findings_are_told_by_what_became_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    remember(&folder.path().join("t.db")).await;
+    let json: Value = serde_json::from_str(&told(folder.path(), "json")).unwrap();
+    let findings = &json["reviews"]["findings"];
+    let counts = ["found", "posted", "open", "fixed", "dismissed", "suppressed", "outside"];
+    let numbers = |row: &Value| counts.map(|name| row[name].as_u64().unwrap());
+    assert_eq!(numbers(findings), [4, 2, 1, 1, 1, 1, 0]);
+    assert_eq!(findings["by_rule"].as_array().unwrap().len(), 4);
+    for (by, id) in [("by_tool", "ruff"), ("by_model", "claude-sonnet-5-5"), ("by_repository", "acme/shop")] {
+        assert_eq!(findings[by].as_array().unwrap().len(), 1, "{by}: {findings}");
+        assert_eq!(findings[by][0]["id"], id, "{by}: {findings}");
+    }
+    assert_eq!(numbers(&json["local_reviews"]["findings"]), [1, 1, 1, 0, 0, 0, 0]);
+    assert_eq!(json["local_reviews"]["findings"]["by_repository"][0]["id"], "home/me/tool");
+    let text = told(folder.path(), "text");
+    assert!(text.lines().all(|line| line.chars().count() <= 80) && !text.contains('\u{1b}'), "{text}");
+    for format in ["text", "markdown", "html"] {
+        let text = told(folder.path(), format);
+        for part in ["core/merge-conflict", "suppressed", "acme/shop", "claude-sonnet-5-5"] {
+            assert!(text.contains(part), "{format}: {part} is missing:\n{text}");
+        }
+        if format != "text" {
+            assert!(!text.replace("\\<", "").contains("<script"), "{format}:\n{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_titled_by_the_machine_and_the_time() {
+    let folder = tempfile::tempdir().unwrap();
+    remember(&folder.path().join("t.db")).await;
+    let page = told(folder.path(), "html");
+    let title =
+        regex::Regex::new(r"<title>(Truing( at [^<]+)?, \d{4}-\d{2}-\d{2} to \d{4}-\d{2}-\d{2})</title>");
+    let title = title.unwrap().captures(&page).expect("a title")[1].to_owned();
+    assert!(page.contains(&format!("<h1>{title}</h1>")), "{title}");
+    let markdown = told(folder.path(), "markdown");
+    assert!(markdown.starts_with("# Truing"), "{markdown}");
+    for loads in ["<script", "src=", "url(", "@import", "<link", "<img"] {
+        assert!(!page.contains(loads), "{loads}");
+    }
+}
