@@ -154,3 +154,37 @@ async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     let built_in = String::from_utf8(built_in).unwrap();
     assert!(built_in.lines().all(|line| told.lines().any(|has| has == line)));
 }
+
+/// The step of Bitbucket Pipelines, in a clone as Pipelines makes it: the pull request's branch alone, with the base merged into it.
+#[test]
+fn the_pipeline_of_bitbucket_reviews_the_commit_of_the_pull_request() {
+    let text = std::fs::read_to_string(top().join("examples/ci/bitbucket-pipelines.yml")).unwrap();
+    let pipeline: Value = serde_saphyr::from_str(&text).unwrap();
+    let script = &pipeline["pipelines"]["pull-requests"]["**"][0]["step"]["script"];
+    let script: Vec<&str> = script.as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    let home = tempfile::tempdir().unwrap();
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_truing")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let run = |lines: &str, commit: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", lines]).env_clear().env("PATH", &path).env("HOME", home.path());
+        shell.env("BITBUCKET_PR_DESTINATION_BRANCH", "main").env("BITBUCKET_COMMIT", commit);
+        shell.current_dir(home.path()).output().unwrap()
+    };
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let made = run(
+        "git init -q -b main origin && cd origin && git config user.name a && git config user.email a@b.example\n\
+         echo 'a = 1' > a.py && git add . && git commit -qm one && git checkout -q -b change\n\
+         printf 'a = 1\\nbreakpoint()\\n' > a.py && git commit -qam two && git rev-parse HEAD\n\
+         git checkout -q main && echo 'b = 1' > b.py && git add . && git commit -qm three\n\
+         cd .. && git clone -q --single-branch -b change origin clone && cd clone\n\
+         git config user.name a && git config user.email a@b.example\n\
+         git fetch -q origin main && git merge -q --no-edit FETCH_HEAD",
+        "",
+    );
+    assert!(made.status.success(), "{made:?}");
+    let reviewed = run(&format!("cd clone\n{}", script.join("\n")), &text(&made));
+    let out = text(&reviewed);
+    assert_eq!(reviewed.status.code(), Some(1), "{reviewed:?}");
+    assert!(out.contains("a.py:2") && out.contains("1 file reviewed"), "{out}");
+}
