@@ -187,7 +187,7 @@ pub enum Effect {
         /// The text, without marker.
         body: String,
     },
-    /// A comment of ours that says again what another one of ours says, or that landed on another line, is deleted.
+    /// A comment of ours that says again what another one of ours says, that landed on another line, or that is retracted, is deleted.
     DeleteDuplicate {
         /// The subject.
         item: Item,

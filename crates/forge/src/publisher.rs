@@ -105,6 +105,18 @@ impl Placed {
     }
 }
 
+/// The comment that a step deletes.
+fn deletes(step: &Step) -> Option<&CommentId> {
+    if let Step::Delete { comment, .. } = step { Some(comment) } else { None }
+}
+
+/// A row that has no comment is told in the summary.
+fn list_in_summary(row: &mut Desired) {
+    if let (None, Some((kind, _))) = (&row.comment, &mut row.place) {
+        *kind = AnchorKind::Summary;
+    }
+}
+
 /// Has a finding that is fixed an open thread?
 fn has_open_fixed(rows: &[Desired], observed: &[Observed]) -> bool {
     let is_open = |item: &Item| {
@@ -152,6 +164,9 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             let (mut rows, status) = self.effects.log.desired(&self.run.key, producer).await?;
             // As they are posted, so that they compare equal with what is read back.
             rows.iter_mut().for_each(|row| row.body = normal(&strip(&row.body)));
+            if !self.may_create {
+                rows.iter_mut().for_each(list_in_summary);
+            }
             let pending = self.effects.pending().await?;
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
             let observed = self.effects.forge.comments(&known.collect::<Vec<_>>()).await?;
@@ -166,6 +181,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
                 Plan::Steps(steps) if self.may_create => steps,
                 Plan::Steps(steps) => steps.into_iter().filter(|step| !step.creates()).collect(),
             };
+            let deleted: Vec<CommentId> = steps.iter().filter_map(deletes).cloned().collect();
             let mut placed = Placed::new(&self.effects.forge.bounds(), &steps);
             if placed.is_watched {
                 self.same_head().await?;
@@ -177,6 +193,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
                 (Err(error), _) | (Ok(_), Err(error)) => return Err(error),
                 (Ok(created), Ok(())) => created,
             };
+            self.forget(&rows, &observed, &deleted).await?;
             match created {
                 Created::All => {}
                 Created::Part => {
@@ -198,6 +215,23 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
         let what = "placing comments".into();
         let message = "the forge refused every place, even the summary".into();
         Err(ForgeError::Rejected { what, message }.into())
+    }
+
+    /// Forgets the comments of retracted rows that are not there any more.
+    async fn forget(
+        &self,
+        rows: &[Desired],
+        observed: &[Observed],
+        deleted: &[CommentId],
+    ) -> Result<(), Ended> {
+        let is_left =
+            |item: &Item| observed.iter().any(|seen| seen.item == *item && !deleted.contains(&seen.id));
+        let gone = rows.iter().filter(|row| row.retraction.is_some() && !is_left(&row.item));
+        let gone: Vec<Item> = gone.map(|row| row.item.clone()).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        Ok(self.effects.log.deleted(self.run, self.effects.writer.producer, &gone).await?)
     }
 
     async fn apply_all(

@@ -157,8 +157,7 @@ where
         let pull = self.look().await?;
         let begun = self.store.begin(self.run, &revision, self.clock.now()).await?;
         let now = Some(&pull.revision.head).filter(|now| **now != revision.head);
-        let rest = if pull.revision == revision { Then::Idle } else { Then::Again };
-        let Some(record) = begun.computed.or(begun.outcome) else { return Ok(rest) };
+        let Some(record) = begun.computed.or(begun.outcome) else { return Ok(Then::Idle) };
         let record = self.restate((&revision.head, now), record, &begun.dismissals).await?;
         match self.publish(&revision.head, false).await? {
             Reconciled::Settling { until } => return Ok(Then::DueAt(until, Why::Settling)),
@@ -166,7 +165,7 @@ where
         }
         let published = ReviewRecord { run: self.run.id.clone(), ..record }.ended_at(self.clock.now());
         self.store.published(self.run, &published).await?;
-        Ok(rest)
+        Ok(Then::Idle)
     }
 
     /// Nothing is left to do for the head that the forge shows. If the last event told of another one, the forge

@@ -66,18 +66,6 @@ pub async fn lease<S: Slots + Runs>(
     Ok(lease)
 }
 
-/// Leases the slot for an operator who takes comments back.
-///
-/// # Errors
-/// [`NotLeased`], as [`lease`].
-pub async fn lease_retraction<S: Slots + Runs>(
-    store: &S,
-    key: &Key,
-    limits: &Limits,
-) -> Result<Lease, NotLeased> {
-    Ok(Lease { is_retraction: true, ..lease(store, key, Loop::Review, limits).await? })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

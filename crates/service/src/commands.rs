@@ -26,7 +26,8 @@
 //!
 //! A comment that is followed gets no reaction: that would be a write of no run, which no token fences, out of the few
 //! creating calls that comments have in a minute, and not every forge has reactions. What a command changes shows in
-//! the summary and the threads. Only `/help` is answered, once for each person and pull request ([`help`]).
+//! the summary and the threads. Only `/help` is answered: once for each person and pull
+//! request, by an effect without a token, as those of the tools for agents, and not while the kill switch is on ([`help`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use tracing::Instrument as _;
-use truing_core::id::{PrId, Sha, Span};
+use truing_core::id::{Key, PrId, Sha, Span};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
     Clock as _, Described, Event, ForgeError, ForgeRead as _, Ids as _, RunRef, Runs as _, StoreError,
@@ -57,8 +57,7 @@ pub async fn work<P: Parts>(
     let working = async {
         tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
         let work = Work { context, lease: &lease, run: &run };
-        let heir = if lease.is_retraction { Heir::Nobody } else { Heir::Server };
-        let given = (&lease, heir);
+        let given = (&lease, Heir::Server);
         let ended = context.driver().drive(given, heartbeat, told(give_back), &work).await;
         ended.inspect_err(|error| tracing::error!(%error, "cannot end the lease")).ok()
     };
@@ -78,6 +77,27 @@ pub async fn take<P: Parts>(
 ) -> Result<Result<Then, Stopped>, StepError> {
     let work = Work { context, lease, run };
     context.driver().take((lease, Heir::Server), &work, &AtomicBool::new(false)).await
+}
+
+/// Takes the comments on retracted findings of a pull request back, and leaves its slot as it is: what is due stays due. A run that is
+/// under way there loses its right to write, and begins again.
+///
+/// # Errors
+/// [`Stopped`]; what is taken back stays so.
+pub async fn retract<P: Parts>(context: &ServiceContext<P>, key: &Key) -> Result<Then, Stopped> {
+    let token = context.store.fresh_token().await?;
+    let run = RunRef { id: context.ids.run(), key: key.clone(), token };
+    let lease = Lease {
+        key: key.clone(),
+        token,
+        of: Loop::Review,
+        asked: false,
+        last_attempt: false,
+        marked: None,
+        wish: None,
+        is_retraction: true,
+    };
+    one(context, &lease, &run).await
 }
 
 /// A worker's part of a lease.
@@ -212,7 +232,7 @@ async fn one_at<P: Parts>(
     head: Option<Sha>,
 ) -> Result<Then, Stopped> {
     // It was marked before the operator removed it from the list, or was renamed.
-    if !context.repositories.has(&id.forge, repo) {
+    if !lease.is_retraction && !context.repositories.has(&id.forge, repo) {
         say(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge)).await?;
         return Ok(Then::Idle);
     }

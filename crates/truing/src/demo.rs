@@ -599,14 +599,12 @@ impl Demo {
             repo.reply(number, WRITER, comment.id, INTENDED).await?;
             self.repo.comment(number, WRITER, "/review").await?;
             self.until_served().await?;
-            let is_done =
-                |view: &PullView| is_reviewed(view) && view.inline().all(|comment| comment.resolved);
+            let is_done = |view: &PullView| is_good(view) && view.inline().all(|comment| comment.resolved);
             views.push(self.until(number, is_done).await?);
             step(&views)?;
         }
         let Some(last) = views.last() else { return Err(set_up("no review")) };
         let comments: Vec<_> = last.inline().filter(|comment| comment.author == LOGIN).collect();
-        let is_good = |status: &Status| status.state == "success";
         Ok(Report {
             prs: 1,
             pushes: 3,
@@ -618,7 +616,7 @@ impl Demo {
                 steps,
                 comments: comments.len(),
                 open: comments.iter().filter(|comment| !comment.resolved).count(),
-                is_green: last.statuses.get(&last.head).is_some_and(|all| all.iter().all(is_good)),
+                is_green: is_good(last),
             },
             storm: None,
             model: self.asked()?,
@@ -804,6 +802,12 @@ fn context(
 fn is_reviewed(view: &PullView) -> bool {
     view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
         && view.summaries().any(|comment| view.head.get(..10).is_some_and(|head| comment.body.contains(head)))
+}
+
+/// Is the last commit marked as good?
+fn is_good(view: &PullView) -> bool {
+    let last = view.statuses.get(&view.head).and_then(|statuses| statuses.last());
+    last.is_some_and(|status| status.state == "success")
 }
 
 /// The texts of our comments that are there.

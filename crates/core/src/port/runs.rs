@@ -197,6 +197,15 @@ pub trait Runs: Send + Sync {
         comments: &[(Item, CommentId)],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// The comments on these items are deleted: forgets them, and that they were made. If an item is wanted again, it gets a new
+    /// comment.
+    fn deleted(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        items: &[Item],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// The forge refuses the places of these rows: they get others.
     fn lower(
         &self,

@@ -1,4 +1,4 @@
-//! `/help`: one comment with the commands that the asker may use.
+//! `/help`: one comment with the commands that are served on a pull request, for a person who may write there.
 
 use std::sync::Arc;
 
@@ -40,6 +40,9 @@ pub(super) async fn answer<P: Parts>(
     repo: &str,
     by: &By,
 ) -> Result<Option<String>, Unserved> {
+    if let Some(engaged) = context.switch().await.engaged() {
+        return Ok(Some(format!("the kill switch is on, by {}", engaged.by)));
+    }
     let gate = context.gate();
     let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
     let client = context.forges.pull(&context.ids.run(), &told.pr, repo, Producer::Review, &writing);
@@ -57,10 +60,15 @@ pub(super) async fn answer<P: Parts>(
     let body = body(&by.login, context.converging.as_ref().err().map(String::as_str));
     match effects.perform(&Effect::Comment { topic, body }).await {
         Ok(_) => Ok(None),
-        Err(EffectError::Settling { .. } | EffectError::Withheld { .. }) => Err(Unserved::NotYet),
-        Err(EffectError::Refused(error) | EffectError::Unanswered { error, .. }) => Err(error.into()),
+        Err(EffectError::Settling { .. }) => Err(Unserved::NotYet),
         Err(EffectError::Store(error)) => Err(error.into()),
-        Err(EffectError::Git(error)) => Ok(Some(error.to_string())),
+        // Other commands do not wait for it: whoever still wants it asks again.
+        Err(
+            error @ (EffectError::Withheld { .. }
+            | EffectError::Refused(_)
+            | EffectError::Unanswered { .. }
+            | EffectError::Git(_)),
+        ) => Ok(Some(error.to_string())),
     }
 }
 
@@ -71,10 +79,10 @@ fn body(login: &str, why_not: Option<&str>) -> String {
     if why_not.is_none() {
         rows += &CONVERGE.iter().map(row).collect::<String>();
     }
-    let end =
-        why_not.map(|_| "\n`/converge` and `/audit` are not served here: no model is configured for them.\n");
+    let end = why_not
+        .map(|why| format!("\n`/converge` and `/audit` are not served here: {}.\n", markdown::plain(why)));
     format!(
-        "Commands that {} may use, each as the first line of a comment:\n\n| First line | What happens |\n|---|---|\n{rows}{}",
+        "Commands for {}, each as the first line of a comment:\n\n| First line | What happens |\n|---|---|\n{rows}{}",
         markdown::code(login),
         end.unwrap_or_default()
     )

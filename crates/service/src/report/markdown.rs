@@ -65,7 +65,7 @@ fn section(section: &Section) -> String {
     if let Some(cut) = section.cut() {
         let _ = writeln!(text, "{cut}\n");
     }
-    if section.runs.is_empty() {
+    if section.runs.is_empty() && !section.has_reviews() {
         text += "No run ended in that time.\n";
         if let Some(part) = section.unrecorded() {
             let _ = writeln!(text, "\n{} in all. {part}", dollars(figures.cost_micro_usd));

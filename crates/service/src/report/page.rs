@@ -56,7 +56,7 @@ fn section(section: &Section) -> Markup {
     parts.extend(section.cut().map(|cut| element("p", &[], [text(cut)])));
     parts.push(tiles(section));
     parts.extend(section.unrecorded().map(soft));
-    if section.runs.is_empty() {
+    if section.runs.is_empty() && !section.has_reviews() {
         parts.push(element("p", &[], [text("No run ended in that time.")]));
         parts.extend((!section.jobs.is_empty()).then(|| jobs(&section.jobs)));
         return element("section", &[], parts);

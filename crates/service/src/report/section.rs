@@ -53,6 +53,11 @@ impl Report {
 }
 
 impl Section {
+    /// Have reviews of its origin ended, be none of them among those that are read one by one?
+    pub fn has_reviews(&self) -> bool {
+        self.reviews.as_ref().is_some_and(|reviews| !reviews.ended.is_empty())
+    }
+
     /// With what its runs have cost that no record tells of.
     #[must_use]
     pub fn with(mut self, unrecorded: MicroUsd) -> Self {

@@ -40,7 +40,7 @@ impl Store {
             let sql = "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*),
                               CAST(sum(CASE WHEN ended > began THEN ended - began ELSE 0 END) AS BIGINT),
                               CAST(sum(coalesce(cost, 0)) AS BIGINT),
-                              rowid IN (SELECT rowid FROM run WHERE key >= 'local/' AND key < 'local0' AND loop = ?1)
+                              rowid IN (SELECT rowid FROM run WHERE substr(key, 1, 6) = 'local/' AND loop = ?1)
                        FROM run WHERE loop = ?1 AND ended >= ?2 AND kind IS NOT NULL AND rowid NOT IN
                          (SELECT rowid FROM run WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT json_valid(record)))
                        GROUP BY 1, 2, 3, 7 ORDER BY 1, 2, 3, 7";
@@ -91,7 +91,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn unrecorded_locally(&self, since: Millis) -> Result<MicroUsd, StoreError> {
-        self.unrecorded_reviews(since, "level.key >= 'local/' AND level.key < 'local0'").await
+        self.unrecorded_reviews(since, "substr(level.key, 1, 6) = 'local/'").await
     }
 
     /// The same of the levels that a condition names.

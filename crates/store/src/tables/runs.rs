@@ -242,6 +242,15 @@ impl Runs for Store {
         .await
     }
 
+    async fn deleted(&self, run: &RunRef, producer: Producer, items: &[Item]) -> Result<(), StoreError> {
+        let (run, items) = (run.clone(), items.to_vec());
+        self.write(move |connection| {
+            reviews::fence(connection, &run)?;
+            desired::deleted(connection, &run.key, producer, &items)
+        })
+        .await
+    }
+
     async fn lower(
         &self,
         run: &RunRef,

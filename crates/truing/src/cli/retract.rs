@@ -1,11 +1,10 @@
 //! `truing retract`: takes comments back that reviews have posted, after an incident.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use globset::{Glob, GlobMatcher};
 use serde::Serialize;
-use tokio::sync::watch;
 use truing_config::Config;
 use truing_core::dismissal::{Dismissal, Retraction, short};
 use truing_core::effect::Effect;
@@ -13,21 +12,22 @@ use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, Key};
 use truing_core::line;
 use truing_core::port::{Act, Clock as _, Described, MAX_TEXT, Runs as _};
+use truing_core::publish::{Item, Producer};
 use truing_core::slot::{Then, Why};
 use truing_forge::watch::{Made, Watch};
 use truing_loops::machine::SystemClock;
+use truing_loops::stopped::Stopped;
 use truing_loops::text::{counted, instant};
 use truing_loops::{redact_line, telemetry};
 use truing_service::ServiceContext;
-use truing_service::by_hand::{self, NotLeased};
-use truing_service::worker::work;
+use truing_service::worker;
 use truing_store::Store;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::output::Output;
 use super::since::Since;
-use super::target::{actor, at_work, existing_store, store_error, tell_absent};
+use super::target::{actor, existing_store, store_error, tell_absent};
 use super::{Context, runtime};
 use crate::wiring;
 
@@ -40,9 +40,9 @@ const MAX_LISTED: usize = 10;
 
 /// Take back comments that reviews have posted since then
 ///
-/// The comments are deleted, and the findings count as dismissed until their code changes; summary and status are stated anew.
-/// A comment that somebody has answered stays, resolved. It works while the kill switch is on, too. Nothing is reviewed, and no
-/// model is asked.
+/// The comments are deleted, and the findings count as dismissed until their code changes, with the open ones of the same kind that had
+/// no comment of their own; summary and status are stated anew. A comment that somebody has answered stays, resolved. It works while
+/// the kill switch is on, too. Nothing is reviewed, and no model is asked.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -66,33 +66,39 @@ pub struct Args {
 }
 
 /// A pull request whose comments are taken back.
-struct Retracted {
+struct Target {
     key: Key,
     described: Described,
     findings: Vec<Finding>,
+    /// Those with a comment of their own.
+    posted: BTreeSet<FindingId>,
 }
 
-/// What became of it, for scripts.
+/// The result for one pull request, for scripts.
 #[derive(Serialize)]
 struct Answer {
     pull_request: String,
     url: String,
-    findings: Vec<Taken>,
+    findings: Vec<FindingRow>,
     /// Comments that were deleted.
     deleted: usize,
+    /// Comments that stay, resolved: somebody has answered them.
+    answered: usize,
     /// The reason why it was not done to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    left: Option<String>,
+    not_done: Option<String>,
 }
 
 /// A finding that is retracted.
 #[derive(Serialize)]
-struct Taken {
+struct FindingRow {
     id: FindingId,
     rule: String,
     path: String,
     start_line: u32,
     title: String,
+    /// Has it a comment of its own? Others are in the summary alone.
+    posted: bool,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
@@ -117,94 +123,90 @@ impl Args {
         wiring::conceal::conceal(&config, &context.environment);
         let store = existing_store(&config, &context.environment).await?;
         tell_absent(store.as_ref(), &config, context)?;
-        let retracted = match &store {
-            Some(store) => self.meant(store).await?,
+        let targets = match &store {
+            Some(store) => self.targets(store).await?,
             None => Vec::new(),
         };
-        let mut answers = Vec::new();
-        if let (Some(store), false) = (store, self.dry_run || retracted.is_empty()) {
-            answers = Box::pin(self.retract(&store, &config, &retracted, context)).await?;
-        } else {
-            answers.extend(retracted.iter().map(|one| one.answer(0, None)));
-        }
-        let is_left = answers.iter().any(|answer| answer.left.is_some());
+        let answers = match store {
+            Some(store) if !self.dry_run && !targets.is_empty() => {
+                Box::pin(self.retract(&store, &config, &targets, context)).await?
+            }
+            Some(_) | None => targets.iter().map(|target| target.answer(0, Ok(()))).collect(),
+        };
+        let is_done = answers.iter().all(|answer| answer.not_done.is_none());
         context.output.answer(&answers, || self.text(&answers))?;
-        Ok(if is_left { Exit::Failed } else { Exit::Done })
+        Ok(if is_done { Exit::Done } else { Exit::Failed })
     }
 
-    /// The findings that are meant, by pull request.
-    async fn meant(&self, store: &Store) -> Result<Vec<Retracted>, CliError> {
-        let mut posted: BTreeMap<Key, Vec<FindingId>> = BTreeMap::new();
+    /// Pull requests on which such findings were posted since then, each with these and with the open ones of the same kind that
+    /// have no comment of their own: they would get one as soon as there is room.
+    async fn targets(&self, store: &Store) -> Result<Vec<Target>, CliError> {
+        let mut posted: BTreeMap<Key, BTreeSet<FindingId>> = BTreeMap::new();
         let since = self.since.at(SystemClock.now());
         for one in store.posted_findings(since).await.map_err(store_error)? {
-            posted.entry(one.key).or_default().push(one.finding);
+            posted.entry(one.key).or_default().insert(one.finding);
         }
         let rule = self.rule.as_ref().map(Glob::compile_matcher);
         let repo = self.repo.as_ref().map(Glob::compile_matcher);
         let is_wanted =
             |glob: &Option<GlobMatcher>, name: &str| glob.as_ref().is_none_or(|glob| glob.is_match(name));
-        let mut all = Vec::new();
-        for (key, ids) in posted {
+        let mut targets = Vec::new();
+        for (key, mut posted) in posted {
             let described = store.described(std::slice::from_ref(&key)).await.map_err(store_error)?;
             let Some(described) = described.into_iter().flatten().next() else { continue };
             if !is_wanted(&repo, described.name.rsplit_once('#').map_or("", |(repo, _)| repo)) {
                 continue;
             }
-            let said = store.dismissals(&key).await.map_err(store_error)?;
-            let is_retracted = |finding: &Finding| {
-                said.iter()
-                    .any(|said| said.finding == finding.id && !said.withdrawn && said.retraction.is_some())
+            let (rows, _) = store.desired(&key, Producer::Review).await.map_err(store_error)?;
+            let has_comment = |id: &FindingId| {
+                rows.iter().any(|row| row.item == Item::Finding(id.clone()) && row.comment.is_some())
             };
             let mut findings = store.findings(&key).await.map_err(store_error)?;
+            findings.retain(|finding| is_wanted(&rule, &finding.raw.rule) && is_shown(&finding.status));
+            posted.retain(|id| findings.iter().any(|finding| finding.id == *id));
             findings.retain(|finding| {
-                ids.contains(&finding.id)
-                    && is_wanted(&rule, &finding.raw.rule)
-                    && is_shown(&finding.status)
-                    && !is_retracted(finding)
+                posted.contains(&finding.id) || finding.is_open() && !has_comment(&finding.id)
             });
-            if !findings.is_empty() {
-                all.push(Retracted { key, described, findings });
+            if !posted.is_empty() {
+                targets.push(Target { key, described, findings, posted });
             }
         }
-        Ok(all)
+        Ok(targets)
     }
 
-    /// Records that they are retracted, and takes the comments back, one pull request after the other.
+    /// Records that they are retracted and takes the comments back, one pull request after the other.
     async fn retract(
         &self,
         store: &Store,
         config: &Config,
-        retracted: &[Retracted],
+        targets: &[Target],
         context: &Context,
     ) -> Result<Vec<Answer>, CliError> {
         let (by, now) = (actor(&context.environment), SystemClock.now());
         let reason = redact_line(&self.reason, MAX_TEXT);
         let reason = if reason.is_empty() { REASON.to_owned() } else { reason };
         let kind = if self.answered { Retraction::Answered } else { Retraction::Unanswered };
-        let word = |finding: &Finding| Dismissal::retracted(finding, kind, &reason, &by, now);
-        for one in retracted {
-            let words = one.findings.iter().map(|finding| (one.key.clone(), word(finding)));
-            let words: Vec<(Key, Dismissal)> = words.collect();
-            let detail = format!("{}: {reason}", counted(words.len(), "finding"));
-            let act = Act::new(&by, "retract", one.key.as_str(), &detail);
-            store.dismiss(&words, &act).await.map_err(store_error)?;
-        }
         let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let stores = (store.clone(), store.clone());
         let mut served =
             wiring::service_context(config, &context.environment, stores, reader, temp.path()).await?;
-        let limits = wiring::limits(&config.review, config.server.lease);
-        let _at_work = at_work(store, &limits).await?;
-        let progress = context.output.progress("taking comments back", Some(retracted.len() as u64));
+        let progress = context.output.progress("taking comments back", Some(targets.len() as u64));
         let mut answers = Vec::new();
-        for one in retracted {
+        for target in targets {
+            let word = |finding: &Finding| {
+                let word = Dismissal::retracted(finding, kind, &reason, &by, now);
+                (target.key.clone(), word)
+            };
+            let words: Vec<(Key, Dismissal)> = target.findings.iter().map(word).collect();
+            let detail = format!("{}: {reason}", counted(words.len(), "finding"));
+            let act = Act::new(&by, "retract", target.key.as_str(), &detail);
+            store.dismiss(&words, &act).await.map_err(store_error)?;
             let made = Made::default();
             served.watch = Watch { made: Some(made.clone()), ..telemetry::WRITES.clone() };
-            let left = one.take_back(&served, config, context.output).await.err();
+            let done = target.retract(&served, context.output).await;
             let is_deleted = |effect: &&Effect| matches!(effect, Effect::DeleteDuplicate { .. });
-            let deleted = made.list().iter().filter(is_deleted).count();
-            answers.push(one.answer(deleted, left));
+            answers.push(target.answer(made.list().iter().filter(is_deleted).count(), done));
             progress.advance(1);
         }
         Ok(answers)
@@ -212,91 +214,91 @@ impl Args {
 
     fn text(&self, answers: &[Answer]) -> String {
         let mut text = String::new();
-        for Answer { pull_request, url, findings, deleted, left } in answers {
+        for Answer { pull_request, url, findings, deleted, answered, not_done } in answers {
             text += &format!("{} {}\n", line::visible(pull_request), line::visible(url));
-            for taken in findings.iter().take(MAX_LISTED) {
-                let Taken { id, rule, path, start_line, title } = taken;
+            for row in findings.iter().take(MAX_LISTED) {
+                let FindingRow { id, rule, path, start_line, title, .. } = row;
                 let what = line::visible(&format!("{path}:{start_line} {title} ({rule})"));
                 text += &folded(&format!("  {} ", short(id)), &what);
             }
             if findings.len() > MAX_LISTED {
                 text += &format!("  and {} more\n", findings.len() - MAX_LISTED);
             }
-            text += &match left {
+            let deleted = counted(*deleted, "comment");
+            text += &match (not_done, answered) {
                 _ if self.dry_run => String::new(),
-                None => format!("  {} deleted\n", counted(*deleted, "comment")),
-                Some(why) => folded(
+                (Some(why), _) => {
+                    folded("  ", &format!("{deleted} deleted; not done: {}", line::visible(why)))
+                }
+                (None, 0) => format!("  {deleted} deleted\n"),
+                (None, kept) => folded(
                     "  ",
-                    &format!("{} deleted; not done: {}", counted(*deleted, "comment"), line::visible(why)),
+                    &format!("{deleted} deleted; {kept} answered, which `--answered` deletes, too"),
                 ),
             };
         }
-        let findings = answers.iter().map(|answer| answer.findings.len()).sum::<usize>();
+        let done = answers.iter().filter(|answer| answer.not_done.is_none());
+        let findings = counted(done.clone().map(|answer| answer.findings.len()).sum::<usize>(), "finding");
+        let pulls = counted(done.clone().count(), "pull request");
         let since = instant(self.since.at(SystemClock.now()));
-        let (findings, pulls) = (counted(findings, "finding"), counted(answers.len(), "pull request"));
-        text + &match (answers, self.dry_run) {
-            ([], _) => format!("nothing to take back: reviews have posted no such finding since {since}\n"),
-            (_, true) => format!("would retract {findings} on {pulls}; without --dry-run it is done\n"),
-            (_, false) => format!("retracted {findings} on {pulls}\n"),
+        text + &match (answers.len(), answers.len() - done.count(), self.dry_run) {
+            (0, ..) => format!("nothing to take back: no comment of such a finding is left since {since}\n"),
+            (_, _, true) => format!("would retract {findings} on {pulls}; without --dry-run it is done\n"),
+            (_, 0, false) => format!("retracted {findings} on {pulls}\n"),
+            (_, left, false) => format!(
+                "retracted {findings} on {pulls}; not done on {}: run it again\n",
+                counted(left, "pull request")
+            ),
         }
     }
 }
 
-impl Retracted {
-    fn answer(&self, deleted: usize, left: Option<String>) -> Answer {
-        let taken = |finding: &Finding| Taken {
+impl Target {
+    fn answer(&self, deleted: usize, done: Result<(), String>) -> Answer {
+        let row = |finding: &Finding| FindingRow {
             id: finding.id.clone(),
             rule: finding.raw.rule.clone(),
             path: finding.raw.place.path.to_string(),
             start_line: finding.raw.place.start_line,
             title: finding.raw.title.clone(),
+            posted: self.posted.contains(&finding.id),
         };
         Answer {
             pull_request: self.described.name.clone(),
             url: self.described.url.clone(),
-            findings: self.findings.iter().map(taken).collect(),
+            findings: self.findings.iter().map(row).collect(),
             deleted,
-            left,
+            answered: if done.is_ok() { self.posted.len().saturating_sub(deleted) } else { 0 },
+            not_done: done.err(),
         }
     }
 
-    /// Makes the pull request show it.
+    /// Makes the pull request show that they are retracted.
     ///
     /// # Errors
     /// The reason why it could not be done, for people.
-    async fn take_back<F, R>(
+    async fn retract<F, R>(
         &self,
         served: &ServiceContext<wiring::ProgramParts<F, R>>,
-        config: &Config,
         output: Output,
     ) -> Result<(), String>
     where
         F: truing_service::Forges + 'static,
         R: truing_core::port::Reader + 'static,
     {
-        let (key, name) = (&self.key, &self.described.name);
+        let name = &self.described.name;
         let mut left = MAX_WAIT;
         loop {
-            let lease = by_hand::lease_retraction(&served.store, key, &served.limits).await;
-            let lease = lease.map_err(|error| match error {
-                NotLeased::Busy(until) => {
-                    format!("a server is at work on it (lease until {}); run it again then", instant(until))
+            let until = match worker::retract(served, &self.key).await {
+                Ok(Then::DueAt(until, Why::Settling)) => until,
+                Ok(Then::Idle | Then::Again | Then::Held(_) | Then::DueAt(..)) => return Ok(()),
+                Err(Stopped::Fenced(_)) => {
+                    return Err("a server has begun to work on it meanwhile".to_owned());
                 }
-                NotLeased::Owned => {
-                    "a run that converges is in the middle of something; it goes on when that ends".to_owned()
-                }
-                NotLeased::Step(error) => error.to_string(),
-            })?;
-            let (_stop, never) = watch::channel(false);
-            let until = match work(served, lease, config.server.heartbeat, never).await {
-                Some(Ok(Then::Idle | Then::Again | Then::Held(_))) => return Ok(()),
-                Some(Ok(Then::DueAt(until, Why::Settling))) => until,
-                Some(Ok(Then::DueAt(..))) => return Ok(()),
-                Some(Err(error)) => return Err(format!("{error}; run it again")),
-                None => return Err("its end could not be recorded; run it again".to_owned()),
+                Err(error) => return Err(error.to_string()),
             };
             let wait = Duration::from_millis(u64::try_from((until - SystemClock.now()).0).unwrap_or(0));
-            left = left.checked_sub(wait).ok_or("comments still settle; run it again")?;
+            left = left.checked_sub(wait).ok_or("comments still settle")?;
             output.say(format_args!("{name}: waiting {} s (settling)", wait.as_secs() + 1));
             tokio::time::sleep(wait).await;
         }

@@ -466,9 +466,10 @@ impl Command {
 
     /// What a model would cost, beside a review that a person looks at.
     fn model_hint(&self) -> Option<String> {
-        let Args { staged, diff, path, pr, .. } = &self.args;
+        let Args { staged, diff, path, pr, base, head, .. } = &self.args;
         let most = self.config.budget.review;
-        if most.0 == 0 || *staged || diff.is_some() {
+        // The command must review the same.
+        if most.0 == 0 || *staged || diff.is_some() || base.is_some() || head.is_some() {
             return None;
         }
         let target = match (pr, path) {
@@ -482,7 +483,8 @@ impl Command {
 
     /// What was named without a flag may have been meant for something else than a commit.
     fn no_commit(&self, name: &str, error: GitError) -> CliError {
-        if !self.args.is_bare_ref {
+        let is_unknown = matches!(error, GitError::UnknownRevision { .. } | GitError::BadRevision(_));
+        if !(self.args.is_bare_ref && is_unknown) {
             return wiring::git_error(error);
         }
         CliError::usage(

@@ -109,7 +109,10 @@ async fn at_both_bitbuckets_the_review_tells_the_same_story() {
         assert!(lifecycle.holds(), "{kind:?}: {lifecycle:#?}");
         let (page, _) = demo.addresses();
         let list = text_of(&page).await;
-        assert!(list.contains("#1 Take payments (open)") && list.contains(&format!("{page}/1\n")), "{list}");
+        assert!(
+            list.contains("#1 Change payments (open)") && list.contains(&format!("{page}/1\n")),
+            "{list}"
+        );
         let one = text_of(&format!("{page}/1")).await;
         assert!(one.contains("One refunded order ends all refunds") && !one.contains("[//]: #"), "{one}");
         demo.stop().await.unwrap();

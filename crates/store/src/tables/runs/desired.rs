@@ -167,6 +167,23 @@ pub(super) fn shown(
     Ok(())
 }
 
+/// The comments on these items are gone, and so is the record that they were made.
+pub(super) fn deleted(
+    connection: &Connection,
+    key: &Key,
+    producer: Producer,
+    items: &[Item],
+) -> Result<(), Fault> {
+    let forget = "UPDATE desired SET comment = NULL WHERE key = ?1 AND producer = ?2 AND item = ?3";
+    let forget = connection.sql(forget);
+    let end = connection.sql("DELETE FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3");
+    for item in items {
+        forget.execute((key.as_str(), producer.as_str(), item.as_str()))?;
+        end.execute((key.as_str(), producer.as_str(), item.topic().as_str()))?;
+    }
+    Ok(())
+}
+
 /// These rows go elsewhere: the forge refuses their places.
 pub(super) fn lower(
     connection: &Connection,

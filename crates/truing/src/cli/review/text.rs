@@ -77,9 +77,14 @@ pub(super) fn report(
         text += &filled(&visible(&told));
     }
     let by = by(record);
-    text + &match (by.strip_suffix(": no model was called"), &commands.model) {
-        (Some(reviewers), Some(model)) => filled(&format!("{reviewers}; {model}")),
-        _ => filled(&by),
+    match (by.strip_suffix(": no model was called"), &commands.model) {
+        (Some(reviewers), Some(model)) => {
+            let both = format!("{reviewers}; {model}\n");
+            // A command is pasted: it stays on one line.
+            let fits = both.chars().count() <= WIDTH;
+            text + &if fits { both } else { format!("{}{model}\n", filled(&by)) }
+        }
+        _ => text + &filled(&by),
     }
 }
 

@@ -85,12 +85,11 @@ async fn the_lines_that_an_unknown_forge_shows_lead_to_a_review() {
 }
 
 /// Commands of the documentation that are run by another test, or cannot be run here: how each begins, and where or why.
-const ELSEWHERE: [(&str, &str); 21] = [
+const ELSEWHERE: [(&str, &str); 20] = [
     ("claude mcp", "the program `claude` asks for an account"),
     ("truing --config examples/aiobotocore/truing.toml sync decide", "online::examples, and examples"),
     ("truing --config truing.toml mcp serve", "operate::mcp"),
     ("truing --config truing.toml serve", "the_steps_that_the_documentation_shows_serve_a_pull_request"),
-    ("truing audit", "converge"),
     ("truing completions", "command_line"),
     ("truing converge", "converge"),
     ("truing demo", "demo"),

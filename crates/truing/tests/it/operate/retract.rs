@@ -69,7 +69,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     assert!(comment.resolved && comment.body.contains("a bad rule"), "{comment:#?}");
     for view in [&gone, &kept] {
         let summary = &view.summaries().next().unwrap().body;
-        assert!(summary.contains("a bad rule") && summary.contains("nothing found"), "{summary}");
+        assert!(summary.contains("nothing found") && summary.contains("1 finding dismissed"), "{summary}");
         assert_eq!(view.statuses[&view.head].last().unwrap().state, "success", "{view:#?}");
     }
     let again = site.run(&["retract", "--since", "1h"]);
@@ -127,4 +127,56 @@ async fn without_a_database_nothing_is_taken_back() {
     assert!(ran.exit == 0 && ran.err.contains("there is no database at"), "{ran:?}");
     assert!(!database(site.home.path()).exists());
     assert_eq!(site.run(&["retract"]).exit, 2, "a time must be given");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_is_shown_again() {
+    let site = Site::new().await;
+    let [one, _] = two_reviewed(&site).await;
+    site.forge.revoke(TOKEN);
+    let first = site.run(&["retract", "--since", "1h", "--format", "json"]);
+    assert_eq!(first.exit, 3, "{first:?}");
+    assert!(
+        json(&first).as_array().unwrap().iter().all(|answer| answer["not_done"].is_string()),
+        "{first:?}"
+    );
+    assert_eq!(site.repo.pull(one).await.unwrap().inline().count(), 1);
+    site.forge.token(TOKEN, "truing[bot]");
+    let second = site.run(&["retract", "--since", "1h"]);
+    assert_eq!(second.exit, 0, "{second:?}");
+    assert_eq!(site.repo.pull(one).await.unwrap().inline().count(), 0);
+    let third = site.run(&["retract", "--since", "1h"]);
+    assert!(third.out.starts_with("nothing to take back"), "{third:?}");
+
+    // The dismissal is of the code as it was.
+    site.repo.push("one", Commit::new("again").write("a.py", "a = 1\nbreakpoint()  # here\n")).await.unwrap();
+    let server = site.serve();
+    let shown = site.until(one, "another line", |view| view.inline().count() == 1).await;
+    assert_eq!(shown.inline().next().unwrap().line, Some(2));
+    server.signal("-TERM");
+    server.ended();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_and_what_is_due_stay_as_they_were() {
+    let site = Site::new().await;
+    let [one, two] = two_reviewed(&site).await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let server = site.serve();
+    site.repo.comment(one, "ada", "/review pause").await.unwrap();
+    site.deliver().await;
+    site.until_slots("paused", |slots| slots.iter().any(|slot| slot["why"] == "paused")).await;
+    server.signal("-TERM");
+    server.ended();
+    let slots = || -> Vec<(String, String)> {
+        let listed: Vec<Value> =
+            serde_json::from_str(&site.run(&["queue", "list", "--format", "json"]).out).unwrap();
+        listed.iter().map(|slot| (slot["name"].to_string(), slot["state"].to_string())).collect()
+    };
+    let before = slots();
+    assert_eq!(site.run(&["retract", "--since", "1h"]).exit, 0);
+    assert_eq!(slots(), before);
+    for number in [one, two] {
+        assert_eq!(site.repo.pull(number).await.unwrap().inline().count(), 0);
+    }
 }

@@ -30,7 +30,9 @@ fn a_path_that_is_no_repository() {
     let hint = "name a folder inside a git repository";
     refused(&place, &[&home], &format!("{home} is not in a git repository"), hint);
     refused(&place, &["/no/such"], "there is nothing at /no/such", hint);
-    refused(&place, &["nope"], &format!("there is nothing at {home}/r/nope"), hint);
+    refused(&place, &["./nope"], &format!("there is nothing at {home}/r/./nope"), hint);
+    let nothing = "`nope` is no folder, no pull request and no commit of this repository";
+    refused(&place, &["nope"], nothing, "git branch --all");
     refused(&place, &["a.py"], &format!("{home}/r/a.py is not a folder"), hint);
     place.git(["init", "--quiet", "--bare", "../bare"]);
     let bare = format!("{home}/bare");

@@ -229,6 +229,7 @@ impl Runs for FaultyStore {
         announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
         desired(key: &Key, producer: Producer) -> (Vec<Desired>, Option<DesiredStatus>);
         shown(run: &RunRef, producer: Producer, comments: &[(Item, CommentId)]) -> ();
+        deleted(run: &RunRef, producer: Producer, items: &[Item]) -> ();
         lower(run: &RunRef, producer: Producer, rows: &[(Item, AnchorKind)]) -> ();
         status_set(run: &RunRef, status: &DesiredStatus) -> ();
         published(run: &RunRef, outcome: &ReviewRecord) -> ();

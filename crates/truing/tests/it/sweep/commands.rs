@@ -257,10 +257,10 @@ async fn help_is_answered_once_for_each_person_who_may_write_and_reviews_leave_i
     }
     let answers = async || {
         let view = site.repo.pull(opened.number).await.unwrap();
-        let ours = view.summaries().filter(|comment| comment.body.starts_with("Commands that"));
+        let ours = view.summaries().filter(|comment| comment.body.starts_with("Commands for"));
         ours.map(|comment| comment.body.lines().next().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    let line = |who: &str| format!("Commands that `{who}` may use, each as the first line of a comment:");
+    let line = |who: &str| format!("Commands for `{who}`, each as the first line of a comment:");
     assert_eq!(answers().await, [line("ada"), line("mia")]);
     assert_eq!(acts(&service).await, Vec::<String>::new(), "it changes nothing");
     comment(&site, &opened, "ada", "/review full").await;
