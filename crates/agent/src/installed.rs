@@ -92,6 +92,8 @@ impl Machine {
         let here = places.iter().find(|file| is_program(file)).cloned();
         let file = here.or_else(|| self.on_path(program))?;
         let file = self.behind_shim(&file, program, tree).unwrap_or(file);
+        // Its folder is shown under its own name; its file may be a link there that means more than what it leads to.
+        let file = file.parent()?.canonicalize().ok()?.join(file.file_name()?);
         let mut installed = Installed {
             file: file.clone(),
             read: BTreeSet::new(),
@@ -145,8 +147,10 @@ impl Machine {
     /// Adds what a program needs.
     fn add(&self, file: &Path, read: &mut BTreeSet<PathBuf>, steps: usize) {
         let Ok(real) = file.canonicalize() else { return };
-        if let Some(root) = environment(file).filter(|root| !self.homes.iter().any(|home| home == root)) {
-            add_parts(root, read);
+        let environment = environment(file).and_then(|root| Some((root, root.canonicalize().ok()?)));
+        if let Some((name, root)) = environment.filter(|(_, root)| !self.homes.contains(root)) {
+            add_links(name, read);
+            add_parts(&root, read);
             if let Some(home) = value(&head(&root.join(ENVIRONMENT)), "home") {
                 self.show(&Path::new(&home).join("python3"), read);
             }
@@ -200,6 +204,13 @@ impl Machine {
 /// The virtual environment of Python that a program is installed in.
 fn environment(file: &Path) -> Option<&Path> {
     file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file())
+}
+
+/// Adds the links by which a folder is reached: scripts in it may name it so.
+fn add_links(folder: &Path, read: &mut BTreeSet<PathBuf>) {
+    for path in folder.ancestors().filter(|path| path.is_symlink()) {
+        read.insert(path.to_owned());
+    }
 }
 
 /// Adds what programs are installed as below a folder, and nothing else that may be there.
@@ -361,6 +372,25 @@ mod tests {
         let parts = ["tools/ruff/bin", "tools/ruff/pyvenv.cfg", ".pyenv/versions/3.12/bin"];
         assert_eq!(found.read, home.read(&parts));
         assert_eq!(home.found("ruff", &["tools/ruff/bin/ruff"]).environment, Some(home.at("tools/ruff")));
+    }
+
+    #[test]
+    fn an_environment_is_found_through_a_link_to_its_folder() {
+        let home = Home::new(&["a/tools/bin"]);
+        home.program("opt/python/bin/python3", "\x7fELF");
+        home.file("b/tools/pyvenv.cfg", &format!("home = {}\n", home.at("opt/python/bin").display()));
+        home.link("b/tools/bin/python", &home.at("opt/python/bin/python3"));
+        home.link("a/tools", &home.at("b/tools"));
+        home.program("b/tools/bin/ruff", "\x7fELF");
+        let named = home.at("a/tools/bin/python");
+        home.program("b/tools/bin/flake8", &format!("#!{}\n", named.display()));
+        let parts = ["b/tools/bin", "b/tools/pyvenv.cfg", "opt/python/bin"];
+        let found = home.found("ruff", &[]);
+        assert_eq!((found.file, found.read), (home.at("b/tools/bin/ruff"), home.read(&parts)));
+        assert_eq!(found.environment, Some(home.at("b/tools")));
+        let found = home.found("flake8", &[]);
+        assert_eq!(found.file, home.at("b/tools/bin/flake8"));
+        assert_eq!(found.read, home.read(&[&parts[..], &["a/tools"]].concat()), "its script names the link");
     }
 
     #[test]

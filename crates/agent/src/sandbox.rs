@@ -107,12 +107,11 @@ impl Job {
 /// What [`NAME`] is called with: the helper's whole life. `None` if the program was not called as the helper.
 /// To be asked first in `main`, while there is one thread.
 pub fn entered(arguments: &[OsString]) -> Option<ExitCode> {
-    let [name, stage] = arguments else { return None };
-    if name != NAME {
+    let (name, stage) = arguments.split_first()?;
+    if name != NAME || stage.is_empty() {
         return None;
     }
-    let stage: Option<Stage> = stage.to_str().and_then(|stage| serde_json::from_str(stage).ok());
-    let code = match stage {
+    let code = match Stage::of(stage) {
         Some(Stage::Outside { job, parent }) => enter::outside(&job, parent),
         Some(Stage::Inside { job, outside }) => enter::inside(&job, outside),
         Some(Stage::Probe(probe)) => Ok(probe.tried()),

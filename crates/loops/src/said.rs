@@ -10,6 +10,8 @@ use truing_reader::redact::{redact, without_given};
 const MAX_LAST_WORDS: usize = 500;
 /// Bytes in which an error is looked for.
 const MAX_LOOKED_AT: usize = 64 << 10;
+/// The mark that fills the lines of headings.
+const RULE: char = '━';
 /// Lines of them.
 const MAX_LINES: usize = 3;
 
@@ -26,14 +28,34 @@ pub(crate) fn why(printout: &Printout) -> String {
 /// The end of a program that could not do its work, and its words from the first that speaks of an error on.
 pub(crate) fn cause(printout: &Printout) -> String {
     let said = [&printout.errors, &printout.output].map(|text| redact(&plain(text)));
-    let speaks = |line: &str| line.to_ascii_lowercase().contains("error");
     let from_error = said.iter().find_map(|text| {
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let lines: Vec<&str> = lines.skip_while(|line| !speaks(line)).take(MAX_LINES).collect();
-        let words = line::clean(&lines.join("; "), MAX_LAST_WORDS);
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_picture(line)).collect();
+        let first = lines.iter().position(|line| speaks_of_error(line))?;
+        // The headings of some programs name the file.
+        let start = first.saturating_sub(1);
+        let heading = lines.get(start).filter(|line| line.ends_with(RULE)).copied();
+        let mut told: Vec<&str> = heading.into_iter().collect();
+        for line in lines.into_iter().skip(first) {
+            if told.len() < MAX_LINES && !told.contains(&line) {
+                told.push(line);
+            }
+        }
+        let told: Vec<&str> = told.iter().map(|line| line.trim_end_matches([RULE, ' '])).collect();
+        let words = line::clean(&told.join("; "), MAX_LAST_WORDS);
         (!words.is_empty()).then_some(words)
     });
     from_error.map_or_else(|| why(printout), |words| format!("{}: {words}", printout.end))
+}
+
+fn speaks_of_error(line: &str) -> bool {
+    let small = line.to_ascii_lowercase();
+    small.contains("error") || small.contains("failed to") || line.starts_with('×')
+}
+
+/// Is it a part of a picture of the source, or nothing but marks?
+fn is_picture(line: &str) -> bool {
+    let of_source = line.trim_start_matches(|letter: char| letter.is_ascii_digit() || " >".contains(letter));
+    of_source.starts_with(['|', '│']) || !line.contains(char::is_alphanumeric)
 }
 
 /// The beginning of a text without its colours.
@@ -61,4 +83,43 @@ pub(crate) fn without_given_values(raw: RawFinding) -> RawFinding {
     };
     let [title, body, snippet] = [&raw.title, &raw.body, &raw.snippet].map(|text| without_given(text));
     RawFinding { rule, title, body, snippet, suggestion, ..raw }
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::verification::End;
+
+    use super::*;
+
+    fn caused(errors: &str) -> String {
+        let errors = errors.to_owned();
+        cause(&Printout { end: End::Exit { code: 2 }, ms: 1, output: String::new(), errors })
+    }
+
+    #[test]
+    fn the_cause_of_a_refused_configuration_is_told_with_its_file() {
+        let ruff = "ruff failed\n  Cause: Failed to parse /p/pyproject.toml\n  Cause: TOML parse error at line 4, \
+                    column 1\n  |\n4 | [tool.ruff]\n  | ^^^^^^^^^^^\nunknown field `show-source`\n";
+        assert_eq!(
+            caused(ruff),
+            "exit code 2: Cause: Failed to parse /p/pyproject.toml; Cause: TOML parse error at line 4, column 1; \
+             unknown field `show-source`"
+        );
+        let biome = "/p/biome.json:1:11 deserialize  DEPRECATED  ━━━━━\n\n  i The use is deprecated.\n\n\
+                     /p/biome.json:1:51 deserialize ━━━━━\n\n  × Found an unknown key `include`.\n  \n  \
+                     > 1 │ {}\n      │ ^^^\n    2 │ \n  i Known keys:\n\nconfiguration ━━━━━\n\n  \
+                     × Biome exited because the configuration resulted in errors.\n";
+        assert_eq!(
+            caused(biome),
+            "exit code 2: /p/biome.json:1:51 deserialize; × Found an unknown key `include`.; i Known keys:"
+        );
+    }
+
+    #[test]
+    fn what_is_said_twice_is_told_once() {
+        assert_eq!(
+            caused("error: too old:\n  x requires rustc 1.99\n  x requires rustc 1.99\n"),
+            "exit code 2: error: too old:; x requires rustc 1.99"
+        );
+    }
 }

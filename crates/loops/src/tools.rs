@@ -248,6 +248,15 @@ pub struct Looked {
     pub(crate) folders: Vec<PrivateFolder>,
 }
 
+/// The end of a linter's runs.
+#[derive(Debug)]
+enum Done {
+    /// It looked, or failed.
+    Ran(Vec<Printed>),
+    /// This machine lacks something that it needs.
+    Lacks(ToolRun),
+}
+
 /// A linter that did not run.
 fn skipped(name: &str, reason: &str) -> ToolRun {
     ToolRun { name: name.to_owned(), skipped: Some(clean(reason, MAX_REASON)), ..ToolRun::default() }
@@ -365,7 +374,13 @@ impl Running {
         let folders: BTreeSet<&str> = std::iter::once("").chain(folders).collect();
         let _modules =
             (!runs.is_empty()).then(|| Modules::link(files.project, files.tree, folders.into_iter()));
-        looked.outputs.extend(join_all(runs).await.into_iter().flatten());
+        for done in join_all(runs).await {
+            match done {
+                Done::Ran(outputs) => looked.outputs.extend(outputs),
+                Done::Lacks(run) if looked.skipped.iter().any(|other| other.name == run.name) => {}
+                Done::Lacks(run) => looked.skipped.push(run),
+            }
+        }
         looked.folders = base.map(BaseConfiguration::into_folders).unwrap_or_default();
         Ok(looked)
     }
@@ -438,14 +453,12 @@ impl Running {
                 "its program needs {folder}, and {file} is not for linters: install it elsewhere"
             ));
         }
-        installed.map(By::Machine).ok_or_else(|| match tool.places.first() {
-            Some(place) if self.is_projects_own(tool) => {
-                not_installed(&files.project.unwrap_or(files.tree).join(&tool.folder), place)
+        installed.map(By::Machine).ok_or_else(|| {
+            if self.is_projects_own(tool) {
+                return not_installed(files.project.unwrap_or(files.tree), &tool.folder, &tool.places);
             }
-            Some(_) | None => {
-                let install = tool.install().map(|command| format!(": `{command}`")).unwrap_or_default();
-                format!("`{}` is not installed{install}", tool.program)
-            }
+            let install = tool.install().map(|command| format!(": `{command}`")).unwrap_or_default();
+            format!("`{}` is not installed{install}", tool.program)
         })
     }
 
@@ -492,7 +505,7 @@ impl Running {
 
     /// Runs a tool when there is a place, on files that it has not looked at before; again and again if these are more than a program
     /// takes at once.
-    async fn run(&self, ready: Ready<'_>, files: Files<'_>, places: &Semaphore) -> Vec<Printed> {
+    async fn run(&self, ready: Ready<'_>, files: Files<'_>, places: &Semaphore) -> Done {
         // Nobody closes them.
         let _place = places.acquire().await;
         let Ready { tool, files: mut names, by, place } = ready;
@@ -516,7 +529,7 @@ impl Running {
         let held = self.held(tool, &by, files).await;
         let builds = held.as_ref().map(HeldBuilds::builds);
         let moves_tree = is_copy && self.moves(&by, tree);
-        let mut ends = Vec::new();
+        let (mut ends, mut lack) = (Vec::new(), None);
         for names in batches(tool, &left) {
             let own: Vec<&str> = names.iter().filter_map(|name| tool.own(name)).collect();
             let words = arguments(&tool.arguments, &tool.more, &own, &tool.sign);
@@ -539,13 +552,20 @@ impl Running {
                     let given = if tool.looks_at_changed() { names } else { &[] };
                     let printed =
                         Printed::of(tool, &printout, &root, &without).looking_at(given.iter().copied());
-                    match &recipe {
-                        Some(recipe) => printed.keeping(recipe.clone(), recalled.states_of(names)),
-                        None => printed,
+                    if printed.is_without_result() {
+                        lack = self.lack((tool, &by), files, &printout).await;
+                    }
+                    match (&recipe, &lack) {
+                        (_, Some(reason)) if tool.is_configured => Printed::failed(tool, reason),
+                        (Some(recipe), _) => printed.keeping(recipe.clone(), recalled.states_of(names)),
+                        (None, _) => printed,
                     }
                 }
                 Err(reason) => Printed::failed(tool, &reason),
             });
+            if lack.is_some() {
+                break;
+            }
         }
         if let Some(held) = held {
             held.end(ends).await;
@@ -553,7 +573,10 @@ impl Running {
         if let Some(place) = &place {
             outputs.iter_mut().for_each(|printed| place.leave_out(&mut printed.output));
         }
-        outputs
+        match lack.filter(|_| !tool.is_configured) {
+            Some(reason) => Done::Lacks(skipped(&tool_name(&tool.name), &reason)),
+            None => Done::Ran(outputs),
+        }
     }
 
     /// Everything that a tool's findings come from beside a file, if they may be kept.

@@ -59,7 +59,8 @@ pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, Reader
         let scripts = own_scripts.map(str::to_owned).collect();
         let Usage { args, left_out } = usage;
         // Of two values of an option the last one counts: the hook's.
-        let args = hooks::kept(&tool.keeps, &[tool.options(&path, &read), args].concat());
+        let args =
+            hooks::kept(&tool.keeps, &[tool.options(&path, &read), tool.table_options(&read), args].concat());
         let whole = tool.chooses_files(&path, &read);
         Some(UsedTool { name: tool.name.clone(), sign: path, args, left_out, scripts, whole })
     });
@@ -219,6 +220,27 @@ repos:
         let hook = "repos:\n- repo: x\n  hooks:\n  - {id: bandit, args: [-c, lint/b.yml, -ll]}\n";
         let both = [(".pre-commit-config.yaml", hook), ("pyproject.toml", "[tool.bandit]\n")];
         assert_eq!(bandit(&both), "-c pyproject.toml -c lint/b.yml -ll", "the hook's is the last one");
+    }
+
+    #[test]
+    fn options_of_a_table_that_a_plugin_reads_are_passed() {
+        let table = "[tool.flake8]\nmax_line_length = 99\nextend-ignore = ['E203', 'W503']\nexclude = 'a,  b'\n\
+                     per-file-ignores = ['c.py:F401']\noutput-file = 'x'\nselect = true\ncolor = 'always'\n";
+        let hook = "repos:\n- repo: x\n  hooks:\n  - {id: flake8, args: [--max-line-length=120]}\n";
+        let files = [("pyproject.toml", table), (".pre-commit-config.yaml", hook)];
+        let used = looked_at(&files, &["a/x.py", "c.py"]);
+        let [flake8] = used.as_slice() else { panic!("{used:?}") };
+        let mut args = flake8.args.clone();
+        assert_eq!(args.pop().unwrap(), "--max-line-length=120", "the hook's is the last one");
+        args.sort();
+        let own = [
+            "--exclude=a, b",
+            "--extend-ignore=E203,W503",
+            "--max-line-length=99",
+            "--per-file-ignores=c.py:F401",
+        ];
+        assert_eq!(args, own);
+        assert_eq!(flake8.left_out, ["a/x.py"]);
     }
 
     #[test]

@@ -249,7 +249,7 @@ fn command(job: &Job, port: Option<u16>) -> io::Result<Command> {
         }
         Run::Probe(probe) => {
             let mut command = Command::new(own);
-            command.arg0(super::NAME).arg(serde_json::to_string(&Stage::Probe(probe.clone()))?);
+            command.arg0(super::NAME).args(Stage::Probe(probe.clone()).arguments()?);
             command
         }
     };

@@ -1,6 +1,7 @@
 //! A job: a command, and what it may see and use; and the helper that runs it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +24,9 @@ pub(super) const PROGRAM_INSIDE: &str = "/.truing";
 
 /// The folder of what a job builds, as the job sees it ([`Job::builds`]).
 pub const BUILDS: &str = "/builds";
+
+/// The bytes of a stage that one argument holds: the system takes fewer than 128 KiB in one, and far more in all.
+const PART_BYTES: usize = 64 << 10;
 
 /// The beginning of everything that the helper says.
 pub(crate) const COMPLAINT: &str = "truing sandbox: ";
@@ -88,14 +92,14 @@ pub struct Room {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Run {
     /// A program of the system, found on the sandbox's own `PATH`, with its arguments.
-    Program(Vec<OsString>),
+    Program(#[serde(with = "words")] Vec<OsString>),
     /// This program, with these arguments.
-    Own(Vec<OsString>),
+    Own(#[serde(with = "words")] Vec<OsString>),
     /// A try to escape.
     Probe(Probe),
 }
 
-/// The one argument of the helper.
+/// The arguments of the helper, which are parts of one text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Stage {
     /// To make a sandbox for a job of this parent.
@@ -148,6 +152,68 @@ impl Job {
 /// The program as its own helper.
 pub(super) fn helper(stage: &Stage) -> std::io::Result<Command> {
     let mut command = Command::new(THIS_PROGRAM);
-    command.arg0(NAME).arg(serde_json::to_string(stage)?);
+    command.arg0(NAME).args(stage.arguments()?);
     Ok(command)
+}
+
+impl Stage {
+    /// The arguments that say it.
+    pub(super) fn arguments(&self) -> std::io::Result<Vec<OsString>> {
+        let text = serde_json::to_vec(self)?;
+        Ok(text.chunks(PART_BYTES).map(|part| OsStr::from_bytes(part).to_owned()).collect())
+    }
+
+    /// The stage that arguments say, if they say one.
+    pub(super) fn of(arguments: &[OsString]) -> Option<Self> {
+        serde_json::from_slice(&arguments.join(OsStr::new("")).into_vec()).ok()
+    }
+}
+
+/// The words of a command as text. Serde writes each byte of an [`OsString`] as a number, which is up to four times as long.
+mod words {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Word {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(words: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(words.iter().map(|word| match word.to_str() {
+            Some(text) => Word::Text(text.to_owned()),
+            None => Word::Bytes(word.as_bytes().to_owned()),
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<OsString>, D::Error> {
+        let words = Vec::<Word>::deserialize(from)?.into_iter();
+        let plain = words.map(|word| match word {
+            Word::Text(text) => OsString::from(text),
+            Word::Bytes(bytes) => OsString::from_vec(bytes),
+        });
+        Ok(plain.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_any_bytes_and_length_come_through_arguments() {
+        let long = "é\"\n".repeat(PART_BYTES);
+        let words = vec!["ls".into(), long.into(), OsString::from_vec(vec![b'a', 0xff])];
+        let job = Job::new(Level::None, Path::new(env!("CARGO_MANIFEST_DIR")), Run::Program(words.clone()));
+        let arguments = Stage::Outside { job: job.unwrap(), parent: 1 }.arguments().unwrap();
+        assert!(arguments.iter().all(|part| part.len() <= PART_BYTES));
+        let Some(Stage::Outside { job, parent: 1 }) = Stage::of(&arguments) else { panic!("{arguments:?}") };
+        let Run::Program(told) = job.run else { panic!("{job:?}") };
+        assert_eq!(told, words);
+        assert!(Stage::of(&[]).is_none());
+    }
 }

@@ -9,9 +9,8 @@ use truing_reader::output::known::FILES;
 
 use super::select::Selected;
 
-/// The most bytes of files' names that a program is given at once. The sandbox's helper gets all of them in one argument, of which the system
-/// takes 128 KiB.
-pub(super) const MAX_NAMES_BYTES: usize = 40_000;
+/// The most bytes of files' names that a program is given at once: every system takes 128 KiB of arguments and environment.
+pub(super) const MAX_NAMES_BYTES: usize = 100_000;
 
 /// The changed files that a tool looks at.
 pub(super) fn changed<'a>(tool: &Selected, files: &'a [ChangedFile]) -> Vec<&'a str> {

@@ -16,6 +16,8 @@ use super::kept::Recipe;
 use super::select::Selected;
 use crate::said::{cause, without_given_values};
 
+/// The reason for which a run has no dependencies.
+pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";
 /// The most characters of a reason.
 const MAX_REASON: usize = 600;
 
@@ -62,15 +64,12 @@ impl Printed {
             | End::Full
             | End::NoProgram => Some(cause(printout)),
         };
-        let with_fetch = |reason: String| match (tool.fetch(), end) {
-            (Some(fetch), End::Exit { .. }) => {
-                format!(
-                    "{reason}; without a network, dependencies and the lock file have to be there: run `{fetch}`"
-                )
-            }
-            (Some(_) | None, _) => reason,
+        let with_fetch = |reason: String| match tool.fetch().filter(|_| tool.is_unfetched(errors)) {
+            Some(fetch) => format!("{reason}; {NOT_FETCHED}: run `{fetch}`"),
+            None => reason,
         };
-        let (failed, unnamed) = (failed.map(with_fetch), unnamed.map(with_fetch));
+        let for_people = |reason: String| with_fetch(in_project(&reason, root));
+        let (failed, unnamed) = (failed.map(for_people), unnamed.map(for_people));
         Self::from(ToolOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
@@ -86,6 +85,12 @@ impl Printed {
     /// Findings of an earlier run.
     pub(super) fn kept(tool: &Selected, findings: Vec<RawFinding>, without: &BTreeSet<String>) -> Self {
         Self::from(ToolOutput { kept: Some(findings), without: without.clone(), ..of(tool) })
+    }
+
+    /// Did the run end without a finding, though it says that it did not look?
+    pub(super) fn is_without_result(&self) -> bool {
+        let Self { output, .. } = self;
+        output.failed.is_some() || output.unnamed.is_some() && output.text.trim().is_empty()
     }
 
     /// A tool that could not be run at all.
@@ -131,6 +136,23 @@ impl Printed {
         }
         Ok((found, request.output))
     }
+}
+
+/// Words of a program with the paths of files as the project has them. `root`: its folder, as the program saw that.
+fn in_project(text: &str, root: &Path) -> String {
+    let root = root.display();
+    let inside = format!("{root}/");
+    let is_path = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
+    let (mut told, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once(&inside) {
+        told.push_str(before);
+        if told.ends_with(is_path) {
+            told.push_str(&inside);
+        }
+        rest = after;
+    }
+    told.push_str(rest);
+    told.replace(&format!(" ({root})"), "")
 }
 
 /// An output of a tool without anything in it.

@@ -98,6 +98,11 @@ impl Selected {
         self.known?.fetch.as_deref()
     }
 
+    /// Do its errors say that what is fetched for the project is not there?
+    pub(super) fn is_unfetched(&self, errors: &str) -> bool {
+        self.known.is_some_and(|known| known.unfetched.iter().any(|words| errors.contains(words)))
+    }
+
     /// Rules about permissions of files.
     pub fn of_permissions(&self) -> BTreeSet<String> {
         self.known.iter().flat_map(|known| known.of_permissions.iter().cloned()).collect()

@@ -2,25 +2,28 @@
 
 use std::path::Path;
 
-use truing_agent::verify::{SetUp, Verifier};
+use truing_agent::verify::{Printout, SetUp, Verifier};
 
-use super::running::{Files, Running};
+use super::machine::by_set_up;
+use super::printed::NOT_FETCHED;
+use super::running::{By, Files, Running};
 use super::select::Selected;
 
 /// Of programs in the folder, which file of the project says that this command installs them; the first file that is there counts.
-const INSTALLS: &[(&str, &str, &str)] = &[
+const LOCKED: &[(&str, &str, &str)] = &[
     ("node_modules/", "package-lock.json", "npm ci"),
     ("node_modules/", "npm-shrinkwrap.json", "npm ci"),
     ("node_modules/", "pnpm-lock.yaml", "pnpm install --frozen-lockfile"),
     ("node_modules/", "yarn.lock", "yarn install --frozen-lockfile"),
     ("node_modules/", "bun.lock", "bun install --frozen-lockfile"),
     ("node_modules/", "bun.lockb", "bun install --frozen-lockfile"),
-    ("node_modules/", "package.json", "npm install"),
     (".venv/", "uv.lock", "uv sync"),
     (".venv/", "poetry.lock", "poetry install"),
     (".venv/", "pdm.lock", "pdm sync"),
     ("vendor/", "composer.lock", "composer install"),
 ];
+/// The same without a lock file: a folder above may have that.
+const UNLOCKED: &[(&str, &str, &str)] = &[("node_modules/", "package.json", "npm install")];
 
 impl Running {
     /// The code of a change that a service reviews which configures a linter.
@@ -43,14 +46,62 @@ impl Running {
         };
         !tool.is_guessed && self.code_that_configures(tool, files).is_some() && would_look()
     }
+
+    /// The reason why a program that could not look lacks something on this machine, as if it were not installed.
+    pub(super) async fn lack(
+        &self,
+        (tool, by): (&Selected, &By<'_>),
+        files: Files<'_>,
+        printout: &Printout,
+    ) -> Option<String> {
+        // In a service the change itself may name dependencies that do not exist.
+        if let Some(fetch) = tool.fetch()
+            && !self.is_served
+            && tool.is_unfetched(&printout.errors)
+        {
+            return Some(format!("{NOT_FETCHED}: run `{fetch}`"));
+        }
+        let known = tool.known().filter(|known| known.program == tool.program)?;
+        let oldest = known.oldest.as_deref()?;
+        let version = match by {
+            By::Machine(installed) => self.version(tool, installed, &known.version, files).await?.1,
+            By::SetUp(verifier, set_up) => {
+                by_set_up(tool, (verifier, set_up), known.version.clone(), files.tree).await.ok()?
+            }
+        };
+        let told = version_in(&version.output)?;
+        (numbers(told) < numbers(oldest))
+            .then(|| format!("{} {told} is older than {oldest}, which Truing needs", tool.name))
+    }
+}
+
+/// The first version in a text.
+fn version_in(text: &str) -> Option<&str> {
+    text.split_whitespace().find(|word| word.starts_with(|digit: char| digit.is_ascii_digit()))
+}
+
+/// The numbers of a version.
+fn numbers(version: &str) -> Vec<u64> {
+    version.split('.').map_while(|part| part.parse().ok()).collect()
 }
 
 /// The reason for which a linter that belongs to the project's dependencies did not look, with the command that installs them.
-/// `place`: its program, from the folder of the project on.
-pub(super) fn not_installed(project: &Path, place: &str) -> String {
-    let is_there = |file: &str| project.join(file).is_file();
-    let command = INSTALLS.iter().find(|(folder, file, _)| place.starts_with(folder) && is_there(file));
-    let run = command.map(|(_, _, command)| format!(": run `{command}`")).unwrap_or_default();
+/// `folder`: the one that it runs in, below the project's; `places`: where its program may be, from there on.
+pub(super) fn not_installed(project: &Path, folder: &str, places: &[String]) -> String {
+    let folders: Vec<_> = Path::new(folder).ancestors().map(|folder| project.join(folder)).collect();
+    let first = |installs: &'static [(&str, &str, &str)]| {
+        let all = folders.iter().flat_map(|folder| installs.iter().map(move |install| (folder, install)));
+        let mut there = all.filter(|(folder, (_, file, _))| folder.join(file).is_file());
+        there.find_map(|(_, (inside, _, command))| {
+            Some((places.iter().find(|place| place.starts_with(inside))?, *command))
+        })
+    };
+    let found = first(LOCKED).or_else(|| first(UNLOCKED));
+    let (place, run) = match found {
+        Some((place, command)) => (Some(place), format!(": run `{command}`")),
+        None => (places.first(), String::new()),
+    };
+    let place = place.map(String::as_str).unwrap_or_default();
     format!("it needs the project's dependencies, and is not installed with them (`{place}`){run}")
 }
 
@@ -61,15 +112,48 @@ mod tests {
     #[test]
     fn the_lock_file_says_what_to_run() {
         let project = tempfile::tempdir().unwrap();
-        let told = |place: &str| not_installed(project.path(), place);
-        let make = |file: &str| std::fs::write(project.path().join(file), "").unwrap();
-        assert!(told("node_modules/.bin/tsc").ends_with("(`node_modules/.bin/tsc`)"));
+        let told = |places: &[&str]| {
+            let places: Vec<String> = places.iter().map(|place| (*place).to_owned()).collect();
+            not_installed(project.path(), "packages/a", &places)
+        };
+        let make = |file: &str| {
+            std::fs::create_dir_all(project.path().join(file).parent().unwrap()).unwrap();
+            std::fs::write(project.path().join(file), "").unwrap();
+        };
+        let tsc = ["node_modules/.bin/tsc"];
+        assert!(told(&tsc).ends_with("(`node_modules/.bin/tsc`)"));
         make("package.json");
-        assert!(told("node_modules/.bin/tsc").ends_with(": run `npm install`"));
+        assert!(told(&tsc).ends_with(": run `npm install`"));
+        make("packages/a/package.json");
         make("pnpm-lock.yaml");
-        assert!(told("node_modules/.bin/tsc").ends_with(": run `pnpm install --frozen-lockfile`"));
-        assert!(told(".venv/bin/mypy").ends_with("(`.venv/bin/mypy`)"));
+        assert!(told(&tsc).ends_with(": run `pnpm install --frozen-lockfile`"), "of a folder above");
+        make("packages/a/package-lock.json");
+        assert!(told(&tsc).ends_with(": run `npm ci`"), "of the nearest folder");
+        let mypy = [".venv/bin/mypy"];
+        assert!(told(&mypy).ends_with("(`.venv/bin/mypy`)"));
         make("uv.lock");
-        assert!(told(".venv/bin/mypy").ends_with(": run `uv sync`"));
+        assert!(told(&mypy).ends_with(": run `uv sync`"));
+    }
+
+    #[test]
+    fn a_program_that_several_managers_install_is_installed_by_the_one_of_the_lock_file() {
+        let project = tempfile::tempdir().unwrap();
+        let places = ["node_modules/.bin/pyright".to_owned(), ".venv/bin/pyright".to_owned()];
+        for file in ["package.json", "uv.lock"] {
+            std::fs::write(project.path().join(file), "").unwrap();
+        }
+        let told = not_installed(project.path(), "", &places);
+        assert!(told.ends_with("(`.venv/bin/pyright`): run `uv sync`"), "{told}");
+    }
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        let is_old = |told: &str, oldest: &str| numbers(version_in(told).unwrap()) < numbers(oldest);
+        assert!(is_old("Version: 1.9.0\n", "1.60"));
+        assert!(is_old("mypy 1.10.0 (compiled: yes)\n", "1.11"));
+        assert!(is_old("pylint 2.17.7\nastroid 2.15.8\n", "3"));
+        assert!(!is_old("Version: 1.60.0\n", "1.60"));
+        assert!(!is_old("3.0.0-beta\n", "3"));
+        assert_eq!(version_in("none\n"), None);
     }
 }

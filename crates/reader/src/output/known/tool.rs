@@ -7,7 +7,7 @@ use truing_core::finding::{Category, Severity};
 
 use crate::output::diagnostic::Level;
 use crate::output::known::exclude::ExcludeRule;
-use crate::output::known::sign::Sign;
+use crate::output::known::sign::{MAX_BYTES, Sign, in_toml};
 
 /// Stands for the changed files in a command.
 pub const FILES: &str = "{files}";
@@ -51,6 +51,9 @@ pub struct KnownTool {
     /// Options that it gets where the file that it was recognised by shows a sign.
     #[serde(default)]
     pub options: Vec<SignOptions>,
+    /// A table of options that it does not read of its own accord, and gets.
+    #[serde(default)]
+    pub table: Option<OptionTable>,
     /// Signs that the configuration itself chooses the files, each one enough, in the file that the tool was recognised by.
     #[serde(default)]
     pub selects: Vec<Sign>,
@@ -69,6 +72,9 @@ pub struct KnownTool {
     pub keeps: Vec<String>,
     /// The arguments by which it tells its version.
     pub version: Vec<String>,
+    /// The oldest version that knows the arguments; none: any does.
+    #[serde(default)]
+    pub oldest: Option<String>,
     /// The name of the format of what it prints.
     pub format: String,
     /// The name of a format of many tools in which it prints lines, if that is asked for.
@@ -127,6 +133,9 @@ pub struct KnownTool {
     /// The command that fetches that, for people.
     #[serde(default)]
     pub fetch: Option<String>,
+    /// Words of its errors, each of which says that this is not there.
+    #[serde(default)]
+    pub unfetched: Vec<String>,
     /// Rules about permissions of files, which a copy of a commit does not have.
     #[serde(default)]
     pub of_permissions: Vec<String>,
@@ -151,6 +160,16 @@ pub struct SignOptions {
     pub shown: Sign,
     /// The options, with [`SIGN`] in the place of the file.
     pub args: Vec<String>,
+}
+
+/// A table of a TOML file whose keys are options, with `_` or `-` in their names.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptionTable {
+    /// The file, from the root of the tree.
+    pub file: String,
+    /// The name of the table.
+    pub name: String,
 }
 
 /// A folder with what was fetched for projects, in a person's home, such as the modules of Go.
@@ -200,6 +219,20 @@ impl KnownTool {
     pub fn options(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let given = self.options.iter().find(|given| given.shown.found(&[sign], read).is_some());
         given.map(|given| arguments(&given.args, &[], &[], sign)).unwrap_or_default()
+    }
+
+    /// The options of the table that it does not read of its own accord: those with values that hooks may give it, too.
+    pub fn table_options(&self, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
+        let table = self.table.as_ref().and_then(|table| {
+            let bytes = read(&table.file).filter(|bytes| bytes.len() <= MAX_BYTES)?;
+            in_toml(&String::from_utf8_lossy(&bytes), &table.name)
+        });
+        let Some(toml::Value::Table(table)) = table else { return Vec::new() };
+        let option = |(name, value): (String, toml::Value)| {
+            let option = format!("--{}=", name.replace('_', "-"));
+            self.keeps.contains(&option).then(|| value_of(&value))?.map(|value| option + &value)
+        };
+        table.into_iter().filter_map(option).collect()
     }
 
     /// Does the configuration that it was recognised by choose the files itself? Its other configuration does not count then.
@@ -269,6 +302,19 @@ pub fn arguments(template: &[String], more: &[String], files: &[&str], sign: &st
     let (before, after) = template.split_at_checked(place).unwrap_or((template, &[]));
     let more = more.iter().cloned();
     before.iter().flat_map(part).chain(more).chain(after.iter().flat_map(part)).collect()
+}
+
+/// A value as an option has it, in one line; none, if an option cannot have it.
+fn value_of(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Array(all) => Some(all.iter().map(value_of).collect::<Option<Vec<_>>>()?.join(",")),
+        toml::Value::Boolean(_)
+        | toml::Value::Float(_)
+        | toml::Value::Datetime(_)
+        | toml::Value::Table(_) => None,
+    }
 }
 
 /// The value of the longest key that a rule's name begins with; the empty key is that of any rule, and of none.

@@ -37,9 +37,12 @@ fn section(tool: &KnownTool) -> String {
         .options
         .iter()
         .map(|given| format!("{} with {}", code(&given.args.join(" ")), sign(&given.shown)));
-    row("with options", &options.collect::<Vec<_>>().join(", "));
+    let table = tool.table.iter();
+    let table = table.map(|table| format!("those of `[{}]` of {}", table.name, code(&table.file)));
+    row("with options", &options.chain(table).collect::<Vec<_>>().join(", "));
     row("program of the project's own", &codes(&tool.installed));
     row("installed by", &codes(tool.install.as_slice()));
+    row("oldest version", tool.oldest.as_deref().unwrap_or_default());
     if !tool.selects.is_empty() {
         let signs: Vec<String> = tool.selects.iter().map(sign).collect();
         row(
