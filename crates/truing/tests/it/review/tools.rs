@@ -8,6 +8,7 @@ use crate::support::linter::{RUFF, install, says, write_program};
 mod adverse;
 mod builds;
 mod kept;
+mod lacks;
 
 /// A repository that uses ruff, with a file whose last line was added.
 fn linted(old: &str, new: &str) -> Place {
@@ -62,6 +63,20 @@ fn a_linter_that_the_repository_uses_tells_of_changed_lines_alone() {
     // Of what is committed, too.
     place.commit("third");
     assert_eq!(each(&report(&place, &["--head", "HEAD", "--base", "HEAD~1"]), "start_line"), [2]);
+}
+
+#[test]
+fn a_linter_looks_at_as_many_files_as_changed() {
+    let place = linted("", "l = 1\n");
+    install(place.home(), "ruff", RUFF);
+    let names: Vec<String> = (0..1_500).map(|at| format!("{}/{at:0>40}.py", "d".repeat(80))).collect();
+    for name in &names {
+        place.write(name, "");
+    }
+    place.write(names.last().unwrap(), "l = 2\n");
+    let told = report(&place, &[]);
+    assert_eq!(told["outcome"]["kind"], "reviewed", "{}", told["outcome"]);
+    assert_eq!(each(&told, "path"), ["a.py", names.last().unwrap().as_str()]);
 }
 
 #[test]

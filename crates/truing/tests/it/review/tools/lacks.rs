@@ -1,0 +1,58 @@
+//! A machine that lacks something that a linter needs, though its program is there.
+
+use super::*;
+
+/// The reason for which the first linter did not run in a review that is whole without it.
+fn skipped(place: &Place) -> String {
+    let told = report(place, &[]);
+    assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
+    told["tools"][0]["skipped"].as_str().unwrap_or_else(|| panic!("{told:#}")).to_owned()
+}
+
+/// A program that tells its version, and fails with these words, in which the shell puts values.
+fn fails(name: &str, version: &str, words: &str, code: u8) -> String {
+    let words = words.replace('`', "\\`");
+    format!(
+        "#!/bin/sh\nfor word; do [ \"$word\" = --version ] && {{ echo '{name} {version}'; exit 0; }}; done\n\
+         cat >&2 <<END\n{words}\nEND\nexit {code}\n"
+    )
+}
+
+#[test]
+fn clippy_without_fetched_crates_is_named_with_the_command_that_fetches_them() {
+    let place = Place::new();
+    place.write(
+        "Cargo.toml",
+        "[package]\nname = \"x\"\nversion = \"0.1.0\"\n[dependencies]\nglob = \"0.3\"\n",
+    );
+    place.write("src/lib.rs", "");
+    let none = "error: no matching package named `glob` found\nlocation searched: crates.io index\nrequired by \
+                package `x v0.1.0 ($PWD)`\nAs a reminder, you're using offline mode (--offline)";
+    install(place.home(), "cargo", &fails("clippy", "0.1.95", none, 101));
+    let reason = "the project's dependencies, or its lock file, are not fetched: run `cargo fetch`";
+    assert_eq!(skipped(&place), reason);
+    place.write("ops.toml", "[[tool]]\nname = \"clippy\"\n");
+    let told = report(&place, &["--config", "ops.toml"]);
+    let said = told["outcome"]["reason"].as_str().unwrap();
+    assert!(said.contains(reason), "one that the configuration names has failed: {said}");
+
+    let old = "error: rustc 1.95 is not supported by the following package:\n  x@0.1.0 requires rustc 1.99\n  \
+               x@0.1.0 requires rustc 1.99\n --> $PWD/src/lib.rs";
+    install(place.home(), "cargo", &fails("clippy", "0.1.95", old, 101));
+    let said = incomplete(&place);
+    assert!(said.contains("x@0.1.0 requires rustc 1.99; --> src/lib.rs"), "{said}");
+    assert!(!said.contains("cargo fetch"), "{said}");
+}
+
+#[test]
+fn a_linter_that_is_too_old_is_named_with_the_version_that_is_needed() {
+    let place = Place::new();
+    place.write(".oxlintrc.json", "{}");
+    place.commit("second");
+    place.write("a.js", "l;\n");
+    let unknown = "Error: `--no-error-on-unmatched-pattern` is not expected in this context";
+    install(place.home(), "oxlint", &fails("Version:", "1.14.0", unknown, 1));
+    assert_eq!(skipped(&place), "oxlint 1.14.0 is older than 1.60, which Truing needs");
+    install(place.home(), "oxlint", &fails("Version:", "1.60.0", unknown, 1));
+    assert!(incomplete(&place).contains("is not expected in this context"), "another fault");
+}
