@@ -94,12 +94,16 @@ impl<G: Gate> SyncRun<'_, G> {
         let reached = log.reached();
         let now = self.effects.clock.now();
         job.breaker.ended(ended.to_breaker(), self.job.config.breaker, now);
-        let asked =
-            if self.job.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut log, &ended)).await };
+        let asked = if self.job.dry_run {
+            Ok(self.known_question(&job, &ended))
+        } else {
+            Box::pin(self.ask(&mut job, &mut log, &ended)).await
+        };
         log.end();
         again = again.max(asked.as_ref().err().and_then(RunError::settles));
         let mut outcome = ended.outcome;
         let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {
+            Ok(question) if self.job.dry_run => (question, self.shown(&ended)),
             Ok(question) => (question, ended.why),
             Err(Ok(error)) => return Err(error),
             // The next run asks.
@@ -382,11 +386,12 @@ impl<G: Gate> SyncRun<'_, G> {
         let staged = mirror.stage(on, at, Some(&only)).await?;
         if self.job.dry_run {
             let diff = staged.diff().await?;
-            let why = format!(
-                "this would be pushed to {}:\n{}",
-                self.job.config.branch,
-                String::from_utf8_lossy(&diff)
-            );
+            let branch = &self.job.config.branch;
+            let what = match stands.last.as_ref().filter(|pull| pull.is_open()) {
+                Some(pull) => format!("this change would be pushed to {branch}, for {}", pull.url),
+                None => format!("a pull request from {branch} would be opened with this change"),
+            };
+            let why = format!("{what}:\n{}", String::from_utf8_lossy(&diff));
             return Ok(Ended::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 

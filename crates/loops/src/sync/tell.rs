@@ -82,6 +82,26 @@ impl<G: Gate> SyncRun<'_, G> {
         }
     }
 
+    /// The page of the open question about the same release. A dry run asks nothing.
+    pub(super) fn known_question(&self, job: &Job, ended: &Ended) -> Option<String> {
+        let QuestionUpdate::This(wanted) = &ended.asks else { return None };
+        let known = job.question.as_ref()?;
+        known.url.clone().filter(|_| !known.closed && known.version == wanted.version)
+    }
+
+    /// Why a dry run ended so, with the whole question that a run would ask.
+    pub(super) fn shown(&self, ended: &Ended) -> String {
+        let QuestionUpdate::This(wanted) = &ended.asks else { return ended.why.clone() };
+        let questions = self.questions();
+        let (noun, text) = (questions.at.noun(), questions.at.text(&wanted.text));
+        format!(
+            "{}\nthis would be asked in the {noun} \"{}\":\n\n{}",
+            ended.why,
+            wanted.title,
+            text.trim_end()
+        )
+    }
+
     async fn asked(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {
         self.go_on().await?;
         let page = self.questions().ask(job, wanted).await?;

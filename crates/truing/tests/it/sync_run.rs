@@ -5,6 +5,7 @@ mod bitbucket;
 mod bump;
 mod classify;
 mod counted;
+mod dry;
 mod news;
 mod recipe;
 mod runtimes;

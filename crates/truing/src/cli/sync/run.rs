@@ -36,6 +36,7 @@ use crate::cli::{Context, runtime};
 use crate::wiring::jobs::{archives_folder, index_of};
 use crate::wiring::{self, child_reader};
 use truing_service::report::markdown;
+use truing_service::report::outcome::merged;
 
 /// How long a run that is told to stop may take to give its lease back.
 const GRACE: Duration = Duration::from_secs(2);
@@ -49,7 +50,7 @@ pub(crate) struct Run {
     /// The job: `[sync.NAME]` of the configuration
     #[arg(value_name = "JOB")]
     pub(crate) job: String,
-    /// Write nothing to the forge and record nothing: show what would be pushed
+    /// Write nothing to the forge and record nothing: show the change or the question
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// For cron and CI: an open circuit breaker is not an error
@@ -75,10 +76,11 @@ impl Run {
             Ok(record) => outcome::json(record),
             Err(error) => outcome::none(&self.job, (began, SystemClock.now()), error),
         };
-        let kept = self.keep(&record, context);
+        let json = merged(record, json!({ "dry_run": self.dry_run }));
+        let kept = self.keep(&json, context);
         let record = ran?;
         summarize(&record, context);
-        context.output.answer(&outcome::json(&record), || outcome::text(&record))?;
+        context.output.answer(&json, || outcome::text(&record, self.dry_run))?;
         kept?;
         Ok(self.exit(&record))
     }
