@@ -214,11 +214,23 @@ impl<G: Gate> SyncRun<'_, G> {
             .draft
             .as_ref()
             .and_then(|draft| Version::parse(self.job.config.registry, &draft.version).ok());
-        let mut seen = super::seen(&question(begun.clone()), self.job.index).await;
+        let named = self.job.to.cloned();
+        if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
+            let (url, version) = (&draft.pull.url, &draft.version);
+            let why = format!("{url} is a port to {version}, which is finished first: run it without `--to`");
+            return Ok(Ended::of(Outcome::Held, why, QuestionUpdate::Same));
+        }
+        let wanted = named.clone().or_else(|| begun.clone());
+        let mut seen = super::seen(&question(wanted), self.job.index).await;
         if let (Some(draft), true) = (&saved.draft, is_past(begun.as_ref(), &seen)) {
             self.drop_draft(draft, "Nothing is left to be done for this release").await?;
             saved.draft = None;
-            seen = super::seen(&question(None), self.job.index).await;
+            seen = super::seen(&question(named.clone()), self.job.index).await;
+        }
+        // Who names a release that cannot be followed has made a mistake, and the job has not failed.
+        if let (Some(named), Some(why)) = (&named, self.unfollowed(&seen)) {
+            log.to = Some(named.to_string());
+            return Ok(Ended::of(Outcome::Held, why, QuestionUpdate::Same));
         }
         let seen = seen?;
         let (from, to) = (seen.from.to_string(), seen.to.to_string());
@@ -282,6 +294,21 @@ impl<G: Gate> SyncRun<'_, G> {
                 Box::pin(self.publish((job, log), (&mirror, &tip), at, may_port.then_some(&saved), &decided))
                     .await
             }
+        }
+    }
+
+    /// Why the release that somebody named cannot be followed, if it cannot.
+    fn unfollowed(&self, seen: &Result<Seen, SyncError>) -> Option<String> {
+        match seen {
+            Ok(seen) if seen.is_there() => None,
+            Ok(Seen { to, newest, .. }) => {
+                let package = &self.job.config.package;
+                Some(format!("{package} has no release {to}; the newest is {newest}"))
+            }
+            Err(
+                error @ (SyncError::Yanked { .. } | SyncError::Excluded { .. } | SyncError::Older { .. }),
+            ) => Some(error.to_string()),
+            Err(_) => None,
         }
     }
 

@@ -61,6 +61,9 @@ impl<G: Gate> SyncRun<'_, G> {
             let (title, text) = words::open(self.about(version), &job.breaker);
             Wanted { version: version.to_owned(), title, text }
         });
+        // What is said of a release that somebody named answers no question about another one.
+        let is_of_another = self.job.to.is_some()
+            && job.question.as_ref().is_some_and(|question| question.version != version);
         match (open, &ended.asks) {
             (Some(wanted), _) => {
                 log.begin(Step::Ask);
@@ -70,15 +73,15 @@ impl<G: Gate> SyncRun<'_, G> {
                 log.begin(Step::Ask);
                 self.asked(job, wanted).await
             }
-            (None, QuestionUpdate::Same) => Ok(job
+            (None, QuestionUpdate::Nothing) if !is_of_another => {
+                self.questions().close(job, &ended.why).await?;
+                Ok(None)
+            }
+            (None, QuestionUpdate::Same | QuestionUpdate::Nothing) => Ok(job
                 .question
                 .as_ref()
                 .filter(|question| !question.closed)
                 .and_then(|question| question.url.clone())),
-            (None, QuestionUpdate::Nothing) => {
-                self.questions().close(job, &ended.why).await?;
-                Ok(None)
-            }
         }
     }
 

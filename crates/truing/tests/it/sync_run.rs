@@ -12,6 +12,7 @@ mod runtimes;
 mod site;
 mod stopped;
 mod switched;
+mod target;
 mod traced;
 mod verify;
 mod wording;

@@ -28,7 +28,7 @@ use truing_upstream::archives::Archives;
 
 use super::leased::not_run;
 use super::outcome;
-use super::wrong::{item, unknown};
+use super::wrong::{item, unknown, version_of};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{Output, quoted};
 use crate::cli::target::{actor, at_work, dry_run_store, existing_store, store_error, switched_on};
@@ -50,6 +50,9 @@ pub(crate) struct Run {
     /// The job: `[sync.NAME]` of the configuration
     #[arg(value_name = "JOB")]
     pub(crate) job: String,
+    /// The release that the run is about [default: the job's target]
+    #[arg(long, value_name = "V")]
+    pub(crate) to: Option<String>,
     /// Write nothing to the forge and record nothing: show the change or the question
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -159,6 +162,7 @@ impl Run {
             CliError::usage("no_repo", format!("sync.{}.repo is not set: there is nowhere to bring a change to", self.job))
                 .hint(format!("set it to the repository's name, owner/name; or only ask what the release requires: `truing sync decide {}`", self.job))
         })?;
+        let to = self.to.as_deref().map(|text| version_of(job.registry, text)).transpose()?;
         let folder = &wiring::own_folder(config)?;
         let store = wiring::open_store(config, environment).await?;
         switched_on(&store).await?;
@@ -188,6 +192,7 @@ impl Run {
                 porter: porter.as_ref(),
                 locker: locker.as_ref(),
                 verifier: verifier.as_ref(),
+                to: to.as_ref(),
                 dry_run: self.dry_run,
             },
             repo,
