@@ -1382,7 +1382,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("newest"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The release to follow: `newest`, which no pre-release and nothing that was taken back is; `+3`, the same but at most three releases after the one that the project was made for; or a version.",
+        doc: "The release to follow: `newest`, which no pre-release and nothing that was taken back is; `safe`, which is the newest release that requires no more than a wider range, and `newest` once there is none; `+3`, which is `newest`, but at most three releases after the one that the project was made for; or a version.",
     },
     Key {
         path: "sync.NAME.min_age",

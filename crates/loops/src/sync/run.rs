@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use truing_config::sync::Target as Follows;
 use truing_core::RepoPath;
 use truing_core::id::{Millis, Sha};
 use truing_core::port::{ForgeRead as _, Gate, RunRef, Runs as _, StoreError};
@@ -232,7 +233,15 @@ impl<G: Gate> SyncRun<'_, G> {
             log.to = Some(named.to_string());
             return Ok(Ended::of(Outcome::Held, why, QuestionUpdate::Same));
         }
-        let seen = seen?;
+        let mut seen = seen?;
+        let tools = (self.job.index, self.job.archives, self.job.reader);
+        let is_safe = named.is_none() && saved.draft.is_none() && self.job.config.target == Follows::Safe;
+        if is_safe
+            && !seen.is_in_range()
+            && let Some(safe) = Box::pin(super::safe(&question(None), &seen, tools)).await?
+        {
+            seen.to = safe;
+        }
         let (from, to) = (seen.from.to_string(), seen.to.to_string());
         (log.from, log.to) = (Some(from), Some(to.clone()));
         if seen.is_in_range() {
@@ -254,7 +263,6 @@ impl<G: Gate> SyncRun<'_, G> {
         }
 
         log.begin(Step::Decide);
-        let tools = (self.job.index, self.job.archives, self.job.reader);
         let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
         decided.decision.unguarded.extend(pins.untold.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);

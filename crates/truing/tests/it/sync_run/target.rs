@@ -41,3 +41,36 @@ async fn a_named_release_that_cannot_be_followed_is_refused_and_is_no_failure() 
     assert_eq!((has.exit, &has.json["result"]), (0, &json!("up_to_date")), "{has:?}");
     assert_eq!(site.sync().await, ("asked".to_owned(), 1), "no circuit breaker opened");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_keeps_its_form_and_the_pull_request_tells_what_else_it_admits() {
+    let site = Site::new().await;
+    site.release("2.0.0");
+    let coarse = Commit::new("Coarse").write("pyproject.toml", Site::project(">= 0.9, < 2.0"));
+    site.repo.push("main", coarse).await.unwrap();
+    assert_eq!(site.sync().await, ("asked".to_owned(), 1));
+    let question = site.questions().await.remove(0);
+    site.repo.comment(question.number, "ann", "relax").await.unwrap();
+    assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 2.1"));
+    let body = site.pulls().await.remove(0).1.body;
+    assert!(body.contains("It admits releases after this one, too"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_safe_target_widens_the_range_first_and_asks_about_the_rest_after_that() {
+    let site = Site::with("target = \"safe\"\n").await;
+    site.release("1.0.4");
+    for result in ["relaxed", "covered"] {
+        assert_eq!(site.sync().await, (result.to_owned(), 0));
+    }
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.3"));
+    let (number, pull) = site.pulls().await.remove(0);
+    assert_eq!(pull.title, "Admit demo up to 1.0.2");
+    assert!(site.questions().await.is_empty());
+
+    site.repo.merge(number, "ann").await.unwrap();
+    site.repo.reset("main", &pull.head).await.unwrap();
+    assert_eq!(site.sync().await, ("asked".to_owned(), 1));
+    assert!(site.questions().await[0].title.ends_with("1.0.4"));
+}
