@@ -77,7 +77,12 @@ pub(super) fn text(record: &Record, dry_run: bool) -> String {
     if let (Some(from), Some(to)) = (&record.detail.from, &record.detail.to) {
         let _ = write!(text, " ({} {from} to {to})", record.detail.package);
     }
-    let _ = writeln!(text, "\n{}", record.detail.exit_reason);
+    let reason = &record.detail.exit_reason;
+    let _ = writeln!(text, "\n{reason}");
+    // A diff or a question ends before what follows.
+    if reason.contains('\n') {
+        text.push('\n');
+    }
     if let Some(question) = &record.detail.question {
         let already = if dry_run { " already" } else { "" };
         let _ = writeln!(text, "people are asked{already}: {question}");
