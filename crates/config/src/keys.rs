@@ -1382,7 +1382,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("newest"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The release to follow: `newest`, which no pre-release and nothing that was taken back is; `+3`, the same but at most three releases after the one that the project was made for; or a version.",
+        doc: "The release to follow: `newest`, which no pre-release and nothing that was taken back is; `safe`, which is the newest release that requires no more than a wider range, and `newest` once there is none; `+3`, which is `newest`, but at most three releases after the one that the project was made for; or a version.",
     },
     Key {
         path: "sync.NAME.min_age",
@@ -1417,13 +1417,13 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "sync.NAME.constraint.style",
         kind: Kind::Choice {
-            built: &["exclusive-upper-next-patch", "exact", "caret", "vendored-version"],
+            built: &["keep", "exclusive-upper-next-patch", "exact", "caret", "vendored-version"],
             planned: &[],
         },
-        default: Default::Text("exclusive-upper-next-patch"),
+        default: Default::Text("keep"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "What a new range looks like: it ends before the patch after the release; the release alone; the release and what promises to be compatible; or it is no range but the version of a copy.",
+        doc: "What a new range looks like. `keep`: its bounds have as many numbers as before, so `>=0.27,<0.28` becomes `>=0.28,<0.29` for 0.28.1; a form that it cannot keep becomes `exclusive-upper-next-patch`, which ends before the patch after the release. `exact`: the release alone. `caret`: the release and what promises to be compatible. `vendored-version`: no range but the version of a copy.",
     },
     Key {
         path: "sync.NAME.manifest",

@@ -92,7 +92,9 @@ pub struct JobConfig {
 pub enum Target {
     /// The newest that is neither a pre-release nor taken back.
     Newest,
-    /// The same, but no more than so many releases after the one that the project was made for.
+    /// The newest that requires no more than a wider range, before any that requires more.
+    Safe,
+    /// The same as the newest, but no more than so many releases after the one that the project was made for.
     Ahead(usize),
     /// This one.
     Fixed(Version),
@@ -142,6 +144,8 @@ const NO_MANIFEST: &str = "none";
 
 /// Follow whatever is newest.
 const NEWEST: &str = "newest";
+/// Follow first what requires no more than a wider range.
+const SAFE: &str = "safe";
 
 pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigError> {
     let path = |key: &str| format!("sync.{name}.{key}");
@@ -248,10 +252,13 @@ fn is_keyed(file: &str) -> bool {
     [".toml", ".json"].iter().any(|end| file.ends_with(end))
 }
 
-/// `newest`, `+3` or a version.
+/// `newest`, `safe`, `+3` or a version.
 fn target(registry: Registry, text: &str) -> Result<Target, String> {
     if text == NEWEST {
         return Ok(Target::Newest);
+    }
+    if text == SAFE {
+        return Ok(Target::Safe);
     }
     if let Some(ahead) = text.strip_prefix('+') {
         let ahead = ahead.parse().ok().filter(|ahead| *ahead > 0);
@@ -260,7 +267,7 @@ fn target(registry: Registry, text: &str) -> Result<Target, String> {
             .ok_or_else(|| format!("must have a number after `+`, as in `+3`; not `{text}`"));
     }
     let version = Version::parse(registry, text).map(Target::Fixed);
-    version.map_err(|error| format!("must be `{NEWEST}`, `+3` or a version: {error}"))
+    version.map_err(|error| format!("must be `{NEWEST}`, `{SAFE}`, `+3` or a version: {error}"))
 }
 
 /// Commands with places in their words.

@@ -292,7 +292,7 @@ pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncEr
         .ok_or_else(|| no_from(job, project))?;
     let (is_chosen, to) = match (to, &job.target) {
         (Some(to), _) | (None, Target::Fixed(to)) => (true, to.clone()),
-        (None, Target::Newest) => (false, newest.clone()),
+        (None, Target::Newest | Target::Safe) => (false, newest.clone()),
         (None, Target::Ahead(most)) => {
             let later = wanted.iter().filter(is_stable).map(|release| &release.version);
             let later = later.filter(|version| **version > from && **version <= newest);
@@ -314,6 +314,24 @@ pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncEr
         return Err(SyncError::Older { package: job.package.clone(), to, from });
     }
     Ok(Seen { releases, newest, spec, from, to })
+}
+
+/// The newest release before the one to follow that by itself requires no more than a wider range; none if the one to
+/// follow does not require more.
+async fn safe(
+    question: &Question<'_>,
+    seen: &Seen,
+    (index, archives, reader): (&Index, &Archives, &ChildReader),
+) -> Result<Option<Version>, SyncError> {
+    let Seen { releases, newest, spec, from, to } = seen;
+    let (newest, known) = (newest.clone(), BTreeMap::new());
+    let history = History { job: question.job, index, archives, reader, releases, newest, known };
+    let comparison = Comparison::new(question, &history, spec.clone(), from.clone()).await?;
+    let compared = comparison.with(&history, to).await?;
+    Ok(match compared.decision.verdict {
+        Verdict::Bump | Verdict::Ask => comparison.relaxed(&history, to).await,
+        Verdict::Skip | Verdict::Relax => None,
+    })
 }
 
 /// Decides about what was seen.

@@ -1,6 +1,8 @@
 //! Versions and ranges of them, as each registry orders and writes them: PEP 440 on the Python Package Index, npm's and
 //! Cargo's dialects of semantic versions. Nothing is compared across registries.
 
+mod keep;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr as _;
@@ -24,6 +26,8 @@ pub enum Registry {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Style {
+    /// Bounds of as many numbers as those that are there.
+    Keep,
     /// It ends before the patch after the release.
     ExclusiveUpperNextPatch,
     /// The release alone.
@@ -99,12 +103,13 @@ impl Registry {
 
 impl Style {
     /// Every one.
-    pub const ALL: [Self; 4] =
-        [Self::ExclusiveUpperNextPatch, Self::Exact, Self::Caret, Self::VendoredVersion];
+    pub const ALL: [Self; 5] =
+        [Self::Keep, Self::ExclusiveUpperNextPatch, Self::Exact, Self::Caret, Self::VendoredVersion];
 
     /// Its name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Keep => "keep",
             Self::ExclusiveUpperNextPatch => "exclusive-upper-next-patch",
             Self::Exact => "exact",
             Self::Caret => "caret",
@@ -265,6 +270,10 @@ impl Range {
         let registry = release.registry();
         let parse = |text: String| Self::parse(registry, &text).ok();
         match style {
+            Style::Keep => self
+                .kept(release, floor)
+                .filter(|kept| kept.contains(release))
+                .or_else(|| self.following(Style::ExclusiveUpperNextPatch, release, floor)),
             Style::VendoredVersion => Some(Self::of_copy(release.clone())),
             Style::Exact => match registry {
                 Registry::Pypi => parse(format!("=={release}")),
@@ -312,6 +321,21 @@ impl Range {
                     Admits::Copy(_) => None,
                 }
             }
+        }
+    }
+
+    /// What it becomes in its own form. None: it has no form that can be kept.
+    fn kept(&self, release: &Version, floor: Option<&Version>) -> Option<Self> {
+        match (&self.admits, release, floor) {
+            (Admits::Pypi(range), Version::Pypi(release), None) => {
+                keep::python(range, release, None).map(Self::of_specifiers)
+            }
+            (Admits::Pypi(range), Version::Pypi(release), Some(Version::Pypi(floor))) => {
+                keep::python(range, release, Some(floor)).map(Self::of_specifiers)
+            }
+            (Admits::Npm(_), Version::Npm(release), floor) => keep::npm(&self.text, release, floor),
+            (Admits::Crates(range), Version::Crates(release), floor) => keep::crates(range, release, floor),
+            (Admits::Pypi(_) | Admits::Npm(_) | Admits::Crates(_) | Admits::Copy(_), ..) => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use truing_config::sync::JobConfig;
 use truing_git::Git;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
+use truing_upstream::version::Version;
 
 use super::port::Porter;
 use crate::reader::ChildReader;
@@ -30,6 +31,8 @@ pub struct SyncJob<'a> {
     pub locker: Option<&'a Verifier>,
     /// The runner of the project's own checks; none: none are configured.
     pub verifier: Option<&'a Verifier>,
+    /// The release that a run is about; none: the job's target.
+    pub to: Option<&'a Version>,
     /// Write nothing at the forge and remember nothing but the record?
     pub dry_run: bool,
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use truing_config::sync::Target as Follows;
 use truing_core::RepoPath;
 use truing_core::id::{Millis, Sha};
 use truing_core::port::{ForgeRead as _, Gate, RunRef, Runs as _, StoreError};
@@ -94,12 +95,16 @@ impl<G: Gate> SyncRun<'_, G> {
         let reached = log.reached();
         let now = self.effects.clock.now();
         job.breaker.ended(ended.to_breaker(), self.job.config.breaker, now);
-        let asked =
-            if self.job.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut log, &ended)).await };
+        let asked = if self.job.dry_run {
+            Ok(self.known_question(&job, &ended))
+        } else {
+            Box::pin(self.ask(&mut job, &mut log, &ended)).await
+        };
         log.end();
         again = again.max(asked.as_ref().err().and_then(RunError::settles));
         let mut outcome = ended.outcome;
         let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {
+            Ok(question) if self.job.dry_run => (question, self.shown(&ended)),
             Ok(question) => (question, ended.why),
             Err(Ok(error)) => return Err(error),
             // The next run asks.
@@ -210,13 +215,33 @@ impl<G: Gate> SyncRun<'_, G> {
             .draft
             .as_ref()
             .and_then(|draft| Version::parse(self.job.config.registry, &draft.version).ok());
-        let mut seen = super::seen(&question(begun.clone()), self.job.index).await;
+        let named = self.job.to.cloned();
+        if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
+            let (url, version) = (&draft.pull.url, &draft.version);
+            let why = format!("{url} is a port to {version}, which is finished first: run it without `--to`");
+            return Ok(Ended::of(Outcome::Held, why, QuestionUpdate::Same));
+        }
+        let wanted = named.clone().or_else(|| begun.clone());
+        let mut seen = super::seen(&question(wanted), self.job.index).await;
         if let (Some(draft), true) = (&saved.draft, is_past(begun.as_ref(), &seen)) {
             self.drop_draft(draft, "Nothing is left to be done for this release").await?;
             saved.draft = None;
-            seen = super::seen(&question(None), self.job.index).await;
+            seen = super::seen(&question(named.clone()), self.job.index).await;
         }
-        let seen = seen?;
+        // Who names a release that cannot be followed has made a mistake, and the job has not failed.
+        if let (Some(named), Some(why)) = (&named, self.unfollowed(&seen)) {
+            log.to = Some(named.to_string());
+            return Ok(Ended::of(Outcome::Held, why, QuestionUpdate::Same));
+        }
+        let mut seen = seen?;
+        let tools = (self.job.index, self.job.archives, self.job.reader);
+        let is_safe = named.is_none() && saved.draft.is_none() && self.job.config.target == Follows::Safe;
+        if is_safe
+            && !seen.is_in_range()
+            && let Some(safe) = Box::pin(super::safe(&question(None), &seen, tools)).await?
+        {
+            seen.to = safe;
+        }
         let (from, to) = (seen.from.to_string(), seen.to.to_string());
         (log.from, log.to) = (Some(from), Some(to.clone()));
         if seen.is_in_range() {
@@ -238,7 +263,6 @@ impl<G: Gate> SyncRun<'_, G> {
         }
 
         log.begin(Step::Decide);
-        let tools = (self.job.index, self.job.archives, self.job.reader);
         let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
         decided.decision.unguarded.extend(pins.untold.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
@@ -278,6 +302,21 @@ impl<G: Gate> SyncRun<'_, G> {
                 Box::pin(self.publish((job, log), (&mirror, &tip), at, may_port.then_some(&saved), &decided))
                     .await
             }
+        }
+    }
+
+    /// Why the release that somebody named cannot be followed, if it cannot.
+    fn unfollowed(&self, seen: &Result<Seen, SyncError>) -> Option<String> {
+        match seen {
+            Ok(seen) if seen.is_there() => None,
+            Ok(Seen { to, newest, .. }) => {
+                let package = &self.job.config.package;
+                Some(format!("{package} has no release {to}; the newest is {newest}"))
+            }
+            Err(
+                error @ (SyncError::Yanked { .. } | SyncError::Excluded { .. } | SyncError::Older { .. }),
+            ) => Some(error.to_string()),
+            Err(_) => None,
         }
     }
 
@@ -382,11 +421,12 @@ impl<G: Gate> SyncRun<'_, G> {
         let staged = mirror.stage(on, at, Some(&only)).await?;
         if self.job.dry_run {
             let diff = staged.diff().await?;
-            let why = format!(
-                "this would be pushed to {}:\n{}",
-                self.job.config.branch,
-                String::from_utf8_lossy(&diff)
-            );
+            let branch = &self.job.config.branch;
+            let what = match stands.last.as_ref().filter(|pull| pull.is_open()) {
+                Some(pull) => format!("this change would be pushed to {branch}, for {}", pull.url),
+                None => format!("a pull request from {branch} would be opened with this change"),
+            };
+            let why = format!("{what}:\n{}", String::from_utf8_lossy(&diff));
             return Ok(Ended::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 

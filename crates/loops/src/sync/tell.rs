@@ -61,6 +61,9 @@ impl<G: Gate> SyncRun<'_, G> {
             let (title, text) = words::open(self.about(version), &job.breaker);
             Wanted { version: version.to_owned(), title, text }
         });
+        // What is said of a release that somebody named answers no question about another one.
+        let is_of_another = self.job.to.is_some()
+            && job.question.as_ref().is_some_and(|question| question.version != version);
         match (open, &ended.asks) {
             (Some(wanted), _) => {
                 log.begin(Step::Ask);
@@ -70,16 +73,36 @@ impl<G: Gate> SyncRun<'_, G> {
                 log.begin(Step::Ask);
                 self.asked(job, wanted).await
             }
-            (None, QuestionUpdate::Same) => Ok(job
+            (None, QuestionUpdate::Nothing) if !is_of_another => {
+                self.questions().close(job, &ended.why).await?;
+                Ok(None)
+            }
+            (None, QuestionUpdate::Same | QuestionUpdate::Nothing) => Ok(job
                 .question
                 .as_ref()
                 .filter(|question| !question.closed)
                 .and_then(|question| question.url.clone())),
-            (None, QuestionUpdate::Nothing) => {
-                self.questions().close(job, &ended.why).await?;
-                Ok(None)
-            }
         }
+    }
+
+    /// The page of the open question about the same release. A dry run asks nothing.
+    pub(super) fn known_question(&self, job: &Job, ended: &Ended) -> Option<String> {
+        let QuestionUpdate::This(wanted) = &ended.asks else { return None };
+        let known = job.question.as_ref()?;
+        known.url.clone().filter(|_| !known.closed && known.version == wanted.version)
+    }
+
+    /// Why a dry run ended so, with the whole question that a run would ask.
+    pub(super) fn shown(&self, ended: &Ended) -> String {
+        let QuestionUpdate::This(wanted) = &ended.asks else { return ended.why.clone() };
+        let questions = self.questions();
+        let (noun, text) = (questions.at.noun(), questions.at.text(&wanted.text));
+        format!(
+            "{}\nthis would be asked in the {noun} \"{}\":\n\n{}",
+            ended.why,
+            wanted.title,
+            text.trim_end()
+        )
     }
 
     async fn asked(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {

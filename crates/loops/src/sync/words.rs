@@ -100,6 +100,9 @@ fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> String {
     text += &format!("**{}**: {verdict}, because {}.\n", decision.verdict.as_str(), plain(&decision.reason));
     if let (Some(before), Some(after)) = (spec_before, spec_after) {
         text += &format!("\nRange: {} becomes {}.\n", code(&before.to_string()), code(&after.to_string()));
+        if after.is_open_after(&decided.to) {
+            text += "It admits releases after this one, too, before anybody has looked at them.\n";
+        }
     }
     text += &table(decision);
     text += &classified(decided);

@@ -55,7 +55,7 @@ enum What {
     ///
     /// Keeps at most one pull request and one question open. Every run ends in one outcome record, which is printed.
     /// Exit 0; 1 if people have to decide; 3 if it failed; 4 if it was refused: an open circuit breaker, the kill
-    /// switch, or another run at work.
+    /// switch, a release that `--to` cannot follow, or another run at work.
     Run(run::Run),
     /// Show how each job's last runs ended, and its circuit breaker
     Status(run::Status),

@@ -278,7 +278,7 @@ impl Story {
         let text = std::fs::read_to_string(self.config()).map_err(set_up)?;
         let operator = SourceFile { name: CONFIG.into(), folder: self.folder.path().to_owned(), text };
         let config = Config::resolve(&self.environment, Some(&operator), &[]).map_err(set_up)?;
-        let run = Run { job: PACKAGE.to_owned(), dry_run: false, scheduled, record: None };
+        let run = Run { job: PACKAGE.to_owned(), to: None, dry_run: false, scheduled, record: None };
         let before: u64 = self.forge.calls().values().sum();
         let (_tell, told) = watch::channel(false);
         let record = Box::pin(run.record(&config, &self.environment, &self.reader, told)).await;

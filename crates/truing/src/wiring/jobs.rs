@@ -86,6 +86,7 @@ impl<'a> Calendars<'a> {
                 porter: porter.as_ref(),
                 locker: locker.as_ref(),
                 verifier: verifier.as_ref(),
+                to: None,
                 dry_run: false,
             };
             Some(JobRun {

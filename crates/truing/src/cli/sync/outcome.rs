@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use truing_core::id::Millis;
 use truing_core::run::Step as _;
+use truing_core::sync::Verdict;
 use truing_core::sync::job;
 use truing_core::sync::record::{Record, Result as Outcome};
 use truing_loops::text::{counted, instant};
@@ -63,15 +64,28 @@ pub(super) fn none(name: &str, (started, ended): (Millis, Millis), error: &CliEr
 }
 
 /// The same, for people.
-pub(super) fn text(record: &Record) -> String {
-    let word = record.detail.result.as_str().replace('_', " ");
+pub(super) fn text(record: &Record, dry_run: bool) -> String {
+    let result = record.detail.result;
+    let word = match (dry_run, result, record.detail.update_type) {
+        (true, Outcome::Rehearsed, Some(Verdict::Relax)) => "would relax".to_owned(),
+        (true, Outcome::Rehearsed, Some(Verdict::Bump)) => "would port".to_owned(),
+        (true, Outcome::Rehearsed, _) => "would ask a model".to_owned(),
+        (true, Outcome::Asked, _) => "would ask people".to_owned(),
+        (..) => result.as_str().replace('_', " "),
+    };
     let mut text = format!("{}: {word}", record.detail.job);
     if let (Some(from), Some(to)) = (&record.detail.from, &record.detail.to) {
         let _ = write!(text, " ({} {from} to {to})", record.detail.package);
     }
-    let _ = writeln!(text, "\n{}", record.detail.exit_reason);
+    let reason = &record.detail.exit_reason;
+    let _ = writeln!(text, "\n{reason}");
+    // A diff or a question ends before what follows.
+    if reason.contains('\n') {
+        text.push('\n');
+    }
     if let Some(question) = &record.detail.question {
-        let _ = writeln!(text, "people are asked: {question}");
+        let already = if dry_run { " already" } else { "" };
+        let _ = writeln!(text, "people are asked{already}: {question}");
     }
     for step in &record.steps {
         let _ = write!(text, "  {:<8} {:>7} ms  {}", step.id.as_str(), step.ms, step.id.title());

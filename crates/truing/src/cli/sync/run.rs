@@ -28,7 +28,7 @@ use truing_upstream::archives::Archives;
 
 use super::leased::not_run;
 use super::outcome;
-use super::wrong::{item, unknown};
+use super::wrong::{item, unknown, version_of};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{Output, quoted};
 use crate::cli::target::{actor, at_work, dry_run_store, existing_store, store_error, switched_on};
@@ -36,6 +36,7 @@ use crate::cli::{Context, runtime};
 use crate::wiring::jobs::{archives_folder, index_of};
 use crate::wiring::{self, child_reader};
 use truing_service::report::markdown;
+use truing_service::report::outcome::merged;
 
 /// How long a run that is told to stop may take to give its lease back.
 const GRACE: Duration = Duration::from_secs(2);
@@ -49,7 +50,10 @@ pub(crate) struct Run {
     /// The job: `[sync.NAME]` of the configuration
     #[arg(value_name = "JOB")]
     pub(crate) job: String,
-    /// Write nothing to the forge and record nothing: show what would be pushed
+    /// The release that the run is about [default: the job's target]
+    #[arg(long, value_name = "V")]
+    pub(crate) to: Option<String>,
+    /// Write nothing to the forge and record nothing: show the change or the question
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// For cron and CI: an open circuit breaker is not an error
@@ -75,10 +79,11 @@ impl Run {
             Ok(record) => outcome::json(record),
             Err(error) => outcome::none(&self.job, (began, SystemClock.now()), error),
         };
-        let kept = self.keep(&record, context);
+        let json = merged(record, json!({ "dry_run": self.dry_run }));
+        let kept = self.keep(&json, context);
         let record = ran?;
         summarize(&record, context);
-        context.output.answer(&outcome::json(&record), || outcome::text(&record))?;
+        context.output.answer(&json, || outcome::text(&record, self.dry_run))?;
         kept?;
         Ok(self.exit(&record))
     }
@@ -157,6 +162,7 @@ impl Run {
             CliError::usage("no_repo", format!("sync.{}.repo is not set: there is nowhere to bring a change to", self.job))
                 .hint(format!("set it to the repository's name, owner/name; or only ask what the release requires: `truing sync decide {}`", self.job))
         })?;
+        let to = self.to.as_deref().map(|text| version_of(job.registry, text)).transpose()?;
         let folder = &wiring::own_folder(config)?;
         let store = wiring::open_store(config, environment).await?;
         switched_on(&store).await?;
@@ -186,6 +192,7 @@ impl Run {
                 porter: porter.as_ref(),
                 locker: locker.as_ref(),
                 verifier: verifier.as_ref(),
+                to: to.as_ref(),
                 dry_run: self.dry_run,
             },
             repo,

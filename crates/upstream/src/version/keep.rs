@@ -1,0 +1,193 @@
+//! A new range in the form of the old one: an upper bound has as many numbers as the one before, so it admits releases
+//! that nobody has decided on only as far as the old one did. A lower bound loses no number that is not 0.
+
+use std::iter;
+
+use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
+
+use super::{Range, Registry, Version, is_exclusion, least, lower_of};
+
+/// What a Python project's range becomes. None: it has no upper bound whose form could be kept.
+pub(super) fn python(
+    range: &VersionSpecifiers,
+    release: &pep440_rs::Version,
+    floor: Option<&pep440_rs::Version>,
+) -> Option<VersionSpecifiers> {
+    let pinned = |one: &VersionSpecifier| matches!(*one.operator(), Operator::Equal | Operator::ExactEqual);
+    let bounds: Vec<&VersionSpecifier> = range.iter().filter(|one| !is_exclusion(one)).collect();
+    if let [one] = bounds.as_slice()
+        && pinned(one)
+    {
+        return VersionSpecifier::from_version(Operator::Equal, release.clone())
+            .ok()
+            .map(|one| iter::once(one).collect());
+    }
+    if bounds.iter().any(|one| pinned(one)) {
+        return None;
+    }
+    let upper = if bounds.iter().any(|one| matches!(*one.operator(), Operator::LessThanEqual)) {
+        VersionSpecifier::from_version(Operator::LessThanEqual, release.clone().without_local())
+    } else {
+        // Of several, the one that admits the least.
+        let count = bounds.iter().filter_map(|one| precision(one)).max()?;
+        let numbers = next(release.release().iter().copied(), count)?;
+        let upper = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
+        VersionSpecifier::from_version(Operator::LessThan, upper)
+    };
+    let before = lower_of(range);
+    let lower = match floor {
+        Some(floor) => {
+            let count = before.map_or(floor.release().len(), |one| one.version().release().len());
+            let floor = shortened(floor, count);
+            VersionSpecifier::from_version(Operator::GreaterThanEqual, floor).ok()
+        }
+        None => before,
+    };
+    let rest = range.iter().filter(|one| is_exclusion(one)).cloned();
+    Some(lower.into_iter().chain([upper.ok()?]).chain(rest).collect())
+}
+
+/// The numbers of the upper bound that this is, or comes to.
+fn precision(one: &VersionSpecifier) -> Option<usize> {
+    let count = one.version().release().len();
+    match *one.operator() {
+        Operator::LessThan | Operator::EqualStar => Some(count),
+        // `~=1.2.0` ends before 1.3.
+        Operator::TildeEqual => count.checked_sub(1),
+        Operator::LessThanEqual
+        | Operator::GreaterThan
+        | Operator::GreaterThanEqual
+        | Operator::Equal
+        | Operator::ExactEqual
+        | Operator::NotEqual
+        | Operator::NotEqualStar => None,
+    }
+}
+
+/// The first numbers of a release, the last of them counted up.
+fn next(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64>> {
+    let mut numbers: Vec<u64> = numbers.chain(iter::repeat(0)).take(count).collect();
+    let last = numbers.last_mut()?;
+    *last = last.checked_add(1)?;
+    Some(numbers)
+}
+
+/// The same release in so many numbers, as far as only zeros go or come.
+fn shortened(release: &pep440_rs::Version, count: usize) -> pep440_rs::Version {
+    let numbers = resized(release.release().to_vec(), count);
+    let plain = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
+    if plain == *release { plain } else { release.clone() }
+}
+
+fn resized(mut numbers: Vec<u64>, count: usize) -> Vec<u64> {
+    while numbers.len() > count && numbers.last() == Some(&0) {
+        numbers.pop();
+    }
+    let len = numbers.len().max(count);
+    numbers.resize(len, 0);
+    numbers
+}
+
+/// What the range of a crate becomes, if it is written with `<` and no other upper bound.
+pub(super) fn crates(
+    range: &semver::VersionReq,
+    release: &semver::Version,
+    floor: Option<&Version>,
+) -> Option<Range> {
+    let count = |one: &semver::Comparator| {
+        1 + usize::from(one.minor.is_some()) + usize::from(one.minor.and(one.patch).is_some())
+    };
+    let of = |op: semver::Op| range.comparators.iter().filter(move |one| one.op == op);
+    let upper = of(semver::Op::Less).map(count).max()?;
+    let lower = of(semver::Op::GreaterEq).map(count).max();
+    if of(semver::Op::Less).count() + of(semver::Op::GreaterEq).count() != range.comparators.len() {
+        return None;
+    }
+    let numbers = [release.major, release.minor, release.patch];
+    let upper = dotted(&next(numbers.into_iter(), upper)?);
+    let text = match floor.cloned().or_else(|| least(range)) {
+        Some(floor) => format!(">={}, <{upper}", semantic(&floor, lower.unwrap_or(3))),
+        None if lower.is_some() => return None,
+        None => format!("<{upper}"),
+    };
+    Range::parse(Registry::Crates, &text).ok()
+}
+
+/// What the range of an npm package becomes, if it is `>=A <B`.
+pub(super) fn npm(text: &str, release: &nodejs_semver::Version, floor: Option<&Version>) -> Option<Range> {
+    let (lower, upper) = text.strip_prefix(">=")?.split_once(" <")?;
+    let count = |version: &str| {
+        let is_plain = version.chars().all(|letter| letter.is_ascii_digit() || letter == '.');
+        is_plain.then(|| version.split('.').count())
+    };
+    let numbers = [release.major(), release.minor(), release.patch()];
+    let end = dotted(&next(numbers.into_iter(), count(upper)?)?);
+    let lower = match floor {
+        Some(floor) => semantic(floor, count(lower)?),
+        None => lower.to_owned(),
+    };
+    Range::parse(Registry::Npm, &format!(">={lower} <{end}")).ok()
+}
+
+/// A semantic version in so many numbers, as far as only zeros go.
+fn semantic(version: &Version, count: usize) -> String {
+    let numbers = match version {
+        Version::Npm(version) => vec![version.major(), version.minor(), version.patch()],
+        Version::Crates(version) => vec![version.major, version.minor, version.patch],
+        Version::Pypi(_) => return version.to_string(),
+    };
+    if dotted(&numbers) == version.to_string() {
+        dotted(&resized(numbers, count))
+    } else {
+        version.to_string()
+    }
+}
+
+fn dotted(numbers: &[u64]) -> String {
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Style;
+    use super::*;
+
+    #[test]
+    fn a_new_range_has_bounds_of_as_many_numbers_as_before() {
+        use Registry::{Crates, Npm, Pypi};
+        for (registry, range, to, floor, expected) in [
+            (Pypi, ">=0.27,<0.28", "0.28.1", Some("0.28.0"), ">=0.28,<0.29"),
+            (Pypi, ">=0.27,<0.28", "0.28.1", None, ">=0.27,<0.29"),
+            // 0.28.0 is not admitted where it does not serve.
+            (Pypi, ">=0.27,<0.28", "0.28.1", Some("0.28.1"), ">=0.28.1,<0.29"),
+            (Pypi, ">=1.2.0,<1.2.9,!=1.2.5", "1.3.4", Some("1.3"), "!=1.2.5,>=1.3.0,<1.3.5"),
+            (Pypi, ">=1,<2", "2.4.1", Some("2.0.0"), ">=2,<3"),
+            (Pypi, ">=1.0,<2.0", "2.4.1", None, ">=1.0,<2.5"),
+            (Pypi, ">=1.0,<3,<2.0.1", "2.4", None, ">=1.0,<2.4.1"),
+            (Pypi, ">=1.0,<=1.4", "1.5.2", None, ">=1.0,<=1.5.2"),
+            (Pypi, "<1.2", "1.3.4", Some("1.3.4"), ">=1.3.4,<1.4"),
+            (Pypi, "==1.2.0", "1.3.4", None, "==1.3.4"),
+            (Pypi, "~=1.2.0", "1.3.4", None, ">=1.2.0,<1.4"),
+            (Pypi, "==1.2.*", "1.3.4", Some("1.3.0"), ">=1.3,<1.4"),
+            (Pypi, ">=1.2,<1.3", "1!2.0", None, ">=1.2,<1!2.1"),
+            (Pypi, ">=1.2,<1.3", "1.3.post1", Some("1.3.post1"), ">=1.3.post1,<1.4"),
+            // No form of an upper bound is there to be kept.
+            (Pypi, ">=1.2", "1.3.4", None, ">=1.2,<1.3.5"),
+            (Pypi, "==1.2.0,>=1", "1.3.4", None, ">=1.2.0,<1.3.5"),
+            (Crates, ">=0.3, <0.4", "0.4.2", None, ">=0.3, <0.5"),
+            (Crates, ">=0.3, <0.4", "0.4.2", Some("0.4.0"), ">=0.4, <0.5"),
+            (Crates, ">=0.3, <0.4", "0.4.2", Some("0.4.1"), ">=0.4.1, <0.5"),
+            (Crates, "1.2", "2.0.0", None, ">=1.2.0, <2.0.1"),
+            (Npm, ">=1.2 <2", "2.3.4", None, ">=1.2 <3"),
+            (Npm, ">=1.2.0 <1.3", "1.3.4", Some("1.3.0"), ">=1.3.0 <1.4"),
+            (Npm, "^1.2.0", "2.0.0", None, ">=1.2.0 <2.0.1"),
+        ] {
+            let version = |text: &str| Version::parse(registry, text).unwrap();
+            let (to, floor) = (version(to), floor.map(version));
+            let next = Range::parse(registry, range).unwrap().following(Style::Keep, &to, floor.as_ref());
+            let next = next.unwrap();
+            assert!(next.contains(&to), "{next} does not hold {to}");
+            assert_eq!(next.to_string(), expected, "{range} {to}");
+        }
+    }
+}
