@@ -85,7 +85,7 @@ async fn the_lines_that_an_unknown_forge_shows_lead_to_a_review() {
 }
 
 /// Commands of the documentation that are run by another test, or cannot be run here: how each begins, and where or why.
-const ELSEWHERE: [(&str, &str); 20] = [
+const ELSEWHERE: [(&str, &str); 21] = [
     ("claude mcp", "the program `claude` asks for an account"),
     ("truing --config examples/aiobotocore/truing.toml sync decide", "online::examples, and examples"),
     ("truing --config truing.toml mcp serve", "operate::mcp"),
@@ -102,6 +102,7 @@ const ELSEWHERE: [(&str, &str); 20] = [
     ("truing retract", "operate::retract"),
     ("truing review --pr", "operate::pull and operate::from"),
     ("truing review 7", "operate::pull"),
+    ("truing review main..topic", "review::input"),
     ("truing review https:", "operate::pull"),
     ("truing rules test", "rules"),
     ("truing sync", "sync and sync_run"),

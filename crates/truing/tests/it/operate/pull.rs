@@ -162,3 +162,21 @@ async fn what_cannot_be_reviewed_is_told_with_what_to_do() {
     let moved = site.run(&["review", "--pr", &page]);
     assert!(moved.exit == 3 && moved.err.contains("another address"), "{moved:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_clone_a_pull_request_is_named_by_its_number_and_the_token_of_gh_is_not_for_this_forge() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    let origin = format!("git init -q -b main . && git remote add origin {}/o/r.git", site.forge.base_url());
+    assert!(
+        Command::new("sh").args(["-c", &origin]).current_dir(site.home.path()).status().unwrap().success()
+    );
+    for name in [number.to_string(), format!("#{number}"), site.page(number)] {
+        let ran = site.run(&["review", &name]);
+        assert!(ran.exit == 1 && ran.out.contains(&format!("(o/r#{number})")), "{name}: {ran:?}");
+    }
+    // This forge is not github.com: no other server is given that token unasked.
+    let mut command = site.command(&["review", &number.to_string()]);
+    let ran = Ran::of(command.env_remove("GITHUB_TOKEN").env("GH_TOKEN", TOKEN).output().unwrap());
+    assert!(ran.exit == 2 && ran.err.contains("gh auth token"), "{ran:?}");
+}

@@ -391,3 +391,38 @@ fn a_bomb_in_the_working_tree_is_named_and_the_file_beside_it_is_reviewed() {
     let reasons = left.iter().map(|gap| (gap["path"].as_str().unwrap(), gap["reason"].as_str().unwrap()));
     assert_eq!(reasons.collect::<Vec<_>>(), [("A.java", "too_complex"), ("b.tsx", "too_complex")]);
 }
+
+#[test]
+fn a_commit_a_range_or_a_pull_request_is_named_without_a_flag() {
+    let place = Place::new();
+    place.write("b.py", STOPS);
+    place.commit("second");
+    let of = |arguments: &[&str]| {
+        let ran = place.review(&[arguments, &["--format", "json", "--no-record"]].concat());
+        let report = ran.json();
+        (
+            ran.exit,
+            report["head"].clone(),
+            report["base"].clone(),
+            report["findings"].as_array().map(Vec::len),
+        )
+    };
+    let head = of(&["--head", "HEAD", "--base", "HEAD~1"]);
+    assert_eq!(of(&["HEAD", "--base", "HEAD~1"]), head);
+    assert_eq!(of(&["HEAD~1..HEAD"]), head);
+    assert_eq!(of(&["HEAD~1..."]), head);
+    refused(
+        &place,
+        &["HEAD~1..HEAD", "--base", "HEAD"],
+        "`HEAD~1..HEAD` is a commit, which cannot be used with --base",
+        "leave one",
+    );
+    refused(
+        &place,
+        &["o/r#7", "--staged"],
+        "`o/r#7` is a pull request, which cannot be used with --staged",
+        "leave one",
+    );
+    let none = "`7`: this repository has no remote `origin` to be one of";
+    refused(&place, &["7"], none, "OWNER/NAME#NUMBER");
+}
