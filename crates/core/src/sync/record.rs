@@ -84,7 +84,8 @@ pub enum Result {
     Breaker,
     /// A dry run: nothing was written.
     Rehearsed,
-    /// The kill switch is on, the money is used up, or the forge may still come to show a write whose answer was lost.
+    /// The kill switch is on, the money is used up, the forge may still come to show a write whose answer was lost, or
+    /// somebody named a release that cannot be followed.
     Held,
     /// It could not be done.
     Failed,
