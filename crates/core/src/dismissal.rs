@@ -36,13 +36,13 @@ pub struct Dismissal {
     pub about: Option<Finding>,
     /// Comments on it that are deleted; none: they stay, resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retraction: Option<Retraction>,
+    pub retraction: Option<RetractionScope>,
 }
 
-/// Which comments on a finding are deleted after an incident.
+/// The comments on a finding that are deleted after an incident.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Retraction {
+pub enum RetractionScope {
     /// Those that have no answer.
     Unanswered,
     /// Those with answers, too.
@@ -65,7 +65,13 @@ impl Dismissal {
     }
 
     /// An operator takes the comments on a finding back.
-    pub fn retracted(finding: &Finding, retraction: Retraction, reason: &str, by: &str, at: Millis) -> Self {
+    pub fn retracted(
+        finding: &Finding,
+        retraction: RetractionScope,
+        reason: &str,
+        by: &str,
+        at: Millis,
+    ) -> Self {
         Self { retraction: Some(retraction), ..Self::of(finding, reason, by, at) }
     }
 

@@ -195,7 +195,7 @@ impl Topic {
 }
 
 impl Key {
-    /// How the keys of local reviews begin.
+    /// The beginning of the keys of local reviews.
     pub const LOCAL: &'static str = "local/";
 
     /// Is it of reviews on somebody's machine, which no forge shows?

@@ -9,7 +9,7 @@ mod fit;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{Annotation, Check, Conclusion, MAX_ANNOTATIONS};
-use crate::dismissal::{Retraction, short};
+use crate::dismissal::{RetractionScope, short};
 use crate::finding::{AnchorKind, Place, Suggestion};
 use crate::id::{CommentId, FindingId, Millis, Sha, Span, ThreadId, Topic};
 use crate::markdown;
@@ -108,7 +108,7 @@ pub struct Desired {
     pub resolved: bool,
     /// Comments on it that should not be there any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retraction: Option<Retraction>,
+    pub retraction: Option<RetractionScope>,
     /// The comment that shows it, once known.
     pub comment: Option<CommentId>,
 }
@@ -273,9 +273,9 @@ pub enum Step {
     },
     /// An exact duplicate of ours without replies, one that landed on another line, or one that is retracted: delete it.
     Delete {
-        /// The comment.
+        /// The comment to delete.
         comment: CommentId,
-        /// Its subject.
+        /// The item that it is about.
         item: Item,
     },
     /// The text differs: rewrite it in place.
@@ -403,7 +403,7 @@ fn existing(
     let mut seen: Vec<&Observed> = observed.iter().copied().filter(|seen| seen.item == *item).collect();
     if let Some(retraction) = row.retraction {
         let is_retracted = |seen: &&Observed| {
-            seen.hold == Hold::Ours && (retraction == Retraction::Answered || !seen.has_replies)
+            seen.hold == Hold::Ours && (retraction == RetractionScope::Answered || !seen.has_replies)
         };
         let retracted = seen.iter().copied().filter(is_retracted);
         steps.extend(retracted.map(|seen| Step::Delete { comment: seen.id.clone(), item: item.clone() }));

@@ -257,7 +257,7 @@ impl Why {
         }
     }
 
-    /// Does it tell of a change, and not of what is pinned?
+    /// Is it about a change, and not about what is pinned?
     pub fn is_change(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed => true,

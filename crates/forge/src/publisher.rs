@@ -110,7 +110,7 @@ fn deletes(step: &Step) -> Option<&CommentId> {
     if let Step::Delete { comment, .. } = step { Some(comment) } else { None }
 }
 
-/// A row that has no comment is told in the summary.
+/// Lists a row that has no comment in the summary.
 fn list_in_summary(row: &mut Desired) {
     if let (None, Some((kind, _))) = (&row.comment, &mut row.place) {
         *kind = AnchorKind::Summary;

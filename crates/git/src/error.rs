@@ -27,7 +27,7 @@ pub enum GitError {
     /// The program is too old for merging two commits.
     #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found.0, found.1, MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
     TooOldToMerge {
-        /// Its version.
+        /// The version of the program.
         found: (u32, u32),
     },
     /// A file or folder of our own could not be read or written.

@@ -10,6 +10,7 @@ mod bump;
 mod change;
 mod classify;
 mod comparison;
+mod decision_error;
 mod drafts;
 mod effects;
 pub mod error;
@@ -36,22 +37,22 @@ mod verify;
 mod words;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ignore::WalkBuilder;
 use jiff::{SignedDuration, Timestamp};
 use truing_core::sync::classify::Classification;
 use truing_core::sync::{Decision, Manifest, Verdict};
-use truing_reader::sources::SourcesError;
-use truing_upstream::archives::{ArchiveError, Archives};
+use truing_upstream::archives::Archives;
 use truing_upstream::constraint::{self, ConstraintError};
-use truing_upstream::index::{Index, IndexError, Release};
+use truing_upstream::index::{Index, Release};
 use truing_upstream::version::{Range, Version};
 
-use comparison::Comparison;
+use comparison::ReleaseComparison;
+pub use decision_error::SyncError;
 use history::History;
 pub use init::{Proposed, proposed};
-pub use patch::Patch;
+pub use patch::DefinitionPatch;
 pub use pinned::{Pinned, PinnedError, pinned, pinned_by};
 use truing_config::sync::{JobConfig, Target};
 
@@ -105,111 +106,15 @@ impl Decided {
     }
 }
 
-/// Why there is no decision.
-#[derive(Debug, thiserror::Error)]
-pub enum SyncError {
-    /// The index.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// An archive cannot be had.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// An archive cannot be read.
-    #[error("{}", about(name, source))]
-    Sources {
-        /// The archive.
-        name: String,
-        /// Why not.
-        source: SourcesError,
-    },
-    /// The project's source cannot be read.
-    #[error("{}", about(&folder.display().to_string(), source))]
-    Project {
-        /// Its folder.
-        folder: PathBuf,
-        /// Why not.
-        source: SourcesError,
-    },
-    /// The project's own file.
-    #[error(transparent)]
-    Constraint(#[from] ConstraintError),
-    /// A release that is not there.
-    #[error("{package} has no release {version} with an archive that can be read; the newest is {newest}")]
-    NoRelease {
-        /// The package.
-        package: String,
-        /// The release that was asked for.
-        version: Version,
-        /// The newest one.
-        newest: String,
-    },
-    /// It was taken back.
-    #[error("{package} {version} was taken back by its publishers, or they advise against it")]
-    Yanked {
-        /// The package.
-        package: String,
-        /// The release that was asked for.
-        version: Version,
-    },
-    /// The project does not want it.
-    #[error("the project leaves out {package} {version} by `!=`")]
-    Excluded {
-        /// The package.
-        package: String,
-        /// The release that was asked for.
-        version: Version,
-    },
-    /// A step back.
-    #[error(
-        "{package} {to} is older than {from}, which the project was made for: only later releases are followed"
-    )]
-    Older {
-        /// The package.
-        package: String,
-        /// The release that was asked for.
-        to: Version,
-        /// What the project was made for.
-        from: Version,
-    },
-    /// All that there are.
-    #[error("every release of {0} was taken back by its publishers, or they advise against it")]
-    AllYanked(String),
-    /// Nobody knows how old releases are.
-    #[error("{0}: the index does not tell when releases were published, so `min_age` cannot be kept")]
-    NoDates(String),
-    /// Nothing to compare with.
-    #[error("{0}: nobody says which release the project was made for, and no release is in its range")]
-    NoFrom(String),
-    /// The project has no file that says its range.
-    #[error("{package}: nobody says which release the project was made for: there is no {file} in {folder}")]
-    NoFile {
-        /// The package.
-        package: String,
-        /// The file that would require it.
-        file: String,
-        /// The project.
-        folder: PathBuf,
-    },
-    /// The project is not there.
-    #[error("there is no folder {0}")]
-    NoProject(PathBuf),
-}
-
-/// What is wrong with something, which is named once.
-fn about(name: &str, source: &SourcesError) -> String {
-    let why = source.to_string();
-    if why.contains(name) { why } else { format!("{name}: {why}") }
-}
-
 /// A decision with what helps people to follow it.
 #[derive(Clone, Debug)]
-pub struct Explained {
-    /// The decision itself.
+pub struct DecisionDetails {
+    /// The decision on the release.
     pub decided: Decided,
-    /// Where it is more than a wider range: the newest release before it that asks for no more than that.
+    /// The newest release before it that asks for no more than a wider range, if this one asks for more.
     pub relax_up_to: Option<Version>,
     /// The changed definitions, if they were asked for.
-    pub patches: Vec<Patch>,
+    pub patches: Vec<DefinitionPatch>,
 }
 
 /// Decides. Nothing is changed but the archives that are kept. `has_patches`: with the lines that changed.
@@ -220,12 +125,12 @@ pub async fn explained(
     question: Question<'_>,
     (index, archives, reader): (&Index, &Archives, &ChildReader),
     has_patches: bool,
-) -> Result<Explained, SyncError> {
+) -> Result<DecisionDetails, SyncError> {
     let Seen { releases, newest, spec, from, to } = seen(&question, index).await?;
     let known = BTreeMap::new();
     let mut history =
         History { job: question.job, index, archives, reader, releases: &releases, newest, known };
-    let comparison = Comparison::new(&question, &history, spec, from).await?;
+    let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
     let compared = comparison.with(&history, &to).await?;
     let is_more = matches!(compared.decision.verdict, Verdict::Bump | Verdict::Ask);
     let relax_up_to = if is_more { comparison.relaxed(&history, &to).await } else { None };
@@ -234,7 +139,7 @@ pub async fn explained(
         false => Vec::new(),
     };
     let decided = comparison.decided(&mut history, to, compared).await?;
-    Ok(Explained { decided, relax_up_to, patches })
+    Ok(DecisionDetails { decided, relax_up_to, patches })
 }
 
 /// What there is to follow, and from where: what can be told without reading a release.
@@ -326,7 +231,7 @@ async fn safe(
     let Seen { releases, newest, spec, from, to } = seen;
     let (newest, known) = (newest.clone(), BTreeMap::new());
     let history = History { job: question.job, index, archives, reader, releases, newest, known };
-    let comparison = Comparison::new(question, &history, spec.clone(), from.clone()).await?;
+    let comparison = ReleaseComparison::new(question, &history, spec.clone(), from.clone()).await?;
     let compared = comparison.with(&history, to).await?;
     Ok(match compared.decision.verdict {
         Verdict::Bump | Verdict::Ask => comparison.relaxed(&history, to).await,
@@ -347,7 +252,7 @@ pub async fn decided_of(
     let known = BTreeMap::new();
     let mut history =
         History { job: question.job, index, archives, reader, releases: &releases, newest, known };
-    let comparison = Comparison::new(&question, &history, spec, from).await?;
+    let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
     let compared = comparison.with(&history, &to).await?;
     comparison.decided(&mut history, to, compared).await
 }

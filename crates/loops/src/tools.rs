@@ -250,7 +250,7 @@ pub struct Looked {
 
 /// The end of a linter's runs.
 #[derive(Debug)]
-enum Done {
+enum RunEnd {
     /// It looked, or failed.
     Ran(Vec<Printed>),
     /// This machine lacks something that it needs.
@@ -376,9 +376,9 @@ impl Running {
             (!runs.is_empty()).then(|| Modules::link(files.project, files.tree, folders.into_iter()));
         for done in join_all(runs).await {
             match done {
-                Done::Ran(outputs) => looked.outputs.extend(outputs),
-                Done::Lacks(run) if looked.skipped.iter().any(|other| other.name == run.name) => {}
-                Done::Lacks(run) => looked.skipped.push(run),
+                RunEnd::Ran(outputs) => looked.outputs.extend(outputs),
+                RunEnd::Lacks(run) if looked.skipped.iter().any(|other| other.name == run.name) => {}
+                RunEnd::Lacks(run) => looked.skipped.push(run),
             }
         }
         looked.folders = base.map(BaseConfiguration::into_folders).unwrap_or_default();
@@ -505,7 +505,7 @@ impl Running {
 
     /// Runs a tool when there is a place, on files that it has not looked at before; again and again if these are more than a program
     /// takes at once.
-    async fn run(&self, ready: Ready<'_>, files: Files<'_>, places: &Semaphore) -> Done {
+    async fn run(&self, ready: Ready<'_>, files: Files<'_>, places: &Semaphore) -> RunEnd {
         // Nobody closes them.
         let _place = places.acquire().await;
         let Ready { tool, files: mut names, by, place } = ready;
@@ -553,7 +553,7 @@ impl Running {
                     let printed =
                         Printed::of(tool, &printout, &root, &without).looking_at(given.iter().copied());
                     if printed.is_without_result() {
-                        lack = self.lack((tool, &by), files, &printout).await;
+                        lack = self.lack(tool, &by, files, &printout).await;
                     }
                     match (&recipe, &lack) {
                         (_, Some(reason)) if tool.is_configured => Printed::failed(tool, reason),
@@ -574,8 +574,8 @@ impl Running {
             outputs.iter_mut().for_each(|printed| place.leave_out(&mut printed.output));
         }
         match lack.filter(|_| !tool.is_configured) {
-            Some(reason) => Done::Lacks(skipped(&tool_name(&tool.name), &reason)),
-            None => Done::Ran(outputs),
+            Some(reason) => RunEnd::Lacks(skipped(&tool_name(&tool.name), &reason)),
+            None => RunEnd::Ran(outputs),
         }
     }
 

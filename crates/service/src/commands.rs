@@ -27,7 +27,7 @@
 //! A comment that is followed gets no reaction: that would be a write of no run, which no token fences, out of the few
 //! creating calls that comments have in a minute, and not every forge has reactions. What a command changes shows in
 //! the summary and the threads. Only `/help` is answered: once for each person and pull
-//! request, by an effect without a token, as those of the tools for agents, and not while the kill switch is on ([`help`]).
+//! request, by an effect without a token, as those of the tools for agents, and not while the kill switch is on (`help`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,16 +37,17 @@ use truing_core::dismissal;
 use truing_core::id::{Millis, PrId, Span};
 use truing_core::line;
 use truing_core::port::{
-    Act, Clock as _, Described, Event, ForgeError, Obeyed, Origin, Repository, Runs as _, Slots, StoreError,
-    UserRequest, Watchlist,
+    Act, Clock as _, Described, Event, ForgeError, Ids as _, Obeyed, Origin, Repository, Runs as _, Slots,
+    StoreError, UserRequest, Watchlist, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
 use truing_forge::Server;
+use truing_forge::effects::{EffectError, Effects};
 
 use super::pause::Pause;
 use super::{Forges as _, Parts, ServiceContext};
 pub use asked::Asked;
-use judge::{Asker, Verdict, judge};
+use judge::{Asker, By, Verdict, judge};
 
 mod act;
 mod asked;
@@ -275,8 +276,7 @@ async fn serve<P: Parts>(
         Verdict::Obey(asker) => {
             store.remember(std::slice::from_ref(repository)).await?;
             if asker.asked == Asked::Help {
-                let unanswered = help::answer(context, told, &repository.name, &asker.by).await?;
-                let why = unanswered.unwrap_or_else(|| "`/help` is answered".to_owned());
+                let why = help(context, told, &repository.name, &asker.by).await?;
                 return Ok(ignore(store, told, &why).await?);
             }
             let name = format!("{}#{}", repository.name, told.pr.number);
@@ -284,6 +284,44 @@ async fn serve<P: Parts>(
         }
     }
     Ok(())
+}
+
+/// Answers `/help`, once for each person and pull request; the reason why nothing more is done, for the log.
+async fn help<P: Parts>(
+    context: &ServiceContext<P>,
+    told: &UserRequest,
+    repo: &str,
+    by: &By,
+) -> Result<String, Unserved> {
+    if let Some(engaged) = context.switch().await.engaged() {
+        return Ok(format!("the kill switch is on, by {}", engaged.by));
+    }
+    let gate = context.gate();
+    let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
+    let client = context.forges.pull(&context.ids.run(), &told.pr, repo, Producer::Review, &writing);
+    let Some(client) = client else { return Ok("its forge is not configured".to_owned()) };
+    let effects = Effects {
+        forge: &client,
+        log: &context.store,
+        gate: &gate,
+        clock: &context.clock,
+        writer: Writer { key: told.pr.key(), producer: Producer::Review, token: None },
+        watch: &context.watch,
+    };
+    let account = by.account.as_ref().map_or(by.login.as_str(), |account| account.as_str());
+    let why_not = context.converging.as_ref().err().map(String::as_str);
+    match effects.perform(&help::answer(account, &by.login, why_not)).await {
+        Ok(_) => Ok("`/help` is answered".to_owned()),
+        Err(EffectError::Settling { .. }) => Err(Unserved::NotYet),
+        Err(EffectError::Store(error)) => Err(error.into()),
+        // Other commands do not wait for it: whoever still wants it asks again.
+        Err(
+            error @ (EffectError::Withheld { .. }
+            | EffectError::Refused(_)
+            | EffectError::Unanswered { .. }
+            | EffectError::Git(_)),
+        ) => Ok(error.to_string()),
+    }
 }
 
 /// Does what is asked for, and remembers that it is served.

@@ -21,6 +21,6 @@ pub use self::history::RunEntry;
 pub use self::insight::Census;
 pub(crate) use self::operations::switch::read as kill_switch;
 pub use self::report::Ended;
-pub use self::reviewed::Found;
+pub use self::reviewed::FindingCount;
 pub(crate) use self::runs::EndColumns;
 pub(crate) use self::slots::{last_number, page_of_slots, place_slots};

@@ -102,7 +102,7 @@ enum Command {
     Log(log::Args),
     Policy(policy::Args),
     Sandbox(sandbox::Args),
-    Retract(retract::Args),
+    Retract(retract::RetractArgs),
     Report(report::Args),
     Budget(budget::Args),
     Sync(sync::Args),
@@ -126,7 +126,7 @@ enum Command {
     Completions(completions::Args),
     Man(man::Args),
     #[command(hide = true)]
-    Help(help::Args),
+    Help(help::HelpArgs),
 }
 
 impl Command {
@@ -168,7 +168,7 @@ impl Command {
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(args, context),
-            Self::Help(args) => help::run(args, context),
+            Self::Help(args) => help::run(args, program(), context),
         }
     }
 
@@ -214,16 +214,6 @@ impl Command {
         }
     }
 }
-
-/// What the exit codes mean, for `--help` and the manual.
-pub(crate) const EXIT_CODES: [(&str, &str); 6] = [
-    ("0", "done, nothing that blocks"),
-    ("1", "done, and the answer is no: something blocks, or a check failed"),
-    ("2", "wrong use: arguments, configuration or input; nothing was changed"),
-    ("3", "failed: git, forge, model, store or sandbox"),
-    ("4", "refused by policy: budget, kill switch, already running"),
-    ("130", "interrupted; run it again to go on"),
-];
 
 /// The program as it is parsed and shown: every command lists the formats that its answer can have, and no others.
 fn program() -> clap::Command {

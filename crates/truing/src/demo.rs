@@ -4,7 +4,7 @@
 //! [`Demo`] opens one pull request, shows its review by rules and model, and follows it to its last resolved thread. With
 //! `--storm` it lets the model forget a finding, follows the comments on another pull request through five pushes, and a linter's
 //! finding through three, then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what
-//! the pull requests show in the end. [`sync`] and [`converge`] tell other stories.
+//! the pull requests show in the end. [`sync`] and [`converge`] are other stories.
 
 // long: one demonstration, what it does and what it counts.
 
@@ -70,7 +70,7 @@ const CONFIG: &str = "truing.toml";
 pub const WRITER: &str = "ada";
 /// What they say of one finding.
 pub const DISMISSAL: &str = "/dismiss a key of the tests";
-/// What they say of what the model found on the first pull request.
+/// Their answer to the model's finding on the first pull request.
 pub const INTENDED: &str = "/dismiss one order at a time";
 
 /// What the model finds, and forgets.
@@ -116,10 +116,10 @@ pub struct Report {
     /// Pull requests whose last commit is not reviewed.
     pub unreviewed_heads: usize,
     /// The pull request that was followed from its first finding to its last resolved thread.
-    pub followed: Followed,
+    pub followed: FollowedPull,
     /// The counts of a storm of pushes, with `--storm`.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub storm: Option<Storm>,
+    pub storm: Option<StormCounts>,
     /// What the model was asked, and what that would have cost, all pull requests together.
     #[serde(flatten)]
     pub model: Asked,
@@ -133,13 +133,13 @@ impl Report {
         self.duplicates == 0
             && self.unreviewed_heads == 0
             && self.followed.holds()
-            && self.storm.as_ref().is_none_or(Storm::holds)
+            && self.storm.as_ref().is_none_or(StormCounts::holds)
     }
 }
 
 /// The first pull request, from its first review to its last resolved thread.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Followed {
+pub struct FollowedPull {
     /// The changes with each push, and with what people said before it.
     pub steps: Vec<Changes>,
     /// Comments on code in the end.
@@ -150,7 +150,7 @@ pub struct Followed {
     pub is_green: bool,
 }
 
-impl Followed {
+impl FollowedPull {
     /// Has every finding one comment, and is every thread resolved?
     pub fn holds(&self) -> bool {
         let [opened, moved, fixed, dismissed] = self.steps.as_slice() else { return false };
@@ -161,7 +161,7 @@ impl Followed {
 
 /// A storm of pushes on many pull requests, and what became of the findings on three others.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Storm {
+pub struct StormCounts {
     /// Webhooks that arrived for them, repeated ones included.
     pub deliveries: usize,
     /// Storms of pushes that each of them went through: one, unless this machine is so slow that the pushes
@@ -180,7 +180,7 @@ pub struct Storm {
     pub seconds_of_storm: f64,
 }
 
-impl Storm {
+impl StormCounts {
     /// Did the service keep what it promises?
     pub fn holds(&self) -> bool {
         self.most_reviews_of_one <= 2 * self.storms_each
@@ -343,7 +343,7 @@ fn set_up(error: impl std::fmt::Display) -> DemoError {
 pub struct FirstReview {
     /// Its number.
     pub number: u64,
-    /// What it shows.
+    /// The pull request as the forge shows it.
     pub view: PullView,
     /// Seconds since the start of everything.
     pub seconds: f64,
@@ -568,14 +568,14 @@ impl Demo {
     }
 
     /// Follows the first pull request to its last resolved thread: its lines move, what the rules found is fixed, and somebody
-    /// dismisses what the model found. `tell` is called with each step.
+    /// dismisses what the model found. `report` is called with each step.
     ///
     /// # Errors
-    /// [`DemoError`], also of `tell`
+    /// [`DemoError`], also of `report`
     pub async fn follow(
         &self,
         FirstReview { number, view: first, seconds }: FirstReview,
-        mut tell: impl FnMut(&Changes) -> Result<(), DemoError>,
+        mut report: impl FnMut(&Changes) -> Result<(), DemoError>,
     ) -> Result<Report, DemoError> {
         let repo = &self.repo;
         repo.permit(WRITER, "write").await?;
@@ -584,7 +584,7 @@ impl Demo {
         let mut step = |views: &[PullView]| -> Result<(), DemoError> {
             let [.., before, after] = views else { return Ok(()) };
             let changes = Changes::of(before, after);
-            tell(&changes)?;
+            report(&changes)?;
             steps.push(changes);
             Ok(())
         };
@@ -612,7 +612,7 @@ impl Demo {
             findings: comments.len(),
             duplicates: duplicates(last),
             unreviewed_heads: usize::from(!is_reviewed(last)),
-            followed: Followed {
+            followed: FollowedPull {
                 steps,
                 comments: comments.len(),
                 open: comments.iter().filter(|comment| !comment.resolved).count(),
@@ -684,7 +684,7 @@ impl Demo {
             duplicates: report.duplicates + views.iter().map(duplicates).sum::<usize>(),
             unreviewed_heads: report.unreviewed_heads
                 + views.iter().filter(|view| !is_reviewed(view)).count(),
-            storm: Some(Storm {
+            storm: Some(StormCounts {
                 deliveries,
                 storms_each,
                 most_reviews_of_one: reviews.iter().copied().max().unwrap_or(0),

@@ -324,7 +324,7 @@ impl Range {
         }
     }
 
-    /// What it becomes in its own form. None: it has no form that can be kept.
+    /// The new range in the form of the old one. None: it has no form that can be kept.
     fn kept(&self, release: &Version, floor: Option<&Version>) -> Option<Self> {
         match (&self.admits, release, floor) {
             (Admits::Pypi(range), Version::Pypi(release), None) => {

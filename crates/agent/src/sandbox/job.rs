@@ -178,23 +178,23 @@ mod words {
 
     #[derive(Serialize, Deserialize)]
     #[serde(untagged)]
-    enum Word {
+    enum JobWord {
         Text(String),
         Bytes(Vec<u8>),
     }
 
     pub(super) fn serialize<S: Serializer>(words: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(words.iter().map(|word| match word.to_str() {
-            Some(text) => Word::Text(text.to_owned()),
-            None => Word::Bytes(word.as_bytes().to_owned()),
+            Some(text) => JobWord::Text(text.to_owned()),
+            None => JobWord::Bytes(word.as_bytes().to_owned()),
         }))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<OsString>, D::Error> {
-        let words = Vec::<Word>::deserialize(from)?.into_iter();
+        let words = Vec::<JobWord>::deserialize(from)?.into_iter();
         let plain = words.map(|word| match word {
-            Word::Text(text) => OsString::from(text),
-            Word::Bytes(bytes) => OsString::from_vec(bytes),
+            JobWord::Text(text) => OsString::from(text),
+            JobWord::Bytes(bytes) => OsString::from_vec(bytes),
         });
         Ok(plain.collect())
     }

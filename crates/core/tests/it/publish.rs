@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use truing_core::dismissal::Retraction;
+use truing_core::dismissal::RetractionScope;
 use truing_core::finding::{AnchorKind, Place, Side, Suggestion};
 use truing_core::id::{CommentId, FindingId, Millis, Span, ThreadId};
 use truing_core::publish::{
@@ -119,14 +119,14 @@ fn what_is_retracted_is_deleted_unless_somebody_answered_or_it_is_not_ours_to_de
     let plain = seen("1", finding("a"), "A", 1);
     let answered = Observed { has_replies: true, ..plain.clone() };
     let foreign = Observed { hold: Hold::Former, ..plain.clone() };
-    assert_eq!(planned(Retraction::Unanswered, std::slice::from_ref(&plain)), [delete("1")]);
+    assert_eq!(planned(RetractionScope::Unanswered, std::slice::from_ref(&plain)), [delete("1")]);
     let kept = vec![set_resolved("1", true), update("1", "a", "taken back")];
-    assert_eq!(planned(Retraction::Unanswered, std::slice::from_ref(&answered)), kept);
-    assert_eq!(planned(Retraction::Answered, &[answered]), [delete("1")]);
-    assert_eq!(planned(Retraction::Answered, &[foreign]), [set_resolved("1", true)]);
+    assert_eq!(planned(RetractionScope::Unanswered, std::slice::from_ref(&answered)), kept);
+    assert_eq!(planned(RetractionScope::Answered, &[answered]), [delete("1")]);
+    assert_eq!(planned(RetractionScope::Answered, &[foreign]), [set_resolved("1", true)]);
     let twice = [plain, seen("2", finding("a"), "A", 2)];
-    assert_eq!(planned(Retraction::Unanswered, &twice), [delete("1"), delete("2")]);
-    assert_eq!(planned(Retraction::Unanswered, &[]), [], "it stays deleted");
+    assert_eq!(planned(RetractionScope::Unanswered, &twice), [delete("1"), delete("2")]);
+    assert_eq!(planned(RetractionScope::Unanswered, &[]), [], "it stays deleted");
 }
 
 fn set_resolved(comment: &str, resolved: bool) -> Step {

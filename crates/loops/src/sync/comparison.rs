@@ -10,11 +10,11 @@ use truing_upstream::requirements::Follower;
 use truing_upstream::version::{Range, Version};
 
 use super::history::{History, Request};
-use super::patch::{Patch, Releases};
+use super::patch::{DefinitionPatch, ReleasePair};
 use super::{Decided, Question, SyncError, counterparts, is_stable, open_range, own};
 
 /// The release that the project was made for, and what the project takes of it.
-pub(super) struct Comparison<'a> {
+pub(super) struct ReleaseComparison<'a> {
     question: &'a Question<'a>,
     spec: Option<Range>,
     /// The release that the project was made for.
@@ -22,19 +22,19 @@ pub(super) struct Comparison<'a> {
     /// The parts of it that were asked for.
     pub(super) before: Sources,
     taken: Project,
-    /// What cannot be told of the project.
+    /// The part of the project that cannot be read.
     unreported: Option<Unguarded>,
     mirrored: Vec<String>,
     bases: Vec<String>,
 }
 
 /// A release to follow: what it asks, and what it holds.
-pub(super) struct Compared {
+pub(super) struct ComparedRelease {
     pub(super) decision: Decision,
     pub(super) after: Sources,
 }
 
-impl<'a> Comparison<'a> {
+impl<'a> ReleaseComparison<'a> {
     pub(super) async fn new(
         question: &'a Question<'a>,
         history: &History<'_>,
@@ -52,7 +52,11 @@ impl<'a> Comparison<'a> {
     }
 
     /// Compares with a release.
-    pub(super) async fn with(&self, history: &History<'_>, to: &Version) -> Result<Compared, SyncError> {
+    pub(super) async fn with(
+        &self,
+        history: &History<'_>,
+        to: &Version,
+    ) -> Result<ComparedRelease, SyncError> {
         let Question { job, project, manifest, .. } = *self.question;
         let request = Request { manifest, mirrored: self.mirrored.clone(), bases: &self.bases };
         let after = history.sources(to, &request).await?;
@@ -75,7 +79,7 @@ impl<'a> Comparison<'a> {
         };
         let mut decision = decide(&step);
         decision.unguarded.extend(self.unreported.clone());
-        Ok(Compared { decision, after })
+        Ok(ComparedRelease { decision, after })
     }
 
     /// The whole decision about a release: with the first release that has each change, and the range to come.
@@ -83,9 +87,9 @@ impl<'a> Comparison<'a> {
         &self,
         history: &mut History<'_>,
         to: Version,
-        compared: Compared,
+        compared: ComparedRelease,
     ) -> Result<Decided, SyncError> {
-        let Compared { mut decision, after } = compared;
+        let ComparedRelease { mut decision, after } = compared;
         let is_open = |spec: &Range| spec.contains(&to) && spec.is_open_after(&to);
         if self.spec.as_ref().is_some_and(is_open) {
             decision.reason += &open_range(&to);
@@ -107,14 +111,14 @@ impl<'a> Comparison<'a> {
         &self,
         history: &History<'_>,
         to: &Version,
-        compared: &Compared,
-    ) -> Result<Vec<Patch>, SyncError> {
+        compared: &ComparedRelease,
+    ) -> Result<Vec<DefinitionPatch>, SyncError> {
         let releases =
-            Releases { history, from: &self.from, before: &self.before, to, after: &compared.after };
+            ReleasePair { history, from: &self.from, before: &self.before, to, after: &compared.after };
         releases.patches(&compared.decision).await
     }
 
-    /// The newest release before `to` that by itself asks for no more than a wider range. Releases are halved: what
+    /// The newest release before `to` that by itself asks for no more than a wider range. ReleasePair are halved: what
     /// changed is taken to stay changed. One that cannot be had or read is as one that asks for more.
     pub(super) async fn relaxed(&self, history: &History<'_>, to: &Version) -> Option<Version> {
         let is_excluded = |version: &Version| self.spec.as_ref().is_some_and(|spec| spec.excludes(version));

@@ -54,7 +54,7 @@ impl History<'_> {
         self.read(self.place(version)?, symbols, (mirrored, bases)).await
     }
 
-    /// What became of these definitions in a release; nothing is read for none.
+    /// The fate of these definitions in a release; nothing is read for none.
     pub(super) async fn symbols(
         &self,
         version: &Version,

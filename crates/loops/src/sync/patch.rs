@@ -1,4 +1,4 @@
-//! The definitions that a release changed, as differences of their lines. The digest of a definition's lines tells where
+//! The definitions that a release changed, as differences of their lines. The digest of a definition's lines shows where
 //! it ends, so that no process has to say more than where it begins.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ const CONTEXT: usize = 3;
 
 /// A definition that changed. Its lines are the package's: data.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Patch {
+pub struct DefinitionPatch {
     /// Its name, and the file that it is in.
     pub name: String,
     /// The difference of its lines: hunks of a unified diff.
@@ -24,7 +24,7 @@ pub struct Patch {
 }
 
 /// Two releases of the package, as far as they were read.
-pub(super) struct Releases<'a> {
+pub(super) struct ReleasePair<'a> {
     pub(super) history: &'a History<'a>,
     pub(super) from: &'a Version,
     pub(super) before: &'a Sources,
@@ -32,9 +32,9 @@ pub(super) struct Releases<'a> {
     pub(super) after: &'a Sources,
 }
 
-impl Releases<'_> {
+impl ReleasePair<'_> {
     /// The definitions that changed: those that are pinned, then others.
-    pub(super) async fn patches(&self, decision: &Decision) -> Result<Vec<Patch>, SyncError> {
+    pub(super) async fn patches(&self, decision: &Decision) -> Result<Vec<DefinitionPatch>, SyncError> {
         let pinned = decision.changed.iter().map(|change| change.symbol.clone());
         let others: Vec<String> = decision.unguarded.iter().filter_map(symbol_of).collect();
         let found_before = self.history.symbols(self.from, &others).await?;
@@ -66,7 +66,7 @@ impl Releases<'_> {
             // Two names come first, and a definition has no file of its own.
             let Some(start) = patch.find("@@") else { continue };
             let hunks = patch.get(start..).unwrap_or_default().to_owned();
-            patches.push(Patch { name: format!("{} {symbol}", at.file), hunks });
+            patches.push(DefinitionPatch { name: format!("{} {symbol}", at.file), hunks });
         }
         Ok(patches)
     }

@@ -305,7 +305,7 @@ impl<G: Gate> SyncRun<'_, G> {
         }
     }
 
-    /// Why the release that somebody named cannot be followed, if it cannot.
+    /// The reason for which a named release cannot be followed, if there is one.
     fn unfollowed(&self, seen: &Result<Seen, SyncError>) -> Option<String> {
         match seen {
             Ok(seen) if seen.is_there() => None,

@@ -92,7 +92,7 @@ impl<G: Gate> SyncRun<'_, G> {
         known.url.clone().filter(|_| !known.closed && known.version == wanted.version)
     }
 
-    /// Why a dry run ended so, with the whole question that a run would ask.
+    /// The reason for which a dry run ended so, with the whole question that a run would ask.
     pub(super) fn shown(&self, ended: &Ended) -> String {
         let QuestionUpdate::This(wanted) = &ended.asks else { return ended.why.clone() };
         let questions = self.questions();

@@ -50,7 +50,8 @@ impl Running {
     /// The reason why a program that could not look lacks something on this machine, as if it were not installed.
     pub(super) async fn lack(
         &self,
-        (tool, by): (&Selected, &By<'_>),
+        tool: &Selected,
+        by: &By<'_>,
         files: Files<'_>,
         printout: &Printout,
     ) -> Option<String> {

@@ -1,11 +1,11 @@
-//! What became of the findings of reviews: in all, by rule, tool, model and repository; and how soon the first comment came.
+//! The outcome of the findings of reviews: in all, by rule, tool, model and repository; and the time to the first comment.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use truing_core::id::Key;
 use truing_core::line::counted;
-use truing_store::Found;
+use truing_store::FindingCount;
 
 use super::amount::duration;
 
@@ -14,26 +14,26 @@ const TOP: usize = 10;
 
 /// All findings that the records hold of what was reviewed in that time, be they older: as they are now.
 #[derive(Serialize, Clone, Default, Debug)]
-pub struct Findings {
+pub struct FindingReport {
     /// All of them.
     #[serde(flatten)]
-    pub all: Counts,
+    pub all: FindingCounts,
     /// The same by rule, the most findings first.
-    pub by_rule: Vec<Group>,
+    pub by_rule: Vec<FindingGroup>,
     /// Those that tools of the team found, by tool.
-    pub by_tool: Vec<Group>,
+    pub by_tool: Vec<FindingGroup>,
     /// Those that a model found, by the model that the newest review of the same pull request with a model asked.
-    pub by_model: Vec<Group>,
+    pub by_model: Vec<FindingGroup>,
     /// The same as all, by repository.
-    pub by_repository: Vec<Group>,
+    pub by_repository: Vec<FindingGroup>,
     /// Of heads whose first review began in that time; none where no comment was made on any of them.
     pub first_comment: Option<FirstComment>,
 }
 
-/// How many findings are what. All but `posted` add up to `found`.
+/// The numbers of findings by outcome. All but `posted` add up to `found`.
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Counts {
-    /// Findings.
+pub struct FindingCounts {
+    /// All findings that count.
     pub found: u64,
     /// Those with a comment of their own, be it resolved or deleted since; others are in the summary alone, or nowhere.
     pub posted: u64,
@@ -51,12 +51,12 @@ pub struct Counts {
 
 /// The findings with something in common.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug)]
-pub struct Group {
+pub struct FindingGroup {
     /// The name of the rule, the tool, the model or the repository.
     pub id: String,
     /// Its findings.
     #[serde(flatten)]
-    pub counts: Counts,
+    pub counts: FindingCounts,
 }
 
 /// The time from the beginning of a head's first review to the call that made the first comment on that head.
@@ -70,7 +70,7 @@ pub struct FirstComment {
     pub p90_ms: u64,
 }
 
-impl Counts {
+impl FindingCounts {
     /// The names of [`Self::numbers`].
     pub const HEADS: [&'static str; 7] =
         ["found", "posted", "open", "fixed", "dismissed", "suppressed", "outside"];
@@ -81,7 +81,7 @@ impl Counts {
         [found, posted, open, fixed, dismissed, suppressed, outside]
     }
 
-    fn add(&mut self, row: &Found) {
+    fn add(&mut self, row: &FindingCount) {
         self.found += row.findings;
         self.posted += row.posted;
         let status = match row.status.as_str() {
@@ -104,7 +104,7 @@ impl FirstComment {
         Some(Self { heads: times.len() as u64, median_ms, p90_ms })
     }
 
-    /// It in words.
+    /// The time in words.
     pub fn sentence(&self) -> String {
         format!(
             "First comment after a review began: median {}, 90 of 100 within {} ({})",
@@ -119,20 +119,20 @@ impl FirstComment {
 pub struct GroupTable<'a> {
     /// The name of its first column.
     pub title: &'static str,
-    /// The greatest groups.
-    pub groups: &'a [Group],
+    /// The groups with most findings.
+    pub groups: &'a [FindingGroup],
     /// Groups that are left out.
     pub more: usize,
 }
 
-impl Findings {
+impl FindingReport {
     /// Of these rows; `names`: what people call repositories; `times`: those to the first comments, ascending.
-    pub fn of(rows: &[Found], names: &BTreeMap<String, String>, times: &[u64]) -> Self {
-        let mut all = Counts::default();
+    pub fn of(rows: &[FindingCount], names: &BTreeMap<String, String>, times: &[u64]) -> Self {
+        let mut all = FindingCounts::default();
         rows.iter().for_each(|row| all.add(row));
-        let tool = |row: &Found| row.rule.split('/').next().map(ToOwned::to_owned);
-        let is = |row: &Found, source: &str| row.source == source;
-        let name = |row: &Found| {
+        let tool = |row: &FindingCount| row.rule.split('/').next().map(ToOwned::to_owned);
+        let is = |row: &FindingCount, source: &str| row.source == source;
+        let name = |row: &FindingCount| {
             let of_local = || row.repository.strip_prefix(Key::LOCAL).unwrap_or(&row.repository).to_owned();
             names.get(&row.repository).cloned().unwrap_or_else(of_local)
         };
@@ -167,14 +167,15 @@ impl Findings {
 }
 
 /// Rows by their name, the most findings first; those without one are in no group.
-fn groups(rows: &[Found], name: impl Fn(&Found) -> Option<String>) -> Vec<Group> {
-    let mut by_name = BTreeMap::<String, Counts>::new();
+fn groups(rows: &[FindingCount], name: impl Fn(&FindingCount) -> Option<String>) -> Vec<FindingGroup> {
+    let mut by_name = BTreeMap::<String, FindingCounts>::new();
     for row in rows {
         if let Some(name) = name(row) {
             by_name.entry(name).or_default().add(row);
         }
     }
-    let mut groups: Vec<Group> = by_name.into_iter().map(|(id, counts)| Group { id, counts }).collect();
+    let mut groups: Vec<FindingGroup> =
+        by_name.into_iter().map(|(id, counts)| FindingGroup { id, counts }).collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.counts.found));
     groups
 }

@@ -10,7 +10,7 @@ use truing_loops::text::{counted, instant};
 
 use super::amount::{dollars, duration, each, mean, share, short, success};
 use super::figures::{Count, Figures};
-use super::findings::{Counts, Findings};
+use super::findings::{FindingCounts, FindingReport};
 use super::loops::date;
 use super::run::{Run, web, word, words_of};
 use super::section::{Report, Section};
@@ -119,11 +119,11 @@ fn section(section: &Section) -> String {
     text + &table(&["Ended", "Of", "Result", "Release", "Why"], last)
 }
 
-fn findings(findings: &Findings) -> String {
-    let row = |name: &str, counts: &Counts| {
+fn findings(findings: &FindingReport) -> String {
+    let row = |name: &str, counts: &FindingCounts| {
         std::iter::once(plain(name)).chain(counts.numbers().map(|number| number.to_string())).collect()
     };
-    let heads = |title| std::iter::once(title).chain(Counts::HEADS).collect::<Vec<&str>>();
+    let heads = |title| std::iter::once(title).chain(FindingCounts::HEADS).collect::<Vec<&str>>();
     let mut text = table(&heads("Findings"), [row("all", &findings.all)]);
     for groups in findings.tables() {
         let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts));

@@ -11,7 +11,7 @@ use truing_loops::text::{counted, instant};
 
 use super::amount::{dollars, duration, each, mean, percent, share, success};
 use super::figures::{Count, Figures};
-use super::findings::{Counts, Findings};
+use super::findings::{FindingCounts, FindingReport};
 use super::loops::{date, day};
 use super::run::{Run, word, words_of};
 use super::section::{JobLine, Report, Section};
@@ -217,13 +217,13 @@ fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<Markup>>) -> Markup 
     element("div", &[("class", &"scroll")], [table])
 }
 
-/// What became of findings, in all and by what they have in common.
-fn findings(findings: &Findings) -> Vec<Markup> {
-    let row = |name: &str, counts: &Counts| {
+/// The outcome of findings, in all and by what they have in common.
+fn findings(findings: &FindingReport) -> Vec<Markup> {
+    let row = |name: &str, counts: &FindingCounts| {
         std::iter::once(text(name)).chain(counts.numbers().map(text)).collect::<Vec<Markup>>()
     };
     let heads = |title: &str| {
-        let numbers = Counts::HEADS.map(|head| format!("#{head}"));
+        let numbers = FindingCounts::HEADS.map(|head| format!("#{head}"));
         std::iter::once(title.to_owned()).chain(numbers).collect::<Vec<String>>()
     };
     let table = |title: &str, rows: Vec<Vec<Markup>>| {

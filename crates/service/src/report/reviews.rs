@@ -8,20 +8,20 @@ use truing_store::Ended;
 
 use super::amount::mean;
 use super::figures::Tally;
-use super::findings::Findings;
+use super::findings::FindingReport;
 use super::run::word;
 
 /// Reviews that ended in that time, and what became of their findings.
 #[derive(Clone, Debug)]
-pub struct Reviews {
+pub struct ReviewTotals {
     /// Were they run on somebody's machine, and not by the service?
     pub is_local: bool,
     /// All of them, counted by day, kind and reason.
     pub ended: Vec<Ended>,
-    /// What reviews of this origin have cost that no record tells of.
+    /// The cost of reviews of this origin that no record holds.
     pub unrecorded: MicroUsd,
-    /// Their findings.
-    pub findings: Findings,
+    /// The outcome of their findings.
+    pub findings: FindingReport,
 }
 
 /// The same for programs.
@@ -30,29 +30,29 @@ pub struct ReviewsAnswer {
     /// Reviews by their end. `success`: the part of `attempts` that ended `reviewed`.
     #[serde(flatten)]
     tally: Tally,
-    /// What all of them cost, in micro-dollars; the cost of runs without a record is in it.
+    /// The cost of all of them in micro-dollars, runs without a record included.
     cost_micro_usd: u64,
     /// The part of it that runs without a record have cost.
     unrecorded_micro_usd: u64,
     /// The time that one took, in milliseconds.
     mean_ms: u64,
-    /// What became of their findings.
-    findings: Findings,
+    /// The outcome of their findings.
+    findings: FindingReport,
 }
 
-impl Reviews {
-    /// Is there nothing to tell of?
+impl ReviewTotals {
+    /// Is there nothing to report?
     pub fn is_empty(&self) -> bool {
         self.ended.is_empty() && self.unrecorded == MicroUsd(0)
     }
 
-    /// Their ends.
+    /// The ends of the reviews.
     pub fn tally(&self) -> Tally {
         let end = |row: &Ended| End::ALL.into_iter().find(|end| word(Loop::Review, *end) == row.kind);
         Tally::counted(self.ended.iter().filter_map(|row| Some((end(row)?, row.runs))))
     }
 
-    /// Their cost in micro-dollars, with what no record tells of.
+    /// Their cost in micro-dollars, with the part that no record holds.
     pub fn cost(&self) -> u64 {
         self.ended.iter().map(|row| row.cost).fold(self.unrecorded.0, u64::saturating_add)
     }

@@ -11,7 +11,7 @@ use truing_loops::text::instant;
 use super::amount;
 use super::figures::{Figures, Tally};
 use super::loops::{self, date, day};
-use super::reviews::Reviews;
+use super::reviews::ReviewTotals;
 use super::run::Run;
 
 /// The figures of one loop or of all.
@@ -40,12 +40,12 @@ pub struct Section {
     pub unrecorded: MicroUsd,
     /// The jobs, where the loop is sync.
     pub jobs: Vec<JobLine>,
-    /// Where the loop is review: all reviews of this origin, also those that are not read one by one.
-    pub reviews: Option<Reviews>,
+    /// Of reviews: all of this origin, also those that are not read one by one.
+    pub reviews: Option<ReviewTotals>,
 }
 
 impl Report {
-    /// What it is of: where, and from which day to which.
+    /// Its subject: the host, and the first and the last day.
     pub fn title(&self) -> String {
         let at = self.host.as_ref().map_or_else(String::new, |host| format!(" at {host}"));
         format!("Truing{at}, {} to {}", date(day(self.since)), date(day(self.now)))
@@ -68,7 +68,7 @@ impl Section {
 
     /// With all reviews of its origin: their ends, costs and times count, be there more than are read one by one.
     #[must_use]
-    pub fn of_all(mut self, reviews: Reviews) -> Self {
+    pub fn of_all(mut self, reviews: ReviewTotals) -> Self {
         let figures = &mut self.figures;
         (figures.tally, figures.mean_ms) = (reviews.tally(), reviews.mean_ms());
         (figures.cost_micro_usd, self.unrecorded) = (reviews.cost(), reviews.unrecorded);
@@ -86,7 +86,7 @@ impl Section {
         if self.is_local() { "Local reviews" } else { loops::title(self.of) }
     }
 
-    /// What is cut of it, as a sentence; none: nothing is.
+    /// A sentence on the part that is cut; none: nothing is.
     pub fn cut(&self) -> Option<String> {
         let last = counted(self.runs.len(), "run");
         let what = if self.reviews.is_some() { "Steps, periods and prompts are of" } else { "Only" };

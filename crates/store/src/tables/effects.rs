@@ -30,9 +30,9 @@ impl Store {
 /// A finding whose comment was posted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PostedFinding {
-    /// The pull request.
+    /// The key of the pull request.
     pub key: Key,
-    /// The finding.
+    /// The id of the finding.
     pub finding: FindingId,
     /// The time at which its comment was made.
     pub at: Millis,

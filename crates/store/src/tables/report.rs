@@ -77,7 +77,7 @@ impl Store {
         .await
     }
 
-    /// What reviews have cost since then of which no record tells, served and local ones: not recorded as wished, or not at their end. A call
+    /// The cost since then of reviews that no record holds, served and local ones: not recorded as wished, or not at their end. A call
     /// counts by when it would have expired, and in full if it has.
     ///
     /// # Errors

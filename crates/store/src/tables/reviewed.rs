@@ -5,12 +5,12 @@ use truing_core::port::StoreError;
 
 use crate::store::Store;
 
-/// How many findings of one repository, rule, model and status there are.
+/// The number of findings of one repository, rule, model and status.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Found {
+pub struct FindingCount {
     /// The keys of its pull requests without their numbers (`pr/github/1/`), or the key of local reviews.
     pub repository: String,
-    /// The rule.
+    /// The rule that found them.
     pub rule: String,
     /// The word of who said it: `rule`, `tool` or `agent`.
     pub source: String,
@@ -18,7 +18,7 @@ pub struct Found {
     pub status: String,
     /// Of a model's: the model that the key's newest review with a model asked.
     pub model: Option<String>,
-    /// Findings.
+    /// All findings that count.
     pub findings: u64,
     /// Those of them on which a comment was made, be it deleted since.
     pub posted: u64,
@@ -30,7 +30,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
-    pub async fn found(&self, since: Millis) -> Result<Vec<Found>, StoreError> {
+    pub async fn found(&self, since: Millis) -> Result<Vec<FindingCount>, StoreError> {
         self.read(move |connection| {
             let dialect = connection.dialect();
             let finding = dialect.of("finding.body", "CAST(finding.body AS JSON)");
@@ -60,7 +60,7 @@ impl Store {
             connection
                 .sql(&sql)
                 .query([since.0], |row| {
-                    Ok(Found {
+                    Ok(FindingCount {
                         repository: row.get(0)?,
                         rule: row.get(1)?,
                         source: row.get(2)?,

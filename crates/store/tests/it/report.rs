@@ -12,7 +12,7 @@ use truing_core::port::{
 use truing_core::publish::{Desired, Item, Producer};
 use truing_core::run::Stage;
 use truing_core::slot::Loop;
-use truing_store::{Ended, Found, Store};
+use truing_store::{Ended, FindingCount, Store};
 
 use super::{NOW, computed, finding, key, new_store, outcome, record, revision, row, run};
 
@@ -234,8 +234,8 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
     // A damaged row is left out.
     home.change("INSERT INTO finding (key, id, position, body) VALUES ('pr/github/1/7', 'bad', 9, '{bad')");
 
-    let told = |rows: Vec<Found>| -> Vec<String> {
-        let words = |row: Found| {
+    let told = |rows: Vec<FindingCount>| -> Vec<String> {
+        let words = |row: FindingCount| {
             let model = row.model.unwrap_or_default();
             let counts = format!("{} {}", row.findings, row.posted);
             format!("{} {} {} {} {model} {counts}", row.repository, row.rule, row.source, row.status)

@@ -141,7 +141,7 @@ fn screen(drawn: &[Drawn], names: &BTreeMap<String, String>) -> String {
     text
 }
 
-/// What is spent of a limit, the limit, the part and what is in flight, below each other in columns.
+/// The money spent of a limit, the limit, the part and the money in flight, in columns.
 fn numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
     let part = (u128::from(spent.0) * 100).checked_div(u128::from(limit.0));
     let part = part.map_or_else(|| "-".to_owned(), |part| format!("{part} %"));

@@ -16,8 +16,8 @@ use super::error::{CliError, Exit};
 use super::output::Output;
 use super::runtime::{self, StopSignal};
 use crate::demo::{
-    self, BeforeStorm, Changes, DISMISSAL, Demo, DemoError, FirstReview, Followed, Forgotten, INTENDED,
-    Lifecycle, Linted, PLANTED, Report, SETTLE, Storm, TIMINGS,
+    self, BeforeStorm, Changes, DISMISSAL, Demo, DemoError, FirstReview, FollowedPull, Forgotten, INTENDED,
+    Lifecycle, Linted, PLANTED, Report, SETTLE, StormCounts, TIMINGS,
 };
 use crate::wiring;
 
@@ -149,7 +149,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     Ok(if report.holds() { Exit::Done } else { Exit::No })
 }
 
-/// What three more pull requests show, and twenty in a storm of pushes.
+/// Adds three more pull requests, and twenty in a storm of pushes.
 async fn storm(demo: &Demo, report: Report, output: Output) -> Result<Report, CliError> {
     let is_text = !output.is_json();
     let forgotten = demo.forgotten().await.map_err(failed)?;
@@ -210,8 +210,8 @@ fn step(number: usize, changes: &Changes) -> String {
 }
 
 /// The first pull request in the end.
-fn resolved(followed: &Followed) -> String {
-    let Followed { comments, open, is_green, .. } = followed;
+fn resolved(followed: &FollowedPull) -> String {
+    let FollowedPull { comments, open, is_green, .. } = followed;
     let status = if *is_green { "green" } else { "not green" };
     format!("  {comments} comments for 4 findings, {open} open; the last commit is {status}\n")
 }
@@ -302,9 +302,9 @@ fn story(report: &Report) -> String {
 }
 
 /// The counts of the storm and of the pull request before it.
-fn in_storm(report: &Report, storm: &Storm) -> String {
+fn in_storm(report: &Report, storm: &StormCounts) -> String {
     let Report { prs, pushes, reviews, findings, duplicates, unreviewed_heads, .. } = report;
-    let Storm { deliveries, storms_each, most_reviews_of_one, seconds_of_storm, .. } = storm;
+    let StormCounts { deliveries, storms_each, most_reviews_of_one, seconds_of_storm, .. } = storm;
     let promised = 2 * storms_each;
     format!(
         "\nWith the storm: {prs} pull requests, {pushes} pushes, {deliveries} webhooks in {seconds_of_storm:.1} s\n\

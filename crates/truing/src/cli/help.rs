@@ -3,12 +3,11 @@
 use anstyle::Style;
 
 use super::error::{CliError, Exit};
-use super::man::found;
-use super::{Context, EXIT_CODES, columns, examples, program};
+use super::{Context, columns, examples};
 
 /// Print the help of a command, or list all commands
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct HelpArgs {
     /// The command [default: the program]
     #[arg(value_name = "COMMAND")]
     words: Vec<String>,
@@ -21,10 +20,10 @@ pub struct Args {
 const PROGRAM: &str = "truing";
 
 /// Commands that belong to one task, in the order of their use.
-type Group = (&'static str, &'static [&'static str]);
+type HelpGroup = (&'static str, &'static [&'static str]);
 
 /// The groups that `--help` shows.
-const GROUPS: [Group; 6] = [
+const GROUPS: [HelpGroup; 6] = [
     ("Review", &["review", "rules"]),
     ("Converge", &["converge", "audit", "watch", "gate", "preflight", "dismiss"]),
     ("Follow packages", &["sync", "breaker", "verify"]),
@@ -36,15 +35,38 @@ const GROUPS: [Group; 6] = [
     ("Extend", &["mcp", "prompts", "policy"]),
 ];
 /// The group that `help --all` shows as well: what scripts use.
-const PLUMBING: Group = ("Plumbing", &["diff", "findings", "sandbox"]);
+const PLUMBING: HelpGroup = ("Plumbing", &["diff", "findings", "sandbox"]);
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let all = program();
-    let mut all = if args.all { with_groups(all, &[GROUPS.as_slice(), &[PLUMBING]].concat()) } else { all };
+/// Prints a page of `program`.
+pub(crate) fn run(args: &HelpArgs, program: clap::Command, context: &Context) -> Result<Exit, CliError> {
+    let mut all = match args.all {
+        true => with_groups(program, &[GROUPS.as_slice(), &[PLUMBING]].concat()),
+        false => program,
+    };
     all.build();
     let page = found(&all, &args.words)?.clone().render_long_help();
     context.output.data(page.ansi())?;
     Ok(Exit::Done)
+}
+
+/// The exit codes and their meaning, for `--help` and the manual.
+pub(super) const EXIT_CODES: [(&str, &str); 6] = [
+    ("0", "done, nothing that blocks"),
+    ("1", "done, and the answer is no: something blocks, or a check failed"),
+    ("2", "wrong use: arguments, configuration or input; nothing was changed"),
+    ("3", "failed: git, forge, model, store or sandbox"),
+    ("4", "refused by policy: budget, kill switch, already running"),
+    ("130", "interrupted; run it again to go on"),
+];
+
+/// The command that the words name.
+pub(super) fn found<'a>(all: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, CliError> {
+    words.iter().try_fold(all, |command, word| {
+        command.find_subcommand(word).ok_or_else(|| {
+            CliError::usage("no_command", format!("there is no command `{}`", words.join(" ")))
+                .hint("see the list of commands: `--help`")
+        })
+    })
 }
 
 /// The program with the help pages of all its commands.
@@ -78,7 +100,7 @@ fn section(examples: &str, header: Style) -> String {
 }
 
 /// The program with these groups in its own page.
-fn with_groups(program: clap::Command, groups: &[Group]) -> clap::Command {
+fn with_groups(program: clap::Command, groups: &[HelpGroup]) -> clap::Command {
     let styles = program.get_styles().clone();
     let (header, literal) = (styles.get_header(), styles.get_literal());
     let width = program.get_subcommands().map(|command| command.get_name().len()).max().unwrap_or_default();
@@ -101,6 +123,7 @@ fn with_groups(program: clap::Command, groups: &[Group]) -> clap::Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::program;
 
     /// The whole names of a command and of those below it that people see, and of `help`.
     fn names(command: &clap::Command, name: &str) -> Vec<String> {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use truing_core::line::counted;
 
 use super::error::{CliError, Exit};
-use super::{Context, EXIT_CODES, examples, visible};
+use super::help::{EXIT_CODES, found};
+use super::{Context, examples, visible};
 
 /// Print a page of the manual, or write all pages to a folder
 #[derive(clap::Args, Debug)]
@@ -42,16 +43,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
     context.output.say(format_args!("{} written to {}", counted(pages, "page"), folder.display()));
     Ok(Exit::Done)
-}
-
-/// The command that the words name.
-pub(super) fn found<'a>(all: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, CliError> {
-    words.iter().try_fold(all, |command, word| {
-        command.find_subcommand(word).ok_or_else(|| {
-            CliError::usage("no_command", format!("there is no command `{}`", words.join(" ")))
-                .hint("see the list of commands: `--help`")
-        })
-    })
 }
 
 /// A page, for `man`.

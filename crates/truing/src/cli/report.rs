@@ -17,16 +17,16 @@ use truing_core::sync::record::Record;
 use truing_loops::machine::SystemClock;
 use truing_loops::text::instant;
 use truing_service::report::figures::Figures;
-use truing_service::report::findings::Findings;
+use truing_service::report::findings::FindingReport;
 use truing_service::report::loops::most;
-use truing_service::report::reviews::{Reviews, ReviewsAnswer};
+use truing_service::report::reviews::{ReviewTotals, ReviewsAnswer};
 use truing_service::report::run::{self, Run};
 use truing_service::report::section::{JobLine, Report, Section};
 use truing_service::report::{markdown, outcome, page, table};
-use truing_store::{Ended, Found, Store};
+use truing_store::{Ended, FindingCount, Store};
 
 use super::error::{CliError, Exit};
-use super::since::Since;
+use super::since::TimeStart;
 use super::target::{existing_records, store_error, tell_absent};
 use super::{Context, Format, runtime, sync};
 
@@ -40,13 +40,13 @@ const RECORDS: usize = 1000;
 /// cost of a loop's runs that were not recorded or have not ended, killed ones too, is one row of kind `unrecorded`. `html`
 /// is one page that loads nothing.
 ///
-/// Reviews on this machine (`local`) are told apart from those of pull requests that a service reviews. Findings are all that
+/// Reviews on this machine (`local`) are separate from those of pull requests that a service reviews. Findings are all that
 /// the records hold of what was reviewed in that time, as they are now, so also those that an earlier review found.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
-    #[arg(long, value_name = "D", default_value = "7d", value_parser = Since::parse)]
-    since: Since,
+    #[arg(long, value_name = "D", default_value = "7d", value_parser = TimeStart::parse)]
+    since: TimeStart,
     /// Only this loop
     #[arg(long = "loop", value_name = "L", value_enum)]
     of: Option<LoopFlag>,
@@ -143,7 +143,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     })
 }
 
-/// The name of this machine, where the system tells it.
+/// The name of this machine, where the system knows it.
 fn host() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
@@ -187,7 +187,7 @@ impl Asked<'_> {
             }
             for reviews in self.reviews(!others.is_empty()).await? {
                 let between = if text.is_empty() { "" } else { "\n" };
-                text += &format!("{between}{}", screen::screen(&reviews, (self.since, self.now)));
+                text += &format!("{between}{}", screen::screen(&reviews, self.since, self.now));
             }
         }
         for section in others {
@@ -204,7 +204,7 @@ impl Asked<'_> {
         for (record, known) in &reviews {
             outcomes.push((record.ended, outcome::review(record, known.as_ref())));
         }
-        let (local, served): (Vec<Reviews>, Vec<Reviews>) =
+        let (local, served): (Vec<ReviewTotals>, Vec<ReviewTotals>) =
             self.reviews(false).await?.into_iter().partition(|reviews| reviews.is_local);
         let (local, served) = (local.into_iter().next(), served.into_iter().next());
         let jobs = self.jobs().await?;
@@ -331,8 +331,8 @@ impl Asked<'_> {
         Ok(is_told.then(|| self.section(Loop::Converge, runs).with(unrecorded)))
     }
 
-    /// Reviews that were served, if there was one or nothing else is told, and local ones, if there was one.
-    async fn reviews(&self, has_others: bool) -> Result<Vec<Reviews>, CliError> {
+    /// Served reviews, if there was one or nothing else is reported, and local ones, if there was one.
+    async fn reviews(&self, has_others: bool) -> Result<Vec<ReviewTotals>, CliError> {
         if !self.wants(Loop::Review) {
             return Ok(Vec::new());
         }
@@ -344,33 +344,34 @@ impl Asked<'_> {
             local_cost = store.unrecorded_locally(self.since).await.map_err(store_error)?;
         }
         let names = self.names(&found).await?;
-        let is_local = |row: &Found| row.repository.starts_with(Key::LOCAL);
-        let (local, served): (Vec<Found>, Vec<Found>) = found.into_iter().partition(is_local);
+        let is_local = |row: &FindingCount| row.repository.starts_with(Key::LOCAL);
+        let (local, served): (Vec<FindingCount>, Vec<FindingCount>) = found.into_iter().partition(is_local);
         let ended = self.by_day(Loop::Review).await?;
         let (local_ended, served_ended) = ended.into_iter().partition(|row| row.is_local);
         let all = self.unrecorded().await?;
-        let local = Reviews {
+        let local = ReviewTotals {
             is_local: true,
             ended: local_ended,
             unrecorded: local_cost,
-            findings: Findings::of(&local, &names, &[]),
+            findings: FindingReport::of(&local, &names, &[]),
         };
-        let served = Reviews {
+        let served = ReviewTotals {
             is_local: false,
             ended: served_ended,
             unrecorded: MicroUsd(all.0.saturating_sub(local_cost.0)),
-            findings: Findings::of(&served, &names, &times),
+            findings: FindingReport::of(&served, &names, &times),
         };
         let is_told = !served.is_empty() || (local.is_empty() && !has_others);
         let served = is_told.then_some(served);
         Ok(served.into_iter().chain(Some(local).filter(|local| !local.is_empty())).collect())
     }
 
-    /// What people call the repositories of findings.
-    async fn names(&self, found: &[Found]) -> Result<BTreeMap<String, String>, CliError> {
+    /// The names of the repositories of findings.
+    async fn names(&self, found: &[FindingCount]) -> Result<BTreeMap<String, String>, CliError> {
         let mut names = BTreeMap::new();
         let Some(store) = self.store else { return Ok(names) };
-        let forge = |row: &Found| Some(row.repository.strip_prefix("pr/")?.split_once('/')?.0.to_owned());
+        let forge =
+            |row: &FindingCount| Some(row.repository.strip_prefix("pr/")?.split_once('/')?.0.to_owned());
         for forge in found.iter().filter_map(forge).collect::<BTreeSet<String>>() {
             for repository in store.repositories(&forge).await.map_err(store_error)? {
                 names.insert(format!("pr/{forge}/{}/", repository.id), repository.name);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use globset::{Glob, GlobMatcher};
 use serde::Serialize;
 use truing_config::Config;
-use truing_core::dismissal::{Dismissal, Retraction, short};
+use truing_core::dismissal::{Dismissal, RetractionScope, short};
 use truing_core::effect::Effect;
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, Key};
@@ -26,14 +26,14 @@ use truing_store::Store;
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::output::Output;
-use super::since::Since;
+use super::since::TimeStart;
 use super::target::{actor, existing_store, store_error, tell_absent};
 use super::{Context, runtime};
 use crate::wiring;
 
 /// The reason where none is given.
 const REASON: &str = "retracted after an incident";
-/// How long one pull request may take to settle.
+/// The longest time that one pull request may take to settle.
 const MAX_WAIT: Duration = Duration::from_mins(2);
 /// Findings that are listed for one pull request; the rest is counted.
 const MAX_LISTED: usize = 10;
@@ -44,10 +44,10 @@ const MAX_LISTED: usize = 10;
 /// no comment of their own; summary and status are stated anew. A comment that somebody has answered stays, resolved. It works while
 /// the kill switch is on, too. Nothing is reviewed, and no model is asked.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct RetractArgs {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
-    #[arg(long, value_name = "T", value_parser = Since::parse)]
-    since: Since,
+    #[arg(long, value_name = "T", value_parser = TimeStart::parse)]
+    since: TimeStart,
     /// Only findings of this rule, or of rules that match this glob
     #[arg(long, value_name = "R", value_parser = Glob::new)]
     rule: Option<Glob>,
@@ -66,7 +66,7 @@ pub struct Args {
 }
 
 /// A pull request whose comments are taken back.
-struct Target {
+struct RetractionTarget {
     key: Key,
     described: Described,
     findings: Vec<Finding>,
@@ -76,7 +76,7 @@ struct Target {
 
 /// The result for one pull request, for scripts.
 #[derive(Serialize)]
-struct Answer {
+struct RetractionAnswer {
     pull_request: String,
     url: String,
     findings: Vec<FindingRow>,
@@ -101,7 +101,7 @@ struct FindingRow {
     posted: bool,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &RetractArgs, context: &Context) -> Result<Exit, CliError> {
     let runtime = runtime::start()?;
     let ended = runtime.block_on(async {
         tokio::select! {
@@ -117,7 +117,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     ended
 }
 
-impl Args {
+impl RetractArgs {
     async fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
         wiring::conceal::conceal(&config, &context.environment);
@@ -140,7 +140,7 @@ impl Args {
 
     /// Pull requests on which such findings were posted since then, each with these and with the open ones of the same kind that
     /// have no comment of their own: they would get one as soon as there is room.
-    async fn targets(&self, store: &Store) -> Result<Vec<Target>, CliError> {
+    async fn targets(&self, store: &Store) -> Result<Vec<RetractionTarget>, CliError> {
         let mut posted: BTreeMap<Key, BTreeSet<FindingId>> = BTreeMap::new();
         let since = self.since.at(SystemClock.now());
         for one in store.posted_findings(since).await.map_err(store_error)? {
@@ -168,7 +168,7 @@ impl Args {
                 posted.contains(&finding.id) || finding.is_open() && !has_comment(&finding.id)
             });
             if !posted.is_empty() {
-                targets.push(Target { key, described, findings, posted });
+                targets.push(RetractionTarget { key, described, findings, posted });
             }
         }
         Ok(targets)
@@ -179,13 +179,13 @@ impl Args {
         &self,
         store: &Store,
         config: &Config,
-        targets: &[Target],
+        targets: &[RetractionTarget],
         context: &Context,
-    ) -> Result<Vec<Answer>, CliError> {
+    ) -> Result<Vec<RetractionAnswer>, CliError> {
         let (by, now) = (actor(&context.environment), SystemClock.now());
         let reason = redact_line(&self.reason, MAX_TEXT);
         let reason = if reason.is_empty() { REASON.to_owned() } else { reason };
-        let kind = if self.answered { Retraction::Answered } else { Retraction::Unanswered };
+        let kind = if self.answered { RetractionScope::Answered } else { RetractionScope::Unanswered };
         let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let stores = (store.clone(), store.clone());
@@ -212,9 +212,9 @@ impl Args {
         Ok(answers)
     }
 
-    fn text(&self, answers: &[Answer]) -> String {
+    fn text(&self, answers: &[RetractionAnswer]) -> String {
         let mut text = String::new();
-        for Answer { pull_request, url, findings, deleted, answered, not_done } in answers {
+        for RetractionAnswer { pull_request, url, findings, deleted, answered, not_done } in answers {
             text += &format!("{} {}\n", line::visible(pull_request), line::visible(url));
             for row in findings.iter().take(MAX_LISTED) {
                 let FindingRow { id, rule, path, start_line, title, .. } = row;
@@ -253,8 +253,8 @@ impl Args {
     }
 }
 
-impl Target {
-    fn answer(&self, deleted: usize, done: Result<(), String>) -> Answer {
+impl RetractionTarget {
+    fn answer(&self, deleted: usize, done: Result<(), String>) -> RetractionAnswer {
         let row = |finding: &Finding| FindingRow {
             id: finding.id.clone(),
             rule: finding.raw.rule.clone(),
@@ -263,7 +263,7 @@ impl Target {
             title: finding.raw.title.clone(),
             posted: self.posted.contains(&finding.id),
         };
-        Answer {
+        RetractionAnswer {
             pull_request: self.described.name.clone(),
             url: self.described.url.clone(),
             findings: self.findings.iter().map(row).collect(),

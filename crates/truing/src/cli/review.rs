@@ -1,6 +1,7 @@
 //! `truing review`: reviews what differs in a local repository, and prints what was found.
 
 mod annotations;
+mod arguments;
 mod errors;
 mod fix;
 mod from;
@@ -24,13 +25,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::{ValueEnum, builder::NonEmptyStringValueParser};
+use clap::builder::NonEmptyStringValueParser;
 use tokio::sync::watch;
 use truing_config::environment::Environment;
 use truing_config::layer::{Flag, SourceFile};
 use truing_config::{Config, REPOSITORY_FILE};
 use truing_core::code::LinesKey;
-use truing_core::finding::{Finding, Severity};
+use truing_core::finding::Finding;
 use truing_core::id::{Key, Sha};
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::{Clock as _, Ids as _};
@@ -51,6 +52,7 @@ use super::output::{Output, quoted};
 use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::Place;
+use arguments::{FailOn, NamedTarget, Runtime};
 use fix::{FixOutcome, Fixing};
 use from::{Outputs, ReviewStart};
 use publish::Published;
@@ -79,7 +81,7 @@ pub struct Args {
     /// A folder stands for its whole repository. A range of commits, BASE..HEAD, is --base BASE --head HEAD.
     #[arg(value_name = "FOLDER|PULL-REQUEST|REF", value_hint = clap::ValueHint::DirPath)]
     path: Option<PathBuf>,
-    /// Was the commit named without `--head`?
+    /// Is the head a commit that was named without `--head`?
     #[arg(skip)]
     is_bare_ref: bool,
     /// Compare with the merge base with this commit, instead of the default branch
@@ -150,58 +152,8 @@ pub struct Args {
     destination: Destination,
 }
 
-/// What can review.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Runtime {
-    /// Rules only: no model is called
-    Rules,
-    /// Rules and a model that reads the code with tools: needs a key
-    #[value(alias = "sdk")]
-    Native,
-    /// Rules and a model called through the `claude` program: needs that program and a key
-    Cli,
-}
-
-impl Runtime {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Rules => "rules",
-            Self::Native => "native",
-            Self::Cli => "cli",
-        }
-    }
-}
-
-/// Which findings block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum FailOn {
-    /// P0 only
-    #[value(name = "P0")]
-    P0,
-    /// P1 and P0
-    #[value(name = "P1")]
-    P1,
-    /// Every finding
-    #[value(name = "P2")]
-    P2,
-    /// Findings never block
-    Never,
-}
-
-impl FailOn {
-    fn blocks(self, severity: Severity) -> bool {
-        match self {
-            Self::P0 => severity <= Severity::P0,
-            Self::P1 => severity <= Severity::P1,
-            Self::P2 => severity <= Severity::P2,
-            Self::Never => false,
-        }
-    }
-}
-
 impl Args {
-    /// With what the argument without a flag names, as the flag that stands for it. What is there as a folder or a file, or
-    /// is written as a path, is a path.
+    /// With the flag that stands for the argument without a flag.
     ///
     /// # Errors
     /// Exit 2 beside a flag that says something else.
@@ -209,35 +161,30 @@ impl Args {
         let Some(text) = self.path.as_ref().and_then(|path| path.to_str()).map(str::to_owned) else {
             return Ok(self);
         };
-        let is_there = !text.contains("://") && environment.directory().join(&text).exists();
-        let is_path = ["/", "./", "../", "~"].iter().any(|begin| text.starts_with(begin));
-        if is_there || is_path || matches!(text.as_str(), "" | "." | "..") {
-            return Ok(self);
-        }
-        let is_pull = target::names_pull(&text);
+        let target = NamedTarget::of(&text, environment.directory());
+        let (what, takes_base) = match &target {
+            NamedTarget::Folder => return Ok(self),
+            NamedTarget::Pull => ("a pull request", false),
+            NamedTarget::Commits { base, .. } => ("a commit", base.is_none()),
+        };
         let given = [
-            ("--base", self.base.is_some() && (is_pull || text.contains(".."))),
+            ("--base", self.base.is_some() && !takes_base),
             ("--head", self.head.is_some()),
             ("--staged", self.staged),
             ("--diff", self.diff.is_some()),
             ("--fix", self.fix),
         ];
         if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
-            let what = if is_pull { "a pull request" } else { "a commit" };
             let message = format!("`{text}` is {what}, which cannot be used with {flag}");
             return Err(CliError::usage("usage", message).hint("leave one of them out"));
         }
         self.path = None;
-        if is_pull {
-            self.pr = Some(text);
-            return Ok(self);
+        match target {
+            NamedTarget::Commits { base, head } => {
+                (self.base, self.head, self.is_bare_ref) = (base.or(self.base), Some(head), true);
+            }
+            NamedTarget::Pull | NamedTarget::Folder => self.pr = Some(text),
         }
-        let range = text.split_once("...").or_else(|| text.split_once(".."));
-        let (base, head) = range.map_or((None, text.as_str()), |(base, head)| (Some(base), head));
-        let of = |name: &str| if name.is_empty() { "HEAD" } else { name }.to_owned();
-        self.base = base.map(of).or(self.base);
-        self.head = Some(of(head));
-        self.is_bare_ref = true;
         Ok(self)
     }
 
@@ -464,7 +411,7 @@ impl Command {
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 
-    /// What a model would cost, beside a review that a person looks at.
+    /// The price of a model, beside a review that a person looks at.
     fn model_hint(&self) -> Option<String> {
         let Args { staged, diff, path, pr, base, head, .. } = &self.args;
         let most = self.config.budget.review;
@@ -481,7 +428,7 @@ impl Command {
         Some(format!("a model costs at most {most}: `{command}`"))
     }
 
-    /// What was named without a flag may have been meant for something else than a commit.
+    /// A name without a flag may have been meant for something else than a commit.
     fn no_commit(&self, name: &str, error: GitError) -> CliError {
         let is_unknown = matches!(error, GitError::UnknownRevision { .. } | GitError::BadRevision(_));
         if !(self.args.is_bare_ref && is_unknown) {

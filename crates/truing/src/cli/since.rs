@@ -8,14 +8,14 @@ use truing_core::id::Millis;
 
 /// The beginning of a time, as people write it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Since {
+pub(super) enum TimeStart {
     /// So many milliseconds ago.
     Ago(i64),
-    /// Then.
+    /// At this instant.
     At(Millis),
 }
 
-impl Since {
+impl TimeStart {
     /// Parses a length of time, a day or an instant, in UTC.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use truing_config::sync::JobConfig;
 use truing_core::sync::{Change, Kind, Unguarded, Verdict};
-use truing_loops::sync::{Decided, Explained, Pinned, Question, explained, pinned, pinned_by};
+use truing_loops::sync::{Decided, DecisionDetails, Pinned, Question, explained, pinned, pinned_by};
 use truing_upstream::archives::Archives;
 use truing_upstream::version::Range;
 
@@ -179,7 +179,7 @@ impl Decide {
         };
         let has_patches = self.diff && !context.output.is_json();
         let explained = explained(question, (&index, &archives, &reader), has_patches);
-        let Explained { mut decided, relax_up_to, patches } =
+        let DecisionDetails { mut decided, relax_up_to, patches } =
             runtime.block_on(explained).map_err(|error| failed(error, job, &self.repo))?;
         decided.decision.unguarded.extend(untold);
         let exit = if decided.decision.verdict == Verdict::Ask { Exit::No } else { Exit::Done };

@@ -55,7 +55,7 @@ async fn what_the_model_forgets_after_a_second_push_stays_open() {
     demo.stop().await.unwrap();
 }
 
-/// What a browser shows at an address.
+/// The text that a browser shows at an address.
 async fn text_of(url: &str) -> String {
     let answer = reqwest::get(url).await.unwrap();
     assert_eq!(answer.status(), 200, "{url}");

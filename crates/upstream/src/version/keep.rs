@@ -7,7 +7,7 @@ use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 
 use super::{Range, Registry, Version, is_exclusion, least, lower_of};
 
-/// What a Python project's range becomes. None: it has no upper bound whose form could be kept.
+/// The new range of a Python project. None: it has no upper bound whose form could be kept.
 pub(super) fn python(
     range: &VersionSpecifiers,
     release: &pep440_rs::Version,
@@ -88,7 +88,7 @@ fn resized(mut numbers: Vec<u64>, count: usize) -> Vec<u64> {
     numbers
 }
 
-/// What the range of a crate becomes, if it is written with `<` and no other upper bound.
+/// The new range of a crate whose only upper bound is written with `<`.
 pub(super) fn crates(
     range: &semver::VersionReq,
     release: &semver::Version,
@@ -113,7 +113,7 @@ pub(super) fn crates(
     Range::parse(Registry::Crates, &text).ok()
 }
 
-/// What the range of an npm package becomes, if it is `>=A <B`.
+/// The new range of an npm package whose range is `>=A <B`.
 pub(super) fn npm(text: &str, release: &nodejs_semver::Version, floor: Option<&Version>) -> Option<Range> {
     let (lower, upper) = text.strip_prefix(">=")?.split_once(" <")?;
     let count = |version: &str| {

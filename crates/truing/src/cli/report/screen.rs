@@ -10,10 +10,10 @@ use truing_loops::text::{counted, instant};
 use truing_store::Ended;
 
 use truing_service::report::amount::{dollars, duration, share, success};
-use truing_service::report::findings::{Counts, Findings};
+use truing_service::report::findings::{FindingCounts, FindingReport};
 use truing_service::report::loops::date;
 use truing_service::report::outcome::{Totals, days, totals};
-use truing_service::report::reviews::Reviews;
+use truing_service::report::reviews::ReviewTotals;
 use truing_service::report::run::word;
 
 use unicode_width::UnicodeWidthStr as _;
@@ -31,7 +31,7 @@ const NAME_CHARS: usize = 76;
 /// Columns of a reason.
 const REASON_CHARS: usize = 66;
 
-pub(super) fn screen(reviews: &Reviews, (since, now): (Millis, Millis)) -> String {
+pub(super) fn screen(reviews: &ReviewTotals, since: Millis, now: Millis) -> String {
     let tally = reviews.tally();
     let runs = counted(tally.runs(), if reviews.is_local { "local review" } else { "review" });
     let mut text = format!("{runs} ended from {} to {}\n", instant(since), instant(now));
@@ -58,8 +58,8 @@ pub(super) fn screen(reviews: &Reviews, (since, now): (Millis, Millis)) -> Strin
     text + &table(&reviews.ended)
 }
 
-/// What became of findings, in all and by what they have in common.
-fn findings(findings: &Findings) -> String {
+/// The outcome of findings, in all and by what they have in common.
+fn findings(findings: &FindingReport) -> String {
     let mut text = heads("Findings") + &row("all", &findings.all);
     for groups in findings.tables() {
         text += &heads(groups.title);
@@ -77,13 +77,16 @@ fn findings(findings: &Findings) -> String {
 }
 
 fn heads(title: &str) -> String {
-    format!("\n{title:<LABEL$}{}\n", Counts::HEADS.map(|head| format!("{head:>0$}", width(head))).concat())
+    format!(
+        "\n{title:<LABEL$}{}\n",
+        FindingCounts::HEADS.map(|head| format!("{head:>0$}", width(head))).concat()
+    )
 }
 
 /// A name and its counts; a long name has a line of its own.
-fn row(name: &str, counts: &Counts) -> String {
+fn row(name: &str, counts: &FindingCounts) -> String {
     let name = format!("  {}", line::clean(name, NAME_CHARS));
-    let numbers = Counts::HEADS.into_iter().zip(counts.numbers());
+    let numbers = FindingCounts::HEADS.into_iter().zip(counts.numbers());
     let numbers = numbers.map(|(head, number)| format!("{number:>0$}", width(head))).collect::<String>();
     if name.width() <= LABEL {
         pad(&name) + &numbers + "\n"

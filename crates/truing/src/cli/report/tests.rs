@@ -29,8 +29,8 @@ fn week() -> Vec<Ended> {
     ]
 }
 
-fn served(ended: Vec<Ended>) -> Reviews {
-    let found = |rule: &str, source: &str, status: &str, findings| Found {
+fn served(ended: Vec<Ended>) -> ReviewTotals {
+    let found = |rule: &str, source: &str, status: &str, findings| FindingCount {
         repository: "pr/github/1/".into(),
         rule: rule.into(),
         source: source.into(),
@@ -49,13 +49,13 @@ fn served(ended: Vec<Ended>) -> Reviews {
         found("agent/bounds", "agent", "suppressed", 1),
     ];
     let names = BTreeMap::from([("pr/github/1/".to_owned(), "acme/shop".to_owned())]);
-    let findings = Findings::of(&rows, &names, &[1_000, 42_000, 180_000]);
-    Reviews { is_local: false, ended, unrecorded: MicroUsd(0), findings }
+    let findings = FindingReport::of(&rows, &names, &[1_000, 42_000, 180_000]);
+    ReviewTotals { is_local: false, ended, unrecorded: MicroUsd(0), findings }
 }
 
 #[test]
 fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
-    let text = screen::screen(&served(week()), (Millis(NOW - 7 * DAY), Millis(NOW)));
+    let text = screen::screen(&served(week()), Millis(NOW - 7 * DAY), Millis(NOW));
     insta::assert_snapshot!(text, @r"
     1250 reviews ended from 2026-09-14T14:13:20Z to 2026-09-21T14:13:20Z
 
@@ -98,7 +98,7 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     2026-09-21       45        44         1         -         -         -   500 ms
     ");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    insta::assert_snapshot!(screen::screen(&served(Vec::new()), (Millis(NOW - DAY), Millis(NOW))), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
+    insta::assert_snapshot!(screen::screen(&served(Vec::new()), Millis(NOW - DAY), Millis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn much_is_cut_and_says_so() {
             row(ago, "failed", &format!("{} {ago}", "very long words ".repeat(9)), 99_999_999, 7_200_000)
         })
         .collect();
-    let text = screen::screen(&served(ended), (Millis(NOW - 40 * DAY), Millis(NOW)));
+    let text = screen::screen(&served(ended), Millis(NOW - 40 * DAY), Millis(NOW));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("and 32 other reasons: `--format json` has all"), "{text}");
     assert!(text.contains("and 9 days since 2026-08-13"), "{text}");
@@ -118,7 +118,7 @@ fn much_is_cut_and_says_so() {
 
 #[test]
 fn since_is_a_length_a_day_or_an_instant() {
-    let at = |text: &str| Since::parse(text).map(|since| instant(since.at(Millis(NOW))));
+    let at = |text: &str| TimeStart::parse(text).map(|since| instant(since.at(Millis(NOW))));
     assert_eq!(at("7d").unwrap(), "2026-09-14T14:13:20Z");
     assert_eq!(at("1h30m").unwrap(), "2026-09-21T12:43:20Z");
     assert_eq!(at("2026-09-20").unwrap(), "2026-09-20T00:00:00Z");
@@ -126,5 +126,5 @@ fn since_is_a_length_a_day_or_an_instant() {
     for wrong in ["", "yesterday", "7", "-7d", "2026-13-01", "7 d"] {
         assert!(at(wrong).unwrap_err().contains("neither a length of time"), "{wrong}");
     }
-    assert!(Since::parse("99999999999999d").is_err());
+    assert!(TimeStart::parse("99999999999999d").is_err());
 }

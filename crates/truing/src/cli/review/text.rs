@@ -43,11 +43,11 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 
 /// The commands that a report names as what to do next.
 pub(super) struct NextCommands {
-    /// Makes the fixes.
+    /// The command that makes the fixes.
     pub(super) fix: String,
-    /// Lists dismissals.
+    /// The command that lists dismissals.
     pub(super) list: String,
-    /// Says what a model would cost, and how it is asked; none where that is not to be said.
+    /// The price of a model and the command that asks it; none where that is not to be said.
     pub(super) model: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use truing_core::line::counted;
-use truing_loops::sync::Patch;
+use truing_loops::sync::DefinitionPatch;
 
 use crate::cli::review::text::visible;
 
@@ -19,9 +19,9 @@ const PLACE: Style = AnsiColor::Cyan.on_default();
 const NAME: Style = Style::new().bold();
 
 /// The changed definitions, each within bounds.
-pub(super) fn shown(patches: &[Patch]) -> String {
+pub(super) fn shown(patches: &[DefinitionPatch]) -> String {
     let mut text = String::new();
-    for Patch { name, hunks } in patches.iter().take(MAX_PATCHES) {
+    for DefinitionPatch { name, hunks } in patches.iter().take(MAX_PATCHES) {
         let _ = writeln!(text, "\n{NAME}{}{NAME:#}", visible(name));
         for line in hunks.split_terminator('\n').take(MAX_LINES) {
             let style = match line.as_bytes() {
@@ -49,17 +49,17 @@ pub(super) fn shown(patches: &[Patch]) -> String {
 mod tests {
     use super::*;
 
-    fn plain(patches: &[Patch]) -> String {
+    fn plain(patches: &[DefinitionPatch]) -> String {
         anstream::adapter::strip_str(&shown(patches)).to_string()
     }
 
     #[test]
     fn lines_are_coloured_bounded_and_steer_no_terminal() {
         let hunks = "@@ -1 +1 @@\n-old\u{1b}[2J\r\n+new\u{202e}\n".to_owned();
-        let text = shown(&[Patch { name: "a.py a:f".to_owned(), hunks }]);
+        let text = shown(&[DefinitionPatch { name: "a.py a:f".to_owned(), hunks }]);
         assert!(text.contains(&format!("{REMOVED}-old\u{241b}[2J{REMOVED:#}\n")), "{text:?}");
         assert!(text.contains(&format!("{ADDED}+new\\u{{202e}}{ADDED:#}\n")), "{text:?}");
-        let long = Patch { name: "a".to_owned(), hunks: "+x\n".repeat(MAX_LINES + 3) };
+        let long = DefinitionPatch { name: "a".to_owned(), hunks: "+x\n".repeat(MAX_LINES + 3) };
         let text = plain(&vec![long; MAX_PATCHES + 1]);
         assert_eq!(text.matches("+x\n").count(), MAX_LINES * MAX_PATCHES);
         assert!(

@@ -1,5 +1,5 @@
 //! The job that a command is about: one of the configuration or, for a package that none follows, one that the project's
-//! own files tell. Such a job is made of the very lines of configuration that `init` prints to keep.
+//! own files say. Such a job is made of the very lines of configuration that `init` prints to keep.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::wiring;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct PackageOptions {
-    /// Of a package without a job: the registry that publishes it [default: as the project's files tell]
+    /// Of a package without a job: the registry that publishes it [default: as the project's files say]
     #[arg(long, value_name = "NAME", value_parser = ["pypi", "npm", "crates"])]
     registry: Option<String>,
     /// Of a package without a job: the file that requires it and the keys of the list in it, such as
@@ -37,7 +37,7 @@ pub(super) struct PackageOptions {
 pub(super) struct PackageJob {
     /// Its name in the configuration.
     pub(super) name: String,
-    /// The job itself.
+    /// The job as it is configured.
     pub(super) config: JobConfig,
     /// The lines that configure it, if nothing does yet.
     pub(super) lines: Option<String>,
@@ -86,7 +86,7 @@ fn usual_list(registry: Registry, file: &str) -> &'static str {
 
 /// A project's requirement of the package.
 #[derive(Clone)]
-struct Requirement {
+struct PackageRequirement {
     registry: Registry,
     file: String,
     at: String,
@@ -128,7 +128,7 @@ impl PackageSearch<'_> {
     /// The job that these lines of configuration make.
     fn derived(
         &self,
-        requirement: &Requirement,
+        requirement: &PackageRequirement,
         config: &Config,
         context: &Context,
     ) -> Result<PackageJob, CliError> {
@@ -144,11 +144,11 @@ impl PackageSearch<'_> {
     fn lines(
         &self,
         name: &str,
-        requirement: &Requirement,
+        requirement: &PackageRequirement,
         config: &Config,
         context: &Context,
     ) -> Result<String, CliError> {
-        let Requirement { registry, file, at } = requirement;
+        let PackageRequirement { registry, file, at } = requirement;
         // A string is written in TOML as it is in JSON.
         let text = |value: &str| Value::from(value).to_string();
         let mut lines = format!("[sync.{name}]\nregistry = {}\n", text(registry.as_str()));
@@ -183,7 +183,7 @@ impl PackageSearch<'_> {
     }
 
     /// The way that the project writes its range, if it is not the usual one.
-    fn style(&self, requirement: &Requirement) -> Option<&'static str> {
+    fn style(&self, requirement: &PackageRequirement) -> Option<&'static str> {
         let file = self.project.join(&requirement.file);
         let range = constraint::read(&requirement.place(&file, self.name)).ok()?.to_string();
         let is_one = !range.contains([',', '*', ' ', '|']);
@@ -200,7 +200,7 @@ impl PackageSearch<'_> {
     }
 
     /// The one requirement of the package in the project's files.
-    fn requirement(&self, config: &Config, context: &Context) -> Result<Requirement, CliError> {
+    fn requirement(&self, config: &Config, context: &Context) -> Result<PackageRequirement, CliError> {
         let PackageOptions { registry, constraint, .. } = self.options;
         let registry =
             registry.as_deref().and_then(|name| Registry::ALL.into_iter().find(|one| one.as_str() == name));
@@ -210,14 +210,14 @@ impl PackageSearch<'_> {
             let of_name = FILES.iter().find(|one| file.ends_with(one.name)).map(|one| one.registry);
             let registry = registry.or(of_name).unwrap_or(Registry::Pypi);
             let at = at.unwrap_or_else(|| usual_list(registry, file)).to_owned();
-            return Ok(Requirement { registry, file: file.to_owned(), at });
+            return Ok(PackageRequirement { registry, file: file.to_owned(), at });
         }
         let files: Vec<&ProjectFile> = FILES
             .iter()
             .filter(|file| registry.is_none_or(|registry| registry == file.registry))
             .filter(|file| self.project.join(file.name).exists())
             .collect();
-        let mut found: Vec<Requirement> = Vec::new();
+        let mut found: Vec<PackageRequirement> = Vec::new();
         for file in &files {
             // The first file of a registry says it.
             if found.iter().all(|known| known.registry != file.registry) {
@@ -228,7 +228,7 @@ impl PackageSearch<'_> {
             [] => self.unrequired(registry, &files, config, context),
             [one] => Ok(one.clone()),
             [first, others @ ..] => {
-                let places = found.iter().map(Requirement::words).collect::<Vec<_>>().join(" and ");
+                let places = found.iter().map(PackageRequirement::words).collect::<Vec<_>>().join(" and ");
                 let error = CliError::usage("ambiguous", format!("`{}` is required by {places}", self.name));
                 let other = others.iter().find(|one| one.registry != first.registry);
                 Err(match other {
@@ -244,9 +244,10 @@ impl PackageSearch<'_> {
     }
 
     /// The places in a file that require the package.
-    fn requirements(&self, file: &ProjectFile) -> Result<Vec<Requirement>, CliError> {
+    fn requirements(&self, file: &ProjectFile) -> Result<Vec<PackageRequirement>, CliError> {
         let at = usual_list(file.registry, file.name);
-        let usual = Requirement { registry: file.registry, file: file.name.to_owned(), at: at.to_owned() };
+        let usual =
+            PackageRequirement { registry: file.registry, file: file.name.to_owned(), at: at.to_owned() };
         let path = self.project.join(file.name);
         let place = usual.place(&path, self.name);
         match constraint::read(&place) {
@@ -255,7 +256,7 @@ impl PackageSearch<'_> {
             Err(ConstraintError::Count { count: 0, .. }) if at.is_empty() => Ok(Vec::new()),
             Err(ConstraintError::Count { count: 0, .. }) => {
                 let others = constraint::elsewhere(&place);
-                Ok(others.into_iter().map(|at| Requirement { at, ..usual.clone() }).collect())
+                Ok(others.into_iter().map(|at| PackageRequirement { at, ..usual.clone() }).collect())
             }
             Err(ConstraintError::Count { .. }) => Ok(vec![usual]),
             Err(error @ (ConstraintError::Unread { .. } | ConstraintError::Form { .. })) => {
@@ -272,13 +273,13 @@ impl PackageSearch<'_> {
         files: &[&ProjectFile],
         config: &Config,
         context: &Context,
-    ) -> Result<Requirement, CliError> {
+    ) -> Result<PackageRequirement, CliError> {
         let mut registries: Vec<Registry> = files.iter().map(|file| file.registry).chain(registry).collect();
         registries.dedup();
         if let ([registry], true) = (registries.as_slice(), self.names_release) {
             let usual = FILES.iter().find(|file| file.registry == *registry).map_or("", |file| file.name);
             let at = usual_list(*registry, usual).to_owned();
-            return Ok(Requirement { registry: *registry, file: usual.to_owned(), at });
+            return Ok(PackageRequirement { registry: *registry, file: usual.to_owned(), at });
         }
         let mut error = unknown(self.name, &config.jobs, context);
         let names: Vec<&str> = files.iter().map(|file| file.name).collect();
@@ -292,7 +293,7 @@ impl PackageSearch<'_> {
     }
 }
 
-impl Requirement {
+impl PackageRequirement {
     fn place<'a>(&'a self, file: &'a Path, package: &'a str) -> Place<'a> {
         let style = Style::ExclusiveUpperNextPatch;
         Place { file, at: &self.at, package, registry: self.registry, style }
@@ -312,7 +313,7 @@ fn job_name(package: &str) -> String {
     if name.starts_with(|letter: char| letter.is_ascii_lowercase()) { name } else { format!("job-{name}") }
 }
 
-/// The forge and the repository of the project, as its remote tells; none where it tells none.
+/// The forge and the repository of the project, as its remote names them; none where it names none.
 fn home(project: &Path, config: &Config, context: &Context) -> Result<Option<Home>, CliError> {
     let environment = &context.environment;
     let find = async {

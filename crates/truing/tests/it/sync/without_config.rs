@@ -65,7 +65,7 @@ fn refuses(site: &Registry, arguments: &[&str], words: &[&str]) {
     assert!(words.iter().all(|word| told.contains(word)), "{arguments:?}: {told}");
 }
 
-/// What `decide` says, with its exit code.
+/// The answer of `decide`, with its exit code.
 fn decide(site: &Registry, arguments: &[&str]) -> (Value, Option<i32>) {
     let output = sync(site, &[&["decide", "demo", "--format", "json"], arguments].concat());
     let told = text(output.stderr);

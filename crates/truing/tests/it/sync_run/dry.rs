@@ -1,4 +1,4 @@
-//! What a dry run shows: the change, or the whole question.
+//! The output of a dry run: the change, or the whole question.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::site::{BRANCH, Site};
 
-/// What a dry run prints for people.
+/// The text of a dry run, for people.
 async fn text(site: &Site) -> String {
     let json = site.command(&["sync", "run", "demo", "--dry-run"]);
     let mut command = Command::new(json.get_program());
