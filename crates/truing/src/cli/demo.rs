@@ -202,10 +202,10 @@ fn unescaped(line: &str) -> String {
 
 /// A step on the first pull request, in words.
 fn step(number: usize, changes: &Changes) -> String {
-    let titles = ["opened", "lines on top", "findings of rules fixed"];
+    let titles = ["opened", "lines on top", "rules' findings fixed"];
     match titles.get(number - 1) {
-        Some(title) => format!("  push {number}, {title:<24} {}\n", changed(changes)),
-        None => format!("  somebody answers: {INTENDED}\n  {:<32} {}\n", "a review", changed(changes)),
+        Some(title) => format!("  push {number}, {title:<22} {}\n", changed(changes)),
+        None => format!("  somebody answers: {INTENDED}\n  {:<30} {}\n", "a review", changed(changes)),
     }
 }
 

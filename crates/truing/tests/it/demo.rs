@@ -57,7 +57,9 @@ async fn what_the_model_forgets_after_a_second_push_stays_open() {
 
 /// The text that a browser shows at an address.
 async fn text_of(url: &str) -> String {
-    let answer = reqwest::get(url).await.unwrap();
+    let patience = std::time::Duration::from_secs(60);
+    let client = reqwest::Client::builder().no_proxy().timeout(patience).build().unwrap();
+    let answer = client.get(url).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{url}");
     answer.text().await.unwrap()
 }

@@ -83,7 +83,7 @@ impl Target {
     /// A number alone is one of the repository that is stood in, at the forge where it was cloned from.
     async fn of_origin(number: u64, config: &Config, environment: &Environment) -> Result<Self, CliError> {
         let git = wiring::git(environment).await?;
-        let repository = git.open(environment.directory()).await.map_err(wiring::git_error)?;
+        let repository = git.open_unborn(environment.directory()).await.map_err(wiring::git_error)?;
         let unknown = |why: &str| {
             CliError::usage("bad_target", format!("`{number}`: {why}"))
                 .hint("name it in full: OWNER/NAME#NUMBER, or its URL")

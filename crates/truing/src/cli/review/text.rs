@@ -77,15 +77,12 @@ pub(super) fn report(
         text += &filled(&visible(&told));
     }
     let by = by(record);
-    match (by.strip_suffix(": no model was called"), &commands.model) {
-        (Some(reviewers), Some(model)) => {
-            let both = format!("{reviewers}; {model}\n");
-            // A command is pasted: it stays on one line.
-            let fits = both.chars().count() <= WIDTH;
-            text + &if fits { both } else { format!("{}{model}\n", filled(&by)) }
-        }
-        _ => text + &filled(&by),
-    }
+    // A command is pasted: it stays on one line, or is left out.
+    let reviewers = by.strip_suffix(": no model was called");
+    let both =
+        reviewers.zip(commands.model.as_ref()).map(|(reviewers, model)| format!("{reviewers}; {model}"));
+    let both = both.filter(|line| line.chars().count() <= WIDTH);
+    text + &both.map_or_else(|| filled(&by), |line| line + "\n")
 }
 
 /// What was found, in a few words.

@@ -133,7 +133,7 @@ async fn all_formats_print_the_same_percentages_and_tell_local_reviews_apart() {
     );
     let table = told(folder.path(), "csv");
     let mut table = csv::Reader::from_reader(table.as_bytes());
-    assert_eq!(table.headers().unwrap().iter().last(), Some("origin"));
+    assert_eq!(table.headers().unwrap().iter().next_back(), Some("origin"));
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
     let count =
         |origin: &str, kind: &str| rows.iter().filter(|row| (&row[24], &row[4]) == (origin, kind)).count();

@@ -185,7 +185,7 @@ fn nothing_to_review_is_skipped_and_exit_0() {
     assert_snapshot!(ran.steady(), @r#"
     nothing to review: no changed files
     reviewed working tree against 0123456789 (HEAD)
-    rules only; a model costs at most $2.00: `truing review --runtime native`
+    rules only: no model was called
     "#);
     let report = place.report(&["--base", "HEAD", "--head", "main"]);
     assert_eq!(report["outcome"]["kind"], "skipped");
