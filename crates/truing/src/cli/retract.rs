@@ -131,7 +131,7 @@ impl RetractArgs {
             Some(store) if !self.dry_run && !targets.is_empty() => {
                 Box::pin(self.retract(&store, &config, &targets, context)).await?
             }
-            Some(_) | None => targets.iter().map(|target| target.answer(0, Ok(()))).collect(),
+            Some(_) | None => targets.iter().map(RetractionTarget::untouched).collect(),
         };
         let is_done = answers.iter().all(|answer| answer.not_done.is_none());
         context.output.answer(&answers, || self.text(&answers))?;
@@ -162,7 +162,15 @@ impl RetractArgs {
                 rows.iter().any(|row| row.item == Item::Finding(id.clone()) && row.comment.is_some())
             };
             let mut findings = store.findings(&key).await.map_err(store_error)?;
-            findings.retain(|finding| is_wanted(&rule, &finding.raw.rule) && is_shown(&finding.status));
+            let said = store.dismissals(&key).await.map_err(store_error)?;
+            // The word of somebody who dismissed a finding stays.
+            let is_of_person = |finding: &Finding| {
+                matches!(finding.status, FindingStatus::Dismissed(_))
+                    && !said.iter().any(|said| said.finding == finding.id && said.retraction.is_some())
+            };
+            findings.retain(|finding| {
+                is_wanted(&rule, &finding.raw.rule) && is_shown(&finding.status) && !is_of_person(finding)
+            });
             posted.retain(|id| findings.iter().any(|finding| finding.id == *id));
             findings.retain(|finding| {
                 posted.contains(&finding.id) || finding.is_open() && !has_comment(&finding.id)
@@ -254,6 +262,11 @@ impl RetractArgs {
 }
 
 impl RetractionTarget {
+    /// The answer of a dry run.
+    fn untouched(&self) -> RetractionAnswer {
+        RetractionAnswer { answered: 0, ..self.answer(0, Ok(())) }
+    }
+
     fn answer(&self, deleted: usize, done: Result<(), String>) -> RetractionAnswer {
         let row = |finding: &Finding| FindingRow {
             id: finding.id.clone(),

@@ -184,3 +184,21 @@ async fn a_pause_and_what_is_due_stay_as_they_were() {
         assert_eq!(site.repo.pull(number).await.unwrap().inline().count(), 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_word_of_somebody_who_dismissed_a_finding_stays() {
+    let site = Site::new().await;
+    let [one, _] = two_reviewed(&site).await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let comment = site.repo.pull(one).await.unwrap().inline().next().unwrap().id;
+    let server = site.serve();
+    site.repo.reply(one, "ada", comment, "/dismiss meant so").await.unwrap();
+    site.deliver().await;
+    site.until(one, "dismissed", |view| view.inline().all(|comment| comment.resolved)).await;
+    server.signal("-TERM");
+    server.ended();
+    let done = site.run(&["retract", "--since", "1h"]);
+    assert!(done.out.ends_with("retracted 1 finding on 1 pull request\n"), "{done:?}");
+    let kept = site.repo.pull(one).await.unwrap();
+    assert!(kept.inline().all(|comment| comment.body.contains("meant so (ada)")), "{kept:#?}");
+}
