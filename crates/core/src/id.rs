@@ -195,13 +195,8 @@ impl Topic {
 }
 
 impl Key {
-    /// The beginning of the keys of local reviews.
+    /// The beginning of the keys of reviews on somebody's machine, which no forge shows.
     pub const LOCAL: &'static str = "local/";
-
-    /// Is it of reviews on somebody's machine, which no forge shows?
-    pub fn is_local(&self) -> bool {
-        self.0.starts_with(Self::LOCAL)
-    }
 
     /// All keys of one repository have this in common: the key without its number, `pr/{forge}/{repository id}/`.
     /// What has no number is a repository of its own.

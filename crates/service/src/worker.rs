@@ -359,7 +359,7 @@ async fn review_at<P: Parts>(
     }
     drop(trace);
     let Err(Stopped::Failed { class, .. }) = &ended else { return ended };
-    if !lease.last_attempt || lease.is_retraction {
+    if !lease.last_attempt {
         return ended;
     }
     match within(context.step_time.min(GIVE_UP_TIME), Box::pin(served.give_up(class))).await {

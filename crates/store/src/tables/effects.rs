@@ -34,8 +34,6 @@ pub struct PostedFinding {
     pub key: Key,
     /// The id of the finding.
     pub finding: FindingId,
-    /// The time at which its comment was made.
-    pub at: Millis,
 }
 
 impl Store {
@@ -46,18 +44,17 @@ impl Store {
     /// [`StoreError`] if the records cannot be read.
     pub async fn posted_findings(&self, since: Millis) -> Result<Vec<PostedFinding>, StoreError> {
         self.read(move |connection| {
-            let sql = "SELECT key, topic, at FROM effect
+            let sql = "SELECT key, topic FROM effect
                        WHERE producer = ?1 AND at >= ?2 AND lost IS NULL AND topic LIKE 'item/%' ORDER BY key, topic";
             let select = connection.sql(sql);
             let posted = select.query((Producer::Review.as_str(), since.0), |row| {
                 let (key, topic): (String, String) = (row.get(0)?, row.get(1)?);
-                let item = Item::of_topic(&Topic::new(topic));
-                Ok((Key::new(key), item, Millis(row.get(2)?)))
+                Ok((Key::new(key), Item::of_topic(&Topic::new(topic))))
             })?;
             let posted = posted.collect::<Result<Vec<_>, Fault>>()?.into_iter();
             Ok(posted
-                .filter_map(|(key, item, at)| match item {
-                    Some(Item::Finding(finding)) => Some(PostedFinding { key, finding, at }),
+                .filter_map(|(key, item)| match item {
+                    Some(Item::Finding(finding)) => Some(PostedFinding { key, finding }),
                     Some(Item::Summary) | None => None,
                 })
                 .collect())

@@ -57,7 +57,7 @@ pub struct RetractArgs {
     /// Delete comments that people have answered, too
     #[arg(long)]
     answered: bool,
-    /// Why, for those who read it later: one line
+    /// The reason, for those who read it later: one line
     #[arg(long, value_name = "TEXT", default_value = REASON)]
     reason: String,
     /// Show what would be taken back, and change nothing

@@ -52,13 +52,13 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// What lines of the log look like [default: text at a terminal, json elsewhere]
+    /// The form of log lines [default: text at a terminal, json elsewhere]
     #[arg(long, value_enum, value_name = "STYLE")]
     log_format: Option<LogFormat>,
 }
 
 impl Args {
-    /// What lines of the log look like: a terminal is watched by a person.
+    /// The form of log lines: a terminal is watched by a person.
     pub(super) fn log_style(&self) -> LogStyle {
         match self.log_format {
             Some(LogFormat::Text) => LogStyle::Text,

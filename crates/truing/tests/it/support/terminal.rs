@@ -28,7 +28,7 @@ impl Terminal {
     }
 }
 
-/// What a terminal shows until each end for programs is closed.
+/// The text that a terminal shows until each end for programs is closed.
 pub(crate) fn shown(mut screen: File) -> String {
     let (mut seen, mut part) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = screen.read(&mut part) {
