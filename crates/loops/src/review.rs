@@ -147,7 +147,7 @@ where
     }
 
     /// Shows what was computed last, with what was dismissed since, and takes back the comments that are retracted. Nothing is
-    /// reviewed, asked or posted.
+    /// reviewed, asked or posted. The run is the one that computed it.
     ///
     /// # Errors
     /// [`Stopped`]
@@ -158,14 +158,12 @@ where
         let begun = self.store.begin(self.run, &revision, self.clock.now()).await?;
         let now = Some(&pull.revision.head).filter(|now| **now != revision.head);
         let Some(record) = begun.computed.or(begun.outcome) else { return Ok(Then::Idle) };
-        let record = self.restate((&revision.head, now), record, &begun.dismissals).await?;
-        match self.publish(&revision.head, false).await? {
-            Reconciled::Settling { until } => return Ok(Then::DueAt(until, Why::Settling)),
-            Reconciled::Done => {}
-        }
-        let published = ReviewRecord { run: self.run.id.clone(), ..record }.ended_at(self.clock.now());
-        self.store.published(self.run, &published).await?;
-        Ok(Then::Idle)
+        let restated = self.restated((&revision.head, now), record, &begun.dismissals).await?;
+        self.store.restated(self.run, &restated).await?;
+        Ok(match self.publish(&revision.head, false).await? {
+            Reconciled::Settling { until } => Then::DueAt(until, Why::Settling),
+            Reconciled::Done => Then::Idle,
+        })
     }
 
     /// Nothing is left to do for the head that the forge shows. If the last event told of another one, the forge
@@ -312,10 +310,22 @@ where
     /// people may have dismissed findings since.
     async fn restate(
         &self,
-        (head, now): (&Sha, Option<&Sha>),
+        heads: (&Sha, Option<&Sha>),
         record: ReviewRecord,
         dismissals: &[Dismissal],
     ) -> Result<ReviewRecord, Stopped> {
+        let restated = self.restated(heads, record, dismissals).await?;
+        self.store.computed(self.run, &restated).await?;
+        Ok(restated.outcome)
+    }
+
+    /// What is to be shown of it now.
+    async fn restated(
+        &self,
+        heads: (&Sha, Option<&Sha>),
+        record: ReviewRecord,
+        dismissals: &[Dismissal],
+    ) -> Result<Computed, Stopped> {
         let mut findings = self.store.findings(&self.run.key).await?;
         let changed = dismissal::apply(&mut findings, dismissals) > 0;
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
@@ -323,8 +333,7 @@ where
         let since = record.detail.since.filter(|_| !changed);
         let detail = ReviewDetail { open: text::by_severity(&open), since, ..record.detail };
         let record = ReviewRecord { detail, ..record };
-        self.store.computed(self.run, &self.shown((head, now), findings, &record, dismissals)).await?;
-        Ok(record)
+        Ok(self.shown(heads, findings, &record, dismissals))
     }
 
     fn record(

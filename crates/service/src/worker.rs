@@ -79,14 +79,16 @@ pub async fn take<P: Parts>(
     context.driver().take((lease, Heir::Server), &work, &AtomicBool::new(false)).await
 }
 
-/// Takes the comments on retracted findings of a pull request back, and leaves its slot as it is: what is due stays due. A run that is
-/// under way there loses its right to write, and begins again.
+/// Takes the comments on retracted findings of a pull request back, as the review that posted them, and leaves its slot as it is:
+/// what is due stays due. A run that is under way there loses its right to write, and begins again.
 ///
 /// # Errors
 /// [`Stopped`]; what is taken back stays so.
 pub async fn retract<P: Parts>(context: &ServiceContext<P>, key: &Key) -> Result<Then, Stopped> {
     let token = context.store.fresh_token().await?;
-    let run = RunRef { id: context.ids.run(), key: key.clone(), token };
+    let reopened = context.store.reopen(key, token, context.clock.now()).await?;
+    let Some(id) = reopened else { return Ok(Then::Idle) };
+    let run = RunRef { id, key: key.clone(), token };
     let lease = Lease {
         key: key.clone(),
         token,

@@ -172,6 +172,23 @@ pub trait Runs: Send + Sync {
         computed: &Computed,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Takes the newest review of the key that has computed something over under a token, as the run that it is. Its id; none: there is no such review. Refused ([`StoreError::Fenced`]) unless the token is greater
+    /// than the key's last.
+    fn reopen(
+        &self,
+        key: &Key,
+        token: Token,
+        now: Millis,
+    ) -> impl Future<Output = Result<Option<RunId>, StoreError>> + Send;
+
+    /// Writes what is to be shown of a review that was computed before, which is the same run still: how it ended stays.
+    /// Repeating it changes nothing.
+    fn restated(
+        &self,
+        run: &RunRef,
+        computed: &Computed,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Lets a run that could not compute anything say so: writes this summary's text and the status, and leaves
     /// findings, other rows and the run's stage as they are. Repeating it changes nothing.
     fn announce(

@@ -201,6 +201,22 @@ impl Runs for Store {
         .await
     }
 
+    async fn reopen(&self, key: &Key, token: Token, now: Millis) -> Result<Option<RunId>, StoreError> {
+        let key = key.clone();
+        let run = self.write(move |connection| reviews::reopen(connection, &key, token, now)).await?;
+        self.accepted(token).await?;
+        Ok(run)
+    }
+
+    async fn restated(&self, run: &RunRef, computed: &Computed) -> Result<(), StoreError> {
+        let (run, computed) = (run.clone(), computed.clone());
+        self.write(move |connection| {
+            reviews::restated(connection, &run, &computed.outcome)?;
+            desired::replace(connection, &run.key, &computed)
+        })
+        .await
+    }
+
     async fn announce(
         &self,
         run: &RunRef,

@@ -1,7 +1,7 @@
 //! What `truing report` is told.
 
 use truing_core::finding::{Finding, FindingStatus, Source};
-use truing_core::id::{CommentId, Key, Millis};
+use truing_core::id::{CommentId, Key, Millis, Token};
 use truing_core::ledger::{Ask, Known, Level, LevelKind, Purse, Reserved};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewRecord};
@@ -264,4 +264,35 @@ async fn the_time_to_a_first_comment_is_from_the_first_review_of_a_head() {
     reviewed(&store, &run(2), NOW + 5_000, vec![finding("f2")], None).await;
     assert_eq!(store.first_comments(Millis(0)).await.unwrap(), [900]);
     assert_eq!(store.first_comments(Millis(NOW + 1)).await.unwrap(), [] as [u64; 0]);
+}
+
+#[tokio::test]
+async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
+    let (_home, store) = new_store().await;
+    assert_eq!(store.reopen(&key(), Token(1), Millis(NOW)).await.unwrap(), None);
+    store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
+    let computed = computed(&run(1), 'a', vec![]);
+    store.computed(&run(1), &computed).await.unwrap();
+    let published = ReviewRecord { ended: Millis(NOW), ..computed.outcome.clone() };
+    store.published(&run(1), &published).await.unwrap();
+    let told = async || {
+        (
+            store.ended_by_day(Loop::Review, Millis(0)).await.unwrap(),
+            store.runs(&key(), 9).await.unwrap().len(),
+        )
+    };
+    let before = told().await;
+    // A run that is under way loses its right to write.
+    store.begin(&run(2), &revision('b'), Millis(NOW)).await.unwrap();
+
+    assert_eq!(store.reopen(&key(), Token(3), Millis(NOW)).await.unwrap(), Some(run(1).id));
+    let again = RunRef { token: Token(3), ..run(1) };
+    let begun = store.begin(&again, &revision('a'), Millis(NOW)).await.unwrap();
+    assert_eq!(begun.outcome.map(|record| (record.run, record.ended)), Some((run(1).id, Millis(NOW))));
+    store.restated(&again, &Computed { findings: Vec::new(), ..computed.clone() }).await.unwrap();
+    assert_eq!(store.findings(&key()).await.unwrap(), []);
+    assert_eq!(told().await.0, before.0);
+    assert_eq!(told().await.1, before.1 + 1, "the run that was under way");
+    assert!(matches!(store.computed(&run(2), &computed).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(store.reopen(&key(), Token(3), Millis(NOW)).await, Err(StoreError::Fenced { .. })));
 }

@@ -69,6 +69,32 @@ pub(super) fn begin(
     Ok(Begun { reviewed, known, outcome, computed, dismissals: dismissals::of(connection, &run.key)? })
 }
 
+/// Gives the newest review that has computed something a greater token than all others of its key.
+pub(super) fn reopen(
+    connection: &Connection,
+    key: &Key,
+    token: Token,
+    now: Millis,
+) -> Result<Option<RunId>, Fault> {
+    let Some(newest) = newest(connection, key)? else { return Ok(None) };
+    if newest.token >= token {
+        return Err(fenced(key, newest.token));
+    }
+    let sql = format!(
+        "SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 AND stage IN ('computed', 'published')
+         ORDER BY token DESC LIMIT 1"
+    );
+    let found = connection.sql(&sql).query([key.as_str()], row)?.next().transpose()?;
+    let Some(row) = found else { return Ok(None) };
+    if newest.token != row.token {
+        cut_off(connection, key, &newest, "cut off: comments are taken back", now)?;
+    }
+    let sql = "UPDATE run SET token = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
+    connection.sql(sql).execute((key.as_str(), row.token.0, token.0))?;
+    raise_counter(connection, token.0)?;
+    Ok(Some(row.id))
+}
+
 fn write(
     connection: &Connection,
     run: &RunRef,
@@ -127,6 +153,18 @@ pub(super) fn computed(connection: &Connection, run: &RunRef, record: &ReviewRec
         "UPDATE run SET stage = 'computed', computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
     connection.sql(sql).execute((run.key.as_str(), run.token.0, to_json(&record)?))?;
     Ok(true)
+}
+
+/// What the run computed is stated anew; how it ended, and what it has cost, stays.
+pub(super) fn restated(connection: &Connection, run: &RunRef, record: &ReviewRecord) -> Result<(), Fault> {
+    let column = match held(connection, run)?.stage {
+        Stage::Published => "record",
+        Stage::Computed => "computed",
+        Stage::Prepared | Stage::Ended => return Ok(()),
+    };
+    let sql = format!("UPDATE run SET {column} = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2");
+    connection.sql(&sql).execute((run.key.as_str(), run.token.0, to_json(record)?))?;
+    Ok(())
 }
 
 /// The forge shows what the run computed.
