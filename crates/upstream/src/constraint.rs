@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub use self::found::Place;
 use self::found::{Found, is_requirement, within_quotes};
 pub(crate) use self::toml::document;
-use crate::version::{Range, Style, Version, VersionError};
+use crate::version::{Range, Registry, Style, Version, VersionError};
 
 /// The longest file, in bytes.
 const MAX_FILE: u64 = 512 << 10;
@@ -101,6 +101,28 @@ pub fn elsewhere(place: &Place<'_>) -> Vec<String> {
         of_text(&place, &text).is_ok()
     };
     paths.into_iter().filter(holds).collect()
+}
+
+/// The members of a Cargo workspace, as its file writes them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Members {
+    /// Folders, and patterns of folders.
+    pub members: Vec<String>,
+    /// Folders that are none.
+    pub exclude: Vec<String>,
+}
+
+/// The members of the workspace of a `Cargo.toml`; none of a file that says none, or cannot be read.
+pub fn members(file: &Path) -> Members {
+    let text = content(file).unwrap_or_default();
+    let list = |name: &str| toml::strings(&text, &["workspace", name]);
+    Members { members: list("members"), exclude: list("exclude") }
+}
+
+/// Is it a table of crates that leaves the version of this one to the workspace (`name.workspace = true`)?
+pub fn is_of_workspace(place: &Place<'_>) -> bool {
+    let text = content(place.file).unwrap_or_default();
+    place.registry == Registry::Crates && toml::is_of_workspace(&text, place)
 }
 
 /// The whole text of a project's file with another range in place of the one that it has; every other byte stays.

@@ -48,6 +48,14 @@ pub(crate) fn document(text: &str) -> Result<Document<&str>, String> {
     Document::parse(text).map_err(|error| error.to_string())
 }
 
+/// The strings of a list in a file; none where there is no such list.
+pub(super) fn strings(text: &str, at: &[&str]) -> Vec<String> {
+    let Ok(document) = document(text) else { return Vec::new() };
+    let list = at.iter().try_fold(document.as_item(), |item, key| item.get(key));
+    let values = list.and_then(Item::as_array).into_iter().flatten();
+    values.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 /// All tables and lists of a file, by their keys; those with a dot in a key have no such name.
 pub(super) fn paths(text: &str) -> Vec<String> {
     let Ok(document) = document(text) else { return Vec::new() };
@@ -76,6 +84,14 @@ pub(super) fn spelled(package: &str) -> String {
         .collect::<Vec<_>>()
         .join("-")
         .to_ascii_lowercase()
+}
+
+/// Does a table of crates leave the version of a crate to the workspace?
+pub(super) fn is_of_workspace(text: &str, place: &Place<'_>) -> bool {
+    let Ok(document) = document(text) else { return false };
+    let table = place.at.split('.').try_fold(document.as_item(), |item, key| item.get(key));
+    let workspace = table.and_then(|table| table.get(place.package)?.get("workspace"));
+    workspace.and_then(Item::as_bool) == Some(true)
 }
 
 /// The ranges of a crate, under its name or another (`name = { package = "crate" }`).
