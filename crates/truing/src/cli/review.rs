@@ -52,7 +52,7 @@ use super::output::{Output, quoted};
 use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::Place;
-use arguments::{FailOn, NamedTarget, Runtime};
+use arguments::{FailOn, Runtime, is_commit};
 use fix::{FixOutcome, Fixing};
 use from::{Outputs, ReviewStart};
 use publish::Published;
@@ -78,7 +78,8 @@ const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 pub struct Args {
     /// A folder of the repository, a pull request, or a commit: as for --pr and --head [default: the current folder]
     ///
-    /// A folder stands for its whole repository. A range of commits, BASE..HEAD, is --base BASE --head HEAD.
+    /// A folder stands for its whole repository. A range of commits, BASE..HEAD, is --base BASE --head HEAD. A number is a pull
+    /// request; a branch that is called so is named by refs/heads/NUMBER.
     #[arg(value_name = "FOLDER|PULL-REQUEST|REF", value_hint = clap::ValueHint::DirPath)]
     path: Option<PathBuf>,
     /// Is the head a commit that was named without `--head`?
@@ -153,41 +154,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// With the flag that stands for the argument without a flag.
-    ///
-    /// # Errors
-    /// Exit 2 beside a flag that says something else.
-    fn with_target(mut self, environment: &Environment) -> Result<Self, CliError> {
-        let Some(text) = self.path.as_ref().and_then(|path| path.to_str()).map(str::to_owned) else {
-            return Ok(self);
-        };
-        let target = NamedTarget::of(&text, environment.directory());
-        let (what, takes_base) = match &target {
-            NamedTarget::Folder => return Ok(self),
-            NamedTarget::Pull => ("a pull request", false),
-            NamedTarget::Commits { base, .. } => ("a commit", base.is_none()),
-        };
-        let given = [
-            ("--base", self.base.is_some() && !takes_base),
-            ("--head", self.head.is_some()),
-            ("--staged", self.staged),
-            ("--diff", self.diff.is_some()),
-            ("--fix", self.fix),
-        ];
-        if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
-            let message = format!("`{text}` is {what}, which cannot be used with {flag}");
-            return Err(CliError::usage("usage", message).hint("leave one of them out"));
-        }
-        self.path = None;
-        match target {
-            NamedTarget::Commits { base, head } => {
-                (self.base, self.head, self.is_bare_ref) = (base.or(self.base), Some(head), true);
-            }
-            NamedTarget::Pull | NamedTarget::Folder => self.pr = Some(text),
-        }
-        Ok(self)
-    }
-
     /// The keys that are set by flags.
     fn flags(&self) -> Vec<Flag> {
         let runtime = self.runtime.map(|runtime| Flag {
@@ -211,7 +177,8 @@ impl Args {
 
 /// Reviews and prints. The answer is the exit code of the contract: [`exit`].
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let args = args.clone().with_target(&context.environment)?;
+    let runtime = runtime::start()?;
+    let args = runtime.block_on(args.clone().with_target(&context.environment))?;
     if args.publish && args.pr.is_none() {
         // Beside PATH and the like, which exclude `--pr`, the parser does not ask for it.
         return Err(CliError::usage(
@@ -238,7 +205,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     } else {
         "nothing in the repository was changed; run it again"
     };
-    let runtime = runtime::start()?;
     let traces = wiring::telemetry(&command.config, &command.environment, runtime.handle())?;
     let ended = runtime.block_on(until_interrupted(command, tell, changed));
     drop(traces);
@@ -321,7 +287,10 @@ impl Command {
     async fn run(self) -> Result<Exit, CliError> {
         self.args.destination.check(self.environment.directory())?;
         if let Some(pr) = &self.args.pr {
-            return Box::pin(self.review_pull(pr)).await;
+            return match Box::pin(self.review_pull(pr)).await {
+                Ok(exit) => Ok(exit),
+                Err(error) => Err(self.or_branch(pr, error).await),
+            };
         }
         let reader = wiring::local_reader(&self.config.rules)?;
         let outputs = self.args.outputs.read(self.environment.directory(), &reader).await?;
@@ -439,6 +408,17 @@ impl Command {
             format!("`{name}` is no folder, no pull request and no commit of this repository"),
         )
         .hint("see the branches: `git branch --all`; a pull request is OWNER/NAME#NUMBER, NUMBER or its URL")
+    }
+
+    /// A number alone is a pull request, also where a branch is called so.
+    async fn or_branch(&self, number: &str, error: CliError) -> CliError {
+        let branch = format!("refs/heads/{number}");
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        if self.args.publish || !is_number || !is_commit(&branch, &self.environment).await {
+            return error;
+        }
+        let command = self.output.command(&format!("review {branch}"));
+        error.hint(format!("a number is a pull request; to review the branch `{number}`: `{command}`"))
     }
 
     /// A review by a model is one to record, also where it fails before it has begun.

@@ -3,9 +3,13 @@
 use std::path::Path;
 
 use clap::ValueEnum;
+use truing_config::environment::Environment;
 use truing_core::finding::Severity;
 
+use super::Args;
 use super::target::names_pull;
+use crate::cli::error::CliError;
+use crate::wiring;
 
 /// The reviewers of a review.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -57,7 +61,7 @@ impl FailOn {
 }
 
 /// The meaning of an argument without a flag.
-pub(super) enum NamedTarget {
+enum NamedTarget {
     /// A folder.
     Folder,
     /// A pull request.
@@ -73,18 +77,93 @@ pub(super) enum NamedTarget {
 
 impl NamedTarget {
     /// The meaning of `text`. What is there as a folder or a file, or is written as a path, is a path.
-    pub(super) fn of(text: &str, folder: &Path) -> Self {
+    fn of(text: &str, folder: &Path) -> Self {
         let is_there = !text.contains("://") && folder.join(text).exists();
         let is_path = ["/", "./", "../", "~"].iter().any(|begin| text.starts_with(begin));
         if is_there || is_path || matches!(text, "" | "." | "..") {
             return Self::Folder;
         }
-        if names_pull(text) {
+        let range = text.split_once("...").or_else(|| text.split_once(".."));
+        if names_pull(text) && (range.is_none() || !may_be_ref(text)) {
             return Self::Pull;
         }
-        let range = text.split_once("...").or_else(|| text.split_once(".."));
         let (base, head) = range.map_or((None, text), |(base, head)| (Some(base), head));
         let of = |name: &str| if name.is_empty() { "HEAD" } else { name }.to_owned();
         Self::Commits { base: base.map(of), head: of(head) }
+    }
+}
+
+impl Args {
+    /// With the flag that stands for the argument without a flag.
+    ///
+    /// # Errors
+    /// Exit 2 beside a flag that says something else.
+    pub(super) async fn with_target(mut self, environment: &Environment) -> Result<Self, CliError> {
+        let Some(text) = self.path.as_ref().and_then(|path| path.to_str()).map(str::to_owned) else {
+            return Ok(self);
+        };
+        let target = match NamedTarget::of(&text, environment.directory()) {
+            NamedTarget::Pull
+                if !self.publish && may_be_ref(&text) && is_commit(&text, environment).await =>
+            {
+                NamedTarget::Commits { base: None, head: text.clone() }
+            }
+            target => target,
+        };
+        let (what, takes_base) = match &target {
+            NamedTarget::Folder => return Ok(self),
+            NamedTarget::Pull => ("a pull request", false),
+            NamedTarget::Commits { base, .. } => ("a commit", base.is_none()),
+        };
+        let given = [
+            ("--base", self.base.is_some() && !takes_base),
+            ("--head", self.head.is_some()),
+            ("--staged", self.staged),
+            ("--diff", self.diff.is_some()),
+            ("--fix", self.fix),
+        ];
+        if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
+            let message = format!("`{text}` is {what}, which cannot be used with {flag}");
+            return Err(CliError::usage("usage", message).hint("leave one of them out"));
+        }
+        self.path = None;
+        match target {
+            NamedTarget::Commits { base, head } => {
+                (self.base, self.head, self.is_bare_ref) = (base.or(self.base), Some(head), true);
+            }
+            NamedTarget::Pull | NamedTarget::Folder => self.pr = Some(text),
+        }
+        Ok(self)
+    }
+}
+
+/// Can what reads like a pull request be a branch, a tag or a range, too? A number and an address are pull requests.
+fn may_be_ref(text: &str) -> bool {
+    let is_number = text.trim_start_matches('#').bytes().all(|byte| byte.is_ascii_digit());
+    !is_number && !text.contains("://")
+}
+
+/// Is it the name of a commit in the repository that is stood in, if there is one?
+pub(super) async fn is_commit(name: &str, environment: &Environment) -> bool {
+    let Ok(git) = wiring::git(environment).await else { return false };
+    let Ok(repository) = git.open_unborn(environment.directory()).await else { return false };
+    repository.resolve(name).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_branches_that_end_with_numbers_is_no_pull_request() {
+        let nowhere = Path::new("/nonexistent");
+        let range = NamedTarget::of("main..fix/login/12", nowhere);
+        let NamedTarget::Commits { base, head } = range else { panic!("no range") };
+        assert_eq!((base.as_deref(), head.as_str()), (Some("main"), "fix/login/12"));
+        for pull in ["7", "#7", "o/r/7", "o/r#7", "https://github.com/o/r/pull/7?a..b"] {
+            assert!(matches!(NamedTarget::of(pull, nowhere), NamedTarget::Pull), "{pull}");
+        }
+        assert!(may_be_ref("origin/fix/12") && may_be_ref("refs/heads/7"));
+        assert!(!may_be_ref("7") && !may_be_ref("#7") && !may_be_ref("https://github.com/o/r/pull/7"));
     }
 }

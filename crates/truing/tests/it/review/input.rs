@@ -43,6 +43,24 @@ fn a_path_that_is_no_repository() {
 }
 
 #[test]
+fn a_branch_that_is_named_like_a_pull_request_is_reviewed() {
+    let place = Place::new();
+    place.git(["checkout", "--quiet", "-b", "origin/fix/12"]);
+    place.write("b.py", STOPS);
+    place.commit("fix");
+    place.git(["branch", "7"]);
+    place.git(["checkout", "--quiet", "main"]);
+    for name in ["origin/fix/12", "refs/heads/7", "main..origin/fix/12"] {
+        let ran = place.review(&[name, "--no-record", "--format", "json"]);
+        assert_eq!((ran.exit, ran.json()["coverage"]["reviewed"][0].as_str()), (1, Some("b.py")), "{name}");
+    }
+    let origin = "`7`: this repository has no remote `origin` to be one of";
+    refused(&place, &["7"], origin, "to review the branch `7`: `truing review refs/heads/7`");
+    let none = place.review(&["8"]);
+    assert!(none.exit == 2 && !none.err.contains("refs/heads"), "{}", none.err);
+}
+
+#[test]
 fn a_repository_without_commits() {
     let place = Place::empty();
     place.git(["init", "--quiet", "--initial-branch=main"]);
