@@ -31,6 +31,8 @@ use super::target::{actor, existing_store, store_error, tell_absent};
 use super::{Context, runtime};
 use crate::wiring;
 
+mod names;
+
 /// The reason where none is given.
 const REASON: &str = "retracted after an incident";
 /// The longest time that one pull request may take to settle.
@@ -42,7 +44,7 @@ const MAX_LISTED: usize = 10;
 ///
 /// The comments are deleted, and the findings count as dismissed until their code changes, with the open ones of the same kind that had
 /// no comment of their own; summary and status are stated anew. A comment that somebody has answered stays, resolved. It works while
-/// the kill switch is on, too. Nothing is reviewed, and no model is asked.
+/// the kill switch is on, too. Nothing is reviewed, and no model is asked. Comments of `truing converge` and `truing audit` stay.
 #[derive(clap::Args, Debug)]
 pub struct RetractArgs {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -119,6 +121,7 @@ pub(crate) fn run(args: &RetractArgs, context: &Context) -> Result<Exit, CliErro
 
 impl RetractArgs {
     async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        self.check_since(SystemClock.now())?;
         let config = context.config(&[])?;
         wiring::conceal::conceal(&config, &context.environment);
         let store = existing_store(&config, &context.environment).await?;
@@ -127,6 +130,9 @@ impl RetractArgs {
             Some(store) => self.targets(store).await?,
             None => Vec::new(),
         };
+        if let Some(store) = store.as_ref().filter(|_| targets.is_empty()) {
+            self.check_names(store, &config).await?;
+        }
         let answers = match store {
             Some(store) if !self.dry_run && !targets.is_empty() => {
                 Box::pin(self.retract(&store, &config, &targets, context)).await?

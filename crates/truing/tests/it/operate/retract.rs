@@ -38,10 +38,22 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     assert!(tried.out.contains("core/python-debugger") && tried.out.lines().all(|line| line.len() <= 80));
     assert_eq!(shown().await, before);
 
-    let nothing = site.run(&["retract", "--since", "1h", "--rule", "core/none*", "--format", "json"]);
-    assert_eq!((nothing.exit, json(&nothing)), (0, serde_json::json!([])), "{nothing:?}");
-    let elsewhere = site.run(&["retract", "--since", "1h", "--repo", "o/other"]);
-    assert!(elsewhere.exit == 0 && elsewhere.out.starts_with("nothing to take back"), "{elsewhere:?}");
+    let known = site.run(&["retract", "--since", "1h", "--rule", "core/focused-test", "--format", "json"]);
+    assert_eq!((known.exit, json(&known)), (0, serde_json::json!([])), "{known:?}");
+    for (flag, name, listed) in [
+        ("--rule", "core/none*", "rules with comments since"),
+        ("--repo", "o/other", "repositories with comments since"),
+    ] {
+        let unknown = site.run(&["retract", "--since", "1h", flag, name]);
+        assert!(unknown.exit == 2 && unfolded(&unknown.err).contains(listed), "{unknown:?}");
+    }
+    let report = || site.run(&["report", "--format", "json", "--since", "1d"]).out;
+    let reported = |text: String| -> Value {
+        let report: Value = serde_json::from_str(&text).unwrap();
+        report["totals"].clone()
+    };
+    let totals = reported(report());
+    assert!(totals.is_object(), "{}", report());
 
     let done = site.run(&[
         "retract",
@@ -72,6 +84,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
         assert!(summary.contains("nothing found") && summary.contains("1 finding dismissed"), "{summary}");
         assert_eq!(view.statuses[&view.head].last().unwrap().state, "success", "{view:#?}");
     }
+    assert_eq!(reported(report()), totals, "a retraction is no run of its own");
     let again = site.run(&["retract", "--since", "1h"]);
     assert!(
         again.out.contains("0 comments deleted; 1 answered, which `--answered` deletes, too"),

@@ -1,0 +1,136 @@
+//! The rules and the repositories that comments are of: where nothing matches, a name may be mistyped.
+
+use std::collections::BTreeSet;
+
+use globset::Glob;
+use truing_config::Config;
+use truing_core::id::Millis;
+use truing_core::line;
+use truing_core::port::{Clock as _, Runs as _};
+use truing_loops::machine::SystemClock;
+use truing_loops::text::instant;
+use truing_store::Store;
+
+use super::{MAX_LISTED, RetractArgs};
+use crate::cli::error::CliError;
+use crate::cli::target::store_error;
+use crate::wiring;
+
+/// What comments are of.
+#[derive(Debug, Default)]
+struct CommentNames {
+    rules: BTreeSet<String>,
+    repos: BTreeSet<String>,
+}
+
+impl CommentNames {
+    /// Of the comments that were posted since then.
+    async fn since(since: Millis, store: &Store) -> Result<Self, CliError> {
+        let mut names = Self::default();
+        let posted = store.posted_findings(since).await.map_err(store_error)?;
+        for of_pull in posted.chunk_by(|one, next| one.key == next.key) {
+            let Some(first) = of_pull.first() else { continue };
+            let described = store.described(std::slice::from_ref(&first.key)).await.map_err(store_error)?;
+            let name = described.into_iter().flatten().next().map(|described| described.name);
+            names.repos.extend(name.and_then(|name| Some(name.rsplit_once('#')?.0.to_owned())));
+            let findings = store.findings(&first.key).await.map_err(store_error)?;
+            let posted =
+                findings.into_iter().filter(|found| of_pull.iter().any(|one| one.finding == found.id));
+            names.rules.extend(posted.map(|finding| finding.raw.rule));
+        }
+        Ok(names)
+    }
+}
+
+impl RetractArgs {
+    /// Refuses a time that begins now or later.
+    pub(super) fn check_since(&self, now: Millis) -> Result<(), CliError> {
+        let since = self.since.at(now);
+        if since < now {
+            return Ok(());
+        }
+        let message = format!("--since: nothing has been posted since {}, which is not past", instant(since));
+        Err(CliError::usage("bad_since", message).hint("name a time that has passed, such as `--since 3h`"))
+    }
+
+    /// Refuses a rule and a repository that nobody knows.
+    pub(super) async fn check_names(&self, store: &Store, config: &Config) -> Result<(), CliError> {
+        if self.rule.is_none() && self.repo.is_none() {
+            return Ok(());
+        }
+        let since = self.since.at(SystemClock.now());
+        let mut ever = CommentNames::since(Millis(0), store).await?;
+        let recent = CommentNames::since(since, store).await?;
+        let packs = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
+        let listed = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
+        ever.rules.extend(listed.iter().map(|rule| rule.rule.to_owned()));
+        for (glob, known, recent, one, many) in [
+            (&self.rule, &ever.rules, &recent.rules, "rule", "rules"),
+            (&self.repo, &ever.repos, &recent.repos, "repository", "repositories"),
+        ] {
+            if let Some(glob) = glob.as_ref().filter(|glob| !matches_any(glob, known)) {
+                let code = if one == "rule" { "unknown_rule" } else { "unknown_repo" };
+                let message =
+                    format!("no comment is of a {one} like `{}`, and no {one} is known that is", glob.glob());
+                return Err(CliError::usage(code, message).hint(listed_names(recent, many, since)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn matches_any(glob: &Glob, names: &BTreeSet<String>) -> bool {
+    let glob = glob.compile_matcher();
+    names.iter().any(|name| glob.is_match(name))
+}
+
+/// The names of these `many` that have comments, for people.
+fn listed_names(names: &BTreeSet<String>, many: &str, since: Millis) -> String {
+    let since = instant(since);
+    if names.is_empty() {
+        return format!("no comment is known since {since}: name an earlier time by --since");
+    }
+    let shown: Vec<String> = names.iter().take(MAX_LISTED).map(|name| line::visible(name)).collect();
+    let more = match names.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{many} with comments since {since}: {}{more}", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: RetractArgs,
+    }
+
+    #[test]
+    fn a_time_that_has_not_passed_is_refused() {
+        let check = |since: &str| {
+            let Program { args } = Program::parse_from(["retract", "--since", since]);
+            args.check_since(Millis(1_790_000_000_000)).map_err(|error| error.code)
+        };
+        assert_eq!(check("3h"), Ok(()));
+        for since in ["0s", "2090-01-01"] {
+            assert_eq!(check(since), Err("bad_since"), "{since}");
+        }
+    }
+
+    #[test]
+    fn names_that_have_comments_are_listed_up_to_a_number() {
+        let names: BTreeSet<String> = (10..22).map(|number| format!("core/r{number}")).collect();
+        let listed = listed_names(&names, "rules", Millis(0));
+        assert!(
+            listed.starts_with("rules with comments since 1970-01-01T00:00:00Z: core/r10, core/r11"),
+            "{listed}"
+        );
+        assert!(listed.ends_with("core/r19 and 2 more"), "{listed}");
+        assert!(matches_any(&Glob::new("core/*").unwrap(), &names));
+        assert!(!matches_any(&Glob::new("core/x*").unwrap(), &names));
+    }
+}
