@@ -23,6 +23,8 @@ use super::output::escaped;
 
 /// The most that a command may print, on each of its streams.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
+/// The longest time that a command may be given.
+const MAX_TIME: Duration = Duration::from_hours(366 * 24);
 /// How much of the end of its errors is kept: the sandbox says there why it ended the command.
 const KEPT: usize = 1 << 10;
 /// How much of it is passed on at once.
@@ -286,7 +288,11 @@ fn kill(group: Pid) {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let time = milliseconds(text).filter(|time| *time > 0).map(Duration::from_millis);
-    time.ok_or_else(|| format!("`{text}` is not a length of time such as 90s or 20m"))
+    let time = time.ok_or_else(|| format!("`{text}` is not a length of time such as 90s or 20m"))?;
+    if time > MAX_TIME {
+        return Err(format!("`{text}` is longer than a year"));
+    }
+    Ok(time)
 }
 
 fn sandbox_error(error: SandboxError) -> CliError {
@@ -304,6 +310,13 @@ fn sandbox_error(error: SandboxError) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_more_than_nothing_and_at_most_a_year() {
+        assert_eq!(duration("90s").unwrap(), Duration::from_secs(90));
+        assert!(duration("0s").is_err() && duration("90").is_err());
+        assert_eq!(duration("99999999d").unwrap_err(), "`99999999d` is longer than a year");
+    }
 
     #[test]
     fn what_a_command_prints_at_a_terminal_does_not_steer_it() {

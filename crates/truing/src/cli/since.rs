@@ -15,6 +15,9 @@ pub(super) enum TimeStart {
     At(Millis),
 }
 
+/// The longest time ago, in milliseconds, with which every instant has a date.
+const MAX_AGO: i64 = 1000 * 366 * 24 * 60 * 60 * 1000;
+
 impl TimeStart {
     /// Parses a length of time, a day or an instant, in UTC.
     ///
@@ -22,8 +25,8 @@ impl TimeStart {
     /// The text is none of these.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(ago) = milliseconds(text) {
-            let too_long = |_| format!("`{text}` is too long");
-            return i64::try_from(ago).map(Self::Ago).map_err(too_long);
+            let ago = i64::try_from(ago).ok().filter(|ago| *ago <= MAX_AGO);
+            return ago.map(Self::Ago).ok_or_else(|| format!("`{text}` is longer than 1000 years"));
         }
         // An instant first: it begins like a day.
         let at = text.parse::<Timestamp>().ok().or_else(|| {

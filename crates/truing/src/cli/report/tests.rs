@@ -126,5 +126,6 @@ fn since_is_a_length_a_day_or_an_instant() {
     for wrong in ["", "yesterday", "7", "-7d", "2026-13-01", "7 d"] {
         assert!(at(wrong).unwrap_err().contains("neither a length of time"), "{wrong}");
     }
+    assert_eq!(at("99999999d").unwrap_err(), "`99999999d` is longer than 1000 years");
     assert!(TimeStart::parse("99999999999999d").is_err());
 }
