@@ -3,6 +3,7 @@
 mod diff;
 mod init;
 mod leased;
+mod members;
 pub(super) mod outcome;
 mod package;
 pub(crate) mod run;
@@ -19,7 +20,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 use truing_config::sync::JobConfig;
-use truing_core::sync::{Change, Kind, Unguarded, Verdict};
+use truing_core::sync::{Change, Decision, Kind, Manifest, Unguarded, Verdict, Why};
 use truing_loops::sync::{Decided, DecisionDetails, Pinned, Question, explained, pinned, pinned_by};
 use truing_upstream::archives::Archives;
 use truing_upstream::version::Range;
@@ -144,8 +145,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 impl Decide {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        self.decide(self.repo.join(MANIFEST).exists(), context)
+    }
+
+    /// `is_pinned`: a job that is not configured has the manifest that lies in the project.
+    fn decide(&self, is_pinned: bool, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
-        let PackageJob { config: job, lines, .. } = &self.search().job(&config, context)?;
+        let PackageJob { config: job, lines, .. } = &self.search(is_pinned).job(&config, context)?;
         in_folder(&self.repo)?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         let reader = child_reader(&config.rules, &config.sandbox)?;
@@ -181,6 +187,14 @@ impl Decide {
         let explained = explained(question, (&index, &archives, &reader), has_patches);
         let DecisionDetails { mut decided, relax_up_to, patches } =
             runtime.block_on(explained).map_err(|error| failed(error, job, &self.repo))?;
+        let is_assumed = lines.is_some() && self.manifest.is_none() && job.has_manifest();
+        if is_assumed && is_of_another(&manifest, &decided.decision) {
+            context.output.warn(format_args!(
+                "{MANIFEST} pins nothing of {}: it is taken for another package's; name one by `--manifest FILE`",
+                job.package
+            ));
+            return self.decide(false, context);
+        }
         decided.decision.unguarded.extend(untold);
         let exit = if decided.decision.verdict == Verdict::Ask { Exit::No } else { Exit::Done };
         let relax_up_to = relax_up_to.map(|version| version.to_string());
@@ -194,9 +208,7 @@ impl Decide {
         Ok(exit)
     }
 
-    /// A job that is not configured has the manifest that lies in the project, if one does.
-    fn search(&self) -> PackageSearch<'_> {
-        let is_pinned = self.repo.join(MANIFEST).exists();
+    fn search(&self, is_pinned: bool) -> PackageSearch<'_> {
         PackageSearch {
             name: &self.job,
             project: &self.repo,
@@ -212,6 +224,13 @@ impl Decide {
         }
         format!(" --repo {}", quoted(&self.repo.display().to_string()))
     }
+}
+
+/// Is nothing that a manifest pins in either release?
+fn is_of_another(manifest: &Manifest, decision: &Decision) -> bool {
+    let is_absent = |one: &&Unguarded| matches!(one.why, Why::Missing | Why::Elsewhere);
+    let absent = decision.unguarded.iter().filter(is_absent).count();
+    !manifest.rows.is_empty() && absent == manifest.rows.len()
 }
 
 /// The usual manifest of a job.

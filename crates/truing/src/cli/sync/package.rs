@@ -15,6 +15,7 @@ use super::super::error::CliError;
 use super::super::output::quoted;
 use super::super::review::Home;
 use super::super::runtime;
+use super::members;
 use super::wrong::{in_folder, is_elsewhere, unknown};
 use crate::wiring;
 
@@ -210,6 +211,11 @@ impl PackageSearch<'_> {
             let of_name = FILES.iter().find(|one| file.ends_with(one.name)).map(|one| one.registry);
             let registry = registry.or(of_name).unwrap_or(Registry::Pypi);
             let at = at.unwrap_or_else(|| usual_list(registry, file)).to_owned();
+            if !self.project.join(file).is_file() {
+                let text = format!("--constraint: there is no file {file} in {}", self.project.display());
+                return Err(CliError::usage("constraint", text)
+                    .hint("name the file that requires the package, from the project's folder on: --constraint FILE[:KEYS]"));
+            }
             return Ok(PackageRequirement { registry, file: file.to_owned(), at });
         }
         let files: Vec<&ProjectFile> = FILES
@@ -221,7 +227,15 @@ impl PackageSearch<'_> {
         for file in &files {
             // The first file of a registry says it.
             if found.iter().all(|known| known.registry != file.registry) {
-                found.extend(self.requirements(file)?);
+                found.extend(self.requirements(file.registry, file.name)?);
+                // The members of a workspace have files of their own.
+                if file.registry == Registry::Crates
+                    && found.iter().all(|known| known.registry != file.registry)
+                {
+                    for member in members::files(self.project) {
+                        found.extend(self.requirements(file.registry, &member)?);
+                    }
+                }
             }
         }
         match found.as_slice() {
@@ -244,11 +258,10 @@ impl PackageSearch<'_> {
     }
 
     /// The places in a file that require the package.
-    fn requirements(&self, file: &ProjectFile) -> Result<Vec<PackageRequirement>, CliError> {
-        let at = usual_list(file.registry, file.name);
-        let usual =
-            PackageRequirement { registry: file.registry, file: file.name.to_owned(), at: at.to_owned() };
-        let path = self.project.join(file.name);
+    fn requirements(&self, registry: Registry, file: &str) -> Result<Vec<PackageRequirement>, CliError> {
+        let at = usual_list(registry, file);
+        let usual = PackageRequirement { registry, file: file.to_owned(), at: at.to_owned() };
+        let path = self.project.join(file);
         let place = usual.place(&path, self.name);
         match constraint::read(&place) {
             // The range is read, and judged, when releases are compared with it.
@@ -259,6 +272,11 @@ impl PackageSearch<'_> {
                 Ok(others.into_iter().map(|at| PackageRequirement { at, ..usual.clone() }).collect())
             }
             Err(ConstraintError::Count { .. }) => Ok(vec![usual]),
+            // A crate whose version the workspace names.
+            Err(ConstraintError::Form { .. }) if constraint::is_of_workspace(&place) => {
+                let others = constraint::elsewhere(&place);
+                Ok(others.into_iter().map(|at| PackageRequirement { at, ..usual.clone() }).collect())
+            }
             Err(error @ (ConstraintError::Unread { .. } | ConstraintError::Form { .. })) => {
                 Err(CliError::usage("constraint", error.to_string()))
             }

@@ -212,3 +212,54 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
     let broken = registry(&[("pyproject.toml", "[")]);
     refuses(&broken, &["decide", "demo"], &["pyproject.toml is no TOML"]);
 }
+
+#[test]
+fn a_file_that_is_not_there_is_told_before_anything_is_asked() {
+    let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
+    let output = sync(&site, &["init", "other", "--constraint", "nope.toml"]);
+    let told = text(output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("there is no file nope.toml in .") && !told.contains("http"), "{told}");
+}
+
+#[test]
+fn what_is_pinned_of_another_package_does_not_count() {
+    let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
+    site.write("upstream.json", &json!({ "other.m:Base.run": [sha1(RUN)] }).to_string());
+    let output = sync(&site, &["decide", "demo", "--format", "json"]);
+    let told = text(output.stderr);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
+    assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned"), "{answer}");
+    assert!(told.contains("upstream.json pins nothing of demo"), "{told}");
+    // Who names the file means it.
+    let (answer, _) = decide(&site, &["--manifest", "upstream.json"]);
+    assert!(answer["reason"].as_str().unwrap().contains("in neither release"), "{answer}");
+}
+
+#[test]
+fn a_workspace_is_looked_through_with_its_members() {
+    let copy = ("src/mine.rs", "");
+    let members = "[workspace]\nmembers = [\"members/*\"]\n";
+    let mirror = ["demo", "--mirror", "src/a.rs=src/mine.rs"];
+    let site = registry(&[
+        ("Cargo.toml", members),
+        ("members/a/Cargo.toml", "[dependencies]\ndemo = \"=1.0.0\"\n"),
+        ("members/b/Cargo.toml", "[dependencies]\nother = \"1\"\n"),
+        copy,
+    ]);
+    let kept = lines(&site, &mirror);
+    assert!(kept.contains("constraint.file = \"members/a/Cargo.toml\"\n"), "{kept}");
+    site.write("members/b/Cargo.toml", "[dependencies]\ndemo = \"1\"\n");
+    refuses(&site, &["decide", "demo"], &["--constraint members/a/Cargo.toml:dependencies"]);
+
+    let shared = format!(
+        "{members}[workspace.dependencies]\ndemo = \"=1.0.0\"\n[dependencies]\ndemo.workspace = true\n"
+    );
+    let site = registry(&[
+        ("Cargo.toml", &shared),
+        ("members/a/Cargo.toml", "[dependencies]\ndemo = { workspace = true }\n"),
+        copy,
+    ]);
+    let kept = lines(&site, &mirror);
+    assert!(kept.contains("constraint.path = \"workspace.dependencies\"\n"), "{kept}");
+}

@@ -1,0 +1,76 @@
+//! The members of a Cargo workspace, whose own files require packages.
+
+use std::path::Path;
+
+use globset::Glob;
+use truing_upstream::constraint::{self, Members};
+
+/// The most folders that are looked into.
+const MAX_MEMBERS: usize = 1000;
+
+/// The files of the members of a project's workspace, by their paths in the project, in order.
+pub(super) fn files(project: &Path) -> Vec<String> {
+    let Members { members, exclude } = constraint::members(&project.join(FILE));
+    let mut folders: Vec<String> = members.iter().flat_map(|member| matching(project, member)).collect();
+    folders.retain(|folder| !exclude.iter().any(|other| other.trim_end_matches('/') == folder));
+    folders.sort();
+    folders.dedup();
+    let files = folders.into_iter().map(|folder| format!("{folder}/{FILE}"));
+    files.filter(|file| project.join(file).is_file()).collect()
+}
+
+/// The file of a crate.
+const FILE: &str = "Cargo.toml";
+
+/// The folders in the project that a pattern means.
+fn matching(project: &Path, pattern: &str) -> Vec<String> {
+    let parts = pattern.split('/').filter(|part| !matches!(*part, "" | "."));
+    let mut found = vec![String::new()];
+    for part in parts {
+        // A member outside of the project is another project's.
+        if part == ".." || pattern.starts_with('/') {
+            return Vec::new();
+        }
+        let below = |folder: &String, name: &str| match folder.as_str() {
+            "" => name.to_owned(),
+            folder => format!("{folder}/{name}"),
+        };
+        if !part.contains(['*', '?', '[']) {
+            found.iter_mut().for_each(|folder| *folder = below(folder, part));
+            continue;
+        }
+        let Ok(glob) = Glob::new(part) else { return Vec::new() };
+        let glob = glob.compile_matcher();
+        let inside = |folder: &String| {
+            let names = std::fs::read_dir(project.join(folder)).into_iter().flatten().flatten();
+            let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+            names.filter(|name| glob.is_match(name)).map(|name| below(folder, &name)).collect::<Vec<_>>()
+        };
+        found = found.iter().flat_map(inside).take(MAX_MEMBERS).collect();
+    }
+    found.retain(|folder| !folder.is_empty());
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_by_their_names_and_patterns() {
+        let project = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = project.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        assert!(files(project.path()).is_empty());
+        let members = "[workspace]\nmembers = [\"crates/*\", \"./tool/\", \"../out\", \"crates/a\"]\nexclude = [\"crates/c\"]\n";
+        write("Cargo.toml", members);
+        for folder in ["crates/a", "crates/b", "crates/c", "tool", "other"] {
+            write(&format!("{folder}/Cargo.toml"), "");
+        }
+        write("crates/notes/README.md", "");
+        assert_eq!(files(project.path()), ["crates/a/Cargo.toml", "crates/b/Cargo.toml", "tool/Cargo.toml"]);
+    }
+}
