@@ -67,10 +67,20 @@ pub struct CliError {
 }
 
 impl CliError {
-    /// An error without hints.
+    /// An error without hints. The lines in which a parser of TOML shows the place in the file stand below the message.
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
-        let (shown, hints, more) = (Box::default(), Vec::new(), Vec::new());
-        Self { exit, code, message: message.into(), shown, hints, more, cost: MicroUsd(0) }
+        let (hints, more) = (Vec::new(), Vec::new());
+        let mut message = message.into();
+        let excerpt: Box<[String]> = match message.split_once('\n') {
+            Some((_, rest)) if rest.trim_start().starts_with("|\n") => {
+                rest.lines().map(str::to_owned).collect()
+            }
+            Some(_) | None => Box::default(),
+        };
+        if !excerpt.is_empty() {
+            message.truncate(message.find('\n').unwrap_or(message.len()));
+        }
+        Self { exit, code, message, shown: excerpt, hints, more, cost: MicroUsd(0) }
     }
 
     /// Wrong use: exit 2.
@@ -151,4 +161,22 @@ struct ErrorBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     shown: Vec<String>,
     hint: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_in_a_file_is_shown_in_lines() {
+        let parsed = "a.toml: TOML parse error at line 1, column 2\n  |\n1 | [\n  |  ^\nunclosed table, expected `]`\n";
+        let error = CliError::usage("constraint", parsed).showing("more");
+        assert_eq!(error.message, "a.toml: TOML parse error at line 1, column 2");
+        assert_eq!(
+            *error.shown,
+            ["  |", "1 | [", "  |  ^", "unclosed table, expected `]`", "more"].map(str::to_owned)
+        );
+        let other = CliError::usage("bad_target", "`a\nhint: b` is no folder");
+        assert_eq!((other.message.as_str(), other.shown.len()), ("`a\nhint: b` is no folder", 0));
+    }
 }
