@@ -56,7 +56,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::{EnumValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub use context::Context;
@@ -329,7 +329,9 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => return without_command(&error, wished_output(&arguments)).into(),
+        Err(error) => {
+            return without_command(&without_hidden(error), wished_output(&arguments)).into();
+        }
     };
     let Globals { format, quiet, verbose, color, .. } = cli.globals;
     let output = Output::new(format, quiet, verbose, color).with_config(cli.globals.config.as_deref());
@@ -345,6 +347,19 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
             error.exit
         })
         .into()
+}
+
+/// The error without commands that are not for people among what may have been meant.
+fn without_hidden(mut error: clap::Error) -> clap::Error {
+    let all = program();
+    let is_hidden = |name: &String| all.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
+    if let Some(ContextValue::Strings(mut names)) = error.remove(ContextKind::SuggestedSubcommand) {
+        names.retain(|name| !is_hidden(name));
+        if !names.is_empty() {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
+        }
+    }
+    error
 }
 
 /// Help, version, or arguments that are wrong.
@@ -404,4 +419,21 @@ fn wished<T: ValueEnum>(arguments: &[OsString], flag: &str) -> Option<T> {
         value => value.strip_prefix('='),
     });
     values.filter_map(|value| T::from_str(value, false).ok()).next_back()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_are_not_for_people_are_not_suggested() {
+        let hints = |word: &str| {
+            let error = program().try_get_matches_from(["truing", word]).unwrap_err();
+            wrong_arguments(&without_hidden(error)).hints.join("\n")
+        };
+        for word in ["revew", "reade"] {
+            assert!(!hints(word).contains("reader"), "{}", hints(word));
+        }
+        assert!(hints("revew").contains("'review'"), "{}", hints("revew"));
+    }
 }

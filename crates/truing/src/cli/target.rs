@@ -134,7 +134,8 @@ impl Target {
 fn is_name(text: &str) -> bool {
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/:#.-_~%".contains(c));
     let ends = text.rsplit(['/', '#']).next().is_some_and(|end| end.parse::<u64>().is_ok());
-    is_plain && ends && !text.starts_with("pr/")
+    // A number alone says no repository.
+    is_plain && ends && text.contains('/') && !text.starts_with("pr/")
 }
 
 /// The right of a command to lease slots. What a process held that has died is free before, at once: no server would end
@@ -203,7 +204,7 @@ mod tests {
         for text in ["https://github.com/a/b/pull/7", "a/b#7", "a/b/7", "http://127.0.0.1:9922/o/n/pull/7"] {
             assert!(is_name(text), "{text}");
         }
-        for text in ["pr/github/1/7", "a/b", "x", "a b#7", "$(x)/7", "https://github.com/a/b"] {
+        for text in ["7", "#7", "pr/github/1/7", "a/b", "x", "a b#7", "$(x)/7", "https://github.com/a/b"] {
             assert!(!is_name(text), "{text}");
         }
     }

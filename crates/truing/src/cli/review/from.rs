@@ -217,10 +217,16 @@ impl Outputs {
     }
 }
 
+/// What to give instead of what cannot be read.
+const FINDINGS_HINT: &str = "name a file with the findings that a linter printed, or `-` and pipe them in, such as those of \
+                             `ruff check --output-format sarif`";
+
 /// The outputs' texts, each with its name for people.
 fn texts(given: Vec<OutputOptions>, folder: &Path) -> Result<Vec<(OutputOptions, String, String)>, CliError> {
     let text = |given: OutputOptions| {
-        let (name, bytes) = diff::input(Some(&given.file), folder, MAX_INPUT_BYTES as u64)?;
+        let read = diff::input(Some(&given.file), folder, MAX_INPUT_BYTES as u64);
+        let (name, bytes) =
+            read.map_err(|error| CliError { hints: vec![FINDINGS_HINT.to_owned()], ..error })?;
         Ok((given, name, text_of(&bytes).into_owned()))
     };
     given.into_iter().map(text).collect()

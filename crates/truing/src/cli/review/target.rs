@@ -91,8 +91,13 @@ impl Target {
         let origin = repository
             .remote_url()
             .ok_or_else(|| unknown("this repository has no remote `origin` to be one of"))?;
-        let Home { forge, repo, config } = Home::of(origin, config, environment)
-            .ok_or_else(|| unknown("the remote `origin` of this repository is at no configured forge"))?;
+        let Home { forge, repo, config } = Home::of(origin, config, environment).ok_or_else(|| {
+            let error = unknown("the remote `origin` of this repository is at no configured forge");
+            match address_of(origin).as_ref().and_then(unsupported) {
+                Some(kind) => CliError { hints: vec![locally(kind)], ..error },
+                None => error,
+            }
+        })?;
         Ok(Self { forge, repo, number, config })
     }
 
@@ -167,17 +172,8 @@ pub(in crate::cli) struct Home {
 impl Home {
     /// Which repository git's remote is, with either way to write one; none: at no forge that is known.
     pub(in crate::cli) fn of(remote: &str, config: &Config, environment: &Environment) -> Option<Self> {
-        let (url, is_web) = match Url::parse(remote).ok().filter(|_| remote.contains("://")) {
-            Some(url) => {
-                let is_web = matches!(url.scheme(), "https" | "http");
-                (url, is_web)
-            }
-            // As ssh has it: `git@host:owner/name.git`.
-            None => {
-                let (host, path) = remote.split_once(':').filter(|(host, _)| !host.contains('/'))?;
-                (Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()?, false)
-            }
-        };
+        let url = address_of(remote)?;
+        let is_web = matches!(url.scheme(), "https" | "http");
         let (config, forge, tail) = if is_web {
             below(&url, Root::Git, config, environment).ok()?
         } else {
@@ -201,6 +197,41 @@ impl Home {
         let name = name.strip_suffix(".git").unwrap_or(name);
         Some(Self { forge, repo: format!("{owner}/{name}"), config })
     }
+}
+
+/// A remote as a URL, with either way to write one.
+fn address_of(remote: &str) -> Option<Url> {
+    match Url::parse(remote).ok().filter(|_| remote.contains("://")) {
+        Some(url) => Some(url),
+        // As ssh has it: `git@host:owner/name.git`.
+        None => {
+            let (host, path) = remote.split_once(':').filter(|(host, _)| !host.contains('/'))?;
+            Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()
+        }
+    }
+}
+
+/// The kind of forge that an address looks like, if it is one that is not supported.
+fn unsupported(url: &Url) -> Option<&'static str> {
+    let host = url.host_str()?.to_ascii_lowercase();
+    let is_called = |names: &[&str]| names.iter().any(|name| host.contains(name));
+    if is_called(&["gitlab"]) || url.path().contains("/-/merge_requests/") {
+        Some("GitLab")
+    } else if is_called(&["codeberg", "gitea", "forgejo"]) {
+        Some("Forgejo or Gitea")
+    } else if is_called(&["dev.azure.com", "visualstudio.com"]) {
+        Some("Azure DevOps")
+    } else {
+        None
+    }
+}
+
+/// What is possible where a kind of forge is not supported.
+fn locally(kind: &str) -> String {
+    format!(
+        "{kind} is not supported: pull requests are reviewed at GitHub and Bitbucket; in a clone, a branch is reviewed by \
+         `truing review BRANCH`"
+    )
 }
 
 /// The address of a forge that others are below.
@@ -237,6 +268,10 @@ fn below(
         return Ok((with_known(known, config, environment)?, known.0.to_owned(), tail.unwrap_or_default()));
     }
     let at = url.origin().ascii_serialization();
+    if let Some(kind) = unsupported(url) {
+        let message = format!("no configured forge is at {at}");
+        return Err(CliError::usage("unknown_forge", message).hint(locally(kind)));
+    }
     let (row, path) = likely(url);
     let name = free_name(url.host_str().unwrap_or_default(), config);
     let message = format!("no configured forge is at {at}");
@@ -475,6 +510,24 @@ mod tests {
             let found = Target::find(page, &read(with_them), &environment).unwrap();
             assert_eq!((found.repo.as_str(), found.number), ("o/r", 7), "{page}");
         }
+    }
+
+    #[test]
+    fn a_kind_of_forge_that_is_not_supported_is_not_to_be_configured() {
+        let environment = Environment::new([("HOME", "/home/u")], "/home/u");
+        let config = Config::resolve(&environment, None, &[]).unwrap();
+        for (page, kind) in [
+            ("https://gitlab.com/o/r/-/merge_requests/7", "GitLab is not supported"),
+            ("https://gitlab.example.com/o/r/pull/7", "GitLab is not supported"),
+            ("https://code.example.com/o/r/-/merge_requests/7", "GitLab is not supported"),
+            ("https://codeberg.org/o/r/pulls/7", "Forgejo or Gitea is not supported"),
+        ] {
+            let error = Target::find(page, &config, &environment).unwrap_err();
+            assert!(error.shown.is_empty() && error.hints.len() == 1, "{error:?}");
+            assert!(error.hints[0].starts_with(kind) && error.hints[0].contains("`truing review BRANCH`"));
+        }
+        assert_eq!(address_of("git@gitlab.com:o/r.git").as_ref().and_then(unsupported), Some("GitLab"));
+        assert_eq!(address_of("git@github.com:o/r.git").as_ref().and_then(unsupported), None);
     }
 
     #[test]

@@ -135,6 +135,7 @@ async fn a_number_alone_is_one_of_the_forge_that_was_cloned_from() {
     let ran = there(&site, &folder, &["1"]).await;
     let said = "error: `1`: the remote `origin` of this repository is at no configured forge\n";
     assert!(ran.exit == 2 && ran.err.contains(said), "{ran:?}");
+    assert!(ran.err.contains("hint: GitLab is not supported"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

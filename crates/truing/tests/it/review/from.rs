@@ -94,6 +94,17 @@ fn an_output_of_no_known_form_is_refused_and_a_damaged_one_is_a_partial_review()
 }
 
 #[test]
+fn a_file_of_findings_that_is_not_there_is_no_diff() {
+    let ran = changed().review(&["--from", "nope.sarif"]);
+    assert!(ran.exit == 2 && ran.err.contains("cannot read nope.sarif"), "{}", ran.err);
+    assert!(
+        ran.err.contains("findings that a linter printed") && !ran.err.contains("git diff"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn what_two_say_alike_is_one_finding_and_a_comment_in_the_code_suppresses_it() {
     let place = changed();
     let twice =
