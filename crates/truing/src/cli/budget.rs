@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use truing_config::{BudgetConfig, Config};
 use truing_core::id::Key;
 use truing_core::ledger::{Drawn, LevelKind};
 use truing_core::money::MicroUsd;
@@ -82,7 +83,7 @@ fn show(context: &Context) -> Result<(), CliError> {
             names = called(&store, &drawn).await?;
         }
         let rows: Vec<Row> = drawn.iter().map(Row::from).collect();
-        context.output.answer(&rows, || screen(&drawn, &names))
+        context.output.answer(&rows, || format!("{}\n{}", screen(&drawn, &names), limits(&config)))
     })
 }
 
@@ -137,6 +138,27 @@ fn screen(drawn: &[Drawn], names: &BTreeMap<String, String>) -> String {
     }
     if rows.len() > ROWS {
         text += &format!("and {} more: `--format json` has all\n", rows.len() - ROWS);
+    }
+    text
+}
+
+/// The limits of what begins now, as they are configured.
+fn limits(config: &Config) -> String {
+    let BudgetConfig { review, repo_day, converge, sync, prices: _ } = &config.budget;
+    let mut text = "Limits of what begins now\n".to_owned();
+    let mut add =
+        |limit: MicroUsd, what: &str| text += &folded(&format!("{:>12}  ", limit.to_string()), what);
+    add(*review, "all reviews of one head of a pull request (budget.review_usd)");
+    add(*repo_day, "reviews of a repository in a day (budget.repo_day_usd)");
+    for (name, limit) in &config.repositories {
+        add(*limit, &format!("the same of {name} (repo.\"{name}\".day_usd)"));
+    }
+    add(*converge, "one converge run (budget.converge_usd)");
+    add(*sync, "one run of a sync job (budget.sync_usd)");
+    for (name, team) in &config.teams {
+        if let Some(month) = team.month {
+            add(month, &format!("team {name} in a month (team.{name}.month_usd)"));
+        }
     }
     text
 }
@@ -233,6 +255,8 @@ fn price_screen(rows: &[PriceRow<'_>], dated: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use truing_config::environment::Environment;
+    use truing_config::layer::SourceFile;
     use truing_core::ledger::Level;
 
     use super::*;
@@ -240,6 +264,22 @@ mod tests {
     fn drawn(kind: LevelKind, key: &str, period: &str, sums: [u64; 3]) -> Drawn {
         let [spent, reserved, limit] = sums.map(MicroUsd);
         Drawn { level: Level { kind, key: key.into(), period: period.into(), limit }, spent, reserved }
+    }
+
+    #[test]
+    fn limits_are_shown_before_anything_is_spent() {
+        let text = "[budget]\nreview_usd = 1.5\n[repo.\"a/b\"]\nday_usd = 3\n[team.web]\nrepos = [\"a/*\"]\nmonth_usd = 200\n";
+        let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: text.into() };
+        let config = Config::resolve(&Environment::default(), Some(&file), &[]).unwrap();
+        insta::assert_snapshot!(limits(&config), @r#"
+        Limits of what begins now
+               $1.50  all reviews of one head of a pull request (budget.review_usd)
+               $5.00  reviews of a repository in a day (budget.repo_day_usd)
+               $3.00  the same of a/b (repo."a/b".day_usd)
+              $10.00  one converge run (budget.converge_usd)
+               $5.00  one run of a sync job (budget.sync_usd)
+             $200.00  team web in a month (team.web.month_usd)
+        "#);
     }
 
     #[test]

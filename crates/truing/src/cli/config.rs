@@ -13,6 +13,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::Context;
 use super::columns::{COLUMNS, folded};
 use super::error::{CliError, Exit};
+use super::init::WRITTEN_FILE;
 use super::output::Output;
 use crate::wiring;
 
@@ -31,7 +32,7 @@ enum What {
     Schema,
     /// Check a configuration file alone, without variables; a repository's own is told by its name, .truing.toml
     Check {
-        /// The file [default: the operator's, as `--config` or TRUING_CONFIG names it]
+        /// The file [default: the operator's, as `--config` or TRUING_CONFIG names it; else truing.toml here]
         file: Option<PathBuf>,
     },
 }
@@ -134,8 +135,18 @@ fn check(named: Option<&Path>, context: &Context) -> Result<(), CliError> {
     let here = context.environment.directory();
     let source = match named {
         Some(file) => truing_config::read(file, &here.join(file))?,
-        None => truing_config::operator_file(&context.environment, context.globals.config.as_deref())?
-            .ok_or_else(no_file)?,
+        None => {
+            match truing_config::operator_file(&context.environment, context.globals.config.as_deref())? {
+                Some(file) => file,
+                // Only to be checked: no command takes its configuration from where it happens to be called.
+                None if here.join(WRITTEN_FILE).exists() => {
+                    let file = truing_config::read(Path::new(WRITTEN_FILE), &here.join(WRITTEN_FILE))?;
+                    context.output.say(format_args!("to use it: `--config {WRITTEN_FILE}`"));
+                    file
+                }
+                None => return Err(no_file()),
+            }
+        }
     };
     let nobody = Environment::new::<String, String>([], here);
     if Path::new(&source.name).file_name().is_some_and(|name| name == REPOSITORY_FILE) {

@@ -13,6 +13,9 @@ use super::review::Home;
 use super::{Context, runtime};
 use crate::wiring;
 
+/// The file that is written unless another one is named.
+pub(super) const WRITTEN_FILE: &str = "truing.toml";
+
 /// Write a configuration file with what a first server needs
 ///
 /// With --all every key is there, with its default and what it means.
@@ -21,7 +24,7 @@ use crate::wiring;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The file to write; it must not exist yet. `-`: standard output
-    #[arg(long, short, value_name = "FILE", default_value = "truing.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = WRITTEN_FILE)]
     output: PathBuf,
     /// Write every key, as a comment with its default
     #[arg(long)]

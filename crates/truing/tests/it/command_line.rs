@@ -281,6 +281,9 @@ fn init_writes_a_file_that_is_fine_and_never_overwrites_one() {
     let ran = home.run(&["init"]);
     assert_eq!((ran.exit, ran.out.as_str()), (0, "truing.toml\n"));
     assert_eq!(home.run(&["config", "check", "truing.toml"]).out, "truing.toml: fine\n");
+    let unnamed = home.run(&["config", "check"]);
+    assert_eq!((unnamed.exit, unnamed.out.as_str()), (0, "truing.toml: fine\n"), "{unnamed:?}");
+    assert!(unnamed.err.contains("to use it: `--config truing.toml`"), "{unnamed:?}");
     let written = std::fs::read(home.path().join("truing.toml")).unwrap();
     let again = home.run(&["init", "--format", "json"]);
     assert_eq!((again.exit, &again.json()["error"]["code"]), (2, &json!("file_exists")));
@@ -489,6 +492,31 @@ fn a_local_review_cannot_be_published() {
     {
         let ran = home.run(&[&["review", "--publish"], arguments].concat());
         assert!(ran.exit == 2 && ran.err.contains("--pr <URL>"), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_number_outside_of_a_clone_is_to_be_named_with_its_repository() {
+    let ran = Home::new().run(&["why", "7"]);
+    assert!(ran.exit == 2 && ran.err.contains("by its URL, OWNER/NAME#NUMBER"), "{ran:?}");
+    assert!(!ran.err.contains("review --pr"), "{ran:?}");
+}
+
+#[test]
+fn limits_are_shown_before_anything_is_spent() {
+    let ran = Home::new().run(&["budget", "show"]);
+    assert!(ran.exit == 0 && ran.out.contains("$2.00  all reviews of one head"), "{ran:?}");
+}
+
+#[test]
+fn a_time_that_no_calendar_has_is_refused() {
+    for arguments in [
+        &["report", "--since", "99999999d"][..],
+        &["retract", "--since", "99999999d"],
+        &["sandbox", "run", "--timeout", "99999999d", "--", "true"],
+    ] {
+        let ran = Home::new().run(arguments);
+        assert!(ran.exit == 2 && ran.err.contains("is longer than"), "{ran:?}");
     }
 }
 
