@@ -384,15 +384,15 @@ impl Demo {
         let repository = repo.shown_id().await?;
         let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
         let model = Scripted::start(environment, folder.path()).await?;
-        std::fs::write(folder.path().join(CONFIG), forge.operator(folder.path())).map_err(set_up)?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
+        let address = listener.local_addr().map_err(set_up)?;
+        std::fs::write(folder.path().join(CONFIG), forge.operator(folder.path(), address)).map_err(set_up)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
         let server = forge.client(folder.path(), SETTLE)?;
         forge.admit(&server, &repo).await?;
         let servers = Servers(BTreeMap::from([(forge.name().to_owned(), server)]));
         let context = context((servers, &model), git, store.clone(), reader, folder.path())?;
         let has_linter = context.toolbox.running.is_some();
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
-        let address = listener.local_addr().map_err(set_up)?;
         forge.fake.hook(Hook {
             url: format!("http://{address}/webhooks/{}", forge.name()),
             secret: WEBHOOK_SECRET.into(),

@@ -222,7 +222,7 @@ fn is_marker(line: &str) -> bool {
 }
 
 /// What shows more of it, as long as it stays.
-const LOOK: [&str; 3] = ["queue list", "why wheel/spokes/1", "report"];
+const LOOK: [&str; 4] = ["status", "queue list", "why wheel/spokes/1", "report"];
 
 /// Says how to look at a demonstration that stays: its pull requests in a browser, and commands.
 fn staying(output: Output, pulls: &str, config: &Path, look: &[&str]) {

@@ -1,5 +1,6 @@
 //! The forge of a demonstration: the fake of a kind, our client of it, and what an operator writes to reach it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -102,7 +103,7 @@ impl DemoForge {
     }
 
     /// The file that commands are pointed at which look at a running demonstration.
-    pub(super) fn operator(&self, folder: &Path) -> String {
+    pub(super) fn operator(&self, folder: &Path, service: SocketAddr) -> String {
         let (folder, name) = (folder.display(), self.name());
         let kind = match self.kind {
             // A forge of this name is one.
@@ -111,7 +112,7 @@ impl DemoForge {
         };
         let email = self.email().map(|email| format!("email = \"{email}\"\n")).unwrap_or_default();
         format!(
-            "[store]\nurl = \"sqlite:{folder}/truing.db\"\n\
+            "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[server]\nlisten = \"{service}\"\n\
              [forge.{name}]\n{kind}{email}api_url = \"{}\"\ngit_url = \"{}\"\ntoken = {{ file = \"{folder}/token\" }}\n",
             self.api_url, self.git_url
         )

@@ -38,6 +38,12 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     assert!(asked.model_tokens_in > 1000 && asked.model_tokens_out > 10, "{asked:?}");
     // No price in the table is below a dollar for a million tokens in.
     assert!(asked.model_cost_micro_usd.0 >= asked.model_tokens_in, "{asked:?}");
+    // Its file leads the commands of another terminal to it.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg("--config").arg(demo.config());
+    let status = command.args(["status", "--format", "json"]).output().unwrap();
+    let told: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(told["version"], env!("CARGO_PKG_VERSION"), "{status:?}");
     demo.stop().await.unwrap();
 }
 
