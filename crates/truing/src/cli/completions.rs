@@ -1,21 +1,146 @@
 //! `truing completions`: what a shell must know to complete this program's arguments.
+//!
+//! The generator knows fixed values alone. Where values are looked up when a key is pressed, it is given a mark in their place,
+//! which the script's own function replaces.
+
+use clap::builder::PossibleValuesParser;
+use clap_complete::Shell;
+use truing_config::RulesConfig;
 
 use super::error::{CliError, Exit};
 use super::{Context, visible};
+use crate::wiring;
 
 /// Print the completion script for a shell
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The shell
     #[arg(value_enum)]
-    shell: clap_complete::Shell,
+    shell: Shell,
 }
 
+/// A mark in the place of values.
+#[derive(Clone, Copy)]
+enum Mark {
+    /// Branches and tags of the repository here.
+    Refs,
+    /// These, and folders.
+    Targets,
+    /// The jobs of the configuration.
+    Jobs,
+    /// The packs that are built in.
+    Packs,
+    /// Their rules.
+    Rules,
+}
+
+/// The arguments whose values are known: the command, the argument, and its values.
+const VALUES: [(&[&str], &str, Mark); 12] = [
+    (&["review"], "base", Mark::Refs),
+    (&["review"], "head", Mark::Refs),
+    (&["review"], "path", Mark::Targets),
+    (&["review"], "packs", Mark::Packs),
+    (&["rules", "check"], "packs", Mark::Packs),
+    (&["rules", "show"], "name", Mark::Rules),
+    (&["diff", "anchor"], "base", Mark::Refs),
+    (&["diff", "anchor"], "head", Mark::Refs),
+    (&["diff", "track"], "from", Mark::Refs),
+    (&["diff", "track"], "to", Mark::Refs),
+    (&["sync", "run"], "job", Mark::Jobs),
+    (&["sync", "status"], "job", Mark::Jobs),
+];
+
+/// The branches and tags. Shells expand what they offer: a name with signs that mean something to one is left out.
+const LIST_REFS: &str = "git for-each-ref --format='%(refname:lstrip=2)' refs/heads refs/remotes refs/tags 2>/dev/null | \
+                         LC_ALL=C grep -E '^[A-Za-z0-9][A-Za-z0-9._/@+-]*$'";
+/// The jobs of the configuration.
+const LIST_JOBS: &str =
+    "truing config show 2>/dev/null | LC_ALL=C sed -n 's/^sync\\.\\([A-Za-z0-9-]*\\)\\..*/\\1/p' | sort -u";
+
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let mut command = visible();
+    let mut command = VALUES
+        .iter()
+        .fold(visible(), |command, (words, argument, mark)| marked(command, words, argument, *mark));
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
-    context.output.data(String::from_utf8_lossy(&script))?;
+    context.output.data(with_values(args.shell, &String::from_utf8_lossy(&script))?)?;
     Ok(Exit::Done)
+}
+
+/// The command with a mark in the place of an argument's values.
+fn marked(command: clap::Command, words: &[&str], argument: &str, mark: Mark) -> clap::Command {
+    match words.split_first() {
+        Some((word, below)) => command.mut_subcommand(word, |command| marked(command, below, argument, mark)),
+        None => command
+            .mut_arg(argument, |argument| argument.value_parser(PossibleValuesParser::new([mark.word()]))),
+    }
+}
+
+/// The script with the values, or how to look them up, in the place of marks.
+fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
+    let packs = wiring::packs(&RulesConfig::default()).map_err(wiring::reader_error)?;
+    let rules = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
+    let rules = rules.iter().map(|rule| rule.rule).collect::<Vec<_>>().join(" ");
+    let packs = packs.names().join(" ");
+    let mut text = script.to_owned();
+    for mark in Mark::ALL {
+        let word = mark.word();
+        let (found, fixed) = match mark {
+            Mark::Refs => ("refs", None),
+            Mark::Targets => ("targets", None),
+            Mark::Jobs => ("jobs", None),
+            Mark::Packs => ("", Some(&packs)),
+            Mark::Rules => ("", Some(&rules)),
+        };
+        text = match (shell, fixed) {
+            (Shell::Bash, Some(fixed)) => text.replace(word, fixed),
+            (Shell::Bash, None) => text.replace(word, &format!("$(_truing_{found})")),
+            (Shell::Zsh, Some(fixed)) => text.replace(word, fixed),
+            (Shell::Zsh, None) => text.replace(&format!("({word})"), &format!("_truing_{found}")),
+            (Shell::Fish, Some(fixed)) => text.replace(&format!("{word}\\t''"), fixed),
+            (Shell::Fish, None) => text.replace(&format!("{word}\\t''"), &format!("(__truing_{found})")),
+            // Scripts for these have no values of arguments.
+            (_, _) => text,
+        };
+    }
+    Ok(match shell {
+        Shell::Bash => {
+            format!(
+                "_truing_refs() {{\n    {LIST_REFS}\n}}\n_truing_targets() {{\n    _truing_refs\n}}\n\
+                 _truing_jobs() {{\n    {LIST_JOBS}\n}}\n{text}"
+            )
+        }
+        Shell::Zsh => {
+            let list = |found: &str, lines: &str| {
+                format!(
+                    "_truing_{found}() {{\n    local -a found\n    found=(\"${{(@f)$({lines})}}\")\n    compadd -a found\n}}\n"
+                )
+            };
+            let own = list("refs", LIST_REFS)
+                + &list("jobs", LIST_JOBS)
+                + "_truing_targets() {\n    _truing_refs\n    _files -/\n}\n";
+            text.replacen("\n_truing() {", &format!("\n{own}\n_truing() {{"), 1)
+        }
+        Shell::Fish => {
+            let list = |found: &str, lines: &str| format!("function __truing_{found}\n    {lines}\nend\n");
+            let refs = list("refs", &LIST_REFS.replace("LC_ALL=C ", ""));
+            refs + &list("jobs", &LIST_JOBS.replace("LC_ALL=C ", "")) + &text
+        }
+        _ => text,
+    })
+}
+
+impl Mark {
+    const ALL: [Self; 5] = [Self::Refs, Self::Targets, Self::Jobs, Self::Packs, Self::Rules];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Refs => "__REFS__",
+            Self::Targets => "__TARGETS__",
+            Self::Jobs => "__JOBS__",
+            Self::Packs => "__PACKS__",
+            Self::Rules => "__RULES__",
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Completions and the manual, as shells and `man` take them.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn truing(arguments: &[&str]) -> Output {
@@ -25,6 +26,11 @@ fn there_is(program: &str) -> bool {
 
 /// What bash offers for the last of these words.
 fn offered(words: &[&str]) -> Vec<String> {
+    offered_in(Path::new("."), words)
+}
+
+/// The same in a folder, with this program in the path.
+fn offered_in(folder: &Path, words: &[&str]) -> Vec<String> {
     let script = text(&truing(&["completions", "bash"]));
     let asked = format!(
         "{script}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_truing truing '{}' '{}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
@@ -36,7 +42,12 @@ fn offered(words: &[&str]) -> Vec<String> {
     // By a file: it is longer than an argument may be.
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(asked.as_bytes()).unwrap();
-    let output = Command::new("bash").args(["--norc", "--noprofile"]).arg(file.path()).output().unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_truing")).parent().unwrap().to_owned();
+    let system = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&system))).unwrap();
+    let mut command = Command::new("bash");
+    command.args(["--norc", "--noprofile"]).arg(file.path()).current_dir(folder).env("PATH", path);
+    let output = command.env("TRUING_CONFIG", folder.join("jobs.toml")).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     text(&output).lines().map(str::to_owned).collect()
 }
@@ -56,6 +67,37 @@ fn bash_completes_commands_flags_and_values_and_no_hidden_command() {
 }
 
 #[test]
+fn bash_completes_refs_packs_rules_and_jobs() {
+    assert!(there_is("bash"));
+    let folder = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| {
+        let own = ["-c", "user.name=a", "-c", "user.email=a@b.c"];
+        let mut command = Command::new("git");
+        let done = command.args(own).args(arguments).current_dir(folder.path()).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["commit", "--quiet", "--allow-empty", "--message=first"]);
+    git(&["branch", "fix/login"]);
+    git(&["tag", "v1.0"]);
+    // What a shell would run, if it took the name as it is.
+    git(&["branch", "fix/$(touch${IFS}ran)"]);
+    std::fs::write(
+        folder.path().join("jobs.toml"),
+        "[sync.rim]\nmanifest = \"none\"\n[sync.rust]\nmanifest = \"none\"\n",
+    )
+    .unwrap();
+    let offered = |words: &[&str]| offered_in(folder.path(), &[&["truing"], words].concat());
+    assert_eq!(offered(&["review", "--base", ""]), ["fix/login", "main", "v1.0"]);
+    assert_eq!(offered(&["review", "--head", "fix"]), ["fix/login"]);
+    assert_eq!(offered(&["review", "mai"]), ["main"]);
+    assert_eq!(offered(&["review", "--pack", "aio"]), ["aiobotocore"]);
+    assert_eq!(offered(&["rules", "show", "core/python-d"]), ["core/python-debugger"]);
+    assert_eq!(offered(&["sync", "run", "r"]), ["rim", "rust"]);
+    assert!(!folder.path().join("ran").exists());
+}
+
+#[test]
 fn every_shell_gets_a_script_that_it_can_read_and_others_are_refused() {
     for (shell, check) in [
         ("bash", "bash -n"),
@@ -66,6 +108,7 @@ fn every_shell_gets_a_script_that_it_can_read_and_others_are_refused() {
     ] {
         let script = text(&truing(&["completions", shell]));
         assert!(script.contains("completions") && !script.contains("reader"), "{shell}");
+        assert!(!script.contains("__REFS__") && !script.contains("__RULES__"), "{shell}");
         if check.is_empty() || !there_is(shell) {
             continue;
         }
