@@ -19,6 +19,7 @@ mod store_error;
 mod watchlist;
 mod write_gate;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use serde::Serialize;
@@ -96,8 +97,8 @@ pub trait Slots: Send + Sync {
         changes: &[(Version, Slot)],
     ) -> impl Future<Output = Result<Vec<Result<Version, Moved>>, StoreError>> + Send;
 
-    /// Writes new leases as [`Self::commit`] does; none at all while the kill switch is on, which is looked at in the
-    /// same transaction.
+    /// Writes new leases as [`Self::commit`] does; none while the kill switch is on, and none in a repository while its own is,
+    /// which are looked at in the same transaction. Where slots are apart from the records, a repository's is looked at right before.
     fn grant(
         &self,
         leases: &[(Version, Slot)],
@@ -148,7 +149,7 @@ pub trait Slots: Send + Sync {
     }
 }
 
-/// The fate of marks while the kill switch is on. A slot that is marked then stays due: no lease is granted.
+/// The fate of marks while a kill switch is on for them. A slot that is marked then stays due: no lease is granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Halted {
     /// None is made.
@@ -169,12 +170,12 @@ pub struct Mark {
 }
 
 /// What became of a batch of marks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Marked {
     /// All are durable.
     All,
-    /// The kill switch is on: none is marked.
-    SwitchedOff,
+    /// A kill switch is on for these: none of them is marked. The others are durable.
+    SwitchedOff(BTreeSet<Key>),
 }
 
 /// The slot's row has another version by now.
@@ -188,7 +189,7 @@ pub enum NotGranted {
     /// The slot's row has another version by now.
     #[error(transparent)]
     Moved(#[from] Moved),
-    /// The kill switch is on.
+    /// The kill switch is on, or that of its repository.
     #[error("the kill switch is on")]
     SwitchedOff,
 }

@@ -1,11 +1,15 @@
-//! The kill switch: one row that stops everything that spends or writes (spec review-service section 6).
+//! The kill switches: one row that stops everything that spends or writes, everywhere or in single repositories (spec
+//! review-service section 6).
 //!
 //! While it is on, webhooks are refused, no lease is granted, and runs in flight either finish or stop before
 //! their next effect. The row is the truth; what it was and who turned it is in the audit log.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::id::Millis;
+use crate::id::{Key, Millis, PrId};
 use crate::line::clean;
 use crate::port::{Act, NewNotice, NoticeKind};
 
@@ -71,11 +75,48 @@ pub enum Turn {
     Off,
 }
 
+/// Every kill switch at one instant.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Switches {
+    /// That of everything.
+    pub all: Switch,
+    /// Those that are on for single repositories, in the order in which they were turned on.
+    pub repositories: Vec<RepositorySwitch>,
+}
+
+/// A kill switch that is on for one repository.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RepositorySwitch {
+    /// Which repository.
+    pub repository: RepositoryRef,
+    /// How it is on.
+    pub engaged: Engaged,
+}
+
+/// A repository by what is known of it; by nothing, it is none.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RepositoryRef {
+    /// Its name at the forge, `owner/name`; empty where it is not known. Forges compare it without case.
+    pub name: String,
+    /// The beginnings of its keys ([`Key::repository`]), which stay when it is renamed. Several, where forges have repositories of
+    /// one name.
+    pub keys: BTreeSet<String>,
+}
+
+/// The switch that keeps something from being done: of everything, or of one repository.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EngagedSwitch<'a> {
+    /// How it is on.
+    pub engaged: &'a Engaged,
+    /// The name of its repository; none: it is that of everything.
+    pub repository: Option<&'a str>,
+}
+
 /// A turn that changes something, and what is to be told of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Turned {
-    /// The switch from now on.
-    pub switch: Switch,
+pub struct Turned<S = Switch> {
+    /// The switch, or every switch, from now on.
+    pub switch: S,
     /// The line of the audit log.
     pub act: Act,
     /// What the notify sinks say.
@@ -86,6 +127,11 @@ impl Switch {
     /// Takes a turn; none if it changes nothing. One that is on already keeps since when and by whom, and gets
     /// the new reason and mode.
     pub fn turn(&self, turn: &Turn, by: &str, now: Millis) -> Option<Turned> {
+        self.turn_of("", turn, by, now)
+    }
+
+    /// The same for the repository of this name; empty: for everything.
+    fn turn_of(&self, repository: &str, turn: &Turn, by: &str, now: Millis) -> Option<Turned> {
         let (by, action) = (clean(by, crate::port::MAX_NAME), turn.action());
         let switch = match (self, turn) {
             (Self::Off, Turn::Off) => return None,
@@ -106,12 +152,19 @@ impl Switch {
             return None;
         }
         let detail = switch.told();
-        let text = match &switch {
-            Self::Off => format!("Kill switch off, by {by}: what is due goes on."),
-            Self::On(_) => format!("Kill switch on, by {by} ({detail}): nothing begins until it is off."),
+        let (of, there) = match repository {
+            "" => (String::new(), ""),
+            name => (format!(" of {name}"), " there"),
         };
-        let notice = NewNotice::new(NoticeKind::KillSwitch, "", &format!("{action} {}", now.0), &text);
-        Some(Turned { switch, act: Act::new(&by, action, "", &detail), notice })
+        let text = match &switch {
+            Self::Off => format!("Kill switch{of} off, by {by}: what is due{there} goes on."),
+            Self::On(_) => {
+                format!("Kill switch{of} on, by {by} ({detail}): nothing begins{there} until it is off.")
+            }
+        };
+        let period = format!("{action} {}", now.0);
+        let notice = NewNotice::new(NoticeKind::KillSwitch, repository, &period, &text);
+        Some(Turned { switch, act: Act::new(&by, action, repository, &detail), notice })
     }
 
     /// If it is on, how.
@@ -135,6 +188,112 @@ impl Switch {
             Self::On(Engaged { mode, reason: Some(reason), .. }) => {
                 format!("mode {}: {reason}", mode.as_str())
             }
+        }
+    }
+}
+
+impl Switches {
+    /// The switch that keeps things from being done in this repository; that of everything comes first.
+    pub fn at(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
+        if let Some(engaged) = self.all.engaged() {
+            return Some(EngagedSwitch { engaged, repository: None });
+        }
+        let its = self.repositories.iter().find(|switch| switch.repository.is_same(repository))?;
+        Some(its.as_engaged())
+    }
+
+    /// Must a run in flight there stop before its next effect?
+    pub fn stop_runs(&self, repository: &RepositoryRef) -> bool {
+        let its = self.repositories.iter().filter(|switch| switch.repository.is_same(repository));
+        self.all.stops_runs() || its.map(|switch| switch.engaged.mode).any(|mode| mode == Mode::Stop)
+    }
+
+    /// Those that are on.
+    pub fn on(&self) -> impl Iterator<Item = EngagedSwitch<'_>> {
+        let all = self.all.engaged().map(|engaged| EngagedSwitch { engaged, repository: None });
+        all.into_iter().chain(self.repositories.iter().map(RepositorySwitch::as_engaged))
+    }
+
+    /// Takes a turn of one repository's switch, as [`Switch::turn`]; none if it changes nothing.
+    pub fn turn_at(
+        &self,
+        repository: &RepositoryRef,
+        turn: &Turn,
+        by: &str,
+        now: Millis,
+    ) -> Option<Turned<Switches>> {
+        let at = self.repositories.iter().position(|switch| switch.repository.is_same(repository));
+        let before = at.and_then(|at| self.repositories.get(at));
+        let known = before.map_or(repository, |switch| &switch.repository).clone();
+        let switch = before.map_or(Switch::Off, |switch| Switch::On(switch.engaged.clone()));
+        let Turned { switch, act, notice } = switch.turn_of(&known.name, turn, by, now)?;
+        let mut switches = self.clone();
+        match (switch, at) {
+            (Switch::Off, _) => switches.repositories.retain(|switch| !switch.repository.is_same(&known)),
+            (Switch::On(engaged), None) => {
+                switches.repositories.push(RepositorySwitch { repository: known, engaged });
+            }
+            (Switch::On(engaged), Some(at)) => {
+                if let Some(switch) = switches.repositories.get_mut(at) {
+                    switch.engaged = engaged;
+                }
+            }
+        }
+        Some(Turned { switch: switches, act, notice })
+    }
+}
+
+impl RepositorySwitch {
+    /// It, as one of those that are on.
+    pub fn as_engaged(&self) -> EngagedSwitch<'_> {
+        EngagedSwitch { engaged: &self.engaged, repository: Some(&self.repository.name) }
+    }
+}
+
+impl RepositoryRef {
+    /// The repository of this name.
+    pub fn named(name: &str) -> Self {
+        Self { name: clean(name, crate::port::MAX_NAME), keys: BTreeSet::new() }
+    }
+
+    /// The repository that this key belongs to.
+    pub fn of_key(key: &Key) -> Self {
+        Self { name: String::new(), keys: BTreeSet::from([key.repository().to_owned()]) }
+    }
+
+    /// The repository of this id at this forge.
+    pub fn of_id(forge: &str, id: &str) -> Self {
+        Self::of_key(&PrId { forge: forge.into(), repository: id.into(), number: 0 }.key())
+    }
+
+    /// The same, which has this name besides.
+    pub fn called(self, name: &str) -> Self {
+        Self { name: Self::named(name).name, ..self }
+    }
+
+    /// Is it the other one, as far as both are known? A name that is another repository's by now counts: what is to stop must not
+    /// go on because nobody knows better.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let has_its_name = !self.name.is_empty() && self.name.to_lowercase() == other.name.to_lowercase();
+        has_its_name || !self.keys.is_disjoint(&other.keys)
+    }
+}
+
+impl EngagedSwitch<'_> {
+    /// The words of the command that turns it off.
+    pub fn off(&self) -> String {
+        match self.repository {
+            None => "kill off".to_owned(),
+            Some(name) => format!("kill off --repo {name}"),
+        }
+    }
+}
+
+impl fmt::Display for EngagedSwitch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.repository {
+            None => f.write_str("the kill switch"),
+            Some(name) => write!(f, "the kill switch of {name}"),
         }
     }
 }
@@ -211,6 +370,74 @@ mod tests {
         assert_eq!(off.switch, Switch::Off);
         assert_eq!(off.act, Act::new("bob", "kill off", "", ""));
         assert_ne!(first.notice.period, off.notice.period, "both are told");
+    }
+
+    fn shop() -> RepositoryRef {
+        RepositoryRef::of_key(&Key::new("pr/github/1/7")).called("acme/shop")
+    }
+
+    fn turned_at(switches: &Switches, name: &str, turn: &Turn) -> Turned<Switches> {
+        switches.turn_at(&RepositoryRef::named(name), turn, "ada", Millis(7)).unwrap()
+    }
+
+    #[test]
+    fn the_switch_of_a_repository_holds_it_alone_by_its_keys_and_by_its_name_without_case() {
+        let off = Switches::default();
+        assert!(off.at(&shop()).is_none() && off.on().count() == 0);
+        let by_name = turned_at(&off, "Acme/Shop", &on(None, None)).switch;
+        let by_key = off.turn_at(&shop(), &on(None, None), "ada", Millis(7)).unwrap().switch;
+        let renamed = RepositoryRef::of_key(&Key::new("pr/github/1/12")).called("acme/store");
+        let other = RepositoryRef::of_key(&Key::new("pr/github/11/7")).called("acme/shop2");
+        assert_eq!(by_name.at(&shop()).unwrap().off(), "kill off --repo Acme/Shop");
+        assert_eq!(by_key.at(&renamed).unwrap().to_string(), "the kill switch of acme/shop");
+        for switches in [&by_name, &by_key] {
+            assert!(switches.on().count() == 1 && switches.at(&other).is_none());
+            assert!(switches.at(&RepositoryRef::default()).is_none(), "what has no repository goes on");
+        }
+    }
+
+    #[test]
+    fn the_switch_of_everything_comes_first_and_leaves_those_of_repositories() {
+        let all = turned(&Switch::Off, on(Some("all"), None), "ada", 1).switch;
+        let mut switches = turned_at(&Switches::default(), "acme/shop", &on(Some("one"), None)).switch;
+        switches.all = all;
+        let first = switches.at(&shop()).unwrap();
+        assert_eq!((first.repository, first.engaged.reason.as_deref()), (None, Some("all")));
+        assert_eq!((first.to_string().as_str(), first.off().as_str()), ("the kill switch", "kill off"));
+        assert!(switches.at(&RepositoryRef::default()).is_some());
+        switches.all = Switch::Off;
+        assert_eq!(switches.at(&shop()).unwrap().repository, Some("acme/shop"));
+    }
+
+    #[test]
+    fn a_repository_stops_its_runs_whichever_switch_says_so() {
+        let mut switches = turned_at(&Switches::default(), "acme/shop", &on(None, Some(Mode::Stop))).switch;
+        assert!(switches.stop_runs(&shop()) && !switches.stop_runs(&RepositoryRef::named("acme/other")));
+        switches.all = turned(&Switch::Off, on(None, Some(Mode::Finish)), "ada", 1).switch;
+        assert!(switches.stop_runs(&shop()), "a switch more lets nothing go on");
+        let finish = turned_at(&Switches::default(), "acme/shop", &on(None, None)).switch;
+        assert!(!finish.stop_runs(&shop()));
+    }
+
+    #[test]
+    fn a_turn_of_a_repository_names_it_and_changes_no_other() {
+        let one = turned_at(&Switches::default(), "acme/shop", &on(Some("storm"), None));
+        assert_eq!(one.act, Act::new("ada", "kill on", "acme/shop", "mode finish: storm"));
+        let said =
+            "Kill switch of acme/shop on, by ada (mode finish: storm): nothing begins there until it is off.";
+        assert_eq!((one.notice.text.as_str(), one.notice.key.as_str()), (said, "acme/shop"));
+        let two = turned_at(&one.switch, "acme/other", &on(None, None)).switch;
+        assert_eq!(two.turn_at(&shop(), &on(Some("storm"), None), "bob", Millis(9)), None);
+        let again = two.turn_at(&shop(), &on(Some("b"), None), "bob", Millis(9)).unwrap().switch;
+        let engaged = &again.repositories.first().unwrap().engaged;
+        assert_eq!(
+            (engaged.since, engaged.by.as_str(), engaged.reason.as_deref()),
+            (Millis(7), "ada", Some("b"))
+        );
+        let off = turned_at(&again, "ACME/SHOP", &Turn::Off);
+        assert_eq!(off.act, Act::new("ada", "kill off", "acme/shop", ""));
+        assert_eq!(off.switch.repositories.len(), 1);
+        assert_eq!(off.switch.turn_at(&shop(), &Turn::Off, "ada", Millis(9)), None, "it is off");
     }
 
     #[test]

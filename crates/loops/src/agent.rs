@@ -30,6 +30,7 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{self, AskedModel, Coverage, ModelPart, Modelled, Outcome, OutcomeKind};
 use truing_core::port::{Gate, Operations as _, Reader, StoreError};
 use truing_core::recheck::Reviewer;
+use truing_core::switch::RepositoryRef;
 use truing_diff::RepoPath;
 use truing_model::cassette::Tape;
 use truing_model::gateway::{Gateway, Refused};
@@ -104,14 +105,19 @@ impl<'a> ModelUse<'a> {
     }
 }
 
-/// The kill switch of the store, as a command asks it.
+/// The kill switches of the store, as a command asks them.
 #[derive(Clone)]
-pub struct SwitchGate(pub Store);
+pub struct SwitchGate {
+    /// The store.
+    pub store: Store,
+    /// The repository that is worked on; none of a forge, as a rule, in a local one.
+    pub repository: RepositoryRef,
+}
 
 impl Gate for SwitchGate {
     async fn is_open(&self) -> bool {
         // What cannot be read counts as on.
-        self.0.switch().await.is_ok_and(|switch| !switch.stops_runs())
+        self.store.switch().await.is_ok_and(|switches| !switches.stop_runs(&self.repository))
     }
 }
 

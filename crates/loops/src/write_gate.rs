@@ -1,4 +1,4 @@
-//! What converge, sync and the tools for agents ask right before each single write: the kill switch, and whether the
+//! What converge, sync and the tools for agents ask right before each single write: the kill switches, and whether the
 //! lease is still theirs. (A served review has a gate of its own, `truing_service::switch`; a newer run is looked for where
 //! an effect is announced.)
 
@@ -8,12 +8,15 @@ use std::sync::Arc;
 use truing_core::id::{Key, Token};
 use truing_core::port::{Asked, Operations as _, Slots as _, StoreError, Withheld, WriteGate};
 use truing_core::slot::State;
+use truing_core::switch::RepositoryRef;
 use truing_store::Store;
 
 /// The gate of whoever writes by this store. Nothing is cached; a store that cannot be read closes it.
 #[derive(Clone)]
 pub struct StoreGate {
     store: Store,
+    /// Where it writes.
+    repository: RepositoryRef,
     who: Who,
 }
 
@@ -26,7 +29,7 @@ impl fmt::Debug for StoreGate {
 /// Who writes.
 #[derive(Clone, Debug)]
 enum Who {
-    /// A run under this lease: one in flight completes, unless the switch stops runs.
+    /// A run under this lease: one in flight completes, unless a switch stops runs.
     Run(Key, Token),
     /// Nobody's run: nothing is in flight that could be completed.
     Caller,
@@ -34,21 +37,21 @@ enum Who {
 
 impl StoreGate {
     /// The gate of a run that holds this lease.
-    pub fn of_run(store: &Store, key: &Key, token: Token) -> Arc<dyn WriteGate> {
-        Arc::new(Self { store: store.clone(), who: Who::Run(key.clone(), token) })
+    pub fn of_run(store: &Store, repository: RepositoryRef, key: &Key, token: Token) -> Arc<dyn WriteGate> {
+        Arc::new(Self { store: store.clone(), repository, who: Who::Run(key.clone(), token) })
     }
 
     /// The gate of a caller whose every write begins something.
-    pub fn of_caller(store: &Store) -> Arc<dyn WriteGate> {
-        Arc::new(Self { store: store.clone(), who: Who::Caller })
+    pub fn of_caller(store: &Store, repository: RepositoryRef) -> Arc<dyn WriteGate> {
+        Arc::new(Self { store: store.clone(), repository, who: Who::Caller })
     }
 
     async fn open(&self) -> Result<(), Withheld> {
-        let switch = self.store.switch().await.map_err(unread)?;
+        let switches = self.store.switch().await.map_err(unread)?;
         let (key, token) = match &self.who {
-            Who::Caller if switch.engaged().is_some() => return Err(Withheld::Halted),
+            Who::Caller if switches.at(&self.repository).is_some() => return Err(Withheld::Halted),
             Who::Caller => return Ok(()),
-            Who::Run(..) if switch.stops_runs() => return Err(Withheld::Halted),
+            Who::Run(..) if switches.stop_runs(&self.repository) => return Err(Withheld::Halted),
             Who::Run(key, token) => (key, *token),
         };
         let slots = self.store.load(std::slice::from_ref(key)).await.map_err(unread)?;

@@ -11,6 +11,7 @@ use truing_core::id::Millis;
 use truing_core::port::{Clock as _, Operations as _, Runs as _, Slots as _, StoreError};
 use truing_core::run::End;
 use truing_core::slot::{Loop, Slot, State};
+use truing_core::switch::RepositoryRef;
 use truing_core::sync::job;
 use truing_core::sync::record::Record;
 use truing_loops::machine::SystemClock;
@@ -77,8 +78,12 @@ impl<'a> Calendar<'a> {
         told: &watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
         for (run, cron) in &self.jobs {
-            if *told.borrow() || store.switch().await?.engaged().is_some() {
+            let switches = store.switch().await?;
+            if *told.borrow() || switches.all.engaged().is_some() {
                 return Ok(());
+            }
+            if switches.at(&RepositoryRef::named(run.repo)).is_some() {
+                continue;
             }
             let key = job::key(run.job.name);
             let now = SystemClock.now();

@@ -41,6 +41,7 @@ use truing_core::port::{
     StoreError, UserRequest, Watchlist, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
+use truing_core::switch::RepositoryRef;
 use truing_forge::Server;
 use truing_forge::effects::{EffectError, Effects};
 
@@ -293,10 +294,11 @@ async fn help<P: Parts>(
     repo: &str,
     by: &By,
 ) -> Result<String, Unserved> {
-    if let Some(engaged) = context.switch().await.engaged() {
-        return Ok(format!("the kill switch is on, by {}", engaged.by));
+    let repository = RepositoryRef::of_key(&told.pr.key()).called(repo);
+    if let Some(switch) = context.switch().await.at(&repository) {
+        return Ok(format!("{switch} is on, by {}", switch.engaged.by));
     }
-    let gate = context.gate();
+    let gate = context.gate(repository);
     let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
     let client = context.forges.pull(&context.ids.run(), &told.pr, repo, Producer::Review, &writing);
     let Some(client) = client else { return Ok("its forge is not configured".to_owned()) };

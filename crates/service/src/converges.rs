@@ -21,6 +21,7 @@ use truing_core::id::{Key, PrId, RunId, Sha, Token};
 use truing_core::port::{Clock as _, ForgeError, ForgeRead as _, PullNow, WriteGate, Writer};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
+use truing_core::switch::RepositoryRef;
 use truing_forge::effects::Effects;
 use truing_forge::remote::Purpose;
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
@@ -125,7 +126,8 @@ impl PullRun<'_> {
 
     /// What is asked right before each write under this lease.
     fn gate(&self, lease: &Lease) -> Arc<dyn WriteGate> {
-        StoreGate::of_run(&self.converging.agents.auditor.ledger, &lease.key, lease.token)
+        let repository = RepositoryRef::of_key(&lease.key).called(self.repo);
+        StoreGate::of_run(&self.converging.agents.auditor.ledger, repository, &lease.key, lease.token)
     }
 
     /// Every write to the pull request, under this lease.

@@ -34,6 +34,7 @@ use truing_core::port::{
     Clock as _, Described, ForgeKind, Halted, Mark, Origin, Slots as _, StoreError, Watchlist as _,
 };
 use truing_core::slot::Loop;
+use truing_core::switch::RepositoryRef;
 use truing_forge::ForgeServer;
 use truing_forge::capability::Refused;
 use truing_forge::delivery::parse;
@@ -310,7 +311,7 @@ impl<P: Parts> Ingress<P> {
         self.remember(&pulls, &rerun.repo, &origin, halted).await
     }
 
-    /// Remembers what is asked for; while the kill switch is on, as `halted` says.
+    /// Remembers what is asked for; while a kill switch is on there, as `halted` says.
     async fn remember(
         &self,
         pulls: &[PrId],
@@ -320,7 +321,9 @@ impl<P: Parts> Ingress<P> {
     ) -> Result<serde_json::Value, Refusal> {
         // The sweep at its end finds the comment, and a label is set again. One that slips in while the switch goes on harms nobody: a command
         // marks a slot, like those that were heard before, and no run begins while the switch is on.
-        if halted == Halted::Refused && self.context.switch().await.engaged().is_some() {
+        let keys = pulls.iter().flat_map(|pull| RepositoryRef::of_key(&pull.key()).keys).collect();
+        let repository = RepositoryRef { keys, ..RepositoryRef::named(repo) };
+        if halted == Halted::Refused && self.context.switch().await.at(&repository).is_some() {
             return Err(Refusal::NotMarked(NotMarked::KillSwitch));
         }
         let heard = commands::hear(&self.context.store, (pulls, repo), origin).await;

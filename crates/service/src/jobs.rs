@@ -9,11 +9,12 @@ use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use truing_core::id::{Millis, PrId};
 use truing_core::port::{
-    Clock as _, Described, Event, Ids as _, RunRef, Runs as _, StoreError, Writer, read_only,
+    Clock as _, Described, Event, Ids as _, Operations as _, RunRef, Runs as _, StoreError, Writer, read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::run::StepCost;
 use truing_core::slot::{Limits, Loop, Then, Why};
+use truing_core::switch::RepositoryRef;
 use truing_core::sync::breaker::End;
 use truing_core::sync::job;
 use truing_core::sync::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
@@ -95,6 +96,18 @@ impl JobRun<'_> {
                 };
             }
         };
+        let repository = RepositoryRef::of_id(&self.job.config.forge, &id).called(self.repo);
+        match store.switch().await {
+            // Whoever begins a run asks by the name; this one has another by now.
+            Ok(switches)
+                if switches.at(&repository).is_some()
+                    && switches.at(&RepositoryRef::named(self.repo)).is_none() =>
+            {
+                return (Then::Idle, Err(NoRun::Stopped(Stopped::Halted)));
+            }
+            Ok(_) => {}
+            Err(error) => return (Then::Idle, Err(error.into())),
+        }
         match self.followed(store, run, (&id, &remote)).with_context(trace.clone()).await {
             Ok((record, again)) => {
                 telemetry::synced(trace, &record);
@@ -113,10 +126,11 @@ impl JobRun<'_> {
         run: &RunRef,
         (id, remote): (&str, &Remote),
     ) -> Result<(Record, Option<Millis>), StoreError> {
-        let gate = StoreGate::of_run(store, &run.key, run.token);
         let watch = Watch { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
         let switch = KillSwitch::default();
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
+        let repository = RepositoryRef::of_key(&place.key()).called(self.repo);
+        let gate = StoreGate::of_run(store, repository.clone(), &run.key, run.token);
         // In a dry run no effect reaches the client. If one did, it would be refused.
         let client_gate = if self.job.dry_run { read_only() } else { gate.clone() };
         let forge = self.forge.client(&place, self.repo, Producer::Sync, &client_gate);
@@ -134,7 +148,7 @@ impl JobRun<'_> {
             forge: &forge,
             server: self.forge,
             effects,
-            gate: &switch.gate(store, &SystemClock),
+            gate: &switch.gate(store, &SystemClock, repository),
             mirror: &checkout::mirror(self.mirrors, &place),
             remote,
         };

@@ -2,11 +2,13 @@
 //! waiting and marks all of it in one transaction. Under load the batches grow by themselves, because the next one
 //! gathers while one is being made durable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use truing_core::id::Key;
 use truing_core::port::{Halted, Mark, Marked, Slots as _, StoreError};
 
 use super::{Parts, ServiceContext};
@@ -25,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(9);
 /// Why nothing was marked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotMarked {
-    /// The kill switch is on.
-    #[error("the kill switch is on: `truing kill off` ends it")]
+    /// The kill switch is on, or that of its repository.
+    #[error("the kill switch is on: `truing kill status` tells which, and what turns it off")]
     KillSwitch,
     /// Too many are waiting.
     #[error("{QUEUE} deliveries are waiting for the store already")]
@@ -41,19 +43,24 @@ pub enum NotMarked {
 
 /// What becomes of a batch.
 pub trait Marking: Send + Sync + 'static {
-    /// Marks all of it, durable when this returns, or none of it.
-    fn mark(&self, batch: &[Mark], halted: Halted) -> impl Future<Output = Result<(), NotMarked>> + Send;
+    /// Marks all of it, durable when this returns, but for the keys that a kill switch is on for, which it returns; or none of it.
+    fn mark(
+        &self,
+        batch: &[Mark],
+        halted: Halted,
+    ) -> impl Future<Output = Result<BTreeSet<Key>, NotMarked>> + Send;
 }
 
 impl<P: Parts> Marking for ServiceContext<P> {
-    async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<(), NotMarked> {
-        match self.store.mark(batch, &self.limits, halted).await? {
-            Marked::All => {
-                self.wake.up();
-                Ok(())
-            }
-            Marked::SwitchedOff => Err(NotMarked::KillSwitch),
+    async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<BTreeSet<Key>, NotMarked> {
+        let refused = match self.store.mark(batch, &self.limits, halted).await? {
+            Marked::All => BTreeSet::new(),
+            Marked::SwitchedOff(refused) => refused,
+        };
+        if batch.iter().any(|mark| !refused.contains(&mark.key)) {
+            self.wake.up();
         }
+        Ok(refused)
     }
 }
 
@@ -118,7 +125,10 @@ async fn take<M: Marking>(marking: &M, waiting: Vec<Waiting>, halted: Halted) {
     let unreadable = matches!(marked, Err(NotMarked::Store(StoreError::Corrupt(_))));
     for (mark, answer) in marks.into_iter().zip(answers) {
         // One row that cannot be read must not keep the others from being marked.
-        let own = if unreadable { marking.mark(&[mark], halted).await } else { marked.clone() };
+        let own =
+            if unreadable { marking.mark(std::slice::from_ref(&mark), halted).await } else { marked.clone() };
+        let is_free = |refused: BTreeSet<Key>| !refused.contains(&mark.key);
+        let own = own.and_then(|refused| is_free(refused).then_some(()).ok_or(NotMarked::KillSwitch));
         let _ = answer.send(own);
     }
 }
@@ -128,7 +138,6 @@ mod tests {
     use std::sync::Mutex;
 
     use tokio::sync::Semaphore;
-    use truing_core::id::Key;
     use truing_core::port::Described;
     use truing_core::slot::Loop;
 
@@ -149,17 +158,18 @@ mod tests {
     }
 
     impl Marking for Gate {
-        async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<(), NotMarked> {
+        async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<BTreeSet<Key>, NotMarked> {
             self.permits.acquire().await.unwrap().forget();
             let keys: Vec<String> = batch.iter().map(|mark| mark.key.to_string()).collect();
             self.seen.lock().unwrap().push(keys.clone());
             if halted == Halted::Refused && self.engaged {
-                return Err(NotMarked::KillSwitch);
+                let held = batch.iter().map(|mark| mark.key.clone());
+                return Ok(held.filter(|key| key.as_str() != "free").collect());
             }
             if keys.iter().any(|key| key == "bad") {
                 return Err(StoreError::Corrupt("bad".into()).into());
             }
-            Ok(())
+            Ok(BTreeSet::new())
         }
     }
 
@@ -201,9 +211,9 @@ mod tests {
         let marks = Marks::start(gate.clone());
         let of = |key, halted| marks.mark(mark(key), halted);
         let (one, two, three) =
-            tokio::join!(of("a", Halted::Refused), of("b", Halted::Marked), of("c", Halted::Refused));
-        assert_eq!((one, two, three), (Err(NotMarked::KillSwitch), Ok(()), Err(NotMarked::KillSwitch)));
-        assert_eq!(*gate.seen.lock().unwrap(), [vec!["a", "c"], vec!["b"]]);
+            tokio::join!(of("a", Halted::Refused), of("b", Halted::Marked), of("free", Halted::Refused));
+        assert_eq!((one, two, three), (Err(NotMarked::KillSwitch), Ok(()), Ok(())));
+        assert_eq!(*gate.seen.lock().unwrap(), [vec!["a", "free"], vec!["b"]]);
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ use truing_agent::mcp::{Called, Offer, Toolset};
 use truing_core::id::PrId;
 use truing_core::port::{ForgeError, Withheld, WriteGate};
 use truing_core::publish::Producer;
+use truing_core::switch::RepositoryRef;
 use truing_forge::remote::RemoteError;
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{Git, GitError};
@@ -50,8 +51,6 @@ struct Forge {
     name: String,
     git: Git,
     mirrors: PathBuf,
-    /// Asked right before each write.
-    gate: Arc<dyn WriteGate>,
     /// The record of what is written.
     store: Store,
     /// Whoever holds it writes alone.
@@ -89,8 +88,7 @@ impl ForgeTools {
     /// The tools of a forge.
     pub fn new(parts: Parts) -> Self {
         let Parts { name, server, git, mirrors, store, here } = parts;
-        let gate = StoreGate::of_caller(&store);
-        let forge = Forge { name, git, mirrors, gate, store, writing: Mutex::default(), here };
+        let forge = Forge { name, git, mirrors, store, writing: Mutex::default(), here };
         Self { forge: Arc::new(forge), server }
     }
 
@@ -107,8 +105,14 @@ impl ForgeTools {
         Ok((id, seen.name))
     }
 
-    fn client(&self, (id, name): &(PrId, String)) -> RepositoryClient {
-        self.server.client(id, name, Producer::Mcp, &self.forge.gate)
+    fn client(&self, pull: &(PrId, String)) -> RepositoryClient {
+        let (id, name) = pull;
+        self.server.client(id, name, Producer::Mcp, &self.gate(pull))
+    }
+
+    /// What is asked right before each write there.
+    fn gate(&self, (id, name): &(PrId, String)) -> Arc<dyn WriteGate> {
+        StoreGate::of_caller(&self.forge.store, RepositoryRef::of_key(&id.key()).called(name))
     }
 
     /// The repository that is meant.

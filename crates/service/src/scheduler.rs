@@ -10,6 +10,7 @@ use truing_core::id::{Key, Millis, PrId, Token, Version};
 use truing_core::port::{Event, Runs, Slots, StoreError};
 use truing_core::share::Workers;
 use truing_core::slot::{Command, Decision, Note, Slot, State};
+use truing_core::switch::{RepositoryRef, Switches};
 use truing_core::sync::job;
 
 use super::lease::{Lease, lease_of};
@@ -84,22 +85,24 @@ impl Scheduler {
         }
     }
 
-    /// One look: leases are granted for the places that are free. While the kill switch is on none is, and what is
-    /// due stays due.
+    /// One look: leases are granted for the places that are free. While the kill switch is on none is, and none in a repository
+    /// while its own is: what is due stays due.
     ///
     /// # Errors
     /// [`StoreError`]; whatever was committed stays so.
     pub async fn look<P: Parts>(&mut self, context: &ServiceContext<P>) -> Result<Vec<Lease>, StoreError> {
         let store = &context.store;
         let now = store.now().await?;
-        let switch = context.switch().await;
-        let places = if switch.engaged().is_some() { Places::of(0) } else { self.places };
+        let switches = context.switch().await;
+        let places = if switches.all.engaged().is_some() { Places::of(0) } else { self.places };
         // Beyond those that are known to be held back, so that each is told of.
-        let batch = if switch.engaged().is_some() { BATCH + context.kill_switch.held_back() } else { BATCH };
+        let is_on = switches.on().next().is_some();
+        let batch = if is_on { BATCH + context.kill_switch.held_back() } else { BATCH };
         let workers = store.workers(self.places.all > 0).await?;
-        let Picked { due, leased, oldest } = self.pick(context, (places, batch), &workers, now).await?;
-        if let Some(engaged) = switch.engaged() {
-            context.hold_back(engaged, &due).await?;
+        let Picked { due, leased, oldest } =
+            self.pick(context, &switches, (places, batch), &workers, now).await?;
+        if is_on {
+            context.hold_back(&switches, &due).await?;
         }
         self.busy.forget(oldest);
         let mut decided: Vec<(Slot, Decision, Option<&str>)> = Vec::new();
@@ -164,6 +167,7 @@ impl Scheduler {
     async fn pick<P: Parts>(
         &self,
         context: &ServiceContext<P>,
+        switches: &Switches,
         (places, mut batch): (Places, usize),
         workers: &Workers,
         now: Millis,
@@ -171,12 +175,13 @@ impl Scheduler {
         let free = places.all.saturating_sub(self.busy.len());
         loop {
             let due = context.store.due(now, batch).await?;
+            let is_held = |slot: &Slot| switches.at(&RepositoryRef::of_key(&slot.key)).is_some();
             let waiting: Vec<(usize, Who)> = due
                 .iter()
                 .enumerate()
                 .filter_map(|(index, slot)| match slot.state {
                     // Jobs are for the calendar.
-                    State::Waiting { at, .. } if job::of_key(&slot.key).is_none() => {
+                    State::Waiting { at, .. } if job::of_key(&slot.key).is_none() && !is_held(slot) => {
                         Some((index, Who { key: slot.key.clone(), at, owner: None }))
                     }
                     State::Waiting { .. } | State::Leased { .. } | State::Idle | State::Held { .. } => None,

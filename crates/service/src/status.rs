@@ -18,6 +18,9 @@ pub struct ServerStatus {
     pub version: String,
     /// The kill switch is on.
     pub kill_switch: bool,
+    /// The number of repositories whose own kill switch is on.
+    #[serde(default)]
+    pub kill_switch_repositories: usize,
     /// Pull requests that were open before the first contact are left.
     pub leaves_existing: bool,
     /// Each forge of the configuration.
@@ -84,10 +87,12 @@ impl<P: Parts> ServiceContext<P> {
                 open_pull_requests: of_forge().map(|swept| swept.open).sum(),
             }
         });
+        let switches = self.switch().await;
         ServerStatus {
             status: "ready".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            kill_switch: self.switch().await.engaged().is_some(),
+            kill_switch: switches.all.engaged().is_some(),
+            kill_switch_repositories: switches.repositories.len(),
             leaves_existing: self.repositories.leaves_existing(),
             forges: forges.collect(),
         }

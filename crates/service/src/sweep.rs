@@ -19,6 +19,7 @@ use truing_core::port::{
     Clock as _, ForgeError, OpenPull, Operations as _, PullComment, Repository, Revision, Seen, Slots as _,
     StoreError, Watchlist as _,
 };
+use truing_core::switch::{RepositoryRef, Switches};
 use truing_forge::listing::{Listing, Repositories};
 use truing_forge::{ForgeServer as _, Server};
 
@@ -210,8 +211,8 @@ impl Sweep {
         Self { every, forges: BTreeMap::new(), failing: false }
     }
 
-    /// Looks at the next repository of each forge, if it is time. Nothing while the kill switch is on; a round at
-    /// once when it goes off. True: there is more to look at now.
+    /// Looks at the next repository of each forge, if it is time. Nothing while the kill switch is on, and not at a repository
+    /// whose own is; a round at once when one goes off. True: there is more to look at now.
     pub async fn look<P: Parts>(&mut self, context: &ServiceContext<P>) -> bool {
         let looked = self.try_look(context).await;
         if let (Err(error), false) = (&looked, self.failing) {
@@ -222,7 +223,8 @@ impl Sweep {
     }
 
     async fn try_look<P: Parts>(&mut self, context: &ServiceContext<P>) -> Result<bool, StoreError> {
-        if context.switch().await.engaged().is_some() {
+        let switches = context.switch().await;
+        if switches.all.engaged().is_some() {
             return Ok(false);
         }
         let wanted = context.store.sweep_wanted().await?;
@@ -233,7 +235,7 @@ impl Sweep {
             if round.is_due(now, wanted) {
                 round.begin(context, forge, server, self.every).await?;
             } else {
-                round.go_on(context, server, self.every).await?;
+                round.go_on(context, &switches, server, self.every).await?;
             }
             more |= !round.queue.is_empty() && round.waits.is_none();
             over &= round.queue.is_empty() && round.began.is_some_and(|began| Some(began) >= wanted);
@@ -330,6 +332,7 @@ impl Round {
     async fn go_on<P: Parts>(
         &mut self,
         context: &ServiceContext<P>,
+        switches: &Switches,
         server: &Server,
         every: Span,
     ) -> Result<(), StoreError> {
@@ -339,7 +342,11 @@ impl Round {
         }
         self.waits = None;
         let Some(mut task) = self.queue.front().cloned() else { return Ok(()) };
-        let forge = task.repository.forge.clone();
+        let Repository { forge, id, name, .. } = task.repository.clone();
+        if switches.at(&RepositoryRef::of_id(&forge, &id).called(&name)).is_some() {
+            self.queue.pop_front();
+            return Ok(());
+        }
         let mut calls = self.allowed(server, every, now);
         if calls == 0 {
             self.run_short(&forge, now);

@@ -1,7 +1,7 @@
-//! The kill switch as a running service knows it: read from the store whenever it matters, and believed to be on
-//! when it cannot be read for too long.
+//! The kill switches as a running service knows them: read from the store whenever it matters; that of everything is believed to be on
+//! when they cannot be read for too long.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use truing_core::port::{
     Asked, Clock, Event, Gate, Ids as _, Operations, RunRef, Runs as _, StoreError, Withheld, WriteGate,
 };
 use truing_core::slot::{Slot, State};
-use truing_core::switch::{Engaged, Mode, Switch};
+use truing_core::switch::{Engaged, EngagedSwitch, Mode, RepositoryRef, Switch, Switches};
 
 use super::{Parts, ServiceContext};
 
@@ -20,24 +20,23 @@ pub const UNREADABLE: Duration = Duration::from_secs(30);
 /// One read may take this long.
 const READ_TIME: Duration = Duration::from_secs(5);
 
-/// The last known state of the switch, and who was told of it. Clones share it.
+/// The last known state of the switches, and who was told of them. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct KillSwitch(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
     /// The last answer, and when it came.
-    last: Option<(Switch, Instant)>,
+    last: Option<(Switches, Instant)>,
     /// Since when no answer comes.
     failing: Option<Millis>,
-    /// Those told that they are held back, since that instant.
-    told: BTreeSet<Key>,
-    told_since: Option<Millis>,
+    /// Those told that they are held back, and since when the switch is on that does so.
+    told: BTreeMap<Key, Millis>,
 }
 
 impl KillSwitch {
-    /// Reads the switch; `now` is the wall clock.
-    pub async fn read<S: Operations>(&self, store: &S, now: Millis) -> Switch {
+    /// Reads the switches; `now` is the wall clock.
+    pub async fn read<S: Operations>(&self, store: &S, now: Millis) -> Switches {
         let error = match tokio::time::timeout(READ_TIME, store.switch()).await {
             Ok(Ok(switch)) => {
                 let mut known = self.known();
@@ -53,13 +52,19 @@ impl KillSwitch {
         let last = known.last.as_ref().map(|(switch, at)| (switch, at.elapsed()));
         let believed = believed(last, since);
         drop(known);
-        tracing::warn!(error, on = believed.engaged().is_some(), "the kill switch cannot be read");
+        tracing::warn!(error, on = believed.all.engaged().is_some(), "the kill switch cannot be read");
         believed
     }
 
-    /// What a run asks before each of its effects.
-    pub fn gate<S: Operations + Clone, C: Clock + Clone>(&self, store: &S, clock: &C) -> RunGate<S, C> {
-        RunGate { switch: self.clone(), store: store.clone(), clock: clock.clone(), is_retraction: false }
+    /// What a run in this repository asks before each of its effects.
+    pub fn gate<S: Operations + Clone, C: Clock + Clone>(
+        &self,
+        store: &S,
+        clock: &C,
+        repository: RepositoryRef,
+    ) -> RunGate<S, C> {
+        let (switch, store, clock) = (self.clone(), store.clone(), clock.clone());
+        RunGate { switch, store, clock, repository, is_retraction: false }
     }
 
     /// How many slots are known to be held back.
@@ -69,12 +74,13 @@ impl KillSwitch {
 
     /// Is it the first time that this slot is told of this engagement?
     fn first(&self, key: &Key, engaged: &Engaged) -> bool {
-        let mut known = self.known();
-        if known.told_since != Some(engaged.since) {
-            known.told_since = Some(engaged.since);
-            known.told.clear();
-        }
-        known.told.insert(key.clone())
+        self.known().told.insert(key.clone(), engaged.since) != Some(engaged.since)
+    }
+
+    /// Forgets those whom no switch holds back any more.
+    fn forget(&self, switches: &Switches) {
+        let is_held = |key: &Key| switches.at(&RepositoryRef::of_key(key)).is_some();
+        self.known().told.retain(|key, _| is_held(key));
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -82,39 +88,45 @@ impl KillSwitch {
     }
 }
 
-/// What is believed of a switch that cannot be read, after the last answer and its age.
-fn believed(last: Option<(&Switch, Duration)>, since: Millis) -> Switch {
-    match last {
-        Some((switch, age)) if age < UNREADABLE => switch.clone(),
-        Some((Switch::On(engaged), _)) => Switch::On(engaged.clone()),
+/// What is believed of switches that cannot be read, after the last answer and its age.
+fn believed(last: Option<(&Switches, Duration)>, since: Millis) -> Switches {
+    let switches = match last {
+        Some((switches, age)) if age < UNREADABLE => return switches.clone(),
+        Some((switches, _)) => switches.clone(),
+        None => Switches::default(),
+    };
+    let all = match switches.all {
+        Switch::On(engaged) => engaged,
         // Runs in flight may finish: whatever they write is fenced, and recorded or not done.
-        Some((Switch::Off, _)) | None => Switch::On(Engaged {
+        Switch::Off => Engaged {
             since,
             by: "truing".into(),
             reason: Some("the switch cannot be read".into()),
             mode: Mode::Finish,
-        }),
-    }
+        },
+    };
+    Switches { all: Switch::On(all), repositories: switches.repositories }
 }
 
 impl<P: Parts> ServiceContext<P> {
-    /// The kill switch now.
-    pub async fn switch(&self) -> Switch {
+    /// The kill switches now.
+    pub async fn switch(&self) -> Switches {
         self.kill_switch.read(&self.switch_store, self.clock.now()).await
     }
 
-    /// What a run asks before each of its effects.
-    pub fn gate(&self) -> RunGate<P::Store, P::Clock> {
-        self.kill_switch.gate(&self.switch_store, &self.clock)
+    /// What a run in this repository asks before each of its effects.
+    pub fn gate(&self, repository: RepositoryRef) -> RunGate<P::Store, P::Clock> {
+        self.kill_switch.gate(&self.switch_store, &self.clock, repository)
     }
 }
 
-/// Closed while the switch is on and stops runs in flight.
+/// Closed while a switch is on that stops runs in flight in the repository.
 #[derive(Clone)]
 pub struct RunGate<S, C> {
     switch: KillSwitch,
     store: S,
     clock: C,
+    repository: RepositoryRef,
     is_retraction: bool,
 }
 
@@ -133,7 +145,8 @@ impl<S, C> fmt::Debug for RunGate<S, C> {
 
 impl<S: Operations, C: Clock> Gate for RunGate<S, C> {
     async fn is_open(&self) -> bool {
-        self.is_retraction || !self.switch.read(&self.store, self.clock.now()).await.stops_runs()
+        self.is_retraction
+            || !self.switch.read(&self.store, self.clock.now()).await.stop_runs(&self.repository)
     }
 }
 
@@ -146,11 +159,13 @@ impl<S: Operations, C: Clock> WriteGate for RunGate<S, C> {
 
 impl<P: Parts> ServiceContext<P> {
     /// Tells of each due slot, once an engagement, that its run is held back.
-    pub(super) async fn hold_back(&self, engaged: &Engaged, due: &[Slot]) -> Result<(), StoreError> {
+    pub(super) async fn hold_back(&self, switches: &Switches, due: &[Slot]) -> Result<(), StoreError> {
+        self.kill_switch.forget(switches);
         let waiting = due.iter().filter(|slot| matches!(slot.state, State::Waiting { .. }));
         let held: Vec<Event> = waiting
-            .filter(|slot| self.kill_switch.first(&slot.key, engaged))
-            .map(|slot| self.engaged_event(engaged, &slot.key, None, "held back"))
+            .filter_map(|slot| Some((&slot.key, switches.at(&RepositoryRef::of_key(&slot.key))?)))
+            .filter(|(key, switch)| self.kill_switch.first(key, switch.engaged))
+            .map(|(key, switch)| self.engaged_event(switch, key, None, "held back"))
             .collect();
         if held.is_empty() {
             return Ok(());
@@ -161,17 +176,23 @@ impl<P: Parts> ServiceContext<P> {
     /// Tells that a run in flight was stopped.
     pub(super) async fn halted(&self, run: &RunRef) -> Result<(), StoreError> {
         // It may be off again by now; then what stopped the run is told by the audit log.
-        let Switch::On(engaged) = self.switch().await else { return Ok(()) };
-        self.kill_switch.first(&run.key, &engaged);
-        self.store.note(&[self.engaged_event(&engaged, &run.key, Some(run), "stopped")]).await
+        let switches = self.switch().await;
+        let Some(switch) = switches.at(&RepositoryRef::of_key(&run.key)) else { return Ok(()) };
+        self.kill_switch.first(&run.key, switch.engaged);
+        self.store.note(&[self.engaged_event(switch, &run.key, Some(run), "stopped")]).await
     }
 
     /// One `KillSwitchEngaged` event, in the log too. A run that was never begun gets the id it would have had.
-    fn engaged_event(&self, engaged: &Engaged, key: &Key, run: Option<&RunRef>, what: &str) -> Event {
+    fn engaged_event(&self, switch: EngagedSwitch<'_>, key: &Key, run: Option<&RunRef>, what: &str) -> Event {
+        let engaged = switch.engaged;
         let id = run.map_or_else(|| self.ids.run(), |run| run.id.clone());
         let reason = engaged.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let mode = engaged.mode.as_str();
-        let what = format!("KillSwitchEngaged: {what} (mode {mode}, by {}{reason})", engaged.by);
+        let of = match switch.repository {
+            None => String::new(),
+            Some(name) => format!(" by the switch of {name} until `truing {}`", switch.off()),
+        };
+        let what = format!("KillSwitchEngaged: {what}{of} (mode {mode}, by {}{reason})", engaged.by);
         tracing::warn!(event = "KillSwitchEngaged", %key, review_id = %id, "{what}");
         Event { at: self.clock.now(), key: key.clone(), run: Some(id), what }
     }
@@ -179,19 +200,29 @@ impl<P: Parts> ServiceContext<P> {
 
 #[cfg(test)]
 mod tests {
+    use truing_core::switch::RepositorySwitch;
+
     use super::*;
+
+    fn of_shop() -> RepositorySwitch {
+        let engaged = Engaged { since: Millis(2), by: "bob".into(), reason: None, mode: Mode::Finish };
+        RepositorySwitch { repository: RepositoryRef::named("acme/shop"), engaged }
+    }
 
     #[test]
     fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
         let on = |mode| {
             let (by, reason) = ("ada".into(), Some("storm".into()));
-            Switch::On(Engaged { since: Millis(1), by, reason, mode })
+            let all = Switch::On(Engaged { since: Millis(1), by, reason, mode });
+            Switches { all, repositories: vec![of_shop()] }
         };
-        let after = |switch, seconds| believed(Some((switch, Duration::from_secs(seconds))), Millis(9));
-        assert_eq!(after(&Switch::Off, 29), Switch::Off);
-        assert_eq!(after(&Switch::Off, 30).engaged().unwrap().since, Millis(9));
-        assert!(!after(&Switch::Off, 3000).stops_runs());
+        let off = Switches { all: Switch::Off, repositories: vec![of_shop()] };
+        let after = |switches, seconds| believed(Some((switches, Duration::from_secs(seconds))), Millis(9));
+        assert_eq!(after(&off, 29), off);
+        assert_eq!(after(&off, 30).all.engaged().unwrap().since, Millis(9));
+        assert_eq!(after(&off, 30).repositories, off.repositories);
+        assert!(!after(&off, 3000).all.stops_runs());
         assert_eq!(after(&on(Mode::Stop), 3000), on(Mode::Stop), "a switch that was on stays as it was");
-        assert!(believed(None, Millis(9)).engaged().is_some(), "never read: not known to be off");
+        assert!(believed(None, Millis(9)).all.engaged().is_some(), "never read: not known to be off");
     }
 }

@@ -15,6 +15,7 @@ use truing_core::port::{
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Loop, Then, Why};
+use truing_core::switch::RepositoryRef;
 use truing_forge::ForgeServer as _;
 use truing_forge::publisher::Reconciled;
 use truing_forge::remote::Purpose;
@@ -319,7 +320,8 @@ async fn review_at<P: Parts>(
     head: Option<Sha>,
 ) -> Result<Then, Stopped> {
     let unknown = || not_configured(id);
-    let gate = if lease.is_retraction { context.gate().of_retraction() } else { context.gate() };
+    let gate = context.gate(RepositoryRef::of_key(&lease.key).called(repo));
+    let gate = if lease.is_retraction { gate.of_retraction() } else { gate };
     let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
     let forge = context.forges.pull(&run.id, id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());

@@ -20,6 +20,7 @@ use redis::{Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{Clock, Moved, NotGranted, StoreError};
 use truing_core::slot::{Slot, State};
+use truing_core::switch::{RepositoryRef, Switches};
 
 pub use self::fault::SlotsError;
 pub(crate) use self::script::Swapped;
@@ -293,15 +294,26 @@ impl Valkey {
         }
     }
 
-    /// The same, with what a lease that is not granted is told.
+    /// The same, with what a lease that is not granted is told. That of everything is looked at in the script.
     pub(crate) async fn grant(
         &self,
         leases: &[(Version, Slot)],
+        switches: &Switches,
     ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
-        match self.swap(leases, true, None).await? {
-            Swapped::Each(each) => Ok(each.into_iter().map(|one| one.map_err(NotGranted::from)).collect()),
-            Swapped::SwitchedOff | Swapped::Before => Ok(vec![Err(NotGranted::SwitchedOff); leases.len()]),
+        let is_held = |slot: &Slot| switches.at(&RepositoryRef::of_key(&slot.key)).is_some();
+        let free: Vec<(Version, Slot)> = leases.iter().filter(|(_, slot)| !is_held(slot)).cloned().collect();
+        let mut granted = match self.swap(&free, true, None).await? {
+            Swapped::Each(each) => each,
+            Swapped::SwitchedOff | Swapped::Before => {
+                return Ok(vec![Err(NotGranted::SwitchedOff); leases.len()]);
+            }
         }
+        .into_iter();
+        let answers = leases.iter().map(|(_, slot)| match is_held(slot) {
+            true => Err(NotGranted::SwitchedOff),
+            false => granted.next().unwrap_or(Err(Moved)).map_err(NotGranted::from),
+        });
+        Ok(answers.collect())
     }
 
     /// The next number: greater than all versions and tokens given before.

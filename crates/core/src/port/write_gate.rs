@@ -11,7 +11,7 @@ use crate::id::Token;
 /// Why the gate refused a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Withheld {
-    /// The kill switch is on.
+    /// The kill switch is on, or that of the repository.
     #[error("the kill switch is on")]
     Halted,
     /// Nobody can tell whether it is: the store gives no answer.
@@ -32,7 +32,10 @@ impl Withheld {
     /// What to do about it.
     pub fn hint(self) -> &'static str {
         match self {
-            Self::Halted => "to resume: `truing kill off`; then run it again, it goes on where it was",
+            Self::Halted => {
+                "to resume: `truing kill off`, or `truing kill off --repo OWNER/NAME` where only that repository's is on \
+                 (`truing kill status` tells); then run it again, it goes on where it was"
+            }
             Self::Unread => "see what is wrong: `truing doctor`; then run it again, it goes on where it was",
             Self::Lost { .. } => "whoever has taken over goes on with it",
             Self::Reading => "this only looks; another command writes",

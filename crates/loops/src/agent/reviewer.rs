@@ -140,7 +140,7 @@ impl<'a> ReviewInput<'a> {
         let levels = purse.levels.iter().cloned().chain(own).collect();
         let drawn = Purse { run: purse.run.clone(), levels };
         let who = (RUN, name.as_deref().unwrap_or(AGENT));
-        let task = ModelTask { purse: drawn, name: who, told: &told, limits };
+        let task = ModelTask { purse: drawn, name: who, told: &told, limits, gate };
         let files = Tree::open(place.tree).ok();
         let text = |path: &RepoPath| files.as_ref()?.text(path);
         let lacks = |items: &Items| {
@@ -150,9 +150,9 @@ impl<'a> ReviewInput<'a> {
         };
         let ran: Ran = if self.walkthrough {
             let lacks = |items: &WithWalkthrough| lacks(&items.0);
-            agent.conversed(task, gate, &looked, lacks).await.map(|WithWalkthrough(items)| items)
+            agent.conversed(task, &looked, lacks).await.map(|WithWalkthrough(items)| items)
         } else {
-            agent.conversed(task, gate, &looked, lacks).await
+            agent.conversed(task, &looked, lacks).await
         };
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if matches!(ran.end, End::Refused(Refused::Switch)) {

@@ -12,6 +12,7 @@ use truing_core::RepoPath;
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::port::Gate;
+use truing_core::switch::RepositoryRef;
 use truing_model::gateway::Refused;
 use truing_model::messages::Tool;
 use truing_reader::redact::redact;
@@ -25,7 +26,7 @@ use crate::telemetry::{self, Traced};
 const FENCE_CHARS: usize = 32;
 
 /// What a model is to do.
-pub(crate) struct ModelTask<'a> {
+pub(crate) struct ModelTask<'a, G> {
     /// What pays for it.
     pub(crate) purse: Purse,
     /// The loop and the part in it that traces and cassettes know it by.
@@ -34,6 +35,8 @@ pub(crate) struct ModelTask<'a> {
     pub(crate) told: &'a BuiltPrompt,
     /// Within which limits.
     pub(crate) limits: Limits,
+    /// Asked between turns.
+    pub(crate) gate: G,
 }
 
 /// A prompt, and what it was made of.
@@ -86,13 +89,13 @@ impl Agent {
     /// [`Halted`]
     pub(crate) async fn sent<F: Form, T: Tools>(
         &self,
-        task: ModelTask<'_>,
+        task: ModelTask<'_, impl Gate>,
         tools: &T,
         spent: &mut Spent,
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> Result<Ran<F>, Halted> {
         (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.told.hash.clone()));
-        let ran = self.conversed(task, SwitchGate(self.ledger.clone()), tools, judge).await;
+        let ran = self.conversed(task, tools, judge).await;
         if ran.turns > 0 {
             // A fallback may have answered.
             spent.model = Some(ran.model.clone());
@@ -103,15 +106,19 @@ impl Agent {
         if matches!(ran.end, End::Refused(Refused::Switch)) { Err(Halted) } else { Ok(ran) }
     }
 
-    /// The same, however it ends. `gate` is asked between turns.
+    /// The kill switches, for work on this repository.
+    pub(crate) fn gate(&self, repository: RepositoryRef) -> SwitchGate {
+        SwitchGate { store: self.ledger.clone(), repository }
+    }
+
+    /// The same, however it ends.
     pub(super) async fn conversed<F: Form, T: Tools>(
         &self,
-        task: ModelTask<'_>,
-        gate: impl Gate,
+        task: ModelTask<'_, impl Gate>,
         tools: &T,
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> Ran<F> {
-        let ModelTask { purse, name: (run, who), told, limits } = task;
+        let ModelTask { purse, name: (run, who), told, limits, gate } = task;
         let id = purse.run.clone();
         let session = self.gateway.session(purse, [self.model.clone()], gate);
         let model = Traced(self.tape.of(session, run, who));

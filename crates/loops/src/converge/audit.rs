@@ -237,7 +237,8 @@ impl Audited {
         let (purse, most) = runner.purse(agent);
         let limits = Limits { time: runner.config.audit_timeout, money: Some(most), ..agent.limits };
         let name = format!("auditor-{}", index.saturating_add(1));
-        let task = ModelTask { purse, name: (RUN, &name), told: &told, limits };
+        let task =
+            ModelTask { purse, name: (RUN, &name), told: &told, limits, gate: runner.switch_gate(agent) };
         let ran = agent.sent(task, &looked, spent, wrong).await.map_err(Stop::from)?;
         let complaint = wrong(&ran.items);
         *without = servers.end().await;

@@ -95,7 +95,8 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         let looked = Looked::new(&tools, Default::default());
         let (purse, most) = self.purse(agent);
         let limits = Limits { time: self.config.audit_timeout, money: Some(most), ..agent.limits };
-        let task = ModelTask { purse, name: (RUN, WRITER), told: &told, limits };
+        let task =
+            ModelTask { purse, name: (RUN, WRITER), told: &told, limits, gate: self.switch_gate(agent) };
         let judge = |described: &Described| described.complaint(&kept);
         let ran = agent.sent(task, &looked, spent, judge).await?;
         if let Some(why) = unheld(&ran.end, judge(&ran.items)) {

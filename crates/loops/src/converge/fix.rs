@@ -236,7 +236,8 @@ impl<S> Runner<'_, S> {
         let tools = WatchedTools(Bounded { tools: fixer, admits, what: "fix" });
         let (purse, most) = self.purse(agent);
         let limits = Limits { time, money: Some(most), ..agent.limits };
-        let task = ModelTask { purse, name: (RUN, FIXER), told: &told, limits };
+        let task =
+            ModelTask { purse, name: (RUN, FIXER), told: &told, limits, gate: self.switch_gate(agent) };
         let unanswered = |mended: &Mended| match job {
             Job::Findings(_) => unanswered(&state.found, mended),
             Job::Gate(_) => None,

@@ -10,11 +10,12 @@ use truing_core::id::{Millis, Sha, Token};
 use truing_core::policy::PolicyError;
 use truing_core::port::{Gate as _, ReaderError, StoreError, Withheld};
 use truing_core::slot::Why;
+use truing_core::switch::RepositoryRef;
 use truing_git::GitError;
 
 use super::Runner;
 use super::gate::GateError;
-use crate::agent::{Halted, SwitchGate};
+use crate::agent::{Agent, Halted, SwitchGate};
 use crate::files::NotTaken;
 use crate::reading::ReadingError;
 
@@ -184,8 +185,12 @@ impl<S> Runner<'_, S> {
     /// # Errors
     /// [`Stop::Halted`]
     pub(super) async fn go_on(&self) -> Result<(), Stop> {
-        let gate = SwitchGate(self.agents.auditor.ledger.clone());
-        if gate.is_open().await { Ok(()) } else { Err(Stop::Halted) }
+        if self.switch_gate(&self.agents.auditor).is_open().await { Ok(()) } else { Err(Stop::Halted) }
+    }
+
+    /// The kill switches, as they are asked while this model works.
+    pub(super) fn switch_gate(&self, agent: &Agent) -> SwitchGate {
+        agent.gate(RepositoryRef::of_key(&self.record.key))
     }
 
     /// How the run is left by a gate that is shut.

@@ -17,6 +17,7 @@ use truing_core::RepoPath;
 use truing_core::id::CommentId;
 use truing_core::line;
 use truing_core::port::{Gate, Runs as _};
+use truing_core::switch::RepositoryRef;
 use truing_core::sync::classify::{Classification, Function, Judged, Release, asked, complete};
 use truing_core::sync::job::{Classified, Job};
 use truing_core::sync::record::Result as Outcome;
@@ -231,7 +232,8 @@ impl<G: Gate> SyncRun<'_, G> {
             };
             whole.and_then(|()| there()).err()
         };
-        let task = ModelTask { purse, name: (RUN, AGENT), told: &material.told, limits };
+        let gate = agent.gate(RepositoryRef::named(repository));
+        let task = ModelTask { purse, name: (RUN, AGENT), told: &material.told, limits, gate };
         let ran = agent.sent(task, &tools, spent, wrong).await.map_err(|Halted| RunError::Halted)?;
         let wrong = wrong(&ran.items).map(|why| format!("what it reported does not hold: {why}"));
         Ok(match unheld(&ran.end, wrong) {

@@ -22,6 +22,7 @@ use truing_core::id::{Millis, RunId, Sha};
 use truing_core::money::MicroUsd;
 use truing_core::policy::{PolicyError, ProfileName};
 use truing_core::port::ReaderError;
+use truing_core::switch::RepositoryRef;
 use truing_core::sync::job::Said;
 use truing_git::{GitError, Mirror, PrivateFolder};
 use truing_model::gateway::Refused;
@@ -197,7 +198,8 @@ impl Port<'_> {
         let tools = WatchedTools(Bounded { tools: fixer, admits, what: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.before.0));
         let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
-        let task = ModelTask { purse, name: (RUN, AGENT), told: &told, limits };
+        let gate = agent.gate(RepositoryRef::named(repository));
+        let task = ModelTask { purse, name: (RUN, AGENT), told: &told, limits, gate };
         let ran =
             agent.sent(task, &tools, spent, |_: &Work| None).await.map_err(|Halted| PortError::Halted)?;
         if ran.turns == 0 && matches!(ran.end, End::Refused(Refused::Budget { .. })) {

@@ -162,6 +162,7 @@ impl ForgeTools {
 
     /// Lets a comment be there, once.
     async fn put(&self, wish: PendingComment) -> Result<Value, Why> {
+        let gate = self.gate(&wish.pull);
         let client = self.client(&wish.pull);
         let most = client.longest_body();
         let long = wish.body.encode_utf16().count();
@@ -169,7 +170,7 @@ impl ForgeTools {
             return Err(Why(format!("the comment has {long} characters, and may have {most}: shorten it")));
         }
         let writer = Writer { key: wish.pull.0.key(), producer: Producer::Mcp, token: None };
-        let (log, gate) = (&self.forge.store, &*self.forge.gate);
+        let (log, gate) = (&self.forge.store, &*gate);
         let watch = &telemetry::WRITES;
         let effects = Effects { forge: &client, log, gate, clock: &SystemClock, writer, watch };
         let effect = match wish.lines {

@@ -28,7 +28,7 @@ impl<P: Parts> ServiceContext<P> {
         let (metrics, now) = (&self.metrics, self.clock.now());
         let switch = tokio::time::timeout(STORE_TIME, self.switch()).await;
         // No answer in time: it may be on.
-        let on = switch.map_or(true, |switch| switch.engaged().is_some());
+        let on = switch.map_or(true, |switches| switches.all.engaged().is_some());
         metrics.0.kill_switch.set(i64::from(on));
         metrics.census().await;
         metrics.forges(self.forges.servers());

@@ -1,6 +1,6 @@
 //! One repository's turn: find it, list what is open and what was commented, mark what nobody told of.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
@@ -179,12 +179,12 @@ impl Watched {
             if marked != Ok(Marked::All) {
                 roused.clear(); // a later sweep rouses them again
             }
-            match marked? {
-                Marked::All => {}
+            let refused = match marked? {
+                Marked::All => BTreeSet::new(),
                 // Turned on in the middle of it.
-                Marked::SwitchedOff => return Ok(()),
-            }
-            for mark in batch {
+                Marked::SwitchedOff(refused) => refused,
+            };
+            for mark in batch.iter().filter(|mark| !refused.contains(&mark.key)) {
                 tracing::info!(key = %mark.key, "{} marked by the sweep", mark.described.name);
             }
         }

@@ -30,7 +30,7 @@ const WAL_TRIES: u32 = 8;
 const APPLICATION_ID: i64 = 0x5472_7565;
 
 /// The schema, one file a version: `PRAGMA user_version` counts those that were applied.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     include_str!("../../migrations/0001.sql"),
     include_str!("../../migrations/0002.sql"),
     include_str!("../../migrations/0003.sql"),
@@ -46,6 +46,7 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("../../migrations/0013.sql"),
     include_str!("../../migrations/0014.sql"),
     include_str!("../../migrations/0015.sql"),
+    include_str!("../../migrations/0016.sql"),
 ];
 
 /// The version since which runs of all loops are in one table.

@@ -9,22 +9,21 @@ use crate::valkey::{Swapped, Valkey};
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{Event, Halted, Mark, Marked, Moved, Slots, StoreError};
 use truing_core::slot::{Limits, Slot};
+use truing_core::switch::{RepositoryRef, Switches};
 
 use super::{history, operations, slots};
 use crate::fault::Fault;
 
-/// Marks slots, each row read and written once; while the kill switch is on, as `halted` says.
+/// Marks slots, each row read and written once; while a kill switch is on for them, as `halted` says.
 pub(super) fn mark(
     connection: &Connection,
     marks: &[Mark],
     (limits, halted): (&Limits, Halted),
     now: Millis,
 ) -> Result<Marked, Fault> {
-    if halted == Halted::Refused && operations::switch::read(connection)?.engaged().is_some() {
-        return Ok(Marked::SwitchedOff);
-    }
+    let refused = refused(&operations::switch::read(connection)?, marks, halted);
     let (mut changed, mut events) = (Vec::new(), Vec::new());
-    for (key, marks) in by_key(marks) {
+    for (key, marks) in by_key(marks, &refused) {
         let before = slots::find(connection, key.clone())?;
         let (slot, notes) = marked(before.clone(), &marks, limits, now);
         events.extend(notes);
@@ -33,16 +32,16 @@ pub(super) fn mark(
             changed.push(slot);
         }
     }
-    describe(connection, marks, &events)?;
+    describe(connection, marks, &refused, &events)?;
     if changed.is_empty() {
-        return Ok(Marked::All);
+        return Ok(fate(refused));
     }
     let versions = slots::next_numbers(connection, changed.len())?;
     for (mut slot, version) in changed.into_iter().zip(versions) {
         slot.version = Version(version);
         slots::put(connection, &slot)?;
     }
-    Ok(Marked::All)
+    Ok(fate(refused))
 }
 
 /// Times that marks are decided again because another process was in the way.
@@ -57,7 +56,8 @@ pub(super) async fn mark_apart(
     (limits, halted): (&Limits, Halted),
 ) -> Result<Marked, StoreError> {
     let now = Slots::now(store).await?;
-    let (mut left, mut events) = (by_key(marks), Vec::new());
+    let refused = refused(&store.read(operations::switch::read).await?, marks, halted);
+    let (mut left, mut events) = (by_key(marks, &refused), Vec::new());
     for _ in 0..TRIES {
         let keys: Vec<Key> = left.keys().map(|key| (*key).clone()).collect();
         let (mut changes, mut told) = (Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ pub(super) async fn mark_apart(
         }
         let swapped = match valkey.swap(&changes, halted == Halted::Refused, None).await? {
             Swapped::Each(swapped) => swapped,
-            Swapped::SwitchedOff | Swapped::Before => return Ok(Marked::SwitchedOff),
+            Swapped::SwitchedOff | Swapped::Before => return Ok(Marked::SwitchedOff(keys_of(marks))),
         };
         let mut moved = BTreeSet::new();
         for ((swapped, (_, slot)), notes) in swapped.iter().zip(&changes).zip(told) {
@@ -82,8 +82,9 @@ pub(super) async fn mark_apart(
         left.retain(|key, _| moved.contains(*key));
         if left.is_empty() {
             let marks = marks.to_vec();
-            store.append(move |connection| describe(connection, &marks, &events)).await?;
-            return Ok(Marked::All);
+            let those = refused.clone();
+            store.append(move |connection| describe(connection, &marks, &those, &events)).await?;
+            return Ok(fate(refused));
         }
     }
     let key = left.keys().next().map_or("", |key| key.as_str());
@@ -92,9 +93,33 @@ pub(super) async fn mark_apart(
     )))
 }
 
-fn by_key(marks: &[Mark]) -> BTreeMap<&Key, Vec<&Mark>> {
+/// The keys that a switch keeps from being marked: that of everything, or of the repository of the key or of the name.
+fn refused(switches: &Switches, marks: &[Mark], halted: Halted) -> BTreeSet<Key> {
+    match halted {
+        Halted::Marked => BTreeSet::new(),
+        Halted::Refused => marks
+            .iter()
+            .filter(|mark| {
+                let name = mark.described.name.rsplit_once('#').map_or("", |(name, _)| name);
+                switches.at(&RepositoryRef::of_key(&mark.key).called(name)).is_some()
+            })
+            .map(|mark| mark.key.clone())
+            .collect(),
+    }
+}
+
+fn fate(refused: BTreeSet<Key>) -> Marked {
+    if refused.is_empty() { Marked::All } else { Marked::SwitchedOff(refused) }
+}
+
+fn keys_of(marks: &[Mark]) -> BTreeSet<Key> {
+    marks.iter().map(|mark| mark.key.clone()).collect()
+}
+
+/// The marks of each key, but for those that are refused.
+fn by_key<'a>(marks: &'a [Mark], refused: &BTreeSet<Key>) -> BTreeMap<&'a Key, Vec<&'a Mark>> {
     let mut by_key: BTreeMap<&Key, Vec<&Mark>> = BTreeMap::new();
-    for mark in marks {
+    for mark in marks.iter().filter(|mark| !refused.contains(&mark.key)) {
         by_key.entry(&mark.key).or_default().push(mark);
     }
     by_key
@@ -118,7 +143,13 @@ fn marked(mut slot: Slot, marks: &[&Mark], limits: &Limits, now: Millis) -> (Slo
 }
 
 /// Writes what people call the marked, and the lines of history.
-fn describe(connection: &Connection, marks: &[Mark], events: &[Event]) -> Result<(), Fault> {
-    history::describe(connection, marks.iter().map(|mark| (&mark.key, &mark.described)))?;
+fn describe(
+    connection: &Connection,
+    marks: &[Mark],
+    refused: &BTreeSet<Key>,
+    events: &[Event],
+) -> Result<(), Fault> {
+    let marked = marks.iter().filter(|mark| !refused.contains(&mark.key));
+    history::describe(connection, marked.map(|mark| (&mark.key, &mark.described)))?;
     history::note(connection, events)
 }

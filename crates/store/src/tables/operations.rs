@@ -1,4 +1,4 @@
-//! Rows of operators: the switch, the audit log, notices. A change of the switch and its line in the audit log
+//! Rows of operators: the switches, the audit log, notices. A change of the switch and its line in the audit log
 //! are one transaction.
 
 pub(super) mod audit;
@@ -10,28 +10,30 @@ use std::sync::Arc;
 
 use truing_core::id::{Key, Millis};
 use truing_core::port::{Act, Audited, NewNotice, Notice, Operations, StoreError};
-use truing_core::switch::{Switch, Turn};
+use truing_core::switch::{Switch, Switches, Turn, Turned};
 
 use super::forget::BATCH;
+use crate::fault::Fault;
+use crate::sql::Connection;
 use crate::store::{Store, apart};
 use crate::valkey::Valkey;
 
 impl Operations for Store {
-    async fn switch(&self) -> Result<Switch, StoreError> {
+    async fn switch(&self) -> Result<Switches, StoreError> {
         let Some(valkey) = self.slots() else { return self.read(switch::read).await };
         // The records last: what is read there is at least as new, and a turn in between is not undone.
         let mirror = apart(|| valkey.switch()).await?;
         let kept = self.read(switch::read).await?;
-        let is_on = kept.engaged().is_some();
+        let is_on = kept.all.engaged().is_some();
         match mirror.by_hand() {
             // It counts at once, and is written down like any other turn.
             Some(by_hand) if by_hand != is_on => {
                 let reason = Some("set by hand at Valkey".to_owned());
                 let turn = if by_hand { Turn::On { reason, mode: None } } else { Turn::Off };
                 // Only from the position that was read: a command that came in between counts, and is not undone.
-                let (_, after) = self.turn_kept(&turn, BY_HAND, Some(kept)).await?;
+                let (_, after) = self.turn_kept(&turn, BY_HAND, Some(kept.all)).await?;
                 apart(|| valkey.repair_switch(&mirror, after.engaged().is_some())).await?;
-                return Ok(after);
+                return Ok(Switches { all: after, ..kept });
             }
             Some(_) | None => {}
         }
@@ -97,6 +99,19 @@ impl Operations for Store {
     }
 }
 
+/// Writes what a turn came to, with its line in the audit log and its notice.
+fn keep(
+    connection: &Connection,
+    before: &Switches,
+    turned: Turned<Switches>,
+    now: Millis,
+) -> Result<Switches, Fault> {
+    switch::write(connection, before, &turned.switch, now)?;
+    audit::append(connection, &[turned.act], now)?;
+    notice::add(connection, &[turned.notice], now)?;
+    Ok(turned.switch)
+}
+
 /// The actor in the audit log of a switch that was set by hand.
 const BY_HAND: &str = "bot:killswitch:enabled";
 
@@ -114,14 +129,43 @@ impl Store {
         let (turn, by, clock) = (turn.clone(), by.to_owned(), Arc::clone(&self.0.clock));
         self.write(move |connection| {
             let (before, now) = (switch::read(connection)?, clock.now());
-            if from.as_ref().is_some_and(|from| *from != before) {
-                return Ok((before.clone(), before));
+            if from.as_ref().is_some_and(|from| *from != before.all) {
+                return Ok((before.all.clone(), before.all));
             }
-            let Some(turned) = before.turn(&turn, &by, now) else { return Ok((before.clone(), before)) };
-            switch::write(connection, &turned.switch, now)?;
-            audit::append(connection, &[turned.act], now)?;
-            notice::add(connection, &[turned.notice], now)?;
-            Ok((before, turned.switch))
+            let Some(turned) = before.all.turn(&turn, &by, now) else {
+                return Ok((before.all.clone(), before.all));
+            };
+            let (after, all) =
+                (Switches { all: turned.switch.clone(), ..before.clone() }, before.all.clone());
+            let turned = Turned { switch: after, act: turned.act, notice: turned.notice };
+            keep(connection, &before, turned, now).map(|after| (all, after.all))
+        })
+        .await
+    }
+
+    /// Turns the switch of the repository of this name, as [`Operations::turn`] turns that of everything. Every switch before
+    /// and after.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    pub async fn turn_at(
+        &self,
+        name: &str,
+        turn: &Turn,
+        by: &str,
+    ) -> Result<(Switches, Switches), StoreError> {
+        let (name, turn, by, clock) =
+            (name.to_owned(), turn.clone(), by.to_owned(), Arc::clone(&self.0.clock));
+        self.write(move |connection| {
+            let (before, now) = (switch::read(connection)?, clock.now());
+            let repository = switch::find(connection, &name)?;
+            match before.turn_at(&repository, &turn, &by, now) {
+                Some(turned) => {
+                    let after = keep(connection, &before, turned, now)?;
+                    Ok((before, after))
+                }
+                None => Ok((before.clone(), before)),
+            }
         })
         .await
     }

@@ -8,6 +8,7 @@ use truing_core::id::{Key, Millis, Span, Token, Version};
 use truing_core::port::{Halted, Mark, Marked, Moved, NotGranted, Slots, StoreError};
 use truing_core::share::Workers;
 use truing_core::slot::{Limits, Slot};
+use truing_core::switch::RepositoryRef;
 
 use super::{marks, operations, watchlist};
 use crate::due::{WINDOW, in_turn};
@@ -115,15 +116,19 @@ impl Slots for Store {
         leases: &[(Version, Slot)],
     ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| valkey.grant(leases)).await;
+            let switches = self.read(operations::switch::read).await?;
+            return apart(|| valkey.grant(leases, &switches)).await;
         }
         let leases = leases.to_vec();
         self.write(move |connection| {
-            if operations::switch::read(connection)?.engaged().is_some() {
-                return Ok(vec![Err(NotGranted::SwitchedOff); leases.len()]);
-            }
-            let granted = leases.iter().map(|(version, slot)| swap(connection, *version, slot.clone()));
-            granted.map(|granted| Ok(granted?.map_err(NotGranted::from))).collect()
+            let switches = operations::switch::read(connection)?;
+            let granted = leases.iter().map(|(version, slot)| {
+                if switches.at(&RepositoryRef::of_key(&slot.key)).is_some() {
+                    return Ok(Err(NotGranted::SwitchedOff));
+                }
+                Ok(swap(connection, *version, slot.clone())?.map_err(NotGranted::from))
+            });
+            granted.collect()
         })
         .await
     }

@@ -268,7 +268,7 @@ impl Copy<'_> {
             return Err(TransferError::Differ { source_name, target, difference });
         }
         if let Some(valkey) = self.to.slots() {
-            let is_on = self.to.read(kill_switch).await?.engaged().is_some();
+            let is_on = self.to.read(kill_switch).await?.all.engaged().is_some();
             let mirror = apart(|| valkey.switch()).await?;
             // A switch that was set by hand there meanwhile stays, and is written down by whoever reads it first.
             if is_on || mirror.by_hand() != Some(true) {

@@ -91,7 +91,7 @@ pub(super) static TABLES: [Table; 19] = [
     ),
     numbered("described", &[int("id"), text("key"), text("name"), text("url"), text("head")]),
     numbered("event", &[int("id"), text("key"), int("at"), text("run"), text("what")]),
-    table("switch", 0, &[text("body"), int("sweep")]),
+    table("switch", 0, &[text("body"), int("sweep"), text("repositories")]),
     numbered("audit", &[int("id"), int("at"), text("actor"), text("action"), text("target"), text("detail")]),
     numbered(
         "notice",

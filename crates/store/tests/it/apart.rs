@@ -35,10 +35,13 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     let leased = before.step(Command::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
 
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "true"]);
-    assert_eq!(store.mark(&[mark(2)], &limits, Halted::Refused).await, Ok(Marked::SwitchedOff));
+    assert_eq!(
+        store.mark(&[mark(2)], &limits, Halted::Refused).await,
+        Ok(Marked::SwitchedOff([mark(2).key].into()))
+    );
     let granted = store.grant(&[(before.version, leased)]).await.unwrap();
     assert_eq!(granted, [Err(NotGranted::SwitchedOff)]);
-    assert!(store.switch().await.unwrap().engaged().is_some());
+    assert!(store.switch().await.unwrap().all.engaged().is_some());
     let log = store.audited(9).await.unwrap();
     assert_eq!(
         (log[0].act.actor.as_str(), log[0].act.action.as_str()),
@@ -51,14 +54,14 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     store.turn(&truing_core::switch::Turn::On { reason: None, mode: None }, "ada").await.unwrap();
     assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "true");
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
-    assert!(store.switch().await.unwrap().engaged().is_none());
+    assert!(store.switch().await.unwrap().all.engaged().is_none());
 
     // A command counts over a position that was set before it, which is written down first: nobody who has read that undoes it.
     let on = truing_core::switch::Turn::On { reason: None, mode: None };
     store.turn(&on, "ada").await.unwrap();
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
     store.turn(&on, "ada").await.unwrap();
-    assert!(store.switch().await.unwrap().engaged().is_some());
+    assert!(store.switch().await.unwrap().all.engaged().is_some());
     let log = store.audited(4).await.unwrap();
     let acts: Vec<_> = log.iter().map(|line| (line.act.actor.as_str(), line.act.action.as_str())).collect();
     let both = [("ada", "kill on"), ("bot:killswitch:enabled", "kill off")];
@@ -67,7 +70,7 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     // A lost switch comes back from the records.
     store.turn(&truing_core::switch::Turn::On { reason: None, mode: None }, "ada").await.unwrap();
     server.by_hand(slots, &["FLUSHDB"]);
-    assert!(store.switch().await.unwrap().engaged().is_some());
+    assert!(store.switch().await.unwrap().all.engaged().is_some());
     assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "true");
 }
 

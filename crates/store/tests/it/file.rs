@@ -105,7 +105,7 @@ mod operations {
             .unwrap();
         }
         let store = open(&path);
-        assert_eq!(store.switch().await.unwrap(), Switch::Off);
+        assert_eq!(store.switch().await.unwrap().all, Switch::Off);
         assert!(store.key_of("o/n#1").await.unwrap().is_some());
         let new = rusqlite::Connection::open(&path).unwrap();
         let mut rows = new.prepare("SELECT forge || ' ' || id || ' ' || name FROM repository").unwrap();
@@ -179,7 +179,7 @@ mod watchlist {
         let path = folder.path().join("t.db");
         drop(open(&path));
         let old = rusqlite::Connection::open(&path).unwrap();
-        let sql = "ALTER TABLE repository DROP COLUMN onboarded;
+        let sql = "ALTER TABLE switch DROP COLUMN repositories; ALTER TABLE repository DROP COLUMN onboarded;
                DROP TABLE transfer; DROP INDEX reservation_run; DROP INDEX run_damaged; DROP INDEX run_told;
                DROP TABLE check_pressed;
                CREATE TABLE check_pressed (

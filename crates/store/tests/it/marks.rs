@@ -97,7 +97,10 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
     let (_home, store) = new_store().await;
     let limits = Limits::default();
     store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
-    assert_eq!(store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await, Ok(Marked::SwitchedOff));
+    assert_eq!(
+        store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await,
+        Ok(Marked::SwitchedOff([key(1)].into()))
+    );
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     // A forge that would leave the hook out gets its mark, and the slot waits for the switch.
     assert_eq!(store.mark(&[mark(2, 'a')], &limits, Halted::Marked).await, Ok(Marked::All));
@@ -110,4 +113,58 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
     store.turn(&Turn::Off, "ada").await.unwrap();
     assert_eq!(store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await, Ok(Marked::All));
     assert!(slot(&store, 1).await.pending.review.is_some());
+}
+
+/// A mark of a pull request of another repository.
+fn other(number: u8) -> Mark {
+    let Mark { described, of, .. } = mark(number, 'a');
+    let described = Described { name: format!("acme/other#{number}"), ..described };
+    Mark { key: Key::new(format!("pr/github/11/{number}")), described, of }
+}
+
+#[tokio::test]
+async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_leased() {
+    let (_home, store) = new_store().await;
+    let limits = Limits::default();
+    // Turned on before anything was heard of it: its name decides.
+    store.turn_at("Acme/Shop", &Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    let marks = [mark(1, 'a'), other(1)];
+    let refused = store.mark(&marks, &limits, Halted::Refused).await;
+    assert_eq!(refused, Ok(Marked::SwitchedOff([key(1)].into())));
+    assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
+    assert_eq!(store.described(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
+    // Marked all the same, both are due, and one is leased.
+    assert_eq!(store.mark(&marks, &limits, Halted::Marked).await, Ok(Marked::All));
+    let due: Vec<Slot> = store.load(&[key(1), other(1).key]).await.unwrap();
+    let leases: Vec<_> = due
+        .iter()
+        .map(|slot| {
+            let at = slot.wakes_at().unwrap();
+            (slot.version, slot.clone().step(Command::Lease, &limits, at).unwrap().slot)
+        })
+        .collect();
+    let granted = store.grant(&leases).await.unwrap();
+    assert_eq!(granted[0], Err(NotGranted::SwitchedOff));
+    assert!(granted[1].is_ok(), "{granted:?}");
+    assert_eq!(store.grant(&leases[..1]).await.unwrap(), [Err(NotGranted::SwitchedOff)]);
+    store.turn_at("acme/shop", &Turn::Off, "ada").await.unwrap();
+    assert!(store.grant(&leases[..1]).await.unwrap()[0].is_ok());
+    assert_eq!(store.mark(&[mark(2, 'a')], &limits, Halted::Refused).await, Ok(Marked::All));
+}
+
+#[tokio::test]
+async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_renamed() {
+    let (_home, store) = new_store().await;
+    let limits = Limits::default();
+    assert_eq!(store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await, Ok(Marked::All));
+    store.turn_at("acme/shop", &Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    let renamed = Described { name: "acme/store#1".into(), ..mark(1, 'b').described };
+    let renamed = Mark { described: renamed, ..mark(1, 'b') };
+    let marked = store.mark(std::slice::from_ref(&renamed), &limits, Halted::Refused).await;
+    assert_eq!(marked, Ok(Marked::SwitchedOff([key(1)].into())));
+    // By its new name, too, once that is known.
+    store.describe(&[(key(1), renamed.described.clone())]).await.unwrap();
+    let (before, after) = store.turn_at("acme/store", &Turn::Off, "ada").await.unwrap();
+    assert_eq!((before.repositories.len(), after.repositories.len()), (1, 0));
+    assert_eq!(store.mark(&[renamed], &limits, Halted::Refused).await, Ok(Marked::All));
 }

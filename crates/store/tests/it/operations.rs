@@ -22,10 +22,10 @@ async fn actions(store: &Store) -> Vec<String> {
 #[tokio::test]
 async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
     let (_home, store) = new_store().await;
-    assert_eq!(store.switch().await.unwrap(), Switch::Off);
+    assert_eq!(store.switch().await.unwrap().all, Switch::Off);
     let (before, after) = store.turn(&on("storm", Mode::Stop), "ada").await.unwrap();
     assert_eq!(before, Switch::Off);
-    assert_eq!(store.switch().await.unwrap(), after);
+    assert_eq!(store.switch().await.unwrap().all, after);
     assert_eq!(after.engaged().unwrap().since, Millis(NOW));
     // What changes nothing is not written down.
     assert_eq!(store.turn(&on("storm", Mode::Stop), "bob").await.unwrap(), (after.clone(), after.clone()));
@@ -46,9 +46,9 @@ async fn another_process_sees_the_switch_at_once_and_it_outlives_both() {
     let home = new_home();
     let (server, command) = (home.open().await, home.open().await);
     command.turn(&on("storm", Mode::Finish), "ada").await.unwrap();
-    assert!(server.switch().await.unwrap().engaged().is_some());
+    assert!(server.switch().await.unwrap().all.engaged().is_some());
     drop((server, command));
-    assert!(home.open().await.switch().await.unwrap().engaged().is_some());
+    assert!(home.open().await.switch().await.unwrap().all.engaged().is_some());
 }
 
 #[tokio::test]
@@ -70,9 +70,43 @@ async fn a_sweep_is_wanted_from_off_until_one_is_done_that_began_later() {
 }
 
 #[tokio::test]
+async fn switches_of_repositories_are_apart_from_that_of_everything() {
+    let (_home, store) = new_store().await;
+    store.turn_at("acme/shop", &on("storm", Mode::Stop), "ada").await.unwrap();
+    store.turn(&on("all", Mode::Finish), "ada").await.unwrap();
+    let switches = store.switch().await.unwrap();
+    let [of_shop] = switches.repositories.as_slice() else { panic!("{switches:?}") };
+    let engaged = &of_shop.engaged;
+    assert_eq!(
+        (of_shop.repository.name.as_str(), engaged.since, engaged.mode),
+        ("acme/shop", Millis(NOW), Mode::Stop)
+    );
+    assert_eq!(store.sweep_wanted().await.unwrap(), None);
+    store.turn(&Turn::Off, "ada").await.unwrap();
+    let left = store.switch().await.unwrap();
+    assert_eq!((left.all, left.repositories), (Switch::Off, switches.repositories));
+    store.swept(Millis(NOW)).await.unwrap();
+    // At its end a sweep is wanted, too; what is off already is no act.
+    store.turn_at("ACME/shop", &Turn::Off, "bob").await.unwrap();
+    assert_eq!(store.sweep_wanted().await.unwrap(), Some(Millis(NOW)));
+    let (before, after) = store.turn_at("acme/shop", &Turn::Off, "bob").await.unwrap();
+    assert_eq!(before, after);
+    let log = store.audited(10).await.unwrap();
+    let acts: Vec<Act> = log.iter().map(|audited| audited.act.clone()).collect();
+    let of_all = [Act::new("ada", "kill off", "", ""), Act::new("ada", "kill on", "", "mode finish: all")];
+    assert_eq!(acts[0], Act::new("bob", "kill off", "acme/shop", ""));
+    assert_eq!(acts[1..3], of_all);
+    assert_eq!(acts[3], Act::new("ada", "kill on", "acme/shop", "mode stop: storm"));
+    assert_eq!(store.untold(10).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
 async fn a_switch_that_is_damaged_is_told_and_never_off() {
     let (home, store) = new_store().await;
     home.change("UPDATE switch SET body = '{\"on\":{}}'");
+    let error = store.switch().await.unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt(told) if told.contains("kill switch")), "{error:?}");
+    home.change("UPDATE switch SET body = '\"off\"', repositories = '[1]'");
     let error = store.switch().await.unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt(told) if told.contains("kill switch")), "{error:?}");
 }

@@ -1,11 +1,14 @@
-//! `truing kill`: the kill switch. It works on the store's file, whether a server runs or not.
+//! `truing kill`: the kill switches. It works on the store's file, whether a server runs or not.
 
 use std::time::Duration;
 
 use serde::Serialize;
+use truing_core::id::Millis;
 use truing_core::port::{Operations as _, Slots as _};
-use truing_core::slot::State;
-use truing_core::switch::{Engaged, Mode, Switch, Turn};
+use truing_core::slot::{Slot, State};
+use truing_core::switch::{
+    Engaged, EngagedSwitch, Mode, RepositoryRef, RepositorySwitch, Switch, Switches, Turn,
+};
 use truing_loops::text::{counted, instant};
 use truing_store::Store;
 
@@ -23,7 +26,8 @@ const PAUSES: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(
 ///
 /// While it is on, webhooks are answered 503, nothing begins, and what is due stays due. It applies to every service on
 /// this store, also to one that is started later, and to `truing review --pr`. Reviews of local repositories by rules
-/// neither spend nor write: they continue.
+/// neither spend nor write: they continue. With `--repo` all of this is so for one repository, at each forge that has one of that
+/// name, also after it was renamed; the others continue.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -41,9 +45,18 @@ enum Action {
         /// What happens to reviews in flight [default: finish, or as it is]
         #[arg(long, value_enum)]
         mode: Option<ModeFlag>,
+        /// Only for this repository, which need not be known yet
+        #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
+        repo: Option<String>,
     },
     /// Turn it off: what is due goes on at once
-    Off,
+    ///
+    /// Without `--repo` the switches of repositories stay as they are, and are named.
+    Off {
+        /// Only that of this repository
+        #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
+        repo: Option<String>,
+    },
     /// Show whether it is on
     Status,
 }
@@ -57,7 +70,19 @@ enum ModeFlag {
     Stop,
 }
 
-/// The switch as scripts see it (cli.md, "Service").
+/// Reads the name of a repository.
+fn repository(text: &str) -> Result<String, String> {
+    let is_part = |part: &str| {
+        let may = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.' | '~');
+        !part.is_empty() && part.chars().all(may)
+    };
+    match text.split_once('/') {
+        Some((owner, name)) if is_part(owner) && is_part(name) => Ok(text.to_owned()),
+        Some(_) | None => Err("it is not OWNER/NAME, as the forge shows it".to_owned()),
+    }
+}
+
+/// The switches as scripts see them (cli.md, "Service").
 #[derive(Serialize, Default)]
 pub(super) struct Status {
     enabled: bool,
@@ -65,18 +90,38 @@ pub(super) struct Status {
     by: Option<String>,
     reason: Option<String>,
     mode: Option<&'static str>,
+    /// Those of repositories that are on.
+    repos: Vec<RepositoryStatus>,
+}
+
+/// The switch of a repository.
+#[derive(Serialize)]
+struct RepositoryStatus {
+    name: String,
+    since: String,
+    by: String,
+    reason: Option<String>,
 }
 
 impl Status {
-    /// A switch for scripts.
-    pub(super) fn of(switch: &Switch) -> Self {
-        let Switch::On(Engaged { since, by, reason, mode }) = switch else { return Self::default() };
+    /// All switches for scripts.
+    pub(super) fn of(switches: &Switches) -> Self {
+        let of_repository = |switch: &RepositorySwitch| {
+            let RepositorySwitch { repository, engaged } = switch;
+            let Engaged { since, by, reason, mode: _ } = engaged.clone();
+            RepositoryStatus { name: repository.name.clone(), since: instant(since), by, reason }
+        };
+        let repos = switches.repositories.iter().map(of_repository).collect();
+        let Switch::On(Engaged { since, by, reason, mode }) = &switches.all else {
+            return Self { repos, ..Self::default() };
+        };
         Self {
             enabled: true,
             since: Some(instant(*since)),
             by: Some(by.clone()),
             reason: reason.clone(),
             mode: Some(mode.as_str()),
+            repos,
         }
     }
 }
@@ -88,7 +133,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         (Action::On { .. }, Exit::Failed) => {
             error.hint("until then stop the service itself: send SIGTERM to `truing serve`")
         }
-        (Action::On { .. } | Action::Off | Action::Status, _) => error,
+        (Action::On { .. } | Action::Off { .. } | Action::Status, _) => error,
     })
 }
 
@@ -106,9 +151,9 @@ async fn turn_at_last(args: &Args, context: &Context) -> Result<Exit, CliError> 
 
 async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
-    let (store, turn) = match &args.action {
+    let (store, turn, repo) = match &args.action {
         // A server that is started later must find it on.
-        Action::On { reason, mode } => {
+        Action::On { reason, mode, repo } => {
             let mode = mode.map(|mode| match mode {
                 ModeFlag::Finish => Mode::Finish,
                 ModeFlag::Stop => Mode::Stop,
@@ -123,23 +168,39 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                          another one does not see it: see that `store.url` is the server's"
                     ));
             }
-            (Some(store), Some(Turn::On { reason: reason.clone(), mode }))
+            (Some(store), Some(Turn::On { reason: reason.clone(), mode }), repo.as_deref())
         }
-        Action::Off => (existing_store(&config, &context.environment).await?, Some(Turn::Off)),
-        Action::Status => (existing_store(&config, &context.environment).await?, None),
+        Action::Off { repo } => {
+            (existing_store(&config, &context.environment).await?, Some(Turn::Off), repo.as_deref())
+        }
+        Action::Status => (existing_store(&config, &context.environment).await?, None, None),
     };
     tell_absent(store.as_ref(), &config, context)?;
-    let (switch, work) = match &store {
-        None => (Switch::Off, Work::default()),
+    let (switches, held) = match &store {
+        None => (Switches::default(), Held::default()),
         Some(store) => {
-            let switch = match turn {
-                Some(turn) => store.turn(&turn, &actor(&context.environment)).await.map(|(_, after)| after),
-                None => store.switch().await,
-            };
-            (switch.map_err(store_error)?, Work::of(store).await?)
+            let (by, output) = (actor(&context.environment), context.output);
+            match (&turn, repo) {
+                (Some(turn), Some(repo)) => {
+                    let (before, after) = store.turn_at(repo, turn, &by).await.map_err(store_error)?;
+                    if *turn == Turn::Off && before == after {
+                        output.say(format_args!("the kill switch of {repo} was not on"));
+                    }
+                }
+                (Some(turn), None) => drop(store.turn(turn, &by).await.map_err(store_error)?),
+                (None, _) => {}
+            }
+            let switches = store.switch().await.map_err(store_error)?;
+            if turn == Some(Turn::Off) && repo.is_none() && !switches.repositories.is_empty() {
+                let names: Vec<&str> =
+                    switches.repositories.iter().map(|switch| switch.repository.name.as_str()).collect();
+                output.say(format_args!("the switches of these repositories stay on: {}", names.join(", ")));
+            }
+            let held = Held::of(store).await?;
+            (switches, held)
         }
     };
-    context.output.answer(&Status::of(&switch), || screen(&switch, work, context.output))?;
+    context.output.answer(&Status::of(&switches), || screens(&switches, &held, context.output))?;
     Ok(Exit::Done)
 }
 
@@ -152,16 +213,65 @@ struct Work {
     running: usize,
 }
 
-impl Work {
+/// The slots that there are, and when.
+#[derive(Default)]
+struct Held {
+    slots: Vec<Slot>,
+    now: Millis,
+}
+
+impl Held {
     async fn of(store: &Store) -> Result<Self, CliError> {
         let now = store.now().await.map_err(store_error)?;
-        let slots = store.list().await.map_err(store_error)?;
-        let due = |state: &State| matches!(state, State::Waiting { at, .. } if *at <= now);
-        Ok(Self {
-            due: slots.iter().filter(|slot| due(&slot.state)).count(),
-            running: slots.iter().filter(|slot| slot.token().is_some()).count(),
-        })
+        Ok(Self { slots: store.list().await.map_err(store_error)?, now })
     }
+
+    /// The work there is with slots that are meant.
+    fn work(&self, is_meant: impl Fn(&Slot) -> bool) -> Work {
+        let meant = || self.slots.iter().filter(|slot| is_meant(slot));
+        let is_due = |slot: &&Slot| matches!(slot.state, State::Waiting { at, .. } if at <= self.now);
+        Work {
+            due: meant().filter(is_due).count(),
+            running: meant().filter(|slot| slot.token().is_some()).count(),
+        }
+    }
+}
+
+/// What holds now of each switch.
+fn screens(switches: &Switches, held: &Held, output: Output) -> String {
+    let mut text = screen(&switches.all, held.work(|_| true), output);
+    for switch in &switches.repositories {
+        let is_its = |slot: &Slot| RepositoryRef::of_key(&slot.key).is_same(&switch.repository);
+        text += &screen_of(switch.as_engaged(), held.work(is_its), output);
+    }
+    text
+}
+
+/// What holds now of a switch that is on for one repository.
+fn screen_of(switch: EngagedSwitch<'_>, work: Work, output: Output) -> String {
+    let engaged = switch.engaged;
+    let name = switch.repository.unwrap_or_default();
+    let rows = [
+        ("reason", engaged.reason.clone().unwrap_or_else(|| "none given".to_owned())),
+        ("mode", engaged.mode.as_str().to_owned()),
+        ("in flight", in_flight(work, engaged.mode)),
+        ("held back", format!("{} due; webhooks of it are answered 503", counted(work.due, "pull request"))),
+        ("unblock", output.command(&switch.off())),
+    ];
+    let first = format!("The kill switch of {name} is on, {}.\n", since(engaged));
+    rows.iter().fold(first, |text, (name, value)| text + &folded(&format!("  {name:<10}"), value))
+}
+
+/// The runs in flight, and what becomes of them.
+fn in_flight(work: Work, mode: Mode) -> String {
+    let flight = match (work.running, mode) {
+        (0, _) => "",
+        (1, Mode::Finish) => ", which completes",
+        (_, Mode::Finish) => ", which complete",
+        (1, Mode::Stop) => ", which stops before its next step",
+        (_, Mode::Stop) => ", which stop before their next step",
+    };
+    format!("{}{flight}", counted(work.running, "run"))
 }
 
 /// What holds now, and what happens next.
@@ -171,16 +281,6 @@ fn screen(switch: &Switch, work: Work, output: Output) -> String {
         let waiting = if work.due == 0 { String::new() } else { format!("; {due} due") };
         return format!("The kill switch is off{waiting}.\n");
     };
-    let (runs, flight) = (
-        counted(work.running, "run"),
-        match (work.running, engaged.mode) {
-            (0, _) => String::new(),
-            (1, Mode::Finish) => ", which completes".into(),
-            (_, Mode::Finish) => ", which complete".into(),
-            (1, Mode::Stop) => ", which stops before its next step".into(),
-            (_, Mode::Stop) => ", which stop before their next step".into(),
-        },
-    );
     // They hold no slot: nothing in the database tells that they run.
     let local = match engaged.mode {
         Mode::Finish => "runs of `truing converge` are not counted; they complete, too",
@@ -191,7 +291,7 @@ fn screen(switch: &Switch, work: Work, output: Output) -> String {
     let rows = [
         ("reason", reason.to_owned()),
         ("mode", engaged.mode.as_str().to_owned()),
-        ("in flight", format!("{runs}{flight}")),
+        ("in flight", in_flight(work, engaged.mode)),
         ("local", local.to_owned()),
         ("held back", format!("{due} due; webhooks are answered 503")),
         ("unblock", output.command("kill off")),
@@ -203,10 +303,10 @@ fn screen(switch: &Switch, work: Work, output: Output) -> String {
 }
 
 /// What other commands say of a switch that is on.
-pub(super) fn held_back(switch: &Switch, output: Output) -> Option<String> {
-    let engaged = switch.engaged()?;
-    let off = output.command("kill off");
-    Some(format!("the kill switch is on, {}: nothing begins until `{off}`", since(engaged)))
+pub(super) fn held_back(switch: EngagedSwitch<'_>, output: Output) -> String {
+    let there = if switch.repository.is_some() { " there" } else { "" };
+    let off = output.command(&switch.off());
+    format!("{switch} is on, {}: nothing begins{there} until `{off}`", since(switch.engaged))
 }
 
 /// Since when and by whom.
@@ -216,8 +316,6 @@ fn since(engaged: &Engaged) -> String {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::id::Millis;
-
     use super::*;
 
     fn on(mode: Mode, reason: Option<&str>) -> Switch {
@@ -232,6 +330,37 @@ mod tests {
     /// With the operator's file.
     fn named() -> Output {
         plain().with_config(Some(std::path::Path::new("ops.toml")))
+    }
+
+    #[test]
+    fn a_repository_is_named_as_a_forge_shows_it() {
+        for right in ["acme/shop", "~ada/shop.py", "PROJ/my_shop-2"] {
+            assert_eq!(repository(right).as_deref(), Ok(right));
+        }
+        for wrong in
+            ["acme", "acme/", "/shop", "acme/shop/7", "acme/shop#7", "acme/sh op", "https://x/acme/shop", ""]
+        {
+            repository(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn the_screen_names_the_switches_of_repositories_each_with_what_turns_it_off() {
+        let Switch::On(engaged) = on(Mode::Stop, Some("a storm")) else { panic!("it is on") };
+        let repository = RepositoryRef::named("acme/shop");
+        let switches =
+            Switches { all: Switch::Off, repositories: vec![RepositorySwitch { repository, engaged }] };
+        insta::assert_snapshot!(screens(&switches, &Held::default(), named()), @"");
+        let status = serde_json::to_value(Status::of(&switches)).unwrap();
+        let its = serde_json::json!([{ "name": "acme/shop", "since": "2026-09-21T14:13:20Z", "by": "ada",
+                                       "reason": "a storm" }]);
+        assert_eq!((&status["enabled"], &status["repos"]), (&false.into(), &its));
+        let switch = switches.on().next().unwrap();
+        assert_eq!(
+            held_back(switch, named()),
+            "the kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada: nothing begins there until \
+             `truing --config ops.toml kill off --repo acme/shop`"
+        );
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! `truing queue` (alias `slots`): what is waiting, running or held, and how an operator moves it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use truing_core::id::Key;
 use truing_core::port::{Act, Ids as _, Operations as _, Runs as _};
 use truing_core::slot::{Command, Limits, Refused, Slot};
+use truing_core::switch::RepositoryRef;
 use truing_loops::machine::UniqueIds;
 use truing_loops::slots::{StepError, step};
 use truing_loops::text::instant;
@@ -109,10 +112,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 }
             }
         };
-        if let Some(store) = &store
-            && let Some(told) = held_back(&store.switch().await.map_err(store_error)?, context.output)
-        {
-            context.output.warn(told);
+        if let Some(store) = &store {
+            let switches = store.switch().await.map_err(store_error)?;
+            let all = switches.at(&RepositoryRef::default());
+            let its = targets.iter().filter_map(|target| switches.at(&target.repository()));
+            let told: BTreeSet<String> =
+                all.into_iter().chain(its).map(|switch| held_back(switch, context.output)).collect();
+            told.into_iter().for_each(|told| context.output.warn(told));
         }
         show(&targets, unreadable, context)?;
         Ok(Exit::Done)

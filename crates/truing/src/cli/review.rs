@@ -35,6 +35,7 @@ use truing_core::finding::Finding;
 use truing_core::id::{Key, Sha};
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::{Clock as _, Ids as _};
+use truing_core::switch::RepositoryRef;
 use truing_git::{Git, GitError, Index, Repository};
 use truing_loops::attempts::Attempts;
 use truing_loops::checkout;
@@ -335,7 +336,10 @@ impl Command {
             scope: &wiring::scope(&config, lines_key)?,
             reader: &reader,
             toolbox: &self.toolbox(&config, outputs.of(start)),
-            model: asked.agent.as_ref().map(wiring::agent::model_use),
+            model: asked
+                .agent
+                .as_ref()
+                .map(|agent| wiring::agent::model_use(agent, RepositoryRef::default())),
             attempts: &self.attempts,
             records: self.records(&config),
             clock: &SystemClock,

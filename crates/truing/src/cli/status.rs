@@ -9,6 +9,7 @@ use truing_service::status::{ForgeStatus, ServerStatus, StatusError, ask};
 use truing_store::server_of;
 
 use super::error::{CliError, Exit};
+use super::target::existing_store;
 use super::{Context, runtime};
 use crate::wiring::store::Place;
 
@@ -19,7 +20,7 @@ const SHORT_TIME: Duration = Duration::from_secs(1);
 
 /// Show what a running server is connected to, sees and lacks
 ///
-/// It asks the server at `server.listen`. Exit 0: it lacks nothing; 1: a forge refuses the token or is away, or the kill switch is on;
+/// It asks the server at `server.listen`. Exit 0: it lacks nothing; 1: a forge refuses the token or is away, or a kill switch is on;
 /// 3: no server answers.
 #[derive(clap::Args, Debug)]
 pub struct StatusArgs {}
@@ -35,8 +36,14 @@ pub(crate) fn run(_: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
                 .hint("`truing serve` starts one; `server.listen` says where"),
         }
     })?;
-    context.output.answer(&status, || screen(&status, address))?;
-    let lacks = status.kill_switch || status.forges.iter().any(|forge| lack(&forge.state).is_some());
+    let names = match status.kill_switch_repositories {
+        0 => Vec::new(),
+        _ => runtime::start()?.block_on(switched_off(&config, context)),
+    };
+    context.output.answer(&status, || screen(&status, &names, address))?;
+    let lacks = status.kill_switch
+        || status.kill_switch_repositories > 0
+        || status.forges.iter().any(|forge| lack(&forge.state).is_some());
     Ok(if lacks { Exit::No } else { Exit::Done })
 }
 
@@ -83,10 +90,23 @@ pub(super) async fn lacks(config: &Config, place: &Place) -> Vec<String> {
     status.forges.iter().filter_map(told).collect()
 }
 
-fn screen(status: &ServerStatus, address: SocketAddr) -> String {
+/// The names of the repositories whose own kill switch is on, by the store: a server names none to whoever asks. None, where it cannot
+/// be read from here.
+async fn switched_off(config: &Config, context: &Context) -> Vec<String> {
+    let Ok(Some(store)) = existing_store(config, &context.environment).await else { return Vec::new() };
+    let Ok(switches) = store.switch().await else { return Vec::new() };
+    switches.repositories.into_iter().map(|switch| switch.repository.name).collect()
+}
+
+fn screen(status: &ServerStatus, names: &[String], address: SocketAddr) -> String {
     let mut text = format!("Truing {} at {address}\n", status.version);
     if status.kill_switch {
         text += "kill switch: on; `truing kill status` says why\n";
+    }
+    if status.kill_switch_repositories > 0 {
+        let repositories = counted(status.kill_switch_repositories, "repository");
+        let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        text += &format!("kill switch: on for {repositories}{names}; `truing kill status` says why\n");
     }
     if status.forges.is_empty() {
         text += "no forge is configured: nothing is reviewed\n";

@@ -8,6 +8,7 @@ use truing_config::problem::Origin;
 use truing_core::id::{Key, Millis};
 use truing_core::port::{Described, Operations as _, Runs as _, Slots as _, StoreError};
 use truing_core::slot::{Command, Limits, Slot, State};
+use truing_core::switch::RepositoryRef;
 use truing_loops::slots::{StepError, end_orphans, step};
 use truing_loops::text::instant;
 use truing_store::{CommandLock, LockError, Store, is_served};
@@ -71,17 +72,18 @@ pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &Key) -> Re
     }
 }
 
-/// Refuses while the kill switch is on.
-pub(super) async fn switched_on(store: &Store) -> Result<(), CliError> {
-    let switch = store.switch().await.map_err(store_error)?;
-    let Some(engaged) = switch.engaged() else { return Ok(()) };
+/// Refuses while the kill switch is on, or that of this repository.
+pub(super) async fn switched_on(store: &Store, repository: &RepositoryRef) -> Result<(), CliError> {
+    let switches = store.switch().await.map_err(store_error)?;
+    let Some(switch) = switches.at(repository) else { return Ok(()) };
+    let engaged = switch.engaged;
     let reason = engaged.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let since = instant(engaged.since);
     Err(CliError::refused(
         "killswitch_engaged",
-        format!("the kill switch is on since {since}, by {}{reason}", engaged.by),
+        format!("{switch} is on since {since}, by {}{reason}", engaged.by),
     )
-    .hint("to resume: `truing kill off`"))
+    .hint(format!("to resume: `truing {}`", switch.off())))
 }
 
 /// One slot with what people call it.
@@ -93,6 +95,12 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The repository that it belongs to.
+    pub(super) fn repository(&self) -> RepositoryRef {
+        let name = self.described.as_ref().and_then(|described| described.name.rsplit_once('#'));
+        RepositoryRef::of_key(&self.slot.key).called(name.map_or("", |(name, _)| name))
+    }
+
     /// Finds what `text` means.
     ///
     /// # Errors

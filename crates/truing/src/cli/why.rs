@@ -117,8 +117,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             None => None,
         };
         let (state, why, at) = state(&target.slot);
-        let switch = store.switch().await.map_err(store_error)?;
-        let held_back = kill::held_back(&switch, context.output);
+        let switches = store.switch().await.map_err(store_error)?;
+        let switch = switches.at(&target.repository());
+        let held_back = switch.map(|switch| kill::held_back(switch, context.output));
         let mut converges: Vec<Converge> = Vec::new();
         for key in [key.clone(), abandoned_key(key)] {
             converges.extend(store.records(Some(&key), Millis(0), MOST_RUNS).await.map_err(store_error)?);
@@ -152,8 +153,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         drawn.extend(
             of_head.iter().filter(|drawn| drawn.level.kind == LevelKind::Run).take(RUN_ROWS).cloned(),
         );
-        let unblock =
-            if held_back.is_some() && waits { Some(context.output.command("kill off")) } else { unblock };
+        let off = switch.filter(|_| waits).map(|switch| context.output.command(&switch.off()));
+        let unblock = off.or(unblock);
         let answer = Answer {
             key: key.as_str(),
             name: target.name(),
@@ -164,7 +165,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             attempts: target.slot.attempts,
             explanation,
             unblock,
-            kill_switch: Status::of(&switch),
+            kill_switch: Status::of(&switches),
             held_back,
             budget: drawn.iter().map(Row::from).collect(),
             cost_micro_usd: sum(&of_head),

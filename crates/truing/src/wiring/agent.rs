@@ -12,8 +12,9 @@ use truing_config::environment::Environment;
 use truing_config::problem::{ConfigError, Origin};
 use truing_config::sync::JobConfig;
 use truing_config::{Config, Runtime, SkillsDir, layer};
-#[cfg(feature = "demo")]
 use truing_core::secret::Secret;
+#[cfg(feature = "demo")]
+use truing_core::switch::RepositoryRef;
 use truing_git::programs::NOT_FOUND;
 use truing_loops::agent::{Agent, ContextSources, ModelUse, SwitchGate};
 use truing_loops::budget::Budgets;
@@ -267,9 +268,9 @@ pub fn served(config: &Config, environment: &Environment, ledger: Store) -> Resu
     }
 }
 
-/// A model for a review that no slot belongs to.
-pub fn model_use(agent: &Agent) -> ModelUse<'_> {
-    ModelUse { agent, gate: SwitchGate(agent.ledger.clone()) }
+/// A model for a review of this repository that no slot belongs to.
+pub fn model_use(agent: &Agent, repository: RepositoryRef) -> ModelUse<'_> {
+    ModelUse { agent, gate: SwitchGate { store: agent.ledger.clone(), repository } }
 }
 
 /// The model that ports code for a job, and the project's checks. A job that writes no code by itself may do without: then

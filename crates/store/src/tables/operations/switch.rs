@@ -1,26 +1,71 @@
-//! The row of the kill switch.
+//! The row of the kill switches.
+
+use std::collections::BTreeSet;
 
 use crate::sql::Connection;
-use truing_core::id::Millis;
-use truing_core::switch::Switch;
+use truing_core::id::{Key, Millis};
+use truing_core::switch::{RepositoryRef, Switch, Switches};
 
 use crate::fault::{Fault, from_json, to_json};
 
-/// The switch.
-pub(crate) fn read(connection: &Connection) -> Result<Switch, Fault> {
-    let body: String = connection.sql("SELECT body FROM switch").only((), |row| row.get(0))?;
-    from_json(&body, || "the kill switch cannot be read".to_owned())
+/// Every switch. Those of repositories are for what is known by their names now, too: one may be turned on before its repository
+/// is heard of.
+pub(crate) fn read(connection: &Connection) -> Result<Switches, Fault> {
+    let (all, repositories): (String, String) = connection
+        .sql("SELECT body, repositories FROM switch")
+        .only((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let unreadable = || "the kill switch cannot be read".to_owned();
+    let (all, repositories) = (from_json(&all, unreadable)?, from_json(&repositories, unreadable)?);
+    let mut switches = Switches { all, repositories };
+    for switch in &mut switches.repositories {
+        switch.repository.keys.extend(known(connection, &switch.repository.name)?);
+    }
+    Ok(switches)
 }
 
-/// Sets the switch. At off a sweep is wanted: meanwhile webhooks were refused.
-pub(super) fn write(connection: &Connection, switch: &Switch, now: Millis) -> Result<(), Fault> {
-    let sweep = match switch {
-        Switch::Off => Some(now.0),
-        Switch::On(_) => None,
-    };
+/// The repository of this name, by what is known of it.
+pub(super) fn find(connection: &Connection, name: &str) -> Result<RepositoryRef, Fault> {
+    let named = RepositoryRef::named(name);
+    Ok(RepositoryRef { keys: known(connection, &named.name)?, ..named })
+}
+
+/// The beginnings of keys of repositories that have this name: those that the sweep knows, and that of the pull request of such a
+/// name that was heard of last.
+fn known(connection: &Connection, name: &str) -> Result<BTreeSet<String>, Fault> {
+    // SQLite's columns compare without case by themselves.
+    let dialect = connection.dialect();
+    let swept = dialect.of(
+        "SELECT forge, id FROM repository WHERE name = ?1",
+        "SELECT forge, id FROM repository WHERE lower(name) = lower(?1)",
+    );
+    let swept = connection.sql(swept);
+    let swept = swept.query([name], |row| Ok(RepositoryRef::of_id(row.text(0), row.text(1)).keys))?;
+    let mut keys: BTreeSet<String> =
+        swept.collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten().collect();
+    // `$` is what comes after `#`.
+    let heard = dialect.of(
+        "SELECT key FROM described WHERE name > ?1 AND name < ?2 ORDER BY id DESC LIMIT 1",
+        "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2) ORDER BY id DESC LIMIT 1",
+    );
+    let heard: Option<String> =
+        connection.sql(heard).first((format!("{name}#"), format!("{name}$")), |row| row.get(0))?;
+    keys.extend(heard.into_iter().flat_map(|key| RepositoryRef::of_key(&Key::new(key)).keys));
+    Ok(keys)
+}
+
+/// Sets the switches. Where one went off a sweep is wanted: meanwhile webhooks were refused.
+pub(super) fn write(
+    connection: &Connection,
+    before: &Switches,
+    after: &Switches,
+    now: Millis,
+) -> Result<(), Fault> {
+    let is_off = |switch: &Switch| switch.engaged().is_none();
+    let fewer = after.repositories.len() < before.repositories.len();
+    let sweep = (fewer || is_off(&after.all) && !is_off(&before.all)).then_some(now.0);
     connection
-        .sql("UPDATE switch SET body = ?1, sweep = coalesce(?2, sweep)")
-        .execute((to_json(switch)?, sweep))?;
+        .sql("UPDATE switch SET body = ?1, repositories = ?2, sweep = coalesce(?3, sweep)")
+        .execute((to_json(&after.all)?, to_json(&after.repositories)?, sweep))?;
     Ok(())
 }
 

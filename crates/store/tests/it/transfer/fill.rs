@@ -83,7 +83,9 @@ pub(super) async fn fill(store: &Store) {
     for turn in [Turn::On { reason: None, mode: None }, Turn::Off] {
         store.turn(&turn, "ada").await.unwrap();
     }
-    store.turn(&Turn::On { reason: Some("storm".into()), mode: None }, "ada").await.unwrap();
+    let on = Turn::On { reason: Some("storm".into()), mode: None };
+    store.turn(&on, "ada").await.unwrap();
+    store.turn_at("acme/other", &on, "ada").await.unwrap();
 }
 
 /// So many rows that several parts have more than one page.

@@ -8,6 +8,7 @@ use truing_core::converge::record::{ConvergeDetail, Record};
 use truing_core::converge::{Act, Code, Exit as End, Run};
 use truing_core::id::{Key, RunId, Sha, Span, Token};
 use truing_core::port::{Clock as _, Ids as _, Runs as _};
+use truing_core::switch::RepositoryRef;
 use truing_git::{Git, GitError, Mirror, Remote, Repository};
 use truing_loops::budget::name_of_remote;
 use truing_loops::converge::local::{Local, RUNS, audit_key, branch, checked_out, key};
@@ -71,7 +72,7 @@ impl Ready {
         let folder = wiring::own_folder(&config)?;
         let ground = Ground::of(repository, &git, &folder).await?;
         let store = wiring::open_store(&config, &context.environment).await?;
-        switched_on(&store).await?;
+        switched_on(&store, &RepositoryRef::default()).await?;
         let agents = match wiring::converge::agents(&config, &context.environment, &store) {
             Ok(agents) => agents,
             Err(error) => return Err(ground.failed(&store, args.is_audit, error).await),

@@ -8,6 +8,7 @@ use truing_core::converge::record::{Record, abandoned_key};
 use truing_core::id::RunId;
 use truing_core::port::{Act, Ids as _, Operations as _};
 use truing_core::slot::Limits;
+use truing_core::switch::RepositoryRef;
 use truing_forge::{ForgeServer as _, Server};
 use truing_git::{Git, Mirror};
 use truing_loops::machine::UniqueIds;
@@ -68,7 +69,7 @@ impl<'a> Place<'a> {
         let config = args.way.of(target.config.clone())?;
         let folder = wiring::own_folder(&config)?;
         let store = wiring::open_store(&config, &turn.context.environment).await?;
-        switched_on(&store).await?;
+        switched_on(&store, &RepositoryRef::named(&target.repo)).await?;
         let environment = &turn.context.environment;
         let run = UniqueIds.run();
         let client = wiring::client(&config, &target.forge, environment, &folder)?;

@@ -16,7 +16,7 @@ impl From<AgentError> for CliError {
             AgentError::Ledger(_) => Self::failed("store", text)
                 .hint("see that the database's folder is yours to write, or set store.url to another file"),
             AgentError::Halted => {
-                Self::refused("killswitch_engaged", text).hint("to resume: `truing kill off`")
+                Self::refused("killswitch_engaged", text).hint(truing_core::port::Withheld::Halted.hint())
             }
             AgentError::Drift(what) => {
                 let (what, difference) = what.split_once('\n').unwrap_or((&what, ""));

@@ -15,6 +15,7 @@ use truing_core::port::{
 };
 use truing_core::publish::StatusState;
 use truing_core::slot::{Hold, Loop, Then, Why};
+use truing_core::switch::RepositoryRef;
 use truing_forge::watch::{Made, Watch};
 use truing_loops::attempts::Attempts;
 use truing_loops::compare::Against;
@@ -205,7 +206,7 @@ impl Publishing<'_> {
                 }
                 Some(Err(Stopped::Fenced(_))) => {}
                 Some(Err(Stopped::Halted)) => {
-                    switched_on(&context.store).await?;
+                    switched_on(&context.store, &RepositoryRef::of_key(key).called(self.repo)).await?;
                     return Err(CliError::refused(
                         "killswitch_engaged",
                         "the kill switch was on for a moment",

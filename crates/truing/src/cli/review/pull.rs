@@ -7,6 +7,7 @@ use truing_agent::verify::Scope as Trust;
 use truing_core::id::PrId;
 use truing_core::port::{Described, ForgeRead as _, Ids as _, PullRequest, Runs as _, read_only};
 use truing_core::publish::Producer;
+use truing_core::switch::RepositoryRef;
 use truing_forge::remote::{Purpose, RemoteError};
 use truing_forge::{ForgeServer as _, Server};
 use truing_loops::checkout;
@@ -42,7 +43,7 @@ impl Command {
         let place = Place::of(&config, &self.environment)?;
         let store = if self.args.no_record { place.existing().await? } else { Some(place.open().await?) };
         if let Some(store) = &store {
-            switched_on(store).await?;
+            switched_on(store, &RepositoryRef::named(&repo)).await?;
         }
         if let Some(store) = &store
             && let Some(url) = known_url(store, pr, &format!("{repo}#{number}")).await?
@@ -104,7 +105,8 @@ impl Command {
                 let records = move || Ok(records.clone());
                 let (clock, ids) = (&SystemClock, &UniqueIds);
                 let asked = self.agent().await?;
-                let model = asked.agent.as_ref().map(wiring::agent::model_use);
+                let its = RepositoryRef::of_key(&id.key()).called(&repo);
+                let model = asked.agent.as_ref().map(|agent| wiring::agent::model_use(agent, its));
                 let attempts = &self.attempts;
                 let reviewing = Pull { id: &id, pull: &pull, checkout, model, attempts, records, clock, ids };
                 let (review, pinned) = reviewing.run().await?;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use truing_core::switch::RepositoryRef;
 
 use truing_loops::agent::Agent;
 use truing_model::cassette::Recording;
@@ -57,7 +58,7 @@ impl Command {
         // What is wrong with the configuration is told before anything is made.
         wiring::own_folder(&self.config)?;
         let ledger = wiring::open_store(&self.config, &self.environment).await?;
-        crate::cli::target::switched_on(&ledger).await?;
+        crate::cli::target::switched_on(&ledger, &RepositoryRef::default()).await?;
         let file = |folder: &PathBuf| self.environment.directory().join(folder).join(FILE);
         let (agent, recording) = match (record, replay) {
             (Some(folder), _) => {

@@ -42,8 +42,8 @@ struct FoundStore {
     own_form: Option<i64>,
     /// The process that serves from the same file now.
     served_by: Option<u32>,
-    /// The kill switch, where it is on, in words.
-    kill_switch: Option<String>,
+    /// The kill switches that are on, in words.
+    kill_switch: Vec<String>,
 }
 
 /// A forge of the configuration.
@@ -87,8 +87,11 @@ async fn look(config: &Config, role: Role, context: &Context) -> Result<DryRun, 
     let forges = shared.preview(records.as_ref(), config.server.sweep).await.map_err(store_error)?;
     let kill_switch = match (&records, place.file()) {
         // That of servers is put right where it is read.
-        (Some(copy), Some(_)) => held_back(&copy.switch().await.map_err(store_error)?, context.output),
-        _ => None,
+        (Some(copy), Some(_)) => {
+            let switches = copy.switch().await.map_err(store_error)?;
+            switches.on().map(|switch| held_back(switch, context.output)).collect()
+        }
+        _ => Vec::new(),
     };
     let found = |found: ForgePreview| FoundForge {
         webhooks: role.takes_webhooks().then(|| format!("/webhooks/{}", found.name)),
@@ -216,7 +219,7 @@ fn of_store(store: &FoundStore) -> String {
     if let Some(pid) = served_by {
         text += &folded("  ", &format!("process {pid} serves from it: a start is refused until that stops"));
     }
-    if let Some(told) = kill_switch {
+    for told in kill_switch {
         text += &folded("  ", told);
     }
     text

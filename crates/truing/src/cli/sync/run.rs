@@ -14,6 +14,7 @@ use truing_config::sync::JobConfig;
 use truing_core::id::Millis;
 use truing_core::line::counted;
 use truing_core::port::{Act, Clock as _, Operations as _, Runs as _};
+use truing_core::switch::RepositoryRef;
 use truing_core::sync::job::{self, Job};
 use truing_core::sync::record::{Record, Result as Outcome};
 use truing_git::PrivateFolder;
@@ -165,7 +166,7 @@ impl Run {
         let to = self.to.as_deref().map(|text| version_of(job.registry, text)).transpose()?;
         let folder = &wiring::own_folder(config)?;
         let store = wiring::open_store(config, environment).await?;
-        switched_on(&store).await?;
+        switched_on(&store, &RepositoryRef::named(repo)).await?;
         // Gone when this is done.
         let temp = PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let key = job::key(&self.job);

@@ -49,6 +49,8 @@ impl Write {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum What {
     Stop,
+    /// By the switch of the repository.
+    StopThere,
     Finish,
     Lost,
 }
@@ -144,6 +146,7 @@ impl Scene {
         }
         match what {
             What::Stop => self.turn(&["on", "--mode", "stop"]).await,
+            What::StopThere => self.turn(&["on", "--mode", "stop", "--repo", "Acme/shop"]).await,
             What::Finish => self.turn(&["on"]).await,
             What::Lost => self.lose().await,
         }
@@ -174,7 +177,7 @@ async fn wrong(
         return Some(format!("{made} writes: {}", said()));
     }
     let is_told = match what {
-        What::Stop => {
+        What::Stop | What::StopThere => {
             exit == Some(130) && told["exit"] == "interrupted" && reason.starts_with("the kill switch is on")
         }
         What::Lost => exit == Some(4) && reason.contains("took it over"),
@@ -183,8 +186,10 @@ async fn wrong(
     if !is_told {
         return Some(said());
     }
-    if what == What::Stop {
-        scene.turn(&["off"]).await;
+    match what {
+        What::Stop => scene.turn(&["off"]).await,
+        What::StopThere => scene.turn(&["off", "--repo", "acme/shop"]).await,
+        What::Finish | What::Lost => {}
     }
     let (told, exit) = scene.site.run(&[FLAG]).await;
     if (exit, &told["exit"]) != (0, &json!("converged")) {
@@ -241,6 +246,11 @@ async fn after_a_stop_at_one_of_its_first_writes_no_other_is_made_and_off_lets_i
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_at_one_of_its_last_writes_no_other_is_made_and_off_lets_it_go_on() {
     happens(What::Stop, 4..=8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_of_its_repository_at_one_of_its_first_writes_no_other_is_made() {
+    happens(What::StopThere, 0..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::process::Output;
 
 use super::*;
+use crate::support::site::until;
 
 impl Site {
     fn by(&self, name: &str, arguments: &[&str]) -> Ran {
@@ -44,7 +45,7 @@ async fn where_it_cannot_be_turned_the_other_way_to_stop_is_told() {
 async fn it_is_turned_without_a_server_and_without_a_database() {
     let site = Site::new().await;
     let off = serde_json::json!({
-        "enabled": false, "since": null, "by": null, "reason": null, "mode": null
+        "enabled": false, "since": null, "by": null, "reason": null, "mode": null, "repos": []
     });
     assert_eq!(site.status(), off);
     assert_eq!(site.run(&["kill", "off"]).out, "The kill switch is off.\n");
@@ -85,7 +86,12 @@ async fn it_is_turned_without_a_server_and_without_a_database() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_variable_the_name_of_the_account_is_written_down_and_bad_arguments_change_nothing() {
     let site = Site::new().await;
-    for wrong in [["kill", "on", "--mode", "now"].as_slice(), &["kill"], &["kill", "maybe"]] {
+    for wrong in [
+        ["kill", "on", "--mode", "now"].as_slice(),
+        &["kill"],
+        &["kill", "maybe"],
+        &["kill", "on", "--repo", "shop"],
+    ] {
         assert_eq!(site.run(wrong).exit, 2, "{wrong:?}");
     }
     assert!(!database(site.home.path()).exists());
@@ -199,6 +205,91 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
     for number in numbers {
         site.until(number, "reviewed", is_reviewed).await;
     }
+    server.signal("-TERM");
+    assert_eq!(server.ended().0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
+    let site = Site::new().await;
+    let begin = Commit::new("begin").write("a.py", "a = 1\n");
+    let other = site.forge.create_repository("o", "other", begin).await.unwrap();
+    let server = site.serve();
+    // Before anything was heard of it; a forge compares names without case.
+    let on = site.by("ada", &["kill", "on", "--repo", "O/R", "--reason", "a migration"]);
+    assert_eq!(on.exit, 0, "{on:?}");
+    for told in [
+        "The kill switch is off.",
+        "The kill switch of O/R is on, since",
+        "reason    a migration",
+        "unblock   truing --config truing.toml kill off --repo O/R",
+    ] {
+        assert!(on.out.contains(told), "{told}: {}", on.out);
+    }
+    let status = site.status();
+    assert_eq!((&status["enabled"], &status["mode"]), (&false.into(), &Value::Null));
+    let [its] = status["repos"].as_array().unwrap().as_slice() else { panic!("{status}") };
+    assert_eq!(
+        (&its["name"], &its["by"], &its["reason"]),
+        (&"O/R".into(), &"ada".into(), &"a migration".into())
+    );
+
+    let number = site.open("one").await;
+    other.push("one", Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n")).await.unwrap();
+    let its = other.open(NewPull::of("one")).await.unwrap();
+    let mut answers = site.deliver().await;
+    answers.sort_unstable();
+    assert_eq!(answers, [202, 503], "only the delivery of the other one is taken");
+    let reviewed = async || is_reviewed(&other.pull(its).await.unwrap());
+    until("the other one is reviewed", reviewed).await;
+    let by_hand = site.run(&["review", "--pr", "o/r#1", "--publish"]);
+    assert_eq!(by_hand.exit, 4, "{by_hand:?}");
+    let told = unfolded(&by_hand.err);
+    assert!(told.contains("the kill switch of O/R is on since"), "{told}");
+    assert!(told.contains("truing --config truing.toml kill off --repo O/R"), "{told}");
+    assert_eq!(site.run(&["review", "--pr", "o/other#1"]).exit, 1, "it has a finding");
+
+    // That of everything is apart from it.
+    let off = site.by("ada", &["kill", "off"]);
+    assert!(off.err.contains("the switches of these repositories stay on: O/R"), "{off:?}");
+    let not_on = site.by("ada", &["kill", "off", "--repo", "o/other"]);
+    assert_eq!((not_on.exit, not_on.err.contains("the kill switch of o/other was not on")), (0, true));
+    let view = site.repo.pull(number).await.unwrap();
+    assert!(view.statuses.is_empty() && view.summaries().count() == 0, "{view:#?}");
+
+    assert_eq!(site.by("bob", &["kill", "off", "--repo", "o/r"]).exit, 0);
+    site.until(number, "found by the sweep at its end", is_reviewed).await;
+    assert_eq!(site.status()["repos"], serde_json::json!([]));
+    assert_eq!(site.log(), ["bob: kill off ", "ada: kill on mode finish: a migration"]);
+    server.signal("-TERM");
+    assert_eq!(server.ended().0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_where_the_switch_of_the_repository_is_on_says_so_and_how_to_go_on() {
+    let site = Site::new().await;
+    let server = site.serve();
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    site.until(number, "reviewed", is_reviewed).await;
+    site.until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
+    assert_eq!(site.by("ada", &["kill", "on", "--repo", "o/r", "--reason", "a migration"]).exit, 0);
+    site.repo.push("one", Commit::new("more").write("c.py", "c = 1\n")).await.unwrap();
+    assert_eq!(site.deliver().await, [503]);
+    let retry = site.by("bob", &["slots", "retry", "o/r#1"]);
+    assert!(unfolded(&retry.err).contains("the kill switch of o/r is on"), "{retry:?}");
+    let event = "KillSwitchEngaged: held back by the switch of o/r until `truing kill off --repo o/r` (mode \
+                 finish, by ada: a migration)";
+    let is_told = async || unfolded(&site.run(&["why", "o/r#1"]).out).contains(event);
+    until("it is told", is_told).await;
+    let why = site.run(&["why", "o/r#1"]).out;
+    assert!(why.contains("unblock   truing --config truing.toml kill off --repo o/r"), "{why}");
+    assert!(unfolded(&why).contains("the kill switch of o/r is on, since"), "{why}");
+    assert_eq!(site.by("ada", &["kill", "off", "--repo", "o/r"]).exit, 0);
+    let again = |slots: &[Value]| slots.iter().all(|slot| slot["state"] == "idle" || slot["state"] == "held");
+    site.until_slots("it goes on", again).await;
+    let view = site.repo.pull(number).await.unwrap();
+    assert!(view.statuses.contains_key(&view.head), "{view:#?}");
     server.signal("-TERM");
     assert_eq!(server.ended().0.code(), Some(0));
 }

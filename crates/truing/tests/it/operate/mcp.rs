@@ -288,18 +288,24 @@ async fn said(site: &Site) -> Vec<(bool, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_tools_read_and_do_not_write_whichever_mode_it_is_in() {
-    for mode in ["finish", "stop"] {
+    let turns: [(&str, &[&str], &[&str]); 3] = [
+        ("finish", &["--mode", "finish"], &[]),
+        ("stop", &["--mode", "stop"], &[]),
+        ("of this repository", &["--repo", "o/r"], &["--repo", "o/r"]),
+    ];
+    for (mode, on, off) in turns {
         let site = Site::new().await;
+        assert_eq!(site.run(&["kill", "on", "--repo", "o/other"]).exit, 0);
         site.open("one").await;
         let mut agent = Agent::of(&site, &[]);
         for (tool, input) in four_writes() {
             let before = said(&site).await;
-            assert_eq!(site.run(&["kill", "on", "--mode", mode]).exit, 0);
+            assert_eq!(site.run(&[&["kill", "on"], on].concat()).exit, 0);
             let why = agent.fails(tool, input.clone());
             assert!(why.contains("the kill switch is on"), "{mode}: {why}");
             agent.calls("gh_get_pull_request", json!({"repository": "o/r", "number": 1}));
             assert_eq!(said(&site).await, before, "{mode}: {tool}");
-            assert_eq!(site.run(&["kill", "off"]).exit, 0);
+            assert_eq!(site.run(&[&["kill", "off"], off].concat()).exit, 0);
             agent.calls(tool, input);
         }
         agent.leaves();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use truing_core::id::{PrId, RunId, Token};
 use truing_core::port::{Clock, Revision, RunRef, Runs as _, StoreError, WriteGate, Writer};
 use truing_core::publish::{Check, DesiredStatus, Producer, StatusState};
+use truing_core::switch::RepositoryRef;
 use truing_fakes::forge::NewPull;
 use truing_forge::effects::Effects;
 use truing_forge::marker::MarkerKeys;
@@ -54,7 +55,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     let new = of("new", store.fresh_token().await.unwrap());
     store.begin(&new, &revision, Clock::now(&site.clock)).await.unwrap();
     let context = site.context(store, site.forges(), limits());
-    let (gate, id) = (context.gate(), PrId::from_key(&key).unwrap());
+    let (gate, id) = (context.gate(RepositoryRef::of_key(&key)), PrId::from_key(&key).unwrap());
     let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
     let forge = context.forges.pull(&new.id, &id, "acme/shop", Producer::Review, &writing).unwrap();
     let before = site.view(&opened).await;

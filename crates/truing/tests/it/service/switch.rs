@@ -122,6 +122,34 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     service.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::HeldAnswer));
+    let opened = site.open("change").await;
+    site.deliver().await;
+    site.forge.holds().await;
+    let operator = operator(&site);
+    operator.turn_at("acme/other", &on(Mode::Stop), "ada").await.unwrap();
+    operator.turn_at("acme/shop", &on(Mode::Stop), "ada").await.unwrap();
+    site.forge.release();
+    let key = site.key(opened.number).await;
+    until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
+    until("the lease is given back", async || !service.is_leased(&key).await).await;
+    assert_eq!(site.picture(&opened).await.status, None, "nothing was written after the call in flight");
+    let said = "KillSwitchEngaged: stopped by the switch of acme/shop until `truing kill off --repo acme/shop` (mode \
+                stop, by ada: a storm)";
+    assert_eq!(told(&service, &key).await, [said]);
+
+    // Another one's is on all the time.
+    operator.turn_at("acme/shop", &Turn::Off, "ada").await.unwrap();
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(&opened).await);
+    no_violations(&site);
+    service.stop().await;
+}
+
 /// A process whose switch is turned to stop before each of its calls in turn: after the next read of the switch
 /// nothing is written to the forge, the lease is given back without an attempt, and off mends everything.
 #[tokio::test(flavor = "multi_thread")]
@@ -225,9 +253,9 @@ async fn a_switch_that_was_never_read_counts_as_on_and_one_that_was_stays_as_it_
     let store = FaultyStore { inner, script: script.clone() };
     let context = site.context(store, site.forges(), limits());
     script.set_dead(true);
-    assert!(context.switch().await.engaged().is_some());
+    assert!(context.switch().await.all.engaged().is_some());
     script.set_dead(false);
-    assert_eq!(context.switch().await, Switch::Off);
+    assert_eq!(context.switch().await.all, Switch::Off);
     script.set_dead(true);
-    assert_eq!(context.switch().await, Switch::Off, "for thirty seconds");
+    assert_eq!(context.switch().await.all, Switch::Off, "for thirty seconds");
 }

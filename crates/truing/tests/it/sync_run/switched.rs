@@ -63,6 +63,8 @@ const CASES: [(Case, usize); 7] = [
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum What {
     Stop,
+    /// By the switch of the repository.
+    StopThere,
     Finish,
     Lost,
 }
@@ -222,6 +224,7 @@ async fn met(stage: &Stage, at: Option<At>, what: What) -> Output {
     }
     match what {
         What::Stop => turn(stage, &["on", "--mode", "stop"]).await,
+        What::StopThere => turn(stage, &["on", "--mode", "stop", "--repo", "Acme/ours"]).await,
         What::Finish => turn(stage, &["on"]).await,
         What::Lost => lose(stage).await,
     }
@@ -256,14 +259,22 @@ async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &C
         return Some(format!("{made} writes: {}", said()));
     }
     let is_told = match what {
-        What::Stop => told["result"] == "held" && reason.contains("the kill switch is on"),
+        What::Stop | What::StopThere => told["result"] == "held" && reason.contains("the kill switch is on"),
         What::Lost | What::Finish => String::from_utf8_lossy(&output.stderr).contains("taken it over"),
     };
     if exit != Some(4) || !is_told {
         return Some(said());
     }
-    if what == What::Stop {
-        turn(&stage, &["off"]).await;
+    match what {
+        What::Stop => turn(&stage, &["off"]).await,
+        What::StopThere => {
+            let held = stage.run().await;
+            if held.exit != 4 || !held.err.contains("the kill switch of Acme/ours is on") {
+                return Some(format!("a run begins: {held:?}"));
+            }
+            turn(&stage, &["off", "--repo", "acme/ours"]).await;
+        }
+        What::Finish | What::Lost => {}
     }
     case.play(&stage);
     let ran = stage.run().await;
@@ -297,6 +308,11 @@ async fn happens(case: Case, what: What) {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_admits_a_release_no_write_is_made_and_off_lets_it_go_on() {
     happens(Case::Relax, What::Stop).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_of_its_repository_a_run_makes_no_write_and_none_begins_until_it_is_off() {
+    happens(Case::Relax, What::StopThere).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,7 @@ use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::policy::ProfileName;
 use truing_core::port::{Clock as _, Ids as _};
+use truing_core::switch::RepositoryRef;
 use truing_fakes::model::{Answer, FakeModel, KEY, Script, When};
 use truing_loops::agent::SwitchGate;
 use truing_loops::reader::{ChildReader, ReaderTools};
@@ -135,7 +136,7 @@ impl Stage {
     ) -> Result<Played, CliError> {
         let now = truing_loops::machine::SystemClock.now();
         let purse = Purse::of_run(truing_loops::machine::UniqueIds.run(), CASE_MONEY, &[], now);
-        let gate = SwitchGate(self.ledger.clone());
+        let gate = SwitchGate { store: self.ledger.clone(), repository: RepositoryRef::default() };
         let heard = Heard::default();
         let session = self.gateway.session(purse, [self.model.clone()], gate);
         let model = Listening { read: |input| F::read(input).map(drop), model: session, heard: &heard };
