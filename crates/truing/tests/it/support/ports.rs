@@ -226,6 +226,8 @@ impl Runs for FaultyStore {
         leave(heads: &[LeftHead], reason: &str) -> ();
         findings(key: &Key) -> Vec<Finding>;
         computed(run: &RunRef, computed: &Computed) -> ();
+        reopen(key: &Key, token: Token, now: Millis) -> Option<RunId>;
+        restated(run: &RunRef, computed: &Computed) -> ();
         announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
         desired(key: &Key, producer: Producer) -> (Vec<Desired>, Option<DesiredStatus>);
         shown(run: &RunRef, producer: Producer, comments: &[(Item, CommentId)]) -> ();
