@@ -350,7 +350,15 @@ mod tests {
         let repository = RepositoryRef::named("acme/shop");
         let switches =
             Switches { all: Switch::Off, repositories: vec![RepositorySwitch { repository, engaged }] };
-        insta::assert_snapshot!(screens(&switches, &Held::default(), named()), @"");
+        insta::assert_snapshot!(screens(&switches, &Held::default(), named()), @r"
+        The kill switch is off.
+        The kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada.
+          reason    a storm
+          mode      stop
+          in flight 0 runs
+          held back 0 pull requests due; webhooks of it are answered 503
+          unblock   truing --config ops.toml kill off --repo acme/shop
+        ");
         let status = serde_json::to_value(Status::of(&switches)).unwrap();
         let its = serde_json::json!([{ "name": "acme/shop", "since": "2026-09-21T14:13:20Z", "by": "ada",
                                        "reason": "a storm" }]);

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use truing_config::Config;
+use truing_core::port::Operations as _;
 use truing_loops::text::counted;
 use truing_service::status::{ForgeStatus, ServerStatus, StatusError, ask};
 use truing_store::server_of;
