@@ -77,7 +77,7 @@ pub enum Turn {
 
 /// Every kill switch at one instant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Switches {
+pub struct KillSwitches {
     /// That of everything.
     pub all: Switch,
     /// Those that are on for single repositories, in the order in which they were turned on.
@@ -87,9 +87,9 @@ pub struct Switches {
 /// A kill switch that is on for one repository.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RepositorySwitch {
-    /// Which repository.
+    /// The repository that it holds.
     pub repository: RepositoryRef,
-    /// How it is on.
+    /// Its reason, its mode, and who turned it on.
     pub engaged: Engaged,
 }
 
@@ -106,7 +106,7 @@ pub struct RepositoryRef {
 /// The switch that keeps something from being done: of everything, or of one repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EngagedSwitch<'a> {
-    /// How it is on.
+    /// Its reason, its mode, and who turned it on.
     pub engaged: &'a Engaged,
     /// The name of its repository; none: it is that of everything.
     pub repository: Option<&'a str>,
@@ -192,7 +192,7 @@ impl Switch {
     }
 }
 
-impl Switches {
+impl KillSwitches {
     /// The switch that keeps things from being done in this repository; that of everything comes first.
     pub fn at(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
         if let Some(engaged) = self.all.engaged() {
@@ -221,7 +221,7 @@ impl Switches {
         turn: &Turn,
         by: &str,
         now: Millis,
-    ) -> Option<Turned<Switches>> {
+    ) -> Option<Turned<KillSwitches>> {
         let at = self.repositories.iter().position(|switch| switch.repository.is_same(repository));
         let before = at.and_then(|at| self.repositories.get(at));
         let known = before.map_or(repository, |switch| &switch.repository).clone();
@@ -271,7 +271,7 @@ impl RepositoryRef {
         Self { name: Self::named(name).name, ..self }
     }
 
-    /// Is it the other one, as far as both are known? A name that is another repository's by now counts: what is to stop must not
+    /// True if it is the other one, as far as both are known. A name that is another repository's by now counts: what is to stop must not
     /// go on because nobody knows better.
     pub fn is_same(&self, other: &Self) -> bool {
         let has_its_name = !self.name.is_empty() && self.name.to_lowercase() == other.name.to_lowercase();
@@ -376,13 +376,13 @@ mod tests {
         RepositoryRef::of_key(&Key::new("pr/github/1/7")).called("acme/shop")
     }
 
-    fn turned_at(switches: &Switches, name: &str, turn: &Turn) -> Turned<Switches> {
+    fn turned_at(switches: &KillSwitches, name: &str, turn: &Turn) -> Turned<KillSwitches> {
         switches.turn_at(&RepositoryRef::named(name), turn, "ada", Millis(7)).unwrap()
     }
 
     #[test]
     fn the_switch_of_a_repository_holds_it_alone_by_its_keys_and_by_its_name_without_case() {
-        let off = Switches::default();
+        let off = KillSwitches::default();
         assert!(off.at(&shop()).is_none() && off.on().count() == 0);
         let by_name = turned_at(&off, "Acme/Shop", &on(None, None)).switch;
         let by_key = off.turn_at(&shop(), &on(None, None), "ada", Millis(7)).unwrap().switch;
@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn the_switch_of_everything_comes_first_and_leaves_those_of_repositories() {
         let all = turned(&Switch::Off, on(Some("all"), None), "ada", 1).switch;
-        let mut switches = turned_at(&Switches::default(), "acme/shop", &on(Some("one"), None)).switch;
+        let mut switches = turned_at(&KillSwitches::default(), "acme/shop", &on(Some("one"), None)).switch;
         switches.all = all;
         let first = switches.at(&shop()).unwrap();
         assert_eq!((first.repository, first.engaged.reason.as_deref()), (None, Some("all")));
@@ -411,17 +411,18 @@ mod tests {
 
     #[test]
     fn a_repository_stops_its_runs_whichever_switch_says_so() {
-        let mut switches = turned_at(&Switches::default(), "acme/shop", &on(None, Some(Mode::Stop))).switch;
+        let mut switches =
+            turned_at(&KillSwitches::default(), "acme/shop", &on(None, Some(Mode::Stop))).switch;
         assert!(switches.stop_runs(&shop()) && !switches.stop_runs(&RepositoryRef::named("acme/other")));
         switches.all = turned(&Switch::Off, on(None, Some(Mode::Finish)), "ada", 1).switch;
         assert!(switches.stop_runs(&shop()), "a switch more lets nothing go on");
-        let finish = turned_at(&Switches::default(), "acme/shop", &on(None, None)).switch;
+        let finish = turned_at(&KillSwitches::default(), "acme/shop", &on(None, None)).switch;
         assert!(!finish.stop_runs(&shop()));
     }
 
     #[test]
     fn a_turn_of_a_repository_names_it_and_changes_no_other() {
-        let one = turned_at(&Switches::default(), "acme/shop", &on(Some("storm"), None));
+        let one = turned_at(&KillSwitches::default(), "acme/shop", &on(Some("storm"), None));
         assert_eq!(one.act, Act::new("ada", "kill on", "acme/shop", "mode finish: storm"));
         let said =
             "Kill switch of acme/shop on, by ada (mode finish: storm): nothing begins there until it is off.";

@@ -108,7 +108,7 @@ impl<'a> ModelUse<'a> {
 /// The kill switches of the store, as a command asks them.
 #[derive(Clone)]
 pub struct SwitchGate {
-    /// The store.
+    /// The store that has them.
     pub store: Store,
     /// The repository that is worked on; none of a forge, as a rule, in a local one.
     pub repository: RepositoryRef,

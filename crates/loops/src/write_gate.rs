@@ -15,7 +15,7 @@ use truing_store::Store;
 #[derive(Clone)]
 pub struct StoreGate {
     store: Store,
-    /// Where it writes.
+    /// The repository that is written to.
     repository: RepositoryRef,
     who: Who,
 }

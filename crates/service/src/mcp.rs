@@ -110,7 +110,7 @@ impl ForgeTools {
         self.server.client(id, name, Producer::Mcp, &self.gate(pull))
     }
 
-    /// What is asked right before each write there.
+    /// The gate that is asked right before each write there.
     fn gate(&self, (id, name): &(PrId, String)) -> Arc<dyn WriteGate> {
         StoreGate::of_caller(&self.forge.store, RepositoryRef::of_key(&id.key()).called(name))
     }

@@ -10,7 +10,7 @@ use truing_core::id::{Key, Millis, PrId, Token, Version};
 use truing_core::port::{Event, Runs, Slots, StoreError};
 use truing_core::share::Workers;
 use truing_core::slot::{Command, Decision, Note, Slot, State};
-use truing_core::switch::{RepositoryRef, Switches};
+use truing_core::switch::{KillSwitches, RepositoryRef};
 use truing_core::sync::job;
 
 use super::lease::{Lease, lease_of};
@@ -167,7 +167,7 @@ impl Scheduler {
     async fn pick<P: Parts>(
         &self,
         context: &ServiceContext<P>,
-        switches: &Switches,
+        switches: &KillSwitches,
         (places, mut batch): (Places, usize),
         workers: &Workers,
         now: Millis,

@@ -19,7 +19,7 @@ use truing_core::port::{
     Clock as _, ForgeError, OpenPull, Operations as _, PullComment, Repository, Revision, Seen, Slots as _,
     StoreError, Watchlist as _,
 };
-use truing_core::switch::{RepositoryRef, Switches};
+use truing_core::switch::{KillSwitches, RepositoryRef};
 use truing_forge::listing::{Listing, Repositories};
 use truing_forge::{ForgeServer as _, Server};
 
@@ -332,7 +332,7 @@ impl Round {
     async fn go_on<P: Parts>(
         &mut self,
         context: &ServiceContext<P>,
-        switches: &Switches,
+        switches: &KillSwitches,
         server: &Server,
         every: Span,
     ) -> Result<(), StoreError> {

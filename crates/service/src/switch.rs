@@ -11,7 +11,7 @@ use truing_core::port::{
     Asked, Clock, Event, Gate, Ids as _, Operations, RunRef, Runs as _, StoreError, Withheld, WriteGate,
 };
 use truing_core::slot::{Slot, State};
-use truing_core::switch::{Engaged, EngagedSwitch, Mode, RepositoryRef, Switch, Switches};
+use truing_core::switch::{Engaged, EngagedSwitch, KillSwitches, Mode, RepositoryRef, Switch};
 
 use super::{Parts, ServiceContext};
 
@@ -27,7 +27,7 @@ pub struct KillSwitch(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     /// The last answer, and when it came.
-    last: Option<(Switches, Instant)>,
+    last: Option<(KillSwitches, Instant)>,
     /// Since when no answer comes.
     failing: Option<Millis>,
     /// Those told that they are held back, and since when the switch is on that does so.
@@ -36,7 +36,7 @@ struct Known {
 
 impl KillSwitch {
     /// Reads the switches; `now` is the wall clock.
-    pub async fn read<S: Operations>(&self, store: &S, now: Millis) -> Switches {
+    pub async fn read<S: Operations>(&self, store: &S, now: Millis) -> KillSwitches {
         let error = match tokio::time::timeout(READ_TIME, store.switch()).await {
             Ok(Ok(switch)) => {
                 let mut known = self.known();
@@ -78,7 +78,7 @@ impl KillSwitch {
     }
 
     /// Forgets those whom no switch holds back any more.
-    fn forget(&self, switches: &Switches) {
+    fn forget(&self, switches: &KillSwitches) {
         let is_held = |key: &Key| switches.at(&RepositoryRef::of_key(key)).is_some();
         self.known().told.retain(|key, _| is_held(key));
     }
@@ -89,11 +89,11 @@ impl KillSwitch {
 }
 
 /// What is believed of switches that cannot be read, after the last answer and its age.
-fn believed(last: Option<(&Switches, Duration)>, since: Millis) -> Switches {
+fn believed(last: Option<(&KillSwitches, Duration)>, since: Millis) -> KillSwitches {
     let switches = match last {
         Some((switches, age)) if age < UNREADABLE => return switches.clone(),
         Some((switches, _)) => switches.clone(),
-        None => Switches::default(),
+        None => KillSwitches::default(),
     };
     let all = match switches.all {
         Switch::On(engaged) => engaged,
@@ -105,12 +105,12 @@ fn believed(last: Option<(&Switches, Duration)>, since: Millis) -> Switches {
             mode: Mode::Finish,
         },
     };
-    Switches { all: Switch::On(all), repositories: switches.repositories }
+    KillSwitches { all: Switch::On(all), repositories: switches.repositories }
 }
 
 impl<P: Parts> ServiceContext<P> {
     /// The kill switches now.
-    pub async fn switch(&self) -> Switches {
+    pub async fn switch(&self) -> KillSwitches {
         self.kill_switch.read(&self.switch_store, self.clock.now()).await
     }
 
@@ -159,7 +159,7 @@ impl<S: Operations, C: Clock> WriteGate for RunGate<S, C> {
 
 impl<P: Parts> ServiceContext<P> {
     /// Tells of each due slot, once an engagement, that its run is held back.
-    pub(super) async fn hold_back(&self, switches: &Switches, due: &[Slot]) -> Result<(), StoreError> {
+    pub(super) async fn hold_back(&self, switches: &KillSwitches, due: &[Slot]) -> Result<(), StoreError> {
         self.kill_switch.forget(switches);
         let waiting = due.iter().filter(|slot| matches!(slot.state, State::Waiting { .. }));
         let held: Vec<Event> = waiting
@@ -214,9 +214,9 @@ mod tests {
         let on = |mode| {
             let (by, reason) = ("ada".into(), Some("storm".into()));
             let all = Switch::On(Engaged { since: Millis(1), by, reason, mode });
-            Switches { all, repositories: vec![of_shop()] }
+            KillSwitches { all, repositories: vec![of_shop()] }
         };
-        let off = Switches { all: Switch::Off, repositories: vec![of_shop()] };
+        let off = KillSwitches { all: Switch::Off, repositories: vec![of_shop()] };
         let after = |switches, seconds| believed(Some((switches, Duration::from_secs(seconds))), Millis(9));
         assert_eq!(after(&off, 29), off);
         assert_eq!(after(&off, 30).all.engaged().unwrap().since, Millis(9));

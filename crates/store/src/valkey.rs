@@ -20,7 +20,7 @@ use redis::{Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{Clock, Moved, NotGranted, StoreError};
 use truing_core::slot::{Slot, State};
-use truing_core::switch::{RepositoryRef, Switches};
+use truing_core::switch::{KillSwitches, RepositoryRef};
 
 pub use self::fault::SlotsError;
 pub(crate) use self::script::Swapped;
@@ -298,7 +298,7 @@ impl Valkey {
     pub(crate) async fn grant(
         &self,
         leases: &[(Version, Slot)],
-        switches: &Switches,
+        switches: &KillSwitches,
     ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
         let is_held = |slot: &Slot| switches.at(&RepositoryRef::of_key(&slot.key)).is_some();
         let free: Vec<(Version, Slot)> = leases.iter().filter(|(_, slot)| !is_held(slot)).cloned().collect();

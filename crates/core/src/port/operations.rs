@@ -6,14 +6,14 @@ use super::StoreError;
 use crate::id::Millis;
 pub use crate::line::MAX_TEXT;
 use crate::line::clean;
-use crate::switch::{Switch, Switches, Turn};
+use crate::switch::{KillSwitches, Switch, Turn};
 
 /// The longest name of a person or thing that is kept, in characters.
 pub const MAX_NAME: usize = 200;
 /// Rows of operators: versioned by the store's own order, in the audit log, not fenced by a run's token.
 pub trait Operations: Send + Sync {
     /// The kill switches as they are now, with what repositories are known by. Not cached.
-    fn switch(&self) -> impl Future<Output = Result<Switches, StoreError>> + Send;
+    fn switch(&self) -> impl Future<Output = Result<KillSwitches, StoreError>> + Send;
 
     /// Turns the switch of everything, as [`Switch::turn`] decides; in one transaction with its line in the audit log, its
     /// notice and, at off, the wish for a sweep. The switch before and after.

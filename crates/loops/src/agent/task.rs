@@ -35,7 +35,7 @@ pub(crate) struct ModelTask<'a, G> {
     pub(crate) told: &'a BuiltPrompt,
     /// Within which limits.
     pub(crate) limits: Limits,
-    /// Asked between turns.
+    /// The gate that is asked between turns.
     pub(crate) gate: G,
 }
 

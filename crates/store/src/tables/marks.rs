@@ -9,7 +9,7 @@ use crate::valkey::{Swapped, Valkey};
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{Event, Halted, Mark, Marked, Moved, Slots, StoreError};
 use truing_core::slot::{Limits, Slot};
-use truing_core::switch::{RepositoryRef, Switches};
+use truing_core::switch::{KillSwitches, RepositoryRef};
 
 use super::{history, operations, slots};
 use crate::fault::Fault;
@@ -94,7 +94,7 @@ pub(super) async fn mark_apart(
 }
 
 /// The keys that a switch keeps from being marked: that of everything, or of the repository of the key or of the name.
-fn refused(switches: &Switches, marks: &[Mark], halted: Halted) -> BTreeSet<Key> {
+fn refused(switches: &KillSwitches, marks: &[Mark], halted: Halted) -> BTreeSet<Key> {
     match halted {
         Halted::Marked => BTreeSet::new(),
         Halted::Refused => marks

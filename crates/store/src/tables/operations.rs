@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use truing_core::id::{Key, Millis};
 use truing_core::port::{Act, Audited, NewNotice, Notice, Operations, StoreError};
-use truing_core::switch::{Switch, Switches, Turn, Turned};
+use truing_core::switch::{KillSwitches, Switch, Turn, Turned};
 
 use super::forget::BATCH;
 use crate::fault::Fault;
@@ -19,7 +19,7 @@ use crate::store::{Store, apart};
 use crate::valkey::Valkey;
 
 impl Operations for Store {
-    async fn switch(&self) -> Result<Switches, StoreError> {
+    async fn switch(&self) -> Result<KillSwitches, StoreError> {
         let Some(valkey) = self.slots() else { return self.read(switch::read).await };
         // The records last: what is read there is at least as new, and a turn in between is not undone.
         let mirror = apart(|| valkey.switch()).await?;
@@ -33,7 +33,7 @@ impl Operations for Store {
                 // Only from the position that was read: a command that came in between counts, and is not undone.
                 let (_, after) = self.turn_kept(&turn, BY_HAND, Some(kept.all)).await?;
                 apart(|| valkey.repair_switch(&mirror, after.engaged().is_some())).await?;
-                return Ok(Switches { all: after, ..kept });
+                return Ok(KillSwitches { all: after, ..kept });
             }
             Some(_) | None => {}
         }
@@ -102,10 +102,10 @@ impl Operations for Store {
 /// Writes what a turn came to, with its line in the audit log and its notice.
 fn keep(
     connection: &Connection,
-    before: &Switches,
-    turned: Turned<Switches>,
+    before: &KillSwitches,
+    turned: Turned<KillSwitches>,
     now: Millis,
-) -> Result<Switches, Fault> {
+) -> Result<KillSwitches, Fault> {
     switch::write(connection, before, &turned.switch, now)?;
     audit::append(connection, &[turned.act], now)?;
     notice::add(connection, &[turned.notice], now)?;
@@ -136,7 +136,7 @@ impl Store {
                 return Ok((before.all.clone(), before.all));
             };
             let (after, all) =
-                (Switches { all: turned.switch.clone(), ..before.clone() }, before.all.clone());
+                (KillSwitches { all: turned.switch.clone(), ..before.clone() }, before.all.clone());
             let turned = Turned { switch: after, act: turned.act, notice: turned.notice };
             keep(connection, &before, turned, now).map(|after| (all, after.all))
         })
@@ -153,7 +153,7 @@ impl Store {
         name: &str,
         turn: &Turn,
         by: &str,
-    ) -> Result<(Switches, Switches), StoreError> {
+    ) -> Result<(KillSwitches, KillSwitches), StoreError> {
         let (name, turn, by, clock) =
             (name.to_owned(), turn.clone(), by.to_owned(), Arc::clone(&self.0.clock));
         self.write(move |connection| {

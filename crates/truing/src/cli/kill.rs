@@ -7,7 +7,7 @@ use truing_core::id::Millis;
 use truing_core::port::{Operations as _, Slots as _};
 use truing_core::slot::{Slot, State};
 use truing_core::switch::{
-    Engaged, EngagedSwitch, Mode, RepositoryRef, RepositorySwitch, Switch, Switches, Turn,
+    Engaged, EngagedSwitch, KillSwitches, Mode, RepositoryRef, RepositorySwitch, Switch, Turn,
 };
 use truing_loops::text::{counted, instant};
 use truing_store::Store;
@@ -105,7 +105,7 @@ struct RepositoryStatus {
 
 impl Status {
     /// All switches for scripts.
-    pub(super) fn of(switches: &Switches) -> Self {
+    pub(super) fn of(switches: &KillSwitches) -> Self {
         let of_repository = |switch: &RepositorySwitch| {
             let RepositorySwitch { repository, engaged } = switch;
             let Engaged { since, by, reason, mode: _ } = engaged.clone();
@@ -177,7 +177,7 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
     };
     tell_absent(store.as_ref(), &config, context)?;
     let (switches, held) = match &store {
-        None => (Switches::default(), Held::default()),
+        None => (KillSwitches::default(), SlotList::default()),
         Some(store) => {
             let (by, output) = (actor(&context.environment), context.output);
             match (&turn, repo) {
@@ -196,7 +196,7 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     switches.repositories.iter().map(|switch| switch.repository.name.as_str()).collect();
                 output.say(format_args!("the switches of these repositories stay on: {}", names.join(", ")));
             }
-            let held = Held::of(store).await?;
+            let held = SlotList::of(store).await?;
             (switches, held)
         }
     };
@@ -215,12 +215,12 @@ struct Work {
 
 /// The slots that there are, and when.
 #[derive(Default)]
-struct Held {
+struct SlotList {
     slots: Vec<Slot>,
     now: Millis,
 }
 
-impl Held {
+impl SlotList {
     async fn of(store: &Store) -> Result<Self, CliError> {
         let now = store.now().await.map_err(store_error)?;
         Ok(Self { slots: store.list().await.map_err(store_error)?, now })
@@ -237,8 +237,8 @@ impl Held {
     }
 }
 
-/// What holds now of each switch.
-fn screens(switches: &Switches, held: &Held, output: Output) -> String {
+/// The state of each switch.
+fn screens(switches: &KillSwitches, held: &SlotList, output: Output) -> String {
     let mut text = screen(&switches.all, held.work(|_| true), output);
     for switch in &switches.repositories {
         let is_its = |slot: &Slot| RepositoryRef::of_key(&slot.key).is_same(&switch.repository);
@@ -247,7 +247,7 @@ fn screens(switches: &Switches, held: &Held, output: Output) -> String {
     text
 }
 
-/// What holds now of a switch that is on for one repository.
+/// The state of a switch that is on for one repository.
 fn screen_of(switch: EngagedSwitch<'_>, work: Work, output: Output) -> String {
     let engaged = switch.engaged;
     let name = switch.repository.unwrap_or_default();
@@ -349,8 +349,8 @@ mod tests {
         let Switch::On(engaged) = on(Mode::Stop, Some("a storm")) else { panic!("it is on") };
         let repository = RepositoryRef::named("acme/shop");
         let switches =
-            Switches { all: Switch::Off, repositories: vec![RepositorySwitch { repository, engaged }] };
-        insta::assert_snapshot!(screens(&switches, &Held::default(), named()), @r"
+            KillSwitches { all: Switch::Off, repositories: vec![RepositorySwitch { repository, engaged }] };
+        insta::assert_snapshot!(screens(&switches, &SlotList::default(), named()), @r"
         The kill switch is off.
         The kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada.
           reason    a storm

@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 
 use crate::sql::Connection;
 use truing_core::id::{Key, Millis};
-use truing_core::switch::{RepositoryRef, Switch, Switches};
+use truing_core::switch::{KillSwitches, RepositoryRef, Switch};
 
 use crate::fault::{Fault, from_json, to_json};
 
 /// Every switch. Those of repositories are for what is known by their names now, too: one may be turned on before its repository
 /// is heard of.
-pub(crate) fn read(connection: &Connection) -> Result<Switches, Fault> {
+pub(crate) fn read(connection: &Connection) -> Result<KillSwitches, Fault> {
     let (all, repositories): (String, String) = connection
         .sql("SELECT body, repositories FROM switch")
         .only((), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let unreadable = || "the kill switch cannot be read".to_owned();
     let (all, repositories) = (from_json(&all, unreadable)?, from_json(&repositories, unreadable)?);
-    let mut switches = Switches { all, repositories };
+    let mut switches = KillSwitches { all, repositories };
     for switch in &mut switches.repositories {
         switch.repository.keys.extend(known(connection, &switch.repository.name)?);
     }
@@ -56,8 +56,8 @@ fn known(connection: &Connection, name: &str) -> Result<BTreeSet<String>, Fault>
 /// Sets the switches. Where one went off a sweep is wanted: meanwhile webhooks were refused.
 pub(super) fn write(
     connection: &Connection,
-    before: &Switches,
-    after: &Switches,
+    before: &KillSwitches,
+    after: &KillSwitches,
     now: Millis,
 ) -> Result<(), Fault> {
     let is_off = |switch: &Switch| switch.engaged().is_none();

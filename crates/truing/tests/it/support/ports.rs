@@ -29,7 +29,7 @@ use truing_core::port::{
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use truing_core::run::{Detail, RunRecord};
 use truing_core::slot::{Limits, Slot};
-use truing_core::switch::{Switch, Switches, Turn};
+use truing_core::switch::{KillSwitches, Switch, Turn};
 use truing_core::sync::job::Job;
 use truing_diff::RepoPath;
 use truing_forge::{RepositoryClient, Server};
@@ -273,7 +273,7 @@ impl EffectLog for FaultyStore {
 
 impl Operations for FaultyStore {
     through! { no_store, StoreError;
-        switch() -> Switches;
+        switch() -> KillSwitches;
         turn(turn: &Turn, by: &str) -> (Switch, Switch);
         sweep_wanted() -> Option<Millis>;
         swept(wanted: Millis) -> ();
