@@ -75,19 +75,19 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
         let sql = format!("UPDATE truing.form SET version = {version}, oldest = {oldest}");
         assert!(server.psql(&database, &[&sql]).1);
     };
-    form(9, 4);
+    form(9, 5);
     let said = refused(&server.url(&database)).await;
     assert!(
-        said.contains("has form 9, which programs of form 4 or later can use; this one knows form 3"),
+        said.contains("has form 9, which programs of form 5 or later can use; this one knows form 4"),
         "{said}"
     );
     // The next version has added something, and this one goes on beside it.
-    form(4, 1);
+    form(5, 1);
     let store = connect(&server.url(&database)).await.unwrap();
     store.turn(&Turn::Off, "ada").await.unwrap();
     assert_eq!(
         server.psql(&database, &["SELECT version FROM truing.form"]).0.trim(),
-        "4",
+        "5",
         "it is left as it is"
     );
 }
