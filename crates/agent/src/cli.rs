@@ -178,10 +178,10 @@ impl Cli {
     }
 
     /// As [`crate::native::run_judged`], with the program in between.
-    pub async fn run_judged<F: Form, M: Model, T: Tools>(
+    pub async fn run_judged<F: Form>(
         &self,
-        model: &M,
-        tools: &T,
+        model: &dyn Model,
+        tools: &dyn Tools,
         brief: &Brief,
         limits: &Limits,
         judge: impl Fn(&F) -> Option<String> + Send,
@@ -195,9 +195,9 @@ impl Cli {
     }
 
     /// Lets the program hold the conversation. How the run ends, if the conversation does not say so.
-    async fn held<F: Form, M: Model, T: Tools, J: Fn(&F) -> Option<String> + Send>(
+    async fn held<F: Form, J: Fn(&F) -> Option<String> + Send>(
         &self,
-        conversation: &mut Conversation<'_, M, T, F, J>,
+        conversation: &mut Conversation<'_, F, J>,
         brief: &Brief,
         limits: &Limits,
     ) -> Result<End, NotRun> {

@@ -11,6 +11,7 @@ mod run;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -53,10 +54,9 @@ impl Workshop {
     }
 }
 
-/// The tools of a fixer; `R` are those that read.
-#[derive(Debug)]
-pub struct Fixer<R> {
-    reading: R,
+/// The tools of a fixer: those that read, and those that change a clone.
+pub struct Fixer {
+    reading: Box<dyn Tools>,
     workshop: Workshop,
     policy: Policy,
     tree: Tree,
@@ -122,12 +122,12 @@ struct Command {
     argv: Vec<String>,
 }
 
-impl<R: Tools> Fixer<R> {
+impl Fixer {
     /// The tools on a clone, in the sandbox that this machine allows.
     ///
     /// # Errors
     /// [`FixerError`]: above all, a sandbox that is too weak.
-    pub fn new(reading: R, workshop: Workshop, reached: Level) -> Result<Self, FixerError> {
+    pub fn new(reading: Box<dyn Tools>, workshop: Workshop, reached: Level) -> Result<Self, FixerError> {
         at_least(Level::Full, reached)?;
         Ok(Self { runs: true, ..Self::without_commands(reading, workshop)? })
     }
@@ -136,7 +136,7 @@ impl<R: Tools> Fixer<R> {
     ///
     /// # Errors
     /// [`FixerError`]: the folder cannot be opened.
-    pub fn without_commands(reading: R, workshop: Workshop) -> Result<Self, FixerError> {
+    pub fn without_commands(reading: Box<dyn Tools>, workshop: Workshop) -> Result<Self, FixerError> {
         let policy = Policy::shipped(workshop.profile)?;
         let tree = Tree::open(&workshop.clone)?;
         Ok(Self { reading, workshop, policy, tree, runs: false, turn: Mutex::default() })
@@ -173,7 +173,8 @@ impl<R: Tools> Fixer<R> {
     }
 }
 
-impl<R: Tools> Tools for Fixer<R> {
+#[async_trait]
+impl Tools for Fixer {
     fn offered(&self) -> Vec<Tool> {
         let mut offered = self.reading.offered();
         offered.extend(own_tools().into_iter().filter(|tool| self.runs || tool.name != RUN));

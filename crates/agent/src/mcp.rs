@@ -15,6 +15,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
     CompleteResult, ContentBlock, ErrorData, Implementation, JsonObject, ListPromptsRequestMethod,
@@ -33,6 +34,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub const MAX_MESSAGE: usize = 4 << 20;
 
 /// Tools that are offered together.
+#[async_trait]
 pub trait Toolset: Send + Sync + 'static {
     /// The server's name, as clients show it.
     fn name(&self) -> &str;
@@ -41,7 +43,7 @@ pub trait Toolset: Send + Sync + 'static {
     /// The tools.
     fn tools(&self) -> Vec<Offer>;
     /// Calls one of them. The input is an object; that it is what the tool's schema says is the toolset's to check.
-    fn call(&self, name: &str, input: Value) -> impl Future<Output = Called> + Send;
+    async fn call(&self, name: &str, input: Value) -> Called;
 }
 
 /// One tool, as it is offered.
@@ -101,7 +103,7 @@ pub struct Ended(String);
 ///
 /// # Errors
 /// If it never begins a session.
-pub async fn over_stdio<T: Toolset>(tools: Arc<T>) -> Result<(), Ended> {
+pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), Ended> {
     let (reader, writer) = stdio_pipes();
     over_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await
 }
@@ -112,8 +114,8 @@ pub async fn over_stdio<T: Toolset>(tools: Arc<T>) -> Result<(), Ended> {
 ///
 /// # Errors
 /// If it never begins a session.
-pub async fn over<T: Toolset>(
-    tools: Arc<T>,
+pub async fn over(
+    tools: Arc<dyn Toolset>,
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Result<(), Ended> {
@@ -121,8 +123,8 @@ pub async fn over<T: Toolset>(
 }
 
 /// As [`over`]; `gone` tells that the client has closed its end, though something may be left to read.
-async fn over_until<T: Toolset>(
-    tools: Arc<T>,
+async fn over_until(
+    tools: Arc<dyn Toolset>,
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
     gone: impl Future<Output = ()> + Send,
@@ -148,9 +150,9 @@ async fn over_until<T: Toolset>(
 }
 
 /// A toolset in the library's terms.
-pub(crate) struct Handler<T>(pub(crate) Arc<T>);
+pub(crate) struct Handler(pub(crate) Arc<dyn Toolset>);
 
-impl<T: Toolset> ServerHandler for Handler<T> {
+impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
         let server = Implementation::new(self.0.name(), env!("CARGO_PKG_VERSION"));
         let config =

@@ -23,14 +23,14 @@ pub use brief::{
 pub use ended::{End, Limit, Ran};
 
 /// Lets a model work until it has reported, or a limit ends it. Dropping the future ends it at once.
-pub async fn run<M: Model, T: Tools>(model: &M, tools: &T, brief: &Brief, limits: &Limits) -> Ran {
-    run_for::<Items, M, T>(model, tools, brief, limits).await
+pub async fn run(model: &dyn Model, tools: &dyn Tools, brief: &Brief, limits: &Limits) -> Ran {
+    run_for::<Items>(model, tools, brief, limits).await
 }
 
 /// The same, for a report of another form than findings.
-pub async fn run_for<F: Form, M: Model, T: Tools>(
-    model: &M,
-    tools: &T,
+pub async fn run_for<F: Form>(
+    model: &dyn Model,
+    tools: &dyn Tools,
     brief: &Brief,
     limits: &Limits,
 ) -> Ran<F> {
@@ -39,9 +39,9 @@ pub async fn run_for<F: Form, M: Model, T: Tools>(
 
 /// The same, for a report that has to hold. `judge` looks at all of it and says what is wrong, in words for the model,
 /// which is told once; what it says after that is taken as it is, for the caller to judge again.
-pub async fn run_judged<F: Form, M: Model, T: Tools>(
-    model: &M,
-    tools: &T,
+pub async fn run_judged<F: Form>(
+    model: &dyn Model,
+    tools: &dyn Tools,
     brief: &Brief,
     limits: &Limits,
     judge: impl Fn(&F) -> Option<String> + Send,

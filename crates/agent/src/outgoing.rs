@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
+use async_trait::async_trait;
 use serde_json::Value;
 use truing_model::messages::Tool;
 use truing_reader::redact::without_given;
@@ -101,9 +102,10 @@ pub(crate) fn brief(brief: &Brief) -> Brief {
 }
 
 /// Tools whose answers a model may read.
-pub(crate) struct Outgoing<'a, T>(pub(crate) &'a T);
+pub(crate) struct Outgoing<'a>(pub(crate) &'a dyn Tools);
 
-impl<T: Tools> Tools for Outgoing<'_, T> {
+#[async_trait]
+impl Tools for Outgoing<'_> {
     fn offered(&self) -> Vec<Tool> {
         self.0.offered()
     }

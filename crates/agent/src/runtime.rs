@@ -23,10 +23,10 @@ impl Runtime {
     ///
     /// Boxed and erased: what waits for a model is large and made of many parts, all of which would be part of everything
     /// that waits for it.
-    pub fn run_judged<'a, F: Form + 'a, M: Model, T: Tools>(
+    pub fn run_judged<'a, F: Form + 'a>(
         &'a self,
-        model: &'a M,
-        tools: &'a T,
+        model: &'a dyn Model,
+        tools: &'a dyn Tools,
         brief: &'a Brief,
         limits: &'a Limits,
         judge: impl Fn(&F) -> Option<String> + Send + 'a,

@@ -1,4 +1,5 @@
-//! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
+//! The ports: what the loops need from the world. Their futures are boxed, so that each body is compiled once, in the crate
+//! that has it, and a port is passed as an object.
 //!
 //! Implementations: `store` ([`Slots`], [`Runs`], [`Operations`], [`Watchlist`], [`Ledger`],
 //! [`EffectLog`], [`Common`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
@@ -7,7 +8,9 @@
 mod common;
 mod effects;
 mod forge_error;
+mod gate;
 mod ledger;
+mod objects;
 mod operations;
 mod pull;
 mod read;
@@ -17,19 +20,18 @@ mod runs;
 mod server;
 mod store_error;
 mod watchlist;
-mod write_gate;
 
 use std::collections::BTreeSet;
-use std::future::Future;
 
+use async_trait::async_trait;
 use serde::Serialize;
 
-pub use self::common::{Changed, Common, Kept, Present, change};
+pub use self::common::{Changed, Common, Present, change};
 pub use self::effects::{EffectLog, Entry, EntryState, ForgeWrite, Performed, Replacement, Writer};
+pub use self::gate::{Gate, Withheld, read_only};
 pub use self::ledger::Ledger;
-pub use self::operations::{
-    Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations,
-};
+pub use self::objects::{ForgePull, RecordStore};
+pub use self::operations::{Act, Audited, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations};
 pub use self::pull::{
     AuditMark, CheckState, CommitCheck, Decision, HeadRepository, LineComment, LineDraft, Merge, Posted,
     PrState, PullHead, PullNow, PullRequest, ReviewDraft, ReviewEvent, ReviewThread, Said, SetLabel,
@@ -47,7 +49,6 @@ pub use self::runs::{Begun, Computed, Described, Event, LeftHead, Revision, RunR
 pub use self::server::{Author, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen};
 pub use self::store_error::StoreError;
 pub use self::watchlist::{CommentKind, LastReviews, Obeyed, Origin, Repository, UserRequest, Watchlist};
-pub use self::write_gate::{Asked, Withheld, WriteGate, read_only};
 
 use crate::finding::Place;
 use crate::id::{Key, Millis, RunId, Span, Version};
@@ -70,54 +71,45 @@ pub trait Ids: Send + Sync {
 // ---------------------------------------------------------------------------------------------- slots
 
 /// Coordination: the slots, which are the queue (design.md section 2).
+#[async_trait]
 pub trait Slots: Send + Sync {
     /// The store's instant: does not run backwards, and does not lead the wall clock by more than a minute.
-    fn now(&self) -> impl Future<Output = Result<Millis, StoreError>> + Send;
+    async fn now(&self) -> Result<Millis, StoreError>;
 
     /// Up to `limit` slots that want a step at `now` ([`Slot::wakes_at`]): the oldest of each repository
     /// ([`Key::repository`]), then the second oldest of each, and so on, so that a busy repository hides no other;
     /// among those of one rank the oldest first.
-    fn due(&self, now: Millis, limit: usize) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError>;
 
     /// When the next slot that does so not before `from` will want a step.
-    fn next_due(&self, from: Millis) -> impl Future<Output = Result<Option<Millis>, StoreError>> + Send;
+    async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError>;
 
     /// The slots of these keys, in order; a key without a row gives [`Slot::new`].
-    fn load(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
+    async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError>;
 
     /// Leased slots whose holders are known to be dead, if whoever asks serves from the store alone. None while
     /// somebody else may be at work beside a server: those leases end when they expire.
-    fn orphans(&self) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
+    async fn orphans(&self) -> Result<Vec<Slot>, StoreError>;
 
     /// Writes slots whose row still has the given version (0: no row), all in one durable transaction. A slot
     /// that has nothing to remember is deleted. The answer, in order: the new version (0: no row any more), or
     /// that the row has moved on and the caller must load and decide again.
-    fn commit(
-        &self,
-        changes: &[(Version, Slot)],
-    ) -> impl Future<Output = Result<Vec<Result<Version, Moved>>, StoreError>> + Send;
+    async fn commit(&self, changes: &[(Version, Slot)]) -> Result<Vec<Result<Version, Moved>>, StoreError>;
 
     /// Writes new leases as [`Self::commit`] does; none while the kill switch is on, and none in a repository while its own is,
     /// which are looked at in the same transaction. Where slots are apart from the records, a repository's is looked at right before.
-    fn grant(
-        &self,
-        leases: &[(Version, Slot)],
-    ) -> impl Future<Output = Result<Vec<Result<Version, NotGranted>>, StoreError>> + Send;
+    async fn grant(&self, leases: &[(Version, Slot)])
+    -> Result<Vec<Result<Version, NotGranted>>, StoreError>;
 
     /// Marks slots for events ([`Slot::on_event`], at the store's instant), in the order given, and remembers
     /// with each what people call its key and what history says of it. In a file all of it is one durable transaction. On
     /// servers slots are written first, then names and history: after an error either may be missing. Repeating it is harmless. `halted` says
     /// what becomes of it while the kill switch is on, which is looked at before anything is marked.
-    fn mark(
-        &self,
-        marks: &[Mark],
-        limits: &Limits,
-        halted: Halted,
-    ) -> impl Future<Output = Result<Marked, StoreError>> + Send;
+    async fn mark(&self, marks: &[Mark], limits: &Limits, halted: Halted) -> Result<Marked, StoreError>;
 
     /// Lets the version counter be greater than `version` from now on: after records refused a token, which
     /// means that this store has forgotten some.
-    fn raise(&self, version: Version) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn raise(&self, version: Version) -> Result<(), StoreError>;
 
     /// Is what was opened still where it was? Costs next to nothing, so that it can be asked at each look.
     ///
@@ -128,24 +120,24 @@ pub trait Slots: Send + Sync {
     }
 
     /// Writes something small that changes nothing: if that is durable, other writes can be, too.
-    fn try_writing(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn try_writing(&self) -> Result<(), StoreError>;
 
     /// Ends when a slot may have become due by what another process did. Never for a store of one process.
-    fn changed(&self) -> impl Future<Output = ()> + Send {
-        std::future::pending()
+    async fn changed(&self) {
+        std::future::pending::<()>().await;
     }
 
     /// Lends the right to do what one process does at a time, or renews it; for no time: gives it back. True: this process
     /// has it.
-    fn lend_sole(&self, time: Span) -> impl Future<Output = Result<bool, StoreError>> + Send {
+    async fn lend_sole(&self, time: Span) -> Result<bool, StoreError> {
         let _ = time;
-        std::future::ready(Ok(true))
+        Ok(true)
     }
 
     /// Who leases: asked at each look, which tells the others of this process if it `leases`, and takes that back if not.
-    fn workers(&self, leases: bool) -> impl Future<Output = Result<Workers, StoreError>> + Send {
+    async fn workers(&self, leases: bool) -> Result<Workers, StoreError> {
         let _ = leases;
-        std::future::ready(Ok(Workers::default()))
+        Ok(Workers::default())
     }
 }
 

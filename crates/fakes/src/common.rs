@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use truing_core::id::Span;
-use truing_core::port::{Clock, Common, Kept, Present, StoreError};
+use truing_core::port::{Clock, Common, Present, StoreError};
 
 /// States of a clock's time, which last until they are changed.
 #[derive(Clone)]
@@ -74,19 +75,20 @@ impl Within {
     }
 }
 
+#[async_trait]
 impl Common for InCommon {
-    fn read<'a>(&'a self, name: &'a str) -> Kept<'a, Present> {
-        Box::pin(std::future::ready(self.present(name)))
+    async fn read(&self, name: &str) -> Result<Present, StoreError> {
+        self.present(name)
     }
 
-    fn swap<'a>(
-        &'a self,
-        name: &'a str,
-        expected: Option<&'a str>,
-        next: Option<&'a str>,
+    async fn swap(
+        &self,
+        name: &str,
+        expected: Option<&str>,
+        next: Option<&str>,
         _: Span,
-    ) -> Kept<'a, bool> {
-        Box::pin(std::future::ready(self.swapped(name, expected, next)))
+    ) -> Result<bool, StoreError> {
+        self.swapped(name, expected, next)
     }
 }
 

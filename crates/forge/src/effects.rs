@@ -8,8 +8,8 @@ use std::future::Future;
 use truing_core::effect::{Effect, Intended, Kind, MAX_LOST, Part, Push};
 use truing_core::id::{CommentId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    Clock, EffectLog, Entry, EntryState, ForgeError, ForgeWrite, Performed, Replacement, StoreError,
-    Withheld, WriteGate, Writer,
+    Clock, EffectLog, Entry, EntryState, ForgeError, ForgeWrite, Gate, Performed, Replacement, StoreError,
+    Withheld, Writer,
 };
 use truing_core::publish::{Item, Pending};
 use truing_git::{Committed, GitError, Pushed, Remote};
@@ -17,13 +17,13 @@ use truing_git::{Committed, GitError, Pushed, Remote};
 use crate::watch::{Watch, dry};
 
 /// The effects of one writer on one pull request, or on one repository.
-pub struct Effects<'a, W, L> {
+pub struct Effects<'a> {
     /// The side of the forge that writes.
-    pub forge: &'a W,
+    pub forge: &'a dyn ForgeWrite,
     /// The record of intents and ends.
-    pub log: &'a L,
+    pub log: &'a dyn EffectLog,
     /// Asked before each write.
-    pub gate: &'a dyn WriteGate,
+    pub gate: &'a dyn Gate,
     /// The wall clock.
     pub clock: &'a dyn Clock,
     /// Who writes.
@@ -32,7 +32,7 @@ pub struct Effects<'a, W, L> {
     pub watch: &'a Watch,
 }
 
-impl<W, L> fmt::Debug for Effects<'_, W, L> {
+impl fmt::Debug for Effects<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Effects").field("writer", &self.writer).finish_non_exhaustive()
     }
@@ -104,7 +104,7 @@ enum PartState {
     Begun { lost: u32 },
 }
 
-impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
+impl Effects<'_> {
     /// The reason why effects of this kind are not made, if the forge is known to refuse them and a run goes on without them.
     pub fn denied(&self, kind: Kind) -> Option<&'static str> {
         self.forge.denied(kind)

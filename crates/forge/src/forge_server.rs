@@ -1,13 +1,13 @@
 //! The port of a server of a forge, beyond one repository. It is here and not in `core`, as it names lists that are kept
 //! between calls, rows of the capability table and addresses of git. All of it reads; what writes is an effect of a client.
 
-use std::future::Future;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use truing_core::id::{Millis, PrId};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, ForgeRead, ForgeWrite, OpenPull, Protection, PullComment,
-    PullLine, Seen, WriteGate,
+    Author, CommentKind, ForgeError, ForgeKind, ForgeRead, ForgeWrite, Gate, OpenPull, Protection,
+    PullComment, PullLine, Seen,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -18,6 +18,7 @@ use crate::listing::{Listing, Repositories};
 use crate::remote::{Purpose, RemoteError};
 
 /// One server of a forge with one login. Cheap to clone; clones share connections and what was learnt.
+#[async_trait]
 pub trait ForgeServer: Clone + Send + Sync {
     /// A repository of it, and one pull request of that.
     type Client: ForgeRead + ForgeWrite;
@@ -35,89 +36,67 @@ pub trait ForgeServer: Clone + Send + Sync {
 
     /// A repository and one pull request of it, for this producer; the number 0 is the repository alone. `repo` is
     /// `owner/name` as it is now; `id` is what markers are made for. The gate is asked right before each call that writes.
-    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn WriteGate>) -> Self::Client;
+    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> Self::Client;
 
     /// Where git finds a repository (`id`, which is called `repo` now), and what it logs in with. For a push
     /// [`ForgeError::Forbidden`] says that the login may not.
-    fn remote(
-        &self,
-        id: &str,
-        repo: &str,
-        purpose: Purpose,
-    ) -> impl Future<Output = Result<Remote, RemoteError>> + Send;
+    async fn remote(&self, id: &str, repo: &str, purpose: Purpose) -> Result<Remote, RemoteError>;
 
     /// The repository that is called `repo` (`owner/name`) now; [`ForgeError::Moved`] if it has another name by now.
-    fn repository(&self, repo: &str) -> impl Future<Output = Result<Seen, ForgeError>> + Send;
+    async fn repository(&self, repo: &str) -> Result<Seen, ForgeError>;
 
     /// The repository with this id, whatever it is called now; [`ForgeError::NotFound`] if it is gone, or hidden from this
     /// login.
-    fn repository_by_id(&self, id: &str) -> impl Future<Output = Result<Seen, ForgeError>> + Send;
+    async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError>;
 
     /// The repositories that we may see. At most `calls` calls, which is lowered. On an error, what could be listed is new
     /// and the rest old.
-    fn repositories(
-        &self,
-        last: &mut Repositories,
-        calls: &mut u64,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError>;
 
     /// The open pull requests of a repository, newest activity first.
-    fn open_pulls(
+    async fn open_pulls(
         &self,
         repo: &str,
         last: &mut Listing<OpenPull>,
         calls: &mut u64,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    ) -> Result<(), ForgeError>;
 
     /// The open pull requests of a branch of the repository itself: one to each base at most.
-    fn open_pulls_of(
-        &self,
-        repo: &str,
-        branch: &str,
-    ) -> impl Future<Output = Result<Vec<OpenPull>, ForgeError>> + Send;
+    async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError>;
 
     /// The open pull requests of a repository for people, newest activity first, so many at most; and whether those are
     /// all.
-    fn pull_lines(
-        &self,
-        repo: &str,
-        most: usize,
-    ) -> impl Future<Output = Result<(Vec<PullLine>, bool), ForgeError>> + Send;
+    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError>;
 
     /// The comments on a repository's pull requests, or on the one with this number, that were written or changed since
     /// then, in two lists; those of one pull request and one kind oldest change first. A forge that lists those of a whole
     /// repository alone gives those of its other pull requests, too.
-    fn comments_since(
+    async fn comments_since(
         &self,
         of: (&str, Option<u64>),
         since: Millis,
         last: &mut [Listing<PullComment>; 2],
         calls: &mut u64,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    ) -> Result<(), ForgeError>;
 
     /// A comment as it is now, which was seen on this pull request; none if it is on no pull request.
     /// [`ForgeError::NotFound`] if it was deleted, or is not visible yet.
-    fn comment(
+    async fn comment(
         &self,
         id: &PrId,
         repo: &str,
         comment: (CommentKind, u64),
-    ) -> impl Future<Output = Result<Option<PullComment>, ForgeError>> + Send;
+    ) -> Result<Option<PullComment>, ForgeError>;
 
     /// May this account write to the repository? Asked of the forge, for the account with this id: a name can come to
     /// mean another.
-    fn may_write(&self, repo: &str, author: &Author)
-    -> impl Future<Output = Result<bool, ForgeError>> + Send;
+    async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError>;
 
     /// Is it our own account?
-    fn is_own(&self, repo: &str, author: &Author) -> impl Future<Output = Result<bool, ForgeError>> + Send;
+    async fn is_own(&self, repo: &str, author: &Author) -> Result<bool, ForgeError>;
 
     /// The rules that may refuse a push to a branch.
-    fn protection(
-        &self,
-        repo: &str,
-        branch: &str,
-    ) -> impl Future<Output = Result<Protection, ForgeError>> + Send;
+    async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError>;
 
     /// The rate limit as of the last answer that told; none before one, and where answers tell no limit with a count and an
     /// end.

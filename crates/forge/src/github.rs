@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use truing_core::finding::{Place, Side};
 use truing_core::id::{AccountId, Span};
-use truing_core::port::{Clock, Common, ForgeError, WriteGate};
+use truing_core::port::{Clock, Common, ForgeError, Gate};
 use truing_diff::RepoPath;
 use truing_git::{Remote, Secret};
 use url::Url;
@@ -185,7 +185,7 @@ impl GitHub {
     }
 
     /// The same; this gate is asked right before each call that writes.
-    fn behind(&self, gate: &Arc<dyn WriteGate>) -> Self {
+    fn behind(&self, gate: &Arc<dyn Gate>) -> Self {
         self.by(self.inner.http.behind(gate.clone()))
     }
 

@@ -15,7 +15,7 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use truing_core::id::{Millis, Span};
-use truing_core::port::{Clock, Common, ForgeError, WriteGate};
+use truing_core::port::{Clock, Common, ForgeError, Gate};
 use truing_git::Secret;
 use url::Url;
 
@@ -210,7 +210,7 @@ pub(crate) struct Http {
     /// What its calls are made for.
     review: Option<HeaderValue>,
     /// Asked right before each call that writes; none: whoever calls has asked.
-    gate: Option<Arc<dyn WriteGate>>,
+    gate: Option<Arc<dyn Gate>>,
 }
 
 /// What a call is allowed by: a credential, and whose rate limit it uses up.
@@ -300,7 +300,7 @@ impl Http {
     }
 
     /// The same, with the same limits; this gate is asked right before each call that writes.
-    pub(crate) fn behind(&self, gate: Arc<dyn WriteGate>) -> Self {
+    pub(crate) fn behind(&self, gate: Arc<dyn Gate>) -> Self {
         Self { gate: Some(gate), ..self.again() }
     }
 

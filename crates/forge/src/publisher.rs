@@ -6,9 +6,7 @@
 use truing_core::effect::{Effect, Kind};
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Millis, Sha};
-use truing_core::port::{
-    EffectLog, ForgeError, ForgeRead, ForgeWrite, InlineDraft, Performed, RunRef, Runs, StoreError, Withheld,
-};
+use truing_core::port::{ForgeError, ForgeRead, InlineDraft, Performed, RunRef, Runs, StoreError, Withheld};
 use truing_core::publish::{Bounds, Desired, Hold, Item, Observed, Plan, Step, ThreadState, plan};
 
 mod bisect;
@@ -65,11 +63,13 @@ impl<E: Into<PublishError>> From<E> for Ended {
 }
 
 /// One reconcile of one pull request for one producer.
-#[derive(Debug)]
-pub struct Publisher<'a, R, F> {
-    /// The path of every write. Its forge is the pull request, its log the records, which hold the desired state as well. The
-    /// comments of its producer are touched, and no others.
-    pub effects: Effects<'a, F, R>,
+pub struct Publisher<'a> {
+    /// The path of every write. The comments of its producer are touched, and no others.
+    pub effects: Effects<'a>,
+    /// The pull request.
+    pub forge: &'a dyn ForgeRead,
+    /// The records, which hold the desired state.
+    pub records: &'a dyn Runs,
     /// The run whose token fences every write.
     pub run: &'a RunRef,
     /// The commit that new inline comments are placed on.
@@ -145,7 +145,7 @@ fn warn_of_unknown_keys(observed: &[Observed]) {
     }
 }
 
-impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
+impl Publisher<'_> {
     /// Makes the pull request show what it should, then sets the head's status.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
     async fn rounds(&self) -> Result<Reconciled, Ended> {
         let producer = self.effects.writer.producer;
         for _ in 0..MAX_ROUNDS {
-            let (mut rows, status) = self.effects.log.desired(&self.run.key, producer).await?;
+            let (mut rows, status) = self.records.desired(&self.run.key, producer).await?;
             // As they are posted, so that they compare equal with what is read back.
             rows.iter_mut().for_each(|row| row.body = normal(&strip(&row.body)));
             if !self.may_create {
@@ -169,20 +169,20 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             }
             let pending = self.effects.pending().await?;
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
-            let observed = self.effects.forge.comments(&known.collect::<Vec<_>>()).await?;
+            let observed = self.forge.comments(&known.collect::<Vec<_>>()).await?;
             warn_of_unknown_keys(&observed);
             let why_open = self.effects.denied(Kind::Resolve);
             let why_open = why_open.filter(|_| has_open_fixed(&rows, &observed));
             let why_unset = self.effects.denied(Kind::Status).filter(|_| status.is_some());
             why_open.into_iter().chain(why_unset).for_each(|why| say(&mut rows, why));
             let now = self.effects.clock.now();
-            let steps = match plan(&rows, &observed, &pending, &self.effects.forge.bounds(), now) {
+            let steps = match plan(&rows, &observed, &pending, &self.forge.bounds(), now) {
                 Plan::Settling { until } => return Ok(Reconciled::Settling { until }),
                 Plan::Steps(steps) if self.may_create => steps,
                 Plan::Steps(steps) => steps.into_iter().filter(|step| !step.creates()).collect(),
             };
             let deleted: Vec<CommentId> = steps.iter().filter_map(deletes).cloned().collect();
-            let mut placed = Placed::new(&self.effects.forge.bounds(), &steps);
+            let mut placed = Placed::new(&self.forge.bounds(), &steps);
             if placed.is_watched {
                 self.same_head().await?;
             }
@@ -197,14 +197,14 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             match created {
                 Created::All => {}
                 Created::Part => {
-                    let until = self.effects.clock.now() + self.effects.forge.bounds().settle;
+                    let until = self.effects.clock.now() + self.forge.bounds().settle;
                     return Ok(Reconciled::Settling { until });
                 }
                 Created::Replan => continue,
             }
             if let Some(status) = status {
                 match self.perform(&Effect::Status(status.clone())).await {
-                    Ok(_) => self.effects.log.status_set(self.run, &status).await?,
+                    Ok(_) => self.records.status_set(self.run, &status).await?,
                     Err(error) if self.is_denied(&error, Kind::Status) && why_unset.is_some() => {}
                     Err(error) if self.is_denied(&error, Kind::Status) => continue,
                     Err(error) => return Err(error),
@@ -231,7 +231,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
         if gone.is_empty() {
             return Ok(());
         }
-        Ok(self.effects.log.deleted(self.run, self.effects.writer.producer, &gone).await?)
+        Ok(self.records.deleted(self.run, self.effects.writer.producer, &gone).await?)
     }
 
     async fn apply_all(
@@ -309,12 +309,12 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
     fn draft(&self, rows: &[Desired], item: &Item) -> Option<InlineDraft> {
         let row = rows.iter().find(|row| row.item == *item)?;
         let (_, place) = row.place.clone()?;
-        Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.effects.forge.bounds()) })
+        Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.bounds()) })
     }
 
     /// Fails with [`PublishError::Moved`] if the head has moved: places on an old head say nothing about the new one.
     async fn same_head(&self) -> Result<(), Ended> {
-        let head = self.effects.forge.pull_request().await?.revision.head;
+        let head = self.forge.pull_request().await?.revision.head;
         if head == *self.head { Ok(()) } else { Err(PublishError::Moved.into()) }
     }
 
@@ -322,7 +322,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
     async fn lower(&self, items: &[Item], kind: AnchorKind) -> Result<Created, Ended> {
         self.same_head().await?;
         let rows: Vec<(Item, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
-        self.effects.log.lower(self.run, self.effects.writer.producer, &rows).await?;
+        self.records.lower(self.run, self.effects.writer.producer, &rows).await?;
         Ok(Created::Replan)
     }
 
@@ -359,7 +359,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
     }
 
     async fn shown(&self, comments: &[(Item, CommentId)]) -> Result<(), Ended> {
-        Ok(self.effects.log.shown(self.run, self.effects.writer.producer, comments).await?)
+        Ok(self.records.shown(self.run, self.effects.writer.producer, comments).await?)
     }
 
     /// Resolves or reopens a thread. One that the login may not change stays as it is: its comment says what became of its

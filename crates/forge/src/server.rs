@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use truing_core::effect::{Effect, Kind};
 use truing_core::id::{CommentId, Millis, PrId, Sha, Span, Topic};
 use truing_core::port::{
     Actor, Author, BranchPull, CommentKind, CommitCheck, Common, ForgeError, ForgeKind, ForgeRead,
-    ForgeWrite, Merge, OpenPull, OwnIssue, Performed, Protection, PullActivity, PullComment, PullLine,
-    PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, Seen, SetLabel, WriteGate,
+    ForgeWrite, Gate, Merge, OpenPull, OwnIssue, Performed, Protection, PullActivity, PullComment, PullLine,
+    PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, Seen, SetLabel,
 };
 use truing_core::publish::{Bounds, Item, Observed, Producer};
 use truing_git::Remote;
@@ -88,6 +89,7 @@ impl Server {
     }
 }
 
+#[async_trait]
 impl ForgeServer for Server {
     type Client = RepositoryClient;
 
@@ -107,13 +109,7 @@ impl ForgeServer for Server {
         }
     }
 
-    fn client(
-        &self,
-        id: &PrId,
-        repo: &str,
-        producer: Producer,
-        gate: &Arc<dyn WriteGate>,
-    ) -> RepositoryClient {
+    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> RepositoryClient {
         match self {
             Self::GitHub(github) => RepositoryClient::GitHub(github.client(id, repo, producer, gate)),
             Self::BitbucketCloud(cloud) => {
@@ -198,6 +194,7 @@ impl ForgeServer for Server {
     }
 }
 
+#[async_trait]
 impl ForgeRead for RepositoryClient {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
         each!(self, it => it.pull_request().await)
@@ -276,6 +273,7 @@ impl ForgeRead for RepositoryClient {
     }
 }
 
+#[async_trait]
 impl ForgeWrite for RepositoryClient {
     async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
         each!(self, it => it.perform(effect).await)

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use truing_core::id::{Millis, Span};
-use truing_core::port::{Asked, Clock, WriteGate};
+use truing_core::port::{Clock, Gate, Withheld};
 use url::Url;
 
 use crate::Patience;
@@ -31,16 +32,17 @@ pub(crate) fn brief() -> Patience {
 }
 
 /// A gate that is always open.
-pub(crate) fn open() -> Arc<dyn WriteGate> {
+pub(crate) fn open() -> Arc<dyn Gate> {
     Arc::new(Open)
 }
 
 #[derive(Debug)]
 struct Open;
 
-impl WriteGate for Open {
-    fn ask(&self) -> Asked<'_> {
-        Box::pin(std::future::ready(Ok(())))
+#[async_trait]
+impl Gate for Open {
+    async fn ask(&self) -> Result<(), Withheld> {
+        Ok(())
     }
 }
 

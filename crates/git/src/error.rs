@@ -350,7 +350,7 @@ impl GitError {
             Self::NoWorkTree(_) => "name a folder of a working tree (`git worktree add` makes one)".into(),
             Self::ForeignWorkTree { .. } => "unset core.worktree in the repository's configuration".into(),
             Self::SpecialFile(_) => "remove it, or clone the repository anew".into(),
-            Self::NoCommits(_) => "commit something first".into(),
+            Self::NoCommits(_) => "commit something first, or review what is staged: `truing review --staged`".into(),
             Self::BadRevision(_) => "name a branch, a tag or a commit id".into(),
             Self::BadBranch(_) => "name it as `git check-ref-format --branch` wants it".into(),
             Self::UnknownRevision { near: Some(near), .. } => format!("did you mean `{near}`?"),

@@ -2,7 +2,7 @@
 //! else's commits are lost.
 
 use truing_core::id::Sha;
-use truing_core::port::{Withheld, WriteGate};
+use truing_core::port::{Gate, Withheld};
 
 use crate::command::{Finished, clean};
 use crate::{Committed, GitError, Remote, network};
@@ -73,7 +73,7 @@ impl Committed {
         remote: &Remote,
         branch: &str,
         expected: Option<&Sha>,
-        gate: &dyn WriteGate,
+        gate: &dyn Gate,
     ) -> Result<Pushed, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));

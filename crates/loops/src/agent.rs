@@ -13,9 +13,12 @@ mod shown;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use truing_agent::mcp::client::{Server, Servers};
 use truing_agent::native::{End, Limits};
@@ -28,7 +31,7 @@ use truing_core::identity::{SAME, similarity, statement};
 use truing_core::ledger::{LevelKind, Purse, Room};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{self, AskedModel, Coverage, ModelPart, Modelled, Outcome, OutcomeKind};
-use truing_core::port::{Gate, Operations as _, Reader, StoreError};
+use truing_core::port::{Gate, Reader, RecordStore, StoreError, Withheld};
 use truing_core::recheck::Reviewer;
 use truing_core::switch::RepositoryRef;
 use truing_diff::RepoPath;
@@ -36,7 +39,6 @@ use truing_model::cassette::Tape;
 use truing_model::gateway::{Gateway, Refused};
 use truing_reader::Tree;
 use truing_reader::redact::Quoted;
-use truing_store::Store;
 
 use super::earlier::{Earlier, UNKNOWN, look_again};
 use super::reading::{self, Change, Reading};
@@ -55,9 +57,9 @@ pub(crate) use task::{Bounded, BuiltPrompt, Halted, ModelTask, Spent, WatchedToo
 /// A model that reviews, shared by all runs of a process.
 pub struct Agent {
     /// The way to it.
-    pub gateway: Gateway<Store>,
+    pub gateway: Gateway,
     /// What was spent.
-    pub ledger: Store,
+    pub ledger: Arc<dyn RecordStore>,
     /// Its id.
     pub model: String,
     /// What holds the conversation with it.
@@ -100,24 +102,39 @@ impl<'a> ModelUse<'a> {
         (subject, recalled): (Subject, Recalled),
         walkthrough: bool,
         now: Millis,
-    ) -> Asking<'a, SwitchGate> {
-        Asking { agent: self.agent, purse, subject, recalled, walkthrough, gate: self.gate.clone(), now }
+    ) -> Asking<'a> {
+        Asking {
+            agent: self.agent,
+            purse,
+            subject,
+            recalled,
+            walkthrough,
+            gate: Arc::new(self.gate.clone()),
+            now,
+        }
     }
 }
 
 /// The kill switches of the store, as a command asks them.
 #[derive(Clone)]
 pub struct SwitchGate {
-    /// The store that has them.
-    pub store: Store,
+    /// The store.
+    pub store: Arc<dyn RecordStore>,
     /// The repository that is worked on; none of a forge, as a rule, in a local one.
     pub repository: RepositoryRef,
 }
 
+impl fmt::Debug for SwitchGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SwitchGate").field("repository", &self.repository).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
 impl Gate for SwitchGate {
-    async fn is_open(&self) -> bool {
-        // What cannot be read counts as on.
-        self.store.switch().await.is_ok_and(|switches| !switches.stop_runs(&self.repository))
+    async fn ask(&self) -> Result<(), Withheld> {
+        let switches = self.store.switch().await.map_err(|_| Withheld::Unread)?;
+        if switches.stop_runs(&self.repository) { Err(Withheld::Halted) } else { Ok(()) }
     }
 }
 
@@ -138,10 +155,10 @@ type Reviewing<'a> = Pin<Box<dyn Future<Output = Result<(Part, Vec<Reviewer>), A
 ///
 /// # Errors
 /// [`AgentError`]
-pub async fn ask<G: Gate + Clone, R: Reader>(
-    asking: Option<Asking<'_, G>>,
+pub async fn ask(
+    asking: Option<Asking<'_>>,
     change: &Change,
-    (place, reader): (Place<'_>, &R),
+    (place, reader): (Place<'_>, &dyn Reader),
     earlier: &Earlier,
     reading: &mut Reading,
 ) -> Result<Option<Part>, AgentError> {
@@ -207,7 +224,7 @@ pub enum AgentError {
 }
 
 /// One review's use of it.
-pub struct Asking<'a, G> {
+pub struct Asking<'a> {
     /// The model.
     pub agent: &'a Agent,
     /// What pays for it.
@@ -219,12 +236,12 @@ pub struct Asking<'a, G> {
     /// Is it asked for a walkthrough, too?
     pub walkthrough: bool,
     /// The kill switch, asked between turns.
-    pub gate: G,
+    pub gate: Arc<dyn Gate>,
     /// When the review began, for the periods of budgets.
     pub now: Millis,
 }
 
-impl<G: Gate + Clone> Asking<'_, G> {
+impl Asking<'_> {
     /// Lets the model review a change that the rules have read, and adds what it found.
     ///
     /// # Errors
@@ -248,7 +265,7 @@ impl<G: Gate + Clone> Asking<'_, G> {
         let Self { agent, purse, subject, recalled, walkthrough, gate, now } = self;
         let left = match agent.tape.plays() {
             true => Room::Enough,
-            false => room(&agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
+            false => room(&*agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
         };
         match left {
             Room::Enough => {}

@@ -115,8 +115,8 @@ pub fn name_of_remote(url: &str) -> Option<String> {
 ///
 /// # Errors
 /// [`StoreError`]: the ledger cannot be asked, and so nothing may be spent.
-pub async fn room<S: Ledger>(
-    store: &S,
+pub async fn room(
+    store: &dyn Ledger,
     purse: &Purse,
     least: MicroUsd,
     now: Millis,

@@ -17,7 +17,7 @@ use truing_config::{Config, REPOSITORY_FILE, value};
 use truing_core::code::LinesKey;
 use truing_core::id::{PrId, Sha};
 use truing_core::outcome::Coverage;
-use truing_core::port::{Gate, PullRequest, Reader, Revision};
+use truing_core::port::{PullRequest, Reader, Revision};
 use truing_diff::{RepoPath, Status, parse};
 use truing_forge::Server;
 use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
@@ -115,8 +115,7 @@ async fn own_file(git: &Git, mirror: &Mirror, commit: &Sha) -> Result<Option<Sou
 }
 
 /// Where a pull request's commits are, and who reads them.
-#[derive(Debug)]
-pub struct Checkout<'a, R> {
+pub struct Checkout<'a> {
     /// Git.
     pub git: &'a Git,
     /// The `NAME` of `[forge.NAME]` that has it.
@@ -130,7 +129,7 @@ pub struct Checkout<'a, R> {
     /// What the rules look at.
     pub rules: &'a Rules,
     /// The plane that parses repository bytes.
-    pub reader: &'a R,
+    pub reader: &'a dyn Reader,
     /// Linters whose findings are part of the review.
     pub toolbox: &'a Toolbox,
     /// Whose set-ups they may use.
@@ -207,7 +206,7 @@ pub enum CheckoutError {
     Pattern(#[from] globset::Error),
 }
 
-impl<R: Reader> Checkout<'_, R> {
+impl Checkout<'_> {
     /// Fetches both commits, and what configures their review.
     ///
     /// # Errors
@@ -254,12 +253,12 @@ impl<R: Reader> Checkout<'_, R> {
     ///
     /// # Errors
     /// [`CheckoutError`]
-    pub async fn read<G: Gate + Clone>(
+    pub async fn read(
         &self,
         mirror: &Mirror,
         change: &Change,
         (head, scope): (&Sha, &Scope),
-        (asking, earlier): (Option<Asking<'_, G>>, &Earlier),
+        (asking, earlier): (Option<Asking<'_>>, &Earlier),
     ) -> Result<(Reading, Option<Part>), CheckoutError> {
         let mut plan = reading::plan(change, scope)?;
         let folder = self.git.private_folder()?;

@@ -20,9 +20,9 @@ mod update;
 pub mod words;
 
 use std::fmt;
-use std::future::Future;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope as Trust, Verifier};
@@ -32,7 +32,7 @@ use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
 use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, ForgeError, Ledger as _, Runs, StoreError};
+use truing_core::port::{Clock as _, ForgeError, Runs, StoreError};
 use truing_core::run::StepCost;
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
@@ -89,12 +89,13 @@ impl fmt::Debug for Agents {
 }
 
 /// Where the branch is that a run works on, and who sees what it does.
+#[async_trait]
 pub trait Workspace: Sync {
     /// Where the branch is now.
     ///
     /// # Errors
     /// [`Stop::Over`]: the run cannot go on there, and nothing more is to be written.
-    fn head(&self, record: &Record) -> impl Future<Output = Result<Sha, Stop>> + Send;
+    async fn head(&self, record: &Record) -> Result<Sha, Stop>;
     /// The time that something whose creation was not answered may stay unseen.
     fn settle(&self) -> Span {
         Span(0)
@@ -104,29 +105,21 @@ pub trait Workspace: Sync {
         None
     }
     /// Has the commits of a head that somebody else has pushed. What the change is compared with there.
-    fn follow(&self, record: &Record, head: &Sha) -> impl Future<Output = Result<Sha, Stop>> + Send;
+    async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop>;
     /// Shows what an audit found. What people should know besides.
-    fn post(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
+    async fn post(&self, record: &Record) -> Result<Vec<String>, Stop>;
     /// Brings a fix to the branch, which must be where the run believes it to be.
-    fn publish(
-        &self,
-        record: &Record,
-        candidate: &Candidate,
-    ) -> impl Future<Output = Result<Published, Stop>> + Send;
+    async fn publish(&self, record: &Record, candidate: &Candidate) -> Result<Published, Stop>;
     /// How often the one was called that is called after each push; none: nobody is.
-    fn calls(&self) -> impl Future<Output = Result<Option<usize>, Stop>> + Send {
-        std::future::ready(Ok(None))
+    async fn calls(&self) -> Result<Option<usize>, Stop> {
+        Ok(None)
     }
     /// After a push: calls it, unless that was done since it had been called so often. What people should know besides.
-    fn call(
-        &self,
-        _record: &Record,
-        _calls: usize,
-    ) -> impl Future<Output = Result<Vec<String>, Stop>> + Send {
-        std::future::ready(Ok(Vec::new()))
+    async fn call(&self, _record: &Record, _calls: usize) -> Result<Vec<String>, Stop> {
+        Ok(Vec::new())
     }
     /// Answers the findings of the newest audit. What people should know besides.
-    fn reply(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
+    async fn reply(&self, record: &Record) -> Result<Vec<String>, Stop>;
 }
 
 /// A person's wish that a run on a pull request end before its next act.
@@ -174,11 +167,12 @@ pub enum RunMode {
 }
 
 /// Who is told while a run goes on.
+#[async_trait]
 pub trait Observer: Sync {
     /// An act begins that may take minutes.
     fn begins(&self, record: &Record, act: &Act);
     /// An act is done, and the run is kept; its log was so long before.
-    fn grown(&self, record: &Record, before: usize) -> impl Future<Output = ()> + Send;
+    async fn grown(&self, record: &Record, before: usize) -> ();
 }
 
 /// Where a run is left.
@@ -195,9 +189,9 @@ pub enum Progress {
 }
 
 /// One run with all that it needs.
-pub struct Runner<'a, S> {
+pub struct Runner<'a> {
     /// Where the branch is.
-    pub workspace: &'a S,
+    pub workspace: &'a dyn Workspace,
     /// The commits.
     pub mirror: &'a Mirror,
     /// Who works.
@@ -226,11 +220,11 @@ pub struct Runner<'a, S> {
     has_asked: bool,
 }
 
-impl<'a, S> Runner<'a, S> {
+impl<'a> Runner<'a> {
     /// A run on a branch, with its commits; who works on it, with what, and how; the repository's `owner/name`, if it
     /// has one.
     pub fn new(
-        (workspace, mirror): (&'a S, &'a Mirror),
+        (workspace, mirror): (&'a dyn Workspace, &'a Mirror),
         (agents, looks, config): (&'a Agents, &'a Looks, &'a ConvergeConfig),
         repository: Option<&'a str>,
         record: Record,
@@ -257,16 +251,16 @@ impl<'a, S> Runner<'a, S> {
     }
 }
 
-impl<S: Workspace> Runner<'_, S> {
+impl Runner<'_> {
     /// Goes on until there is an end, or as far as its mode allows. After every act the run is kept, and somebody told.
     ///
     /// # Errors
     /// [`StoreError`]: what was done last is not remembered; another run finds it done.
-    pub async fn run<R: Runs>(
+    pub async fn run(
         &mut self,
-        store: &R,
+        store: &dyn Runs,
         token: Token,
-        told: &impl Observer,
+        told: &dyn Observer,
     ) -> Result<Progress, StoreError> {
         while self.record.detail.state.exit.is_none() {
             let (began, before) = (Instant::now(), self.record.detail.state.log.len());
@@ -519,7 +513,7 @@ impl<S: Workspace> Runner<'_, S> {
     }
 }
 
-impl<S> Runner<'_, S> {
+impl Runner<'_> {
     /// What differs between two commits. Several acts look at the same change.
     async fn commit_diff(&mut self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));

@@ -117,10 +117,10 @@ pub fn is_proposed(finding: &Finding) -> bool {
 ///
 /// # Errors
 /// [`FixError`]
-pub async fn offers<R: Reader>(
+pub async fn offers(
     open: &[Finding],
     tree: &Path,
-    reader: &R,
+    reader: &dyn Reader,
 ) -> Result<(Vec<Offer>, Vec<Left>), FixError> {
     let (mut offers, mut left) = (Vec::new(), Vec::new());
     for finding in open.iter().filter(|finding| is_proposed(finding)) {
@@ -138,11 +138,11 @@ pub async fn offers<R: Reader>(
 ///
 /// # Errors
 /// [`FixError`]
-pub async fn plan<R: Reader>(
+pub async fn plan(
     open: &[Finding],
     tree: &Path,
     packs: &[String],
-    reader: &R,
+    reader: &dyn Reader,
     linters: Option<(Tooling<'_>, &Wanted)>,
 ) -> Result<Plan, FixError> {
     let root = tree;
@@ -194,12 +194,12 @@ pub async fn plan<R: Reader>(
 }
 
 /// What the rules say of the copies, on the lines of the findings.
-async fn reread<R: Reader>(
+async fn reread(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
     files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
     packs: &[String],
-    reader: &R,
+    reader: &dyn Reader,
 ) -> Result<Vec<RawFinding>, FixError> {
     let request = ReadRequest {
         tree: copy.to_owned(),
@@ -211,11 +211,11 @@ async fn reread<R: Reader>(
 }
 
 /// Of what a model proposes, what is proven for the copies, whose lines are those that it was made for.
-async fn proven_again<R: Reader>(
+async fn proven_again(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
     files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
-    reader: &R,
+    reader: &dyn Reader,
 ) -> Result<Vec<RawFinding>, FixError> {
     let mut asked = Vec::new();
     for (path, bytes) in read {

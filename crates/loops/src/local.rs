@@ -8,19 +8,17 @@ use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::{Finding, Source};
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::outcome::{Coverage, ReviewDetail, ReviewRecord};
-use truing_core::port::{Clock, Ids, Reader, Revision, Runs};
+use truing_core::port::{Clock, Ids, Reader, Revision};
 use truing_diff::RepoPath;
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
-use super::agent::{
-    self, AgentError, Asking, ContextSources, ModelUse, Part, Place, Recalled, Subject, SwitchGate,
-};
+use super::agent::{self, AgentError, Asking, ContextSources, ModelUse, Part, Place, Recalled, Subject};
 use super::attempts::{Attempt, Attempts};
 use super::compare::{Against, Comparing, Head};
 use super::earlier::Earlier;
 use super::given;
 use super::ignores;
-use super::memory::{Kept, Line, Memory, Recall, Unopened, clean};
+use super::memory::{Kept, Line, Memory, Recall, RecordOpener, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
 use crate::converge;
@@ -31,7 +29,7 @@ use crate::tools::{Base, Toolbox, Tooling};
 const MAX_URL_BYTES: usize = 1024;
 
 /// One local repository and everything its review needs.
-pub struct Local<'a, O, R, C, I> {
+pub struct Local<'a> {
     /// The repository.
     pub repository: &'a Repository,
     /// The commit to compare with, as the user names it; none: see [`Against`].
@@ -43,19 +41,19 @@ pub struct Local<'a, O, R, C, I> {
     /// What the rules look at.
     pub scope: &'a Scope,
     /// The plane that parses repository bytes.
-    pub reader: &'a R,
+    pub reader: &'a dyn Reader,
     /// Linters whose findings are part of the review.
     pub toolbox: &'a Toolbox,
     /// The model that reviews beside the rules; none: the rules alone.
     pub model: Option<ModelUse<'a>>,
     /// Where it is noted while it may ask a model.
     pub attempts: &'a Attempts,
-    /// Opens the records, once there is something to record; none if nothing is to be. May block.
-    pub records: O,
+    /// Opens the records, once there is something to record.
+    pub records: RecordOpener,
     /// Wall clock.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
     /// New ids.
-    pub ids: &'a I,
+    pub ids: &'a dyn Ids,
 }
 
 /// Which of these it was.
@@ -114,14 +112,7 @@ pub enum LocalError {
     NoFolder(#[from] std::io::Error),
 }
 
-impl<O, S, R, C, I> Local<'_, O, R, C, I>
-where
-    O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
-    S: Runs + 'static,
-    R: Reader,
-    C: Clock,
-    I: Ids,
-{
+impl Local<'_> {
     /// Reviews what differs between base and head.
     ///
     /// # Errors
@@ -289,7 +280,7 @@ where
     async fn read(
         &self,
         change: &Change,
-        asking: Option<Asking<'_, SwitchGate>>,
+        asking: Option<Asking<'_>>,
         earlier: &Earlier,
     ) -> Result<(Reading, Option<Part>), LocalError> {
         let mut plan = reading::plan(change, self.scope)?;
@@ -364,11 +355,11 @@ where
 ///
 /// # Errors
 /// [`LocalError`]
-pub async fn read_index<R: Reader>(
+pub async fn read_index(
     mut plan: reading::Plan<'_>,
     repository: &Repository,
     scope: &Scope,
-    reader: &R,
+    reader: &dyn Reader,
 ) -> Result<Reading, LocalError> {
     let paths = plan.paths(scope, reader).await?;
     let folder = truing_git::PrivateFolder::new()?;

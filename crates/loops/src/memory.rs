@@ -3,15 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus, RawFinding, SeenOn, Source};
 use truing_core::id::{FindingId, Key, RunId, Sha};
 use truing_core::identity::{Placed, identify};
 use truing_core::increment::Renames;
 use truing_core::outcome::{Coverage, ReviewRecord};
-use truing_core::port::{Clock, Computed, Revision, RunRef, Runs, StoreError};
+use truing_core::port::{Clock, Computed, RecordStore, Revision, RunRef, Runs, StoreError};
 use truing_core::publish::Producer;
 use truing_core::recheck::Rechecked;
 
@@ -106,10 +108,13 @@ impl Kept {
     }
 }
 
+/// Opens the records, once there is something to record; none if nothing is to be. May block.
+pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, Unopened> + Send + Sync>;
+
 /// Where it is remembered, and how.
-pub struct Memory<'a, O, C> {
-    /// Opens the records, once there is something to record; none if nothing is to be. May block.
-    pub records: O,
+pub struct Memory<'a> {
+    /// Opens the records, once there is something to record.
+    pub records: RecordOpener,
     /// Whose findings count if anything is known of them: the service's own, of the same pull request.
     pub served: Option<&'a Key>,
     /// The commit in which a rule's finding that is known and was not met is fixed; none if it may be elsewhere.
@@ -119,7 +124,7 @@ pub struct Memory<'a, O, C> {
     /// The key of people's words on findings of a branch; none: they are kept with the findings.
     pub branch: Option<&'a Key>,
     /// Wall clock.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
 }
 
 /// Reviews that fence each other off begin anew at different moments, so that one of them ends before the next begins.
@@ -130,24 +135,25 @@ fn pause(run: &RunId, tries: u32) -> Duration {
     longest / 256 * u32::from(hasher.finish().to_be_bytes()[7])
 }
 
-impl<O, S, C> Memory<'_, O, C>
-where
-    O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
-    S: Runs + 'static,
-    C: Clock,
-{
+impl Memory<'_> {
+    /// Opens the records.
+    async fn open(&self) -> Result<Result<Option<Arc<dyn RecordStore>>, Unopened>, JoinError> {
+        let open = Arc::clone(&self.records);
+        tokio::task::spawn_blocking(move || open()).await
+    }
+
     /// What is known before the review.
     pub async fn recall(&self, own: &Key) -> Recall {
         let unread = |why: String| Recall { unread: Some(why), ..Recall::default() };
-        let store = match tokio::task::spawn_blocking(self.records.clone()).await {
+        let store = match self.open().await {
             Ok(Ok(Some(store))) => store,
             Ok(Err(Unopened { why, holds: true })) => return unread(why),
             Ok(Ok(None) | Err(Unopened { holds: false, .. })) | Err(_) => return Recall::default(),
         };
         let known = async || -> Result<_, StoreError> {
-            let (mut known, key) = self.known(&store, own).await?;
+            let (mut known, key) = self.known(&*store, own).await?;
             let of_all = if self.branch.is_some() { store.dismissals(key).await? } else { Vec::new() };
-            self.dismissed(&store, &mut known, of_all).await?;
+            self.dismissed(&*store, &mut known, of_all).await?;
             Ok((known, key))
         };
         let (known, key) = match known().await {
@@ -191,14 +197,14 @@ where
         record: &mut ReviewRecord,
         filed: &Sha,
     ) -> Result<Kept, String> {
-        let opened = tokio::task::spawn_blocking(self.records.clone()).await;
+        let opened = self.open().await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
         let Some(store) = opened.map_err(|unopened| unopened.why)? else {
             return Ok(self.recognise((&[], &[]), found, record, filed).0);
         };
         let mut tries = 0;
         loop {
-            match self.recorded(&store, found, record, filed).await {
+            match self.recorded(&*store, found, record, filed).await {
                 Ok(kept) => return Ok(kept),
                 Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => {
                     tokio::time::sleep(pause(&record.run, tries)).await;
@@ -213,7 +219,7 @@ where
     /// and then this one begins anew, from what that one has recorded.
     async fn recorded(
         &self,
-        store: &S,
+        store: &dyn Runs,
         found: Found<'_>,
         record: &mut ReviewRecord,
         filed: &Sha,
@@ -239,7 +245,7 @@ where
     /// versions recorded. The answer: all of them.
     async fn dismissed(
         &self,
-        store: &S,
+        store: &dyn Runs,
         known: &mut Vec<Finding>,
         of_all: Vec<Dismissal>,
     ) -> Result<Vec<Dismissal>, StoreError> {
@@ -255,7 +261,11 @@ where
     }
 
     /// What is known of it, and under which key.
-    async fn known<'k>(&'k self, store: &S, own: &'k Key) -> Result<(Vec<Finding>, &'k Key), StoreError> {
+    async fn known<'k>(
+        &'k self,
+        store: &dyn Runs,
+        own: &'k Key,
+    ) -> Result<(Vec<Finding>, &'k Key), StoreError> {
         if let Some(served) = self.served {
             let known = store.findings(served).await?;
             if !known.is_empty() {

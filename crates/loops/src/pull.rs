@@ -4,47 +4,39 @@
 use opentelemetry::trace::FutureExt as _;
 use truing_core::id::{Key, PrId, RunId};
 use truing_core::outcome::{ReviewDetail, ReviewRecord};
-use truing_core::port::{Clock, Ids, PullRequest, Reader, Revision, Runs};
+use truing_core::port::{Clock, Ids, PullRequest, Revision};
 
 use super::agent::{self, ModelUse, Subject};
 use super::attempts::{Attempt, Attempts};
 use super::checkout::{Checkout, CheckoutError, Pinned, changed, configuring};
 use super::compare::Against;
 use super::local::{Review, Reviewed};
-use super::memory::{Memory, Recall, Unopened, clean};
+use super::memory::{Memory, Recall, RecordOpener, clean};
 use super::reading::Reading;
 use super::since;
 use crate::telemetry;
 
 /// One pull request and everything its review needs.
-pub struct Pull<'a, O, R, C, I> {
+pub struct Pull<'a> {
     /// Which.
     pub id: &'a PrId,
     /// As the forge describes it now.
     pub pull: &'a PullRequest,
     /// Where its commits are, and who reads them.
-    pub checkout: Checkout<'a, R>,
+    pub checkout: Checkout<'a>,
     /// The model that reviews beside the rules; none: the rules alone.
     pub model: Option<ModelUse<'a>>,
     /// Where it is noted while it may ask a model.
     pub attempts: &'a Attempts,
-    /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
-    /// words for people.
-    pub records: O,
+    /// Opens the records, once there is something to record.
+    pub records: RecordOpener,
     /// Wall clock.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
     /// New ids.
-    pub ids: &'a I,
+    pub ids: &'a dyn Ids,
 }
 
-impl<O, S, R, C, I> Pull<'_, O, R, C, I>
-where
-    O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
-    S: Runs + 'static,
-    R: Reader,
-    C: Clock,
-    I: Ids,
-{
+impl Pull<'_> {
     /// Reviews what the pull request changes, and says what that was configured by.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -276,6 +277,7 @@ impl ChildReader {
     }
 }
 
+#[async_trait]
 impl Reader for ChildReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         let Checked { report, dropped } = files::read(self, request).await?;

@@ -295,7 +295,7 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
-    pub async fn paths<R: Reader>(&self, scope: &Scope, reader: &R) -> Result<Vec<RepoPath>, ReadingError> {
+    pub async fn paths(&self, scope: &Scope, reader: &dyn Reader) -> Result<Vec<RepoPath>, ReadingError> {
         let mut paths = reader.companions(&scope.packs, &self.to_read).await?;
         paths.extend(self.to_read.iter().map(|file| file.path.clone()));
         Ok(paths)
@@ -337,11 +337,11 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
-    pub async fn read<R: Reader>(
+    pub async fn read(
         self,
         tree: PathBuf,
         scope: &Scope,
-        reader: &R,
+        reader: &dyn Reader,
         tooling: Option<Tooling<'_>>,
     ) -> Result<Reading, ReadingError> {
         let Self { mut files, to_read, mut coverage, stand_ins: _, elsewhere } = self;

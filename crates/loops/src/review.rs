@@ -3,6 +3,8 @@
 //! [`Served::run`] is the list of steps. Each can be repeated: after a crash, the next lease goes on from what the records
 //! hold (stages `prepared`, `computed`, `published`).
 
+use std::sync::Arc;
+
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, Source};
 use truing_core::id::{Millis, RunId, Sha, Span};
@@ -10,8 +12,7 @@ use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord};
 use truing_core::port::{
-    Clock, Computed, EffectLog, Event, ForgeRead, ForgeWrite, Gate, PrState, PullRequest, Reader, Revision,
-    RunRef, Runs, Slots, WriteGate, Writer,
+    Clock, Computed, Event, ForgePull, Gate, PrState, PullRequest, RecordStore, Revision, RunRef, Writer,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Then, Why};
@@ -39,15 +40,15 @@ pub trait Counts: Sync {
 }
 
 /// One leased pull request and everything its review needs.
-pub struct Served<'a, S, F, R, C, G> {
+pub struct Served<'a> {
     /// Slots and records.
-    pub store: &'a S,
+    pub store: &'a dyn RecordStore,
     /// The pull request.
-    pub forge: &'a F,
+    pub forge: &'a dyn ForgePull,
     /// Wall clock.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
     /// Where its commits are, and who reads them.
-    pub checkout: Checkout<'a, R>,
+    pub checkout: Checkout<'a>,
     /// The model that reviews beside the rules; none: the rules alone.
     pub agent: Option<&'a Agent>,
     /// Limits of the slot machine.
@@ -61,7 +62,7 @@ pub struct Served<'a, S, F, R, C, G> {
     /// The head that the last event named.
     pub heard: Option<Heard>,
     /// Asked before every step that costs and every call that writes.
-    pub gate: &'a G,
+    pub gate: &'a Arc<dyn Gate>,
     /// Reports the writes; in a dry run none is made.
     pub watch: &'a Watch,
     /// Counts how runs end.
@@ -78,14 +79,7 @@ pub struct Heard {
     pub at: Millis,
 }
 
-impl<S, F, R, C, G> Served<'_, S, F, R, C, G>
-where
-    S: Slots + Runs + EffectLog,
-    F: ForgeRead + ForgeWrite,
-    R: Reader,
-    C: Clock,
-    G: Gate + WriteGate,
-{
+impl Served<'_> {
     /// Reviews the pull request's current head.
     ///
     /// # Errors
@@ -298,11 +292,19 @@ where
         recalled: Option<Recalled>,
         walkthrough: bool,
         now: Millis,
-    ) -> Option<Asking<'b, &'b G>> {
+    ) -> Option<Asking<'b>> {
         let (agent, recalled) = (self.agent?, recalled?);
         let RunRef { id, key, .. } = self.run;
         let purse = agent.budgets.purse(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
-        Some(Asking { agent, purse, subject: Subject::of(pull), recalled, walkthrough, gate: self.gate, now })
+        Some(Asking {
+            agent,
+            purse,
+            subject: Subject::of(pull),
+            recalled,
+            walkthrough,
+            gate: Arc::clone(self.gate),
+            now,
+        })
     }
 
     /// What was computed before, by a run that this one took over or by the last review of this revision: says
@@ -382,9 +384,11 @@ where
     async fn publish(&self, head: &Sha, may_create: bool) -> Result<Reconciled, Stopped> {
         let RunRef { key, token, .. } = self.run;
         let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(*token) };
-        let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
+        let (forge, log, gate, clock) = (self.forge, self.store, &**self.gate, self.clock);
         let publisher = Publisher {
             effects: Effects { forge, log, gate, clock, writer, watch: self.watch },
+            forge,
+            records: self.store,
             run: self.run,
             head,
             may_create,

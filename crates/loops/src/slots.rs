@@ -1,7 +1,7 @@
 //! Steps of slots, carried out on a store: load, decide, commit, and again if the row has moved on.
 
 use truing_core::id::{Key, Millis};
-use truing_core::port::{Event, Runs, Slots, StoreError};
+use truing_core::port::{Event, RecordStore, Runs, StoreError};
 use truing_core::slot::{Command, Decision, Limits, Refused};
 
 /// How often a step is decided anew because somebody else committed first.
@@ -22,8 +22,8 @@ pub enum StepError {
 ///
 /// # Errors
 /// [`StepError`]
-pub async fn step<S: Slots + Runs>(
-    store: &S,
+pub async fn step(
+    store: &dyn RecordStore,
     key: &Key,
     command: Command,
     limits: &Limits,
@@ -36,8 +36,8 @@ pub async fn step<S: Slots + Runs>(
 ///
 /// # Errors
 /// [`StepError`]
-pub async fn steps<S: Slots + Runs>(
-    store: &S,
+pub async fn steps(
+    store: &dyn RecordStore,
     key: &Key,
     first: Command,
     rest: &[Command],
@@ -70,7 +70,7 @@ pub async fn steps<S: Slots + Runs>(
 ///
 /// # Errors
 /// [`StoreError`]
-pub async fn end_orphans<S: Slots + Runs>(store: &S, limits: &Limits) -> Result<(), StoreError> {
+pub async fn end_orphans(store: &dyn RecordStore, limits: &Limits) -> Result<(), StoreError> {
     for slot in store.orphans().await? {
         let Some(token) = slot.token() else { continue };
         match step(store, &slot.key, Command::HandBack(token), limits).await {
@@ -82,7 +82,7 @@ pub async fn end_orphans<S: Slots + Runs>(store: &S, limits: &Limits) -> Result<
 }
 
 /// Tells `truing why` what was decided. The step is taken, whether it can be told or not.
-async fn note<S: Runs>(store: &S, key: &Key, decision: &Decision, at: Millis) {
+async fn note(store: &dyn Runs, key: &Key, decision: &Decision, at: Millis) {
     let Some(note) = decision.note else { return };
     tracing::debug!(%key, "{note}");
     let event = Event { at, key: key.clone(), run: None, what: note.to_string() };

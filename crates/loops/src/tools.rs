@@ -143,12 +143,12 @@ impl Tooling<'_> {
     ///
     /// # Errors
     /// As [`Running::look`].
-    pub async fn look<R: Reader>(
+    pub async fn look(
         self,
         tree: &Path,
         (changed, touched): (&[ChangedFile], &[RepoPath]),
         wanted: &Wanted,
-        reader: &R,
+        reader: &dyn Reader,
     ) -> Result<Looked, ReaderError> {
         let Self { toolbox, project, trust, base } = self;
         let files = Files { tree, pins: tree, project, changed, touched, base: Some(base), trust };
@@ -164,12 +164,12 @@ impl Tooling<'_> {
     ///
     /// # Errors
     /// [`ReaderError`]
-    pub async fn findings<R: Reader>(
+    pub async fn findings(
         self,
         tree: &Path,
         changed: &[ChangedFile],
         wanted: &Wanted,
-        reader: &R,
+        reader: &dyn Reader,
     ) -> Result<Vec<RawFinding>, ReaderError> {
         let looked = self.look(tree, (changed, &[]), wanted, reader).await?;
         read_all(looked.outputs, (tree, changed), reader).await
@@ -181,12 +181,12 @@ impl Tooling<'_> {
     ///
     /// # Errors
     /// [`ReaderError`]
-    pub(crate) async fn take_old<R: Reader>(
+    pub(crate) async fn take_old(
         self,
         (found, runs): (&mut Vec<Placed>, &mut [ToolRun]),
         (changes, head): (&[FileDiff<'_>], (&Path, &Programs)),
         wanted: &Wanted,
-        reader: &R,
+        reader: &dyn Reader,
     ) -> Result<BTreeSet<Fingerprint>, ReaderError> {
         let Self { toolbox, project, trust, base } = self;
         let none = BTreeSet::new();
@@ -219,10 +219,10 @@ impl Tooling<'_> {
 }
 
 /// The findings of outputs.
-async fn read_all<R: Reader>(
+async fn read_all(
     outputs: Vec<Printed>,
     (tree, changed): (&Path, &[ChangedFile]),
-    reader: &R,
+    reader: &dyn Reader,
 ) -> Result<Vec<RawFinding>, ReaderError> {
     let mut found = Vec::new();
     for printed in outputs {
@@ -263,11 +263,11 @@ fn skipped(name: &str, reason: &str) -> ToolRun {
 }
 
 /// The linters that the files of a folder show, of those that are wanted, and the reason for which hooks are not known.
-async fn selected<R: Reader>(
+async fn selected(
     tree: &Path,
     files: Files<'_>,
     wanted: &Wanted,
-    reader: &R,
+    reader: &dyn Reader,
 ) -> Result<(Vec<Selected>, Option<String>), ReaderError> {
     let UsedTools { tools: used, unread_hooks } =
         used(tree, files.changed.iter().map(|file| &file.path), reader).await?;
@@ -292,11 +292,11 @@ impl Running {
     ///
     /// # Errors
     /// [`ReaderError`], if nobody can tell which tools the repository uses. A tool that fails is no error: its output says so.
-    pub async fn look<R: Reader>(
+    pub async fn look(
         &self,
         files: Files<'_>,
         wanted: &Wanted,
-        reader: &R,
+        reader: &dyn Reader,
         only: Option<&BTreeSet<String>>,
     ) -> Result<Looked, ReaderError> {
         let mut looked = Looked::default();

@@ -5,16 +5,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use truing_core::id::{Key, Token};
-use truing_core::port::{Asked, Operations as _, Slots as _, StoreError, Withheld, WriteGate};
+use truing_core::port::{Gate, RecordStore, StoreError, Withheld};
 use truing_core::slot::State;
 use truing_core::switch::RepositoryRef;
-use truing_store::Store;
 
 /// The gate of whoever writes by this store. Nothing is cached; a store that cannot be read closes it.
 #[derive(Clone)]
 pub struct StoreGate {
-    store: Store,
+    store: Arc<dyn RecordStore>,
     /// The repository that is written to.
     repository: RepositoryRef,
     who: Who,
@@ -37,12 +37,17 @@ enum Who {
 
 impl StoreGate {
     /// The gate of a run that holds this lease.
-    pub fn of_run(store: &Store, repository: RepositoryRef, key: &Key, token: Token) -> Arc<dyn WriteGate> {
+    pub fn of_run(
+        store: &Arc<dyn RecordStore>,
+        repository: RepositoryRef,
+        key: &Key,
+        token: Token,
+    ) -> Arc<dyn Gate> {
         Arc::new(Self { store: store.clone(), repository, who: Who::Run(key.clone(), token) })
     }
 
     /// The gate of a caller whose every write begins something.
-    pub fn of_caller(store: &Store, repository: RepositoryRef) -> Arc<dyn WriteGate> {
+    pub fn of_caller(store: &Arc<dyn RecordStore>, repository: RepositoryRef) -> Arc<dyn Gate> {
         Arc::new(Self { store: store.clone(), repository, who: Who::Caller })
     }
 
@@ -72,8 +77,9 @@ fn unread(error: StoreError) -> Withheld {
     Withheld::Unread
 }
 
-impl WriteGate for StoreGate {
-    fn ask(&self) -> Asked<'_> {
-        Box::pin(self.open())
+#[async_trait]
+impl Gate for StoreGate {
+    async fn ask(&self) -> Result<(), Withheld> {
+        self.open().await
     }
 }

@@ -11,15 +11,13 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub use self::entry::{CassetteError, MAX_CASSETTE_BYTES};
 pub use self::hide::Hide;
 pub use self::play::{Cassette, Player};
 pub use self::record::{Recorder, Recording};
-use std::sync::Arc;
-use truing_core::money::MicroUsd;
-
-use crate::gateway::{Answer, Model, Refused};
-use crate::messages::Request;
+use crate::gateway::Model;
 
 /// What runs are recorded on or played from; none: they ask the model as it is.
 #[derive(Clone, Debug, Default)]
@@ -44,41 +42,12 @@ impl Tape {
         matches!(self, Self::Play(_))
     }
 
-    /// One agent's model. `run` names what is done in words that will be the same when it is played.
-    pub fn of<M: Model>(&self, model: M, run: &str, agent: &str) -> Taped<M> {
+    /// One agent's model: as it is, recorded, or played from a cassette. `run` names what is done in words that will be the same when it is played.
+    pub fn of<'a>(&self, model: Box<dyn Model + 'a>, run: &str, agent: &str) -> Box<dyn Model + 'a> {
         match self {
-            Self::None => Taped::Live(model),
-            Self::Record(recording) => Taped::Recorded(recording.of(model, run, agent)),
-            Self::Play(cassette) => Taped::Played(cassette.of(run, agent)),
-        }
-    }
-}
-
-/// A model that is asked as it is, recorded, or played from a cassette.
-#[derive(Debug)]
-pub enum Taped<M> {
-    /// As it is.
-    Live(M),
-    /// As it is, and kept.
-    Recorded(Recorder<M>),
-    /// From a cassette.
-    Played(Player),
-}
-
-impl<M: Model> Model for Taped<M> {
-    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
-        match self {
-            Self::Live(model) => model.ask(request).await,
-            Self::Recorded(recorder) => recorder.ask(request).await,
-            Self::Played(player) => player.ask(request).await,
-        }
-    }
-
-    async fn cost(&self) -> MicroUsd {
-        match self {
-            Self::Live(model) => model.cost().await,
-            Self::Recorded(recorder) => recorder.cost().await,
-            Self::Played(player) => player.cost().await,
+            Self::None => model,
+            Self::Record(recording) => Box::new(recording.of(model, run, agent)),
+            Self::Play(cassette) => Box::new(cassette.of(run, agent)),
         }
     }
 }

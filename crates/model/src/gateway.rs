@@ -13,10 +13,10 @@ mod tests;
 mod ticket;
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock, Common, Gate, Ledger};
@@ -35,6 +35,7 @@ use crate::price::Prices;
 use crate::provider::{Provider, ProviderError};
 
 /// A model, as one run may use it: within its money, its allowed models and its kill switch.
+#[async_trait]
 pub trait Model: Send + Sync {
     /// One answer, complete. The request's `max_tokens` is clamped to what money is left for.
     ///
@@ -42,31 +43,32 @@ pub trait Model: Send + Sync {
     ///
     /// # Errors
     /// [`Refused`]
-    fn ask(&self, request: &Request) -> impl Future<Output = Result<Answer, Refused>> + Send;
+    async fn ask(&self, request: &Request) -> Result<Answer, Refused>;
 
     /// What the ledger holds all calls so far to have cost: whole answers, and calls that were cut, refused or cancelled
     /// after they had begun. Waits until none of them is under way.
-    fn cost(&self) -> impl Future<Output = MicroUsd> + Send;
+    async fn cost(&self) -> MicroUsd;
 }
 
 /// The way to one provider, shared by all runs of a process: its connections, its circuit, the money. The circuit is that of all
 /// processes where they keep something in common.
-pub struct Gateway<L: Ledger + 'static> {
-    shared: Arc<Shared<L>>,
-    fallback: Option<Arc<Fallback<L>>>,
+#[derive(Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    fallback: Option<Arc<Fallback>>,
 }
 
 /// The second provider, for the time in which the first is not available.
-struct Fallback<L: Ledger + 'static> {
+struct Fallback {
     /// Its name in the configuration.
     name: String,
     /// The way to it.
-    gateway: Gateway<L>,
+    gateway: Gateway,
     /// The model that is asked there instead of any other.
     model: String,
 }
 
-impl<L: Ledger + 'static> Gateway<L> {
+impl Gateway {
     /// A gateway to this provider. Nothing is sent. Its circuit is kept in `common`, if there is that.
     ///
     /// # Errors
@@ -74,7 +76,7 @@ impl<L: Ledger + 'static> Gateway<L> {
     pub fn new(
         provider: Provider,
         prices: Prices,
-        ledger: L,
+        ledger: Arc<dyn Ledger>,
         (clock, common): (Arc<dyn Clock>, Option<Arc<dyn Common>>),
         patience: Patience,
     ) -> Result<Self, ProviderError> {
@@ -101,12 +103,12 @@ impl<L: Ledger + 'static> Gateway<L> {
     }
 
     /// One run's way to the models that it may use, paid from its purse, while its kill switch is off.
-    pub fn session<G: Gate>(
+    pub fn session(
         &self,
         purse: Purse,
         models: impl IntoIterator<Item = String>,
-        gate: G,
-    ) -> Session<L, G> {
+        gate: Arc<dyn Gate>,
+    ) -> Session {
         Session::new(self.clone(), purse, models.into_iter().collect(), gate)
     }
 
@@ -120,13 +122,7 @@ impl<L: Ledger + 'static> Gateway<L> {
     }
 }
 
-impl<L: Ledger + 'static> Clone for Gateway<L> {
-    fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), fallback: self.fallback.clone() }
-    }
-}
-
-impl<L: Ledger + 'static> fmt::Debug for Gateway<L> {
+impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway").field("client", &self.shared.client).finish_non_exhaustive()
     }

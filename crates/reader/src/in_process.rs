@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use truing_core::finding::{Place, RawFinding};
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{
@@ -244,6 +245,7 @@ fn read_share(request: &ReadRequest, one: &One<'_>, queue: &Queue<'_>) -> Result
     Ok(report)
 }
 
+#[async_trait]
 impl Reader for InProcess {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         self.read_blocking(request)

@@ -2,7 +2,7 @@
 //! so that the two never work on one pull request at once.
 
 use truing_core::id::{Key, Millis, Version};
-use truing_core::port::{Runs, Slots};
+use truing_core::port::RecordStore;
 use truing_core::slot::{Command, Limits, Loop, Refused, State};
 use truing_loops::slots::{StepError, step, steps};
 
@@ -26,8 +26,8 @@ pub enum NotLeased {
 ///
 /// # Errors
 /// [`NotLeased`]; if it is `Busy`, nothing was marked, unless the slot was new and a server was faster.
-pub async fn lease<S: Slots + Runs>(
-    store: &S,
+pub async fn lease(
+    store: &dyn RecordStore,
     key: &Key,
     of: Loop,
     limits: &Limits,
@@ -71,6 +71,7 @@ mod tests {
     use std::sync::Arc;
 
     use truing_core::id::Token;
+    use truing_core::port::Slots as _;
     use truing_core::slot::{Slot, Then};
     use truing_loops::machine::SystemClock;
     use truing_store::Store;

@@ -2,13 +2,14 @@
 //! time; each by [`JobRun`], as the command runs it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use croner::Cron;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::watch;
 use truing_core::id::Millis;
-use truing_core::port::{Clock as _, Operations as _, Runs as _, Slots as _, StoreError};
+use truing_core::port::{Clock as _, RecordStore, StoreError};
 use truing_core::run::End;
 use truing_core::slot::{Loop, Slot, State};
 use truing_core::switch::RepositoryRef;
@@ -17,7 +18,6 @@ use truing_core::sync::record::Record;
 use truing_loops::machine::SystemClock;
 use truing_loops::review::Counts as _;
 use truing_loops::stopped::Stopped;
-use truing_store::Store;
 
 use super::by_hand::NotLeased;
 use super::jobs::JobRun;
@@ -54,7 +54,7 @@ impl<'a> Calendar<'a> {
     /// Runs what is due, looking every so often, until it is told to stop.
     pub async fn run(
         mut self,
-        (store, metrics): (&Store, &Metrics),
+        (store, metrics): (&Arc<dyn RecordStore>, &Metrics),
         every: Duration,
         mut told: watch::Receiver<bool>,
     ) {
@@ -74,7 +74,7 @@ impl<'a> Calendar<'a> {
 
     async fn round(
         &mut self,
-        (store, metrics): (&Store, &Metrics),
+        (store, metrics): (&Arc<dyn RecordStore>, &Metrics),
         told: &watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
         for (run, cron) in &self.jobs {
@@ -92,7 +92,7 @@ impl<'a> Calendar<'a> {
                 continue;
             }
             let slot = store.load(std::slice::from_ref(&key)).await?.pop();
-            let last = store.records(Some(&key), Millis(0), 1).await?.pop();
+            let last = store.job_records(&key, 1).await?.pop();
             if !is_due(slot.as_ref(), last.as_ref(), cron, (self.began, now)) {
                 continue;
             }

@@ -37,16 +37,16 @@ use truing_core::dismissal;
 use truing_core::id::{Millis, PrId, Span};
 use truing_core::line;
 use truing_core::port::{
-    Act, Clock as _, Described, Event, ForgeError, Ids as _, Obeyed, Origin, Repository, Runs as _, Slots,
-    StoreError, UserRequest, Watchlist, WriteGate, Writer,
+    Act, Described, Event, ForgeError, Gate, Obeyed, Origin, RecordStore, Repository, StoreError,
+    UserRequest, Writer,
 };
 use truing_core::publish::Producer;
 use truing_core::switch::RepositoryRef;
 use truing_forge::Server;
 use truing_forge::effects::{EffectError, Effects};
 
+use super::context::ServiceContext;
 use super::pause::Pause;
-use super::{Forges as _, Parts, ServiceContext};
 pub use asked::Asked;
 use judge::{Asker, By, Verdict, judge};
 
@@ -79,8 +79,8 @@ const LONGEST_WAIT: Span = Span::minutes(10);
 ///
 /// # Errors
 /// [`StoreError`]; then it may not be looked at.
-pub async fn hear<S: Slots + Watchlist>(
-    store: &S,
+pub async fn hear(
+    store: &dyn RecordStore,
     (pulls, name): (&[PrId], &str),
     origin: &Origin,
 ) -> Result<(), StoreError> {
@@ -94,7 +94,7 @@ pub async fn hear<S: Slots + Watchlist>(
 }
 
 /// Serves comments for as long as it is polled.
-pub async fn run<P: Parts>(context: Arc<ServiceContext<P>>, poll: Duration) {
+pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
     let (mut commands, mut failing) = (Commands::default(), false);
     let mut poll = tokio::time::interval(poll);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -175,7 +175,7 @@ impl Commands {
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be known what that is.
-    pub async fn look<P: Parts>(&mut self, context: &ServiceContext<P>) -> Result<(), StoreError> {
+    pub async fn look(&mut self, context: &ServiceContext) -> Result<(), StoreError> {
         for (forge, server) in context.forges.servers() {
             if self.waits(&(forge.clone(), String::new()), context.clock.now()) {
                 continue;
@@ -207,9 +207,9 @@ impl Commands {
     }
 
     /// Remembers what has to wait after a comment was served, or was not. True: all of its forge.
-    async fn put_off<P: Parts>(
+    async fn put_off(
         &mut self,
-        context: &ServiceContext<P>,
+        context: &ServiceContext,
         told: &UserRequest,
         served: Result<(), Unserved>,
     ) -> bool {
@@ -221,7 +221,7 @@ impl Commands {
             return false;
         };
         let wait = match error.waits(now - told.at) {
-            Waits::Nothing => match ignore(&context.store, told, &format!("given up: {error}")).await {
+            Waits::Nothing => match ignore(&*context.store, told, &format!("given up: {error}")).await {
                 Ok(()) => return false,
                 Err(_) => None,
             },
@@ -260,13 +260,13 @@ impl Commands {
 }
 
 /// Serves one comment.
-async fn serve<P: Parts>(
-    context: &ServiceContext<P>,
+async fn serve(
+    context: &ServiceContext,
     server: &Server,
     told: &UserRequest,
     repository: Option<&mut Repository>,
 ) -> Result<(), Unserved> {
-    let store = &context.store;
+    let store = &*context.store;
     let Some(repository) = repository else {
         return Ok(ignore(store, told, "its repository is not known").await?);
     };
@@ -288,25 +288,20 @@ async fn serve<P: Parts>(
 }
 
 /// Answers `/help`, once for each person and pull request; the reason why nothing more is done, for the log.
-async fn help<P: Parts>(
-    context: &ServiceContext<P>,
-    told: &UserRequest,
-    repo: &str,
-    by: &By,
-) -> Result<String, Unserved> {
+async fn help(context: &ServiceContext, told: &UserRequest, repo: &str, by: &By) -> Result<String, Unserved> {
     let repository = RepositoryRef::of_key(&told.pr.key()).called(repo);
     if let Some(switch) = context.switch().await.at(&repository) {
         return Ok(format!("{switch} is on, by {}", switch.engaged.by));
     }
     let gate = context.gate(repository);
-    let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
+    let writing: Arc<dyn Gate> = Arc::new(gate.clone());
     let client = context.forges.pull(&context.ids.run(), &told.pr, repo, Producer::Review, &writing);
     let Some(client) = client else { return Ok("its forge is not configured".to_owned()) };
     let effects = Effects {
-        forge: &client,
-        log: &context.store,
+        forge: &*client,
+        log: &*context.store,
         gate: &gate,
-        clock: &context.clock,
+        clock: &*context.clock,
         writer: Writer { key: told.pr.key(), producer: Producer::Review, token: None },
         watch: &context.watch,
     };
@@ -327,13 +322,13 @@ async fn help<P: Parts>(
 }
 
 /// Does what is asked for, and remembers that it is served.
-async fn obey<P: Parts>(
-    context: &ServiceContext<P>,
+async fn obey(
+    context: &ServiceContext,
     told: &UserRequest,
     Asker { asked, by: who, url, thread }: &Asker,
     name: String,
 ) -> Result<(), StoreError> {
-    let (store, key) = (&context.store, told.pr.key());
+    let (store, key) = (&*context.store, told.pr.key());
     let login = &who.login;
     let by = match &who.account {
         Some(account) => format!("{} by account {account}", shown(&told.origin)),
@@ -400,7 +395,7 @@ async fn obey<P: Parts>(
 }
 
 /// Remembers that it needs nothing more.
-async fn ignore<S: Watchlist>(store: &S, told: &UserRequest, why: &str) -> Result<(), StoreError> {
+async fn ignore(store: &dyn RecordStore, told: &UserRequest, why: &str) -> Result<(), StoreError> {
     let origin = shown(&told.origin);
     tracing::info!(key = %told.pr.key(), origin, "a command is not followed: {why}");
     store.served(told, None).await.map(drop)

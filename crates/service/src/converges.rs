@@ -18,7 +18,7 @@ use truing_core::converge::record::{ConvergeDetail, Record};
 use truing_core::converge::{AuditScope, Run, is_reviewed_clean};
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{Key, PrId, RunId, Sha, Token};
-use truing_core::port::{Clock as _, ForgeError, ForgeRead as _, PullNow, WriteGate, Writer};
+use truing_core::port::{Clock as _, ForgeError, ForgeRead as _, Gate, PullNow, Writer};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_core::switch::RepositoryRef;
@@ -28,12 +28,12 @@ use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{Git, GitError, Mirror};
 use truing_loops::checkout::{self, Rules};
 use truing_loops::converge::pull::{self, PullRequestWorkspace};
+use truing_loops::converge::pursue::PullRequestRunner;
 use truing_loops::converge::{Agents, Looks, RunMode, Runner};
 use truing_loops::machine::SystemClock;
 use truing_loops::telemetry::{self, ConvergeSpan};
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
-use truing_store::Store;
 
 use super::lease::Lease;
 use super::no_run::{NoRun, Unusable};
@@ -42,8 +42,6 @@ pub(super) use end::give_up;
 pub use progress::{Ended, Said};
 
 type LooksOf = dyn Fn(&Config) -> Result<Looks, Unusable> + Send + Sync;
-
-type Writes<'a> = Effects<'a, RepositoryClient, Store>;
 
 /// What it takes to converge on pull requests.
 pub struct Converging {
@@ -125,7 +123,7 @@ impl PullRun<'_> {
     }
 
     /// What is asked right before each write under this lease.
-    fn gate(&self, lease: &Lease) -> Arc<dyn WriteGate> {
+    fn gate(&self, lease: &Lease) -> Arc<dyn Gate> {
         let repository = RepositoryRef::of_key(&lease.key).called(self.repo);
         StoreGate::of_run(&self.converging.agents.auditor.ledger, repository, &lease.key, lease.token)
     }
@@ -134,19 +132,24 @@ impl PullRun<'_> {
     fn effects<'b>(
         &'b self,
         client: &'b RepositoryClient,
-        gate: &'b Arc<dyn WriteGate>,
+        gate: &'b Arc<dyn Gate>,
         (key, token): (&Key, Option<Token>),
-    ) -> Writes<'b> {
+    ) -> Effects<'b> {
         let writer = Writer { key: key.clone(), producer: Producer::Converge, token };
         let log = &self.converging.agents.auditor.ledger;
         let watch = &telemetry::WRITES;
-        Effects { forge: client, log, gate: &**gate, clock: &SystemClock, writer, watch }
+        Effects { forge: client, log: &**log, gate: &**gate, clock: &SystemClock, writer, watch }
     }
 
-    fn workspace<'b>(&'b self, effects: Writes<'b>, ground: &'b Ground) -> PullRequestWorkspace<'b> {
+    fn workspace<'b>(
+        &'b self,
+        client: &'b RepositoryClient,
+        effects: Effects<'b>,
+        ground: &'b Ground,
+    ) -> PullRequestWorkspace<'b> {
         let head = &ground.now.head;
         PullRequestWorkspace {
-            forge: effects.forge,
+            forge: client,
             effects,
             mirror: &ground.mirror,
             server: self.forge.1,
@@ -173,9 +176,10 @@ impl PullRun<'_> {
         workspace: &'b PullRequestWorkspace<'b>,
         record: Record,
         mode: RunMode,
-    ) -> Runner<'b, PullRequestWorkspace<'b>> {
+    ) -> PullRequestRunner<'b> {
         let how = (&self.converging.agents, &ground.looks, self.config());
-        Runner::new((workspace, &ground.mirror), how, Some(self.repo), record, mode)
+        let runner = Runner::new((workspace, &ground.mirror), how, Some(self.repo), record, mode);
+        PullRequestRunner { runner, workspace }
     }
 
     /// The commits, and where the branch is that fixes are pushed to.

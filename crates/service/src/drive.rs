@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use truing_core::id::{Span, Token, Version};
-use truing_core::port::{Clock, Operations, Runs, Slots, StoreError};
+use truing_core::port::{Clock, RecordStore, StoreError};
 use truing_core::slot::{Command, Limits, Refused, Then, Why};
 use truing_loops::slots::{StepError, step};
 use truing_loops::stopped::Stopped;
@@ -24,7 +25,8 @@ use super::lease::Lease;
 use super::notify;
 
 /// A loop's own part of a lease.
-pub trait Leased: Sync {
+#[async_trait]
+pub(crate) trait Leased: Sync {
     /// The result of a step that came to its end, for whoever drives the lease.
     type Ended: Send;
 
@@ -32,18 +34,18 @@ pub trait Leased: Sync {
     ///
     /// # Errors
     /// [`Stopped`]
-    fn step(&self) -> impl Future<Output = Result<(After, Self::Ended), Stopped>> + Send;
+    async fn step(&self) -> Result<(After, Self::Ended), Stopped>;
 
     /// Records why the step stopped. The slot is told after that. Where heartbeats find the lease lost nothing is recorded.
     ///
     /// # Errors
     /// [`StoreError`]: the lease is left to expire, unless the step was told to stop.
-    fn stopped(&self, why: &Stopped) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn stopped(&self, why: &Stopped) -> Result<(), StoreError>;
 }
 
 /// The slot's state after a step that came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum After {
+pub(crate) enum After {
     /// The step says it. Instants are of the wall clock.
     Then(Then),
     /// The run is not at its end: its [`Heir`] goes on with it, if there is one.
@@ -52,7 +54,7 @@ pub enum After {
 
 /// Who goes on with what a lease leaves undone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Heir {
+pub(crate) enum Heir {
     /// A server: it waits as the forge wants, and counts attempts that fail.
     Server,
     /// Nobody but the person or the calendar that asked, by asking again: the slot is free.
@@ -60,24 +62,23 @@ pub enum Heir {
 }
 
 /// Leases are driven with this.
-#[derive(Debug)]
-pub struct Driver<'a, S, C> {
+pub(crate) struct Driver<'a> {
     /// Slots and records.
-    pub store: &'a S,
+    pub store: &'a Arc<dyn RecordStore>,
     /// The wall clock, which runs count by.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
     /// Limits of the slot machine.
     pub limits: &'a Limits,
 }
 
-impl<S: Slots + Runs + Operations + Clone + 'static, C: Clock> Driver<'_, S, C> {
+impl Driver<'_> {
     /// Drives a lease until its step comes to its end, it is lost, or `told` ends: then it is given back. A step that stops in
     /// an order of its own gets a `told` that never ends. Heartbeats have a task of their own: a step that
     /// holds up its thread, as one that removes a deep folder, holds up none of them.
     ///
     /// # Errors
     /// [`StepError`]: the end could not be recorded. The lease is left to expire.
-    pub async fn drive<L: Leased>(
+    pub(crate) async fn drive<L: Leased>(
         &self,
         (lease, heir): (&Lease, Heir),
         heartbeat: Duration,
@@ -156,12 +157,12 @@ impl<S: Slots + Runs + Operations + Clone + 'static, C: Clock> Driver<'_, S, C> 
             // If the lease is ours still, the slots have forgotten a token: the next one is greater.
             self.store.raise(Version(last.0)).await?;
         }
-        let lead = lead(self.store, self.clock).await?;
+        let lead = lead(&**self.store, self.clock).await?;
         let Some(command) = command(lease.token, (ended, lead), heir) else { return Ok(()) };
         if lease.last_attempt && matches!(command, Command::Fail(..)) {
-            notify::parking(self.store, &lease.key, self.limits.attempts, self.clock.now()).await;
+            notify::parking(&**self.store, &lease.key, self.limits.attempts, self.clock.now()).await;
         }
-        match step(self.store, &lease.key, command, self.limits).await {
+        match step(&**self.store, &lease.key, command, self.limits).await {
             Ok(after) => tracing::info!("the lease has ended: the slot is {}", after.slot.state),
             Err(StepError::Refused(Refused::LeaseLost)) => tracing::warn!("the lease was lost at its end"),
             Err(error) => return Err(error),
@@ -171,15 +172,15 @@ impl<S: Slots + Runs + Operations + Clone + 'static, C: Clock> Driver<'_, S, C> 
 }
 
 /// The heartbeats of a lease.
-struct Heartbeats<S> {
-    store: S,
+struct Heartbeats {
+    store: Arc<dyn RecordStore>,
     lease: Lease,
     limits: Limits,
     /// Is the lease being ended?
     ending: Arc<AtomicBool>,
 }
 
-impl<S: Slots + Runs> Heartbeats<S> {
+impl Heartbeats {
     /// Sends them. Returns when the lease is lost, or when none was acknowledged for so long that it may be lost. While the
     /// lease is `ending`, a slot without a lease is not a loss.
     async fn lost(&self, every: Duration) {
@@ -189,7 +190,7 @@ impl<S: Slots + Runs> Heartbeats<S> {
         loop {
             tokio::time::sleep(every).await;
             let sent = Instant::now();
-            let beat = step(store, &lease.key, Command::Heartbeat(lease.token), limits);
+            let beat = step(&**store, &lease.key, Command::Heartbeat(lease.token), limits);
             match tokio::time::timeout_at(acknowledged + patience, beat).await {
                 Ok(Ok(_)) => acknowledged = sent,
                 Ok(Err(StepError::Refused(_))) if ending.load(Ordering::Relaxed) => acknowledged = sent,
@@ -210,7 +211,7 @@ impl<S: Slots + Runs> Heartbeats<S> {
 struct HeartbeatTask(JoinHandle<()>);
 
 impl HeartbeatTask {
-    fn start<S: Slots + Runs + 'static>(beats: Heartbeats<S>, every: Duration) -> Self {
+    fn start(beats: Heartbeats, every: Duration) -> Self {
         Self(tokio::spawn(async move { beats.lost(every).await }.in_current_span()))
     }
 
@@ -228,7 +229,7 @@ impl Drop for HeartbeatTask {
 
 /// How far the store's clock is ahead of the wall clock: more than 0 after that was set back. Runs use the wall clock, slots the
 /// store's.
-pub(super) async fn lead<S: Slots>(store: &S, clock: &impl Clock) -> Result<Span, StoreError> {
+pub(super) async fn lead(store: &dyn RecordStore, clock: &dyn Clock) -> Result<Span, StoreError> {
     let wall = clock.now();
     Ok(Span((store.now().await? - wall).0.max(0)))
 }

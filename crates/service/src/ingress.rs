@@ -7,6 +7,7 @@
 //! ([`marks`](super::marks)).
 
 mod body;
+mod bounds;
 pub(super) mod listen;
 mod rate;
 mod refusal;
@@ -30,9 +31,7 @@ use ipnet::IpNet;
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 use truing_core::id::{Millis, PrId};
-use truing_core::port::{
-    Clock as _, Described, ForgeKind, Halted, Mark, Origin, Slots as _, StoreError, Watchlist as _,
-};
+use truing_core::port::{Described, ForgeKind, Halted, Mark, Origin, StoreError};
 use truing_core::slot::Loop;
 use truing_core::switch::RepositoryRef;
 use truing_forge::ForgeServer;
@@ -40,15 +39,15 @@ use truing_forge::capability::Refused;
 use truing_forge::delivery::parse;
 use truing_forge::webhook::{Comment, Delivery, Hook, HookSecret, Label, Rechecked, Rerun, json_of_form};
 
-pub use self::body::MAX_BODY;
+pub use self::bounds::{Bounds, MAX_BODY};
 use self::listen::Peer;
 pub use self::listen::{MAX_HEADER_BYTES, MAX_HEADERS};
 use self::rate::{Limited, Rates};
 use self::refusal::Refusal;
 use self::sampled::Sampled;
 use super::commands::{self, Asked};
+use super::context::ServiceContext;
 use super::marks::{Marks, NotMarked};
-use super::{Forges as _, Parts, ServiceContext};
 
 /// Deliveries a second from one source, unless configured.
 pub const RATE_LIMIT: u32 = 5000;
@@ -85,41 +84,8 @@ impl Settings {
     }
 }
 
-/// Limits of connections and of the bodies on them. GitHub gives a delivery 10 s.
-#[derive(Clone, Debug)]
-pub struct Bounds {
-    /// For a request's header, from the moment the connection is free for it.
-    pub header: Duration,
-    /// Between two parts of a body.
-    pub body_idle: Duration,
-    /// For a whole body.
-    pub body: Duration,
-    /// For a whole connection; then it ends after the request that it is in.
-    pub life: Duration,
-    /// For a client to finish sending what was answered already.
-    pub linger: Duration,
-    /// Connections at once.
-    pub connections: usize,
-    /// Bytes of bodies that are being read or understood, all together.
-    pub memory: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            header: Duration::from_secs(10),
-            body_idle: Duration::from_secs(5),
-            body: Duration::from_secs(30),
-            life: Duration::from_mins(10),
-            linger: Duration::from_secs(2),
-            connections: 1024,
-            memory: 128 * 1024 * 1024,
-        }
-    }
-}
-
-struct Ingress<P: Parts> {
-    context: Arc<ServiceContext<P>>,
+struct Ingress {
+    context: Arc<ServiceContext>,
     settings: Settings,
     rates: Rates,
     refused: Sampled,
@@ -135,7 +101,7 @@ struct Ingress<P: Parts> {
     scraped: Fresh<String>,
 }
 
-type Shared<P> = State<Arc<Ingress<P>>>;
+type Shared = State<Arc<Ingress>>;
 
 /// What is answered at which address.
 pub struct Routes {
@@ -147,8 +113,8 @@ pub struct Routes {
 
 /// The routes of the service, with `/metrics` among the others unless it is `apart`. Starts the task that marks, which
 /// ends with them.
-pub fn routes<P: Parts>(
-    context: Arc<ServiceContext<P>>,
+pub fn routes(
+    context: Arc<ServiceContext>,
     settings: Settings,
     (looked, poll): (Arc<AtomicI64>, Duration),
     apart: bool,
@@ -166,18 +132,18 @@ pub fn routes<P: Parts>(
         scraped: Fresh::new(),
     };
     let main = Router::new()
-        .route("/webhooks/{name}", post(webhook::<P>))
-        .route("/healthz", get(healthz::<P>))
-        .route("/readyz", get(readyz::<P>));
-    let metrics = Router::new().route("/metrics", get(metrics::<P>));
+        .route("/webhooks/{name}", post(webhook))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz));
+    let metrics = Router::new().route("/metrics", get(metrics));
     let (main, metrics) = if apart { (main, metrics) } else { (main.merge(metrics), Router::new()) };
     let state = Arc::new(ingress);
     Routes { main: main.with_state(state.clone()), metrics: metrics.with_state(state) }
 }
 
 /// 202 once the mark is durable, or if nothing is to be marked; else what [`Refusal`] says, with a line in the log.
-async fn webhook<P: Parts>(
-    State(ingress): Shared<P>,
+async fn webhook(
+    State(ingress): Shared,
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
@@ -223,7 +189,7 @@ async fn webhook<P: Parts>(
     answer
 }
 
-impl<P: Parts> Ingress<P> {
+impl Ingress {
     /// Takes one delivery; what to answer.
     async fn take(&self, name: &str, request: Request) -> Result<serde_json::Value, Refusal> {
         let (parts, body) = request.into_parts();
@@ -326,7 +292,7 @@ impl<P: Parts> Ingress<P> {
         if halted == Halted::Refused && self.context.switch().await.at(&repository).is_some() {
             return Err(Refusal::NotMarked(NotMarked::KillSwitch));
         }
-        let heard = commands::hear(&self.context.store, (pulls, repo), origin).await;
+        let heard = commands::hear(&*self.context.store, (pulls, repo), origin).await;
         heard.map_err(|error| Refusal::NotMarked(NotMarked::Store(error)))?;
         Ok(json!({ "status": "accepted", "key": pulls.first().map(PrId::key) }))
     }
@@ -365,7 +331,7 @@ fn visible(text: &str, most: usize) -> String {
 }
 
 /// 200 while the scheduler looks at the slots, else 503.
-async fn healthz<P: Parts>(State(ingress): Shared<P>) -> Response {
+async fn healthz(State(ingress): Shared) -> Response {
     // Whichever way the clock was set since: the next look is by the new one.
     let age = ingress.context.clock.now().0.abs_diff(ingress.looked.load(Ordering::Relaxed));
     let stale = STALE.max(ingress.poll * 5).as_millis();
@@ -378,7 +344,7 @@ async fn healthz<P: Parts>(State(ingress): Shared<P>) -> Response {
 
 /// 200 if the store can be written, else 503. A service that drains has no listener any more.
 /// With `?verbose`: the forges, too, as the sweep of this process found them, and the kill switch.
-async fn readyz<P: Parts>(State(ingress): Shared<P>, RawQuery(query): RawQuery) -> Response {
+async fn readyz(State(ingress): Shared, RawQuery(query): RawQuery) -> Response {
     // That the file is gone is told at once; a write is tried now and then.
     let tried = async {
         ingress.context.store.is_in_place()?;
@@ -418,7 +384,7 @@ impl<T: Clone> Fresh<T> {
 }
 
 /// What is counted and measured, for Prometheus.
-async fn metrics<P: Parts>(State(ingress): Shared<P>) -> Response {
+async fn metrics(State(ingress): Shared) -> Response {
     let looked = Millis(ingress.looked.load(Ordering::Relaxed));
     let text = ingress.scraped.or(ingress.context.scrape(looked)).await;
     ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response()

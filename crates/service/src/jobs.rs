@@ -2,14 +2,16 @@
 //! run keeps the lease alive, and its end frees the slot.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use truing_core::id::{Millis, PrId};
 use truing_core::port::{
-    Clock as _, Described, Event, Ids as _, Operations as _, RunRef, Runs as _, StoreError, Writer, read_only,
+    Clock, Described, Event, Ids as _, RecordStore, RunRef, StoreError, Writer, read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::run::StepCost;
@@ -31,7 +33,6 @@ use truing_loops::sync::run::SyncRun;
 use truing_loops::telemetry;
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
-use truing_store::Store;
 
 use super::by_hand;
 use super::calendar::AGAIN;
@@ -61,9 +62,13 @@ impl JobRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]; of a run that did not come to its repository there is a record all the same.
-    pub async fn run(&self, store: &Store, give_back: watch::Receiver<bool>) -> Result<Record, NoRun> {
+    pub async fn run(
+        &self,
+        store: &Arc<dyn RecordStore>,
+        give_back: watch::Receiver<bool>,
+    ) -> Result<Record, NoRun> {
         let key = job::key(self.job.name);
-        let lease = by_hand::lease(store, &key, Loop::Sync, self.limits).await?;
+        let lease = by_hand::lease(&**store, &key, Loop::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
         let run = RunRef { id: UniqueIds.run(), key, token: lease.token };
         // What runs for it ends with it.
@@ -81,7 +86,12 @@ impl JobRun<'_> {
     }
 
     /// One run under its lease. Returns its record, or why there is none, and when the slot is due again.
-    async fn leased(&self, store: &Store, run: &RunRef, trace: &Context) -> (Then, Result<Record, NoRun>) {
+    async fn leased(
+        &self,
+        store: &Arc<dyn RecordStore>,
+        run: &RunRef,
+        trace: &Context,
+    ) -> (Then, Result<Record, NoRun>) {
         let began = SystemClock.now();
         let (id, remote) = match self.repository().await {
             Ok(found) => found,
@@ -122,7 +132,7 @@ impl JobRun<'_> {
     /// Follows the package in the repository of this id. The record, and when to run again if that is known.
     async fn followed(
         &self,
-        store: &Store,
+        store: &Arc<dyn RecordStore>,
         run: &RunRef,
         (id, remote): (&str, &Remote),
     ) -> Result<(Record, Option<Millis>), StoreError> {
@@ -136,19 +146,21 @@ impl JobRun<'_> {
         let forge = self.forge.client(&place, self.repo, Producer::Sync, &client_gate);
         let effects = Effects {
             forge: &forge,
-            log: store,
+            log: &**store,
             gate: &*gate,
             clock: &SystemClock,
             writer: Writer { key: run.key.clone(), producer: Producer::Sync, token: Some(run.token) },
             watch: &watch,
         };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let following = SyncRun {
             job: &self.job,
             run,
             forge: &forge,
             server: self.forge,
+            store: &**store,
             effects,
-            gate: &switch.gate(store, &SystemClock, repository),
+            gate: &switch.gate(store, &clock, repository),
             mirror: &checkout::mirror(self.mirrors, &place),
             remote,
         };
@@ -174,7 +186,7 @@ impl JobRun<'_> {
     /// not count for the breaker: it says nothing of the release, and nobody could be asked while the forge is unreachable.
     async fn unreached(
         &self,
-        store: &Store,
+        store: &Arc<dyn RecordStore>,
         run: &RunRef,
         began: Millis,
         error: &RemoteError,
@@ -207,11 +219,12 @@ impl JobRun<'_> {
 /// A run of a job under its lease.
 struct LeasedJob<'a> {
     job: &'a JobRun<'a>,
-    store: &'a Store,
+    store: &'a Arc<dyn RecordStore>,
     run: &'a RunRef,
     trace: &'a Context,
 }
 
+#[async_trait]
 impl Leased for LeasedJob<'_> {
     /// Its record; or why there is none, for whoever asked.
     type Ended = Result<Record, NoRun>;

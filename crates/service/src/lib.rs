@@ -8,6 +8,7 @@
 pub mod by_hand;
 pub mod calendar;
 pub mod commands;
+mod context;
 pub mod converges;
 pub mod drive;
 pub mod housekeeping;
@@ -22,16 +23,17 @@ pub mod notify;
 mod pause;
 pub mod report;
 pub mod repositories;
+mod role;
 pub mod scheduler;
 pub mod sole;
 pub mod status;
 pub mod sweep;
 pub mod switch;
+pub mod wake;
 pub mod worker;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -41,28 +43,14 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use truing_core::fair::Places;
-use truing_core::id::{PrId, RunId, Token};
-use truing_core::port::{
-    Clock, EffectLog, ForgeRead, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError, Watchlist,
-    WriteGate,
-};
-use truing_core::publish::Producer;
-use truing_core::slot::Limits;
-use truing_forge::Server;
-use truing_forge::watch::Watch;
-use truing_git::Git;
-use truing_loops::agent::Agent;
-use truing_loops::checkout::Rules;
+use truing_core::id::Token;
+use truing_core::port::StoreError;
 use truing_loops::slots::end_orphans;
-use truing_loops::tools::Toolbox;
 
-use self::converges::Converging;
+pub use self::context::{Forges, ServiceContext};
 use self::lease::Lease;
-use self::metrics::Metrics;
-use self::repositories::Repositories;
-use self::scheduler::{Scheduler, Wake};
-use self::sole::Sole;
-use self::switch::KillSwitch;
+pub use self::role::Role;
+use self::scheduler::Scheduler;
 
 /// How long a stopping service lets its workers finish. The contract is 60 s for everything.
 const DRAIN: Duration = Duration::from_secs(40);
@@ -72,137 +60,6 @@ const GIVE_BACK: Duration = Duration::from_secs(5);
 const END_LEASES: Duration = Duration::from_secs(5);
 /// How long it then waits for clients that are still sending a request or reading an answer.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// Which pull requests there are: one client a configured forge.
-pub trait Forges: Send + Sync {
-    /// One pull request.
-    type Pull: ForgeRead + ForgeWrite;
-
-    /// The pull request of the repository that people call `repo` (`owner/name`), for this producer; none if the forge is
-    /// not configured. Each call names the run. The gate is asked right before each call that writes.
-    fn pull(
-        &self,
-        run: &RunId,
-        id: &PrId,
-        repo: &str,
-        producer: Producer,
-        gate: &Arc<dyn WriteGate>,
-    ) -> Option<Self::Pull>;
-
-    /// The configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
-    fn servers(&self) -> &BTreeMap<String, Server>;
-}
-
-/// The types that a service is made of: one choice for the program, others for tests.
-pub trait Parts: 'static {
-    /// Slots and records.
-    type Store: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static;
-    /// The forges.
-    type Forges: Forges + 'static;
-    /// The plane that parses repository bytes.
-    type Reader: Reader + 'static;
-    /// Wall clock.
-    type Clock: Clock + Clone + 'static;
-    /// New ids.
-    type Ids: Ids + 'static;
-}
-
-/// Everything a worker needs. Shared by all of them.
-pub struct ServiceContext<P: Parts> {
-    /// Slots and records.
-    pub store: P::Store,
-    /// The forges.
-    pub forges: P::Forges,
-    /// The plane that parses repository bytes.
-    pub reader: P::Reader,
-    /// Wall clock.
-    pub clock: P::Clock,
-    /// New ids.
-    pub ids: P::Ids,
-    /// Git.
-    pub git: Git,
-    /// Folder of the mirrors: `{forge}/{repository id}.git`.
-    pub mirrors: PathBuf,
-    /// Limits of the slot machine.
-    pub limits: Limits,
-    /// Which repositories are reviewed.
-    pub repositories: Repositories,
-    /// What the rules look at.
-    pub rules: Rules,
-    /// Linters whose findings are part of reviews. A service is given no output of them: that is of one head.
-    pub toolbox: Toolbox,
-    /// Comments on lines and files of one pull request, at most.
-    pub max_inline: usize,
-    /// The model that reviews beside the rules; none: the rules alone.
-    pub agent: Option<Agent>,
-    /// What converges; or why nothing does, in words.
-    pub converging: Result<Converging, String>,
-    /// What is known of the kill switch.
-    pub kill_switch: KillSwitch,
-    /// The store that has the kill switch: `store`, but in a dry run, which works on a copy and pays from the real one.
-    pub switch_store: P::Store,
-    /// Reports the writes of reviews; in a dry run none is made.
-    pub watch: Watch,
-    /// How often each repository was swept.
-    pub swept: sweep::Periods,
-    /// What is counted and measured.
-    pub metrics: Metrics,
-    /// Wakes the scheduler.
-    pub wake: Wake,
-    /// Is it for this process to do what one process does at a time?
-    pub sole: Sole,
-    /// How long one step may take: [`worker::STEP_TIME`].
-    pub step_time: Duration,
-}
-
-/// The parts of the work that one process does. On SQLite one process serves: the other parts then rest.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// Everything.
-    All,
-    /// Take webhooks; lease nothing and do not sweep.
-    Ingress,
-    /// Lease, review and sweep; take no webhooks.
-    Worker,
-    /// Sweep, serve comments, tell and forget; take no webhooks and lease nothing.
-    Sweep,
-}
-
-impl Role {
-    /// As it is written on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Ingress => "ingress",
-            Self::Worker => "worker",
-            Self::Sweep => "sweep",
-        }
-    }
-
-    /// Does it take webhooks?
-    pub fn takes_webhooks(self) -> bool {
-        match self {
-            Self::All | Self::Ingress => true,
-            Self::Worker | Self::Sweep => false,
-        }
-    }
-
-    /// Does it lease?
-    pub fn works(self) -> bool {
-        match self {
-            Self::All | Self::Worker => true,
-            Self::Ingress | Self::Sweep => false,
-        }
-    }
-
-    /// Does it do, where no other process does, what one process does at a time ([`sole`])?
-    pub fn sweeps(self) -> bool {
-        match self {
-            Self::All | Self::Worker | Self::Sweep => true,
-            Self::Ingress => false,
-        }
-    }
-}
 
 /// The pace of a service.
 #[derive(Clone, Debug)]
@@ -220,9 +77,9 @@ pub struct Pace {
 }
 
 /// A service that is about to run.
-pub struct Service<P: Parts> {
+pub struct Service {
     /// What its workers need.
-    pub context: Arc<ServiceContext<P>>,
+    pub context: Arc<ServiceContext>,
     /// Its pace.
     pub pace: Pace,
     /// How webhooks are taken.
@@ -242,7 +99,7 @@ pub enum ServeError {
     Thread(std::io::Error),
 }
 
-impl<P: Parts> Service<P> {
+impl Service {
     /// Serves until `stop` ends, then drains: takes nothing new, lets the workers finish, and gives back the leases
     /// of those that do not, or do not before `hurry` ends.
     ///
@@ -268,7 +125,7 @@ impl<P: Parts> Service<P> {
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
         if role.sweeps() {
-            sole::ask(&self.context.store, &self.context.sole).await;
+            sole::ask(&*self.context.store, &self.context.sole).await;
             watching.spawn(sole::keep(self.context.store.clone(), self.context.sole.clone()));
             watching.spawn(commands::run(self.context.clone(), poll));
             if let Some(every) = sweep {
@@ -282,7 +139,7 @@ impl<P: Parts> Service<P> {
         let in_a_look = loop {
             tokio::select! {
                 () = &mut stop => break false,
-                () = self.context.wake.woken(&self.context.store, role) => {
+                () = self.context.wake.woken(&*self.context.store, role) => {
                     tokio::select! {
                         () = &mut stop => break false,
                         pause = scheduler.pause(&self.context, poll) => next = next.min(Instant::now() + pause),
@@ -325,7 +182,7 @@ impl<P: Parts> Service<P> {
         // Each of their writes is one transaction: nothing is half done.
         watching.shutdown().await;
         if role.sweeps() {
-            sole::leave(&self.context.store, &self.context.sole).await;
+            sole::leave(&*self.context.store, &self.context.sole).await;
         }
         let finished = tokio::select! {
             finished = drained(&mut workers.running, DRAIN) => finished,
@@ -363,15 +220,15 @@ struct Workers {
 }
 
 impl Workers {
-    fn start<P: Parts>(
+    fn start(
         &mut self,
-        context: Arc<ServiceContext<P>>,
+        context: Arc<ServiceContext>,
         lease: Lease,
         heartbeat: Duration,
         give_back: watch::Receiver<bool>,
     ) {
         let token = lease.token;
-        let task = async move { drop(worker::work(&*context, lease, heartbeat, give_back).await) };
+        let task = async move { drop(worker::work(&context, lease, heartbeat, give_back).await) };
         self.leases.insert(self.running.spawn(task).id(), token);
     }
 
@@ -395,12 +252,12 @@ async fn drained(workers: &mut JoinSet<()>, within: Duration) -> bool {
     tokio::time::timeout(within, ended).await.is_ok()
 }
 
-impl<P: Parts> ServiceContext<P> {
+impl ServiceContext {
     /// Ends the leases whose holders are dead. The slots are due at once, and no attempt is counted.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn end_old_leases(&self) -> Result<(), StoreError> {
-        end_orphans(&self.store, &self.limits).await
+        end_orphans(&*self.store, &self.limits).await
     }
 }

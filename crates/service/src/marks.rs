@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use truing_core::id::Key;
-use truing_core::port::{Halted, Mark, Marked, Slots as _, StoreError};
+use truing_core::port::{Halted, Mark, Marked, StoreError};
 
-use super::{Parts, ServiceContext};
+use super::context::ServiceContext;
 
 /// Marks that may wait; with more the forge is asked to try again.
 const QUEUE: usize = 1024;
@@ -42,16 +43,14 @@ pub enum NotMarked {
 }
 
 /// What becomes of a batch.
+#[async_trait]
 pub trait Marking: Send + Sync + 'static {
     /// Marks all of it, durable when this returns, but for the keys that a kill switch is on for, which it returns; or none of it.
-    fn mark(
-        &self,
-        batch: &[Mark],
-        halted: Halted,
-    ) -> impl Future<Output = Result<BTreeSet<Key>, NotMarked>> + Send;
+    async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<BTreeSet<Key>, NotMarked>;
 }
 
-impl<P: Parts> Marking for ServiceContext<P> {
+#[async_trait]
+impl Marking for ServiceContext {
     async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<BTreeSet<Key>, NotMarked> {
         let refused = match self.store.mark(batch, &self.limits, halted).await? {
             Marked::All => BTreeSet::new(),
@@ -157,6 +156,7 @@ mod tests {
         }
     }
 
+    #[async_trait]
     impl Marking for Gate {
         async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<BTreeSet<Key>, NotMarked> {
             self.permits.acquire().await.unwrap().forget();

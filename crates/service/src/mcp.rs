@@ -13,19 +13,19 @@ mod writing;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use truing_agent::mcp::{Called, Offer, Toolset};
 use truing_core::id::PrId;
-use truing_core::port::{ForgeError, Withheld, WriteGate};
+use truing_core::port::{ForgeError, Gate, RecordStore, Withheld};
 use truing_core::publish::Producer;
 use truing_core::switch::RepositoryRef;
 use truing_forge::remote::RemoteError;
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{Git, GitError};
-use truing_store::Store;
 
 use table::Tool;
 use truing_loops::write_gate::StoreGate;
@@ -52,7 +52,7 @@ struct Forge {
     git: Git,
     mirrors: PathBuf,
     /// The record of what is written.
-    store: Store,
+    store: Arc<dyn RecordStore>,
     /// Whoever holds it writes alone.
     writing: Mutex<()>,
     /// The repository and the branch that the server was started in, if that is one of this forge.
@@ -79,7 +79,7 @@ pub struct Parts {
     /// Where mirrors are.
     pub mirrors: PathBuf,
     /// Where the kill switch is, and the record of what is written.
-    pub store: Store,
+    pub store: Arc<dyn RecordStore>,
     /// The repository that the server was started in.
     pub here: Option<Here>,
 }
@@ -111,7 +111,7 @@ impl ForgeTools {
     }
 
     /// The gate that is asked right before each write there.
-    fn gate(&self, (id, name): &(PrId, String)) -> Arc<dyn WriteGate> {
+    fn gate(&self, (id, name): &(PrId, String)) -> Arc<dyn Gate> {
         StoreGate::of_caller(&self.forge.store, RepositoryRef::of_key(&id.key()).called(name))
     }
 
@@ -190,6 +190,7 @@ fn answer(answer: &impl Serialize) -> Result<Value, Why> {
     serde_json::to_value(answer).map_err(|error| Why(format!("the answer cannot be written: {error}")))
 }
 
+#[async_trait]
 impl Toolset for ForgeTools {
     fn name(&self) -> &str {
         "truing"

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use truing_core::id::{Key, Millis};
 use truing_core::ledger::day;
-use truing_core::port::{NewNotice, Notice, NoticeKind, Operations, Runs, StoreError};
+use truing_core::port::{NewNotice, Notice, NoticeKind, RecordStore, StoreError};
 
 pub use self::mail::Mail;
 pub use self::webhook::Webhook;
@@ -81,7 +81,7 @@ impl Sinks {
     ///
     /// # Errors
     /// [`StoreError`]; what was told and not written down is told again.
-    pub async fn tell<S: Operations>(&self, store: &S) -> Result<(), StoreError> {
+    pub async fn tell(&self, store: &dyn RecordStore) -> Result<(), StoreError> {
         loop {
             let notices = store.untold(BATCH).await?;
             for notice in &notices {
@@ -153,8 +153,8 @@ impl To {
 }
 
 /// The task of a service: tells what is to be told, if that is for this process. Never ends.
-pub async fn keep_telling<S: Operations>(
-    store: &S,
+pub async fn keep_telling(
+    store: &dyn RecordStore,
     sinks: &Sinks,
     every: Duration,
     sole: &Sole,
@@ -174,14 +174,14 @@ pub async fn keep_telling<S: Operations>(
 
 /// Wants it told, once a day, that a slot is parked. Said before it is, so that a crash in between cannot lose it; it is
 /// told when the slot is.
-pub async fn parking<S: Runs + Operations>(store: &S, key: &Key, attempts: u32, now: Millis) {
+pub async fn parking(store: &dyn RecordStore, key: &Key, attempts: u32, now: Millis) {
     if let Err(error) = want_parking(store, key, attempts, now).await {
         tracing::warn!(%key, %error, "nobody is told that the slot is parked");
     }
 }
 
-async fn want_parking<S: Runs + Operations>(
-    store: &S,
+async fn want_parking(
+    store: &dyn RecordStore,
     key: &Key,
     attempts: u32,
     now: Millis,

@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use truing_core::fair::{Busy, Due, Places, choose};
 use truing_core::id::{Key, Millis, PrId, Token, Version};
-use truing_core::port::{Event, Runs, Slots, StoreError};
+use truing_core::port::{Event, RecordStore, StoreError};
 use truing_core::share::Workers;
 use truing_core::slot::{Command, Decision, Note, Slot, State};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 use truing_core::sync::job;
 
+use super::context::ServiceContext;
 use super::lease::{Lease, lease_of};
-use super::{Parts, Role, ServiceContext, notify};
+use super::notify;
+use super::wake::BREATH;
 
 /// Slots looked at a time, the oldest of each repository before the second oldest of any.
 const BATCH: usize = 256;
@@ -23,31 +24,6 @@ const BATCH: usize = 256;
 const WIDER: usize = 4;
 /// And no more than these: what is beyond is newer, and its turn comes when older ones are done.
 const MAX_BATCH: usize = 16_384;
-/// From one look to the next by the time of a slot, at least; also from a wake-up to what follows from it, so that
-/// a storm of events wakes the scheduler no more often.
-const BREATH: Duration = Duration::from_millis(25);
-
-/// Wakes the scheduler when something was marked that may be due before it would look again.
-#[derive(Debug, Default)]
-pub struct Wake(Notify);
-
-impl Wake {
-    /// Something was marked.
-    pub fn up(&self) {
-        self.0.notify_one();
-    }
-
-    /// Ends when something was marked, by this process or for one that leases by another, and a little later than that.
-    pub(super) async fn woken<S: Slots>(&self, store: &S, role: Role) {
-        let elsewhere =
-            async { if role.works() { store.changed().await } else { std::future::pending().await } };
-        tokio::select! {
-            () = self.0.notified() => {}
-            () = elsewhere => {}
-        }
-        tokio::time::sleep(BREATH).await;
-    }
-}
 
 /// Who holds the places of this process, and when it last looked.
 #[derive(Debug)]
@@ -70,7 +46,7 @@ impl Scheduler {
     }
 
     /// How long to wait for the next look, at most `poll`: something is due then that was not yet in the last.
-    pub async fn pause<P: Parts>(&self, context: &ServiceContext<P>, poll: Duration) -> Duration {
+    pub async fn pause(&self, context: &ServiceContext, poll: Duration) -> Duration {
         let until_due = async {
             let next = context.store.next_due(self.seen).await?;
             Ok::<_, StoreError>((next, context.store.now().await?))
@@ -90,8 +66,8 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`StoreError`]; whatever was committed stays so.
-    pub async fn look<P: Parts>(&mut self, context: &ServiceContext<P>) -> Result<Vec<Lease>, StoreError> {
-        let store = &context.store;
+    pub async fn look(&mut self, context: &ServiceContext) -> Result<Vec<Lease>, StoreError> {
+        let store = &*context.store;
         let now = store.now().await?;
         let switches = context.switch().await;
         let places = if switches.all.engaged().is_some() { Places::of(0) } else { self.places };
@@ -164,9 +140,9 @@ impl Scheduler {
     }
 
     /// Reads what is due and chooses what to lease of it.
-    async fn pick<P: Parts>(
+    async fn pick(
         &self,
-        context: &ServiceContext<P>,
+        context: &ServiceContext,
         switches: &KillSwitches,
         (places, mut batch): (Places, usize),
         workers: &Workers,
@@ -188,7 +164,7 @@ impl Scheduler {
                 })
                 .collect();
             let waiting = if free > 0 && places.limits_owners() {
-                with_owners(&context.store, waiting).await?
+                with_owners(&*context.store, waiting).await?
             } else {
                 waiting
             };
@@ -253,8 +229,8 @@ impl Who {
 }
 
 /// Adds whose each is: the forge, and the first part of the name that people use.
-async fn with_owners<S: Runs>(
-    store: &S,
+async fn with_owners(
+    store: &dyn RecordStore,
     waiting: Vec<(usize, Who)>,
 ) -> Result<Vec<(usize, Who)>, StoreError> {
     let keys: Vec<Key> = waiting.iter().map(|(_, who)| who.key.clone()).collect();

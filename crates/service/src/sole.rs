@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use truing_core::id::Span;
-use truing_core::port::Slots;
+use truing_core::port::RecordStore;
 
 /// The time for which the right is lent.
 const LENT: Duration = Duration::from_secs(30);
@@ -36,15 +36,15 @@ impl Sole {
 }
 
 /// Renews the right, or tries to get it, for as long as it is polled.
-pub async fn keep<S: Slots>(store: S, sole: Sole) {
+pub async fn keep(store: Arc<dyn RecordStore>, sole: Sole) {
     loop {
         tokio::time::sleep(RENEW).await;
-        ask(&store, &sole).await;
+        ask(&*store, &sole).await;
     }
 }
 
 /// Asks for the right once.
-pub async fn ask<S: Slots>(store: &S, sole: &Sole) {
+pub async fn ask(store: &dyn RecordStore, sole: &Sole) {
     let (asked, had) = (Instant::now(), sole.is_ours());
     match store.lend_sole(Span(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
         Ok(true) => {
@@ -62,7 +62,7 @@ pub async fn ask<S: Slots>(store: &S, sole: &Sole) {
 }
 
 /// Gives it back, so that another process need not wait.
-pub async fn leave<S: Slots>(store: &S, sole: &Sole) {
+pub async fn leave(store: &dyn RecordStore, sole: &Sole) {
     if sole.is_ours() {
         sole.set(None);
         let _ = tokio::time::timeout(LEAVE, store.lend_sole(Span(0))).await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::context::ServiceContext;
 use super::sweep::ForgeHealth;
-use super::{Forges as _, Parts, ServiceContext};
 
 /// The answer. It names no repository: whoever reaches the server may ask.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -67,7 +67,7 @@ pub async fn ask(address: SocketAddr, within: Duration) -> Result<ServerStatus, 
     answer.error_for_status().map_err(failed)?.json().await.map_err(failed)
 }
 
-impl<P: Parts> ServiceContext<P> {
+impl ServiceContext {
     /// The status of this server.
     pub(super) async fn status(&self) -> ServerStatus {
         let swept = self.swept.all();

@@ -15,17 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use truing_core::id::{Key, Millis, Span};
-use truing_core::port::{
-    Clock as _, ForgeError, OpenPull, Operations as _, PullComment, Repository, Revision, Seen, Slots as _,
-    StoreError, Watchlist as _,
-};
+use truing_core::port::{ForgeError, OpenPull, PullComment, Repository, Revision, Seen, StoreError};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 use truing_forge::listing::{Listing, Repositories};
 use truing_forge::{ForgeServer as _, Server};
 
 use self::share::{Share, Untold};
+use super::context::ServiceContext;
 use super::pause::Pause;
-use super::{Forges as _, Parts, ServiceContext};
 
 /// A repository that is gone is asked for again after this time.
 const GONE_AGAIN: Span = Span::minutes(24 * 60);
@@ -192,7 +189,7 @@ enum Failed {
 }
 
 /// Sweeps for as long as it is polled.
-pub async fn run<P: Parts>(context: Arc<ServiceContext<P>>, every: Duration, poll: Duration) {
+pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) {
     let mut sweep = Sweep::new(every);
     let mut poll = tokio::time::interval(poll);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -213,7 +210,7 @@ impl Sweep {
 
     /// Looks at the next repository of each forge, if it is time. Nothing while the kill switch is on, and not at a repository
     /// whose own is; a round at once when one goes off. True: there is more to look at now.
-    pub async fn look<P: Parts>(&mut self, context: &ServiceContext<P>) -> bool {
+    pub async fn look(&mut self, context: &ServiceContext) -> bool {
         let looked = self.try_look(context).await;
         if let (Err(error), false) = (&looked, self.failing) {
             tracing::error!(%error, "the sweep cannot use the store");
@@ -222,7 +219,7 @@ impl Sweep {
         looked.unwrap_or(false)
     }
 
-    async fn try_look<P: Parts>(&mut self, context: &ServiceContext<P>) -> Result<bool, StoreError> {
+    async fn try_look(&mut self, context: &ServiceContext) -> Result<bool, StoreError> {
         let switches = context.switch().await;
         if switches.all.engaged().is_some() {
             return Ok(false);
@@ -257,9 +254,9 @@ impl Round {
     }
 
     /// Begins a round: which repositories are there? Those that the token lists come first, in its order.
-    async fn begin<P: Parts>(
+    async fn begin(
         &mut self,
-        context: &ServiceContext<P>,
+        context: &ServiceContext,
         forge: &str,
         server: &Server,
         every: Span,
@@ -329,9 +326,9 @@ impl Round {
     }
 
     /// The next repository's turn.
-    async fn go_on<P: Parts>(
+    async fn go_on(
         &mut self,
-        context: &ServiceContext<P>,
+        context: &ServiceContext,
         switches: &KillSwitches,
         server: &Server,
         every: Span,

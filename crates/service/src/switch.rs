@@ -6,14 +6,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use truing_core::id::{Key, Millis};
-use truing_core::port::{
-    Asked, Clock, Event, Gate, Ids as _, Operations, RunRef, Runs as _, StoreError, Withheld, WriteGate,
-};
+use truing_core::port::{Clock, Event, Gate, RecordStore, RunRef, StoreError, Withheld};
 use truing_core::slot::{Slot, State};
 use truing_core::switch::{Engaged, EngagedSwitch, KillSwitches, Mode, RepositoryRef, Switch};
 
-use super::{Parts, ServiceContext};
+use super::context::ServiceContext;
 
 /// A switch that could not be read for this long counts as on (design.md section 5).
 pub const UNREADABLE: Duration = Duration::from_secs(30);
@@ -36,7 +35,7 @@ struct Known {
 
 impl KillSwitch {
     /// Reads the switches; `now` is the wall clock.
-    pub async fn read<S: Operations>(&self, store: &S, now: Millis) -> KillSwitches {
+    pub async fn read(&self, store: &dyn RecordStore, now: Millis) -> KillSwitches {
         let error = match tokio::time::timeout(READ_TIME, store.switch()).await {
             Ok(Ok(switch)) => {
                 let mut known = self.known();
@@ -57,13 +56,13 @@ impl KillSwitch {
     }
 
     /// What a run in this repository asks before each of its effects.
-    pub fn gate<S: Operations + Clone, C: Clock + Clone>(
+    pub fn gate(
         &self,
-        store: &S,
-        clock: &C,
+        store: &Arc<dyn RecordStore>,
+        clock: &Arc<dyn Clock>,
         repository: RepositoryRef,
-    ) -> RunGate<S, C> {
-        let (switch, store, clock) = (self.clone(), store.clone(), clock.clone());
+    ) -> RunGate {
+        let (switch, store, clock) = (self.clone(), Arc::clone(store), Arc::clone(clock));
         RunGate { switch, store, clock, repository, is_retraction: false }
     }
 
@@ -108,56 +107,52 @@ fn believed(last: Option<(&KillSwitches, Duration)>, since: Millis) -> KillSwitc
     KillSwitches { all: Switch::On(all), repositories: switches.repositories }
 }
 
-impl<P: Parts> ServiceContext<P> {
+impl ServiceContext {
     /// The kill switches now.
     pub async fn switch(&self) -> KillSwitches {
-        self.kill_switch.read(&self.switch_store, self.clock.now()).await
+        self.kill_switch.read(&*self.switch_store, self.clock.now()).await
     }
 
     /// What a run in this repository asks before each of its effects.
-    pub fn gate(&self, repository: RepositoryRef) -> RunGate<P::Store, P::Clock> {
+    pub fn gate(&self, repository: RepositoryRef) -> RunGate {
         self.kill_switch.gate(&self.switch_store, &self.clock, repository)
     }
 }
 
 /// Closed while a switch is on that stops runs in flight in the repository.
 #[derive(Clone)]
-pub struct RunGate<S, C> {
+pub struct RunGate {
     switch: KillSwitch,
-    store: S,
-    clock: C,
+    store: Arc<dyn RecordStore>,
+    clock: Arc<dyn Clock>,
     repository: RepositoryRef,
     is_retraction: bool,
 }
 
-impl<S, C> RunGate<S, C> {
+impl RunGate {
     /// The gate of what an operator takes back by a command: it is open while the switch is on, which is when that is needed.
     pub fn of_retraction(self) -> Self {
         Self { is_retraction: true, ..self }
     }
 }
 
-impl<S, C> fmt::Debug for RunGate<S, C> {
+impl fmt::Debug for RunGate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunGate").field("switch", &self.switch).finish_non_exhaustive()
     }
 }
 
-impl<S: Operations, C: Clock> Gate for RunGate<S, C> {
-    async fn is_open(&self) -> bool {
-        self.is_retraction
-            || !self.switch.read(&self.store, self.clock.now()).await.stop_runs(&self.repository)
-    }
-}
-
 // A newer run is looked for where the intent is recorded, in the same transaction.
-impl<S: Operations, C: Clock> WriteGate for RunGate<S, C> {
-    fn ask(&self) -> Asked<'_> {
-        Box::pin(async { if self.is_open().await { Ok(()) } else { Err(Withheld::Halted) } })
+#[async_trait]
+impl Gate for RunGate {
+    async fn ask(&self) -> Result<(), Withheld> {
+        let is_open = self.is_retraction
+            || !self.switch.read(&*self.store, self.clock.now()).await.stop_runs(&self.repository);
+        if is_open { Ok(()) } else { Err(Withheld::Halted) }
     }
 }
 
-impl<P: Parts> ServiceContext<P> {
+impl ServiceContext {
     /// Tells of each due slot, once an engagement, that its run is held back.
     pub(super) async fn hold_back(&self, switches: &KillSwitches, due: &[Slot]) -> Result<(), StoreError> {
         self.kill_switch.forget(switches);

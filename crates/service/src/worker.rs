@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 use truing_core::id::{Key, PrId, Sha, Span};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
-use truing_core::port::{
-    Clock as _, Described, Event, ForgeError, ForgeRead as _, Ids as _, RunRef, Runs as _, StoreError,
-    WriteGate, read_only,
-};
+use truing_core::port::{Described, Event, ForgeError, ForgeRead as _, Gate, RunRef, StoreError, read_only};
 use truing_core::publish::Producer;
 use truing_core::slot::{Loop, Then, Why};
 use truing_core::switch::RepositoryRef;
@@ -27,10 +25,10 @@ use truing_loops::slots::StepError;
 use truing_loops::stopped::Stopped;
 use truing_loops::telemetry;
 
+use super::context::ServiceContext;
 use super::converges::{self, Ended, PullRun};
 use super::drive::{self, After, Driver, Heir, Leased, told, trace_stop};
 use super::lease::Lease;
-use super::{Forges as _, Parts, ServiceContext};
 
 /// The longest time of one review step, by the wall clock (design.md section 2).
 pub const STEP_TIME: Duration = Duration::from_mins(20);
@@ -45,8 +43,8 @@ const NOTHING_MADE: Span = Span(0);
 /// answer is how its run ended; none if that could not be recorded.
 ///
 /// A store that fails while the end is recorded leaves the lease to expire; the next one goes on from there.
-pub async fn work<P: Parts>(
-    context: &ServiceContext<P>,
+pub async fn work(
+    context: &ServiceContext,
     lease: Lease,
     heartbeat: Duration,
     give_back: watch::Receiver<bool>,
@@ -71,8 +69,8 @@ pub async fn work<P: Parts>(
 ///
 /// # Errors
 /// [`StepError`] if the end could not be recorded.
-pub async fn take<P: Parts>(
-    context: &ServiceContext<P>,
+pub async fn take(
+    context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
 ) -> Result<Result<Then, Stopped>, StepError> {
@@ -85,7 +83,7 @@ pub async fn take<P: Parts>(
 ///
 /// # Errors
 /// [`Stopped`]; what is taken back stays so.
-pub async fn retract<P: Parts>(context: &ServiceContext<P>, key: &Key) -> Result<Then, Stopped> {
+pub async fn retract(context: &ServiceContext, key: &Key) -> Result<Then, Stopped> {
     let token = context.store.fresh_token().await?;
     let reopened = context.store.reopen(key, token, context.clock.now()).await?;
     let Some(id) = reopened else { return Ok(Then::Idle) };
@@ -104,13 +102,14 @@ pub async fn retract<P: Parts>(context: &ServiceContext<P>, key: &Key) -> Result
 }
 
 /// A worker's part of a lease.
-struct Work<'a, P: Parts> {
-    context: &'a ServiceContext<P>,
+struct Work<'a> {
+    context: &'a ServiceContext,
     lease: &'a Lease,
     run: &'a RunRef,
 }
 
-impl<P: Parts> Leased for Work<'_, P> {
+#[async_trait]
+impl Leased for Work<'_> {
     type Ended = Then;
 
     async fn step(&self) -> Result<(After, Then), Stopped> {
@@ -139,11 +138,7 @@ impl<P: Parts> Leased for Work<'_, P> {
 }
 
 /// Records the cost of a review that was interrupted. A run that converges records its own when it resumes.
-async fn interrupted<P: Parts>(
-    context: &ServiceContext<P>,
-    of: Loop,
-    run: &RunRef,
-) -> Result<(), StoreError> {
+async fn interrupted(context: &ServiceContext, of: Loop, run: &RunRef) -> Result<(), StoreError> {
     match of {
         Loop::Review => {}
         Loop::Converge | Loop::Sync => return Ok(()),
@@ -153,7 +148,7 @@ async fn interrupted<P: Parts>(
 }
 
 /// The cost of a run is known when what it asked is settled; others ask through the same gateway.
-async fn quiet<P: Parts>(context: &ServiceContext<P>) {
+async fn quiet(context: &ServiceContext) {
     if let Some(agent) = &context.agent {
         let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.quiet()).await;
     }
@@ -161,8 +156,8 @@ async fn quiet<P: Parts>(context: &ServiceContext<P>) {
 
 /// Counts and records a failed attempt, for `truing report` and `truing why`. A review is a run of its own
 /// at each attempt; a run that converges goes on with the next.
-async fn failed<P: Parts>(
-    context: &ServiceContext<P>,
+async fn failed(
+    context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
     (class, what): (&'static str, &str),
@@ -187,10 +182,10 @@ async fn failed<P: Parts>(
 }
 
 /// A run that converges was given up where the pull request cannot be told so: it has ended all the same.
-async fn gave_up<P: Parts>(context: &ServiceContext<P>, lease: &Lease, what: &str) -> Result<(), StoreError> {
+async fn gave_up(context: &ServiceContext, lease: &Lease, what: &str) -> Result<(), StoreError> {
     let described = context.store.described(std::slice::from_ref(&lease.key)).await?.pop().flatten();
     let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
-    match converges::give_up(&context.store, lease, name, what).await {
+    match converges::give_up(&*context.store, lease, name, what).await {
         Ok(ended) => count(context, lease.of, ended),
         // Somebody else is ahead, and tells of it.
         Err(StoreError::Fenced { .. }) => {}
@@ -200,14 +195,14 @@ async fn gave_up<P: Parts>(context: &ServiceContext<P>, lease: &Lease, what: &st
 }
 
 /// A run that has steps has ended.
-fn count<P: Parts>(context: &ServiceContext<P>, of: Loop, Ended { end, cost }: Ended) {
+fn count(context: &ServiceContext, of: Loop, Ended { end, cost }: Ended) {
     context.metrics.run_ended(of.as_str(), end.as_str());
     context.metrics.run_cost(of, cost);
 }
 
 /// One step on a pull request, by the name of its repository; where that leads elsewhere by now, by the repository's
 /// id.
-async fn one<P: Parts>(context: &ServiceContext<P>, lease: &Lease, run: &RunRef) -> Result<Then, Stopped> {
+async fn one(context: &ServiceContext, lease: &Lease, run: &RunRef) -> Result<Then, Stopped> {
     let id = PrId::from_key(&lease.key)
         .ok_or_else(|| misconfigured(format!("{} is not a pull request", lease.key)))?;
     let names = context.store.described(std::slice::from_ref(&lease.key)).await?;
@@ -227,8 +222,8 @@ async fn one<P: Parts>(context: &ServiceContext<P>, lease: &Lease, run: &RunRef)
 }
 
 /// One step on the pull request of the repository that is called `repo`.
-async fn one_at<P: Parts>(
-    context: &ServiceContext<P>,
+async fn one_at(
+    context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
     (id, repo): (&PrId, &str),
@@ -248,8 +243,8 @@ async fn one_at<P: Parts>(
 }
 
 /// One step of a run that converges.
-async fn converge_at<P: Parts>(
-    context: &ServiceContext<P>,
+async fn converge_at(
+    context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
     (id, repo): (&PrId, &str),
@@ -273,7 +268,7 @@ async fn converge_at<P: Parts>(
         converging,
         limits: &context.limits,
     };
-    let (then, end) = Box::pin(pull.step(&context.store, (lease, run), id)).await?;
+    let (then, end) = Box::pin(pull.step(&*context.store, (lease, run), id)).await?;
     if let Some(ended) = end {
         count(context, lease.of, ended);
     }
@@ -281,11 +276,7 @@ async fn converge_at<P: Parts>(
 }
 
 /// Asks for the repository's present name by its id, and records it; none if the forge does not show the pull request.
-async fn whereabouts<P: Parts>(
-    context: &ServiceContext<P>,
-    run: &RunRef,
-    id: &PrId,
-) -> Result<Option<String>, Stopped> {
+async fn whereabouts(context: &ServiceContext, run: &RunRef, id: &PrId) -> Result<Option<String>, Stopped> {
     let Some(server) = context.forges.servers().get(&id.forge) else { return Ok(None) };
     let server = server.for_review(run.id.as_str());
     let found = async {
@@ -312,8 +303,8 @@ fn misconfigured(what: String) -> Stopped {
 }
 
 /// Reviews the pull request of the repository that is called `repo`.
-async fn review_at<P: Parts>(
-    context: &ServiceContext<P>,
+async fn review_at(
+    context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
     (id, repo): (&PrId, &str),
@@ -322,17 +313,17 @@ async fn review_at<P: Parts>(
     let unknown = || not_configured(id);
     let gate = context.gate(RepositoryRef::of_key(&lease.key).called(repo));
     let gate = if lease.is_retraction { gate.of_retraction() } else { gate };
-    let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
-    let forge = context.forges.pull(&run.id, id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
+    let gate: Arc<dyn Gate> = Arc::new(gate);
+    let forge = context.forges.pull(&run.id, id, repo, Producer::Review, &gate).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
     let remote = server.remote(&id.repository, repo, Purpose::Fetch).await;
     let remote = remote.map_err(|error| Stopped::of_remote(error, context.clock.now(), NOTHING_MADE))?;
-    let lead = drive::lead(&context.store, &context.clock).await?;
+    let lead = drive::lead(&*context.store, &*context.clock).await?;
     let heard = head.zip(lease.marked).map(|(head, at)| Heard { head, at: at + Span(-lead.0) });
     let served = Served {
-        store: &context.store,
-        forge: &forge,
-        clock: &context.clock,
+        store: &*context.store,
+        forge: &*forge,
+        clock: &*context.clock,
         checkout: Checkout {
             git: &context.git,
             forge: &id.forge,
@@ -340,7 +331,7 @@ async fn review_at<P: Parts>(
             mirror: &checkout::mirror(&context.mirrors, id),
             remote: &remote,
             rules: &context.rules,
-            reader: &context.reader,
+            reader: &*context.reader,
             toolbox: &context.toolbox,
             trust: truing_agent::verify::Scope::new(format!("review {}", run.key.as_str())),
         },
@@ -393,14 +384,14 @@ async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Stopped>
     })
 }
 
-impl<P: Parts> ServiceContext<P> {
+impl ServiceContext {
     /// Drives the leases of its workers.
-    fn driver(&self) -> Driver<'_, P::Store, P::Clock> {
-        Driver { store: &self.store, clock: &self.clock, limits: &self.limits }
+    fn driver(&self) -> Driver<'_> {
+        Driver { store: &self.store, clock: &*self.clock, limits: &self.limits }
     }
 }
 
-async fn say<P: Parts>(context: &ServiceContext<P>, run: &RunRef, what: String) -> Result<(), StoreError> {
+async fn say(context: &ServiceContext, run: &RunRef, what: String) -> Result<(), StoreError> {
     tracing::warn!("{what}");
     let event = Event { at: context.clock.now(), key: run.key.clone(), run: Some(run.id.clone()), what };
     context.store.note(&[event]).await

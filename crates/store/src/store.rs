@@ -4,7 +4,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use truing_core::port::{Clock, Common, StoreError};
+use truing_core::port::{Clock, Common, RecordStore, StoreError};
 
 use crate::clock::StoreClock;
 use crate::fault::Fault;
@@ -114,6 +114,11 @@ impl Store {
     /// As those of [`Store::open`].
     pub fn prepare(path: &Path) -> Result<(), OpenError> {
         File::prepare(path)
+    }
+
+    /// The store as the ports that loops use.
+    pub fn as_record_store(&self) -> Arc<dyn RecordStore> {
+        Arc::new(self.clone())
     }
 
     /// The states that all processes which use it keep in common; none for a file, which one process serves.

@@ -46,7 +46,7 @@ use truing_service::metrics::Metrics;
 use truing_service::{Pace, Role, ServeError, Service, ServiceContext};
 use truing_store::Store;
 
-use crate::wiring::{ServedContext, Servers};
+use crate::wiring::Servers;
 use code::{cart, explained, first_commit, planted, pushed, refunding, repaired};
 use forge::DemoForge;
 pub(crate) use forge::pulls_page;
@@ -767,19 +767,19 @@ fn context(
     store: Store,
     reader: ChildReader,
     folder: &Path,
-) -> Result<ServedContext<ChildReader>, DemoError> {
+) -> Result<ServiceContext, DemoError> {
     let metrics = Metrics::new().map_err(set_up)?;
     metrics.watch(&store);
     let agent = Some(model.agent(store.clone(), reader.clone())?);
     let (config, toolbox) = linter::with_linter(&model.config, folder).map_err(set_up)?;
     Ok(ServiceContext {
         converging: Err("the demo converges by its own command".to_owned()),
-        switch_store: store.clone(),
-        store,
-        forges: servers,
-        reader,
-        clock: SystemClock,
-        ids: UniqueIds,
+        switch_store: store.as_record_store(),
+        store: store.as_record_store(),
+        forges: Box::new(servers),
+        reader: Box::new(reader),
+        clock: Arc::new(SystemClock),
+        ids: Box::new(UniqueIds),
         git,
         mirrors: folder.join("mirrors"),
         limits: TIMINGS,
@@ -791,7 +791,7 @@ fn context(
         watch: truing_loops::telemetry::WRITES.clone(),
         swept: truing_service::sweep::Periods::default(),
         metrics,
-        wake: truing_service::scheduler::Wake::default(),
+        wake: truing_service::wake::Wake::default(),
         toolbox,
         sole: truing_service::sole::Sole::default(),
         step_time: truing_service::worker::STEP_TIME,

@@ -15,7 +15,6 @@ pub mod verify;
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
-use std::marker::PhantomData;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,11 +32,11 @@ use truing_config::{
 use truing_core::code::LinesKey;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, RunId, Span};
-use truing_core::port::{ForgeError, ForgeKind, Reader, ReaderError, WriteGate};
+use truing_core::port::{ForgeError, ForgeKind, ForgePull, Gate, Reader, ReaderError};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::remote::RemoteError;
-use truing_forge::{ForgeServer as _, RepositoryClient, Server};
+use truing_forge::{ForgeServer as _, Server};
 use truing_git::{Git, GitError, GitOptions};
 use truing_loops::checkout::Rules;
 use truing_loops::machine::{SystemClock, UniqueIds};
@@ -49,7 +48,7 @@ use truing_service::housekeeping::Keep;
 use truing_service::metrics::Metrics;
 use truing_service::notify::{Mail, Sinks, Webhook};
 use truing_service::repositories::Repositories;
-use truing_service::{Forges, Pace, Parts, Role, ServiceContext};
+use truing_service::{Forges, Pace, Role, ServiceContext};
 use truing_store::Store;
 
 pub(crate) use self::forges::MARKER_KEY;
@@ -63,37 +62,21 @@ use crate::cli::error::CliError;
 pub struct Servers(pub BTreeMap<String, Server>);
 
 impl Forges for Servers {
-    type Pull = RepositoryClient;
-
     fn pull(
         &self,
         run: &RunId,
         id: &PrId,
         repo: &str,
         producer: Producer,
-        gate: &Arc<dyn WriteGate>,
-    ) -> Option<RepositoryClient> {
-        Some(self.0.get(&id.forge)?.for_review(run.as_str()).client(id, repo, producer, gate))
+        gate: &Arc<dyn Gate>,
+    ) -> Option<Box<dyn ForgePull>> {
+        let server = self.0.get(&id.forge)?.for_review(run.as_str());
+        Some(Box::new(server.client(id, repo, producer, gate)))
     }
 
     fn servers(&self) -> &BTreeMap<String, Server> {
         &self.0
     }
-}
-
-/// What the service works with. Its reader is a [`ChildReader`]; tests may read in their own process.
-pub type ServedContext<R> = ServiceContext<ProgramParts<Servers, R>>;
-
-/// The types of a service that this program runs, with these forges and this reader.
-#[derive(Debug)]
-pub struct ProgramParts<F, R>(PhantomData<(F, R)>);
-
-impl<F: Forges + 'static, R: Reader + 'static> Parts for ProgramParts<F, R> {
-    type Store = Store;
-    type Forges = F;
-    type Reader = R;
-    type Clock = SystemClock;
-    type Ids = UniqueIds;
 }
 
 /// The folder beside the database for what a server makes for one run only, empty: what a killed server left in it
@@ -253,13 +236,13 @@ pub fn pace(config: &Config, role: Role) -> Pace {
 ///
 /// # Errors
 /// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
-pub async fn service_context<R: Reader + 'static>(
+pub async fn service_context(
     config: &Config,
     environment: &Environment,
     (store, ledger): (Store, Store),
-    reader: R,
+    reader: Box<dyn Reader>,
     temp: &Path,
-) -> Result<ServedContext<R>, CliError> {
+) -> Result<ServiceContext, CliError> {
     // Not the opened store's: that may be a copy, which has no key and no mirrors beside it.
     let folder = config.store.folder()?.to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
@@ -274,10 +257,10 @@ pub async fn service_context<R: Reader + 'static>(
     let repositories =
         if config.review.leaves_existing { repositories.leaving_existing() } else { repositories };
     Ok(ServiceContext {
-        forges: Servers(forges),
+        forges: Box::new(Servers(forges)),
         reader,
-        clock: SystemClock,
-        ids: UniqueIds,
+        clock: Arc::new(SystemClock),
+        ids: Box::new(UniqueIds),
         git: git_in(environment, temp).await?,
         mirrors: mirrors(&folder),
         limits: limits(&config.review, config.server.lease),
@@ -287,15 +270,15 @@ pub async fn service_context<R: Reader + 'static>(
         agent: agent::served(config, environment, ledger)?,
         converging: converge::served(config, environment, &store),
         kill_switch: truing_service::switch::KillSwitch::default(),
-        switch_store: store.clone(),
+        switch_store: store.as_record_store(),
         watch: truing_loops::telemetry::WRITES.clone(),
         swept: truing_service::sweep::Periods::default(),
         metrics: metrics(&store)?,
-        wake: truing_service::scheduler::Wake::default(),
+        wake: truing_service::wake::Wake::default(),
         toolbox: tools::of_service(config, environment)?,
         sole: truing_service::sole::Sole::default(),
         step_time: truing_service::worker::STEP_TIME,
-        store,
+        store: store.as_record_store(),
     })
 }
 

@@ -8,14 +8,13 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 use truing_core::ledger::Usage;
 use truing_core::line::clean;
-use truing_model::gateway::Model;
 use truing_model::messages::{Block, Known, Message, Role, Tool};
 
 use super::relay::{Reply, Said};
 use super::wire;
 use crate::mcp::{Hints, Offer};
 use crate::native::turns::{Step, Turns};
-use crate::native::{Brief, End, Form, Output, Ran, Tools};
+use crate::native::{Brief, End, Form, Output, Ran};
 use crate::schema::{MAX_NAME_CHARS, REPORT};
 
 /// What the program is told as the model's last words.
@@ -29,8 +28,8 @@ pub(super) const HINTS: Hints =
     Hints { read_only: false, destructive: false, idempotent: false, open_world: false };
 
 /// The run.
-pub(super) struct Conversation<'a, M, T, F, J> {
-    turns: Turns<'a, M, T, F, J>,
+pub(super) struct Conversation<'a, F, J> {
+    turns: Turns<'a, F, J>,
     model: &'a str,
     /// Its end, as soon as there is one.
     over: Option<End>,
@@ -49,8 +48,8 @@ pub(super) struct Conversation<'a, M, T, F, J> {
     known: usize,
 }
 
-impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Conversation<'a, M, T, F, J> {
-    pub(super) fn new(turns: Turns<'a, M, T, F, J>, brief: &'a Brief) -> Self {
+impl<'a, F: Form, J: Fn(&F) -> Option<String>> Conversation<'a, F, J> {
+    pub(super) fn new(turns: Turns<'a, F, J>, brief: &'a Brief) -> Self {
         Self {
             turns,
             model: &brief.model,

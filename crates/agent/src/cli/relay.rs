@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -61,6 +62,7 @@ struct Bridge {
     run: mpsc::Sender<Said>,
 }
 
+#[async_trait]
 impl Toolset for Bridge {
     fn name(&self) -> &str {
         SERVER

@@ -21,6 +21,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::PoisonError;
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -114,7 +115,7 @@ impl Servers {
     }
 
     /// These tools and those of the servers.
-    pub fn beside<'a, T: Tools>(&'a self, tools: &'a T) -> Beside<'a, T> {
+    pub fn beside<'a>(&'a self, tools: &'a dyn Tools) -> Beside<'a> {
         Beside { tools, servers: self }
     }
 
@@ -186,12 +187,13 @@ fn ready(config: &Server) -> Pin<Box<dyn Future<Output = Ready> + Send + '_>> {
 }
 
 /// Tools, and those of servers beside them.
-pub struct Beside<'a, T> {
-    tools: &'a T,
+pub struct Beside<'a> {
+    tools: &'a dyn Tools,
     servers: &'a Servers,
 }
 
-impl<T: Tools> Tools for Beside<'_, T> {
+#[async_trait]
+impl Tools for Beside<'_> {
     fn offered(&self) -> Vec<Tool> {
         self.tools.offered().into_iter().chain(self.servers.offered.iter().cloned()).collect()
     }

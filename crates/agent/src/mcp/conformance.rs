@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -93,6 +94,7 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
 /// No tools of the run's own.
 struct NoTools;
 
+#[async_trait]
 impl Tools for NoTools {
     fn offered(&self) -> Vec<Tool> {
         Vec::new()

@@ -70,9 +70,8 @@ impl Door {
     }
 
     /// Answers a request from these tools, if it may ask.
-    pub async fn answer<T, B>(&self, tools: Arc<T>, request: Request<B>) -> Answer
+    pub async fn answer<B>(&self, tools: Arc<dyn Toolset>, request: Request<B>) -> Answer
     where
-        T: Toolset,
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -128,10 +127,10 @@ impl Door {
     ///
     /// # Errors
     /// When the listener takes no more connections.
-    pub async fn serve<T: Toolset>(
+    pub async fn serve(
         self,
         listener: TcpListener,
-        tools: impl Fn(&HeaderMap) -> Arc<T> + Clone + Send + Sync + 'static,
+        tools: impl Fn(&HeaderMap) -> Arc<dyn Toolset> + Clone + Send + Sync + 'static,
     ) -> std::io::Result<()> {
         let knows = self.clone();
         let answer = move |request: Request<Incoming>| {

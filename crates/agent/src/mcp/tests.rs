@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
@@ -24,6 +25,7 @@ const TOKEN: &str = "right-token";
 /// One tool that says what it was told.
 struct Echo;
 
+#[async_trait]
 impl Toolset for Echo {
     fn name(&self) -> &str {
         "echo"
@@ -169,6 +171,7 @@ async fn a_client_that_leaves_a_pipe_without_a_word_is_no_error() {
 #[derive(Default)]
 struct Slow(std::sync::atomic::AtomicUsize);
 
+#[async_trait]
 impl Toolset for Slow {
     fn name(&self) -> &str {
         "slow"
@@ -193,7 +196,8 @@ async fn calling(calls: u64) -> (Arc<Slow>, DuplexStream, JoinHandle<Result<(), 
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(theirs);
     let slow = Arc::new(Slow::default());
-    let served = tokio::spawn(over(Arc::clone(&slow), reader, writer));
+    let tools: Arc<dyn Toolset> = slow.clone();
+    let served = tokio::spawn(over(tools, reader, writer));
     let mut said = format!("{}\n", initialize());
     said.push_str("{\"jsonrpc\": \"2.0\", \"method\": \"notifications/initialized\"}\n");
     for id in 2..calls + 2 {

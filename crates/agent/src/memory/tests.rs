@@ -1,5 +1,6 @@
 //! Memory and skills put together: what counts, what is left out, and what is told of it.
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use truing_model::messages::Tool;
 
@@ -208,6 +209,7 @@ fn specialists_are_four_and_a_repository_adds_its_own() {
 /// One tool that says its own name.
 struct Echo;
 
+#[async_trait]
 impl Tools for Echo {
     fn offered(&self) -> Vec<Tool> {
         let echo = Tool {

@@ -1,5 +1,6 @@
 //! Skills as a tool: the text of one when the model asks for it.
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use truing_core::line;
 use truing_model::messages::Tool;
@@ -14,15 +15,14 @@ pub const SKILL: &str = "skill";
 const MAX_SHOWN_CHARS: usize = 80;
 
 /// The tools of a run, and the one that shows skills.
-#[derive(Debug)]
-pub struct WithSkills<'a, T> {
-    tools: &'a T,
+pub struct WithSkills<'a> {
+    tools: &'a dyn Tools,
     skills: &'a [Skill],
 }
 
-impl<'a, T> WithSkills<'a, T> {
+impl<'a> WithSkills<'a> {
     /// With these skills.
-    pub fn new(tools: &'a T, skills: &'a [Skill]) -> Self {
+    pub fn new(tools: &'a dyn Tools, skills: &'a [Skill]) -> Self {
         Self { tools, skills }
     }
 
@@ -42,7 +42,8 @@ impl<'a, T> WithSkills<'a, T> {
     }
 }
 
-impl<T: Tools> Tools for WithSkills<'_, T> {
+#[async_trait]
+impl Tools for WithSkills<'_> {
     fn offered(&self) -> Vec<Tool> {
         let mut offered = self.tools.offered();
         if !self.skills.is_empty() {

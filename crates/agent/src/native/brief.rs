@@ -1,8 +1,8 @@
 //! The beginning of a run: its brief, tools, limits, and the form of its report.
 
-use std::future::Future;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use truing_core::money::MicroUsd;
 use truing_model::messages::Tool;
@@ -39,17 +39,16 @@ pub trait Form: Default + Send {
 }
 
 /// The tools that a model may call in one run.
+#[async_trait]
 pub trait Tools: Send + Sync {
     /// The tools, as the model is told of them.
     fn offered(&self) -> Vec<Tool>;
 
     /// Calls one. A failure is an answer too: the model is told and may go on.
-    fn call(&self, name: &str, input: &Value) -> impl Future<Output = Output> + Send;
+    async fn call(&self, name: &str, input: &Value) -> Output;
 
     /// Somebody else has changed what they look at: what they remember of it counts no more.
-    fn renew(&self) -> impl Future<Output = ()> + Send {
-        async {}
-    }
+    async fn renew(&self) {}
 }
 
 /// The result of a call. Text of a repository: data.

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use truing_core::ledger::{Level, LevelKind, Usage};
 use truing_core::money::MicroUsd;
@@ -42,6 +43,7 @@ impl Scripted {
     }
 }
 
+#[async_trait]
 impl Model for Scripted {
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
         tokio::time::sleep(self.slow).await;
@@ -74,6 +76,7 @@ impl Model for Scripted {
 /// A model whose answers come from these fallbacks, in their order; none: it answers itself.
 struct Served(Scripted, [Option<&'static str>; 3]);
 
+#[async_trait]
 impl Model for Served {
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
         let answer = self.0.ask(request).await?;
@@ -95,6 +98,7 @@ struct RecordingTools {
     deny: bool,
 }
 
+#[async_trait]
 impl Tools for RecordingTools {
     fn offered(&self) -> Vec<Tool> {
         let tool = |name: &str| Tool {

@@ -27,9 +27,9 @@ const MAX_REPAIRS: u32 = 1;
 const CONCLUDE_PERCENT: u32 = 15;
 
 /// A run in progress.
-pub(crate) struct Turns<'a, M, T, F, J> {
-    model: &'a M,
-    tools: &'a T,
+pub(crate) struct Turns<'a, F, J> {
+    model: &'a dyn Model,
+    tools: &'a dyn Tools,
     limits: Limits,
     began: Instant,
     request: Request,
@@ -81,8 +81,13 @@ struct Call<'a> {
     input: &'a Value,
 }
 
-impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, M, T, F, J> {
-    pub(crate) fn new(model: &'a M, tools: &'a T, (brief, limits): (&Brief, Limits), judge: J) -> Self {
+impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
+    pub(crate) fn new(
+        model: &'a dyn Model,
+        tools: &'a dyn Tools,
+        (brief, limits): (&Brief, Limits),
+        judge: J,
+    ) -> Self {
         let mut offered: Vec<Tool> = tools.offered();
         offered.retain(|tool| tool.name != REPORT);
         offered.push(Tool { cache_control: Some(window::ephemeral()), ..F::tool() });

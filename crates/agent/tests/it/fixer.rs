@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -66,6 +67,7 @@ struct Reads {
     changes: AtomicU32,
 }
 
+#[async_trait]
 impl Tools for Reads {
     fn offered(&self) -> Vec<Tool> {
         let (name, description) = ("read".to_owned(), String::new());
@@ -129,10 +131,10 @@ impl Stage {
         assert!(git.stdout(Stdio::null()).status().unwrap().success(), "{arguments:?}");
     }
 
-    fn fixer(&self, time: Duration) -> Fixer<Reads> {
+    fn fixer(&self, time: Duration) -> Fixer {
         let workshop =
             Workshop { programs: vec![self.programs()], time, ..Workshop::new(self.path("clone")) };
-        Fixer::new(Reads::default(), workshop, Level::Full).unwrap()
+        Fixer::new(Box::new(Reads::default()), workshop, Level::Full).unwrap()
     }
 
     /// A folder with a program that the policy knows: `pytest`, here a shell that runs the clone's own `test.sh`, as the
@@ -174,7 +176,7 @@ impl Stage {
 fn a_weaker_sandbox_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for level in [Level::None, Level::Landlock] {
-        let refused = Fixer::new(Reads::default(), Workshop::new(folder.path().to_owned()), level);
+        let refused = Fixer::new(Box::new(Reads::default()), Workshop::new(folder.path().to_owned()), level);
         assert!(matches!(refused, Err(FixerError::Sandbox(_))), "{level:?}");
     }
 }

@@ -2,9 +2,8 @@
 //! its present form. The store decides nothing; what a state means, and what becomes of it, is said by pure functions.
 
 use std::fmt::Debug;
-use std::future::Future;
-use std::pin::Pin;
 
+use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,9 +13,6 @@ use crate::id::{Millis, Span};
 /// A state that others have changed so often in between is given up. One that bounds something, as the forge's limits do, is
 /// changed less often than that before it is full.
 const MOST_TRIES: u32 = 200;
-
-/// The future of an answer.
-pub type Kept<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// The text of a state, and the store's instant.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,18 +24,19 @@ pub struct Present {
 }
 
 /// States that all processes keep in common. Losing them is no harm but that each of them has to learn again.
+#[async_trait]
 pub trait Common: Debug + Send + Sync {
     /// The state with this name.
-    fn read<'a>(&'a self, name: &'a str) -> Kept<'a, Present>;
+    async fn read(&self, name: &str) -> Result<Present, StoreError>;
 
     /// Changes it if it still has the expected text, and keeps it for so long. False: somebody else has changed it.
-    fn swap<'a>(
-        &'a self,
-        name: &'a str,
-        expected: Option<&'a str>,
-        next: Option<&'a str>,
+    async fn swap(
+        &self,
+        name: &str,
+        expected: Option<&str>,
+        next: Option<&str>,
         keep: Span,
-    ) -> Kept<'a, bool>;
+    ) -> Result<bool, StoreError>;
 }
 
 /// The outcome of a change.

@@ -1,6 +1,6 @@
 //! The ports of effects: the record of their intents, and the side of a forge that writes.
 
-use std::future::Future;
+use async_trait::async_trait;
 
 use super::{BranchPull, ForgeError, OwnIssue, Posted, Said, StoreError};
 use crate::effect::{Effect, Kind};
@@ -56,28 +56,18 @@ pub struct Replacement {
 }
 
 /// The record of effects: intents, written before the call, and their ends.
+#[async_trait]
 pub trait EffectLog: Send + Sync {
     /// The entries of this writer on these topics, in their order.
-    fn effects(
-        &self,
-        writer: &Writer,
-        topics: &[Topic],
-    ) -> impl Future<Output = Result<Vec<Option<Entry>>, StoreError>> + Send;
+    async fn effects(&self, writer: &Writer, topics: &[Topic]) -> Result<Vec<Option<Entry>>, StoreError>;
 
     /// The topics on which this writer announced something whose end is not known, oldest first.
-    fn open_effects(
-        &self,
-        writer: &Writer,
-    ) -> impl Future<Output = Result<Vec<(Topic, Entry)>, StoreError>> + Send;
+    async fn open_effects(&self, writer: &Writer) -> Result<Vec<(Topic, Entry)>, StoreError>;
 
     /// Makes all of these changes, durably and in one transaction, and answers true; false, and nothing is changed, if
     /// another entry than the known one is there: of two processes that announce one effect, one does. Refused
     /// ([`StoreError::Fenced`]) while a run or an entry of the same key has a greater token.
-    fn replace_effects(
-        &self,
-        writer: &Writer,
-        changes: &[Replacement],
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    async fn replace_effects(&self, writer: &Writer, changes: &[Replacement]) -> Result<bool, StoreError>;
 }
 
 /// The outcome of an effect.
@@ -120,13 +110,14 @@ impl Performed {
 /// The side of a forge that writes to one pull request and to its repository, for one producer; number 0 is that
 /// of no pull request: effects on the repository alone use it. The implementation adds markers to what it writes.
 /// Only `truing_forge::effects` calls it.
+#[async_trait]
 pub trait ForgeWrite: Send + Sync {
     /// Makes it. It is looked for first, unless a plan has looked ([`crate::effect::Kind::is_planned`]): no second one is
     /// made.
-    fn perform(&self, effect: &Effect) -> impl Future<Output = Result<Performed, ForgeError>> + Send;
+    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError>;
 
     /// Looks whether it is there, and changes nothing.
-    fn observe(&self, effect: &Effect) -> impl Future<Output = Result<Option<Performed>, ForgeError>> + Send;
+    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError>;
 
     /// The time that something whose creation was not answered may stay unseen.
     fn settle(&self) -> Span;

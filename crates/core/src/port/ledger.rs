@@ -1,6 +1,6 @@
 //! Money: reserved before a model call, settled after it (design.md section 5).
 
-use std::future::Future;
+use async_trait::async_trait;
 
 use super::StoreError;
 use crate::ledger::{Ask, Drawn, Known, Level, Purse, ReservationId, Reserved};
@@ -8,24 +8,25 @@ use crate::money::MicroUsd;
 
 /// What model calls draw on. Each call is one durable transaction over all levels of a purse, and begins with settling
 /// in full, as estimated, what has expired. A level's limit is the one that was asked with last.
+#[async_trait]
 pub trait Ledger: Send + Sync {
     /// Sets money aside for one call, as much as every level has, at most `ask.most`; or refuses. A purse without
     /// levels is an error: nothing would bound it.
-    fn reserve(&self, purse: &Purse, ask: &Ask) -> impl Future<Output = Result<Reserved, StoreError>> + Send;
+    async fn reserve(&self, purse: &Purse, ask: &Ask) -> Result<Reserved, StoreError>;
 
     /// The call is over and cost this much; what else was set aside is free again. Repeating it changes nothing.
     /// What was metered replaces what was estimated, in whatever order they come: an owner that was taken for dead
     /// may still know. The answer: what the ledger holds the call to have cost.
-    fn settle(
+    async fn settle(
         &self,
         reservation: ReservationId,
         cost: MicroUsd,
         known: Known,
-    ) -> impl Future<Output = Result<MicroUsd, StoreError>> + Send;
+    ) -> Result<MicroUsd, StoreError>;
 
     /// These levels as they are, in order.
-    fn look(&self, levels: &[Level]) -> impl Future<Output = Result<Vec<Drawn>, StoreError>> + Send;
+    async fn look(&self, levels: &[Level]) -> Result<Vec<Drawn>, StoreError>;
 
     /// Every level of current periods that was drawn on; of those without a period, those that were drawn on today.
-    fn drawn(&self) -> impl Future<Output = Result<Vec<Drawn>, StoreError>> + Send;
+    async fn drawn(&self) -> Result<Vec<Drawn>, StoreError>;
 }

@@ -1,6 +1,6 @@
 //! What people who operate a service change and are told: the kill switch, the audit log, notices.
 
-use std::future::Future;
+use async_trait::async_trait;
 
 use super::StoreError;
 use crate::id::Millis;
@@ -11,38 +11,35 @@ use crate::switch::{KillSwitches, Switch, Turn};
 /// The longest name of a person or thing that is kept, in characters.
 pub const MAX_NAME: usize = 200;
 /// Rows of operators: versioned by the store's own order, in the audit log, not fenced by a run's token.
+#[async_trait]
 pub trait Operations: Send + Sync {
     /// The kill switches as they are now, with what repositories are known by. Not cached.
-    fn switch(&self) -> impl Future<Output = Result<KillSwitches, StoreError>> + Send;
+    async fn switch(&self) -> Result<KillSwitches, StoreError>;
 
     /// Turns the switch of everything, as [`Switch::turn`] decides; in one transaction with its line in the audit log, its
     /// notice and, at off, the wish for a sweep. The switch before and after.
-    fn turn(
-        &self,
-        turn: &Turn,
-        by: &str,
-    ) -> impl Future<Output = Result<(Switch, Switch), StoreError>> + Send;
+    async fn turn(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError>;
 
     /// Since when a sweep is wanted at once; none if it is not.
-    fn sweep_wanted(&self) -> impl Future<Output = Result<Option<Millis>, StoreError>> + Send;
+    async fn sweep_wanted(&self) -> Result<Option<Millis>, StoreError>;
 
     /// The sweep that was wanted since then is done. A later wish stays.
-    fn swept(&self, wanted: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn swept(&self, wanted: Millis) -> Result<(), StoreError>;
 
     /// Adds acts to the audit log, at the store's instant.
-    fn audit(&self, acts: &[Act]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn audit(&self, acts: &[Act]) -> Result<(), StoreError>;
 
     /// Wants these told, each unless its kind, key and period were wanted before.
-    fn notify(&self, notices: &[NewNotice]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn notify(&self, notices: &[NewNotice]) -> Result<(), StoreError>;
 
     /// The oldest notices that are still to be told, in the order in which they came.
-    fn untold(&self, limit: usize) -> impl Future<Output = Result<Vec<Notice>, StoreError>> + Send;
+    async fn untold(&self, limit: usize) -> Result<Vec<Notice>, StoreError>;
 
     /// The notice is told, or nobody could be told.
-    fn told(&self, notice: i64) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn told(&self, notice: i64) -> Result<(), StoreError>;
 
     /// Forgets some of the acts and told notices that are older. How many of both; 0: there are no more.
-    fn forget(&self, before: Millis) -> impl Future<Output = Result<usize, StoreError>> + Send;
+    async fn forget(&self, before: Millis) -> Result<usize, StoreError>;
 }
 
 /// Something that a person did and that changed something.
@@ -132,16 +129,4 @@ pub struct Notice {
     pub created: Millis,
     /// One line for people.
     pub text: String,
-}
-
-/// Asked before every effect of a run: an engaged kill switch closes it.
-pub trait Gate: Send + Sync {
-    /// May the run go on?
-    fn is_open(&self) -> impl Future<Output = bool> + Send;
-}
-
-impl<G: Gate> Gate for &G {
-    async fn is_open(&self) -> bool {
-        G::is_open(self).await
-    }
 }

@@ -1,6 +1,6 @@
 //! The side of a forge that reads: one repository, and one pull request of it. Writes are effects ([`crate::effect`]).
 
-use std::future::Future;
+use async_trait::async_trait;
 
 use super::{
     Actor, BranchPull, CommitCheck, ForgeError, Merge, OwnIssue, PullActivity, PullNow, PullRequest,
@@ -13,76 +13,69 @@ use crate::publish::{Bounds, Item, Observed};
 /// repository alone, nothing can be read: that is refused before any call.
 ///
 /// The implementation verifies markers on what it reads; texts are given without.
+#[async_trait]
 pub trait ForgeRead: Send + Sync {
     /// The pull request now, by one call. Not cached. Its description is given as it stands, with the marker.
-    fn pull_request(&self) -> impl Future<Output = Result<PullRequest, ForgeError>> + Send;
+    async fn pull_request(&self) -> Result<PullRequest, ForgeError>;
 
     /// The pull request now, with what other calls tell of it.
-    fn now(&self) -> impl Future<Output = Result<PullNow, ForgeError>> + Send;
+    async fn now(&self) -> Result<PullNow, ForgeError>;
 
     /// The result of a merge. Asking makes some forges find out: ask again while it is not known.
-    fn merge(&self) -> impl Future<Output = Result<Merge, ForgeError>> + Send;
+    async fn merge(&self) -> Result<Merge, ForgeError>;
 
     /// The checks of a commit, the newest of each name.
-    fn checks(&self, commit: &Sha) -> impl Future<Output = Result<Vec<CommitCheck>, ForgeError>> + Send;
+    async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
     /// Its labels, and who set them.
-    fn labels(&self) -> impl Future<Output = Result<Vec<SetLabel>, ForgeError>> + Send;
+    async fn labels(&self) -> Result<Vec<SetLabel>, ForgeError>;
 
     /// All reviews, by anybody, oldest first; ours with their topic ([`PullReview::audit`]).
-    fn reviews(&self) -> impl Future<Output = Result<Vec<PullReview>, ForgeError>> + Send;
+    async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError>;
 
     /// All threads on the diff, in the order in which they began.
-    fn threads(&self) -> impl Future<Output = Result<Vec<ReviewThread>, ForgeError>> + Send;
+    async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError>;
 
     /// The comments that show items of the producer: those by one of our accounts, with a marker for this pull request. A
     /// marker under a key that we do not have counts: nobody else writes with our accounts. Those that records `know` as
     /// ours count whatever their text is by now, and are asked for one by one if the forge's list misses them: it may be
     /// behind.
-    fn comments(
-        &self,
-        known: &[(Item, CommentId)],
-    ) -> impl Future<Output = Result<Vec<Observed>, ForgeError>> + Send;
+    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError>;
 
     /// The item that a comment on the diff shows, if it is one of ours by this producer: one that records `know`, else one
     /// by an account of ours with a marker for here.
-    fn item_at(
+    async fn item_at(
         &self,
         known: &[(Item, CommentId)],
         comment: &CommentId,
-    ) -> impl Future<Output = Result<Option<Item>, ForgeError>> + Send;
+    ) -> Result<Option<Item>, ForgeError>;
 
     /// The topic of a comment of ours on the diff, if it began a thread.
-    fn topic_at(&self, comment: &CommentId)
-    -> impl Future<Output = Result<Option<Topic>, ForgeError>> + Send;
+    async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError>;
 
     /// The comments in the conversation whose whole text is this, white space around it aside, by anybody, oldest
     /// first: what wakes a bot.
-    fn said(&self, text: &str) -> impl Future<Output = Result<Vec<Said>, ForgeError>> + Send;
+    async fn said(&self, text: &str) -> Result<Vec<Said>, ForgeError>;
 
     /// Who reacted with eyes to a comment in the conversation.
-    fn eyes(&self, comment: &CommentId) -> impl Future<Output = Result<Vec<Actor>, ForgeError>> + Send;
+    async fn eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError>;
 
     /// The repository now.
-    fn repository(&self) -> impl Future<Output = Result<RepositoryNow, ForgeError>> + Send;
+    async fn repository(&self) -> Result<RepositoryNow, ForgeError>;
 
     /// The pull requests from a branch of this very repository (not from forks), in any state, newest first.
-    fn pulls_from(&self, branch: &str) -> impl Future<Output = Result<Vec<BranchPull>, ForgeError>> + Send;
+    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError>;
 
     /// What was done on the pull request with this number.
-    fn activity(&self, number: u64) -> impl Future<Output = Result<PullActivity, ForgeError>> + Send;
+    async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError>;
 
     /// The issues with this label that one of our accounts opened and whose marker verifies, of every topic, open and
     /// closed, newest first.
-    fn issues(&self, label: &str) -> impl Future<Output = Result<Vec<OwnIssue>, ForgeError>> + Send;
+    async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError>;
 
     /// The comments in the conversation of an issue or a pull request, ours too, oldest first; those that came after
     /// `since`, if given, whether that one is still there or not.
-    fn replies(
-        &self,
-        number: u64,
-        since: Option<&CommentId>,
-    ) -> impl Future<Output = Result<Vec<Reply>, ForgeError>> + Send;
+    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError>;
 
     /// The limits of the forge.
     fn bounds(&self) -> Bounds;

@@ -1,9 +1,9 @@
 //! What reads the bytes of a repository, and what it is asked and answers.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::path::PathBuf;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
@@ -235,31 +235,23 @@ pub enum ReaderError {
 }
 
 /// The plane that parses repository bytes.
+#[async_trait]
 pub trait Reader: Send + Sync {
     /// Reads the changed files and reports what its rules find on added lines.
-    fn read(&self, request: &ReadRequest) -> impl Future<Output = Result<ReadReport, ReaderError>> + Send;
+    async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError>;
 
     /// Reads what a tool has printed and reports its findings on added lines.
-    fn tool_findings(
-        &self,
-        request: &ToolRequest,
-    ) -> impl Future<Output = Result<ToolFindings, ReaderError>> + Send;
+    async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError>;
 
     /// Says of each replacement, in their order: is it proven? Its file parses with it as well as before, and the tree around
     /// its lines stays as it is.
-    fn prove(&self, request: &ProofRequest) -> impl Future<Output = Result<Vec<bool>, ReaderError>> + Send;
+    async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError>;
 
     /// Looks for the known tools that a repository uses.
-    fn used_tools(
-        &self,
-        request: &UsedToolsRequest,
-    ) -> impl Future<Output = Result<UsedTools, ReaderError>> + Send;
+    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError>;
 
     /// Paths that rules about these changed files look at beside those: to be in the request's tree if they exist.
     /// Opens no file of the repository.
-    fn companions(
-        &self,
-        packs: &[String],
-        files: &[ChangedFile],
-    ) -> impl Future<Output = Result<Vec<RepoPath>, ReaderError>> + Send;
+    async fn companions(&self, packs: &[String], files: &[ChangedFile])
+    -> Result<Vec<RepoPath>, ReaderError>;
 }

@@ -1,8 +1,7 @@
 //! Runs of every loop, what they found and want shown, and what people have said of it: what must not be lost (design.md
 //! section 3).
 
-use std::future::Future;
-
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::operations::Act;
@@ -13,7 +12,7 @@ use crate::finding::{AnchorKind, Finding};
 use crate::id::{CommentId, Key, Millis, RunId, Sha, Token};
 use crate::outcome::{Outcome, ReviewRecord};
 use crate::publish::{Desired, DesiredStatus, Item, Producer};
-use crate::run::{Detail, RunRecord};
+
 use crate::sync::job::Job;
 use crate::sync::record;
 
@@ -105,206 +104,137 @@ pub struct Event {
 
 /// Runs, and what is remembered beside them. A write of a run is refused ([`StoreError::Fenced`]) once a run of the same
 /// loop with a greater token has begun on its key; an effect, once one of any loop has.
+#[async_trait]
 pub trait Runs: Send + Sync {
     // ------------------------------------------------------------------------------------------ every loop
 
-    /// Records of a loop's runs that were written since then, newest first, of one key or of all; a run that converges may
-    /// still go on. Unreadable ones are left out and logged.
-    fn records<D: Detail>(
-        &self,
-        of: Option<&Key>,
-        since: Millis,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<RunRecord<D>>, StoreError>> + Send;
-
     /// Adds history. Never refused for a token: what a fenced-out run still had to say is history too.
-    fn note(&self, events: &[Event]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn note(&self, events: &[Event]) -> Result<(), StoreError>;
 
     /// Remembers what people call these keys, replacing what was known. A description without a head keeps the
     /// head that was heard before.
-    fn describe(&self, described: &[(Key, Described)])
-    -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn describe(&self, described: &[(Key, Described)]) -> Result<(), StoreError>;
 
     /// Leaves heads as they are, where no run was about their pull requests, for this reason; in one transaction.
-    fn leave(&self, heads: &[LeftHead], reason: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn leave(&self, heads: &[LeftHead], reason: &str) -> Result<(), StoreError>;
 
     /// The names of these keys, in order; none for a key that was never described.
-    fn described(
-        &self,
-        keys: &[Key],
-    ) -> impl Future<Output = Result<Vec<Option<Described>>, StoreError>> + Send;
+    async fn described(&self, keys: &[Key]) -> Result<Vec<Option<Described>>, StoreError>;
 
     /// A token greater than every one given or accepted so far, for runs whose key has no slot (local runs).
-    fn fresh_token(&self) -> impl Future<Output = Result<Token, StoreError>> + Send;
+    async fn fresh_token(&self) -> Result<Token, StoreError>;
 
     /// The dismissals on this key, those included that were taken back.
-    fn dismissals(&self, key: &Key) -> impl Future<Output = Result<Vec<Dismissal>, StoreError>> + Send;
+    async fn dismissals(&self, key: &Key) -> Result<Vec<Dismissal>, StoreError>;
 
     /// Remembers what somebody said of findings, each on its key, in place of what was said of it before. `act`: for the
     /// audit log, written with it.
-    fn dismiss(
-        &self,
-        said: &[(Key, Dismissal)],
-        act: &Act,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn dismiss(&self, said: &[(Key, Dismissal)], act: &Act) -> Result<(), StoreError>;
 
     // ------------------------------------------------------------------------------------------ reviews
 
     /// Begins a run (stage `prepared`). Refused ([`StoreError::Fenced`]) unless its token is greater than the
     /// key's last; the same run again (an answer was lost) is accepted.
-    fn begin(
-        &self,
-        run: &RunRef,
-        revision: &Revision,
-        now: Millis,
-    ) -> impl Future<Output = Result<Begun, StoreError>> + Send;
+    async fn begin(&self, run: &RunRef, revision: &Revision, now: Millis) -> Result<Begun, StoreError>;
 
     /// The revision that the recorded findings are of, if there is one.
-    fn known(&self, key: &Key) -> impl Future<Output = Result<Option<Revision>, StoreError>> + Send;
+    async fn known(&self, key: &Key) -> Result<Option<Revision>, StoreError>;
 
     /// Every finding recorded for the key.
-    fn findings(&self, key: &Key) -> impl Future<Output = Result<Vec<Finding>, StoreError>> + Send;
+    async fn findings(&self, key: &Key) -> Result<Vec<Finding>, StoreError>;
 
     /// Writes what was computed, in one transaction; the run is `computed`. Repeating it changes nothing.
-    fn computed(
-        &self,
-        run: &RunRef,
-        computed: &Computed,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn computed(&self, run: &RunRef, computed: &Computed) -> Result<(), StoreError>;
 
     /// Takes the newest review of the key that has computed something over under a token, as the run that it is. Its id; none: there is no such review. Refused ([`StoreError::Fenced`]) unless the token is greater
     /// than the key's last.
-    fn reopen(
-        &self,
-        key: &Key,
-        token: Token,
-        now: Millis,
-    ) -> impl Future<Output = Result<Option<RunId>, StoreError>> + Send;
+    async fn reopen(&self, key: &Key, token: Token, now: Millis) -> Result<Option<RunId>, StoreError>;
 
     /// Writes what is to be shown of a review that was computed before, which is the same run still: how it ended stays.
     /// Repeating it changes nothing.
-    fn restated(
-        &self,
-        run: &RunRef,
-        computed: &Computed,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn restated(&self, run: &RunRef, computed: &Computed) -> Result<(), StoreError>;
 
     /// Lets a run that could not compute anything say so: writes this summary's text and the status, and leaves
     /// findings, other rows and the run's stage as they are. Repeating it changes nothing.
-    fn announce(
+    async fn announce(
         &self,
         run: &RunRef,
         producer: Producer,
         summary: &str,
         status: &DesiredStatus,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> Result<(), StoreError>;
 
     /// The producer's desired rows and the status still to be set (none: set already).
-    fn desired(
+    async fn desired(
         &self,
         key: &Key,
         producer: Producer,
-    ) -> impl Future<Output = Result<(Vec<Desired>, Option<DesiredStatus>), StoreError>> + Send;
+    ) -> Result<(Vec<Desired>, Option<DesiredStatus>), StoreError>;
 
     /// The items' comments are now known: remembers them, and ends the effects on these items that are open.
-    fn shown(
+    async fn shown(
         &self,
         run: &RunRef,
         producer: Producer,
         comments: &[(Item, CommentId)],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> Result<(), StoreError>;
 
     /// The comments on these items are deleted: forgets them, and that they were made. If an item is wanted again, it gets a new
     /// comment.
-    fn deleted(
-        &self,
-        run: &RunRef,
-        producer: Producer,
-        items: &[Item],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn deleted(&self, run: &RunRef, producer: Producer, items: &[Item]) -> Result<(), StoreError>;
 
     /// The forge refuses the places of these rows: they get others.
-    fn lower(
+    async fn lower(
         &self,
         run: &RunRef,
         producer: Producer,
         rows: &[(Item, AnchorKind)],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> Result<(), StoreError>;
 
     /// The status was set at the forge.
-    fn status_set(
-        &self,
-        run: &RunRef,
-        status: &DesiredStatus,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn status_set(&self, run: &RunRef, status: &DesiredStatus) -> Result<(), StoreError>;
 
     /// The run is `published`: its revision counts as reviewed and its outcome is final. Repeating it changes
     /// nothing.
-    fn published(
-        &self,
-        run: &RunRef,
-        outcome: &ReviewRecord,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn published(&self, run: &RunRef, outcome: &ReviewRecord) -> Result<(), StoreError>;
 
     /// The run ended without publishing (`failed`, `deferred`, nothing to do): its outcome, for `why`.
-    fn ended(
-        &self,
-        run: &RunRef,
-        outcome: &Outcome,
-        now: Millis,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn ended(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError>;
 
     /// The attempt has failed, whether or not it came as far as to begin: its outcome, and what it has cost. What was
     /// computed before stays to be published by the next run. Refused ([`StoreError::Fenced`]) if a newer run has begun.
-    fn failed(
-        &self,
-        run: &RunRef,
-        outcome: &Outcome,
-        now: Millis,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn failed(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError>;
 
     /// The attempt was told to stop: if it has cost anything that no run tells yet, it is deferred for that reason. Nothing
     /// happens if it has not begun, or a newer run has.
-    fn interrupted(&self, run: &RunRef, now: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn interrupted(&self, run: &RunRef, now: Millis) -> Result<(), StoreError>;
 
     // ------------------------------------------------------------------------------------------ converge
 
     /// The newest run on this whose commits are known ([`converge::record::Record::has_begun`]), if there was one.
-    fn last_converge(
-        &self,
-        key: &Key,
-    ) -> impl Future<Output = Result<Option<converge::record::Record>, StoreError>> + Send;
+    async fn last_converge(&self, key: &Key) -> Result<Option<converge::record::Record>, StoreError>;
 
     /// Remembers a run as it is, durably.
-    fn keep_converge(
-        &self,
-        token: Token,
-        record: &converge::record::Record,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn keep_converge(&self, token: Token, record: &converge::record::Record) -> Result<(), StoreError>;
 
     /// One run, by its id.
-    fn converge_run(
-        &self,
-        run: &RunId,
-    ) -> impl Future<Output = Result<Option<converge::record::Record>, StoreError>> + Send;
+    async fn converge_run(&self, run: &RunId) -> Result<Option<converge::record::Record>, StoreError>;
 
     // ------------------------------------------------------------------------------------------ sync
 
     /// Begins a run, and gives what is remembered of its job. Refused unless its token is greater than the last; the
     /// same run again is accepted.
-    fn begin_job(&self, run: &RunRef) -> impl Future<Output = Result<Job, StoreError>> + Send;
+    async fn begin_job(&self, run: &RunRef) -> Result<Job, StoreError>;
 
     /// Remembers this of the run's job, durably.
-    fn keep_job(&self, run: &RunRef, job: &Job) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn keep_job(&self, run: &RunRef, job: &Job) -> Result<(), StoreError>;
 
     /// Ends the run: remembers this of its job, with the record, in one transaction. Repeating it changes nothing.
-    fn end_job(
-        &self,
-        run: &RunRef,
-        job: &Job,
-        record: &record::Record,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn end_job(&self, run: &RunRef, job: &Job, record: &record::Record) -> Result<(), StoreError>;
+
+    /// The newest runs of a job, newest first. Unreadable ones are left out and logged.
+    async fn job_records(&self, job: &Key, limit: usize) -> Result<Vec<record::Record>, StoreError>;
 
     /// Every job that ever ran, by its key.
-    fn jobs(&self) -> impl Future<Output = Result<Vec<(Key, Job)>, StoreError>> + Send;
+    async fn jobs(&self) -> Result<Vec<(Key, Job)>, StoreError>;
 }

@@ -1,7 +1,7 @@
 //! What the sweep and the commands remember: repositories, how far their comments were read, what people asked for in
 //! comments and by the buttons of checks, and which of that was served.
 
-use std::future::Future;
+use async_trait::async_trait;
 
 use super::{Act, Event, Moved, Revision, StoreError};
 use crate::dismissal::Dismissal;
@@ -109,59 +109,46 @@ pub struct LastReviews {
 }
 
 /// Rows of the sweep and of comments. Nothing here is fenced: no run writes them.
+#[async_trait]
 pub trait Watchlist: Send + Sync {
     /// Every repository of a forge that was ever seen: remembered, or of a pull request that was described. One
     /// that was only described has its cursor at the store's instant.
-    fn repositories(&self, forge: &str) -> impl Future<Output = Result<Vec<Repository>, StoreError>> + Send;
+    async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError>;
 
     /// Remembers repositories as they are given, but for the cursor of one that is known. What is known already
     /// writes nothing.
-    fn remember(&self, repositories: &[Repository]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn remember(&self, repositories: &[Repository]) -> Result<(), StoreError>;
 
     /// Ends the first contact with a repository.
-    fn onboard(&self, repository: &Repository) -> impl Future<Output = Result<(), StoreError>> + Send;
+    async fn onboard(&self, repository: &Repository) -> Result<(), StoreError>;
 
     /// The progress of the reviews of each key, in order.
-    fn last_reviews(&self, keys: &[Key])
-    -> impl Future<Output = Result<Vec<LastReviews>, StoreError>> + Send;
+    async fn last_reviews(&self, keys: &[Key]) -> Result<Vec<LastReviews>, StoreError>;
 
     /// The slots of a repository's pull requests that have a row.
-    fn slots_of(
-        &self,
-        forge: &str,
-        repository: &str,
-    ) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
+    async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError>;
 
     /// The pull requests of a repository that a run was about at this head, as far as runs are remembered.
-    fn reviewed_at(
-        &self,
-        forge: &str,
-        repository: &str,
-        head: &Sha,
-    ) -> impl Future<Output = Result<Vec<PrId>, StoreError>> + Send;
+    async fn reviewed_at(&self, forge: &str, repository: &str, head: &Sha) -> Result<Vec<PrId>, StoreError>;
 
     /// Remembers what is asked for in a repository, the repository as [`Self::remember`] does, and that its comments
     /// were read `until` then; in one durable transaction. A comment that is known, served or not, stays as it is.
-    fn tell(
+    async fn tell(
         &self,
         told: &[UserRequest],
         of: &Repository,
         until: Option<Millis>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> Result<(), StoreError>;
 
     /// What is still to be served at a forge: the oldest comment of each repository, then the second oldest of
     /// each, and so on; of a repository without comments the buttons.
-    fn unserved(
-        &self,
-        forge: &str,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<UserRequest>, StoreError>> + Send;
+    async fn unserved(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError>;
 
     /// It is served. With `obeyed`: only if the slot's row has not moved on, and everything in one transaction, so
     /// that it acts once.
-    fn served(
+    async fn served(
         &self,
         told: &UserRequest,
         obeyed: Option<&Obeyed>,
-    ) -> impl Future<Output = Result<Result<(), Moved>, StoreError>> + Send;
+    ) -> Result<Result<(), Moved>, StoreError>;
 }

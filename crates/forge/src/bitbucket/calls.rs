@@ -1,14 +1,14 @@
 //! The calls that both Bitbuckets have, each with its own addresses and bodies, and the forms in which their answers are
 //! understood. What is decided by them is in [`super::client`].
 
-use std::future::Future;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::finding::Place;
 use truing_core::id::{AccountId, Millis, Sha};
 use truing_core::port::{
-    Author, CommitCheck, ForgeError, PullDraft, PullState, RepositoryNow, ReviewState, WriteGate,
+    Author, CommitCheck, ForgeError, Gate, PullDraft, PullState, RepositoryNow, ReviewState,
 };
 use truing_core::publish::DesiredStatus;
 
@@ -180,6 +180,7 @@ pub struct Merging {
 }
 
 /// The calls of one server with one login. `what` begins every error; `repo` is the repository's name now.
+#[async_trait]
 pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
     /// The options that it was made with.
     fn options(&self) -> &BitbucketOptions;
@@ -189,198 +190,124 @@ pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
 
     /// The same; the gate is asked right before each call that writes.
     #[must_use]
-    fn behind(&self, gate: &Arc<dyn WriteGate>) -> Self;
+    fn behind(&self, gate: &Arc<dyn Gate>) -> Self;
 
     /// Our own account. Asked for once.
-    fn own(&self) -> impl Future<Output = Result<Own, ForgeError>> + Send;
+    async fn own(&self) -> Result<Own, ForgeError>;
 
     /// A pull request, with full hashes of both ends.
-    fn pull(
-        &self,
-        what: &str,
-        repo: &str,
-        number: u64,
-    ) -> impl Future<Output = Result<Pull, ForgeError>> + Send;
+    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<Pull, ForgeError>;
 
     /// The pull requests of a branch of the repository, in any state, newest first.
-    fn pulls_of(
-        &self,
-        what: &str,
-        repo: &str,
-        branch: &str,
-    ) -> impl Future<Output = Result<Vec<Pull>, ForgeError>> + Send;
+    async fn pulls_of(&self, what: &str, repo: &str, branch: &str) -> Result<Vec<Pull>, ForgeError>;
 
     /// All comments of a pull request, oldest first.
-    fn notes(
-        &self,
-        what: &str,
-        repo: &str,
-        number: u64,
-    ) -> impl Future<Output = Result<Vec<Note>, ForgeError>> + Send;
+    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Note>, ForgeError>;
 
     /// One comment; [`ForgeError::NotFound`] if it is gone.
-    fn note(
-        &self,
-        what: &str,
-        repo: &str,
-        of: (u64, u64),
-    ) -> impl Future<Output = Result<Note, ForgeError>> + Send;
+    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<Note, ForgeError>;
 
     /// The same with the first comment of its thread: read by itself, an answer to an answer does not name it.
-    fn in_thread(
-        &self,
-        what: &str,
-        repo: &str,
-        (number, id): (u64, u64),
-    ) -> impl Future<Output = Result<Note, ForgeError>> + Send {
-        async move {
-            let note = self.note(what, repo, (number, id)).await?;
-            if note.is_deleted || (note.parent.is_none() && note.on.is_none()) {
-                return Ok(note);
-            }
-            let notes = self.notes(what, repo, number).await?;
-            Ok(notes.into_iter().find(|note| note.id == id).unwrap_or(note))
+    async fn in_thread(&self, what: &str, repo: &str, (number, id): (u64, u64)) -> Result<Note, ForgeError> {
+        let note = self.note(what, repo, (number, id)).await?;
+        if note.is_deleted || (note.parent.is_none() && note.on.is_none()) {
+            return Ok(note);
         }
+        let notes = self.notes(what, repo, number).await?;
+        Ok(notes.into_iter().find(|note| note.id == id).unwrap_or(note))
     }
 
     /// Makes a comment.
-    fn create_note(
+    async fn create_note(
         &self,
         what: &str,
         repo: &str,
         number: u64,
         new: NewNote<'_>,
-    ) -> impl Future<Output = Result<Note, ForgeError>> + Send;
+    ) -> Result<Note, ForgeError>;
 
     /// Gives a comment another text.
-    fn edit_note(
-        &self,
-        what: &str,
-        repo: &str,
-        of: (u64, u64),
-        text: &str,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError>;
 
     /// Deletes a comment. One that is gone is no error.
-    fn delete_note(
-        &self,
-        what: &str,
-        repo: &str,
-        of: (u64, u64),
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError>;
 
     /// Resolves the thread that a comment began, or opens it again.
-    fn settle_thread(
+    async fn settle_thread(
         &self,
         what: &str,
         repo: &str,
         of: (u64, u64),
         resolved: bool,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    ) -> Result<(), ForgeError>;
 
     /// Changes a pull request as it was read. [`ForgeError::Stale`] if it is another by now, where the forge tells.
-    fn change_pull(
+    async fn change_pull(
         &self,
         what: &str,
         repo: &str,
         pull: &Pull,
         change: Change<'_>,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    ) -> Result<(), ForgeError>;
 
     /// Opens a pull request with this whole description. [`ForgeError::Stale`] or [`ForgeError::Rejected`] if there is one.
-    fn create_pull(
+    async fn create_pull(
         &self,
         what: &str,
         repo: &str,
         draft: &PullDraft,
         text: &str,
-    ) -> impl Future<Output = Result<Pull, ForgeError>> + Send;
+    ) -> Result<Pull, ForgeError>;
 
     /// Declines a pull request as it was read.
-    fn decline(
-        &self,
-        what: &str,
-        repo: &str,
-        pull: &Pull,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    async fn decline(&self, what: &str, repo: &str, pull: &Pull) -> Result<(), ForgeError>;
 
     /// Asks somebody for a review, beside those who are asked already.
-    fn ask(
-        &self,
-        what: &str,
-        repo: &str,
-        pull: &Pull,
-        login: &str,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    async fn ask(&self, what: &str, repo: &str, pull: &Pull, login: &str) -> Result<(), ForgeError>;
 
     /// Says that a pull request needs changes, of this commit.
-    fn want_changes(
-        &self,
-        what: &str,
-        repo: &str,
-        number: u64,
-        commit: &Sha,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    async fn want_changes(&self, what: &str, repo: &str, number: u64, commit: &Sha)
+    -> Result<(), ForgeError>;
 
     /// Takes back that a pull request needs changes, of this commit. It approves nothing. If it is so already, that is no error.
-    fn withdraw_changes(
+    async fn withdraw_changes(
         &self,
         what: &str,
         repo: &str,
         number: u64,
         commit: &Sha,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    ) -> Result<(), ForgeError>;
 
     /// The commits of a pull request, oldest first.
-    fn commits(
-        &self,
-        what: &str,
-        repo: &str,
-        number: u64,
-    ) -> impl Future<Output = Result<Vec<Commit>, ForgeError>> + Send;
+    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Commit>, ForgeError>;
 
     /// What merging would be.
-    fn merging(
-        &self,
-        what: &str,
-        repo: &str,
-        pull: &Pull,
-    ) -> impl Future<Output = Result<Merging, ForgeError>> + Send;
+    async fn merging(&self, what: &str, repo: &str, pull: &Pull) -> Result<Merging, ForgeError>;
 
     /// The statuses of a commit, the newest of each key.
-    fn checks(
-        &self,
-        what: &str,
-        repo: &str,
-        commit: &Sha,
-    ) -> impl Future<Output = Result<Vec<CommitCheck>, ForgeError>> + Send;
+    async fn checks(&self, what: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
     /// Gives a commit our report and our build status, for this pull request.
-    fn set_status(
+    async fn set_status(
         &self,
         what: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+    ) -> Result<(), ForgeError>;
 
     /// Has the commit this build status of ours? It is set after the report.
-    fn has_status(
+    async fn has_status(
         &self,
         what: &str,
         repo: &str,
         number: u64,
         status: &DesiredStatus,
-    ) -> impl Future<Output = Result<bool, ForgeError>> + Send;
+    ) -> Result<bool, ForgeError>;
 
     /// The repository with this id now, which was called `repo` last.
-    fn look(
-        &self,
-        what: &str,
-        id: &str,
-        repo: &str,
-    ) -> impl Future<Output = Result<RepositoryNow, ForgeError>> + Send;
+    async fn look(&self, what: &str, id: &str, repo: &str) -> Result<RepositoryNow, ForgeError>;
 
     /// May this account write to the repository?
-    fn permits(&self, repo: &str, author: &Author) -> impl Future<Output = Result<bool, ForgeError>> + Send;
+    async fn permits(&self, repo: &str, author: &Author) -> Result<bool, ForgeError>;
 }

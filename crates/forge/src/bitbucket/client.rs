@@ -12,11 +12,12 @@ mod reviewing;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use truing_core::effect::Effect;
 use truing_core::id::{CommentId, PrId, Sha, Span, Topic};
 use truing_core::port::{
-    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, PullActivity, PullNow,
-    PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, SetLabel, WriteGate,
+    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Gate, Merge, OwnIssue, PullActivity, PullNow,
+    PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, SetLabel,
 };
 use truing_core::publish::{Bounds, Item, Observed, Producer};
 
@@ -37,13 +38,7 @@ pub struct Client<C> {
 }
 
 impl<C: Calls> Client<C> {
-    pub(super) fn new(
-        calls: &C,
-        id: &PrId,
-        repo: &str,
-        producer: Producer,
-        gate: &Arc<dyn WriteGate>,
-    ) -> Self {
+    pub(super) fn new(calls: &C, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> Self {
         Self { calls: calls.behind(gate), id: id.clone(), repo: repo.to_owned(), producer }
     }
 
@@ -100,6 +95,7 @@ impl<C: Calls> Client<C> {
     }
 }
 
+#[async_trait]
 impl<C: Calls> ForgeRead for Client<C> {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
         self.one()?.read_request().await

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
-use truing_core::port::{Clock, Common, ForgeError, WriteGate};
+use truing_core::port::{Clock, Common, ForgeError, Gate};
 use url::Url;
 
 use super::address::{append, parts, remember, with_query};
@@ -91,7 +91,7 @@ impl BitbucketDataCenter {
         self.by(http.sharing(common, &options.api_url, &login))
     }
 
-    fn guarded(&self, gate: &Arc<dyn WriteGate>) -> Self {
+    fn guarded(&self, gate: &Arc<dyn Gate>) -> Self {
         self.by(self.inner.http.behind(gate.clone()))
     }
 

@@ -13,10 +13,11 @@ mod saying;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::port::{
-    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, PrState, PullActivity, PullNow,
-    PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Revision, Said, SetLabel, WriteGate,
+    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Gate, Merge, OwnIssue, PrState, PullActivity,
+    PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Revision, Said, SetLabel,
 };
 use truing_core::publish::{Bounds, Item, Observed, Producer};
 use url::Url;
@@ -46,7 +47,7 @@ impl GitHubClient {
         id: &PrId,
         repo: &str,
         producer: Producer,
-        gate: &Arc<dyn WriteGate>,
+        gate: &Arc<dyn Gate>,
     ) -> Self {
         Self { github: github.behind(gate), id: id.clone(), repo: repo.to_owned(), producer }
     }
@@ -256,6 +257,7 @@ fn lacks_permission(message: &str) -> bool {
     words.iter().any(|words| message.contains(words))
 }
 
+#[async_trait]
 impl ForgeRead for GitHubClient {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
         self.pull()?.read_pull().await

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde::Deserialize;
 use truing_core::id::{Millis, PrId, Sha};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Revision, Seen,
-    WriteGate,
+    Author, CommentKind, ForgeError, ForgeKind, Gate, OpenPull, Protection, PullComment, PullLine, Revision,
+    Seen,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -120,6 +121,7 @@ struct RuleBody {
     kind: String,
 }
 
+#[async_trait]
 impl ForgeServer for GitHub {
     type Client = GitHubClient;
 
@@ -135,7 +137,7 @@ impl ForgeServer for GitHub {
         self.by(self.inner.http.for_review(id))
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn WriteGate>) -> GitHubClient {
+    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> GitHubClient {
         GitHubClient::new(self, id, repo, producer, gate)
     }
 

@@ -17,8 +17,8 @@ use truing_core::effect::{Case, Effect, End, Intended, Kind, Part, Push};
 use truing_core::finding::{Place, Side};
 use truing_core::id::{Millis, RunId, Sha, Span, Token};
 use truing_core::port::{
-    AuditMark, Clock as _, Entry, EntryState, ForgeError, ForgeKind, ForgeRead as _, ForgeWrite as _,
-    ReviewDraft, ReviewEvent, Withheld, WriteGate, Writer,
+    AuditMark, Clock as _, Entry, EntryState, ForgeError, ForgeKind, ForgeRead as _, ForgeWrite as _, Gate,
+    ReviewDraft, ReviewEvent, Withheld, Writer,
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
@@ -157,7 +157,7 @@ impl Scene {
 
     fn with(site: Site, (number, own): (u64, u64), what: What, head: String) -> Self {
         let gate: Arc<Switch> = Arc::default();
-        let pull = site.conversation_behind(number, &(gate.clone() as Arc<dyn WriteGate>));
+        let pull = site.conversation_behind(number, &(gate.clone() as Arc<dyn Gate>));
         let (log, clock, watch) = (Log::default(), Hand(AtomicI64::new(Wall.now().0)), Watch::default());
         Self { site, number, own, pull, log, clock, gate, watch, what, head }
     }
@@ -172,7 +172,7 @@ impl Scene {
         }
     }
 
-    fn effects(&self) -> Effects<'_, RepositoryClient, Log> {
+    fn effects(&self) -> Effects<'_> {
         let key = truing_core::id::Key::new("pr/github/1/1");
         let writer = Writer { key, producer: Producer::Converge, token: Some(Token(3)) };
         Effects {

@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use tempfile::TempDir;
 use truing_core::id::Sha;
-use truing_core::port::{Asked, WriteGate};
+use truing_core::port::{Gate, Withheld};
 use truing_git::{Git, GitOptions};
 
 /// A gate that is always open.
 #[derive(Debug)]
 pub(crate) struct Open;
 
-impl WriteGate for Open {
-    fn ask(&self) -> Asked<'_> {
-        Box::pin(std::future::ready(Ok(())))
+#[async_trait]
+impl Gate for Open {
+    async fn ask(&self) -> Result<(), Withheld> {
+        Ok(())
     }
 }
 

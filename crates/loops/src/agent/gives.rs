@@ -17,7 +17,7 @@ use truing_reader::redact::Quoted;
 /// Has the replacements proven that models propose, those of earlier reviews anew. One that is not proven becomes text in its
 /// finding's body: it may be of lines that the diff does not show, not be of a form that forges can offer to apply, or change
 /// more than its lines. Where the reader fails, none is proven.
-pub(super) async fn prove<R: Reader>(tree: &Path, reader: &R, found: &mut [Placed]) {
+pub(super) async fn prove(tree: &Path, reader: &dyn Reader, found: &mut [Placed]) {
     let (mut asked, mut proposals) = (Vec::new(), Vec::new());
     for (at, placed) in found.iter().enumerate().filter(|(_, placed)| may_be_shown(placed)) {
         if let Some(proposal) = Proposal::of(&placed.raw) {

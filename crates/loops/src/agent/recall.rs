@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use truing_agent::memory::{
     FOLDER, File, Found, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MEMORY_FILES, Memory, Role,
     SkillFile, skill_file,
@@ -70,18 +71,16 @@ impl Recalled {
 }
 
 /// Whatever has commits whose files can be read.
+#[async_trait]
 pub trait Commits: Sync {
     /// See [`Mirror::list`].
-    fn list(&self, sha: &Sha, at: &[&str]) -> impl Future<Output = Result<Vec<TreeFile>, GitError>> + Send;
+    async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError>;
 
     /// See [`Mirror::read`].
-    fn read(
-        &self,
-        sha: &Sha,
-        path: &RepoPath,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>, GitError>> + Send;
+    async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError>;
 }
 
+#[async_trait]
 impl Commits for Mirror {
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         Mirror::list(self, sha, at).await
@@ -92,6 +91,7 @@ impl Commits for Mirror {
     }
 }
 
+#[async_trait]
 impl Commits for Repository {
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         Repository::list(self, sha, at).await
@@ -134,11 +134,7 @@ impl ContextSources {
     ///
     /// # Errors
     /// [`GitError`], if the commit's files cannot be listed.
-    pub async fn of_commit<C: Commits>(
-        &self,
-        commits: &C,
-        at: Option<&Sha>,
-    ) -> Result<Arc<Memory>, GitError> {
+    pub async fn of_commit(&self, commits: &dyn Commits, at: Option<&Sha>) -> Result<Arc<Memory>, GitError> {
         let [memory, _] = MEMORY_FILES;
         let mut listed = match at {
             Some(commit) => commits.list(commit, &[memory, FOLDER]).await?,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use truing_agent::mcp::client::Servers;
@@ -79,20 +80,20 @@ impl<'a> ReviewInput<'a> {
     /// Lets one look. `side_by_side`: how many share the review's money.
     ///
     /// Boxed and erased: as many of these as there are specialists wait at the same time.
-    pub(super) fn look<G: Gate + 'a>(
+    pub(super) fn look(
         self,
         specialist: Option<&'a Skill>,
         side_by_side: usize,
-        gate: G,
+        gate: Arc<dyn Gate>,
     ) -> Pin<Box<dyn Future<Output = Result<ReviewerRun, AgentError>> + Send + 'a>> {
         Box::pin(self.looked(specialist, side_by_side, gate))
     }
 
-    async fn looked<G: Gate>(
+    async fn looked(
         self,
         specialist: Option<&Skill>,
         side_by_side: usize,
-        gate: G,
+        gate: Arc<dyn Gate>,
     ) -> Result<ReviewerRun, AgentError> {
         let Self { agent, change, place, reading, subject, again, owed, memory, purse, .. } = self;
         let began = Instant::now();

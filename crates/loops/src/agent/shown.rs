@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use truing_agent::memory::Memory;
 use truing_agent::native::{Brief, Output, Tools};
@@ -220,14 +221,14 @@ fn one_line(raw: &RawFinding) -> String {
 }
 
 /// Tools, and which files a model has looked at with them.
-pub(crate) struct Looked<'a, T> {
-    tools: &'a T,
+pub(crate) struct Looked<'a> {
+    tools: &'a dyn Tools,
     seen: Mutex<BTreeSet<RepoPath>>,
 }
 
-impl<'a, T> Looked<'a, T> {
+impl<'a> Looked<'a> {
     /// `shown`: what it has seen before.
-    pub(crate) fn new(tools: &'a T, shown: BTreeSet<RepoPath>) -> Self {
+    pub(crate) fn new(tools: &'a dyn Tools, shown: BTreeSet<RepoPath>) -> Self {
         Self { tools, seen: Mutex::new(shown) }
     }
 
@@ -252,7 +253,8 @@ pub(super) fn leave_out(seen: &BTreeSet<RepoPath>, coverage: &mut Coverage) {
     coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
-impl<T: Tools> Tools for Looked<'_, T> {
+#[async_trait]
+impl Tools for Looked<'_> {
     fn offered(&self) -> Vec<Tool> {
         self.tools.offered()
     }

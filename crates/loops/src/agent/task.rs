@@ -1,7 +1,9 @@
 //! A model's run: what it is told, what pays for it, and how it ended. What follows from its report, the loop knows.
 
 use std::mem::take;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use truing_agent::fixer::{EDIT, WRITE};
@@ -26,7 +28,7 @@ use crate::telemetry::{self, Traced};
 const FENCE_CHARS: usize = 32;
 
 /// What a model is to do.
-pub(crate) struct ModelTask<'a, G> {
+pub(crate) struct ModelTask<'a> {
     /// What pays for it.
     pub(crate) purse: Purse,
     /// The loop and the part in it that traces and cassettes know it by.
@@ -36,7 +38,7 @@ pub(crate) struct ModelTask<'a, G> {
     /// Within which limits.
     pub(crate) limits: Limits,
     /// The gate that is asked between turns.
-    pub(crate) gate: G,
+    pub(crate) gate: Arc<dyn Gate>,
 }
 
 /// A prompt, and what it was made of.
@@ -87,10 +89,10 @@ impl Agent {
     ///
     /// # Errors
     /// [`Halted`]
-    pub(crate) async fn sent<F: Form, T: Tools>(
+    pub(crate) async fn sent<F: Form>(
         &self,
-        task: ModelTask<'_, impl Gate>,
-        tools: &T,
+        task: ModelTask<'_>,
+        tools: &dyn Tools,
         spent: &mut Spent,
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> Result<Ran<F>, Halted> {
@@ -107,21 +109,21 @@ impl Agent {
     }
 
     /// The kill switches, for work on this repository.
-    pub(crate) fn gate(&self, repository: RepositoryRef) -> SwitchGate {
-        SwitchGate { store: self.ledger.clone(), repository }
+    pub(crate) fn gate(&self, repository: RepositoryRef) -> Arc<dyn Gate> {
+        Arc::new(SwitchGate { store: Arc::clone(&self.ledger), repository })
     }
 
     /// The same, however it ends.
-    pub(super) async fn conversed<F: Form, T: Tools>(
+    pub(super) async fn conversed<F: Form>(
         &self,
-        task: ModelTask<'_, impl Gate>,
-        tools: &T,
+        task: ModelTask<'_>,
+        tools: &dyn Tools,
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> Ran<F> {
         let ModelTask { purse, name: (run, who), told, limits, gate } = task;
         let id = purse.run.clone();
         let session = self.gateway.session(purse, [self.model.clone()], gate);
-        let model = Traced(self.tape.of(session, run, who));
+        let model = Traced(self.tape.of(Box::new(session), run, who));
         let ran = self.runtime.run_judged(&model, tools, &told.brief, &limits, judge).await;
         telemetry::ended(&ran.end);
         if let End::Refused(Refused::Budget { level }) = &ran.end {
@@ -136,6 +138,7 @@ impl Agent {
 /// Tools whose calls are in the traces, for work that begins without a change: none is offered to look at one.
 pub(crate) struct WatchedTools<T>(pub(crate) T);
 
+#[async_trait]
 impl<T: Tools> Tools for WatchedTools<T> {
     fn offered(&self) -> Vec<Tool> {
         self.0.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
@@ -158,6 +161,7 @@ pub(crate) struct Bounded<T, A> {
     pub(crate) what: &'static str,
 }
 
+#[async_trait]
 impl<T: Tools, A: Fn(&RepoPath) -> bool + Send + Sync> Tools for Bounded<T, A> {
     fn offered(&self) -> Vec<Tool> {
         self.tools.offered()

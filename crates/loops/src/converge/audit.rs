@@ -72,7 +72,7 @@ struct Said {
 
 impl Audited {
     /// The change between two commits, which must be in the mirror.
-    pub(super) async fn of<S>(runner: &mut Runner<'_, S>, base: &Sha, head: &Sha) -> Result<Self, Stop> {
+    pub(super) async fn of(runner: &mut Runner<'_>, base: &Sha, head: &Sha) -> Result<Self, Stop> {
         let change = runner.change(base, head).await?;
         let laid = runner.mirror.lay(head, runner.laid.take()).await?;
         // The rules are the gate's: here they only tell which files there are, all of them.
@@ -96,9 +96,9 @@ impl Audited {
     }
 
     /// Lets these auditors look, side by side. `starting`: where the run began, since when lines are fixes'.
-    pub(super) async fn event<S>(
+    pub(super) async fn event(
         &self,
-        runner: &mut Runner<'_, S>,
+        runner: &mut Runner<'_>,
         auditors: &BTreeSet<u32>,
         starting: &Sha,
     ) -> Result<Event, Stop> {
@@ -182,7 +182,7 @@ impl Audited {
     }
 
     /// One auditor.
-    async fn ask<S>(&self, runner: &Runner<'_, S>, index: u32) -> Said {
+    async fn ask(&self, runner: &Runner<'_>, index: u32) -> Said {
         let (mut spent, mut servers) = (Spent::default(), Vec::new());
         let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);
         let (answer, absences, questions, stop) =
@@ -198,9 +198,9 @@ impl Audited {
         Said { answer, absences, questions, spent, servers, stop }
     }
 
-    async fn look<S>(
+    async fn look(
         &self,
-        runner: &Runner<'_, S>,
+        runner: &Runner<'_>,
         index: u32,
         (spent, without): (&mut Spent, &mut Vec<Problem>),
     ) -> Result<(Vec<Claim>, Audit), Stop> {
@@ -355,7 +355,7 @@ struct Origins {
 }
 
 impl Origins {
-    async fn of<S>(runner: &mut Runner<'_, S>, change: &Change, starting: &Sha) -> Result<Self, Stop> {
+    async fn of(runner: &mut Runner<'_>, change: &Change, starting: &Sha) -> Result<Self, Stop> {
         let lines = |files: &[FileDiff<'_>]| {
             files.iter().map(|file| (file.path.clone(), added_ranges(file))).collect::<BTreeMap<_, _>>()
         };

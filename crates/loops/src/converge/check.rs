@@ -27,7 +27,7 @@ const MAX_TESTS: usize = 64;
 /// Lines of what a failing check printed that a fixer is told.
 const MAX_LINES: usize = 60;
 
-impl<S> Runner<'_, S> {
+impl Runner<'_> {
     /// What is wrong with the fix.
     pub(super) async fn check(&mut self) -> Result<Event, Stop> {
         let head = self.record.detail.state.head.clone();

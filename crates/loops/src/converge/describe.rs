@@ -18,9 +18,10 @@ use truing_forge::effects::EffectError;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
+use super::Stop;
 use super::audit::{Audited, RUN};
-use super::pull::{PullRequestWorkspace, forge, unperformed};
-use super::{Runner, Stop};
+use super::pull::{forge, unperformed};
+use super::pursue::PullRequestRunner;
 use crate::agent::{Diffs, Looked, ModelTask, Spent, unheld};
 
 /// Who writes it, in traces.
@@ -28,32 +29,34 @@ const WRITER: &str = "describer";
 /// Characters of a title, and of a warning.
 const MAX_LINE: usize = 300;
 
-impl Runner<'_, PullRequestWorkspace<'_>> {
+impl PullRequestRunner<'_> {
     /// Describes the change, if it is wanted and was not done for this head. The answer is how the run is left, if the
     /// kill switch forbids the write.
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: somebody else has taken over.
     pub async fn describe(&mut self) -> Result<Option<Exit>, StoreError> {
-        if !self.config.update_description || !self.record.wants_description() {
+        if !self.runner.config.update_description || !self.runner.record.wants_description() {
             return Ok(None);
         }
         let (mut spent, began) = (Spent::default(), Instant::now());
         let written = Box::pin(self.written(&mut spent)).await;
-        self.spent(&spent);
-        self.keep_taken(Step::Describe, began);
+        self.runner.spent(&spent);
+        self.runner.keep_taken(Step::Describe, began);
         match written {
-            Ok(()) => self.record.detail.described = Some(self.record.detail.state.head.clone()),
-            Err(stop @ (Stop::Halted | Stop::Withheld { .. })) => return self.shut(&stop).map(Some),
+            Ok(()) => {
+                self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
+            }
+            Err(stop @ (Stop::Halted | Stop::Withheld { .. })) => return self.runner.shut(&stop).map(Some),
             Err(why) => {
                 // What was paid for and does not serve would not serve the next time either.
                 if matches!(why, Stop::Silent(_)) {
-                    self.record.detail.described = Some(self.record.detail.state.head.clone());
+                    self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
                 }
                 let is_sure = !matches!(why, Stop::Unanswered(_));
                 let stays = if is_sure { "stays" } else { "may be" };
                 let why = line::clean(&redact(&why.to_string()), MAX_LINE);
-                self.record.warn(format!("the description {stays} as it was: {why}"));
+                self.runner.record.warn(format!("the description {stays} as it was: {why}"));
             }
         }
         Ok(None)
@@ -62,19 +65,20 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     async fn written(&mut self, spent: &mut Spent) -> Result<(), Stop> {
         let client = self.workspace.forge;
         let now = client.now().await.map_err(forge)?;
-        let (base, head) = (self.record.detail.base.clone(), self.record.detail.state.head.clone());
+        let (base, head) =
+            (self.runner.record.detail.base.clone(), self.runner.record.detail.state.head.clone());
         if now.head.sha != head {
             return Err(Stop::Model("somebody has pushed meanwhile".to_owned()));
         }
         let kept = curated(&now.body);
-        let audited = Audited::of(self, &base, &head).await?;
-        let agent = &self.agents.auditor;
+        let audited = Audited::of(&mut self.runner, &base, &head).await?;
+        let agent = &self.runner.agents.auditor;
         let diffs = Diffs::of(&audited.change, &audited.reading);
         let system = Values::default()
             .with("max_turns", agent.limits.turns.to_string())
             .with("max_chars", MAX_DESCRIPTION_CHARS.to_string());
         let task = [
-            ("repository", self.repository.unwrap_or_default().to_owned()),
+            ("repository", self.runner.repository.unwrap_or_default().to_owned()),
             ("head", head.as_str().to_owned()),
             ("base", base.as_str().to_owned()),
             ("title", line::clean(&now.title, MAX_LINE)),
@@ -93,10 +97,15 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         };
         let tools = agent.reader.tools(request, audited.change.diff.as_slice());
         let looked = Looked::new(&tools, Default::default());
-        let (purse, most) = self.purse(agent);
-        let limits = Limits { time: self.config.audit_timeout, money: Some(most), ..agent.limits };
-        let task =
-            ModelTask { purse, name: (RUN, WRITER), told: &told, limits, gate: self.switch_gate(agent) };
+        let (purse, most) = self.runner.purse(agent);
+        let limits = Limits { time: self.runner.config.audit_timeout, money: Some(most), ..agent.limits };
+        let task = ModelTask {
+            purse,
+            name: (RUN, WRITER),
+            told: &told,
+            limits,
+            gate: self.runner.switch_gate(agent),
+        };
         let judge = |described: &Described| described.complaint(&kept);
         let ran = agent.sent(task, &looked, spent, judge).await?;
         if let Some(why) = unheld(&ran.end, judge(&ran.items)) {
@@ -111,7 +120,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         if body.encode_utf16().count() > client.longest_body() {
             return Err(Stop::Silent("what was written is longer than the forge takes".to_owned()));
         }
-        self.workspace.open(&self.record).await?;
+        self.workspace.open(&self.runner.record).await?;
         let describe = Effect::Describe { read: now.body, body };
         let mut made = self.workspace.effects.perform(&describe).await;
         // The run has no later act that would make it.
@@ -127,8 +136,8 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
 
     /// What was run on the head, one a line: only what is known of this very commit.
     fn checked(&self) -> String {
-        let Some((of, Some(verification))) = &self.baseline else { return String::new() };
-        if *of != self.record.detail.state.head {
+        let Some((of, Some(verification))) = &self.runner.baseline else { return String::new() };
+        if *of != self.runner.record.detail.state.head {
             return String::new();
         }
         let ran = verification.checks.iter().map(|checked| &checked.ran);

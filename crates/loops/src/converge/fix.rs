@@ -83,7 +83,7 @@ impl Allowed {
     }
 }
 
-impl<S> Runner<'_, S> {
+impl Runner<'_> {
     /// Lets a fixer fix what was found.
     pub(super) async fn fix(&mut self, problems: &[Problem]) -> Result<Event, Stop> {
         Ok(match self.mended(Job::Findings(problems)).await? {
@@ -230,7 +230,8 @@ impl<S> Runner<'_, S> {
             time: time.min(truing_agent::fixer::TIME),
             ..Workshop::new(clone.to_owned())
         };
-        let fixer = Fixer::new(agent.reader.tools(request, Vec::new()), workshop, self.agents.sandbox)?;
+        let fixer =
+            Fixer::new(Box::new(agent.reader.tools(request, Vec::new())), workshop, self.agents.sandbox)?;
         let admits = |path: &RepoPath| allowed.admits(path);
         // Of its own changes, `git diff` tells.
         let tools = WatchedTools(Bounded { tools: fixer, admits, what: "fix" });

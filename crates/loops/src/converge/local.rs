@@ -1,6 +1,7 @@
 //! A branch of a local repository as a [`Workspace`]: nobody else is there to see reviews, and fixes go to a branch of the run's
 //! own, `truing/run/ID`. What is checked out stays as it is.
 
+use async_trait::async_trait;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Candidate, Code};
 use truing_core::id::{Key, RunId, Sha};
@@ -53,6 +54,7 @@ impl Local<'_> {
     }
 }
 
+#[async_trait]
 impl Workspace for Local<'_> {
     async fn head(&self, record: &Record) -> Result<Sha, Stop> {
         Ok(self.tip(record).await?.unwrap_or_else(|| record.detail.state.starting.clone()))

@@ -5,6 +5,7 @@
 //! Whatever is written is an effect: performing it again makes no second one. A review that cannot be posted becomes
 //! one comment, and one that cannot be posted either way stops nothing: the report has all findings.
 
+use async_trait::async_trait;
 use truing_config::converge::{ConvergeConfig, Reviewer, Trigger};
 use truing_core::converge::record::Record;
 use truing_core::converge::{Candidate, Code, Exit, Line, Word};
@@ -22,7 +23,6 @@ use truing_forge::effects::{EffectError, Effects};
 use truing_forge::remote::{Purpose, RemoteError};
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{Committed, GitError, Mirror, Pushed, Refusal};
-use truing_store::Store;
 
 use super::heard::HEARD;
 use super::words::{counted, origin, short};
@@ -44,7 +44,7 @@ pub struct PullRequestWorkspace<'a> {
     /// The side of the forge that is read.
     pub forge: &'a RepositoryClient,
     /// Every write to the pull request, pushes too.
-    pub effects: Effects<'a, RepositoryClient, Store>,
+    pub effects: Effects<'a>,
     /// Its commits.
     pub mirror: &'a Mirror,
     /// Where it is.
@@ -307,6 +307,7 @@ impl PullRequestWorkspace<'_> {
     }
 }
 
+#[async_trait]
 impl Workspace for PullRequestWorkspace<'_> {
     fn read_only(&self) -> Option<String> {
         self.read_only.clone()
@@ -434,7 +435,7 @@ pub(super) fn is_not_now(error: &EffectError) -> bool {
 }
 
 /// Was a thread not resolved because the login may resolve none?
-fn is_locked(error: &EffectError, effects: &Effects<'_, RepositoryClient, Store>) -> bool {
+fn is_locked(error: &EffectError, effects: &Effects<'_>) -> bool {
     matches!(error, EffectError::Refused(_)) && !is_not_now(error) && effects.denied(Kind::Resolve).is_some()
 }
 

@@ -89,64 +89,73 @@ struct Observation {
     reviews: Vec<PullReview>,
 }
 
-impl Runner<'_, PullRequestWorkspace<'_>> {
+/// One run on a pull request.
+pub struct PullRequestRunner<'a> {
+    /// The run.
+    pub runner: Runner<'a>,
+    /// The pull request.
+    pub workspace: &'a PullRequestWorkspace<'a>,
+}
+
+impl PullRequestRunner<'_> {
     /// Goes on until all reviewers are content and it is ready, until there is an end, or as far as its mode allows. It is
     /// kept after everything that was done, and before whatever is waited for.
     ///
     /// # Errors
     /// [`StoreError`]: what was done last is not remembered.
-    pub async fn pursue<R: Runs>(
+    pub async fn pursue(
         &mut self,
-        store: &R,
+        store: &dyn Runs,
         token: Token,
-        told: &impl Observer,
+        told: &dyn Observer,
     ) -> Result<Progress, StoreError> {
-        let is_busy = self.record.detail.state.exit.is_none() && !self.record.detail.state.is_at_rest();
-        let mut left = if is_busy { self.run(store, token, told).await? } else { Progress::Over };
+        let is_busy =
+            self.runner.record.detail.state.exit.is_none() && !self.runner.record.detail.state.is_at_rest();
+        let mut left = if is_busy { self.runner.run(store, token, told).await? } else { Progress::Over };
         while left == Progress::Over
-            && self.record.detail.state.is_at_rest()
-            && !self.record.detail.state.audits_only
+            && self.runner.record.detail.state.is_at_rest()
+            && !self.runner.record.detail.state.audits_only
         {
-            self.record.detail.is_pursued = true;
+            self.runner.record.detail.is_pursued = true;
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
                 Err(Stop::Store(error)) => return Err(error),
                 // A look that fails takes nothing back.
                 Err(stop) => {
-                    self.shut(&stop)?;
+                    self.runner.shut(&stop)?;
                     match self.left_by(stop) {
                         Ok(left) => {
-                            store.keep_converge(token, &self.record).await?;
+                            store.keep_converge(token, &self.runner.record).await?;
                             return Ok(left);
                         }
                         Err(exit) => Next::Over(exit),
                     }
                 }
             };
-            self.record.detail.put_off = 0;
-            let before = self.record.detail.state.log.len();
-            let state = &mut self.record.detail.state;
+            self.runner.record.detail.put_off = 0;
+            let before = self.runner.record.detail.state.log.len();
+            let state = &mut self.runner.record.detail.state;
             match next {
                 Next::Internal(head) => {
                     if let Err(stop) = self.cleared_by_us(head).await {
                         match self.left_by(stop) {
                             Ok(left) => return Ok(left),
                             Err(exit) => {
-                                self.record.detail.state.exit = Some(exit);
-                                self.record.detail.is_pursued = false;
-                                store.keep_converge(token, &self.record).await?;
+                                self.runner.record.detail.state.exit = Some(exit);
+                                self.runner.record.detail.is_pursued = false;
+                                store.keep_converge(token, &self.runner.record).await?;
                                 return Ok(Progress::Over);
                             }
                         }
                     }
-                    told.grown(&self.record, before).await;
-                    left = self.run(store, token, told).await?;
+                    told.grown(&self.runner.record, before).await;
+                    left = self.runner.run(store, token, told).await?;
                     continue;
                 }
                 Next::Go(event) => match state.after(*event) {
                     Ok(()) => {
-                        told.grown(&self.record, before).await;
-                        left = self.run(store, token, told).await?;
+                        told.grown(&self.runner.record, before).await;
+                        left = self.runner.run(store, token, told).await?;
                         continue;
                     }
                     Err(unexpected) => {
@@ -155,38 +164,38 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                 },
                 Next::Again => {}
                 Next::Wait(until, what) => {
-                    store.keep_converge(token, &self.record).await?;
+                    store.keep_converge(token, &self.runner.record).await?;
                     return Ok(Progress::Until(until, Why::Reviewer, what));
                 }
                 Next::Over(exit) => {
                     state.exit = Some(exit);
-                    self.record.detail.is_pursued = false;
+                    self.runner.record.detail.is_pursued = false;
                 }
                 Next::Ready(notes) => {
-                    self.record.detail.is_pursued = false;
+                    self.runner.record.detail.is_pursued = false;
                     for note in notes {
-                        self.record.warn(note);
+                        self.runner.record.warn(note);
                     }
-                    let head = self.record.detail.state.head.short();
+                    let head = self.runner.record.detail.state.head.short();
                     let clean = format!("every reviewer is content with {head}");
-                    self.record.detail.state.exit.get_or_insert_with(|| Exit::new(Code::Clean, clean));
-                    store.keep_converge(token, &self.record).await?;
+                    self.runner.record.detail.state.exit.get_or_insert_with(|| Exit::new(Code::Clean, clean));
+                    store.keep_converge(token, &self.runner.record).await?;
                     return Ok(Progress::Over);
                 }
             }
-            store.keep_converge(token, &self.record).await?;
+            store.keep_converge(token, &self.runner.record).await?;
         }
         Ok(left)
     }
 
     /// Where the run is left by what keeps it from going on; or its end.
     fn left_by(&mut self, stop: Stop) -> Result<Progress, Exit> {
-        if let Some(left) = self.waits(&stop) {
+        if let Some(left) = self.runner.waits(&stop) {
             return Ok(left);
         }
         let exit = stop.exit();
         if let Stop::Over { unreached, .. } = stop {
-            self.record.detail.unreached = unreached;
+            self.runner.record.detail.unreached = unreached;
             return Err(exit);
         }
         Ok(Progress::Failed(exit))
@@ -194,18 +203,19 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
 
     /// Lets the run know the head that our audit is to clear.
     async fn cleared_by_us(&mut self, head: Sha) -> Result<(), Stop> {
-        if self.record.detail.state.exit.is_none() && self.record.detail.state.head == head {
+        if self.runner.record.detail.state.exit.is_none() && self.runner.record.detail.state.head == head {
             return Ok(());
         }
-        let is_update = self.record.detail.readiness.as_ref().is_some_and(|known| known.is_update(&head));
+        let is_update =
+            self.runner.record.detail.readiness.as_ref().is_some_and(|known| known.is_update(&head));
         self.follow(head, is_update).await
     }
 
     /// Lets the run know a head: what we had the forge make, or somebody's push.
     async fn follow(&mut self, head: Sha, is_update: bool) -> Result<(), Stop> {
-        let tree = self.compared(&head).await?;
+        let tree = self.runner.compared(&head).await?;
         let event = if is_update { Event::Updated { head, tree } } else { Event::Moved { head, tree } };
-        self.record.detail.state.after(event).map_err(|unexpected| Stop::Model(unexpected.to_string()))
+        self.runner.record.detail.state.after(event).map_err(|unexpected| Stop::Model(unexpected.to_string()))
     }
 
     /// One look, and what follows from it.
@@ -213,9 +223,9 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     /// # Errors
     /// [`Stop`]
     async fn next(&mut self, now: Millis) -> Result<Next, Stop> {
-        self.go_on().await?;
-        let others: Vec<&ReviewerConfig> = others(self.config).collect();
-        let mut rules = rules(self.config);
+        self.runner.go_on().await?;
+        let others: Vec<&ReviewerConfig> = others(self.runner.config).collect();
+        let mut rules = rules(self.runner.config);
         let mut look = None;
         for _ in 0..MAX_LOOKS {
             look = self.look(&others, now).await?;
@@ -230,11 +240,16 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         };
         // Read after the look: a Data Center's version is known by then.
         rules.mark_ready &= self.workspace.server.capability().drafts;
-        let head = self.record.detail.state.head.clone();
+        let head = self.runner.record.detail.state.head.clone();
         let base = self.workspace.onto.to_owned();
-        let mut readiness =
-            self.record.detail.readiness.clone().unwrap_or_else(|| Readiness::begin(head.clone(), base, now));
-        if self.record.detail.state.exit.is_some() && look.seen.head == head {
+        let mut readiness = self
+            .runner
+            .record
+            .detail
+            .readiness
+            .clone()
+            .unwrap_or_else(|| Readiness::begin(head.clone(), base, now));
+        if self.runner.record.detail.state.exit.is_some() && look.seen.head == head {
             readiness.cleared(&head, now);
             self.close(&mut look).await?;
         }
@@ -243,7 +258,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         let next = match want {
             Want::Internal => Next::Internal(look.seen.head),
             Want::Ask(name) => {
-                self.workspace.open(&self.record).await?;
+                self.workspace.open(&self.runner.record).await?;
                 let asked = match others.iter().find(|other| other.name == name) {
                     Some(other) => self.ask(other, &look.seen.head).await,
                     None => Ok(()),
@@ -269,7 +284,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             Want::Wait { until, why } => Next::Wait(until, why.to_string()),
             Want::Fix(work) => {
                 let head = &look.seen.head;
-                if self.record.detail.state.head != *head {
+                if self.runner.record.detail.state.head != *head {
                     self.follow(head.clone(), readiness.is_update(head)).await?;
                 }
                 match self.heard(&work, &look).await? {
@@ -278,12 +293,12 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                     claims => Next::Go(Box::new(Event::Heard { claims, renames: Renames::default() })),
                 }
             }
-            Want::UpdateBranch => match self.workspace.update(&self.record, &look.seen.head).await? {
+            Want::UpdateBranch => match self.workspace.update(&self.runner.record, &look.seen.head).await? {
                 Some(exit) => Next::Over(exit),
                 None => Next::Again,
             },
             Want::MarkReady => {
-                self.workspace.open(&self.record).await?;
+                self.workspace.open(&self.runner.record).await?;
                 self.workspace.effects.perform(&Effect::MarkReady).await.map_err(unperformed)?;
                 readiness.marked();
                 Next::Again
@@ -291,14 +306,14 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             Want::Done { notes } => Next::Ready(notes),
             Want::End(exit) => Next::Over(exit),
         };
-        self.record.detail.readiness = Some(readiness);
+        self.runner.record.detail.readiness = Some(readiness);
         Ok(next)
     }
 
     /// Our audit has cleared the head that is shown: our threads about what it does not find there are over, whichever run
     /// began them and however it was fixed. Not those in which somebody else has the last word.
     async fn close(&mut self, look: &mut Observation) -> Result<(), Stop> {
-        let state = &self.record.detail.state;
+        let state = &self.runner.record.detail.state;
         let standing: BTreeSet<Topic> =
             state.found.iter().chain(state.history.declined()).map(|finding| topic(&finding.id)).collect();
         let dismissed: BTreeSet<Topic> =
@@ -308,7 +323,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                 continue;
             };
             let resolved = if self.workspace.resolves {
-                self.workspace.open(&self.record).await?;
+                self.workspace.open(&self.runner.record).await?;
                 let resolve = Effect::Resolve { thread: known.id.clone() };
                 self.workspace.effects.perform(&resolve).await.map(drop)
             } else {
@@ -317,7 +332,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             match resolved {
                 Ok(()) => look.seen.threads.retain(|seen| seen.id != known.id),
                 Err(error @ EffectError::Refused(_)) if !is_not_now(&error) => {
-                    self.record.warn(format!("could not resolve a thread: {error}"));
+                    self.runner.record.warn(format!("could not resolve a thread: {error}"));
                 }
                 Err(error) => return Err(unperformed(error)),
             }
@@ -337,10 +352,10 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             },
             Trigger::Comment(text) => {
                 let said = ours(self.workspace.forge.said(text).await?);
-                let known = self.record.detail.wakes.get(&other.name).map_or(0, |(known, _)| *known);
+                let known = self.runner.record.detail.wakes.get(&other.name).map_or(0, |(known, _)| *known);
                 self.workspace.wake(text, &said, known).await?;
                 let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
-                self.record.detail.wakes.insert(other.name.clone(), (many, head));
+                self.runner.record.detail.wakes.insert(other.name.clone(), (many, head));
                 Ok(())
             }
         }
@@ -350,10 +365,10 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     async fn look(&mut self, others: &[&ReviewerConfig], now: Millis) -> Result<Option<Observation>, Stop> {
         let client = self.workspace.forge;
         // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
-        let settles = !others.is_empty() && span(self.config.poll) >= SETTLE;
+        let settles = !others.is_empty() && span(self.runner.config.poll) >= SETTLE;
         let unique = self.workspace.server.capability().unique_names;
         let pull = client.now().await.map_err(forge)?;
-        self.workspace.not_over(&self.record, &pull).await?;
+        self.workspace.not_over(&self.runner.record, &pull).await?;
         self.workspace.not_stopped().await?;
         let merge = client.merge().await.map_err(forge)?;
         let checks = client.checks(&pull.head.sha).await.map_err(forge)?;
@@ -373,7 +388,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                     let answered = reviews.iter().filter(is_theirs).filter_map(|review| review.at).max();
                     let many = ours(said.clone()).len();
                     let begun = (many, pull.head.sha.clone());
-                    let asked = self.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
+                    let asked = self.runner.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
                     match awaited(&said, answered, (asked, many), &pull.head.sha) {
                         Some(newest) => self.workspace.is_at_work(&newest.id).await.map_err(forge)?,
                         None => false,
@@ -407,7 +422,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     /// What others found, as findings at the head.
     async fn heard(&self, work: &Work, look: &Observation) -> Result<Vec<Claim>, Stop> {
         let mut claims = Vec::new();
-        let listed: Vec<&ReviewerConfig> = others(self.config).collect();
+        let listed: Vec<&ReviewerConfig> = others(self.runner.config).collect();
         let unique = self.workspace.server.capability().unique_names;
         for thread in &look.threads {
             if !thread.thread.as_ref().is_some_and(|known| work.threads.contains(&known.id)) {
@@ -424,7 +439,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             };
             let path = RepoPath::from_bytes(thread.path.as_bytes());
             let at = first.line.or(last.line);
-            let text = self.mirror.read(&look.seen.head, &path).await?.unwrap_or_default();
+            let text = self.runner.mirror.read(&look.seen.head, &path).await?.unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
             let line = at.and_then(|at| text.lines().nth(usize::try_from(at).ok()?.checked_sub(1)?));
             let heard = thread.comments.iter().filter(|comment| counts(comment, &listed, unique));
@@ -447,7 +462,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     }
 }
 
-impl<S> Runner<'_, S> {
+impl Runner<'_> {
     /// Is it the turn of reviewers that the list has before our audit? After any push the first is next.
     pub(super) fn others_are_next(&self) -> bool {
         let state = &self.record.detail.state;

@@ -1,6 +1,7 @@
 //! Why an act of a run came to nothing, and what follows: the same act a little later, or an end.
 
 use std::io;
+use std::sync::Arc;
 
 use truing_agent::fixer::FixerError;
 use truing_agent::prompt::PromptError;
@@ -8,14 +9,14 @@ use truing_agent::verify::VerifyError;
 use truing_core::converge::{Code, Exit};
 use truing_core::id::{Millis, Sha, Token};
 use truing_core::policy::PolicyError;
-use truing_core::port::{Gate as _, ReaderError, StoreError, Withheld};
+use truing_core::port::{Gate, ReaderError, StoreError, Withheld};
 use truing_core::slot::Why;
 use truing_core::switch::RepositoryRef;
 use truing_git::GitError;
 
 use super::Runner;
 use super::gate::GateError;
-use crate::agent::{Agent, Halted, SwitchGate};
+use crate::agent::{Agent, Halted};
 use crate::files::NotTaken;
 use crate::reading::ReadingError;
 
@@ -179,7 +180,7 @@ impl Stop {
     }
 }
 
-impl<S> Runner<'_, S> {
+impl Runner<'_> {
     /// May it go on?
     ///
     /// # Errors
@@ -189,7 +190,7 @@ impl<S> Runner<'_, S> {
     }
 
     /// The kill switches, as they are asked while this model works.
-    pub(super) fn switch_gate(&self, agent: &Agent) -> SwitchGate {
+    pub(super) fn switch_gate(&self, agent: &Agent) -> Arc<dyn Gate> {
         agent.gate(RepositoryRef::of_key(&self.record.key))
     }
 

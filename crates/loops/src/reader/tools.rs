@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -111,6 +112,7 @@ impl State {
 /// What a call is named by in errors.
 const THE_CALL: &str = "the call";
 
+#[async_trait]
 impl Tools for ReaderTools {
     fn offered(&self) -> Vec<Tool> {
         let tool = |tool: Offered| Tool {

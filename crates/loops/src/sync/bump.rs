@@ -3,7 +3,6 @@
 
 use jiff::Timestamp;
 use truing_core::id::Sha;
-use truing_core::port::Gate;
 use truing_core::sync::Verdict;
 use truing_core::sync::job::{Job, Progress};
 use truing_core::sync::record::{Pull, PullKind, Result as Outcome, Step};
@@ -36,7 +35,7 @@ pub(super) struct Ground<'a> {
     pub(super) pulls: &'a Pulls<'a>,
 }
 
-impl<G: Gate> SyncRun<'_, G> {
+impl SyncRun<'_> {
     pub(super) fn recipe<'b>(&'b self, mirror: &'b Mirror, decided: &'b Decided) -> Recipe<'b> {
         let now = Timestamp::from_millisecond(self.effects.clock.now().0).unwrap_or_default();
         let date = now.strftime("%Y-%m-%d").to_string();

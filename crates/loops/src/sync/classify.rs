@@ -16,7 +16,6 @@ use truing_agent::schema::judged::Answers;
 use truing_core::RepoPath;
 use truing_core::id::CommentId;
 use truing_core::line;
-use truing_core::port::{Gate, Runs as _};
 use truing_core::switch::RepositoryRef;
 use truing_core::sync::classify::{Classification, Function, Judged, Release, asked, complete};
 use truing_core::sync::job::{Classified, Job};
@@ -77,7 +76,7 @@ enum NotAsked {
     Folder(#[from] io::Error),
 }
 
-impl<G: Gate> SyncRun<'_, G> {
+impl SyncRun<'_> {
     /// Lets a model look at what nobody has pinned, if the job has one that may, and decides by what it says. The answer:
     /// how a dry run ends here, for which no model is paid.
     pub(super) async fn classify(
@@ -121,7 +120,7 @@ impl<G: Gate> SyncRun<'_, G> {
                 if was_paid {
                     let heard = beside.heard.cloned();
                     job.classified = Some(Classified { asked: material.digest, heard, said: said.clone() });
-                    self.effects.log.keep_job(self.run, job).await?;
+                    self.store.keep_job(self.run, job).await?;
                 }
                 said
             }

@@ -9,7 +9,9 @@ use truing_core::sync::course::{Active, active};
 use truing_core::sync::record::{Pull, PullKind};
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 
-use super::effects::{Writes, open_pull};
+use truing_forge::effects::Effects;
+
+use super::effects::open_pull;
 use super::error::RunError;
 use super::words;
 
@@ -18,7 +20,7 @@ use super::words;
 pub(super) struct Drafts<'a> {
     pub(super) forge: &'a RepositoryClient,
     pub(super) server: &'a Server,
-    pub(super) writes: &'a Writes<'a>,
+    pub(super) writes: &'a Effects<'a>,
     pub(super) job: &'a JobConfig,
     /// The job's name.
     pub(super) name: &'a str,

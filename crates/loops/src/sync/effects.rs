@@ -2,15 +2,10 @@
 
 use truing_core::effect::Effect;
 use truing_core::port::{BranchPull, OwnIssue, Performed, PullDraft};
-use truing_forge::RepositoryClient;
 use truing_forge::effects::{EffectError, Effects};
 use truing_git::Pushed;
-use truing_store::Store;
 
 use super::error::RunError;
-
-/// The side of a forge that writes to the repository of a job.
-pub(super) type Writes<'a> = Effects<'a, RepositoryClient, Store>;
 
 impl From<EffectError> for RunError {
     fn from(error: EffectError) -> Self {
@@ -25,7 +20,7 @@ impl From<EffectError> for RunError {
 }
 
 /// Opens a pull request. The answer is the one that is open from its branch to its base.
-pub(super) async fn open_pull(writes: &Writes<'_>, draft: PullDraft) -> Result<BranchPull, RunError> {
+pub(super) async fn open_pull(writes: &Effects<'_>, draft: PullDraft) -> Result<BranchPull, RunError> {
     let effect = Effect::OpenPull(draft);
     let Performed::Pull(pull) = writes.perform(&effect).await? else {
         return Err(unnumbered(writes, &effect));
@@ -34,7 +29,7 @@ pub(super) async fn open_pull(writes: &Writes<'_>, draft: PullDraft) -> Result<B
 }
 
 /// Opens an issue. The answer is the open one on its topic.
-pub(super) async fn open_issue(writes: &Writes<'_>, effect: Effect) -> Result<OwnIssue, RunError> {
+pub(super) async fn open_issue(writes: &Effects<'_>, effect: Effect) -> Result<OwnIssue, RunError> {
     let Performed::Issue(issue) = writes.perform(&effect).await? else {
         return Err(unnumbered(writes, &effect));
     };
@@ -42,7 +37,7 @@ pub(super) async fn open_issue(writes: &Writes<'_>, effect: Effect) -> Result<Ow
 }
 
 /// Its number is not known: the next run looks for it.
-fn unnumbered(writes: &Writes<'_>, effect: &Effect) -> RunError {
+fn unnumbered(writes: &Effects<'_>, effect: &Effect) -> RunError {
     RunError::Settling { until: writes.clock.now(), what: effect.intended().what }
 }
 

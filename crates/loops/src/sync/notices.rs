@@ -10,7 +10,9 @@ use truing_forge::capability::Capability;
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{NewCommit, PrivateFolder, Remote};
 
-use super::effects::{Writes, open_issue, open_pull, pushed};
+use truing_forge::effects::Effects;
+
+use super::effects::{open_issue, open_pull, pushed};
 use super::error::RunError;
 use super::job::SyncJob;
 
@@ -23,7 +25,7 @@ const CHANGES_NOTHING: &str = "This pull request changes nothing, and is not to 
 pub(super) struct Notices<'a> {
     pub(super) forge: &'a RepositoryClient,
     pub(super) server: &'a Server,
-    pub(super) writes: &'a Writes<'a>,
+    pub(super) writes: &'a Effects<'a>,
     pub(super) job: &'a SyncJob<'a>,
     /// Where the repository's mirror is, and the repository.
     pub(super) mirror: &'a Path,

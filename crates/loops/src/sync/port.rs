@@ -192,7 +192,7 @@ impl Port<'_> {
         let level = spawn_blocking(crate::machine::sandbox_level)
             .await
             .map_err(|error| PortError::Folder(error.into()))?;
-        let fixer = Fixer::new(reader.tools(request, Vec::new()), workshop, level)?;
+        let fixer = Fixer::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
         let admits = |path: &RepoPath| allowed.admits(path);
         // There is no change to be shown yet; of its own, `git diff` tells.
         let tools = WatchedTools(Bounded { tools: fixer, admits, what: "port" });

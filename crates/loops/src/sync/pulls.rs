@@ -12,7 +12,9 @@ use truing_core::sync::record::{Pull, PullKind};
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 
 use super::change;
-use super::effects::{Writes, open_pull};
+use truing_forge::effects::Effects;
+
+use super::effects::open_pull;
 use super::error::RunError;
 use super::words::{self, About};
 
@@ -21,7 +23,7 @@ use super::words::{self, About};
 pub(super) struct Pulls<'a> {
     pub(super) forge: &'a RepositoryClient,
     pub(super) server: &'a Server,
-    pub(super) writes: &'a Writes<'a>,
+    pub(super) writes: &'a Effects<'a>,
     pub(super) job: &'a JobConfig,
     pub(super) about: About<'a>,
     /// The repository's own template; empty: it has none.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use truing_config::sync::Target as Follows;
 use truing_core::RepoPath;
 use truing_core::id::{Millis, Sha};
-use truing_core::port::{ForgeRead as _, Gate, RunRef, Runs as _, StoreError};
+use truing_core::port::{ForgeRead as _, Gate, RecordStore, RunRef, StoreError};
 use truing_core::sync::breaker::{Admission, Target};
 use truing_core::sync::course::Course;
 use truing_core::sync::job::Job;
@@ -16,7 +16,6 @@ use truing_core::sync::{NOTHING_PINNED, Verdict};
 use truing_forge::effects::Effects;
 use truing_forge::{RepositoryClient, Server};
 use truing_git::{Mirror, PrivateFolder, Remote};
-use truing_store::Store;
 use truing_upstream::version::Version;
 
 use super::bump::Ground;
@@ -36,8 +35,7 @@ use crate::agent::Spent;
 use crate::versions;
 
 /// One run of a job.
-#[derive(Debug)]
-pub struct SyncRun<'a, G> {
+pub struct SyncRun<'a> {
     /// The job.
     pub job: &'a SyncJob<'a>,
     /// The run.
@@ -46,27 +44,29 @@ pub struct SyncRun<'a, G> {
     pub forge: &'a RepositoryClient,
     /// Where that is.
     pub server: &'a Server,
-    /// Every write to the repository, pushes too. The store of its record keeps the job as well.
-    pub effects: Effects<'a, RepositoryClient, Store>,
+    /// The memory of the job.
+    pub store: &'a dyn RecordStore,
+    /// Every write to the repository, pushes too.
+    pub effects: Effects<'a>,
     /// May it go on?
-    pub gate: &'a G,
+    pub gate: &'a dyn Gate,
     /// Where the repository's mirror is.
     pub mirror: &'a Path,
     /// Where the repository is.
     pub remote: &'a Remote,
 }
 
-impl<G: Gate> SyncRun<'_, G> {
+impl SyncRun<'_> {
     /// Runs the job. The record is kept, whatever it came to. The instant: when to run again, where the forge may still
     /// come to show a write whose answer was lost.
     ///
     /// # Errors
     /// [`StoreError`]: nothing can be remembered.
     pub async fn run(&self) -> Result<(Record, Option<Millis>), StoreError> {
-        let mut job = self.effects.log.begin_job(self.run).await?;
+        let mut job = self.store.begin_job(self.run).await?;
         let began = self.effects.clock.now();
         if job.breaker.lost(self.job.config.breaker, began) {
-            self.effects.log.keep_job(self.run, &job).await?;
+            self.store.keep_job(self.run, &job).await?;
         }
         let (from, to, update, pull) = (None, None, None, None);
         let evidence = Evidence::default();
@@ -117,7 +117,7 @@ impl<G: Gate> SyncRun<'_, G> {
         };
         // What is asked after a failure is no step of what was to be done.
         let highest_step = if ended.outcome == Outcome::Asked { log.reached() } else { reached };
-        let carried = unreported::carried(self.effects.log, &mut job, &self.run.id).await?;
+        let carried = unreported::carried(self.store, &mut job, &self.run.id).await?;
         let mut record = Record {
             run: self.run.id.clone(),
             key: self.run.key.clone(),
@@ -154,7 +154,7 @@ impl<G: Gate> SyncRun<'_, G> {
                 record.detail.result = Outcome::Held;
             }
         }
-        self.effects.log.end_job(self.run, &job, &record).await?;
+        self.store.end_job(self.run, &job, &record).await?;
         Ok((record, again))
     }
 
@@ -256,7 +256,7 @@ impl<G: Gate> SyncRun<'_, G> {
             unreported::begun(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
             // Before anything is tried: whoever dies from here on has failed.
-            self.effects.log.keep_job(self.run, job).await?;
+            self.store.keep_job(self.run, job).await?;
             if let Admission::Skip(_) = admission {
                 return Ok(Ended::of(Outcome::Breaker, "the circuit breaker is open", QuestionUpdate::Same));
             }

@@ -1,6 +1,5 @@
 //! The side of a run that speaks to people beside its pull request: its question, and the notice of what its runs came to.
 
-use truing_core::port::{Gate, Runs as _};
 use truing_core::sync::job::Job;
 use truing_core::sync::record::{Record, Step};
 use truing_forge::ForgeServer as _;
@@ -13,7 +12,7 @@ use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::tracking::Tracking;
 use super::words;
 
-impl<G: Gate> SyncRun<'_, G> {
+impl SyncRun<'_> {
     pub(super) fn questions(&self) -> Questions<'_> {
         Questions { at: self.notices(&self.job.config.question_label, "question"), job: self.job.name }
     }
@@ -44,7 +43,8 @@ impl<G: Gate> SyncRun<'_, G> {
             return Ok(());
         }
         self.go_on().await?;
-        let tracking = Tracking { key: &self.run.key, at: self.outcomes(), job: self.job.name };
+        let tracking =
+            Tracking { key: &self.run.key, store: self.store, at: self.outcomes(), job: self.job.name };
         tracking.tell(job, record).await
     }
 
@@ -109,7 +109,7 @@ impl<G: Gate> SyncRun<'_, G> {
         self.go_on().await?;
         let page = self.questions().ask(job, wanted).await?;
         // Whoever dies from here on has asked it.
-        self.effects.log.keep_job(self.run, job).await?;
+        self.store.keep_job(self.run, job).await?;
         Ok(page)
     }
 }

@@ -1,8 +1,8 @@
 //! The notice that tells of a job's last runs, if the job wants one: known by its topic, and edited in place. There is one,
 //! ever: what people delete or take over is told, and no other one is opened.
 
-use truing_core::id::{Key, Millis, Topic};
-use truing_core::port::{ForgeError, Runs as _};
+use truing_core::id::{Key, Topic};
+use truing_core::port::{ForgeError, Runs};
 use truing_core::sync::job::{Job, Tracked};
 use truing_core::sync::record::Record;
 
@@ -14,8 +14,8 @@ use super::words;
 const SHOWN: usize = 20;
 
 /// The notice of one job at a forge.
-#[derive(Debug)]
 pub(super) struct Tracking<'a> {
+    pub(super) store: &'a dyn Runs,
     pub(super) key: &'a Key,
     pub(super) at: Notices<'a>,
     pub(super) job: &'a str,
@@ -32,7 +32,7 @@ impl Tracking<'_> {
     /// [`RunError`], which fails nothing: the records have it.
     pub(super) async fn tell(&self, job: &mut Job, record: &Record) -> Result<(), RunError> {
         let mut records = vec![record.clone()];
-        records.extend(self.at.writes.log.records(Some(self.key), Millis(0), SHOWN - 1).await?);
+        records.extend(self.store.job_records(self.key, SHOWN - 1).await?);
         let (title, body) = words::runs(self.job, &records);
         let (topic, body) = (self.topic(), self.at.text(&body));
         let number = match &job.tracked {

@@ -15,11 +15,7 @@ pub(super) fn begun(job: &mut Job, run: &RunId) {
 
 /// This run ends, and tells of itself. The answer: what those before it have cost, as far as no record has told it. What
 /// was set aside for a call in flight is told once it is settled.
-pub(super) async fn carried<S: Ledger>(
-    store: &S,
-    job: &mut Job,
-    run: &RunId,
-) -> Result<MicroUsd, StoreError> {
+pub(super) async fn carried(store: &dyn Ledger, job: &mut Job, run: &RunId) -> Result<MicroUsd, StoreError> {
     let mut carried = 0_u64;
     let mut left = Vec::new();
     for UnreportedCost { run: other, told } in std::mem::take(&mut job.untold) {

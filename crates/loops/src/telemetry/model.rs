@@ -1,5 +1,6 @@
 //! A model whose calls are traced, with their tokens and what they cost.
 
+use async_trait::async_trait;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use serde_json::json;
@@ -21,10 +22,10 @@ const OUTPUT: Content = Content {
 };
 
 /// A model; each of its calls, with all tries, is a span of the review that is traced.
-#[derive(Debug)]
-pub struct Traced<M>(pub M);
+pub struct Traced<'a>(pub Box<dyn Model + 'a>);
 
-impl<M: Model> Model for Traced<M> {
+#[async_trait]
+impl Model for Traced<'_> {
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
         let step = Step::begin(|| format!("chat {}", request.model), SpanKind::Client, || asked(request));
         let before = self.0.cost().await;

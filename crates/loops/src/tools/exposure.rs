@@ -35,12 +35,12 @@ impl Running {
     ///
     /// # Errors
     /// [`ReaderError`]
-    pub async fn available_tools<R: Reader>(
+    pub async fn available_tools(
         &self,
         project: &Path,
         reviewed: &[RepoPath],
         configured: &[ToolConfig],
-        reader: &R,
+        reader: &dyn Reader,
     ) -> Result<Vec<AvailableTool>, ReaderError> {
         let used = used(project, reviewed.iter(), reader).await?.tools;
         let files = files_of(project);
@@ -56,12 +56,12 @@ impl Running {
     ///
     /// # Errors
     /// [`ReaderError`]
-    pub async fn exposures<R: Reader>(
+    pub async fn exposures(
         &self,
         project: &Path,
         reviewed: &[RepoPath],
         wanted: &Wanted,
-        reader: &R,
+        reader: &dyn Reader,
     ) -> Result<Vec<ToolExposure>, ReaderError> {
         let used = used(project, reviewed.iter(), reader).await?.tools;
         let files = files_of(project);

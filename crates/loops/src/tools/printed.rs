@@ -116,10 +116,10 @@ impl Printed {
     ///
     /// # Errors
     /// [`ReaderError`]
-    pub async fn read<R: Reader>(
+    pub async fn read(
         self,
         (tree, changed): (&Path, &[ChangedFile]),
-        reader: &R,
+        reader: &dyn Reader,
     ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
         let Self { output, keeping, .. } = self;
         let request = ToolRequest { tree: tree.to_owned(), files: changed.to_vec(), output };

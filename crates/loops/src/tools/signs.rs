@@ -21,10 +21,10 @@ const MAX_BELOW: usize = 20;
 const INSTALLED: &[&str] = &["node_modules", "vendor", "venv"];
 
 /// The known tools that a repository uses, with what it says of their runs over these files.
-pub(super) async fn used<R: Reader>(
+pub(super) async fn used(
     tree: &Path,
     files: impl Iterator<Item = &RepoPath>,
-    reader: &R,
+    reader: &dyn Reader,
 ) -> Result<UsedTools, ReaderError> {
     let changed = files.filter_map(|path| path.as_str()).map(str::to_owned).collect();
     let folder = tree.to_owned();
@@ -35,10 +35,10 @@ pub(super) async fn used<R: Reader>(
 
 /// The known tools that folders below the root use, of those that hold changed files or lie above them; each folder with its
 /// tools, whose signs and options are as seen from it.
-pub(super) async fn used_below<R: Reader>(
+pub(super) async fn used_below(
     tree: &Path,
     files: &[ChangedFile],
-    reader: &R,
+    reader: &dyn Reader,
 ) -> Result<Vec<(String, Vec<UsedTool>)>, ReaderError> {
     let names: Vec<String> = files.iter().filter_map(|file| file.path.as_str()).map(str::to_owned).collect();
     let (root, all) = (tree.to_owned(), names.clone());

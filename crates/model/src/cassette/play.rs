@@ -11,6 +11,7 @@ use super::entry::{Canonical, CassetteError, Entry, MAX_CASSETTE_BYTES, Outcome}
 use super::hide::Hide;
 use crate::gateway::{Answer, Model, Refused};
 use crate::messages::Request;
+use async_trait::async_trait;
 use truing_core::money::MicroUsd;
 
 /// A cassette that was read.
@@ -91,6 +92,7 @@ impl Cassette {
     }
 }
 
+#[async_trait]
 impl Model for Player {
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
         let asked = Canonical::of(request, &self.cassette.hide);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
@@ -24,9 +25,8 @@ pub struct Recording {
 }
 
 /// One agent's model, which is recorded.
-#[derive(Debug)]
-pub struct Recorder<M> {
-    model: M,
+pub struct Recorder<'a> {
+    model: Box<dyn Model + 'a>,
     recording: Arc<Recording>,
     run: String,
     agent: String,
@@ -51,12 +51,12 @@ impl Recording {
     }
 
     /// An agent's model, recorded. `run` names what is done in words that will be the same when it is played.
-    pub fn of<M: Model>(
+    pub fn of<'a>(
         self: &Arc<Self>,
-        model: M,
+        model: Box<dyn Model + 'a>,
         run: impl Into<String>,
         agent: impl Into<String>,
-    ) -> Recorder<M> {
+    ) -> Recorder<'a> {
         let (run, agent) = (run.into(), agent.into());
         Recorder { model, recording: self.clone(), run, agent, last: Mutex::default() }
     }
@@ -75,7 +75,8 @@ impl Recording {
     }
 }
 
-impl<M: Model> Model for Recorder<M> {
+#[async_trait]
+impl Model for Recorder<'_> {
     /// As the model answers. An answer is kept in the order of the asking: one agent asks one thing at a time.
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
         let hide = &self.recording.hide;

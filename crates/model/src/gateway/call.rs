@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use truing_core::breaker::{Open, Why};
 use truing_core::id::Span;
 use truing_core::ledger::{Ask, Purse, Reserved, Usage};
-use truing_core::port::{Gate, Ledger, StoreError};
+use truing_core::port::{Gate, StoreError};
 
 use super::answer::{Answer, Refused};
 use super::bound::{Bound, History, Measured, measure};
@@ -30,15 +30,15 @@ const COUNT_FRAME: u64 = 64;
 const GRACE: Duration = Duration::from_secs(60);
 
 /// A call of a run to one provider.
-pub(super) struct Call<'a, L: Ledger + 'static, G> {
+pub(super) struct Call<'a> {
     /// The run's money.
     pub(super) purse: &'a Purse,
     /// The kill switch of the run.
-    pub(super) gate: &'a G,
+    pub(super) gate: &'a dyn Gate,
     /// The sums of the run's calls.
     pub(super) account: &'a Account,
     /// The way to the provider.
-    pub(super) shared: &'a Arc<Shared<L>>,
+    pub(super) shared: &'a Arc<Shared>,
     /// The part of the run's conversation that this provider has counted: it is not counted again.
     pub(super) history: &'a Mutex<History>,
 }
@@ -51,7 +51,7 @@ enum Ended {
     Failed(Failure),
 }
 
-impl<L: Ledger + 'static, G: Gate> Call<'_, L, G> {
+impl Call<'_> {
     /// One answer, or why there is none.
     pub(super) async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
         let price = self.price(&request.model)?;
@@ -183,7 +183,7 @@ impl<L: Ledger + 'static, G: Gate> Call<'_, L, G> {
 
     /// Sets money aside. It happens in a task of its own: if no caller waits for it any more, it still ends, and gives
     /// back what it got.
-    async fn reserve(&self, request: &Request, bound: Bound, price: &Price) -> Result<Ticket<L>, Refused> {
+    async fn reserve(&self, request: &Request, bound: Bound, price: &Price) -> Result<Ticket, Refused> {
         let floor = least_tokens(request);
         let shared = Arc::clone(self.shared);
         let patience = shared.client.patience;
@@ -213,13 +213,7 @@ impl<L: Ledger + 'static, G: Gate> Call<'_, L, G> {
         }
     }
 
-    async fn answer(
-        &self,
-        answered: Answered,
-        prompt: &Measured,
-        price: &Price,
-        ticket: Ticket<L>,
-    ) -> Answer {
+    async fn answer(&self, answered: Answered, prompt: &Measured, price: &Price, ticket: Ticket) -> Answer {
         let Answered { complete, request_id } = answered;
         let (usage, cost) = match complete.usage {
             Some(usage) => {

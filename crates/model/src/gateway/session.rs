@@ -1,11 +1,13 @@
 //! One run's way to its models: those that it may use, and which of two providers is asked.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use truing_core::id::Millis;
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Gate, Ledger};
+use truing_core::port::Gate;
 
 use super::answer::{Answer, Refused};
 use super::bound::History;
@@ -17,12 +19,11 @@ use super::{Fallback, Gateway, Model};
 use crate::messages::Request;
 
 /// The model of one run. A run that went over to its fallback stays there as long as that answers.
-#[derive(Debug)]
-pub struct Session<L: Ledger + 'static, G> {
-    gateway: Gateway<L>,
+pub struct Session {
+    gateway: Gateway,
     purse: Purse,
     models: Vec<String>,
-    gate: G,
+    gate: Arc<dyn Gate>,
     account: Account,
     first: Mutex<History>,
     second: Mutex<History>,
@@ -30,8 +31,8 @@ pub struct Session<L: Ledger + 'static, G> {
     signed: Mutex<Signed>,
 }
 
-impl<L: Ledger + 'static, G: Gate> Session<L, G> {
-    pub(super) fn new(gateway: Gateway<L>, purse: Purse, models: Vec<String>, gate: G) -> Self {
+impl Session {
+    pub(super) fn new(gateway: Gateway, purse: Purse, models: Vec<String>, gate: Arc<dyn Gate>) -> Self {
         let (account, first, second, signed) = Default::default();
         Self { gateway, purse, models, gate, account, first, second, signed }
     }
@@ -46,7 +47,7 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
     }
 
     /// Asks one of two providers.
-    async fn by(&self, side: Side, fallback: &Fallback<L>, request: &Request) -> Result<Answer, Refused> {
+    async fn by(&self, side: Side, fallback: &Fallback, request: &Request) -> Result<Answer, Refused> {
         let mut carried = self.signed().carried(side, request);
         let (shared, history) = match side {
             Side::First => (&self.gateway.shared, &self.first),
@@ -62,8 +63,8 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
     }
 
     /// A call to one provider, which the run pays for.
-    fn call<'a>(&'a self, shared: &'a Arc<Shared<L>>, history: &'a Mutex<History>) -> Call<'a, L, G> {
-        Call { purse: &self.purse, gate: &self.gate, account: &self.account, shared, history }
+    fn call<'a>(&'a self, shared: &'a Arc<Shared>, history: &'a Mutex<History>) -> Call<'a> {
+        Call { purse: &self.purse, gate: &*self.gate, account: &self.account, shared, history }
     }
 
     fn signed(&self) -> MutexGuard<'_, Signed> {
@@ -71,7 +72,14 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
     }
 }
 
-impl<L: Ledger + 'static, G: Gate> Model for Session<L, G> {
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("models", &self.models).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Model for Session {
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
         self.allowed(&request.model)?;
         let Some(fallback) = self.gateway.fallback.as_deref() else {

@@ -11,10 +11,10 @@ use crate::client::Client;
 use crate::price::Prices;
 
 /// The parts of a gateway that its sessions share.
-pub(super) struct Shared<L: Ledger + 'static> {
+pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) prices: Prices,
-    pub(super) ledger: L,
+    pub(super) ledger: Arc<dyn Ledger>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) circuit: Circuit,
     pub(super) settling: Settling,

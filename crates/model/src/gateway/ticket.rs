@@ -8,7 +8,6 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use truing_core::ledger::{Known, ReservationId, Usage};
 use truing_core::money::MicroUsd;
-use truing_core::port::Ledger;
 
 use super::settling::{Account, UnderWay};
 use super::shared::Shared;
@@ -48,8 +47,8 @@ pub(super) fn overrun(usage: &Usage, max_tokens: u32) -> Option<String> {
 }
 
 /// A reservation for one try.
-pub(super) struct Ticket<L: Ledger + 'static> {
-    shared: Arc<Shared<L>>,
+pub(super) struct Ticket {
+    shared: Arc<Shared>,
     id: ReservationId,
     pub(super) amount: MicroUsd,
     price: Price,
@@ -68,11 +67,11 @@ pub(super) struct Ticket<L: Ledger + 'static> {
     under_way: Option<UnderWay>,
 }
 
-impl<L: Ledger + 'static> Ticket<L> {
+impl Ticket {
     /// What the ledger granted, and what its cost is added to. The count of what is under way was begun before the
     /// ledger was asked.
     pub(super) fn new(
-        shared: Arc<Shared<L>>,
+        shared: Arc<Shared>,
         (id, amount): (ReservationId, MicroUsd),
         price: Price,
         likely: u64,
@@ -154,7 +153,7 @@ impl<L: Ledger + 'static> Ticket<L> {
     }
 }
 
-impl<L: Ledger + 'static> Drop for Ticket<L> {
+impl Drop for Ticket {
     fn drop(&mut self) {
         if self.is_settled {
             return;
@@ -173,8 +172,8 @@ impl<L: Ledger + 'static> Drop for Ticket<L> {
 }
 
 /// What the ledger holds the call to have cost.
-async fn settle<L: Ledger + 'static>(
-    shared: &Shared<L>,
+async fn settle(
+    shared: &Shared,
     (id, amount): (ReservationId, MicroUsd),
     cost: MicroUsd,
     known: Known,

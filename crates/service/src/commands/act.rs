@@ -4,7 +4,7 @@ use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, Millis};
 use truing_core::line::MAX_TEXT;
-use truing_core::port::{Runs, StoreError, UserRequest};
+use truing_core::port::{RecordStore, StoreError, UserRequest};
 use truing_core::slot::{Command, Decision, Hold, Limits, Loop, Refused, Slot, State};
 use truing_loops::redact_line;
 
@@ -48,8 +48,8 @@ pub(super) fn unseen(slot: &Slot) -> Option<&'static str> {
 ///
 /// # Errors
 /// [`StoreError`]
-pub(super) async fn dismissal<S: Runs>(
-    store: &S,
+pub(super) async fn dismissal(
+    store: &dyn RecordStore,
     told: &UserRequest,
     (finding, reason): (Option<&str>, &str),
     thread: Option<&FindingId>,
@@ -78,8 +78,8 @@ pub(super) async fn dismissal<S: Runs>(
 ///
 /// # Errors
 /// [`StoreError`]
-pub(super) async fn taken_back<S: Runs>(
-    store: &S,
+pub(super) async fn taken_back(
+    store: &dyn RecordStore,
     told: &UserRequest,
     finding: Option<&str>,
     thread: Option<&FindingId>,
@@ -99,7 +99,7 @@ pub(super) async fn taken_back<S: Runs>(
 
 /// What is known of a pull request: by its reviews, and by its last run that converges. Where both have met the same, the
 /// review's word on it counts.
-async fn known<S: Runs>(store: &S, told: &UserRequest) -> Result<Vec<Finding>, StoreError> {
+async fn known(store: &dyn RecordStore, told: &UserRequest) -> Result<Vec<Finding>, StoreError> {
     let key = told.pr.key();
     let mut known = store.findings(&key).await?;
     if let Some(mut last) = store.last_converge(&key).await? {

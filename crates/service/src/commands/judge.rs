@@ -3,14 +3,14 @@
 
 use truing_core::id::{AccountId, CommentId, FindingId, Topic};
 use truing_core::port::{
-    Author, Clock as _, CommentKind, ForgeError, ForgeRead as _, Origin, PrState, PullComment, PullRequest,
-    Repository, UserRequest, read_only,
+    Author, CommentKind, ForgeError, ForgeRead as _, Origin, PrState, PullComment, PullRequest, Repository,
+    UserRequest, read_only,
 };
 use truing_core::publish::{Item, Producer};
 use truing_forge::{ForgeServer as _, Server};
 
 use super::{Asked, SETTLED, TOO_OLD, Unserved};
-use crate::{Parts, ServiceContext};
+use crate::context::ServiceContext;
 
 /// What it turns out to be.
 pub(super) enum Verdict {
@@ -44,8 +44,8 @@ impl From<Author> for By {
 }
 
 /// Asks the forge what it is, and what whoever asks may do.
-pub(super) async fn judge<P: Parts>(
-    context: &ServiceContext<P>,
+pub(super) async fn judge(
+    context: &ServiceContext,
     server: &Server,
     told: &UserRequest,
     (repository, known): (&mut Repository, &[(Item, CommentId)]),
@@ -133,8 +133,8 @@ async fn find_pull(
 }
 
 /// A comment, as it reads now.
-async fn judge_comment<P: Parts>(
-    context: &ServiceContext<P>,
+async fn judge_comment(
+    context: &ServiceContext,
     server: &Server,
     told: &UserRequest,
     of: (CommentKind, u64),

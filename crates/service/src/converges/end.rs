@@ -5,14 +5,12 @@ use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
 use truing_core::effect::Effect;
 use truing_core::id::{Span, Topic};
-use truing_core::port::{Clock as _, ForgeError, Ids as _, Runs, StoreError};
+use truing_core::port::{Clock as _, ForgeError, Ids as _, RecordStore, StoreError};
 use truing_core::slot::{Then, Why};
-use truing_forge::RepositoryClient;
 use truing_forge::effects::{EffectError, Effects};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::stopped::Stopped;
 use truing_loops::versions;
-use truing_store::Store;
 
 use crate::lease::Lease;
 use crate::no_run::{CONVERGE_CLASS, NoRun};
@@ -36,8 +34,8 @@ pub(super) fn failed(exit: &Exit) -> Stopped {
 ///
 /// # Errors
 /// [`StoreError`]: it is not recorded.
-pub(crate) async fn give_up<S: Runs>(
-    store: &S,
+pub(crate) async fn give_up(
+    store: &dyn RecordStore,
     lease: &Lease,
     name: String,
     what: &str,
@@ -71,7 +69,7 @@ pub(super) fn reported(body: String) -> Effect {
 
 /// Tells the pull request that a run is given up: in its report, or in a comment of its own where a report that was
 /// written just now may not be shown yet. No later step of the run would tell it.
-pub(super) async fn tell_given_up(effects: &Effects<'_, RepositoryClient, Store>, body: String) {
+pub(super) async fn tell_given_up(effects: &Effects<'_>, body: String) {
     let mut told = effects.perform(&reported(body.clone())).await;
     if matches!(told, Err(EffectError::Settling { .. })) {
         told = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;

@@ -1,10 +1,11 @@
 //! The words for people on a run on a pull request: line by line while it goes on, and in a comment at its end.
 
+use async_trait::async_trait;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code, Kind};
 use truing_core::markdown;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock, Event, Runs, StoreError};
+use truing_core::port::{Clock, Event, RecordStore, StoreError};
 use truing_core::run::End;
 use truing_git::{GitError, Mirror};
 use truing_loops::converge::{Observer, words};
@@ -53,13 +54,14 @@ impl<'a> Said<'a> {
 }
 
 /// Tells what is new in the log of a run, a line each, and lets `truing why` tell it, too.
-pub(super) struct Timeline<'a, S, F> {
-    pub(super) store: &'a S,
+pub(super) struct Timeline<'a> {
+    pub(super) store: &'a dyn RecordStore,
     pub(super) mirror: &'a Mirror,
-    pub(super) say: &'a F,
+    pub(super) say: &'a (dyn Fn(Said<'_>) + Sync),
 }
 
-impl<S: Runs, F: Fn(Said<'_>) + Sync> Observer for Timeline<'_, S, F> {
+#[async_trait]
+impl Observer for Timeline<'_> {
     fn begins(&self, record: &Record, act: &Act) {
         if let Some(line) = words::beginning(record, act) {
             (self.say)(Said::Step(&line));
@@ -86,7 +88,7 @@ pub(super) fn event(record: &Record, what: String) -> Event {
 }
 
 /// Notes how a run has ended, for `truing why`.
-pub(super) async fn note_end<S: Runs>(store: &S, record: &Record) -> Result<(), StoreError> {
+pub(super) async fn note_end(store: &dyn RecordStore, record: &Record) -> Result<(), StoreError> {
     let Some(exit) = &record.detail.state.exit else { return Ok(()) };
     let what = format!("converge: {}: {}", exit.kind().as_str(), exit.reason);
     store.note(&[event(record, what)]).await

@@ -7,12 +7,13 @@ use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
 use truing_core::id::PrId;
 use truing_core::markdown;
-use truing_core::port::{Clock as _, Event, ForgeError, ForgeRead as _, RunRef, Runs, WriteGate};
+use truing_core::port::{Clock as _, Event, ForgeError, ForgeRead as _, Gate, RecordStore, RunRef};
 use truing_core::publish::Producer;
 use truing_core::slot::{ConvergeRequest, Then, Why};
+use truing_forge::effects::Effects;
 use truing_forge::{ForgeServer as _, RepositoryClient};
-use truing_loops::converge::pull::PullRequestWorkspace;
-use truing_loops::converge::{Progress, RunMode, Runner};
+use truing_loops::converge::pursue::PullRequestRunner;
+use truing_loops::converge::{Progress, RunMode};
 use truing_loops::machine::SystemClock;
 use truing_loops::stopped::Stopped;
 use truing_loops::telemetry;
@@ -23,7 +24,7 @@ use crate::no_run::NoRun;
 
 use super::end::{failed, give_up, reported, tell_given_up, unreported};
 use super::progress::{AGAIN, Ended, Said, Timeline, event, note_end, report};
-use super::{Ground, PullRun, Writes};
+use super::{Ground, PullRun};
 
 /// The reason for the end of a run that a person has stopped.
 const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
@@ -34,9 +35,9 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`Stopped`]
-    pub async fn step<S: Runs>(
+    pub async fn step(
         &self,
-        store: &S,
+        store: &dyn RecordStore,
         (lease, run): (&Lease, &RunRef),
         id: &PrId,
     ) -> Result<(Then, Option<Ended>), Stopped> {
@@ -64,12 +65,12 @@ impl PullRun<'_> {
         }
     }
 
-    async fn stepped<S: Runs>(
+    async fn stepped(
         &self,
-        store: &S,
+        store: &dyn RecordStore,
         (lease, run): (&Lease, &RunRef),
         id: &PrId,
-        (client, gate): (&RepositoryClient, &Arc<dyn WriteGate>),
+        (client, gate): (&RepositoryClient, &Arc<dyn Gate>),
     ) -> Result<Then, Stopped> {
         let began = SystemTime::now();
         let effects = || self.effects(client, gate, (&lease.key, Some(lease.token)));
@@ -88,14 +89,14 @@ impl PullRun<'_> {
         };
         // What runs for it, children too, ends with it.
         let span = self.span(&record, began);
-        let workspace = self.workspace(effects(), &ground);
+        let workspace = self.workspace(client, effects(), &ground);
         let mut runner = self.runner(&ground, &workspace, record, RunMode::Step);
         let stepping = Box::pin(self.pursued(store, lease, &ground, &mut runner));
         let ended = span.around(stepping).await;
         match &ended {
-            Ok(_) => span.over(&runner.record),
+            Ok(_) => span.over(&runner.runner.record),
             Err(stopped) => {
-                span.spent(&runner.record);
+                span.spent(&runner.runner.record);
                 trace_stop(span.context(), stopped);
             }
         }
@@ -103,9 +104,9 @@ impl PullRun<'_> {
     }
 
     /// The commits that a step works on, and its run: the one that there is, or a new one.
-    async fn prepared<S: Runs>(
+    async fn prepared(
         &self,
-        store: &S,
+        store: &dyn RecordStore,
         lease: &Lease,
         id: &PrId,
         client: &RepositoryClient,
@@ -131,12 +132,12 @@ impl PullRun<'_> {
     }
 
     /// Goes on with the run as far as a step goes. At its end the pull request is told.
-    async fn pursued<S: Runs>(
+    async fn pursued(
         &self,
-        store: &S,
+        store: &dyn RecordStore,
         lease: &Lease,
         ground: &Ground,
-        runner: &mut Runner<'_, PullRequestWorkspace<'_>>,
+        runner: &mut PullRequestRunner<'_>,
     ) -> Result<Then, Stopped> {
         let told = Timeline {
             store,
@@ -147,8 +148,8 @@ impl PullRun<'_> {
         if left == Progress::Over {
             left = Box::pin(runner.describe()).await?.map_or(left, Progress::Failed);
         }
-        let effects = &{ runner.workspace }.effects;
-        let record = &mut runner.record;
+        let effects = &runner.workspace.effects;
+        let record = &mut runner.runner.record;
         record.ended = SystemClock.now();
         store.keep_converge(lease.token, record).await?;
         match left {
@@ -175,7 +176,7 @@ impl PullRun<'_> {
         if !is_shown && exit.is_none_or(|exit| exit.code != Code::Closed) {
             let body = report(&ground.mirror, record).await?;
             if let Err(error) = effects.perform(&reported(body)).await {
-                return unreported(error, effects.forge.bounds().settle);
+                return unreported(error, effects.forge.settle());
             }
         }
         record.detail.is_told = true;
@@ -184,12 +185,12 @@ impl PullRun<'_> {
     }
 
     /// The end of a run that a person has stopped, which the pull request is told. It can be resumed.
-    async fn stopped<S: Runs>(
+    async fn stopped(
         &self,
-        store: &S,
+        store: &dyn RecordStore,
         lease: &Lease,
         last: Option<Record>,
-        effects: &Writes<'_>,
+        effects: &Effects<'_>,
     ) -> Result<Then, Stopped> {
         let Some(mut record) = last.filter(Record::is_unfinished) else { return Ok(Then::Idle) };
         let exit = Exit::new(Code::Interrupted, STOPPED);
@@ -198,7 +199,7 @@ impl PullRun<'_> {
         record.ended = SystemClock.now();
         let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
         if let Err(error) = effects.perform(&reported(body)).await {
-            return unreported(error, effects.forge.bounds().settle);
+            return unreported(error, effects.forge.settle());
         }
         store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
         record.detail.is_told = true;

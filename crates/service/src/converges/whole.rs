@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use tokio::sync::watch;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
 use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock as _, Described, ForgeRead as _, Operations, PullNow, Runs, Slots, StoreError, WriteGate, read_only,
+    Clock as _, Described, ForgeRead as _, Gate, PullNow, RecordStore, StoreError, read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Loop, State, Then};
@@ -34,12 +35,12 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
-    pub async fn by_hand<S: Slots + Runs + Operations + Clone + 'static>(
+    pub async fn by_hand(
         &self,
-        store: &S,
+        store: &Arc<dyn RecordStore>,
         heartbeat: Duration,
         give_back: watch::Receiver<bool>,
-        say: impl Fn(Said<'_>) + Sync,
+        say: &(dyn Fn(Said<'_>) + Sync),
     ) -> Result<(Record, Mirror), NoRun> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let now = forge.client(&id, self.repo, Producer::Converge, &read_only()).now().await?;
@@ -51,7 +52,7 @@ impl PullRun<'_> {
         // A review may be at work there as well: then no run of ours is, though one may wait to go on.
         let of = slots.first().map(|slot| &slot.state);
         let is_run = matches!(of, Some(State::Leased { of: Loop::Converge, .. }));
-        let lease = match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
+        let lease = match by_hand::lease(&**store, &key, Loop::Converge, self.limits).await {
             Err(busy @ NotLeased::Busy(_)) if is_run => {
                 let last = store.last_converge(&key).await?.filter(Record::is_unfinished);
                 return Err(last.map_or(busy.into(), |last| NoRun::Running(last.run)));
@@ -62,7 +63,7 @@ impl PullRun<'_> {
         let gate = self.gate(&lease);
         let client = forge.client(&id, self.repo, Producer::Converge, &gate);
         let of = (&id, &client, &now);
-        let whole = WholeRun { pull: self, store, lease: &lease, of, gate: &gate, give_back, say };
+        let whole = WholeRun { pull: self, store: &**store, lease: &lease, of, gate: &gate, give_back, say };
         // What a server was at, and is not at its end, it goes on with.
         let heir = if is_served { Heir::Server } else { Heir::Nobody };
         let driver = Driver { store, clock: &SystemClock, limits: self.limits };
@@ -75,7 +76,7 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
-    pub async fn dry<S: Runs>(&self, store: &S) -> Result<(Record, Mirror), NoRun> {
+    pub async fn dry(&self, store: &dyn RecordStore) -> Result<(Record, Mirror), NoRun> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let client = forge.client(&id, self.repo, Producer::Converge, &read_only());
         let ground = self.ground(&id, client.now().await?).await?;
@@ -90,9 +91,9 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
-    pub async fn audited<S: Slots + Runs>(
+    pub async fn audited(
         &self,
-        store: &S,
+        store: &dyn RecordStore,
         give_back: watch::Receiver<bool>,
     ) -> Result<Record, NoRun> {
         let (forge, id) = (self.forge.1, self.id().await?);
@@ -102,12 +103,12 @@ impl PullRun<'_> {
         let url = now.url.clone();
         let ground = self.ground(&id, now).await?;
         let key = id.key();
-        let workspace = self.workspace(self.effects(&client, &looks, (&key, None)), &ground);
+        let workspace = self.workspace(&client, self.effects(&client, &looks, (&key, None)), &ground);
         let mut record = self.audit(None, &key, &ground).await?;
         record.detail.state.dismiss(store.dismissals(&key).await?);
         store.keep_converge(Token(0), &record.set_aside()).await?;
         let span = self.span(&record, SystemTime::now());
-        let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
+        let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole).runner;
         let stopped = tokio::select! {
             () = Box::pin(span.around(runner.audit_once())) => false,
             () = drive::told(give_back) => true,
@@ -140,14 +141,14 @@ impl PullRun<'_> {
     }
 
     /// All of a run. What is waited for is waited for here.
-    async fn whole<S: Runs>(
+    async fn whole(
         &self,
-        store: &S,
+        store: &dyn RecordStore,
         lease: &Lease,
         (id, client, now): (&PrId, &RepositoryClient, PullNow),
-        gate: &Arc<dyn WriteGate>,
+        gate: &Arc<dyn Gate>,
         give_back: watch::Receiver<bool>,
-        say: &(impl Fn(Said<'_>) + Sync),
+        say: &(dyn Fn(Said<'_>) + Sync),
     ) -> Result<(Record, Mirror), NoRun> {
         // What is said while the commits are fetched counts.
         let listener = StopListener::open(self.forge.1, (self.repo, self.number)).await?;
@@ -165,7 +166,8 @@ impl PullRun<'_> {
             say(Said::Line(&line));
         }
         let effects = self.effects(client, gate, (&lease.key, Some(lease.token)));
-        let workspace = PullRequestWorkspace { stops: Some(&listener), ..self.workspace(effects, &ground) };
+        let workspace =
+            PullRequestWorkspace { stops: Some(&listener), ..self.workspace(client, effects, &ground) };
         let span = self.span(&record, SystemTime::now());
         let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
         let work = async {
@@ -192,9 +194,9 @@ impl PullRun<'_> {
             }
         };
         if left.is_some() {
-            runner.interrupted().await?;
+            runner.runner.interrupted().await?;
         }
-        let mut record = runner.record;
+        let mut record = runner.runner.record;
         record.ended = SystemClock.now();
         if let Some(exit) = &left {
             record.halt(exit.clone());
@@ -212,17 +214,18 @@ impl PullRun<'_> {
 }
 
 /// A whole run under its lease.
-struct WholeRun<'a, S, F> {
+struct WholeRun<'a> {
     pull: &'a PullRun<'a>,
-    store: &'a S,
+    store: &'a dyn RecordStore,
     lease: &'a Lease,
     of: (&'a PrId, &'a RepositoryClient, &'a PullNow),
-    gate: &'a Arc<dyn WriteGate>,
+    gate: &'a Arc<dyn Gate>,
     give_back: watch::Receiver<bool>,
-    say: F,
+    say: &'a (dyn Fn(Said<'_>) + Sync),
 }
 
-impl<S: Runs, F: Fn(Said<'_>) + Sync> Leased for WholeRun<'_, S, F> {
+#[async_trait]
+impl Leased for WholeRun<'_> {
     /// Its record and its commits; or why there is none, for the person who asked.
     type Ended = Result<(Record, Mirror), NoRun>;
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use tempfile::TempDir;
 use truing_core::id::{Key, Millis};
 use truing_core::slot::{Hold, Loop, Slot, State};
@@ -63,6 +64,7 @@ struct Scripted<E> {
     record: fn() -> Result<(), StoreError>,
 }
 
+#[async_trait]
 impl<E: Fn() -> Option<Result<After, Stopped>> + Sync> Leased for Scripted<E> {
     type Ended = ();
 
@@ -82,7 +84,7 @@ impl<E: Fn() -> Option<Result<After, Stopped>> + Sync> Leased for Scripted<E> {
 /// A store with a lease for a step.
 struct Scene {
     _folder: TempDir,
-    store: Store,
+    store: Arc<dyn RecordStore>,
     limits: Limits,
     key: Key,
 }
@@ -91,11 +93,16 @@ impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).unwrap();
-        Self { _folder: folder, store, limits: Limits::default(), key: Key::new("pr/github/1/1") }
+        Self {
+            _folder: folder,
+            store: store.as_record_store(),
+            limits: Limits::default(),
+            key: Key::new("pr/github/1/1"),
+        }
     }
 
     async fn lease(&self) -> Lease {
-        by_hand::lease(&self.store, &self.key, Loop::Review, &self.limits).await.unwrap()
+        by_hand::lease(&*self.store, &self.key, Loop::Review, &self.limits).await.unwrap()
     }
 
     async fn slot(&self) -> Slot {
@@ -149,7 +156,7 @@ async fn whoever_is_told_to_stop_records_that_and_gives_the_lease_back_whatever_
 async fn a_lease_that_somebody_else_ended_stops_its_step_and_nothing_is_recorded() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    step(&scene.store, &scene.key, Command::HandBack(lease.token), &scene.limits).await.unwrap();
+    step(&*scene.store, &scene.key, Command::HandBack(lease.token), &scene.limits).await.unwrap();
     let next = scene.lease().await;
     let (ended, recorded) = scene.driven(&lease, std::future::pending(), no_end, || Ok(())).await;
     assert!(matches!(ended, Ok(Err(Stopped::Lost))) && recorded.is_empty(), "{ended:?} {recorded:?}");
@@ -160,7 +167,7 @@ async fn a_lease_that_somebody_else_ended_stops_its_step_and_nothing_is_recorded
 async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_lost() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    step(&scene.store, &scene.key, Command::Finish(lease.token, Then::Idle), &scene.limits).await.unwrap();
+    step(&*scene.store, &scene.key, Command::Finish(lease.token, Then::Idle), &scene.limits).await.unwrap();
     let often = Duration::from_millis(1);
     let beats = |is_ending| Heartbeats {
         store: scene.store.clone(),
@@ -203,7 +210,7 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
 async fn a_step_whose_lease_is_lost_at_its_end_has_come_to_it_all_the_same() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    step(&scene.store, &scene.key, Command::HandBack(lease.token), &scene.limits).await.unwrap();
+    step(&*scene.store, &scene.key, Command::HandBack(lease.token), &scene.limits).await.unwrap();
     let next = scene.lease().await;
     let ends = || Some(Ok(After::Then(Then::Idle)));
     let (ended, _) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;

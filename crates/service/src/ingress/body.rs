@@ -9,11 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use truing_forge::webhook::Check;
 
-use super::Bounds;
+use super::bounds::{Bounds, MAX_BODY};
 use super::refusal::Refusal;
 
-/// The largest delivery: GitHub sends no more than this.
-pub const MAX_BODY: usize = 25 * 1024 * 1024;
 /// What is set aside at once for a body that says how long it is; more as it comes.
 const FIRST_BYTES: usize = 64 * 1024;
 

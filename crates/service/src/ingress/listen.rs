@@ -36,8 +36,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tower::Service as _;
 
+use super::Routes;
+use super::bounds::Bounds;
 use super::rate::network;
-use super::{Bounds, Routes};
 
 /// Headers of a request.
 pub const MAX_HEADERS: usize = 64;

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use truing_forge::webhook::{BadHook, Unsigned};
 
-use super::body::MAX_BODY;
+use super::bounds::MAX_BODY;
 use crate::marks::NotMarked;
 
 /// When a forge may try again what could not be taken now, in seconds.

@@ -1,12 +1,14 @@
 //! The reading tools of a forge in our own reviews: about the repository of the review, and no other.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use truing_agent::mcp::client::{Server, Way, Within};
 use truing_agent::mcp::{Called, Offer, Toolset};
+use truing_core::port::RecordStore;
 use truing_git::{Git, GitOptions};
-use truing_store::Store;
 
 use super::{ForgeTools, Here, Parts};
 
@@ -25,7 +27,7 @@ pub struct OwnTools {
     /// Where mirrors are.
     pub mirrors: PathBuf,
     /// Where the kill switch is.
-    pub store: Store,
+    pub store: Arc<dyn RecordStore>,
     /// The options of git.
     pub git: GitOptions,
 }
@@ -57,6 +59,7 @@ impl OwnTools {
 /// Tools that read, about the repository that they were made for.
 struct OneRepository(ForgeTools);
 
+#[async_trait]
 impl Toolset for OneRepository {
     fn name(&self) -> &str {
         self.0.name()

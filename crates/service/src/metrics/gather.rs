@@ -8,13 +8,12 @@ use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
 use truing_core::id::Millis;
 use truing_core::ledger::LevelKind;
-use truing_core::port::Clock as _;
 use truing_forge::{ForgeServer as _, Server};
 use truing_store::Census;
 
 use super::Metrics;
+use crate::context::ServiceContext;
 use crate::sweep::{ForgeHealth, Swept};
-use crate::{Forges as _, Parts, ServiceContext};
 
 /// How long a scrape waits for the store: Prometheus gives up after ten seconds.
 const STORE_TIME: Duration = Duration::from_secs(2);
@@ -22,7 +21,7 @@ const STORE_TIME: Duration = Duration::from_secs(2);
 /// The words of a slot's state.
 const STATES: [&str; 4] = ["idle", "waiting", "leased", "held"];
 
-impl<P: Parts> ServiceContext<P> {
+impl ServiceContext {
     /// The answer to a scrape. `looked` is when the scheduler last looked.
     pub async fn scrape(&self, looked: Millis) -> String {
         let (metrics, now) = (&self.metrics, self.clock.now());

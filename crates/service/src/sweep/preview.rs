@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use truing_core::id::Span;
-use truing_core::port::{Clock as _, ForgeError, OpenPull, Repository, StoreError, Watchlist as _};
+use truing_core::port::{ForgeError, OpenPull, RecordStore, Repository, StoreError};
 use truing_core::slot::State;
 use truing_forge::listing::{Listing, Repositories};
 use truing_forge::{ForgeServer as _, Server};
@@ -14,7 +14,7 @@ use truing_forge::{ForgeServer as _, Server};
 use super::share::{Share, Untold};
 use super::turn::{self, PullMark};
 use super::{ForgeHealth, is_the_forges};
-use crate::{Forges as _, Parts, ServiceContext};
+use crate::context::ServiceContext;
 
 /// The most calls of one forge, besides what the sweep's share of its rate limit allows.
 const MOST_CALLS: u64 = 500;
@@ -91,7 +91,7 @@ struct CallBudget {
 }
 
 impl CallBudget {
-    fn allowed<P: Parts>(&mut self, context: &ServiceContext<P>, server: &Server) -> u64 {
+    fn allowed(&mut self, context: &ServiceContext, server: &Server) -> u64 {
         let now = context.clock.now();
         self.share.allowed(server.quota(), self.untold, now).min(self.left)
     }
@@ -102,7 +102,7 @@ impl CallBudget {
     }
 }
 
-impl<P: Parts> ServiceContext<P> {
+impl ServiceContext {
     /// The preview of each forge. `records`: what is known already; none: nothing is. `every`: the pace of the sweep,
     /// which limits the calls of a forge whose limit is not known.
     ///
@@ -110,7 +110,7 @@ impl<P: Parts> ServiceContext<P> {
     /// [`StoreError`]
     pub async fn preview(
         &self,
-        records: Option<&P::Store>,
+        records: Option<&dyn RecordStore>,
         every: Duration,
     ) -> Result<Vec<ForgePreview>, StoreError> {
         let every = Span(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
@@ -136,15 +136,15 @@ impl<P: Parts> ServiceContext<P> {
 }
 
 /// A look at one forge.
-struct PreviewRun<'a, P: Parts> {
-    context: &'a ServiceContext<P>,
-    records: Option<&'a P::Store>,
+struct PreviewRun<'a> {
+    context: &'a ServiceContext,
+    records: Option<&'a dyn RecordStore>,
     server: &'a Server,
     calls: CallBudget,
     found: ForgePreview,
 }
 
-impl<P: Parts> PreviewRun<'_, P> {
+impl PreviewRun<'_> {
     async fn look(&mut self) -> Result<(), StoreError> {
         let mut list = Repositories::default();
         let mut calls = self.calls.allowed(self.context, self.server);

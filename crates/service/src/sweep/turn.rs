@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock as _, Described, ForgeError, Halted, Ids as _, LastReviews, LeftHead, Mark, Marked, OpenPull,
-    Origin, PullComment, Repository, Revision, Runs as _, Slots, StoreError, UserRequest, Watchlist,
+    Described, ForgeError, Halted, LastReviews, LeftHead, Mark, Marked, OpenPull, Origin, PullComment,
+    RecordStore, Repository, Revision, StoreError, UserRequest,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::listing::Listing;
@@ -13,7 +13,7 @@ use truing_forge::{ForgeServer as _, Server};
 
 use super::{Failed, Task, Watched};
 use crate::commands::Asked;
-use crate::{Parts, ServiceContext};
+use crate::context::ServiceContext;
 
 /// Comments are listed again from so long before the newest that was seen: a list made at once may miss some.
 const OVERLAP: Span = Span::minutes(2);
@@ -31,9 +31,9 @@ impl Watched {
     ///
     /// # Errors
     /// [`Failed`]; what was marked until then stays so.
-    pub(super) async fn turn<P: Parts>(
+    pub(super) async fn turn(
         &mut self,
-        context: &ServiceContext<P>,
+        context: &ServiceContext,
         server: &Server,
         task: &mut Task,
         calls: &mut u64,
@@ -51,9 +51,9 @@ impl Watched {
     }
 
     /// Learns what the repository is called now. False: there is nothing to look at.
-    async fn find<P: Parts>(
+    async fn find(
         &mut self,
-        context: &ServiceContext<P>,
+        context: &ServiceContext,
         server: &Server,
         task: &mut Task,
         calls: &mut u64,
@@ -100,11 +100,7 @@ impl Watched {
 
     /// Ends the first contact: unless the operator wants them reviewed, the heads that are there are left as they are, but for those
     /// that an event has named. False: not all of them are listed yet.
-    async fn onboard<P: Parts>(
-        &self,
-        context: &ServiceContext<P>,
-        repository: &Repository,
-    ) -> Result<bool, Failed> {
+    async fn onboard(&self, context: &ServiceContext, repository: &Repository) -> Result<bool, Failed> {
         if !context.repositories.leaves_existing() {
             context.store.onboard(repository).await?;
             return Ok(true);
@@ -136,12 +132,8 @@ impl Watched {
     }
 
     /// Marks what is open and was not looked at as it is, and what rests but is not open any more.
-    async fn mark<P: Parts>(
-        &mut self,
-        context: &ServiceContext<P>,
-        repository: &Repository,
-    ) -> Result<(), Failed> {
-        let (store, Self { pulls, roused, .. }) = (&context.store, self);
+    async fn mark(&mut self, context: &ServiceContext, repository: &Repository) -> Result<(), Failed> {
+        let (store, Self { pulls, roused, .. }) = (&*context.store, self);
         if let Some(other) = pulls.items().find(|pull| pull.repository != repository.id) {
             let what = format!("{}: it is repository {} by now", repository.name, other.repository);
             return Err(ForgeError::Moved { what }.into());
@@ -192,9 +184,9 @@ impl Watched {
     }
 
     /// Remembers the commands in comments since the last turn.
-    async fn hear<P: Parts>(
+    async fn hear(
         &mut self,
-        context: &ServiceContext<P>,
+        context: &ServiceContext,
         server: &Server,
         repository: &Repository,
         calls: &mut u64,
@@ -230,10 +222,7 @@ impl Watched {
 pub(super) type Known = (Slot, LastReviews);
 
 /// What is known of each, in order; none where a row cannot be read, which keeps no other from being looked at.
-pub(super) async fn known<S: Slots + Watchlist>(
-    store: &S,
-    keys: &[Key],
-) -> Result<Vec<Option<Known>>, StoreError> {
+pub(super) async fn known(store: &dyn RecordStore, keys: &[Key]) -> Result<Vec<Option<Known>>, StoreError> {
     match read(store, keys).await {
         Ok(known) => return Ok(known.into_iter().map(Some).collect()),
         Err(StoreError::Corrupt(_)) => {}
@@ -258,7 +247,7 @@ pub(super) fn unknown(key: Key) -> Known {
     (Slot::new(key), LastReviews::default())
 }
 
-async fn read<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Known>, StoreError> {
+async fn read(store: &dyn RecordStore, keys: &[Key]) -> Result<Vec<Known>, StoreError> {
     // Slots first: a run settles its revision before its slot is idle.
     let (slots, reviews) = (store.load(keys).await?, store.last_reviews(keys).await?);
     Ok(slots.into_iter().zip(reviews).collect())

@@ -2,6 +2,7 @@
 //! greatest token may write.
 
 use crate::sql::Connection;
+use async_trait::async_trait;
 use truing_core::id::{CommentId, FindingId, Key, Millis, Token, Topic};
 use truing_core::port::{EffectLog, Entry, EntryState, Replacement, StoreError, Writer};
 use truing_core::publish::{Item, Producer};
@@ -63,6 +64,7 @@ impl Store {
     }
 }
 
+#[async_trait]
 impl EffectLog for Store {
     async fn effects(&self, writer: &Writer, topics: &[Topic]) -> Result<Vec<Option<Entry>>, StoreError> {
         let (writer, topics) = (writer.clone(), topics.to_vec());

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::sql::{Connection, Row};
+use async_trait::async_trait;
 use truing_core::id::{Key, Millis, RunId};
 use truing_core::ledger::{
     Ask, Drawn, Grant, Known, Level, LevelKind, Purse, ReservationId, Reserved, alert, day, grant, month,
@@ -20,6 +21,7 @@ use crate::store::Store;
 /// Rows that one write forgets: others wait for no longer than that takes.
 const BATCH: i64 = 256;
 
+#[async_trait]
 impl Ledger for Store {
     async fn reserve(&self, purse: &Purse, ask: &Ask) -> Result<Reserved, StoreError> {
         let (purse, ask, clock) = (purse.clone(), *ask, Arc::clone(&self.0.clock));

@@ -8,6 +8,7 @@ pub(crate) mod switch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use truing_core::id::{Key, Millis};
 use truing_core::port::{Act, Audited, NewNotice, Notice, Operations, StoreError};
 use truing_core::switch::{KillSwitches, Switch, Turn, Turned};
@@ -18,6 +19,7 @@ use crate::sql::Connection;
 use crate::store::{Store, apart};
 use crate::valkey::Valkey;
 
+#[async_trait]
 impl Operations for Store {
     async fn switch(&self) -> Result<KillSwitches, StoreError> {
         let Some(valkey) = self.slots() else { return self.read(switch::read).await };

@@ -9,6 +9,7 @@ mod last;
 mod reviews;
 pub(super) mod row;
 
+use async_trait::async_trait;
 use truing_core::converge;
 use truing_core::dismissal::Dismissal;
 use truing_core::finding::{AnchorKind, Finding};
@@ -71,10 +72,13 @@ impl Store {
         let (reason, now) = (reason.to_owned(), self.0.clock.now());
         self.write(move |connection| reviews::skip(connection, &run, &reason, now)).await
     }
-}
 
-impl Runs for Store {
-    async fn records<D: Detail>(
+    /// Records of a loop's runs that were written since then, newest first, of one key or of all; a run that converges may
+    /// still go on. Unreadable ones are left out and logged.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn records<D: Detail>(
         &self,
         of: Option<&Key>,
         since: Millis,
@@ -100,7 +104,10 @@ impl Runs for Store {
         })
         .await
     }
+}
 
+#[async_trait]
+impl Runs for Store {
     async fn leave(&self, heads: &[LeftHead], reason: &str) -> Result<(), StoreError> {
         let (token, now) = (self.fresh_token().await?, self.0.clock.now());
         let (heads, reason) = (heads.to_vec(), reason.to_owned());
@@ -334,5 +341,9 @@ impl Runs for Store {
             Some(valkey) => apart(|| valkey.next_number()).await.map(Token),
             None => self.write(slots::next_token).await,
         }
+    }
+
+    async fn job_records(&self, job: &Key, limit: usize) -> Result<Vec<record::Record>, StoreError> {
+        self.records(Some(job), Millis(0), limit).await
     }
 }

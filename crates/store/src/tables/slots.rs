@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::sql::{Connection, Dialect, Row, Values};
+use async_trait::async_trait;
 use truing_core::id::{Key, Millis, Span, Token, Version};
 use truing_core::port::{Halted, Mark, Marked, Moved, NotGranted, Slots, StoreError};
 use truing_core::share::Workers;
@@ -18,6 +19,7 @@ use crate::store::{Store, apart};
 use crate::valkey::{Found, shown};
 use crate::watch::Watch;
 
+#[async_trait]
 impl Slots for Store {
     async fn now(&self) -> Result<Millis, StoreError> {
         if let Some(valkey) = self.slots() {

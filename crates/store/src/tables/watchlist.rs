@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::sql::Connection;
+use async_trait::async_trait;
 use truing_core::id::{AccountId, Key, Millis, PrId, Sha};
 use truing_core::port::{
     CommentKind, LastReviews, Moved, Obeyed, Origin, Repository, StoreError, UserRequest, Watchlist,
@@ -17,6 +18,7 @@ use crate::fault::Fault;
 use crate::store::{Store, apart};
 use crate::valkey::Swapped;
 
+#[async_trait]
 impl Watchlist for Store {
     async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError> {
         let (forge, now) = (forge.to_owned(), self.0.clock.now());

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use async_trait::async_trait;
 use truing_core::id::{Millis, Span};
-use truing_core::port::{Common, Kept, Present};
+use truing_core::port::{Common, Present, StoreError};
 
 use super::{COMMON, Valkey};
 
@@ -12,27 +13,24 @@ fn state(name: &str) -> String {
     format!("{COMMON}:{name}")
 }
 
+#[async_trait]
 impl Common for Valkey {
-    fn read<'a>(&'a self, name: &'a str) -> Kept<'a, Present> {
-        Box::pin(async move {
-            let (text, (seconds, micros)): (Option<String>, (i64, i64)) =
-                self.ask_all(redis::pipe().get(state(name)).cmd("TIME")).await?;
-            Ok(Present { text, now: Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)) })
-        })
+    async fn read(&self, name: &str) -> Result<Present, StoreError> {
+        let (text, (seconds, micros)): (Option<String>, (i64, i64)) =
+            self.ask_all(redis::pipe().get(state(name)).cmd("TIME")).await?;
+        Ok(Present { text, now: Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)) })
     }
 
-    fn swap<'a>(
-        &'a self,
-        name: &'a str,
-        expected: Option<&'a str>,
-        next: Option<&'a str>,
+    async fn swap(
+        &self,
+        name: &str,
+        expected: Option<&str>,
+        next: Option<&str>,
         keep: Span,
-    ) -> Kept<'a, bool> {
-        Box::pin(async move {
-            let mut call = self.scripts.common.prepare_invoke();
-            call.key(state(name)).arg(expected.unwrap_or("")).arg(next.unwrap_or("")).arg(keep.0.max(1));
-            Ok(self.call::<i64>(&call).await? == 1)
-        })
+    ) -> Result<bool, StoreError> {
+        let mut call = self.scripts.common.prepare_invoke();
+        call.key(state(name)).arg(expected.unwrap_or("")).arg(next.unwrap_or("")).arg(keep.0.max(1));
+        Ok(self.call::<i64>(&call).await? == 1)
     }
 }
 

@@ -127,7 +127,7 @@ fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
             let refs = list("refs", &LIST_REFS.replace("LC_ALL=C ", ""));
             refs + &list("jobs", &LIST_JOBS.replace("LC_ALL=C ", "")) + &text
         }
-        _ => text,
+        Shell::Elvish | Shell::PowerShell | _ => text,
     })
 }
 

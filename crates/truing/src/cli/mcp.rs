@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use truing_agent::mcp::http::Door;
-use truing_agent::mcp::{Toolset as _, over_stdio};
+use truing_agent::mcp::{Toolset, over_stdio};
 use truing_config::Config;
 use truing_config::secret::Secret;
 use truing_core::port::Ids as _;
@@ -101,7 +101,7 @@ impl Serve {
             here,
             git,
             mirrors: wiring::mirrors(&folder),
-            store,
+            store: store.as_record_store(),
         };
         let review = self.review_id.clone().unwrap_or_else(|| UniqueIds.run().to_string());
         let tools = ForgeTools::new(parts).for_review(&review);
@@ -162,9 +162,12 @@ async fn listen(
     }
     let door = Door::new(Some(token)).reached_as([bound.ip().to_string()]);
     let usual = Arc::new(tools);
-    let chosen = move |headers: &axum::http::HeaderMap| {
+    let chosen = move |headers: &axum::http::HeaderMap| -> Arc<dyn Toolset> {
         let named = headers.get(REVIEW_ID).and_then(|id| review_id(id.to_str().ok()?).ok());
-        named.map_or_else(|| usual.clone(), |id| Arc::new(usual.for_review(&id)))
+        match named {
+            Some(id) => Arc::new(usual.for_review(&id)),
+            None => usual.clone(),
+        }
     };
     door.serve(listener, chosen).await.map_err(failed)
 }

@@ -204,7 +204,8 @@ impl RetractArgs {
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let stores = (store.clone(), store.clone());
         let mut served =
-            wiring::service_context(config, &context.environment, stores, reader, temp.path()).await?;
+            wiring::service_context(config, &context.environment, stores, Box::new(reader), temp.path())
+                .await?;
         let progress = context.output.progress("taking comments back", Some(targets.len() as u64));
         let mut answers = Vec::new();
         for target in targets {
@@ -256,7 +257,7 @@ impl RetractArgs {
         let pulls = counted(done.clone().count(), "pull request");
         let since = instant(self.since.at(SystemClock.now()));
         text + &match (answers.len(), answers.len() - done.count(), self.dry_run) {
-            (0, ..) => format!("nothing to take back: no comment of such a finding is left since {since}\n"),
+            (0, ..) => format!("nothing to take back: no open comment since {since} matches\n"),
             (_, _, true) => format!("would retract {findings} on {pulls}; without --dry-run it is done\n"),
             (_, 0, false) => format!("retracted {findings} on {pulls}\n"),
             (_, left, false) => format!(
@@ -296,15 +297,7 @@ impl RetractionTarget {
     ///
     /// # Errors
     /// The reason why it could not be done, for people.
-    async fn retract<F, R>(
-        &self,
-        served: &ServiceContext<wiring::ProgramParts<F, R>>,
-        output: Output,
-    ) -> Result<(), String>
-    where
-        F: truing_service::Forges + 'static,
-        R: truing_core::port::Reader + 'static,
-    {
+    async fn retract(&self, served: &ServiceContext, output: Output) -> Result<(), String> {
         let name = &self.described.name;
         let mut left = MAX_WAIT;
         loop {

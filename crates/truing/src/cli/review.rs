@@ -9,6 +9,7 @@ mod gaps;
 pub(super) mod json;
 mod linters;
 pub(super) mod markdown;
+mod names;
 mod proposed;
 mod publish;
 mod pull;
@@ -44,8 +45,7 @@ use truing_loops::fix::Left;
 use truing_loops::ignores;
 use truing_loops::local::{Local, LocalError, Review};
 use truing_loops::machine::{SystemClock, UniqueIds};
-use truing_loops::memory::Unopened;
-use truing_store::Store;
+use truing_loops::memory::{RecordOpener, Unopened};
 
 use super::destination::Destination;
 use super::error::{CliError, Exit};
@@ -53,7 +53,7 @@ use super::output::{Output, quoted};
 use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::Place;
-use arguments::{FailOn, Runtime, is_commit};
+use arguments::{FailOn, NamedTarget, Runtime};
 use fix::{FixOutcome, Fixing};
 use from::{Outputs, ReviewStart};
 use publish::Published;
@@ -155,6 +155,41 @@ pub struct Args {
 }
 
 impl Args {
+    /// With the flag that stands for the argument without a flag.
+    ///
+    /// # Errors
+    /// Exit 2 beside a flag that says something else.
+    async fn with_target(mut self, environment: &Environment) -> Result<Self, CliError> {
+        let Some(text) = self.path.as_ref().and_then(|path| path.to_str()).map(str::to_owned) else {
+            return Ok(self);
+        };
+        let target = NamedTarget::resolve(&text, environment, self.publish).await;
+        let (what, takes_base) = match &target {
+            NamedTarget::Folder => return Ok(self),
+            NamedTarget::Pull => ("a pull request", false),
+            NamedTarget::Commits { base, .. } => ("a commit", base.is_none()),
+        };
+        let given = [
+            ("--base", self.base.is_some() && !takes_base),
+            ("--head", self.head.is_some()),
+            ("--staged", self.staged),
+            ("--diff", self.diff.is_some()),
+            ("--fix", self.fix),
+        ];
+        if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
+            let message = format!("`{text}` is {what}, which cannot be used with {flag}");
+            return Err(CliError::usage("usage", message).hint("leave one of them out"));
+        }
+        self.path = None;
+        match target {
+            NamedTarget::Commits { base, head } => {
+                (self.base, self.head, self.is_bare_ref) = (base.or(self.base), Some(head), true);
+            }
+            NamedTarget::Pull | NamedTarget::Folder => self.pr = Some(text),
+        }
+        Ok(self)
+    }
+
     /// The keys that are set by flags.
     fn flags(&self) -> Vec<Flag> {
         let runtime = self.runtime.map(|runtime| Flag {
@@ -401,30 +436,6 @@ impl Command {
         Some(format!("a model costs at most {most}: `{command}`"))
     }
 
-    /// A name without a flag may have been meant for something else than a commit.
-    fn no_commit(&self, name: &str, error: GitError) -> CliError {
-        let is_unknown = matches!(error, GitError::UnknownRevision { .. } | GitError::BadRevision(_));
-        if !(self.args.is_bare_ref && is_unknown) {
-            return wiring::git_error(error);
-        }
-        CliError::usage(
-            "bad_target",
-            format!("`{name}` is no folder, no pull request and no commit of this repository"),
-        )
-        .hint("see the branches: `git branch --all`; a pull request is OWNER/NAME#NUMBER, NUMBER or its URL")
-    }
-
-    /// A number alone is a pull request, also where a branch is called so.
-    async fn or_branch(&self, number: &str, error: CliError) -> CliError {
-        let branch = format!("refs/heads/{number}");
-        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
-        if self.args.publish || !is_number || !is_commit(&branch, &self.environment).await {
-            return error;
-        }
-        let command = self.output.command(&format!("review {branch}"));
-        error.hint(format!("a number is a pull request; to review the branch `{number}`: `{command}`"))
-    }
-
     /// A review by a model is one to record, also where it fails before it has begun.
     fn asked_for(&self, key: Key) {
         let runtime = match self.config.review.runtime {
@@ -476,10 +487,10 @@ impl Command {
     }
 
     /// How the user's records are opened; nothing is with `--no-record`.
-    fn records(&self, config: &Config) -> impl Fn() -> Result<Option<Store>, Unopened> + Clone + use<> {
+    fn records(&self, config: &Config) -> RecordOpener {
         let place = Place::of(config, &self.environment).map_err(|error| error.message);
         let wanted = !self.args.no_record;
-        move || {
+        Arc::new(move || {
             if !wanted {
                 return Ok(None);
             }
@@ -488,8 +499,9 @@ impl Command {
             let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
             let holds = !place.file().is_some_and(is_empty);
             let opened = place.open_here();
-            opened.map(Some).map_err(|error| Unopened { why: error.message, holds })
-        }
+            let opened = opened.map_err(|error| Unopened { why: error.message, holds })?;
+            Ok(Some(opened.as_record_store()))
+        })
     }
 
     /// Prints the review, or writes it to the file that was named. `packs`: the names of those that reviewed.

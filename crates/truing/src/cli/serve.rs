@@ -183,14 +183,14 @@ async fn serve(
     }
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
     let temp = Temp::of(config, &place)?;
-    let stores = (store.clone(), store);
+    let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
     let shared = tokio::select! {
-        shared = wiring::service_context(config, &context.environment, stores, reader, temp.path()) => shared?,
+        shared = wiring::service_context(config, &context.environment, stores, shared_reader, temp.path()) => shared?,
         // A git that hangs is not waited for.
         told = signals.next() => return Ok(exit(told)),
     };
     let sinks = wiring::sinks(&config.notify, &context.environment, &shared.metrics)?;
-    let operations = shared.store.clone();
+    let operations = Arc::clone(&shared.store);
     let (listener, address) = bound(config.server.listen, "`--listen ADDR`").await?;
     let apart = match config.server.metrics {
         Some(wanted) => Some(bound(wanted, "`server.metrics_listen`").await?),
@@ -246,18 +246,22 @@ async fn serve(
         }
         std::future::pending().await
     });
-    let (store, keep) = (shared.store.clone(), wiring::keep(&config.retention));
+    let (kept, keep) = (store.clone(), wiring::keep(&config.retention));
     let shared = Arc::new(shared);
     if role.sweeps() {
         let sole = shared.sole.clone();
-        telling.spawn(async move { keep_telling(&operations, &sinks, every, &sole).await });
+        telling.spawn(async move { keep_telling(&*operations, &sinks, every, &sole).await });
         let sole = shared.sole.clone();
-        telling.spawn(async move { housekeeping::run(&store, keep, &sole).await });
+        telling.spawn(async move { housekeeping::run(&kept, keep, &sole).await });
     }
     let metrics = apart.map(|(listener, _)| listener);
     let service =
         Service { context: Arc::clone(&shared), pace: wiring::pace(config, role), ingress, metrics };
-    let jobs = if role.works() { Some(Calendars::new(config, &context.environment, &shared)?) } else { None };
+    let jobs = if role.works() {
+        Some(Calendars::new(config, &context.environment, &shared, (&store, reader))?)
+    } else {
+        None
+    };
     let (quit, quitting) = watch::channel(false);
     let mut ends = stop.clone();
     let stop = async move { drop(stop.wait_for(|told| !told.is_empty()).await) };

@@ -11,7 +11,7 @@ use truing_store::server_of;
 
 use super::error::{CliError, Exit};
 use super::target::existing_store;
-use super::{Context, runtime};
+use super::{Context, Output, runtime};
 use crate::wiring::store::Place;
 
 /// The time that a server has to answer who asks it for its status.
@@ -41,7 +41,7 @@ pub(crate) fn run(_: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
         0 => Vec::new(),
         _ => runtime::start()?.block_on(switched_off(&config, context)),
     };
-    context.output.answer(&status, || screen(&status, &names, address))?;
+    context.output.answer(&status, || screen(&status, &names, address, context.output))?;
     let lacks = status.kill_switch
         || status.kill_switch_repositories > 0
         || status.forges.iter().any(|forge| lack(&forge.state).is_some());
@@ -99,15 +99,16 @@ async fn switched_off(config: &Config, context: &Context) -> Vec<String> {
     switches.repositories.into_iter().map(|switch| switch.repository.name).collect()
 }
 
-fn screen(status: &ServerStatus, names: &[String], address: SocketAddr) -> String {
+fn screen(status: &ServerStatus, names: &[String], address: SocketAddr, output: Output) -> String {
+    let why = output.command("kill status");
     let mut text = format!("Truing {} at {address}\n", status.version);
     if status.kill_switch {
-        text += "kill switch: on; `truing kill status` says why\n";
+        text += &format!("kill switch: on; `{why}` says why\n");
     }
     if status.kill_switch_repositories > 0 {
         let repositories = counted(status.kill_switch_repositories, "repository");
         let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-        text += &format!("kill switch: on for {repositories}{names}; `truing kill status` says why\n");
+        text += &format!("kill switch: on for {repositories}{names}; `{why}` says why\n");
     }
     if status.forges.is_empty() {
         text += "no forge is configured: nothing is reviewed\n";

@@ -9,7 +9,7 @@ use truing_core::ledger::{Drawn, LevelKind};
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ReviewRecord, Step};
-use truing_core::port::{Event, Ledger as _, Operations as _, Runs as _, Slots as _, Watchlist as _};
+use truing_core::port::{Event, Ledger as _, Operations as _, Slots as _, Watchlist as _};
 use truing_core::settled;
 use truing_core::slot::{Hold, State, Why};
 use truing_core::sync::job;

@@ -133,7 +133,7 @@ pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<Agent, CliE
 /// # Errors
 /// Exit 3 if it cannot be asked.
 #[cfg(feature = "demo")]
-pub fn scripted(address: &str, key: &str, ledger: Store) -> Result<(Gateway<Store>, String), CliError> {
+pub fn scripted(address: &str, key: &str, ledger: Store) -> Result<(Gateway, String), CliError> {
     let prices = Prices::builtin().map_err(|error| CliError::failed("prices", error.to_string()))?;
     let model = prices.all().next().map(|(model, _)| model.to_owned()).unwrap_or_default();
     let provider = Provider::new(address, Login::Key(Secret::new(key)));
@@ -141,9 +141,9 @@ pub fn scripted(address: &str, key: &str, ledger: Store) -> Result<(Gateway<Stor
     Ok((gateway.map_err(|error| CliError::failed("model", error.to_string()))?, model))
 }
 
-fn gateway(provider: Provider, prices: Prices, ledger: Store) -> Result<Gateway<Store>, ProviderError> {
+fn gateway(provider: Provider, prices: Prices, ledger: Store) -> Result<Gateway, ProviderError> {
     let common = ledger.common();
-    Gateway::new(provider, prices, ledger, (Arc::new(SystemClock), common), Patience::default())
+    Gateway::new(provider, prices, Arc::new(ledger), (Arc::new(SystemClock), common), Patience::default())
 }
 
 fn agent(
@@ -161,7 +161,7 @@ fn agent(
     Ok(Agent {
         runtime,
         gateway,
-        ledger,
+        ledger: ledger.as_record_store(),
         model: config.model.name.clone(),
         budgets: Budgets::new(config).map_err(bad_pattern)?,
         prompts: prompts(&config.prompts)?,

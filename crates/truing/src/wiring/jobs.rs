@@ -10,13 +10,15 @@ use truing_config::sync::JobConfig;
 use truing_loops::reader::ChildReader;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::port::Porter;
+use truing_service::ServiceContext;
 use truing_service::calendar::Calendar;
 use truing_service::jobs::JobRun;
+use truing_store::Store;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 use truing_upstream::own::User;
 
-use super::{ServedContext, agent, mirrors, verify};
+use super::{agent, mirrors, verify};
 use crate::cli::error::CliError;
 
 /// The needs of the jobs of a server beside its context: an index each, and where archives are.
@@ -26,6 +28,7 @@ pub struct Calendars<'a> {
     mirrors: PathBuf,
     archives: Archives,
     heartbeat: Duration,
+    reader: ChildReader,
 }
 
 /// A job, and what is its own.
@@ -47,12 +50,13 @@ impl<'a> Calendars<'a> {
     pub fn new(
         config: &'a Config,
         environment: &Environment,
-        context: &ServedContext<ChildReader>,
+        context: &ServiceContext,
+        (store, reader): (&Store, ChildReader),
     ) -> Result<Self, CliError> {
         let wanted = config.jobs.iter().filter(|(_, job)| job.cron.is_some());
         let mut jobs = Vec::new();
         for (name, job) in wanted {
-            if job.repo.is_none() || !context.forges.0.contains_key(&job.forge) {
+            if job.repo.is_none() || !context.forges.servers().contains_key(&job.forge) {
                 let message = format!(
                     "sync.{name}.cron is set, and its repository is not, or [forge.{}] is not",
                     job.forge
@@ -61,7 +65,7 @@ impl<'a> Calendars<'a> {
                     "set sync.{name}.repo to the repository's name, owner/name, or remove the pattern"
                 )));
             }
-            let porter = agent::porter(config, environment, &context.store, job)?;
+            let porter = agent::porter(config, environment, store, job)?;
             let locker = verify::locker(&config.verify, environment, job)?;
             let verifier = verify::checker(&config.verify, environment)?;
             jobs.push(Served { name, job, index: index_of(job, environment)?, porter, locker, verifier });
@@ -70,11 +74,11 @@ impl<'a> Calendars<'a> {
         // Where nothing is to be kept nothing is looked for.
         let archives = if jobs.is_empty() { folder.to_owned() } else { archives_folder(environment)? };
         let (mirrors, heartbeat) = (mirrors(folder), config.server.heartbeat);
-        Ok(Self { jobs, mirrors, archives: Archives::new(archives), heartbeat })
+        Ok(Self { jobs, mirrors, archives: Archives::new(archives), heartbeat, reader })
     }
 
     /// When they run.
-    pub fn calendar<'b>(&'b self, context: &'b ServedContext<ChildReader>) -> Calendar<'b> {
+    pub fn calendar<'b>(&'b self, context: &'b ServiceContext) -> Calendar<'b> {
         let run = |Served { name, job, index, porter, locker, verifier }: &'b Served<'a>| {
             let job = SyncJob {
                 name,
@@ -82,7 +86,7 @@ impl<'a> Calendars<'a> {
                 git: &context.git,
                 index,
                 archives: &self.archives,
-                reader: &context.reader,
+                reader: &self.reader,
                 porter: porter.as_ref(),
                 locker: locker.as_ref(),
                 verifier: verifier.as_ref(),
@@ -91,7 +95,7 @@ impl<'a> Calendars<'a> {
             };
             Some(JobRun {
                 repo: job.config.repo.as_deref()?,
-                forge: context.forges.0.get(&job.config.forge)?,
+                forge: context.forges.servers().get(&job.config.forge)?,
                 job,
                 mirrors: &self.mirrors,
                 limits: &context.limits,

@@ -72,7 +72,7 @@ pub(super) fn servers(
                     forge: forge.clone(),
                     at,
                     mirrors: super::mirrors(&folder),
-                    store: store.clone(),
+                    store: store.as_record_store(),
                     git: super::git_options(environment),
                 };
                 own.push(Box::new(move |forge: &str, repository: &str, review: &str| {

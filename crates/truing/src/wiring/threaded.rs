@@ -1,5 +1,6 @@
 //! A reader without children, for tests of what stands around it.
 
+use async_trait::async_trait;
 use truing_core::port::{
     ChangedFile, ProofRequest, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
     UsedTools, UsedToolsRequest,
@@ -21,6 +22,7 @@ impl ThreadedReader {
     }
 }
 
+#[async_trait]
 impl Reader for ThreadedReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         let (reader, request) = (self.0.clone(), request.clone());

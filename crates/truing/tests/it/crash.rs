@@ -10,7 +10,6 @@
 //! stories at all calls, on a file and on the servers.
 
 use crate::support::home::{self, Deployment, Home};
-use crate::support::site::TestParts;
 use crate::support::{change, deliver, folder, points, ports, watch};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,7 +22,8 @@ use truing::wiring::{Servers, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span, Topic};
 use truing_core::port::{
-    Clock as _, EffectLog as _, Ids as _, Revision, RunRef, Runs as _, Slots as _, Watchlist as _, Writer,
+    Clock as _, EffectLog as _, Ids as _, RecordStore, Revision, RunRef, Runs as _, Slots as _,
+    Watchlist as _, Writer,
 };
 use truing_core::publish::{Item, Producer};
 use truing_core::run::Stage;
@@ -91,11 +91,12 @@ struct Scene {
     at: Millis,
 }
 
-type Faulty = ServiceContext<TestParts<FaultyStore, FaultyForges, FaultyReader, Hand>>;
-
 /// One process of the service.
 struct Process {
-    context: Arc<Faulty>,
+    context: Arc<ServiceContext>,
+    store: Store,
+    /// Is its reader out of order?
+    is_broken: Arc<AtomicBool>,
     script: Arc<Script>,
     /// Does it serve the commands of comments?
     obeys: bool,
@@ -172,20 +173,22 @@ impl Lane {
         let forges = Servers(BTreeMap::from([(FORGE.to_owned(), self.server.clone())]));
         let given_up = story.review == Review::GivenUp;
         let limits = Limits::default();
-        let reader = BreakableReader { inner: self.reader.clone(), broken: AtomicBool::new(given_up) };
-        let store = FaultyStore { inner, script: script.clone() };
+        let is_broken = Arc::new(AtomicBool::new(given_up));
+        let reader = BreakableReader { inner: self.reader.clone(), broken: Arc::clone(&is_broken) };
+        let store: Arc<dyn RecordStore> =
+            Arc::new(FaultyStore { inner: inner.clone(), script: script.clone() });
         let context = ServiceContext {
             switch_store: store.clone(),
             store,
-            forges: FaultyForges {
+            forges: Box::new(FaultyForges {
                 inner: forges,
                 script: script.clone(),
                 manner: story.manner,
                 clock: self.clock.clone(),
-            },
-            reader: FaultyReader { inner: reader, script: script.clone() },
-            clock: self.clock.clone(),
-            ids: UniqueIds,
+            }),
+            reader: Box::new(FaultyReader { inner: reader, script: script.clone() }),
+            clock: Arc::new(self.clock.clone()),
+            ids: Box::new(UniqueIds),
             git: self.git.clone(),
             mirrors: self.folder.path().join("mirrors"),
             limits: Limits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
@@ -198,12 +201,18 @@ impl Lane {
             watch: truing_loops::telemetry::WRITES.clone(),
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),
-            wake: truing_service::scheduler::Wake::default(),
+            wake: truing_service::wake::Wake::default(),
             toolbox: truing_loops::tools::Toolbox::default(),
             sole: truing_service::sole::Sole::default(),
             step_time: truing_service::worker::STEP_TIME,
         };
-        Process { context: Arc::new(context), script, obeys: story.review == Review::Dismissed }
+        Process {
+            context: Arc::new(context),
+            store: inner,
+            is_broken,
+            script,
+            obeys: story.review == Review::Dismissed,
+        }
     }
 
     /// The delivery of the change that was just made.
@@ -232,7 +241,7 @@ impl Lane {
             let first = view.inline().find(|comment| comment.author == BOT).unwrap().id;
             self.repo.reply(number, "ada", first, "/dismiss as agreed").await.unwrap();
         }
-        home::copy(&process.context.store.inner, &records, Arc::new(self.clock.clone())).await;
+        home::copy(&process.store, &records, Arc::new(self.clock.clone())).await;
         let statuses = self.repo.pull(number).await.unwrap().statuses;
         Scene {
             story,
@@ -265,13 +274,13 @@ impl Lane {
         if story.review == Review::GivenUp {
             let lives_on = fault.is_some_and(|fault| fault.mode == Mode::AnswerLost);
             self.check_told(*number, *before, !lives_on).await?;
-            process.context.reader.inner.broken.store(false, Ordering::SeqCst);
-            step(&process.context.store, key, Command::Retry, &process.context.limits).await.unwrap();
+            process.is_broken.store(false, Ordering::SeqCst);
+            step(&*process.context.store, key, Command::Retry, &process.context.limits).await.unwrap();
             process.run(&self.clock).await?;
         }
         let reads = reads + process.script.reads();
         let view = self.repo.pull(*number).await.unwrap();
-        self.check_records(&process.context.store.inner, key, &view).await?;
+        self.check_records(&process.store, key, &view).await?;
         Ok(Played { picture: self.picture(&view, *before), calls, reads })
     }
 
@@ -368,8 +377,7 @@ impl Process {
                 // What could not be served is served in the next turn.
                 let _ = Commands::default().look(&self.context).await;
             }
-            let unheard =
-                self.obeys && !self.context.store.inner.unserved(FORGE, 1).await.unwrap().is_empty();
+            let unheard = self.obeys && !self.store.unserved(FORGE, 1).await.unwrap().is_empty();
             let leases = Scheduler::new(Places::of(1)).look(&self.context).await.unwrap_or_default();
             let idle = leases.is_empty();
             for lease in leases {
@@ -380,7 +388,7 @@ impl Process {
             if self.script.is_dead() {
                 return Ok(());
             }
-            let slots = self.context.store.inner.list().await.unwrap();
+            let slots = self.store.list().await.unwrap();
             match slots.iter().filter_map(|slot| slot.wakes_at()).min() {
                 _ if unheard => {}
                 None if slots.iter().all(|slot| slot.state == State::Held { why: Hold::Parked }) => {

@@ -14,9 +14,7 @@ use crate::support::{change, site};
 
 use std::time::Duration;
 
-use truing::wiring::{Servers, ThreadedReader};
 use truing_core::id::Key;
-use truing_core::port::Slots as _;
 use truing_core::slot::Slot;
 use truing_service::ServiceContext;
 use truing_service::commands::Commands;
@@ -24,9 +22,7 @@ use truing_service::sweep::Sweep;
 use truing_store::Store;
 
 use change::{FOUND, NEW, STAY};
-use site::{Opened, Running, Site, TestParts, Warp, limits};
-
-type TestContext = ServiceContext<TestParts<Store, Servers, ThreadedReader, Warp>>;
+use site::{Opened, Running, Site, limits};
 
 /// The period of the sweeps here.
 const EVERY: Duration = Duration::from_mins(5);
@@ -35,7 +31,8 @@ const EVERY: Duration = Duration::from_mins(5);
 struct Swept {
     sweep: Sweep,
     commands: Commands,
-    context: TestContext,
+    context: ServiceContext,
+    store: Store,
 }
 
 impl Swept {
@@ -44,8 +41,8 @@ impl Swept {
     }
 
     fn on(site: &Site, store: Store) -> Self {
-        let context = site.context(store, site.forges(), limits());
-        Self { sweep: Sweep::new(EVERY), commands: Commands::default(), context }
+        let context = site.context(store.clone(), site.forges(), limits());
+        Self { sweep: Sweep::new(EVERY), commands: Commands::default(), context, store }
     }
 
     /// Looks until there is nothing more to look at now.

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::CONTENT_TYPE;
@@ -31,6 +32,7 @@ const TOKEN: &str = "the-right-token";
 /// The run's own tools.
 struct Own;
 
+#[async_trait]
 impl Tools for Own {
     fn offered(&self) -> Vec<Tool> {
         vec![Tool {
@@ -49,6 +51,7 @@ impl Tools for Own {
 /// Tools of this process: one that says what it was told, and some that do not only read.
 struct Echo;
 
+#[async_trait]
 impl Toolset for Echo {
     fn name(&self) -> &str {
         "echo"
@@ -88,7 +91,7 @@ fn server(way: Way, tools: &[&str]) -> Server {
     Server { name: "docs".into(), way, tools, time: Duration::from_secs(30), most: 1000 }
 }
 
-fn names(tools: &impl Tools) -> Vec<String> {
+fn names(tools: &dyn Tools) -> Vec<String> {
     tools.offered().into_iter().map(|tool| tool.name).collect()
 }
 
@@ -432,7 +435,7 @@ async fn a_server_over_http_is_asked_with_its_token() {
 }
 
 /// A server of the newest protocol alone, in which nobody shakes hands.
-struct Newest(Handler<Echo>);
+struct Newest(Handler);
 
 impl ServerHandler for Newest {
     fn get_info(&self) -> ServerConfig {

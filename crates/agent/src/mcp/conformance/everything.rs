@@ -1,6 +1,7 @@
 //! A server with one of each thing that the suite asks for. What is served as `truing mcp serve` serves it (a tool that
 //! answers with text, the lists, unknown tools, the door before it) is the same code; the rest is here, and nowhere else.
 
+use async_trait::async_trait;
 use rmcp::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ClientCapabilities, CompleteRequestParams, CompleteResult,
@@ -42,6 +43,7 @@ const PLAIN: [&str; 6] = [
     "test_streaming_elicitation",
 ];
 
+#[async_trait]
 impl Toolset for Tools {
     fn name(&self) -> &str {
         "everything"
@@ -110,7 +112,7 @@ fn keywords() -> Value {
 }
 
 /// The product's handler of those tools, and what a product may have besides.
-pub(super) struct Everything(pub(super) Handler<Tools>);
+pub(super) struct Everything(pub(super) Handler);
 
 /// A result that is written here as JSON, in the library's terms.
 fn said<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {

@@ -2,6 +2,7 @@
 //! [`Slot::step`], so the model is the code. Every interleaving of pushes, deliveries (repeated, lost), leases,
 //! heartbeats missed, deaths and finishes is visited, within bounds.
 
+use async_trait::async_trait;
 use stateright::{Checker, Model, Property};
 use truing_core::id::{Millis, PrId, Span, Token, Version};
 use truing_core::slot::{self, Command, Limits, Loop, Slot, Then, Why};
@@ -114,6 +115,7 @@ impl Machine {
     }
 }
 
+#[async_trait]
 impl Model for Machine {
     type State = State;
     type Action = Act;

@@ -1,6 +1,7 @@
 //! The effects on a pull request at a Bitbucket, and on its repository: each made, and each looked for. What neither has is
 //! refused before any call.
 
+use async_trait::async_trait;
 use truing_core::effect::{Effect, Kind};
 use truing_core::id::Span;
 use truing_core::port::{ForgeError, ForgeWrite, Performed, PullDraft, PullState};
@@ -9,6 +10,7 @@ use truing_core::publish::Item;
 use super::super::calls::Calls;
 use super::Client;
 
+#[async_trait]
 impl<C: Calls> ForgeWrite for Client<C> {
     async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
         match effect {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
 use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::finding::{Place, Side};
 use truing_core::id::{Millis, Sha};
 use truing_core::port::{
-    Author, CheckState, CommitCheck, ForgeError, PullDraft, RepositoryNow, Writable, WriteGate,
+    Author, CheckState, CommitCheck, ForgeError, Gate, PullDraft, RepositoryNow, Writable,
 };
 use truing_core::publish::DesiredStatus;
 use url::Url;
@@ -99,6 +100,7 @@ impl BitbucketCloud {
     }
 }
 
+#[async_trait]
 impl Calls for BitbucketCloud {
     fn options(&self) -> &BitbucketOptions {
         &self.inner.options
@@ -108,7 +110,7 @@ impl Calls for BitbucketCloud {
         &BITBUCKET_CLOUD
     }
 
-    fn behind(&self, gate: &Arc<dyn WriteGate>) -> Self {
+    fn behind(&self, gate: &Arc<dyn Gate>) -> Self {
         self.guarded(gate)
     }
 

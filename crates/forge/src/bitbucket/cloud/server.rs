@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use truing_core::id::{Millis, PrId, Span};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen, WriteGate,
+    Author, CommentKind, ForgeError, ForgeKind, Gate, OpenPull, Protection, PullComment, PullLine, Seen,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -82,6 +83,7 @@ impl BitbucketCloud {
     }
 }
 
+#[async_trait]
 impl ForgeServer for BitbucketCloud {
     type Client = Client<Self>;
 
@@ -97,7 +99,7 @@ impl ForgeServer for BitbucketCloud {
         self.by(self.inner.http.for_review(id))
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn WriteGate>) -> Client<Self> {
+    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> Client<Self> {
         Client::new(self, id, repo, producer, gate)
     }
 

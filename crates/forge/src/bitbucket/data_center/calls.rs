@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::id::Sha;
 use truing_core::port::{
-    Author, CheckState, CommitCheck, ForgeError, PullDraft, PullState, RepositoryNow, Writable, WriteGate,
+    Author, CheckState, CommitCheck, ForgeError, Gate, PullDraft, PullState, RepositoryNow, Writable,
 };
 use truing_core::publish::DesiredStatus;
 use url::Url;
@@ -74,6 +75,7 @@ impl BitbucketDataCenter {
     }
 }
 
+#[async_trait]
 impl Calls for BitbucketDataCenter {
     fn options(&self) -> &BitbucketOptions {
         &self.inner.options
@@ -83,7 +85,7 @@ impl Calls for BitbucketDataCenter {
         self.narrowed()
     }
 
-    fn behind(&self, gate: &Arc<dyn WriteGate>) -> Self {
+    fn behind(&self, gate: &Arc<dyn Gate>) -> Self {
         self.guarded(gate)
     }
 

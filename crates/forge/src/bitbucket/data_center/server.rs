@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use truing_core::id::{Millis, PrId};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen, WriteGate,
+    Author, CommentKind, ForgeError, ForgeKind, Gate, OpenPull, Protection, PullComment, PullLine, Seen,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -106,6 +107,7 @@ impl BitbucketDataCenter {
     }
 }
 
+#[async_trait]
 impl ForgeServer for BitbucketDataCenter {
     type Client = Client<Self>;
 
@@ -121,7 +123,7 @@ impl ForgeServer for BitbucketDataCenter {
         self.by(self.inner.http.for_review(id))
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn WriteGate>) -> Client<Self> {
+    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> Client<Self> {
         Client::new(self, id, repo, producer, gate)
     }
 

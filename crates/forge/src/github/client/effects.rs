@@ -1,5 +1,6 @@
 //! The effects on a pull request at GitHub, and on its repository: each made, and each looked for.
 
+use async_trait::async_trait;
 use truing_core::effect::{Effect, Kind};
 use truing_core::id::Span;
 use truing_core::port::{ForgeError, ForgeWrite, Performed, PullDraft, PullState};
@@ -10,6 +11,7 @@ use crate::github::auth::ExtraWrite;
 use crate::github::id::Id;
 use crate::marker::{normal, split, strip};
 
+#[async_trait]
 impl ForgeWrite for GitHubClient {
     async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
         match effect {

@@ -4,21 +4,22 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use async_trait::async_trait;
 use truing_core::effect::Part;
 use truing_core::id::{Millis, Token, Topic};
 use truing_core::port::{
-    Asked, Clock, EffectLog, Entry, EntryState, Performed, Replacement, StoreError, Withheld, WriteGate,
-    Writer,
+    Clock, EffectLog, Entry, EntryState, Gate, Performed, Replacement, StoreError, Withheld, Writer,
 };
 
 /// A gate that a test shuts.
 #[derive(Debug, Default)]
 pub(super) struct Switch(pub(super) AtomicBool);
 
-impl WriteGate for Switch {
-    fn ask(&self) -> Asked<'_> {
+#[async_trait]
+impl Gate for Switch {
+    async fn ask(&self) -> Result<(), Withheld> {
         let shut = self.0.load(Ordering::SeqCst);
-        Box::pin(std::future::ready(if shut { Err(Withheld::Halted) } else { Ok(()) }))
+        if shut { Err(Withheld::Halted) } else { Ok(()) }
     }
 }
 
@@ -69,6 +70,7 @@ impl Log {
     }
 }
 
+#[async_trait]
 impl EffectLog for Log {
     async fn effects(&self, _: &Writer, topics: &[Topic]) -> Result<Vec<Option<Entry>>, StoreError> {
         Ok(topics.iter().map(|topic| self.get(topic)).collect())

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use truing_core::finding::{Place, Side};
 use truing_core::id::{Millis, PrId, RunId, Sha};
 use truing_core::port::{
-    Asked, AuditMark, ForgeError, ForgeRead as _, LineDraft, ReviewDraft, ReviewEvent, Withheld, WriteGate,
+    AuditMark, ForgeError, ForgeRead as _, Gate, LineDraft, ReviewDraft, ReviewEvent, Withheld,
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
@@ -20,19 +21,20 @@ use super::site::{Calls as _, Ours, Site, draft, topic};
 #[derive(Debug)]
 struct Few(AtomicUsize);
 
-impl WriteGate for Few {
-    fn ask(&self) -> Asked<'_> {
+#[async_trait]
+impl Gate for Few {
+    async fn ask(&self) -> Result<(), Withheld> {
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        Box::pin(std::future::ready(left.map(drop).map_err(|_| Withheld::Halted)))
+        left.map(drop).map_err(|_| Withheld::Halted)
     }
 }
 
-fn few(many: usize) -> Arc<dyn WriteGate> {
+fn few(many: usize) -> Arc<dyn Gate> {
     Arc::new(Few(AtomicUsize::new(many)))
 }
 
 /// Our sides of the forge behind a gate.
-fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (RepositoryClient, Ours) {
+fn behind(site: &Site, number: u64, gate: &Arc<dyn Gate>) -> (RepositoryClient, Ours) {
     let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
     (site.server.client(&id, "acme/shop", Producer::Converge, gate), Ours::new(&site.server, &site.id, gate))
 }

@@ -4,13 +4,14 @@ use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
 use truing_contract::Contract;
 use truing_core::effect::Effect;
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, Millis, PrId, Sha, Span, ThreadId, Topic};
 use truing_core::port::{
-    Asked, BranchPull, Clock, ForgeError, ForgeWrite as _, OwnIssue, Performed, Posted, PullDraft,
-    ReviewDraft, Said, WriteGate,
+    BranchPull, Clock, ForgeError, ForgeWrite as _, Gate, OwnIssue, Performed, Posted, PullDraft,
+    ReviewDraft, Said, Withheld,
 };
 use truing_core::publish::Producer;
 use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, Flavour, NewPull, Options, Repo, Witness};
@@ -63,13 +64,14 @@ impl Witness for Published {
 #[derive(Debug)]
 pub(crate) struct Open;
 
-impl WriteGate for Open {
-    fn ask(&self) -> Asked<'_> {
-        Box::pin(std::future::ready(Ok(())))
+#[async_trait]
+impl Gate for Open {
+    async fn ask(&self) -> Result<(), Withheld> {
+        Ok(())
     }
 }
 
-pub(crate) fn open() -> Arc<dyn WriteGate> {
+pub(crate) fn open() -> Arc<dyn Gate> {
     Arc::new(Open)
 }
 
@@ -161,7 +163,7 @@ impl Site {
         self.conversation_behind(number, &open())
     }
 
-    pub(crate) fn conversation_behind(&self, number: u64, gate: &Arc<dyn WriteGate>) -> RepositoryClient {
+    pub(crate) fn conversation_behind(&self, number: u64, gate: &Arc<dyn Gate>) -> RepositoryClient {
         let id = PrId { forge: "github".into(), repository: self.id.clone(), number };
         self.server.client(&id, "acme/shop", Producer::Converge, gate)
     }
@@ -278,7 +280,7 @@ impl Deref for Ours {
 }
 
 impl Ours {
-    pub(crate) fn new(server: &Server, id: &str, gate: &Arc<dyn WriteGate>) -> Self {
+    pub(crate) fn new(server: &Server, id: &str, gate: &Arc<dyn Gate>) -> Self {
         let place = PrId { forge: "github".into(), repository: id.to_owned(), number: 0 };
         let read = server.client(&place, "acme/shop", Producer::Sync, gate);
         Self { read, write: server.client(&place, "acme/shop", Producer::Sync, gate) }

@@ -7,14 +7,14 @@ use truing_core::port::Clock as _;
 use truing_fakes::common::InCommon;
 use truing_fakes::model::{Answer as Says, Fault, KEY, Script};
 
-use super::stage::{Book, Stage, Wall, request, user};
+use super::stage::{Stage, Wall, request, user};
 use crate::gateway::{Answer, Gateway, Model, Refused};
 
 /// Two processes, the clock of what they keep in common, and that itself.
 struct Fleet {
     stage: Stage,
-    one: Gateway<Book>,
-    other: Gateway<Book>,
+    one: Gateway,
+    other: Gateway,
     theirs: Arc<Wall>,
     common: InCommon,
 }
@@ -29,7 +29,7 @@ impl Fleet {
         Self { stage, one, other, theirs, common }
     }
 
-    async fn ask(&self, by: &Gateway<Book>) -> Result<Answer, Refused> {
+    async fn ask(&self, by: &Gateway) -> Result<Answer, Refused> {
         self.stage.session_by(by).ask(&request(&[user("hello")])).await
     }
 

@@ -1,13 +1,14 @@
 //! A second provider is asked where the first is not available: one purse, one reservation at a time, and the answer says
 //! who gave it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use truing_core::breaker::CAPPED;
 use truing_fakes::model::{Answer as Says, Block as Said, FakeModel, Fault, Place, Script};
 
-use super::stage::{Book, MODEL, Stage, Switch, Way, patience, prices, request, user};
+use super::stage::{MODEL, Stage, Way, patience, prices, request, user};
 use crate::gateway::{Answer, Gateway, Model, Patience, Refused, Session};
 use crate::messages::Request;
 
@@ -18,7 +19,7 @@ const OTHER: &str = "claude-opus-5";
 struct Two {
     first: Stage,
     second: FakeModel,
-    gateway: Gateway<Book>,
+    gateway: Gateway,
 }
 
 impl Two {
@@ -36,12 +37,12 @@ impl Two {
         let first = Stage::with(Script::of(first), limit, once).await;
         let second = FakeModel::start(Script::of(second)).await.unwrap();
         let (book, wall) = (first.book.clone(), first.wall.clone());
-        let other = Gateway::new(way.to(&second), prices(), book, (wall, None), once).unwrap();
+        let other = Gateway::new(way.to(&second), prices(), Arc::new(book), (wall, None), once).unwrap();
         let gateway = first.gateway.clone().with_fallback("backup", other, OTHER);
         Self { first, second, gateway }
     }
 
-    fn session(&self) -> Session<Book, Switch> {
+    fn session(&self) -> Session {
         self.first.session_by(&self.gateway)
     }
 

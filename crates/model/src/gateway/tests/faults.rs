@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::json;
 use truing_core::breaker::{CAPPED, SHORTEST};
-use truing_core::port::Gate;
+use truing_core::port::{Gate, Withheld};
 use truing_core::secret::Secret;
 use truing_fakes::model::{Answer as Says, Block as Said, Fault, KEY, Place, Script};
 
@@ -226,12 +227,12 @@ async fn a_provider_that_is_not_there_is_down() {
     let gateway = Gateway::new(
         provider,
         Prices::builtin().unwrap(),
-        stage.book.clone(),
+        Arc::new(stage.book.clone()),
         (stage.wall.clone(), None),
         patience(),
     );
     let purse = truing_core::ledger::Purse { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
-    let session = gateway.unwrap().session(purse, [MODEL.to_owned()], stage.switch.clone());
+    let session = gateway.unwrap().session(purse, [MODEL.to_owned()], Arc::new(stage.switch.clone()));
     let result = session.ask(&request(&[user("hello")])).await;
     assert_eq!(name(&result), "down", "{result:?}");
     // Nothing was sent, so nothing is owed.
@@ -280,11 +281,14 @@ async fn only_allowed_models_with_a_price_are_asked() {
 }
 
 /// A kill switch that is turned on after so many looks.
+#[derive(Debug)]
 struct After(Arc<AtomicU32>);
 
+#[async_trait]
 impl Gate for After {
-    async fn is_open(&self) -> bool {
-        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+    async fn ask(&self) -> Result<(), Withheld> {
+        let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        left.map(drop).map_err(|_| Withheld::Halted)
     }
 }
 
@@ -294,7 +298,7 @@ async fn the_kill_switch_is_asked_before_each_try() {
         let stage = Stage::new(Script::of([Says::status(529).times(0)])).await;
         let purse = truing_core::ledger::Purse { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
         let gate = After(Arc::new(AtomicU32::new(looks)));
-        let session = stage.gateway.session(purse, [MODEL.to_owned()], gate);
+        let session = stage.gateway.session(purse, [MODEL.to_owned()], Arc::new(gate));
         let result = session.ask(&request(&[user("hello")])).await;
         assert_eq!((name(&result), stage.requests()), ("switch", looks as usize));
     }

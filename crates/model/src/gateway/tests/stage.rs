@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use truing_core::id::{Millis, RunId};
 use truing_core::ledger::{Ask, Drawn, Known, Level, LevelKind, Purse, ReservationId, Reserved, Usage};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock, Common, Gate, Ledger, StoreError};
+use truing_core::port::{Clock, Common, Gate, Ledger, StoreError, Withheld};
 use truing_core::secret::Secret;
 #[cfg(feature = "aws")]
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
@@ -123,6 +124,7 @@ impl Book {
     }
 }
 
+#[async_trait]
 impl Ledger for Book {
     async fn reserve(&self, purse: &Purse, ask: &Ask) -> Result<Reserved, StoreError> {
         let spent = self.spent();
@@ -181,12 +183,13 @@ impl Clock for Wall {
 }
 
 /// A kill switch.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Switch(pub(super) Arc<AtomicBool>);
 
+#[async_trait]
 impl Gate for Switch {
-    async fn is_open(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+    async fn ask(&self) -> Result<(), Withheld> {
+        if self.0.load(Ordering::SeqCst) { Ok(()) } else { Err(Withheld::Halted) }
     }
 }
 
@@ -195,7 +198,7 @@ pub(super) struct Stage {
     pub(super) book: Book,
     pub(super) wall: Arc<Wall>,
     pub(super) switch: Switch,
-    pub(super) gateway: Gateway<Book>,
+    pub(super) gateway: Gateway,
 }
 
 /// As patient as tests may be: three tries, quickly.
@@ -223,23 +226,30 @@ impl Stage {
         let model = FakeModel::start(script).await.unwrap();
         let (book, wall) = (Book::of(limit), Wall::at(1_800_000_000_000));
         let gateway =
-            Gateway::new(way.to(&model), prices(), book.clone(), (wall.clone(), None), patience).unwrap();
+            Gateway::new(way.to(&model), prices(), Arc::new(book.clone()), (wall.clone(), None), patience)
+                .unwrap();
         Self { model, book, wall, switch: Switch(Arc::new(AtomicBool::new(true))), gateway }
     }
 
     /// The gateway of one more process, with what it keeps in common with others.
-    pub(super) fn process(&self, common: Arc<dyn Common>) -> Gateway<Book> {
+    pub(super) fn process(&self, common: Arc<dyn Common>) -> Gateway {
         let (prices, wall) = (prices(), self.wall.clone());
         let patience = Patience { tries: 1, ..patience() };
-        Gateway::new(Way::Messages.to(&self.model), prices, self.book.clone(), (wall, Some(common)), patience)
-            .unwrap()
+        Gateway::new(
+            Way::Messages.to(&self.model),
+            prices,
+            Arc::new(self.book.clone()),
+            (wall, Some(common)),
+            patience,
+        )
+        .unwrap()
     }
 
-    pub(super) fn session(&self) -> Session<Book, Switch> {
+    pub(super) fn session(&self) -> Session {
         self.session_by(&self.gateway)
     }
 
-    pub(super) fn session_by(&self, gateway: &Gateway<Book>) -> Session<Book, Switch> {
+    pub(super) fn session_by(&self, gateway: &Gateway) -> Session {
         let level = Level {
             kind: LevelKind::Review,
             key: "k".into(),
@@ -247,7 +257,11 @@ impl Stage {
             limit: MicroUsd(self.book.read(|pages| pages.limit)),
         };
         let purse = Purse { run: RunId::new("run-1"), levels: vec![level] };
-        gateway.session(purse, [MODEL.to_owned(), "claude-unpriced".to_owned()], self.switch.clone())
+        gateway.session(
+            purse,
+            [MODEL.to_owned(), "claude-unpriced".to_owned()],
+            Arc::new(self.switch.clone()),
+        )
     }
 
     /// What the provider billed, at the price table's rates: whole answers, and those that were cut.

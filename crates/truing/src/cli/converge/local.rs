@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use truing_config::Config;
 use truing_core::converge::record::{ConvergeDetail, Record};
 use truing_core::converge::{Act, Code, Exit as End, Run};
@@ -164,7 +165,7 @@ impl Ready {
 
 /// Goes on until there is an end; what is waited for is waited for here.
 async fn wholly(
-    runner: &mut Runner<'_, Local<'_>>,
+    runner: &mut Runner<'_>,
     store: &Store,
     told: &ProgressReport<'_>,
 ) -> Result<Progress, CliError> {
@@ -186,6 +187,7 @@ struct ProgressReport<'a> {
     turn: &'a Turn<'a>,
 }
 
+#[async_trait]
 impl Observer for ProgressReport<'_> {
     fn begins(&self, record: &Record, act: &Act) {
         if let Some(line) = words::beginning(record, act) {
@@ -207,7 +209,7 @@ fn runner<'a>(
     config: &'a Config,
     (repository, workspace): (Option<&'a str>, &'a Local<'a>),
     record: Record,
-) -> Runner<'a, Local<'a>> {
+) -> Runner<'a> {
     Runner::new(
         (workspace, &ground.mirror),
         (agents, looks, &config.converge),

@@ -39,7 +39,9 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
     let _at_work = at_work(store, &place.limits).await?;
     // Told to stop, it gives its lease back; what it began ends with it.
     let told = turn.told.clone();
-    let ended = Box::pin(place.pull().by_hand(store, place.heartbeat, told, |said| turn.show(said))).await;
+    let records = store.as_record_store();
+    let ended =
+        Box::pin(place.pull().by_hand(&records, place.heartbeat, told, &|said| turn.show(said))).await;
     place.ended(ended, false).await
 }
 

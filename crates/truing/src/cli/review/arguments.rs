@@ -6,9 +6,7 @@ use clap::ValueEnum;
 use truing_config::environment::Environment;
 use truing_core::finding::Severity;
 
-use super::Args;
 use super::target::names_pull;
-use crate::cli::error::CliError;
 use crate::wiring;
 
 /// The reviewers of a review.
@@ -61,7 +59,7 @@ impl FailOn {
 }
 
 /// The meaning of an argument without a flag.
-enum NamedTarget {
+pub(super) enum NamedTarget {
     /// A folder.
     Folder,
     /// A pull request.
@@ -91,49 +89,15 @@ impl NamedTarget {
         let of = |name: &str| if name.is_empty() { "HEAD" } else { name }.to_owned();
         Self::Commits { base: base.map(of), head: of(head) }
     }
-}
 
-impl Args {
-    /// With the flag that stands for the argument without a flag.
-    ///
-    /// # Errors
-    /// Exit 2 beside a flag that says something else.
-    pub(super) async fn with_target(mut self, environment: &Environment) -> Result<Self, CliError> {
-        let Some(text) = self.path.as_ref().and_then(|path| path.to_str()).map(str::to_owned) else {
-            return Ok(self);
-        };
-        let target = match NamedTarget::of(&text, environment.directory()) {
-            NamedTarget::Pull
-                if !self.publish && may_be_ref(&text) && is_commit(&text, environment).await =>
-            {
-                NamedTarget::Commits { base: None, head: text.clone() }
+    /// The target of a text; what reads like a pull request is a commit where a ref has exactly this name.
+    pub(super) async fn resolve(text: &str, environment: &Environment, is_published: bool) -> Self {
+        match Self::of(text, environment.directory()) {
+            Self::Pull if !is_published && may_be_ref(text) && is_commit(text, environment).await => {
+                Self::Commits { base: None, head: text.to_owned() }
             }
-            target => target,
-        };
-        let (what, takes_base) = match &target {
-            NamedTarget::Folder => return Ok(self),
-            NamedTarget::Pull => ("a pull request", false),
-            NamedTarget::Commits { base, .. } => ("a commit", base.is_none()),
-        };
-        let given = [
-            ("--base", self.base.is_some() && !takes_base),
-            ("--head", self.head.is_some()),
-            ("--staged", self.staged),
-            ("--diff", self.diff.is_some()),
-            ("--fix", self.fix),
-        ];
-        if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
-            let message = format!("`{text}` is {what}, which cannot be used with {flag}");
-            return Err(CliError::usage("usage", message).hint("leave one of them out"));
+            target @ (Self::Folder | Self::Pull | Self::Commits { .. }) => target,
         }
-        self.path = None;
-        match target {
-            NamedTarget::Commits { base, head } => {
-                (self.base, self.head, self.is_bare_ref) = (base.or(self.base), Some(head), true);
-            }
-            NamedTarget::Pull | NamedTarget::Folder => self.pr = Some(text),
-        }
-        Ok(self)
     }
 }
 

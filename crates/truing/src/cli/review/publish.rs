@@ -38,7 +38,7 @@ use crate::cli::columns::folded;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::target::{actor, at_work, dry_run_store, store_error, switched_on};
-use crate::wiring::{self, ProgramParts};
+use crate::wiring;
 
 /// Leases that one command takes because the head moved or somebody else was ahead.
 const MAX_ROUNDS: u32 = 3;
@@ -106,9 +106,10 @@ impl Publishing<'_> {
         let real = store.clone();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
         let reader = wiring::child_reader(&self.config.rules, &self.config.sandbox)?;
-        let stores = (store, real.clone());
+        let stores = (store.clone(), real.clone());
         let context =
-            wiring::service_context(self.config, self.environment, stores, reader, temp.path()).await?;
+            wiring::service_context(self.config, self.environment, stores, Box::new(reader), temp.path())
+                .await?;
         if !context.repositories.has(&self.id.forge, self.repo) {
             let message = format!("{} is not in forge.{}.repositories", self.repo, self.id.forge);
             return Err(
@@ -117,12 +118,12 @@ impl Publishing<'_> {
         }
         let watch = Watch { dry_run: self.dry_run, made: Some(made.clone()), ..telemetry::WRITES.clone() };
         let toolbox = self.toolbox.clone();
-        let context = ServiceContext { watch, switch_store: real.clone(), toolbox, ..context };
-        self.announce(&context.store, &key).await?;
+        let context = ServiceContext { watch, switch_store: real.as_record_store(), toolbox, ..context };
+        self.announce(&store, &key).await?;
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
-        let _at_work = at_work(&context.store, &limits).await?;
+        let _at_work = at_work(&store, &limits).await?;
         let before = paid(&real, &key).await?;
-        let held = Box::pin(self.rounds(&context, &key, &limits)).await?;
+        let held = Box::pin(self.rounds(&context, &store, &key, &limits)).await?;
         let after = paid(&real, &key).await?;
         let now = MicroUsd(after.0.saturating_sub(before.0));
         if self.dry_run && now > MicroUsd(0) {
@@ -137,7 +138,7 @@ impl Publishing<'_> {
         }
         let review = match held {
             Some(hold) => self.skipped(hold),
-            None => self.of_records(&context.store, &key).await?,
+            None => self.of_records(&store, &key).await?,
         };
         Ok((review, now))
     }
@@ -156,28 +157,25 @@ impl Publishing<'_> {
     }
 
     /// Leases the slot until its review is published. What it is held for instead, if it is.
-    async fn rounds<F, R>(
+    async fn rounds(
         &self,
-        context: &ServiceContext<ProgramParts<F, R>>,
+        context: &ServiceContext,
+        store: &Store,
         key: &Key,
         limits: &truing_core::slot::Limits,
-    ) -> Result<Option<Hold>, CliError>
-    where
-        F: truing_service::Forges + 'static,
-        R: truing_core::port::Reader + 'static,
-    {
+    ) -> Result<Option<Hold>, CliError> {
         let name = &self.pull.name;
         let mut left = MAX_WAIT;
         for _ in 0..MAX_ROUNDS {
             let ended = loop {
-                let lease = match by_hand::lease(&context.store, key, Loop::Review, limits).await {
+                let lease = match by_hand::lease(store, key, Loop::Review, limits).await {
                     Ok(lease) => lease,
-                    Err(error) => return Err(refused(&context.store, (key, name), error).await),
+                    Err(error) => return Err(refused(store, (key, name), error).await),
                 };
                 let (heartbeat, token) = (self.config.server.heartbeat, lease.token);
                 let worked = work(context, lease, heartbeat, self.told.clone()).await;
                 if *self.told.borrow() {
-                    let run = context.store.runs(key, 1).await.map_err(store_error)?.pop();
+                    let run = store.runs(key, 1).await.map_err(store_error)?.pop();
                     let ended = run.filter(|run| run.token == token).and_then(|run| run.outcome);
                     self.attempts.stopped(ended.map_or(MicroUsd(0), |ended| ended.cost()));
                 }
@@ -206,7 +204,7 @@ impl Publishing<'_> {
                 }
                 Some(Err(Stopped::Fenced(_))) => {}
                 Some(Err(Stopped::Halted)) => {
-                    switched_on(&context.store, &RepositoryRef::of_key(key).called(self.repo)).await?;
+                    switched_on(store, &RepositoryRef::of_key(key).called(self.repo)).await?;
                     return Err(CliError::refused(
                         "killswitch_engaged",
                         "the kill switch was on for a moment",

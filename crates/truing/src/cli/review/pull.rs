@@ -2,6 +2,7 @@
 //! ([`super::publish`]).
 
 use std::path::Path;
+use std::sync::Arc;
 
 use truing_agent::verify::Scope as Trust;
 use truing_core::id::PrId;
@@ -14,6 +15,7 @@ use truing_loops::checkout;
 use truing_loops::checkout::{Checkout, CheckoutError, Rules};
 use truing_loops::local::LocalError;
 use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::memory::RecordOpener;
 use truing_loops::pull::{Pull, own_key};
 use truing_loops::tools::Toolbox;
 use truing_store::Store;
@@ -102,7 +104,8 @@ impl Command {
                     let described = Described { name: pull.name.clone(), url: pull.url.clone(), head: None };
                     records.describe(&[(id.key(), described)]).await.map_err(store_error)?;
                 }
-                let records = move || Ok(records.clone());
+                let records = records.map(|store| store.as_record_store());
+                let records: RecordOpener = Arc::new(move || Ok(records.clone()));
                 let (clock, ids) = (&SystemClock, &UniqueIds);
                 let asked = self.agent().await?;
                 let its = RepositoryRef::of_key(&id.key()).called(&repo);

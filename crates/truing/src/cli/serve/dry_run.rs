@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use truing_config::secret::Secret;
 use truing_config::{Config, StoreConfig, StorePlace};
-use truing_core::port::Operations as _;
+use truing_core::port::{Operations as _, RecordStore};
 use truing_loops::text::counted;
 use truing_service::Role;
 use truing_service::sweep::preview::{ForgePreview, PullCounts, RepositoryPreview};
@@ -82,9 +82,12 @@ async fn look(config: &Config, role: Role, context: &Context) -> Result<DryRun, 
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
     let apart = apart(config, temp.path())?;
     let stores = (tried.clone(), tried);
-    let shared = wiring::service_context(&apart, environment, stores, reader, temp.path()).await?;
+    let shared = wiring::service_context(&apart, environment, stores, Box::new(reader), temp.path()).await?;
     drop(wiring::sinks(&config.notify, environment, &shared.metrics)?);
-    let forges = shared.preview(records.as_ref(), config.server.sweep).await.map_err(store_error)?;
+    let forges = shared
+        .preview(records.as_ref().map(|store| store as &dyn RecordStore), config.server.sweep)
+        .await
+        .map_err(store_error)?;
     let kill_switch = match (&records, place.file()) {
         // That of servers is put right where it is read.
         (Some(copy), Some(_)) => {

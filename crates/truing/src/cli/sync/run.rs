@@ -202,7 +202,7 @@ impl Run {
             limits: &limits,
             heartbeat: config.server.heartbeat,
         };
-        work.run(&store, told).await.map_err(|error| not_run(&self.job, error))
+        work.run(&store.as_record_store(), told).await.map_err(|error| not_run(&self.job, error))
     }
 }
 

@@ -5,18 +5,17 @@ use std::time::Duration;
 
 use truing_core::fair::Places;
 use truing_core::id::{Key, Span};
-use truing_core::port::{Described, Halted, Mark, Slots as _};
+use truing_core::port::{Described, Halted, Mark, RecordStore};
 use truing_core::slot::{Limits, Loop};
 use truing_service::Pace;
 use truing_service::lease::Lease;
 use truing_service::scheduler::Scheduler;
-use truing_store::Store;
 
 use crate::service::assert_first;
 use crate::service::site::{Site, limits, pace, settings};
 
 /// Marks so many pull requests of a repository.
-async fn mark(store: &Store, owner: &str, repository: usize, pulls: usize) {
+async fn mark(store: &dyn RecordStore, owner: &str, repository: usize, pulls: usize) {
     let mark = |number: usize| Mark {
         key: Key::new(format!("pr/fake/{repository}/{number}")),
         described: Described {
@@ -43,9 +42,9 @@ fn by_repository(leases: &[Lease]) -> BTreeMap<&str, usize> {
 async fn a_repository_with_a_thousand_due_pull_requests_takes_turns_with_one_that_has_one() {
     let site = Site::new().await;
     let context = site.context(site.store(), site.forges(), limits());
-    mark(&context.store, "busy", 1, 1000).await;
+    mark(&*context.store, "busy", 1, 1000).await;
     site.clock.skip(Span::seconds(1));
-    mark(&context.store, "calm", 2, 2).await;
+    mark(&*context.store, "calm", 2, 2).await;
     site.clock.skip(Span::seconds(60));
     let mut scheduler = Scheduler::new(Places::of(3));
     let first = scheduler.look(&context).await.unwrap();
@@ -65,10 +64,10 @@ async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
     let site = Site::new().await;
     let context = site.context(site.store(), site.forges(), limits());
     for repository in 10..400 {
-        mark(&context.store, "Large", repository, 1).await;
+        mark(&*context.store, "Large", repository, 1).await;
     }
     site.clock.skip(Span::seconds(1));
-    mark(&context.store, "small", 1, 3).await;
+    mark(&*context.store, "small", 1, 3).await;
     site.clock.skip(Span::seconds(60));
     let mut scheduler = Scheduler::new(Places { all: 4, per_owner: 2 });
     let leases = scheduler.look(&context).await.unwrap();

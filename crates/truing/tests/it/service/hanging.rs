@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use truing_core::fair::Places;
 use truing_core::id::Span;
-use truing_core::port::{Reader, Runs as _, Slots};
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_git::{Git, GitOptions};
 use truing_loops::reader::ChildReader;
@@ -16,7 +15,7 @@ use truing_service::scheduler::Scheduler;
 use truing_service::worker::work;
 
 use crate::service::ports::{FaultyStore, Script};
-use crate::service::site::{Site, TestParts, Warp, limits, until};
+use crate::service::site::{Site, limits, until};
 
 /// How long a step may take at first. On a busy machine it may end before the program hangs: then the next one may take
 /// twice as long.
@@ -40,14 +39,8 @@ fn runs(pid: &str) -> bool {
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
 }
 
-type TestContext<R> = ServiceContext<TestParts<truing_store::Store, truing::wiring::Servers, R, Warp>>;
-
 /// Lets workers take pull requests until a step ends because the program in this folder hangs.
-async fn held_up<R: Reader + 'static>(
-    site: &Site,
-    folder: &Path,
-    context: impl Fn(Duration) -> TestContext<R>,
-) {
+async fn held_up(site: &Site, folder: &Path, context: impl Fn(Duration) -> ServiceContext) {
     let mut step_time = SHORT;
     loop {
         let slot = worked(site, &format!("change{}", step_time.as_secs()), context(step_time)).await;
@@ -59,13 +52,13 @@ async fn held_up<R: Reader + 'static>(
 }
 
 /// Lets a worker take a pull request, to the end of its step; its slot.
-async fn worked<R: Reader + 'static>(site: &Site, branch: &str, context: TestContext<R>) -> Slot {
+async fn worked(site: &Site, branch: &str, context: ServiceContext) -> Slot {
     let opened = site.open(branch).await;
     let key = site.key(opened.number).await;
     let name = format!("acme/shop#{}", opened.number);
     let described = truing_core::port::Described { name, url: "https://example.com/".into(), head: None };
     context.store.describe(&[(key.clone(), described)]).await.unwrap();
-    truing_loops::slots::step(&context.store, &key, Command::Event(Loop::Review), &context.limits)
+    truing_loops::slots::step(&*context.store, &key, Command::Event(Loop::Review), &context.limits)
         .await
         .unwrap();
     site.clock.skip(Span::seconds(10));
@@ -103,44 +96,10 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
     let site = Site::new().await;
     let folder = tempfile::tempdir().unwrap();
     let reader = ChildReader::new(hanging(folder.path(), "reader", ""));
-    let context = |step_time| {
-        let ServiceContext {
-            store,
-            forges,
-            clock,
-            ids,
-            git,
-            mirrors,
-            limits,
-            repositories,
-            rules,
-            max_inline,
-            ..
-        } = site.context(site.store(), site.forges(), limits());
-        ServiceContext {
-            switch_store: store.clone(),
-            store,
-            forges,
-            reader: reader.clone(),
-            clock,
-            ids,
-            git,
-            mirrors,
-            limits,
-            repositories,
-            rules,
-            max_inline,
-            agent: None,
-            converging: Err("it is not tried here".to_owned()),
-            kill_switch: truing_service::switch::KillSwitch::default(),
-            watch: truing_loops::telemetry::WRITES.clone(),
-            swept: truing_service::sweep::Periods::default(),
-            metrics: truing_service::metrics::Metrics::new().unwrap(),
-            wake: truing_service::scheduler::Wake::default(),
-            toolbox: truing_loops::tools::Toolbox::default(),
-            sole: truing_service::sole::Sole::default(),
-            step_time,
-        }
+    let context = |step_time| ServiceContext {
+        reader: Box::new(reader.clone()),
+        step_time,
+        ..site.context(site.store(), site.forges(), limits())
     };
     held_up(&site, folder.path(), context).await;
 }

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use truing_core::id::{PrId, RunId, Token};
-use truing_core::port::{Clock, Revision, RunRef, Runs as _, StoreError, WriteGate, Writer};
+use truing_core::port::{Clock, Gate, Revision, RunRef, Runs as _, StoreError, Writer};
 use truing_core::publish::{Check, DesiredStatus, Producer, StatusState};
 use truing_core::switch::RepositoryRef;
 use truing_fakes::forge::NewPull;
 use truing_forge::effects::Effects;
 use truing_forge::marker::MarkerKeys;
 use truing_forge::publisher::{PublishError, Publisher};
-use truing_service::Forges as _;
 
 use crate::service::change::{self, FIXED, FORTY, FOUND, NEW, STAY};
 use crate::service::site::{KEY, Site, limits};
@@ -56,14 +55,21 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     store.begin(&new, &revision, Clock::now(&site.clock)).await.unwrap();
     let context = site.context(store, site.forges(), limits());
     let (gate, id) = (context.gate(RepositoryRef::of_key(&key)), PrId::from_key(&key).unwrap());
-    let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
+    let writing: Arc<dyn Gate> = Arc::new(gate.clone());
     let forge = context.forges.pull(&new.id, &id, "acme/shop", Producer::Review, &writing).unwrap();
     let before = site.view(&opened).await;
     for (run, stale) in [(&old, true), (&new, false)] {
         let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(run.token) };
-        let (log, clock) = (&context.store, &context.clock);
-        let effects = Effects { forge: &forge, log, gate: &gate, clock, writer, watch: &context.watch };
-        let publisher = Publisher { effects, run, head: &revision.head, may_create: true };
+        let (log, clock) = (&*context.store, &*context.clock);
+        let effects = Effects { forge: &*forge, log, gate: &gate, clock, writer, watch: &context.watch };
+        let publisher = Publisher {
+            effects,
+            forge: &*forge,
+            records: &*context.store,
+            run,
+            head: &revision.head,
+            may_create: true,
+        };
         let ended = publisher.reconcile().await;
         let fenced = matches!(ended, Err(PublishError::Store(StoreError::Fenced { .. })));
         let view = site.view(&opened).await;

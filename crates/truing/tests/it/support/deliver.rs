@@ -10,11 +10,11 @@ use axum::http::{Request, StatusCode};
 use tower::ServiceExt as _;
 use truing_fakes::forge::Delivery;
 use truing_forge::webhook::HookSecret;
-use truing_service::{Parts, ServiceContext, ingress};
+use truing_service::{ServiceContext, ingress};
 
 /// Hands a delivery to the service's own routes.
-pub(crate) async fn hand_over<P: Parts>(
-    context: &Arc<ServiceContext<P>>,
+pub(crate) async fn hand_over(
+    context: &Arc<ServiceContext>,
     (forge, secret): (&str, &str),
     delivery: &Delivery,
 ) -> StatusCode {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use tokio::sync::RwLock;
 use truing::wiring::{Servers, ThreadedReader};
 use truing_core::converge::record::Record;
@@ -16,23 +17,25 @@ use truing_core::dismissal::Dismissal;
 use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Finding};
 use truing_core::id::{CommentId, Key, Millis, PrId, RunId, Sha, Span, Token, Topic, Version};
+use truing_core::ledger::{Ask, Drawn, Known, Level, Purse, ReservationId, Reserved};
+use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{
     Act, Actor, Begun, BranchPull, ChangedFile, Clock, CommitCheck, Computed, Described, EffectLog, Entry,
-    Event, ForgeError, ForgeRead, ForgeWrite, Halted, InlineDraft, LastReviews, LeftHead, Mark, Marked,
-    Merge, Moved, NewNotice, NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed, ProofRequest,
-    PullActivity, PullNow, PullRequest, PullReview, ReadReport, ReadRequest, Reader, ReaderError,
-    Replacement, Reply, Repository, RepositoryNow, ReviewThread, Revision, RunRef, Runs, Said, SetLabel,
-    Slots, StoreError, ToolFindings, ToolRequest, UsedTools, UsedToolsRequest, UserRequest, Watchlist,
-    WriteGate, Writer,
+    Event, ForgeError, ForgePull, ForgeRead, ForgeWrite, Gate, Halted, InlineDraft, LastReviews, Ledger,
+    LeftHead, Mark, Marked, Merge, Moved, NewNotice, NotGranted, Notice, Obeyed, Operations, OwnIssue,
+    Performed, ProofRequest, PullActivity, PullNow, PullRequest, PullReview, ReadReport, ReadRequest, Reader,
+    ReaderError, Replacement, Reply, Repository, RepositoryNow, ReviewThread, Revision, RunRef, Runs, Said,
+    SetLabel, Slots, StoreError, ToolFindings, ToolRequest, UsedTools, UsedToolsRequest, UserRequest,
+    Watchlist, Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
-use truing_core::run::{Detail, RunRecord};
+
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{KillSwitches, Switch, Turn};
 use truing_core::sync::job::Job;
 use truing_diff::RepoPath;
-use truing_forge::{RepositoryClient, Server};
+use truing_forge::Server;
 use truing_service::Forges;
 use truing_store::Store;
 
@@ -182,13 +185,18 @@ impl Script {
     }
 }
 
-/// Methods that hand their call to `inner` through the script.
+/// A port whose methods hand their call to `inner` through the script.
 macro_rules! through {
-    ($lost:expr, $error:ty; $($name:ident($($arg:ident: $type:ty),*) -> $ok:ty;)*) => {$(
-        async fn $name(&self, $($arg: $type),*) -> Result<$ok, $error> {
-            self.script.call(stringify!($name), $lost, self.inner.$name($($arg),*)).await
+    ($port:ident for $double:ty, $lost:expr, $error:ty;
+     $($name:ident($($arg:ident: $type:ty),*) -> $ok:ty;)* $({ $($rest:tt)* })?) => {
+        #[async_trait]
+        impl $port for $double {
+            $(async fn $name(&self, $($arg: $type),*) -> Result<$ok, $error> {
+                self.script.call(stringify!($name), $lost, self.inner.$name($($arg),*)).await
+            })*
+            $($($rest)*)?
         }
-    )*};
+    };
 }
 
 // ---------------------------------------------------------------------------------------------- store
@@ -204,99 +212,88 @@ fn no_store() -> StoreError {
     StoreError::Unavailable("the call to the store went wrong on purpose".into())
 }
 
-impl Slots for FaultyStore {
-    through! { no_store, StoreError;
-        now() -> Millis;
-        due(now: Millis, limit: usize) -> Vec<Slot>;
-        next_due(from: Millis) -> Option<Millis>;
-        load(keys: &[Key]) -> Vec<Slot>;
-        orphans() -> Vec<Slot>;
-        commit(changes: &[(Version, Slot)]) -> Vec<Result<Version, Moved>>;
-        grant(leases: &[(Version, Slot)]) -> Vec<Result<Version, NotGranted>>;
-        mark(marks: &[Mark], limits: &Limits, halted: Halted) -> Marked;
-        raise(version: Version) -> ();
-        try_writing() -> ();
-    }
+through! { Slots for FaultyStore, no_store, StoreError;
+    now() -> Millis;
+    due(now: Millis, limit: usize) -> Vec<Slot>;
+    next_due(from: Millis) -> Option<Millis>;
+    load(keys: &[Key]) -> Vec<Slot>;
+    orphans() -> Vec<Slot>;
+    commit(changes: &[(Version, Slot)]) -> Vec<Result<Version, Moved>>;
+    grant(leases: &[(Version, Slot)]) -> Vec<Result<Version, NotGranted>>;
+    mark(marks: &[Mark], limits: &Limits, halted: Halted) -> Marked;
+    raise(version: Version) -> ();
+    try_writing() -> ();
 }
 
-impl Runs for FaultyStore {
-    through! { no_store, StoreError;
-        begin(run: &RunRef, revision: &Revision, now: Millis) -> Begun;
-        known(key: &Key) -> Option<Revision>;
-        leave(heads: &[LeftHead], reason: &str) -> ();
-        findings(key: &Key) -> Vec<Finding>;
-        computed(run: &RunRef, computed: &Computed) -> ();
-        reopen(key: &Key, token: Token, now: Millis) -> Option<RunId>;
-        restated(run: &RunRef, computed: &Computed) -> ();
-        announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
-        desired(key: &Key, producer: Producer) -> (Vec<Desired>, Option<DesiredStatus>);
-        shown(run: &RunRef, producer: Producer, comments: &[(Item, CommentId)]) -> ();
-        deleted(run: &RunRef, producer: Producer, items: &[Item]) -> ();
-        lower(run: &RunRef, producer: Producer, rows: &[(Item, AnchorKind)]) -> ();
-        status_set(run: &RunRef, status: &DesiredStatus) -> ();
-        published(run: &RunRef, outcome: &ReviewRecord) -> ();
-        ended(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
-        failed(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
-        interrupted(run: &RunRef, now: Millis) -> ();
-        note(events: &[Event]) -> ();
-        describe(described: &[(Key, Described)]) -> ();
-        described(keys: &[Key]) -> Vec<Option<Described>>;
-        fresh_token() -> Token;
-        dismissals(key: &Key) -> Vec<Dismissal>;
-        dismiss(said: &[(Key, Dismissal)], act: &Act) -> ();
-        last_converge(key: &Key) -> Option<Record>;
-        keep_converge(token: Token, record: &Record) -> ();
-        converge_run(run: &RunId) -> Option<Record>;
-        begin_job(run: &RunRef) -> Job;
-        keep_job(run: &RunRef, job: &Job) -> ();
-        end_job(run: &RunRef, job: &Job, record: &truing_core::sync::record::Record) -> ();
-        jobs() -> Vec<(Key, Job)>;
-    }
-
-    async fn records<D: Detail>(
-        &self,
-        of: Option<&Key>,
-        since: Millis,
-        limit: usize,
-    ) -> Result<Vec<RunRecord<D>>, StoreError> {
-        self.script.call("records", no_store, self.inner.records(of, since, limit)).await
-    }
+through! { Runs for FaultyStore, no_store, StoreError;
+    begin(run: &RunRef, revision: &Revision, now: Millis) -> Begun;
+    known(key: &Key) -> Option<Revision>;
+    leave(heads: &[LeftHead], reason: &str) -> ();
+    findings(key: &Key) -> Vec<Finding>;
+    computed(run: &RunRef, computed: &Computed) -> ();
+    announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
+    desired(key: &Key, producer: Producer) -> (Vec<Desired>, Option<DesiredStatus>);
+    shown(run: &RunRef, producer: Producer, comments: &[(Item, CommentId)]) -> ();
+    deleted(run: &RunRef, producer: Producer, items: &[Item]) -> ();
+    lower(run: &RunRef, producer: Producer, rows: &[(Item, AnchorKind)]) -> ();
+    status_set(run: &RunRef, status: &DesiredStatus) -> ();
+    published(run: &RunRef, outcome: &ReviewRecord) -> ();
+    ended(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
+    failed(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
+    interrupted(run: &RunRef, now: Millis) -> ();
+    note(events: &[Event]) -> ();
+    describe(described: &[(Key, Described)]) -> ();
+    described(keys: &[Key]) -> Vec<Option<Described>>;
+    fresh_token() -> Token;
+    dismissals(key: &Key) -> Vec<Dismissal>;
+    dismiss(said: &[(Key, Dismissal)], act: &Act) -> ();
+    last_converge(key: &Key) -> Option<Record>;
+    keep_converge(token: Token, record: &Record) -> ();
+    converge_run(run: &RunId) -> Option<Record>;
+    begin_job(run: &RunRef) -> Job;
+    keep_job(run: &RunRef, job: &Job) -> ();
+    end_job(run: &RunRef, job: &Job, record: &truing_core::sync::record::Record) -> ();
+    reopen(key: &Key, token: Token, now: Millis) -> Option<RunId>;
+    restated(run: &RunRef, computed: &Computed) -> ();
+    jobs() -> Vec<(Key, Job)>;
+    job_records(job: &Key, limit: usize) -> Vec<truing_core::sync::record::Record>;
 }
 
-impl EffectLog for FaultyStore {
-    through! { no_store, StoreError;
-        effects(writer: &Writer, topics: &[Topic]) -> Vec<Option<Entry>>;
-        open_effects(writer: &Writer) -> Vec<(Topic, Entry)>;
-        replace_effects(writer: &Writer, changes: &[Replacement]) -> bool;
-    }
+through! { EffectLog for FaultyStore, no_store, StoreError;
+    effects(writer: &Writer, topics: &[Topic]) -> Vec<Option<Entry>>;
+    open_effects(writer: &Writer) -> Vec<(Topic, Entry)>;
+    replace_effects(writer: &Writer, changes: &[Replacement]) -> bool;
 }
 
-impl Operations for FaultyStore {
-    through! { no_store, StoreError;
-        switch() -> KillSwitches;
-        turn(turn: &Turn, by: &str) -> (Switch, Switch);
-        sweep_wanted() -> Option<Millis>;
-        swept(wanted: Millis) -> ();
-        audit(acts: &[Act]) -> ();
-        notify(notices: &[NewNotice]) -> ();
-        untold(limit: usize) -> Vec<Notice>;
-        told(notice: i64) -> ();
-        forget(before: Millis) -> usize;
-    }
+through! { Ledger for FaultyStore, no_store, StoreError;
+    reserve(purse: &Purse, ask: &Ask) -> Reserved;
+    settle(id: ReservationId, cost: MicroUsd, known: Known) -> MicroUsd;
+    look(levels: &[Level]) -> Vec<Drawn>;
+    drawn() -> Vec<Drawn>;
 }
 
-impl Watchlist for FaultyStore {
-    through! { no_store, StoreError;
-        repositories(forge: &str) -> Vec<Repository>;
-        remember(repositories: &[Repository]) -> ();
-        onboard(repository: &Repository) -> ();
-        last_reviews(keys: &[Key]) -> Vec<LastReviews>;
-        slots_of(forge: &str, repository: &str) -> Vec<Slot>;
-        reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;
-        tell(told: &[UserRequest], of: &Repository, until: Option<Millis>) -> ();
-        unserved(forge: &str, limit: usize) -> Vec<UserRequest>;
-        served(told: &UserRequest, obeyed: Option<&Obeyed>) -> Result<(), Moved>;
-    }
+through! { Operations for FaultyStore, no_store, StoreError;
+    switch() -> KillSwitches;
+    turn(turn: &Turn, by: &str) -> (Switch, Switch);
+    sweep_wanted() -> Option<Millis>;
+    swept(wanted: Millis) -> ();
+    audit(acts: &[Act]) -> ();
+    notify(notices: &[NewNotice]) -> ();
+    untold(limit: usize) -> Vec<Notice>;
+    told(notice: i64) -> ();
+    forget(before: Millis) -> usize;
+}
+
+through! { Watchlist for FaultyStore, no_store, StoreError;
+    repositories(forge: &str) -> Vec<Repository>;
+    remember(repositories: &[Repository]) -> ();
+    onboard(repository: &Repository) -> ();
+    last_reviews(keys: &[Key]) -> Vec<LastReviews>;
+    slots_of(forge: &str, repository: &str) -> Vec<Slot>;
+    reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;
+    tell(told: &[UserRequest], of: &Repository, until: Option<Millis>) -> ();
+    unserved(forge: &str, limit: usize) -> Vec<UserRequest>;
+    served(told: &UserRequest, obeyed: Option<&Obeyed>) -> Result<(), Moved>;
 }
 
 // ---------------------------------------------------------------------------------------------- forge
@@ -328,19 +325,17 @@ pub(crate) struct FaultyForges {
 }
 
 impl Forges for FaultyForges {
-    type Pull = FaultyPull;
-
     fn pull(
         &self,
         run: &RunId,
         id: &PrId,
         repo: &str,
         producer: Producer,
-        gate: &Arc<dyn WriteGate>,
-    ) -> Option<FaultyPull> {
+        gate: &Arc<dyn Gate>,
+    ) -> Option<Box<dyn ForgePull>> {
         let inner = self.inner.pull(run, id, repo, producer, gate)?;
         let inner = MannerPull { inner, manner: self.manner, clock: self.clock.clone() };
-        Some(FaultyPull { inner, script: self.script.clone() })
+        Some(Box::new(FaultyPull { inner, script: self.script.clone() }))
     }
 
     fn servers(&self) -> &BTreeMap<String, Server> {
@@ -363,32 +358,32 @@ fn no_forge() -> ForgeError {
     ForgeError::Unavailable { what: "a call".into(), message }
 }
 
-impl ForgeRead for FaultyPull {
-    through! { no_forge, ForgeError;
-        pull_request() -> PullRequest;
-        now() -> PullNow;
-        merge() -> Merge;
-        checks(commit: &Sha) -> Vec<CommitCheck>;
-        labels() -> Vec<SetLabel>;
-        reviews() -> Vec<PullReview>;
-        threads() -> Vec<ReviewThread>;
-        comments(known: &[(Item, CommentId)]) -> Vec<Observed>;
-        item_at(known: &[(Item, CommentId)], comment: &CommentId) -> Option<Item>;
-        topic_at(comment: &CommentId) -> Option<Topic>;
-        said(text: &str) -> Vec<Said>;
-        eyes(comment: &CommentId) -> Vec<Actor>;
-        repository() -> RepositoryNow;
-        pulls_from(branch: &str) -> Vec<BranchPull>;
-        activity(number: u64) -> PullActivity;
-        issues(label: &str) -> Vec<OwnIssue>;
-        replies(number: u64, since: Option<&CommentId>) -> Vec<Reply>;
-    }
-
-    fn bounds(&self) -> Bounds {
-        self.inner.inner.bounds()
+through! { ForgeRead for FaultyPull, no_forge, ForgeError;
+    pull_request() -> PullRequest;
+    now() -> PullNow;
+    merge() -> Merge;
+    checks(commit: &Sha) -> Vec<CommitCheck>;
+    labels() -> Vec<SetLabel>;
+    reviews() -> Vec<PullReview>;
+    threads() -> Vec<ReviewThread>;
+    comments(known: &[(Item, CommentId)]) -> Vec<Observed>;
+    item_at(known: &[(Item, CommentId)], comment: &CommentId) -> Option<Item>;
+    topic_at(comment: &CommentId) -> Option<Topic>;
+    said(text: &str) -> Vec<Said>;
+    eyes(comment: &CommentId) -> Vec<Actor>;
+    repository() -> RepositoryNow;
+    pulls_from(branch: &str) -> Vec<BranchPull>;
+    activity(number: u64) -> PullActivity;
+    issues(label: &str) -> Vec<OwnIssue>;
+    replies(number: u64, since: Option<&CommentId>) -> Vec<Reply>;
+    {
+        fn bounds(&self) -> Bounds {
+            self.inner.inner.bounds()
+        }
     }
 }
 
+#[async_trait]
 impl ForgeWrite for FaultyPull {
     async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
         self.script.call(effect.kind().as_str(), no_forge, self.inner.perform(effect)).await
@@ -405,16 +400,16 @@ impl ForgeWrite for FaultyPull {
 
 /// The real client of a forge with its manner; what has none here is as it is.
 struct MannerPull {
-    inner: RepositoryClient,
+    inner: Box<dyn ForgePull>,
     manner: Manner,
     clock: Hand,
 }
 
 impl Deref for MannerPull {
-    type Target = RepositoryClient;
+    type Target = dyn ForgePull;
 
-    fn deref(&self) -> &RepositoryClient {
-        &self.inner
+    fn deref(&self) -> &(dyn ForgePull + 'static) {
+        &*self.inner
     }
 }
 
@@ -477,7 +472,7 @@ pub(crate) struct FaultyReader {
 /// The real reader, which can be out of order for a while.
 pub(crate) struct BreakableReader {
     pub(crate) inner: ThreadedReader,
-    pub(crate) broken: AtomicBool,
+    pub(crate) broken: Arc<AtomicBool>,
 }
 
 impl BreakableReader {
@@ -493,6 +488,7 @@ fn no_reader() -> ReaderError {
     ReaderError::Failed("the call to the reader went wrong on purpose".into())
 }
 
+#[async_trait]
 impl Reader for FaultyReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         let counted = async {

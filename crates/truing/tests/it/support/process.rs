@@ -3,11 +3,11 @@
 
 use truing_core::fair::Places;
 use truing_core::id::Millis;
-use truing_core::port::{Clock as _, Ids as _, RunRef};
+use truing_core::port::RunRef;
 use truing_core::slot::{Hold, State};
+use truing_service::ServiceContext;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
-use truing_service::{Parts, ServiceContext};
 use truing_store::Store;
 
 /// More than pull requests need to come to rest.
@@ -15,8 +15,8 @@ const MAX_STEPS: usize = 60;
 
 /// Does whatever is due, and moves the clock to what is due next, until nothing is (slots may be parked or
 /// cancelled), or the process is dead.
-pub(crate) async fn settle<P: Parts>(
-    context: &ServiceContext<P>,
+pub(crate) async fn settle(
+    context: &ServiceContext,
     store: &Store,
     reach: impl Fn(Millis),
     is_dead: impl Fn() -> bool,

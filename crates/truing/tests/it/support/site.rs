@@ -1,7 +1,6 @@
 //! A forge with one repository, and the service that reviews it: real HTTP, real git, real time, short limits.
 
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,7 +13,7 @@ use tokio::task::JoinHandle;
 use truing::wiring::{Servers, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{Clock, EffectLog, Operations, Reader, Runs, Slots, Watchlist};
+use truing_core::port::{Clock, RecordStore, Slots as _};
 use truing_core::run::Stage;
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_fakes::forge::{App, Chaos, Delivery, Flavour, Hook, NewPull, Options, PullView, Repo};
@@ -27,7 +26,7 @@ use truing_git::{Git, GitOptions};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::slots::step;
 use truing_service::ingress::Settings;
-use truing_service::{Forges, Pace, Parts, Role, ServeError, Service, ServiceContext};
+use truing_service::{Forges, Pace, Role, ServeError, Service, ServiceContext};
 use truing_store::Store;
 
 use crate::support::change::{self, BOT, Picture};
@@ -60,23 +59,6 @@ impl Clock for Warp {
     fn now(&self) -> Millis {
         SystemClock.now() + Span(self.0.load(Ordering::SeqCst))
     }
-}
-
-/// The types of a service under test.
-pub(crate) struct TestParts<S, F, R, C>(PhantomData<(S, F, R, C)>);
-
-impl<S, F, R, C> Parts for TestParts<S, F, R, C>
-where
-    S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
-    F: Forges + 'static,
-    R: Reader + 'static,
-    C: Clock + Clone + 'static,
-{
-    type Store = S;
-    type Forges = F;
-    type Reader = R;
-    type Clock = C;
-    type Ids = UniqueIds;
 }
 
 /// Waits until a condition holds.
@@ -283,39 +265,35 @@ impl Site {
     }
 
     /// Starts a service on `store`, behind which is `inner`.
-    pub(crate) async fn serve_from<S>(&self, store: S, inner: Store, limits: Limits) -> Running
-    where
-        S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
-    {
+    pub(crate) async fn serve_from(
+        &self,
+        store: impl RecordStore + 'static,
+        inner: Store,
+        limits: Limits,
+    ) -> Running {
         self.serve_paced(store, inner, limits, pace(), settings()).await
     }
 
     /// Starts a service with this pace.
-    pub(crate) async fn serve_paced<S>(
+    pub(crate) async fn serve_paced(
         &self,
-        store: S,
+        store: impl RecordStore + 'static,
         inner: Store,
         limits: Limits,
         pace: Pace,
         ingress: Settings,
-    ) -> Running
-    where
-        S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
-    {
+    ) -> Running {
         self.serve_context(self.context(store, self.forges(), limits), inner, pace, ingress).await
     }
 
     /// Starts a service with this context, behind which is `inner`.
-    pub(crate) async fn serve_context<S>(
+    pub(crate) async fn serve_context(
         &self,
-        context: ServiceContext<TestParts<S, Servers, ThreadedReader, Warp>>,
+        context: ServiceContext,
         inner: Store,
         pace: Pace,
         ingress: Settings,
-    ) -> Running
-    where
-        S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
-    {
+    ) -> Running {
         let service = Service { context: Arc::new(context), pace, ingress, metrics: None };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -333,23 +311,20 @@ impl Site {
     }
 
     /// What a worker needs.
-    pub(crate) fn context<S, W>(
+    pub(crate) fn context(
         &self,
-        store: S,
-        forges: W,
+        store: impl RecordStore + 'static,
+        forges: impl Forges + 'static,
         limits: Limits,
-    ) -> ServiceContext<TestParts<S, W, ThreadedReader, Warp>>
-    where
-        S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
-        W: Forges + 'static,
-    {
+    ) -> ServiceContext {
+        let store: Arc<dyn RecordStore> = Arc::new(store);
         ServiceContext {
-            switch_store: store.clone(),
+            switch_store: Arc::clone(&store),
             store,
-            forges,
-            reader: self.reader.clone(),
-            clock: self.clock.clone(),
-            ids: UniqueIds,
+            forges: Box::new(forges),
+            reader: Box::new(self.reader.clone()),
+            clock: Arc::new(self.clock.clone()),
+            ids: Box::new(UniqueIds),
             git: self.git.clone(),
             mirrors: self.folder.path().join("mirrors"),
             limits,
@@ -362,7 +337,7 @@ impl Site {
             watch: truing_loops::telemetry::WRITES.clone(),
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),
-            wake: truing_service::scheduler::Wake::default(),
+            wake: truing_service::wake::Wake::default(),
             toolbox: truing_loops::tools::Toolbox::default(),
             sole: truing_service::sole::Sole::default(),
             step_time: truing_service::worker::STEP_TIME,

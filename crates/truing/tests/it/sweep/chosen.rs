@@ -27,7 +27,7 @@ async fn only_the_operators_repositories_are_swept() {
     swept.context.repositories = only("Acme/*");
     swept.look().await;
     let keys = async |swept: &Swept| -> Vec<_> {
-        swept.context.store.list().await.unwrap().into_iter().map(|slot| slot.key).collect()
+        swept.store.list().await.unwrap().into_iter().map(|slot| slot.key).collect()
     };
     assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
 

@@ -108,7 +108,7 @@ async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
     swept.obey(&site).await;
     swept.obey(&site).await;
     assert_eq!(swept.state(&key).await, "idle", "an edit makes no new command");
-    assert_eq!(swept.context.store.audited(9).await.unwrap().len(), 1);
+    assert_eq!(swept.store.audited(9).await.unwrap().len(), 1);
     // A new one is one, by the sweep alone.
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();
     swept.obey(&site).await;
@@ -197,7 +197,7 @@ async fn heard(site: &Site, pulls: &[&Opened]) -> Swept {
         site.repo.comment(pull.number, "ada", "/review").await.unwrap();
     }
     swept.round(site).await;
-    assert_eq!(swept.context.store.unserved(FORGE, 9).await.unwrap().len(), pulls.len());
+    assert_eq!(swept.store.unserved(FORGE, 9).await.unwrap().len(), pulls.len());
     swept
 }
 
@@ -216,8 +216,8 @@ async fn a_command_for_a_slot_that_cannot_be_read_holds_up_no_other() {
     let mut swept = heard(&site, &[&damaged, &opened]).await;
     swept.commands.look(&swept.context).await.unwrap();
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
-    assert_eq!(swept.context.store.unserved(FORGE, 9).await.unwrap(), [], "it is given up");
-    assert_eq!(swept.context.store.audited(9).await.unwrap().len(), 1, "and did nothing");
+    assert_eq!(swept.store.unserved(FORGE, 9).await.unwrap(), [], "it is given up");
+    assert_eq!(swept.store.audited(9).await.unwrap().len(), 1, "and did nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

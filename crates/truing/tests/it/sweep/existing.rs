@@ -16,7 +16,7 @@ fn leaving() -> Repositories {
 
 /// The slots that have work.
 async fn at_work(swept: &Swept) -> usize {
-    swept.context.store.list().await.unwrap().iter().filter(|slot| slot.state != State::Idle).count()
+    swept.store.list().await.unwrap().iter().filter(|slot| slot.state != State::Idle).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -150,14 +150,9 @@ async fn a_pause_outlasts_the_sweep_and_forgets_nothing() {
     service.stop().await;
     let key = site.key(opened.number).await;
     let mut swept = Swept::of(&site);
-    truing_loops::slots::step(
-        &swept.context.store,
-        &key,
-        truing_core::slot::Command::Pause,
-        &swept.context.limits,
-    )
-    .await
-    .unwrap();
+    truing_loops::slots::step(&swept.store, &key, truing_core::slot::Command::Pause, &swept.context.limits)
+        .await
+        .unwrap();
     swept.round(&site).await;
     assert_eq!(swept.slot(&key).await.pending.review, None, "nothing new");
     site.push_second(&mut opened).await;
@@ -177,7 +172,7 @@ async fn when_the_kill_switch_goes_off_a_sweep_runs_at_once() {
     let key = site.key(opened.number).await;
     let mut swept = Swept::of(&site);
     swept.look().await;
-    let store = swept.context.store.clone();
+    let store = swept.store.clone();
     store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
     site.push_second(&mut opened).await;
     lose(&site);

@@ -113,7 +113,7 @@ impl Lossy {
             Deployment::File => {
                 let _ = std::fs::remove_file(self.kept());
                 let clock = Arc::new(self.site.clock.clone());
-                copy(&swept.context.store, &self.kept(), clock).await;
+                copy(&swept.store, &self.kept(), clock).await;
             }
             Deployment::Servers => {
                 let all = "for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -159,7 +159,7 @@ impl Lossy {
 
     /// Does `truing why` say that the next sweep takes it up?
     async fn awaits_sweep(&self, swept: &Swept, key: &Key) -> bool {
-        let (store, keys) = (&swept.context.store, std::slice::from_ref(key));
+        let (store, keys) = (&swept.store, std::slice::from_ref(key));
         let last = store.last_reviews(keys).await.unwrap().remove(0);
         let described = store.described(keys).await.unwrap().remove(0).unwrap();
         awaits_sweep(&swept.slot(key).await, described.head.as_ref(), &last)
@@ -167,7 +167,7 @@ impl Lossy {
 
     async fn is_settled(&self, swept: &Swept, opened: &Opened) -> bool {
         let key = self.site.key(opened.number).await;
-        let last = swept.context.store.last_reviews(&[key]).await.unwrap().remove(0);
+        let last = swept.store.last_reviews(&[key]).await.unwrap().remove(0);
         last.settled == Some(self.revision(opened).await)
     }
 }
@@ -196,25 +196,25 @@ impl<'a> Work<'a> {
     /// Leases the slot as soon as it is due, and begins a run.
     async fn begin(lossy: &Lossy, swept: &'a Swept, key: &Key, opened: &Opened) -> Self {
         lossy.site.clock.skip(Span::seconds(1));
-        let slot = step(&swept.context.store, key, Command::Lease, &limits()).await.unwrap().slot;
+        let slot = step(&swept.store, key, Command::Lease, &limits()).await.unwrap().slot;
         let run = RunRef { id: UniqueIds.run(), key: key.clone(), token: slot.token().unwrap() };
         let work = Self { swept, run, revision: lossy.revision(opened).await };
-        let now = swept.context.store.now().await.unwrap();
-        swept.context.store.begin(&work.run, &work.revision, now).await.unwrap();
+        let now = swept.store.now().await.unwrap();
+        swept.store.begin(&work.run, &work.revision, now).await.unwrap();
         work
     }
 
     async fn step(&self, command: Command) {
-        step(&self.swept.context.store, &self.run.key, command, &limits()).await.unwrap();
+        step(&self.swept.store, &self.run.key, command, &limits()).await.unwrap();
     }
 
     async fn now(&self) -> Millis {
-        self.swept.context.store.now().await.unwrap()
+        self.swept.store.now().await.unwrap()
     }
 
     async fn fail(&self) {
         let now = self.now().await;
-        self.swept.context.store.failed(&self.run, &outcome(OutcomeKind::Failed), now).await.unwrap();
+        self.swept.store.failed(&self.run, &outcome(OutcomeKind::Failed), now).await.unwrap();
         self.step(Command::Fail(self.run.token, None)).await;
     }
 
@@ -232,7 +232,7 @@ impl<'a> Work<'a> {
 
 /// Goes on from a lease to what the slot is to be in the middle of.
 async fn arrange(lossy: &Lossy, work: &Work<'_>, midway: Midway, opened: &mut Opened) {
-    let (store, now) = (&work.swept.context.store, work.now().await);
+    let (store, now) = (&work.swept.store, work.now().await);
     match midway {
         Midway::Debouncing | Midway::Leased => {}
         Midway::Waiting => work.wait(Why::RateLimit).await,

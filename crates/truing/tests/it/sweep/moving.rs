@@ -1,7 +1,7 @@
 //! Repositories that are renamed, transferred, recreated and gone: the id decides, names are for people.
 
 use truing_core::id::{PrId, Span};
-use truing_core::port::{Described, Ids as _, RunRef, Runs as _, Watchlist as _};
+use truing_core::port::{Described, RunRef, Runs as _, Watchlist as _};
 use truing_core::slot::{Command, Loop};
 use truing_fakes::forge::{Fault, FaultKind, NewPull};
 use truing_fakes::repo::Commit;
@@ -23,8 +23,7 @@ async fn a_renamed_repository_is_swept_reviewed_and_called_by_its_new_name() {
     site.push_second(&mut opened).await;
     swept.round(&site).await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)");
-    let described =
-        swept.context.store.described(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
+    let described = swept.store.described(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
     assert_eq!(described.name, "mega/store#1");
     let service = site.serve().await;
     service.rest(&site.clock).await;
@@ -66,7 +65,7 @@ async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access()
     let context = Swept::of(&site).context;
     site.repo.rename("mega", "store").await.unwrap();
     site.forge.fault(Fault::once("GET", "/repositories/{id}", FaultKind::Status(502, None)).times(99));
-    let lease = by_hand::lease(&context.store, &key, Loop::Review, &limits()).await.unwrap();
+    let lease = by_hand::lease(&*context.store, &key, Loop::Review, &limits()).await.unwrap();
     let run = RunRef { id: context.ids.run(), key, token: lease.token };
     let ended = worker::take(&context, &lease, &run).await.unwrap();
     let expected = "the forge does not answer as it should";
@@ -103,7 +102,7 @@ async fn a_repository_that_is_gone_is_remembered_as_such_and_asked_for_seldom() 
     swept.look().await;
     site.repo.delete().await.unwrap();
     swept.round(&site).await;
-    let known = swept.context.store.repositories(FORGE).await.unwrap();
+    let known = swept.store.repositories(FORGE).await.unwrap();
     assert!(known[0].gone.is_some(), "{known:?}");
     swept.round(&site).await;
     assert_eq!(swept.context.swept.all(), [], "nobody waits for it to be swept");
@@ -132,7 +131,7 @@ async fn a_repository_that_is_not_listed_any_more_is_swept_until_it_is_gone() {
     // Renamed, and in no list: found by its id.
     let store = site.repo.rename("mega", "store").await.unwrap();
     swept.round(&site).await;
-    let known = swept.context.store.repositories(FORGE).await.unwrap();
+    let known = swept.store.repositories(FORGE).await.unwrap();
     assert_eq!((known.len(), known[0].name.as_str()), (1, store.full_name()));
 }
 

@@ -163,7 +163,7 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
         swept.round(&site).await;
     }
     let known: Vec<String> =
-        swept.context.store.list().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
+        swept.store.list().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
     assert_eq!(known, [format!("pr/{FORGE}/{}/1", others[4].id().await.unwrap())], "the good one's");
     let lines = told.take();
     let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
@@ -173,7 +173,7 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
 
     others[0].set_access(Access::Open).await.unwrap();
     swept.round(&site).await;
-    assert_eq!(swept.context.store.list().await.unwrap().len(), 2);
+    assert_eq!(swept.store.list().await.unwrap().len(), 2);
     let lines = told.take();
     assert!(lines.iter().any(|line| line.contains("can be swept again")), "{lines:#?}");
 }
@@ -194,7 +194,7 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
             [damaged.as_str()],
         )
         .unwrap();
-    let store = swept.context.store.clone();
+    let store = swept.store.clone();
     store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
     store.turn(&Turn::Off, "ada").await.unwrap();
     swept.look().await;
@@ -224,9 +224,9 @@ async fn a_repository_without_issues_is_read_on_from_where_it_was_read_to() {
     swept.look().await;
     site.clock.skip(Span::minutes(60));
     site.repo.reply(opened.number, "ada", first, "/review").await.unwrap();
-    let before = swept.context.store.repositories(FORGE).await.unwrap()[0].cursor;
+    let before = swept.store.repositories(FORGE).await.unwrap()[0].cursor;
     swept.obey(&site).await;
-    let cursor = swept.context.store.repositories(FORGE).await.unwrap()[0].cursor;
+    let cursor = swept.store.repositories(FORGE).await.unwrap()[0].cursor;
     assert!(cursor - before >= Span::minutes(59), "{before:?} {cursor:?}");
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
 }
@@ -273,7 +273,7 @@ async fn a_rate_limit_is_waited_for() {
     swept.round(&site).await;
     assert_eq!(site.forge.log().len(), asked, "five minutes later it still waits");
     swept.round(&site).await;
-    assert_eq!(swept.context.store.list().await.unwrap().len(), 1);
+    assert_eq!(swept.store.list().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -287,6 +287,6 @@ async fn a_token_that_may_not_list_sweeps_what_webhooks_tell_of() {
     site.repo.push(&opened.branch, Commit::new("More").write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
-    let known = swept.context.store.repositories(FORGE).await.unwrap();
+    let known = swept.store.repositories(FORGE).await.unwrap();
     assert_eq!(known.len(), 1);
 }

@@ -1,8 +1,9 @@
 //! Where cases are played: the loop of a run, with its real tools on the case's files, and a model: a scripted one that
 //! speaks the provider's protocol on this machine, or the configured one.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use serde_json::Value;
 use tempfile::TempDir;
 use truing_agent::fixer::{Fixer, FixerError, Workshop};
@@ -21,7 +22,7 @@ use truing_config::{Config, RulesConfig, SandboxConfig};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::policy::ProfileName;
-use truing_core::port::{Clock as _, Ids as _};
+use truing_core::port::{Clock as _, Ids as _, RecordStore};
 use truing_core::switch::RepositoryRef;
 use truing_fakes::model::{Answer, FakeModel, KEY, Script, When};
 use truing_loops::agent::SwitchGate;
@@ -31,7 +32,6 @@ use truing_model::messages::{Block, Known, Request, Tool};
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 use truing_reader::tools::DIFF;
-use truing_store::Store;
 
 use crate::cli::error::CliError;
 use crate::wiring;
@@ -41,8 +41,8 @@ pub(super) const CASE_MONEY: MicroUsd = MicroUsd(500_000);
 
 /// What cases are played with.
 pub(super) struct Stage {
-    gateway: Gateway<Store>,
-    ledger: Store,
+    gateway: Gateway,
+    ledger: Arc<dyn RecordStore>,
     model: String,
     reader: ChildReader,
     /// The scripted model, and the folder of its ledger; none: the configured model is asked.
@@ -75,6 +75,7 @@ impl Stage {
         // What is read are the files of cases.
         let sandbox = SandboxConfig { level: truing_agent::sandbox::Level::None };
         let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
+        let ledger = ledger.as_record_store();
         Ok(Self { gateway, ledger, model, reader, script: Some((fake, folder)) })
     }
 
@@ -116,30 +117,30 @@ impl Stage {
         let request = ToolsRequest { tree: tree.clone(), only: None, always: Vec::new() };
         let tools = self.reader.tools(request, Vec::new());
         match case.route.report {
-            Report::Findings => self.ask::<Items, _>(case, &filled, tools).await,
-            Report::Answers => self.ask::<Answers, _>(case, &filled, tools).await,
-            Report::Audit => self.ask::<Audit, _>(case, &filled, tools).await,
-            Report::Described => self.ask::<Described, _>(case, &filled, tools).await,
+            Report::Findings => self.ask::<Items>(case, &filled, &tools).await,
+            Report::Answers => self.ask::<Answers>(case, &filled, &tools).await,
+            Report::Audit => self.ask::<Audit>(case, &filled, &tools).await,
+            Report::Described => self.ask::<Described>(case, &filled, &tools).await,
             Report::Work => {
                 let workshop = Workshop { profile: ProfileName::Sync, ..Workshop::new(tree) };
-                self.ask::<Work, _>(case, &filled, fixing(tools, workshop)?).await
+                self.ask::<Work>(case, &filled, &fixing(tools, workshop)?).await
             }
-            Report::Mended => self.ask::<Mended, _>(case, &filled, fixing(tools, Workshop::new(tree))?).await,
+            Report::Mended => self.ask::<Mended>(case, &filled, &fixing(tools, Workshop::new(tree))?).await,
         }
     }
 
-    async fn ask<F: Form, T: Tools>(
+    async fn ask<F: Form>(
         &self,
         case: &Case,
         filled: &Filled,
-        tools: T,
+        tools: &dyn Tools,
     ) -> Result<Played, CliError> {
         let now = truing_loops::machine::SystemClock.now();
         let purse = Purse::of_run(truing_loops::machine::UniqueIds.run(), CASE_MONEY, &[], now);
-        let gate = SwitchGate { store: self.ledger.clone(), repository: RepositoryRef::default() };
+        let gate = SwitchGate { store: Arc::clone(&self.ledger), repository: RepositoryRef::default() };
         let heard = Heard::default();
-        let session = self.gateway.session(purse, [self.model.clone()], gate);
-        let model = Listening { read: |input| F::read(input).map(drop), model: session, heard: &heard };
+        let session = self.gateway.session(purse, [self.model.clone()], Arc::new(gate));
+        let model = Listening { read: |input| F::read(input).map(drop), model: &session, heard: &heard };
         let tools = Watched { tools, heard: &heard };
         let brief =
             Brief { model: self.model.clone(), system: filled.system.clone(), task: filled.task.clone() };
@@ -167,8 +168,8 @@ impl Stage {
 }
 
 /// The tools that change the case's files, and run nothing.
-fn fixing(tools: ReaderTools, workshop: Workshop) -> Result<Fixer<ReaderTools>, CliError> {
-    Fixer::without_commands(tools, workshop)
+fn fixing(tools: ReaderTools, workshop: Workshop) -> Result<Fixer, CliError> {
+    Fixer::without_commands(Box::new(tools), workshop)
         .map_err(|error: FixerError| CliError::failed("stage", error.to_string()))
 }
 
@@ -232,14 +233,15 @@ impl Heard {
 }
 
 /// A model whose reports are heard.
-struct Listening<'a, M> {
-    model: M,
+struct Listening<'a> {
+    model: &'a dyn Model,
     /// What is wrong with a report, if anything.
     read: fn(&Value) -> Result<(), String>,
     heard: &'a Heard,
 }
 
-impl<M: Model> Model for Listening<'_, M> {
+#[async_trait]
+impl Model for Listening<'_> {
     async fn ask(&self, request: &Request) -> Result<gateway::Answer, Refused> {
         let answer = self.model.ask(request).await?;
         for block in &answer.message.content {
@@ -258,12 +260,13 @@ impl<M: Model> Model for Listening<'_, M> {
 }
 
 /// Tools whose calls are heard. There is no change that they could show.
-struct Watched<'a, T> {
-    tools: T,
+struct Watched<'a> {
+    tools: &'a dyn Tools,
     heard: &'a Heard,
 }
 
-impl<T: Tools> Tools for Watched<'_, T> {
+#[async_trait]
+impl Tools for Watched<'_> {
     fn offered(&self) -> Vec<Tool> {
         self.tools.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
     }

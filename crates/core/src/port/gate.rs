@@ -2,9 +2,9 @@
 //! push, are not to be had without it.
 
 use std::fmt::Debug;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
+
+use async_trait::async_trait;
 
 use crate::id::Token;
 
@@ -43,25 +43,29 @@ impl Withheld {
     }
 }
 
-/// The future of a gate's answer.
-pub type Asked<'a> = Pin<Box<dyn Future<Output = Result<(), Withheld>> + Send + 'a>>;
+/// Decides whether a run may go on, and whether it may write. It is asked again each time.
+#[async_trait]
+pub trait Gate: Debug + Send + Sync {
+    /// May one write be made now?
+    async fn ask(&self) -> Result<(), Withheld>;
 
-/// Decides whether one write may be made now. It is asked again before the next.
-pub trait WriteGate: Debug + Send + Sync {
-    /// May it?
-    fn ask(&self) -> Asked<'_>;
+    /// May the run go on, read, and ask a model?
+    async fn is_open(&self) -> bool {
+        self.ask().await.is_ok()
+    }
 }
 
 /// The gate of whoever only looks: it is never open.
-pub fn read_only() -> Arc<dyn WriteGate> {
+pub fn read_only() -> Arc<dyn Gate> {
     Arc::new(ReadOnly)
 }
 
 #[derive(Debug)]
 struct ReadOnly;
 
-impl WriteGate for ReadOnly {
-    fn ask(&self) -> Asked<'_> {
-        Box::pin(std::future::ready(Err(Withheld::Reading)))
+#[async_trait]
+impl Gate for ReadOnly {
+    async fn ask(&self) -> Result<(), Withheld> {
+        Err(Withheld::Reading)
     }
 }

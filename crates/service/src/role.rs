@@ -1,0 +1,50 @@
+//! The parts of the work that one process does.
+
+/// The parts of the work that one process does. On SQLite one process serves: the other parts then rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Everything.
+    All,
+    /// Take webhooks; lease nothing and do not sweep.
+    Ingress,
+    /// Lease, review and sweep; take no webhooks.
+    Worker,
+    /// Sweep, serve comments, tell and forget; take no webhooks and lease nothing.
+    Sweep,
+}
+
+impl Role {
+    /// As it is written on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Ingress => "ingress",
+            Self::Worker => "worker",
+            Self::Sweep => "sweep",
+        }
+    }
+
+    /// Does it take webhooks?
+    pub fn takes_webhooks(self) -> bool {
+        match self {
+            Self::All | Self::Ingress => true,
+            Self::Worker | Self::Sweep => false,
+        }
+    }
+
+    /// Does it lease?
+    pub fn works(self) -> bool {
+        match self {
+            Self::All | Self::Worker => true,
+            Self::Ingress | Self::Sweep => false,
+        }
+    }
+
+    /// Does it do, where no other process does, what one process does at a time ([`sole`])?
+    pub fn sweeps(self) -> bool {
+        match self {
+            Self::All | Self::Worker | Self::Sweep => true,
+            Self::Ingress => false,
+        }
+    }
+}
