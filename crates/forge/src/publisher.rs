@@ -66,7 +66,7 @@ impl<E: Into<PublishError>> From<E> for Ended {
 pub struct Publisher<'a> {
     /// The path of every write. The comments of its producer are touched, and no others.
     pub effects: Effects<'a>,
-    /// The pull request.
+    /// The pull request as it is read.
     pub forge: &'a dyn ForgeRead,
     /// The records, which hold the desired state.
     pub records: &'a dyn Runs,

@@ -93,7 +93,7 @@ struct Observation {
 pub struct PullRequestRunner<'a> {
     /// The run.
     pub runner: Runner<'a>,
-    /// The pull request.
+    /// The pull request that it works on.
     pub workspace: &'a PullRequestWorkspace<'a>,
 }
 
