@@ -19,7 +19,7 @@ pub const UNREADABLE: Duration = Duration::from_secs(30);
 /// One read may take this long.
 const READ_TIME: Duration = Duration::from_secs(5);
 
-/// The last known state of the switches, and who was told of them. Clones share it.
+/// The last known state of the switches, and the slots whose history has them. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct KillSwitch(Arc<Mutex<Known>>);
 
@@ -29,7 +29,7 @@ struct Known {
     last: Option<(KillSwitches, Instant)>,
     /// Since when no answer comes.
     failing: Option<Millis>,
-    /// Those told that they are held back, and since when the switch is on that does so.
+    /// The slots that are noted as held back, each with the instant at which that switch was turned on.
     told: BTreeMap<Key, Millis>,
 }
 
@@ -55,7 +55,7 @@ impl KillSwitch {
         believed
     }
 
-    /// What a run in this repository asks before each of its effects.
+    /// The gate that a run in this repository asks before each of its effects.
     pub fn gate(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -87,7 +87,7 @@ impl KillSwitch {
     }
 }
 
-/// What is believed of switches that cannot be read, after the last answer and its age.
+/// The switches to go by while they cannot be read, after the last answer and its age.
 fn believed(last: Option<(&KillSwitches, Duration)>, since: Millis) -> KillSwitches {
     let switches = match last {
         Some((switches, age)) if age < UNREADABLE => return switches.clone(),
@@ -113,7 +113,7 @@ impl ServiceContext {
         self.kill_switch.read(&*self.switch_store, self.clock.now()).await
     }
 
-    /// What a run in this repository asks before each of its effects.
+    /// The gate that a run in this repository asks before each of its effects.
     pub fn gate(&self, repository: RepositoryRef) -> RunGate {
         self.kill_switch.gate(&self.switch_store, &self.clock, repository)
     }

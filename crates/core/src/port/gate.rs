@@ -46,10 +46,10 @@ impl Withheld {
 /// Decides whether a run may go on, and whether it may write. It is asked again each time.
 #[async_trait]
 pub trait Gate: Debug + Send + Sync {
-    /// May one write be made now?
+    /// Refuses a write, with the reason, or lets it be made now.
     async fn ask(&self) -> Result<(), Withheld>;
 
-    /// May the run go on, read, and ask a model?
+    /// True while the run may go on, read, and ask a model.
     async fn is_open(&self) -> bool {
         self.ask().await.is_ok()
     }

@@ -223,11 +223,16 @@ fn a_file_that_is_not_there_is_told_before_anything_is_asked() {
 }
 
 #[test]
-fn what_is_pinned_of_another_package_guards_nothing() {
+fn what_is_pinned_of_another_package_does_not_count() {
     let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
     site.write("upstream.json", &json!({ "other.m:Base.run": [sha1(RUN)] }).to_string());
-    let (answer, _) = decide(&site, &[]);
-    assert_eq!(answer["decision"], "ask", "{answer}");
+    let output = sync(&site, &["decide", "demo", "--format", "json"]);
+    let told = text(output.stderr);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
+    assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned"), "{answer}");
+    assert!(told.contains("upstream.json pins nothing of demo"), "{told}");
+    // Who names the file means it.
+    let (answer, _) = decide(&site, &["--manifest", "upstream.json"]);
     let reason = answer["reason"].as_str().unwrap();
     assert!(reason.contains("belongs to other packages: nothing is guarded"), "{answer}");
 }
