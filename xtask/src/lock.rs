@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::{say, workspace};
 
 /// The variable that names the lock that a parent process holds.
-const HELD: &str = "TRUING_BUILD_LOCK";
+const HELD: &str = "BUILD_LOCK_HELD";
 /// The longest wait for another build.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 

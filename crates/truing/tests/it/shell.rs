@@ -46,8 +46,8 @@ fn offered_in(folder: &Path, words: &[&str]) -> Vec<String> {
     let system = std::env::var_os("PATH").unwrap();
     let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&system))).unwrap();
     let mut command = Command::new("bash");
-    command.args(["--norc", "--noprofile"]).arg(file.path()).current_dir(folder).env("PATH", path);
-    let output = command.env("TRUING_CONFIG", folder.join("jobs.toml")).output().unwrap();
+    command.args(["--norc", "--noprofile"]).arg(file.path()).current_dir(folder).env_clear();
+    let output = command.env("PATH", path).env("TRUING_CONFIG", folder.join("jobs.toml")).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     text(&output).lines().map(str::to_owned).collect()
 }
