@@ -22,7 +22,7 @@ use crate::support::{claude, otlp, package, quiet, steady, watch};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use truing_fakes::forge::{Fault, FaultKind};
 use truing_fakes::registry::digest;
 use truing_fakes::repo::Commit;
@@ -503,7 +503,10 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
     stop(&mut server);
     assert_eq!(site.pulls().await.len(), 1);
-    assert_eq!(site.run(&["slots", "list"]).await.json, json!([]), "its lease is given back");
+    // A time that came just before the switch has left the slot due; no run holds it.
+    let slots = site.run(&["slots", "list"]).await.json;
+    let is_leased = |slot: &Value| slot["state"] == "leased";
+    assert!(!slots.as_array().unwrap().iter().any(is_leased), "its lease is given back: {slots}");
     assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
 
     // A run that was killed is made up for by the next server, whatever the pattern says.
@@ -519,7 +522,7 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     assert_eq!(site.pulls().await.len(), 1);
 
     site.set("repo = \"acme/ours\"", "");
-    let wrong = site.run(&["serve", "--role", "worker"]).await;
+    let wrong = site.run(&["serve", "--role", "worker", "--listen", "127.0.0.1:0"]).await;
     assert_eq!((wrong.exit, wrong.err.contains("sync.demo.repo")), (2, true), "{wrong:?}");
     let mut was = "0 0 1 1 *".to_owned();
     for (is, what) in [("now and then", "cron pattern"), ("0 0 31 2 *", "whose time comes")] {
