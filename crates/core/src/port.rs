@@ -28,7 +28,7 @@ use serde::Serialize;
 
 pub use self::common::{Changed, Common, Present, change};
 pub use self::effects::{EffectLog, Entry, EntryState, ForgeWrite, Performed, Replacement, Writer};
-pub use self::gate::{Gate, Withheld, read_only};
+pub use self::gate::{Gate, Halt, HaltReason, Permit, read_only};
 pub use self::ledger::Ledger;
 pub use self::objects::{ForgePull, RecordStore};
 pub use self::operations::{Act, Audited, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations};
@@ -51,7 +51,7 @@ pub use self::store_error::StoreError;
 pub use self::watchlist::{CommentKind, LastReviews, Obeyed, Origin, Repository, UserRequest, Watchlist};
 
 use crate::finding::Place;
-use crate::id::{Key, Millis, RunId, Span, Version};
+use crate::id::{Key, Millis, Span, Version};
 use crate::publish::Item;
 use crate::share::Workers;
 use crate::slot::{Limits, Loop, Slot};
@@ -60,12 +60,6 @@ use crate::slot::{Limits, Loop, Slot};
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Millis;
-}
-
-/// New unique ids.
-pub trait Ids: Send + Sync {
-    /// A run that has never been.
-    fn run(&self) -> RunId;
 }
 
 // ---------------------------------------------------------------------------------------------- slots
@@ -263,11 +257,6 @@ pub enum ForgeError {
         message: String,
     },
     /// It was not even sent: the gate that is asked before each write refuses it.
-    #[error("{why}; not done: {what}")]
-    Withheld {
-        /// The call.
-        what: String,
-        /// Why.
-        why: Withheld,
-    },
+    #[error(transparent)]
+    Halted(#[from] Halt),
 }

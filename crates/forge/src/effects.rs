@@ -4,12 +4,13 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use truing_core::effect::{Effect, Intended, Kind, MAX_LOST, Part, Push};
 use truing_core::id::{CommentId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    Clock, EffectLog, Entry, EntryState, ForgeError, ForgeWrite, Gate, Performed, Replacement, StoreError,
-    Withheld, Writer,
+    Clock, EffectLog, Entry, EntryState, ForgeError, ForgeWrite, Gate, Halt, HaltReason, Performed, Permit,
+    Replacement, StoreError, Writer,
 };
 use truing_core::publish::{Item, Pending};
 use truing_git::{Committed, GitError, Pushed, Remote};
@@ -23,7 +24,7 @@ pub struct Effects<'a> {
     /// The record of intents and ends.
     pub log: &'a dyn EffectLog,
     /// Asked before each write.
-    pub gate: &'a dyn Gate,
+    pub gate: &'a Arc<dyn Gate>,
     /// The wall clock.
     pub clock: &'a dyn Clock,
     /// Who writes.
@@ -42,13 +43,8 @@ impl fmt::Debug for Effects<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum EffectError {
     /// The gate is shut, or the lease is lost: nothing more is written.
-    #[error("{why}; not done: {what}")]
-    Withheld {
-        /// The write.
-        what: String,
-        /// The reason.
-        why: Withheld,
-    },
+    #[error(transparent)]
+    Halted(Halt),
     /// The forge did not do it, for certain.
     #[error(transparent)]
     Refused(ForgeError),
@@ -86,8 +82,18 @@ impl From<ForgeError> for EffectError {
 enum Before {
     /// It is there.
     There(Performed),
-    /// It has to be made. With the entries of its parts, and the number of answers lost since the first intent.
-    Missing { known: Vec<Option<Entry>>, lost: u32 },
+    /// It has to be made.
+    Missing(Missing),
+}
+
+/// An effect that has to be made.
+struct Missing {
+    /// The gate's permission.
+    permit: Arc<Permit>,
+    /// The entries of its parts.
+    known: Vec<Option<Entry>>,
+    /// Answers lost since the first intent.
+    lost: u32,
 }
 
 /// The state of one part by its entry.
@@ -122,16 +128,17 @@ impl Effects<'_> {
                 let message = format!("this forge cannot do it: {why}");
                 return Err(EffectError::Refused(ForgeError::Rejected { what: intended.what, message }));
             }
-            let (known, lost) = match self.before(&intended, || self.forge.observe(&effect)).await? {
-                Before::There(performed) => return Ok(performed),
-                Before::Missing { known, lost } => (known, lost),
-            };
+            let Missing { permit, known, lost } =
+                match self.before(&intended, || self.forge.observe(&effect)).await? {
+                    Before::There(performed) => return Ok(performed),
+                    Before::Missing(missing) => missing,
+                };
             if let Some(other) = effect.instead().filter(|_| lost >= MAX_LOST) {
                 effect = other;
                 continue;
             }
             let entries = self.announce(&intended, (known, lost)).await?;
-            let answer = self.write(&effect).await;
+            let answer = self.write(&effect, &permit).await;
             match (self.ended(&intended, (entries, lost), answer).await, effect.instead()) {
                 // The forge's limit says nothing of the content.
                 (Err(EffectError::Refused(error)), Some(other))
@@ -145,9 +152,10 @@ impl Effects<'_> {
     }
 
     /// Makes the call, unless this is a dry run.
-    async fn write(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+    async fn write(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
         let span = self.watch.begin(effect);
-        let answer = if self.watch.dry_run { Ok(dry(effect)) } else { self.forge.perform(effect).await };
+        let answer =
+            if self.watch.dry_run { Ok(dry(effect)) } else { self.forge.perform(effect, permit).await };
         match (&answer, span) {
             (Ok(_), _) => self.watch.made(effect),
             (Err(error), Some(span)) => span.failed(&error.to_string()),
@@ -170,7 +178,7 @@ impl Effects<'_> {
         }
         match self.before(&intended, || self.forge.observe(effect)).await? {
             Before::There(performed) => Ok(Some(performed)),
-            Before::Missing { known, .. } => {
+            Before::Missing(Missing { known, .. }) => {
                 let ends = vec![None; known.len()];
                 self.record(&intended, known, ends).await.map(|()| None)
             }
@@ -212,28 +220,29 @@ impl Effects<'_> {
         let push = Push { branch: branch.into(), commit: commit.sha().clone(), expected: expected.cloned() };
         let intended = push.intended();
         // A push looks by itself where the branch is.
-        let (known, lost) = match self.before(&intended, || std::future::ready(Ok(None))).await? {
-            Before::There(_) => return Ok(Pushed::Done),
-            Before::Missing { known, lost } => (known, lost),
-        };
+        let Missing { permit, known, lost } =
+            match self.before(&intended, || std::future::ready(Ok(None))).await? {
+                Before::There(_) => return Ok(Pushed::Done),
+                Before::Missing(missing) => missing,
+            };
         let entries = self.announce(&intended, (known, lost)).await?;
         let span = self.watch.begin_push();
         let pushed = if self.watch.dry_run {
             Ok(Pushed::Done)
         } else {
-            commit.push(remote, branch, expected, self.gate).await
+            commit.push(remote, branch, expected, &permit).await
         };
         match (&span, &pushed) {
             (Some(span), Ok(Pushed::Moved { .. })) => span.failed("the branch has moved"),
             (Some(span), Ok(Pushed::Refused { .. })) => span.failed("the forge refused it"),
-            (Some(span), Ok(Pushed::Withheld(_))) => span.failed("withheld"),
+            (Some(span), Ok(Pushed::Halted(_))) => span.failed("the gate is shut"),
             (Some(span), Err(error)) => span.failed(&error.to_string()),
             (Some(_), Ok(Pushed::Done)) | (None, _) => {}
         }
         drop(span);
         let end = match &pushed {
             Ok(Pushed::Done) => Some(EntryState::Done { comment: None }),
-            Ok(Pushed::Moved { .. } | Pushed::Refused { .. } | Pushed::Withheld(_)) => None,
+            Ok(Pushed::Moved { .. } | Pushed::Refused { .. } | Pushed::Halted(_)) => None,
             Err(_) => Some(EntryState::Open { lost: lost.saturating_add(1) }),
         };
         self.record(&intended, entries, vec![end]).await?;
@@ -245,8 +254,8 @@ impl Effects<'_> {
     where
         F: Future<Output = Result<Option<Performed>, ForgeError>>,
     {
-        let withheld = |why| EffectError::Withheld { what: intended.what.clone(), why };
-        self.gate.ask().await.map_err(withheld)?;
+        let withheld = |reason| EffectError::Halted(Halt::before(&intended.what, reason));
+        let permit = Permit::ask(self.gate, self.clock.now()).await.map_err(withheld)?;
         let known = self.known(intended).await?;
         let (now, settle) = (self.clock.now(), intended.kind.settle(self.forge.settle()));
         let settling = |until| Err(EffectError::Settling { until, what: intended.what.clone() });
@@ -280,8 +289,10 @@ impl Effects<'_> {
             }
             return Ok(Before::There(performed(made)));
         }
-        let Some(lost) = begun else { return Ok(Before::Missing { known, lost: 0 }) };
-        let Some(found) = observe().await? else { return Ok(Before::Missing { known, lost }) };
+        let Some(lost) = begun else { return Ok(Before::Missing(Missing { permit, known, lost: 0 })) };
+        let Some(found) = observe().await? else {
+            return Ok(Before::Missing(Missing { permit, known, lost }));
+        };
         // Its text may be another one: the next plan sees it, and adopts it.
         if intended.kind.is_planned() {
             return settling(now);
@@ -332,7 +343,7 @@ impl Effects<'_> {
             Ok(Performed::Superseded) => every(None),
             Ok(made) => every(Some(EntryState::Done { comment: made.comment().cloned() })),
             // Some of it may be there.
-            Err(ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })
+            Err(ForgeError::RateLimited { .. } | ForgeError::Halted(_))
                 if intended.kind.takes_several_calls() =>
             {
                 every(Some(EntryState::Open { lost: lost.saturating_sub(1) }))
@@ -408,8 +419,8 @@ fn performed(made: Vec<(&Part, Option<CommentId>)>) -> Performed {
 
 /// An error of the forge; `is_last`: no other try is of use, if it gave no answer.
 fn failed(error: ForgeError, is_last: bool) -> EffectError {
-    if let ForgeError::Withheld { what, why } = error {
-        return EffectError::Withheld { what, why };
+    if let ForgeError::Halted(halt) = error {
+        return EffectError::Halted(halt);
     }
     if error.surely_undone() {
         EffectError::Refused(error)
@@ -422,7 +433,7 @@ fn failed(error: ForgeError, is_last: bool) -> EffectError {
 fn stored(intended: &Intended, error: StoreError) -> EffectError {
     match error {
         StoreError::Fenced { last, .. } => {
-            EffectError::Withheld { what: intended.what.clone(), why: Withheld::Lost { last } }
+            EffectError::Halted(Halt::before(&intended.what, HaltReason::LeaseLost { last }))
         }
         error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => EffectError::Store(error),
     }

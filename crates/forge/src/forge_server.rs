@@ -1,13 +1,11 @@
 //! The port of a server of a forge, beyond one repository. It is here and not in `core`, as it names lists that are kept
 //! between calls, rows of the capability table and addresses of git. All of it reads; what writes is an effect of a client.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use truing_core::id::{Millis, PrId};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, ForgeRead, ForgeWrite, Gate, OpenPull, Protection,
-    PullComment, PullLine, Seen,
+    Author, CommentKind, ForgeError, ForgeKind, ForgeRead, ForgeWrite, OpenPull, Protection, PullComment,
+    PullLine, Seen,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -35,8 +33,8 @@ pub trait ForgeServer: Clone + Send + Sync {
     fn for_review(&self, id: &str) -> Self;
 
     /// A repository and one pull request of it, for this producer; the number 0 is the repository alone. `repo` is
-    /// `owner/name` as it is now; `id` is what markers are made for. The gate is asked right before each call that writes.
-    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> Self::Client;
+    /// `owner/name` as it is now; `id` is what markers are made for.
+    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> Self::Client;
 
     /// Where git finds a repository (`id`, which is called `repo` now), and what it logs in with. For a push
     /// [`ForgeError::Forbidden`] says that the login may not.

@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use truing_core::finding::{Place, Side};
 use truing_core::id::{AccountId, Span};
-use truing_core::port::{Clock, Common, ForgeError, Gate};
+use truing_core::port::{Clock, Common, ForgeError, Permit};
 use truing_diff::RepoPath;
 use truing_git::{Remote, Secret};
 use url::Url;
@@ -184,9 +184,9 @@ impl GitHub {
         self.by(http.sharing(common, &options.api_url, &login))
     }
 
-    /// The same; this gate is asked right before each call that writes.
-    fn behind(&self, gate: &Arc<dyn Gate>) -> Self {
-        self.by(self.inner.http.behind(gate.clone()))
+    /// The same; it makes calls that write by this permit.
+    fn with_permit(&self, permit: &Arc<Permit>) -> Self {
+        self.by(self.inner.http.with_permit(permit.clone()))
     }
 
     fn by(&self, http: Http) -> Self {

@@ -15,7 +15,7 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use truing_core::id::{Millis, Span};
-use truing_core::port::{Clock, Common, ForgeError, Gate};
+use truing_core::port::{Clock, Common, ForgeError, Halt, HaltReason, Permit};
 use truing_git::Secret;
 use url::Url;
 
@@ -209,8 +209,8 @@ pub(crate) struct Http {
     clock: Arc<dyn Clock>,
     /// What its calls are made for.
     review: Option<HeaderValue>,
-    /// Asked right before each call that writes; none: whoever calls has asked.
-    gate: Option<Arc<dyn Gate>>,
+    /// The permit of calls that write; none: it only reads.
+    permit: Option<Arc<Permit>>,
 }
 
 /// What a call is allowed by: a credential, and whose rate limit it uses up.
@@ -291,7 +291,7 @@ impl Http {
         }
         let client = client.build().map_err(|error| ClientError::Client(text::chain(&error)))?;
         let limits = Arc::new(Limits::of(wire.creations, clock.clone()));
-        Ok(Self { client, wire, patience, limits, clock, review: None, gate: None })
+        Ok(Self { client, wire, patience, limits, clock, review: None, permit: None })
     }
 
     /// The same, with the same limits; each call names this review.
@@ -299,9 +299,9 @@ impl Http {
         Self { review: HeaderValue::from_str(id).ok(), ..self.again() }
     }
 
-    /// The same, with the same limits; this gate is asked right before each call that writes.
-    pub(crate) fn behind(&self, gate: Arc<dyn Gate>) -> Self {
-        Self { gate: Some(gate), ..self.again() }
+    /// The same, with the same limits; it makes calls that write by this permit.
+    pub(crate) fn with_permit(&self, permit: Arc<Permit>) -> Self {
+        Self { permit: Some(permit), ..self.again() }
     }
 
     /// The same, with limits that other processes of this login keep, too. `login`: its name, without anything secret.
@@ -312,7 +312,7 @@ impl Http {
     }
 
     fn again(&self) -> Self {
-        let Self { client, wire, patience, limits, clock, review, gate } = self;
+        let Self { client, wire, patience, limits, clock, review, permit } = self;
         Self {
             client: client.clone(),
             wire: *wire,
@@ -320,7 +320,7 @@ impl Http {
             limits: limits.clone(),
             clock: clock.clone(),
             review: review.clone(),
-            gate: gate.clone(),
+            permit: permit.clone(),
         }
     }
 
@@ -342,7 +342,7 @@ impl Http {
             let refusal = match self.send_once(by, call).await {
                 Ok(answer) => return Ok(answer),
                 // A try before it may have been carried out: what is known is what that one came to.
-                Err(Refusal { error: ForgeError::Withheld { .. }, .. }) if let Some(error) = before => {
+                Err(Refusal { error: ForgeError::Halted(_), .. }) if let Some(error) = before => {
                     return Err(error);
                 }
                 Err(refusal) => refusal,
@@ -359,10 +359,14 @@ impl Http {
     async fn send_once(&self, by: &Authorization, call: &Call) -> Result<Answer, Refusal> {
         // Until the answer is read.
         let _place = self.limits.admit(by.payer, call).await.map_err(Refusal::lasting)?;
-        // Each try is a write: whatever the gate said before the one that failed.
-        if let (Some(gate), true) = (&self.gate, call.writes) {
-            let withheld = |why| Refusal::lasting(ForgeError::Withheld { what: call.what.clone(), why });
-            gate.ask().await.map_err(withheld)?;
+        // Each try is a write: the gate's answer to the one that failed says nothing of this one.
+        if call.writes {
+            let confirmed = match &self.permit {
+                Some(permit) => permit.confirm(self.clock.now()).await,
+                None => Err(HaltReason::ReadOnly),
+            };
+            let halted = |reason| Refusal::lasting(Halt::before(&call.what, reason).into());
+            confirmed.map_err(halted)?;
         }
         let mut request = self
             .client

@@ -6,7 +6,7 @@
 use truing_core::effect::{Effect, Kind};
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Millis, Sha};
-use truing_core::port::{ForgeError, ForgeRead, InlineDraft, Performed, RunRef, Runs, StoreError, Withheld};
+use truing_core::port::{ForgeError, ForgeRead, Halt, InlineDraft, Performed, RunRef, Runs, StoreError};
 use truing_core::publish::{Bounds, Desired, Hold, Item, Observed, Plan, Step, ThreadState, plan};
 
 mod bisect;
@@ -43,9 +43,9 @@ pub enum PublishError {
     /// The head has moved on since the review: its comments have no place any more.
     #[error("the head has moved on")]
     Moved,
-    /// The kill switch was turned on: nothing was written after that.
-    #[error("the kill switch is on")]
-    Halted,
+    /// The gate is shut: nothing was written after that.
+    #[error(transparent)]
+    Halted(#[from] Halt),
 }
 
 /// The reason why a reconcile did not come to its end.
@@ -396,13 +396,7 @@ impl Publisher<'_> {
         self.effects.perform(effect).await.map_err(|error| {
             Ended::Stopped(match error {
                 EffectError::Settling { until, .. } => return Ended::Settling { until },
-                EffectError::Withheld { why: Withheld::Halted, .. } => PublishError::Halted,
-                EffectError::Withheld { why: Withheld::Lost { last }, .. } => {
-                    StoreError::Fenced { key: self.run.key.clone(), last }.into()
-                }
-                EffectError::Withheld { what, why: why @ (Withheld::Unread | Withheld::Reading) } => {
-                    ForgeError::Withheld { what, why }.into()
-                }
+                EffectError::Halted(halt) => halt.into(),
                 EffectError::Refused(error) | EffectError::Unanswered { error, .. } => error.into(),
                 EffectError::Store(error) => error.into(),
                 EffectError::Git(error) => {

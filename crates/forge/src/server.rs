@@ -8,8 +8,8 @@ use truing_core::effect::{Effect, Kind};
 use truing_core::id::{CommentId, Millis, PrId, Sha, Span, Topic};
 use truing_core::port::{
     Actor, Author, BranchPull, CommentKind, CommitCheck, Common, ForgeError, ForgeKind, ForgeRead,
-    ForgeWrite, Gate, Merge, OpenPull, OwnIssue, Performed, Protection, PullActivity, PullComment, PullLine,
-    PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, Seen, SetLabel,
+    ForgeWrite, Merge, OpenPull, OwnIssue, Performed, Permit, Protection, PullActivity, PullComment,
+    PullLine, PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, Seen, SetLabel,
 };
 use truing_core::publish::{Bounds, Item, Observed, Producer};
 use truing_git::Remote;
@@ -109,14 +109,12 @@ impl ForgeServer for Server {
         }
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> RepositoryClient {
+    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> RepositoryClient {
         match self {
-            Self::GitHub(github) => RepositoryClient::GitHub(github.client(id, repo, producer, gate)),
-            Self::BitbucketCloud(cloud) => {
-                RepositoryClient::BitbucketCloud(cloud.client(id, repo, producer, gate))
-            }
+            Self::GitHub(github) => RepositoryClient::GitHub(github.client(id, repo, producer)),
+            Self::BitbucketCloud(cloud) => RepositoryClient::BitbucketCloud(cloud.client(id, repo, producer)),
             Self::BitbucketDataCenter(center) => {
-                RepositoryClient::BitbucketDataCenter(center.client(id, repo, producer, gate))
+                RepositoryClient::BitbucketDataCenter(center.client(id, repo, producer))
             }
         }
     }
@@ -275,8 +273,8 @@ impl ForgeRead for RepositoryClient {
 
 #[async_trait]
 impl ForgeWrite for RepositoryClient {
-    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
-        each!(self, it => it.perform(effect).await)
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
+        each!(self, it => it.perform(effect, permit).await)
     }
 
     async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {

@@ -1,8 +1,10 @@
 //! A server for tests, on loopback: it gives its replies in order and remembers the requests.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use truing_core::id::{Millis, Span};
-use truing_core::port::{Clock, Gate, Withheld};
+use truing_core::port::{Clock, Gate, HaltReason, Permit};
 use url::Url;
 
 use crate::Patience;
@@ -31,9 +33,14 @@ pub(crate) fn brief() -> Patience {
     Patience { read: Duration::from_millis(400), ..patience() }
 }
 
-/// A gate that is always open.
-pub(crate) fn open() -> Arc<dyn Gate> {
-    Arc::new(Open)
+/// The permit of a gate that is always open.
+pub(crate) fn permit() -> Arc<Permit> {
+    let gate: Arc<dyn Gate> = Arc::new(Open);
+    let asked = pin!(Permit::ask(&gate, Millis(0)));
+    match asked.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(permit) => permit.unwrap(),
+        Poll::Pending => panic!("an open gate answers at once"),
+    }
 }
 
 #[derive(Debug)]
@@ -41,7 +48,7 @@ struct Open;
 
 #[async_trait]
 impl Gate for Open {
-    async fn ask(&self) -> Result<(), Withheld> {
+    async fn ask(&self) -> Result<(), HaltReason> {
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //! else's commits are lost.
 
 use truing_core::id::Sha;
-use truing_core::port::{Gate, Withheld};
+use truing_core::port::{HaltReason, Permit};
 
 use crate::command::{Finished, clean};
 use crate::{Committed, GitError, Remote, network};
@@ -25,7 +25,7 @@ pub enum Pushed {
         message: String,
     },
     /// The gate does not let it be made: nothing was done.
-    Withheld(Withheld),
+    Halted(HaltReason),
 }
 
 /// Why a remote does not want a push.
@@ -62,7 +62,7 @@ pub fn is_branch_name(name: &str) -> bool {
 
 impl Committed {
     /// Pushes the commit to this branch, which must be at `expected` (none: must not be there), whatever commits that
-    /// takes from it. Never to the remote's default branch. The gate is asked right before.
+    /// takes from it. Never to the remote's default branch. The gate of the permit is asked right before.
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Unauthorized`], [`GitError::RemoteMissing`], [`GitError::TimedOut`] and
@@ -73,7 +73,7 @@ impl Committed {
         remote: &Remote,
         branch: &str,
         expected: Option<&Sha>,
-        gate: &dyn Gate,
+        permit: &Permit,
     ) -> Result<Pushed, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
@@ -101,8 +101,8 @@ impl Committed {
             remote.url(),
         ]);
         let call = call.arg(format!("{}:{reference}", self.sha()));
-        if let Err(why) = gate.ask().await {
-            return Ok(Pushed::Withheld(why));
+        if let Err(why) = permit.renew().await {
+            return Ok(Pushed::Halted(why));
         }
         let finished = network::run(self.view().git(), remote, call).await?;
         if finished.code() == Some(0) {

@@ -13,12 +13,10 @@ mod shown;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use futures_util::future::join_all;
 use truing_agent::mcp::client::{Server, Servers};
 use truing_agent::native::{End, Limits};
@@ -31,9 +29,8 @@ use truing_core::identity::{SAME, similarity, statement};
 use truing_core::ledger::{LevelKind, Purse, Room};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{self, AskedModel, Coverage, ModelPart, Modelled, Outcome, OutcomeKind};
-use truing_core::port::{Gate, Reader, RecordStore, StoreError, Withheld};
+use truing_core::port::{Gate, HaltReason, Reader, RecordStore, StoreError};
 use truing_core::recheck::Reviewer;
-use truing_core::switch::RepositoryRef;
 use truing_diff::RepoPath;
 use truing_model::cassette::Tape;
 use truing_model::gateway::{Gateway, Refused};
@@ -52,7 +49,7 @@ use reviewer::{ReviewInput, ReviewerRun};
 pub use shown::Subject;
 use shown::{Again, Shown};
 pub(crate) use shown::{Diffs, Looked};
-pub(crate) use task::{Bounded, BuiltPrompt, Halted, ModelTask, Spent, WatchedTools, hash_of, unheld, words};
+pub(crate) use task::{Bounded, BuiltPrompt, ModelTask, Spent, WatchedTools, hash_of, unheld, words};
 
 /// A model that reviews, shared by all runs of a process.
 pub struct Agent {
@@ -90,8 +87,8 @@ pub type OwnTools = Box<dyn Fn(&str, &str, &str) -> Option<Server> + Send + Sync
 pub struct ModelUse<'a> {
     /// The model.
     pub agent: &'a Agent,
-    /// The kill switch.
-    pub gate: SwitchGate,
+    /// Asked before each turn.
+    pub gate: Arc<dyn Gate>,
 }
 
 impl<'a> ModelUse<'a> {
@@ -103,38 +100,7 @@ impl<'a> ModelUse<'a> {
         walkthrough: bool,
         now: Millis,
     ) -> Asking<'a> {
-        Asking {
-            agent: self.agent,
-            purse,
-            subject,
-            recalled,
-            walkthrough,
-            gate: Arc::new(self.gate.clone()),
-            now,
-        }
-    }
-}
-
-/// The kill switches of the store, as a command asks them.
-#[derive(Clone)]
-pub struct SwitchGate {
-    /// The store.
-    pub store: Arc<dyn RecordStore>,
-    /// The repository that is worked on; none of a forge, as a rule, in a local one.
-    pub repository: RepositoryRef,
-}
-
-impl fmt::Debug for SwitchGate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SwitchGate").field("repository", &self.repository).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Gate for SwitchGate {
-    async fn ask(&self) -> Result<(), Withheld> {
-        let switches = self.store.switch().await.map_err(|_| Withheld::Unread)?;
-        if switches.stop_runs(&self.repository) { Err(Withheld::Halted) } else { Ok(()) }
+        Asking { agent: self.agent, purse, subject, recalled, walkthrough, gate: Arc::clone(&self.gate), now }
     }
 }
 
@@ -215,9 +181,9 @@ pub enum AgentError {
     /// What it is told cannot be put together.
     #[error(transparent)]
     Prompt(#[from] PromptError),
-    /// The kill switch was turned on meanwhile.
-    #[error("the kill switch is on")]
-    Halted,
+    /// The gate was shut meanwhile.
+    #[error(transparent)]
+    Halted(HaltReason),
     /// The recording is of another review.
     #[error("the recording has no answer to this review: {0}")]
     Drift(String),

@@ -20,6 +20,7 @@ mod update;
 pub mod words;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -32,7 +33,7 @@ use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
 use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, ForgeError, Runs, StoreError};
+use truing_core::port::{Clock as _, ForgeError, Gate, Runs, StoreError};
 use truing_core::run::StepCost;
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
@@ -200,6 +201,8 @@ pub struct Runner<'a> {
     pub looks: &'a Looks,
     /// How it is configured.
     pub config: &'a ConvergeConfig,
+    /// Asked before each act, and before each turn of a model.
+    pub gate: &'a Arc<dyn Gate>,
     /// The repository's `owner/name`, if it has one: its teams pay, too.
     pub repository: Option<&'a str>,
     /// The run.
@@ -221,11 +224,12 @@ pub struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    /// A run on a branch, with its commits; who works on it, with what, and how; the repository's `owner/name`, if it
+    /// A run on a branch, with its commits; who works on it, with what, and how; its gate; the repository's `owner/name`, if it
     /// has one.
     pub fn new(
         (workspace, mirror): (&'a dyn Workspace, &'a Mirror),
         (agents, looks, config): (&'a Agents, &'a Looks, &'a ConvergeConfig),
+        gate: &'a Arc<dyn Gate>,
         repository: Option<&'a str>,
         record: Record,
         mode: RunMode,
@@ -238,6 +242,7 @@ impl<'a> Runner<'a> {
             agents,
             looks,
             config,
+            gate,
             repository,
             record,
             diffs,
@@ -281,7 +286,7 @@ impl Runner<'_> {
                 Err(stop @ Stop::Stopped(_)) => return Ok(Progress::Failed(stop.exit())),
                 Err(Stop::Store(error)) => return Err(error),
                 // What the act has written already, it finds when it is carried out again.
-                Err(stop @ Stop::Withheld { .. }) => {
+                Err(stop @ Stop::Halted(_)) => {
                     let exit = self.shut(&stop)?;
                     self.keep_taken(act.step(), began);
                     store.keep_converge(token, &self.record).await?;

@@ -9,7 +9,7 @@
 //! of them have not ended. [`desired`] says what the pull request should show, in the words of [`text`], [`review_writes`] what was
 //! written. [`ignores`] warns of patterns that match nothing. [`fix`] applies what a local review suggests. [`converge`] fixes a
 //! branch until an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's own checks on two of
-//! its states. [`write_gate`] is asked before each write of those two.
+//! its states. [`run_gate`] is asked before each write.
 //!
 //! They share [`budget`] (limits of what models cost), [`reader`] (the processes that parse repository bytes),
 //! [`slots`] (steps of slots on a store), [`stopped`] (the reasons why a lease's step stops), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
@@ -39,6 +39,7 @@ pub mod reader;
 pub mod reading;
 pub mod review;
 pub mod review_writes;
+pub mod run_gate;
 mod said;
 pub mod since;
 pub mod slots;
@@ -48,7 +49,6 @@ pub mod telemetry;
 pub mod text;
 pub mod tools;
 pub mod verify;
-pub mod write_gate;
 
 pub use truing_reader::redact::{redact, redact_line};
 

@@ -8,7 +8,7 @@ use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::{Finding, Source};
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::outcome::{Coverage, ReviewDetail, ReviewRecord};
-use truing_core::port::{Clock, Ids, Reader, Revision};
+use truing_core::port::{Clock, Reader, Revision};
 use truing_diff::RepoPath;
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
@@ -22,6 +22,7 @@ use super::memory::{Kept, Line, Memory, Recall, RecordOpener, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
 use crate::converge;
+use crate::machine::new_run_id;
 use crate::telemetry;
 use crate::tools::{Base, Toolbox, Tooling};
 
@@ -52,8 +53,6 @@ pub struct Local<'a> {
     pub records: RecordOpener,
     /// Wall clock.
     pub clock: &'a dyn Clock,
-    /// New ids.
-    pub ids: &'a dyn Ids,
 }
 
 /// Which of these it was.
@@ -123,7 +122,7 @@ impl Local<'_> {
         let key = key(self.repository);
         let comparing = Comparing { repository: self.repository, base: self.base, head: self.head };
         let (change, against) = comparing.compare(checked_out).await?;
-        let run = self.ids.run();
+        let run = new_run_id();
         let name = self.repository.remote_url().and_then(name_of_remote);
         let trace = telemetry::review(&run, &key, name.as_deref(), None);
         let reviewed =

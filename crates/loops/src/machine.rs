@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use truing_agent::sandbox::{self, Level};
 use truing_core::id::{Millis, RunId};
-use truing_core::port::{Clock, Ids};
+use truing_core::port::Clock;
 use truing_git::PrivateFolder;
 use uuid::Uuid;
 
@@ -20,14 +20,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// Ids that are unique and sort by time (UUID version 7).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UniqueIds;
-
-impl Ids for UniqueIds {
-    fn run(&self) -> RunId {
-        RunId::new(Uuid::now_v7().to_string())
-    }
+/// The id of a run that begins: unique, and sorted by time (UUID version 7).
+pub fn new_run_id() -> RunId {
+    RunId::new(Uuid::now_v7().to_string())
 }
 
 /// The strongest sandbox that this machine allows, tried in a folder that a later process removes if this one is killed.

@@ -4,7 +4,7 @@
 use opentelemetry::trace::FutureExt as _;
 use truing_core::id::{Key, PrId, RunId};
 use truing_core::outcome::{ReviewDetail, ReviewRecord};
-use truing_core::port::{Clock, Ids, PullRequest, Revision};
+use truing_core::port::{Clock, PullRequest, Revision};
 
 use super::agent::{self, ModelUse, Subject};
 use super::attempts::{Attempt, Attempts};
@@ -14,6 +14,7 @@ use super::local::{Review, Reviewed};
 use super::memory::{Memory, Recall, RecordOpener, clean};
 use super::reading::Reading;
 use super::since;
+use crate::machine::new_run_id;
 use crate::telemetry;
 
 /// One pull request and everything its review needs.
@@ -32,8 +33,6 @@ pub struct Pull<'a> {
     pub records: RecordOpener,
     /// Wall clock.
     pub clock: &'a dyn Clock,
-    /// New ids.
-    pub ids: &'a dyn Ids,
 }
 
 impl Pull<'_> {
@@ -42,7 +41,7 @@ impl Pull<'_> {
     /// # Errors
     /// [`CheckoutError`]
     pub async fn run(&self) -> Result<(Review, Pinned), CheckoutError> {
-        let (run, key) = (self.ids.run(), self.id.key());
+        let (run, key) = (new_run_id(), self.id.key());
         let trace = telemetry::review(&run, &key, self.pull.repository(), Some(self.id.number));
         let reviewed = self.review(run, key).with_context(trace.clone()).await;
         if let Err(error) = &reviewed {

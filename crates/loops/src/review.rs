@@ -12,7 +12,8 @@ use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord};
 use truing_core::port::{
-    Clock, Computed, Event, ForgePull, Gate, PrState, PullRequest, RecordStore, Revision, RunRef, Writer,
+    Clock, Computed, Event, ForgePull, Gate, Halt, PrState, PullRequest, RecordStore, Revision, RunRef,
+    Writer,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Then, Why};
@@ -173,7 +174,7 @@ impl Served<'_> {
 
     /// Passes the gate, or stops.
     async fn pass(&self) -> Result<(), Stopped> {
-        if self.gate.is_open().await { Ok(()) } else { Err(Stopped::Halted) }
+        Ok(self.gate.go_on().await.map_err(Halt::from)?)
     }
 
     /// What the forge says now. An event's own words are never believed.
@@ -384,7 +385,7 @@ impl Served<'_> {
     async fn publish(&self, head: &Sha, may_create: bool) -> Result<Reconciled, Stopped> {
         let RunRef { key, token, .. } = self.run;
         let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(*token) };
-        let (forge, log, gate, clock) = (self.forge, self.store, &**self.gate, self.clock);
+        let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
         let publisher = Publisher {
             effects: Effects { forge, log, gate, clock, writer, watch: self.watch },
             forge,
@@ -397,7 +398,7 @@ impl Served<'_> {
             PublishError::Store(error) => error.into(),
             PublishError::Forge(error) => Stopped::of(error, self.clock.now(), self.forge.settle()),
             PublishError::Moved => Stopped::Moved,
-            PublishError::Halted => Stopped::Halted,
+            PublishError::Halted(halt) => halt.into(),
         })
     }
 

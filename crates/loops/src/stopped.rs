@@ -2,7 +2,7 @@
 //! the slot is told.
 
 use truing_core::id::{Millis, Span, Token};
-use truing_core::port::{ForgeError, StoreError, Withheld};
+use truing_core::port::{ForgeError, Halt, HaltReason, StoreError};
 use truing_core::slot::Refused;
 use truing_forge::remote::RemoteError;
 use truing_git::GitError;
@@ -77,7 +77,7 @@ impl Stopped {
             | ForgeError::Rejected { .. }
             | ForgeError::Stale { .. }
             | ForgeError::Unavailable { .. }
-            | ForgeError::Withheld { .. } => Self::of(error, now, settle),
+            | ForgeError::Halted(_) => Self::of(error, now, settle),
         }
     }
 
@@ -93,11 +93,21 @@ impl Stopped {
             | ForgeError::Moved { .. } => ("the forge refuses access", None),
             ForgeError::Rejected { .. } => ("the forge refuses the request", None),
             ForgeError::Stale { .. } => ("somebody changed it meanwhile", None),
-            ForgeError::Withheld { why: Withheld::Halted | Withheld::Unread, .. } => return Self::Halted,
-            ForgeError::Withheld { why: Withheld::Lost { last }, .. } => return Self::Fenced(last),
-            ForgeError::Withheld { why: Withheld::Reading, .. } => ("writes are disabled", None),
+            ForgeError::Halted(halt) => return halt.into(),
         };
         Self::Failed { class, what, not_before }
+    }
+}
+
+impl From<Halt> for Stopped {
+    fn from(halt: Halt) -> Self {
+        match halt.reason {
+            HaltReason::KillSwitch | HaltReason::NoAnswer => Self::Halted,
+            HaltReason::LeaseLost { last } => Self::Fenced(last),
+            HaltReason::ReadOnly => {
+                Self::Failed { class: "writes are disabled", what: halt.to_string(), not_before: None }
+            }
+        }
     }
 }
 
@@ -137,7 +147,7 @@ impl From<CheckoutError> for Stopped {
     fn from(error: CheckoutError) -> Self {
         let what = error.to_string();
         let class = match error {
-            CheckoutError::Agent(AgentError::Halted) => return Self::Halted,
+            CheckoutError::Agent(AgentError::Halted(reason)) => return Halt::from(reason).into(),
             CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
             CheckoutError::Agent(AgentError::Prompt(_) | AgentError::Drift(_)) => {
                 "the server is not set up for it"

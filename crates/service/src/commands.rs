@@ -44,6 +44,7 @@ use truing_core::publish::Producer;
 use truing_core::switch::RepositoryRef;
 use truing_forge::Server;
 use truing_forge::effects::{EffectError, Effects};
+use truing_loops::machine::new_run_id;
 
 use super::context::ServiceContext;
 use super::pause::Pause;
@@ -151,7 +152,7 @@ impl Unserved {
                 | ForgeError::Moved { .. }
                 | ForgeError::Rejected { .. }
                 | ForgeError::Stale { .. }
-                | ForgeError::Withheld { .. },
+                | ForgeError::Halted(_),
             ) => Waits::Repository,
         }
     }
@@ -293,9 +294,8 @@ async fn help(context: &ServiceContext, told: &UserRequest, repo: &str, by: &By)
     if let Some(switch) = context.switch().await.at(&repository) {
         return Ok(format!("{switch} is on, by {}", switch.engaged.by));
     }
-    let gate = context.gate(repository);
-    let writing: Arc<dyn Gate> = Arc::new(gate.clone());
-    let client = context.forges.pull(&context.ids.run(), &told.pr, repo, Producer::Review, &writing);
+    let gate: Arc<dyn Gate> = Arc::new(context.gate(repository));
+    let client = context.forges.pull(&new_run_id(), &told.pr, repo, Producer::Review);
     let Some(client) = client else { return Ok("its forge is not configured".to_owned()) };
     let effects = Effects {
         forge: &*client,
@@ -313,7 +313,7 @@ async fn help(context: &ServiceContext, told: &UserRequest, repo: &str, by: &By)
         Err(EffectError::Store(error)) => Err(error.into()),
         // Other commands do not wait for it: whoever still wants it asks again.
         Err(
-            error @ (EffectError::Withheld { .. }
+            error @ (EffectError::Halted(_)
             | EffectError::Refused(_)
             | EffectError::Unanswered { .. }
             | EffectError::Git(_)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use truing_core::id::{PrId, RunId};
-use truing_core::port::{Clock, ForgePull, Gate, Ids, Reader, RecordStore};
+use truing_core::port::{Clock, ForgePull, Reader, RecordStore};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::Server;
@@ -14,6 +14,7 @@ use truing_forge::watch::Watch;
 use truing_git::Git;
 use truing_loops::agent::Agent;
 use truing_loops::checkout::Rules;
+use truing_loops::run_gate::SwitchReader;
 use truing_loops::tools::Toolbox;
 
 use super::converges::Converging;
@@ -21,21 +22,14 @@ use super::metrics::Metrics;
 use super::repositories::Repositories;
 use super::sole::Sole;
 use super::sweep;
-use super::switch::KillSwitch;
+use super::switch::HeldSlots;
 use super::wake::Wake;
 
 /// The pull requests that there are: one client a configured forge.
 pub trait Forges: Send + Sync {
     /// The pull request of the repository that people call `repo` (`owner/name`), for this producer; none if the forge is
-    /// not configured. Each call names the run. The gate is asked right before each call that writes.
-    fn pull(
-        &self,
-        run: &RunId,
-        id: &PrId,
-        repo: &str,
-        producer: Producer,
-        gate: &Arc<dyn Gate>,
-    ) -> Option<Box<dyn ForgePull>>;
+    /// not configured. Each call names the run.
+    fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>>;
 
     /// The configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
     fn servers(&self) -> &BTreeMap<String, Server>;
@@ -51,8 +45,6 @@ pub struct ServiceContext {
     pub reader: Box<dyn Reader>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
-    /// New ids.
-    pub ids: Box<dyn Ids>,
     /// Git.
     pub git: Git,
     /// Folder of the mirrors: `{forge}/{repository id}.git`.
@@ -71,10 +63,10 @@ pub struct ServiceContext {
     pub agent: Option<Agent>,
     /// The parts of runs that converge; or the reason why nothing does, for people.
     pub converging: Result<Converging, String>,
-    /// The kill switches, as they were read last.
-    pub kill_switch: KillSwitch,
-    /// The store that has the kill switch: `store`, but in a dry run, which works on a copy and pays from the real one.
-    pub switch_store: Arc<dyn RecordStore>,
+    /// The kill switches: those of `store`, but in a dry run, which works on a copy and pays from the real one.
+    pub switches: Arc<SwitchReader>,
+    /// The slots that a switch holds back.
+    pub held: HeldSlots,
     /// Reports the writes of reviews; in a dry run none is made.
     pub watch: Watch,
     /// The periods at which repositories are swept.

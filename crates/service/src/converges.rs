@@ -31,9 +31,9 @@ use truing_loops::converge::pull::{self, PullRequestWorkspace};
 use truing_loops::converge::pursue::PullRequestRunner;
 use truing_loops::converge::{Agents, Looks, RunMode, Runner};
 use truing_loops::machine::SystemClock;
+use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_loops::telemetry::{self, ConvergeSpan};
 use truing_loops::versions;
-use truing_loops::write_gate::StoreGate;
 
 use super::lease::Lease;
 use super::no_run::{NoRun, Unusable};
@@ -122,10 +122,17 @@ impl PullRun<'_> {
         format!("{}#{}", self.repo, self.number)
     }
 
-    /// What is asked right before each write under this lease.
+    /// The gate of a run under this lease.
     fn gate(&self, lease: &Lease) -> Arc<dyn Gate> {
-        let repository = RepositoryRef::of_key(&lease.key).called(self.repo);
-        StoreGate::of_run(&self.converging.agents.auditor.ledger, repository, &lease.key, lease.token)
+        let store = &self.converging.agents.auditor.ledger;
+        Arc::new(self.run_gate(&lease.key).under_lease(store, &lease.key, lease.token))
+    }
+
+    /// The gate of what is done on this pull request.
+    fn run_gate(&self, key: &Key) -> RunGate {
+        let store = Arc::clone(&self.converging.agents.auditor.ledger);
+        let switches = SwitchReader::new(store, Arc::new(SystemClock));
+        RunGate::of_run(&switches, RepositoryRef::of_key(key).called(self.repo))
     }
 
     /// Every write to the pull request, under this lease.
@@ -138,7 +145,7 @@ impl PullRun<'_> {
         let writer = Writer { key: key.clone(), producer: Producer::Converge, token };
         let log = &self.converging.agents.auditor.ledger;
         let watch = &telemetry::WRITES;
-        Effects { forge: client, log: &**log, gate: &**gate, clock: &SystemClock, writer, watch }
+        Effects { forge: client, log: &**log, gate, clock: &SystemClock, writer, watch }
     }
 
     fn workspace<'b>(
@@ -174,11 +181,12 @@ impl PullRun<'_> {
         &'b self,
         ground: &'b Ground,
         workspace: &'b PullRequestWorkspace<'b>,
+        gate: &'b Arc<dyn Gate>,
         record: Record,
         mode: RunMode,
     ) -> PullRequestRunner<'b> {
         let how = (&self.converging.agents, &ground.looks, self.config());
-        let runner = Runner::new((workspace, &ground.mirror), how, Some(self.repo), record, mode);
+        let runner = Runner::new((workspace, &ground.mirror), how, gate, Some(self.repo), record, mode);
         PullRequestRunner { runner, workspace }
     }
 

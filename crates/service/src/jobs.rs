@@ -10,9 +10,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use truing_core::id::{Millis, PrId};
-use truing_core::port::{
-    Clock, Described, Event, Ids as _, RecordStore, RunRef, StoreError, Writer, read_only,
-};
+use truing_core::port::{Clock, Described, Event, Gate, RecordStore, RunRef, StoreError, Writer};
 use truing_core::publish::Producer;
 use truing_core::run::StepCost;
 use truing_core::slot::{Limits, Loop, Then, Why};
@@ -26,19 +24,18 @@ use truing_forge::watch::Watch;
 use truing_forge::{ForgeServer as _, Server};
 use truing_git::Remote;
 use truing_loops::checkout;
-use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::machine::{SystemClock, new_run_id};
+use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_loops::stopped::Stopped;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::run::SyncRun;
 use truing_loops::telemetry;
 use truing_loops::versions;
-use truing_loops::write_gate::StoreGate;
 
 use super::by_hand;
 use super::calendar::AGAIN;
 use super::drive::{self, After, Driver, Heir, Leased, trace_stop};
 use super::no_run::NoRun;
-use super::switch::KillSwitch;
 
 /// A job, and where its runs go.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +67,7 @@ impl JobRun<'_> {
         let key = job::key(self.job.name);
         let lease = by_hand::lease(&**store, &key, Loop::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
-        let run = RunRef { id: UniqueIds.run(), key, token: lease.token };
+        let run = RunRef { id: new_run_id(), key, token: lease.token };
         // What runs for it ends with it.
         let trace = telemetry::sync(&run.id, &run.key, self.repo, (self.job.name, &self.job.config.package));
         let forge = self.forge.for_review(run.id.as_str());
@@ -137,22 +134,20 @@ impl JobRun<'_> {
         (id, remote): (&str, &Remote),
     ) -> Result<(Record, Option<Millis>), StoreError> {
         let watch = Watch { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
-        let switch = KillSwitch::default();
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
         let repository = RepositoryRef::of_key(&place.key()).called(self.repo);
-        let gate = StoreGate::of_run(store, repository.clone(), &run.key, run.token);
-        // In a dry run no effect reaches the client. If one did, it would be refused.
-        let client_gate = if self.job.dry_run { read_only() } else { gate.clone() };
-        let forge = self.forge.client(&place, self.repo, Producer::Sync, &client_gate);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let gate = RunGate::of_run(&SwitchReader::new(Arc::clone(store), clock), repository);
+        let gate: Arc<dyn Gate> = Arc::new(gate.under_lease(store, &run.key, run.token));
+        let forge = self.forge.client(&place, self.repo, Producer::Sync);
         let effects = Effects {
             forge: &forge,
             log: &**store,
-            gate: &*gate,
+            gate: &gate,
             clock: &SystemClock,
             writer: Writer { key: run.key.clone(), producer: Producer::Sync, token: Some(run.token) },
             watch: &watch,
         };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let following = SyncRun {
             job: &self.job,
             run,
@@ -160,7 +155,6 @@ impl JobRun<'_> {
             server: self.forge,
             store: &**store,
             effects,
-            gate: &switch.gate(store, &clock, repository),
             mirror: &checkout::mirror(self.mirrors, &place),
             remote,
         };

@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use truing_agent::mcp::{Called, Offer, Toolset};
 use truing_core::id::PrId;
-use truing_core::port::{ForgeError, Gate, RecordStore, Withheld};
+use truing_core::port::{ForgeError, Gate, HaltReason, RecordStore};
 use truing_core::publish::Producer;
 use truing_core::switch::RepositoryRef;
 use truing_forge::remote::RemoteError;
@@ -28,7 +28,8 @@ use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{Git, GitError};
 
 use table::Tool;
-use truing_loops::write_gate::StoreGate;
+use truing_loops::machine::SystemClock;
+use truing_loops::run_gate::{RunGate, SwitchReader};
 
 pub use own::OwnTools;
 
@@ -53,6 +54,8 @@ struct Forge {
     mirrors: PathBuf,
     /// The record of what is written.
     store: Arc<dyn RecordStore>,
+    /// The kill switches.
+    switches: Arc<SwitchReader>,
     /// Whoever holds it writes alone.
     writing: Mutex<()>,
     /// The repository and the branch that the server was started in, if that is one of this forge.
@@ -88,7 +91,8 @@ impl ForgeTools {
     /// The tools of a forge.
     pub fn new(parts: Parts) -> Self {
         let Parts { name, server, git, mirrors, store, here } = parts;
-        let forge = Forge { name, git, mirrors, store, writing: Mutex::default(), here };
+        let switches = SwitchReader::new(Arc::clone(&store), Arc::new(SystemClock));
+        let forge = Forge { name, git, mirrors, store, switches, writing: Mutex::default(), here };
         Self { forge: Arc::new(forge), server }
     }
 
@@ -107,12 +111,13 @@ impl ForgeTools {
 
     fn client(&self, pull: &(PrId, String)) -> RepositoryClient {
         let (id, name) = pull;
-        self.server.client(id, name, Producer::Mcp, &self.gate(pull))
+        self.server.client(id, name, Producer::Mcp)
     }
 
     /// The gate that is asked right before each write there.
     fn gate(&self, (id, name): &(PrId, String)) -> Arc<dyn Gate> {
-        StoreGate::of_caller(&self.forge.store, RepositoryRef::of_key(&id.key()).called(name))
+        let repository = RepositoryRef::of_key(&id.key()).called(name);
+        Arc::new(RunGate::of_caller(&self.forge.switches, repository))
     }
 
     /// The repository that is meant.
@@ -138,7 +143,7 @@ impl From<ForgeError> for Why {
     fn from(error: ForgeError) -> Self {
         Self(match &error {
             ForgeError::RateLimited { .. } => format!("{error}: call it again then"),
-            ForgeError::Withheld { why, .. } => return (*why).into(),
+            ForgeError::Halted(halt) => return halt.reason.into(),
             ForgeError::Unavailable { .. }
             | ForgeError::Unauthorized { .. }
             | ForgeError::Forbidden { .. }
@@ -150,14 +155,14 @@ impl From<ForgeError> for Why {
     }
 }
 
-impl From<Withheld> for Why {
-    fn from(why: Withheld) -> Self {
+impl From<HaltReason> for Why {
+    fn from(why: HaltReason) -> Self {
         Self(match why {
-            Withheld::Halted => format!(
+            HaltReason::KillSwitch => format!(
                 "{why}: nothing is written to the forge until an operator turns it off (`truing kill status` tells \
                  why)"
             ),
-            Withheld::Unread | Withheld::Lost { .. } | Withheld::Reading => {
+            HaltReason::NoAnswer | HaltReason::LeaseLost { .. } | HaltReason::ReadOnly => {
                 format!("{why}: nothing is written to the forge (hint: {})", why.hint())
             }
         })

@@ -73,7 +73,7 @@ impl Scheduler {
         let places = if switches.all.engaged().is_some() { Places::of(0) } else { self.places };
         // Beyond those that are known to be held back, so that each is told of.
         let is_on = switches.on().next().is_some();
-        let batch = if is_on { BATCH + context.kill_switch.held_back() } else { BATCH };
+        let batch = if is_on { BATCH + context.held.count() } else { BATCH };
         let workers = store.workers(self.places.all > 0).await?;
         let Picked { due, leased, oldest } =
             self.pick(context, &switches, (places, batch), &workers, now).await?;

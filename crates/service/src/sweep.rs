@@ -472,6 +472,6 @@ fn is_the_forges(error: &ForgeError) -> bool {
         | ForgeError::Moved { .. }
         | ForgeError::Rejected { .. }
         | ForgeError::Stale { .. }
-        | ForgeError::Withheld { .. } => false,
+        | ForgeError::Halted(_) => false,
     }
 }

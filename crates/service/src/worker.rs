@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 use truing_core::id::{Key, PrId, Sha, Span};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
-use truing_core::port::{Described, Event, ForgeError, ForgeRead as _, Gate, RunRef, StoreError, read_only};
+use truing_core::port::{Described, Event, ForgeError, ForgeRead as _, Gate, RunRef, StoreError};
 use truing_core::publish::Producer;
 use truing_core::slot::{Loop, Then, Why};
 use truing_core::switch::RepositoryRef;
@@ -20,6 +20,7 @@ use truing_forge::remote::Purpose;
 use truing_loops::agent::Agent;
 use truing_loops::checkout;
 use truing_loops::checkout::Checkout;
+use truing_loops::machine::new_run_id;
 use truing_loops::review::{Counts as _, Heard, Served};
 use truing_loops::slots::StepError;
 use truing_loops::stopped::Stopped;
@@ -49,7 +50,7 @@ pub async fn work(
     heartbeat: Duration,
     give_back: watch::Receiver<bool>,
 ) -> Option<Result<Then, Stopped>> {
-    let run = RunRef { id: context.ids.run(), key: lease.key.clone(), token: lease.token };
+    let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
     // Every line of the run says whose it is, wherever it comes from.
     let span = tracing::error_span!("run", key = %run.key, review_id = %run.id);
     let began = std::time::Instant::now();
@@ -281,7 +282,7 @@ async fn whereabouts(context: &ServiceContext, run: &RunRef, id: &PrId) -> Resul
     let server = server.for_review(run.id.as_str());
     let found = async {
         let name = server.repository_by_id(&id.repository).await?.name;
-        let pull = server.client(id, &name, Producer::Review, &read_only()).pull_request().await?;
+        let pull = server.client(id, &name, Producer::Review).pull_request().await?;
         Ok::<_, ForgeError>((name, pull))
     };
     let (name, pull) = match found.await {
@@ -312,9 +313,9 @@ async fn review_at(
 ) -> Result<Then, Stopped> {
     let unknown = || not_configured(id);
     let gate = context.gate(RepositoryRef::of_key(&lease.key).called(repo));
-    let gate = if lease.is_retraction { gate.of_retraction() } else { gate };
-    let gate: Arc<dyn Gate> = Arc::new(gate);
-    let forge = context.forges.pull(&run.id, id, repo, Producer::Review, &gate).ok_or_else(unknown)?;
+    let gate = gate.under_lease(&context.store, &lease.key, lease.token);
+    let gate: Arc<dyn Gate> = Arc::new(if lease.is_retraction { gate.of_retraction() } else { gate });
+    let forge = context.forges.pull(&run.id, id, repo, Producer::Review).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
     let remote = server.remote(&id.repository, repo, Purpose::Fetch).await;
     let remote = remote.map_err(|error| Stopped::of_remote(error, context.clock.now(), NOTHING_MADE))?;

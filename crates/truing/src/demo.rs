@@ -39,7 +39,7 @@ use truing_fakes::repo::Commit;
 use truing_forge::webhook::HookSecret;
 use truing_git::Git;
 use truing_loops::checkout::Rules;
-use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
 use truing_service::ingress::Settings;
 use truing_service::metrics::Metrics;
@@ -774,12 +774,11 @@ fn context(
     let (config, toolbox) = linter::with_linter(&model.config, folder).map_err(set_up)?;
     Ok(ServiceContext {
         converging: Err("the demo converges by its own command".to_owned()),
-        switch_store: store.as_record_store(),
+        switches: truing_loops::run_gate::SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
         store: store.as_record_store(),
         forges: Box::new(servers),
         reader: Box::new(reader),
         clock: Arc::new(SystemClock),
-        ids: Box::new(UniqueIds),
         git,
         mirrors: folder.join("mirrors"),
         limits: TIMINGS,
@@ -787,7 +786,7 @@ fn context(
         rules: Rules::new(config, LinesKey::default()).map_err(set_up)?,
         max_inline: 30,
         agent,
-        kill_switch: truing_service::switch::KillSwitch::default(),
+        held: truing_service::switch::HeldSlots::default(),
         watch: truing_loops::telemetry::WRITES.clone(),
         swept: truing_service::sweep::Periods::default(),
         metrics,

@@ -32,16 +32,17 @@ use truing_config::{
 use truing_core::code::LinesKey;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, RunId, Span};
-use truing_core::port::{ForgeError, ForgeKind, ForgePull, Gate, Reader, ReaderError};
+use truing_core::port::{ForgeError, ForgeKind, ForgePull, Reader, ReaderError};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::remote::RemoteError;
 use truing_forge::{ForgeServer as _, Server};
 use truing_git::{Git, GitError, GitOptions};
 use truing_loops::checkout::Rules;
-use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::machine::SystemClock;
 use truing_loops::reader::{ChildReader, packs_with};
 use truing_loops::reading::Scope;
+use truing_loops::run_gate::SwitchReader;
 use truing_loops::telemetry::Exporting;
 use truing_reader::Packs;
 use truing_service::housekeeping::Keep;
@@ -62,16 +63,9 @@ use crate::cli::error::CliError;
 pub struct Servers(pub BTreeMap<String, Server>);
 
 impl Forges for Servers {
-    fn pull(
-        &self,
-        run: &RunId,
-        id: &PrId,
-        repo: &str,
-        producer: Producer,
-        gate: &Arc<dyn Gate>,
-    ) -> Option<Box<dyn ForgePull>> {
+    fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>> {
         let server = self.0.get(&id.forge)?.for_review(run.as_str());
-        Some(Box::new(server.client(id, repo, producer, gate)))
+        Some(Box::new(server.client(id, repo, producer)))
     }
 
     fn servers(&self) -> &BTreeMap<String, Server> {
@@ -260,7 +254,6 @@ pub async fn service_context(
         forges: Box::new(Servers(forges)),
         reader,
         clock: Arc::new(SystemClock),
-        ids: Box::new(UniqueIds),
         git: git_in(environment, temp).await?,
         mirrors: mirrors(&folder),
         limits: limits(&config.review, config.server.lease),
@@ -269,8 +262,8 @@ pub async fn service_context(
         max_inline: config.review.max_inline,
         agent: agent::served(config, environment, ledger)?,
         converging: converge::served(config, environment, &store),
-        kill_switch: truing_service::switch::KillSwitch::default(),
-        switch_store: store.as_record_store(),
+        switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
+        held: truing_service::switch::HeldSlots::default(),
         watch: truing_loops::telemetry::WRITES.clone(),
         swept: truing_service::sweep::Periods::default(),
         metrics: metrics(&store)?,
@@ -461,7 +454,7 @@ fn told_by(error: &ForgeError, told: &str) -> CliError {
         | ForgeError::Moved { .. }
         | ForgeError::Rejected { .. }
         | ForgeError::Stale { .. }
-        | ForgeError::Withheld { .. } => told.to_owned(),
+        | ForgeError::Halted(_) => told.to_owned(),
     };
     CliError::failed("forge", error.to_string()).hint(hint)
 }

@@ -360,8 +360,12 @@ async fn what_was_reported_before_a_refusal_is_kept() {
     let ended = ran(&model, Limits::default()).await;
     assert!(ended.end.to_string().starts_with("budget"), "{}", ended.end);
     assert_eq!((titles(&ended), ended.turns), (vec!["one"], 1));
-    let down = ran(&Scripted::new(vec![refuses(|| Refused::Switch)]), Limits::default()).await;
-    assert!(matches!(down.end, End::Refused(Refused::Switch)));
+    let down = ran(
+        &Scripted::new(vec![refuses(|| Refused::Halted(truing_core::port::HaltReason::KillSwitch))]),
+        Limits::default(),
+    )
+    .await;
+    assert!(matches!(down.end, End::Refused(Refused::Halted(_))));
 }
 
 #[tokio::test]

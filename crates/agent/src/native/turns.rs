@@ -175,7 +175,7 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
         let Progress { items, stands, turns, usage, model, calls, denials, trimmed, .. } = self.ran;
         // All was reported: what was still wanted ends nothing, but a switch or a cassette that has no answer does.
         let is_over =
-            matches!(end, End::Refused(Refused::Switch | Refused::Drift { .. } | Refused::Ledger(_)));
+            matches!(end, End::Refused(Refused::Halted(_) | Refused::Drift { .. } | Refused::Ledger(_)));
         let end = if stands && !is_over { End::Done } else { end };
         Ran { end, items, turns, usage, cost, model, calls, denials, trimmed }
     }

@@ -1,8 +1,10 @@
 //! The ports of effects: the record of their intents, and the side of a forge that writes.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
-use super::{BranchPull, ForgeError, OwnIssue, Posted, Said, StoreError};
+use super::{BranchPull, ForgeError, OwnIssue, Permit, Posted, Said, StoreError};
 use crate::effect::{Effect, Kind};
 use crate::id::{CommentId, Key, Millis, Span, Token, Topic};
 use crate::publish::{Item, Producer};
@@ -113,8 +115,8 @@ impl Performed {
 #[async_trait]
 pub trait ForgeWrite: Send + Sync {
     /// Makes it. It is looked for first, unless a plan has looked ([`crate::effect::Kind::is_planned`]): no second one is
-    /// made.
-    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError>;
+    /// made. Each call that writes is made by the permit.
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError>;
 
     /// Looks whether it is there, and changes nothing.
     async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError>;

@@ -22,7 +22,7 @@ impl ForgeError {
             Self::Stale { .. } => "run it again: it is read anew",
             Self::RateLimited { .. } => "it goes on by itself then",
             Self::Unavailable { .. } => "if it lasts, check forge.NAME.api_url and the forge's status page",
-            Self::Withheld { why, .. } => why.hint(),
+            Self::Halted(halt) => halt.reason.hint(),
         }
     }
 
@@ -65,7 +65,7 @@ impl ForgeError {
             | Self::Rejected { .. }
             | Self::Stale { .. }
             | Self::RateLimited { .. }
-            | Self::Withheld { .. } => true,
+            | Self::Halted(_) => true,
             Self::Unavailable { .. } => false,
         }
     }

@@ -1,57 +1,148 @@
-//! The gate: what a loop asks right before each write, to a forge or by a push. A side of a forge that writes, and a
-//! push, are not to be had without it.
+//! The gate: what a loop asks before it goes on, and before each write, to a forge or by a push. Neither is made without the
+//! [`Permit`] that a gate gives.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
-use crate::id::Token;
+use crate::id::{Millis, Span, Token};
 
-/// Why the gate refused a write.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Withheld {
+/// The reason of a gate that is shut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum HaltReason {
     /// The kill switch is on, or that of the repository.
     #[error("the kill switch is on")]
-    Halted,
-    /// Nobody can tell whether it is: the store gives no answer.
-    #[error("the store does not tell whether the kill switch is on")]
-    Unread,
+    KillSwitch,
+    /// The store gives no answer.
+    #[error("the store does not say whether the kill switch is on")]
+    NoAnswer,
     /// The run no longer holds its lease.
     #[error("the lease is lost: somebody else has taken over")]
-    Lost {
+    LeaseLost {
         /// The newest token that was given to anybody.
         last: Token,
     },
-    /// The caller may only read.
+    /// No gate was asked: the caller only reads.
     #[error("this command only reads")]
-    Reading,
+    ReadOnly,
 }
 
-impl Withheld {
-    /// What to do about it.
+impl HaltReason {
+    /// The next thing to do.
     pub fn hint(self) -> &'static str {
         match self {
-            Self::Halted => {
+            Self::KillSwitch => {
                 "to resume: `truing kill off`, or `truing kill off --repo OWNER/NAME` where only that repository's is on \
                  (`truing kill status` tells); then run it again, it goes on where it was"
             }
-            Self::Unread => "see what is wrong: `truing doctor`; then run it again, it goes on where it was",
-            Self::Lost { .. } => "whoever has taken over goes on with it",
-            Self::Reading => "this only looks; another command writes",
+            Self::NoAnswer => {
+                "see what is wrong: `truing doctor`; then run it again, it goes on where it was"
+            }
+            Self::LeaseLost { .. } => "whoever has taken over goes on with it",
+            Self::ReadOnly => "this only looks; another command writes",
         }
     }
 }
 
-/// Decides whether a run may go on, and whether it may write. It is asked again each time.
+/// A stop by the gate: this run, or this caller, does nothing more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Halt {
+    /// The gate's reason.
+    pub reason: HaltReason,
+    /// The write that was not made; none: no write was next.
+    pub undone: Option<String>,
+}
+
+impl Halt {
+    /// A stop right before this write.
+    pub fn before(undone: impl Into<String>, reason: HaltReason) -> Self {
+        Self { reason, undone: Some(undone.into()) }
+    }
+
+    /// The newest token that was given to anybody, if the lease is lost.
+    pub fn lost(&self) -> Option<Token> {
+        if let HaltReason::LeaseLost { last } = self.reason { Some(last) } else { None }
+    }
+}
+
+impl From<HaltReason> for Halt {
+    fn from(reason: HaltReason) -> Self {
+        Self { reason, undone: None }
+    }
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.undone {
+            Some(undone) => write!(f, "{}; not done: {undone}", self.reason),
+            None => write!(f, "{}", self.reason),
+        }
+    }
+}
+
+impl std::error::Error for Halt {}
+
+/// Decides whether a run may go on, and whether it may write.
 #[async_trait]
 pub trait Gate: Debug + Send + Sync {
-    /// Refuses a write, with the reason, or lets it be made now.
-    async fn ask(&self) -> Result<(), Withheld>;
+    /// Refuses a write, with the reason, or lets it be announced. The lease is looked at by the record that takes the intent.
+    async fn ask(&self) -> Result<(), HaltReason>;
 
-    /// True while the run may go on, read, and ask a model.
-    async fn is_open(&self) -> bool {
-        self.ask().await.is_ok()
+    /// Refuses a write whose intent was recorded before something else happened: the lease may be lost since.
+    async fn ask_again(&self) -> Result<(), HaltReason> {
+        self.ask().await
+    }
+
+    /// Refuses to go on reading and asking a model, or lets it.
+    async fn go_on(&self) -> Result<(), HaltReason> {
+        self.ask().await
+    }
+}
+
+/// The age up to which a gate's answer counts for the first call of an effect.
+const PERMIT_AGE: Span = Span::seconds(1);
+
+/// A gate's permission to make the calls of one effect. Only a gate that was asked gives one.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<dyn Gate>,
+    /// The time of the answer that no call has used, as milliseconds; [`USED`] after that.
+    answered: AtomicI64,
+}
+
+/// In place of the time of an answer that a call has used.
+const USED: i64 = i64::MIN;
+
+impl Permit {
+    /// Asks the gate; `now` is the wall clock.
+    ///
+    /// # Errors
+    /// [`HaltReason`]
+    pub async fn ask(gate: &Arc<dyn Gate>, now: Millis) -> Result<Arc<Self>, HaltReason> {
+        gate.ask().await?;
+        Ok(Arc::new(Self { gate: Arc::clone(gate), answered: AtomicI64::new(now.0) }))
+    }
+
+    /// Lets one call that writes be made now. The answer that made the permit counts for one call, within [`PERMIT_AGE`]; for
+    /// every other, and for each repeat, the gate is asked again.
+    ///
+    /// # Errors
+    /// [`HaltReason`]
+    pub async fn confirm(&self, now: Millis) -> Result<(), HaltReason> {
+        let age = now.0.saturating_sub(self.answered.swap(USED, Ordering::Relaxed));
+        if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.renew().await }
+    }
+
+    /// Asks the gate again, whatever the age of its answer.
+    ///
+    /// # Errors
+    /// [`HaltReason`]
+    pub async fn renew(&self) -> Result<(), HaltReason> {
+        self.gate.ask_again().await
     }
 }
 
@@ -65,7 +156,7 @@ struct ReadOnly;
 
 #[async_trait]
 impl Gate for ReadOnly {
-    async fn ask(&self) -> Result<(), Withheld> {
-        Err(Withheld::Reading)
+    async fn ask(&self) -> Result<(), HaltReason> {
+        Err(HaltReason::ReadOnly)
     }
 }

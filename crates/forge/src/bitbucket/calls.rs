@@ -8,7 +8,7 @@ use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::finding::Place;
 use truing_core::id::{AccountId, Millis, Sha};
 use truing_core::port::{
-    Author, CommitCheck, ForgeError, Gate, PullDraft, PullState, RepositoryNow, ReviewState,
+    Author, CommitCheck, ForgeError, Permit, PullDraft, PullState, RepositoryNow, ReviewState,
 };
 use truing_core::publish::DesiredStatus;
 
@@ -188,9 +188,9 @@ pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
     /// The limits of the forge, as narrow as its version, where that is known.
     fn row(&self) -> &'static Capability;
 
-    /// The same; the gate is asked right before each call that writes.
+    /// The same; it makes calls that write by this permit.
     #[must_use]
-    fn behind(&self, gate: &Arc<dyn Gate>) -> Self;
+    fn with_permit(&self, permit: &Arc<Permit>) -> Self;
 
     /// Our own account. Asked for once.
     async fn own(&self) -> Result<Own, ForgeError>;

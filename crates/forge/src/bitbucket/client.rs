@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use truing_core::effect::Effect;
 use truing_core::id::{CommentId, PrId, Sha, Span, Topic};
 use truing_core::port::{
-    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Gate, Merge, OwnIssue, PullActivity, PullNow,
+    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, Permit, PullActivity, PullNow,
     PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, SetLabel,
 };
 use truing_core::publish::{Bounds, Item, Observed, Producer};
@@ -38,8 +38,13 @@ pub struct Client<C> {
 }
 
 impl<C: Calls> Client<C> {
-    pub(super) fn new(calls: &C, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> Self {
-        Self { calls: calls.behind(gate), id: id.clone(), repo: repo.to_owned(), producer }
+    pub(super) fn new(calls: &C, id: &PrId, repo: &str, producer: Producer) -> Self {
+        Self { calls: calls.clone(), id: id.clone(), repo: repo.to_owned(), producer }
+    }
+
+    /// The same; it makes calls that write by this permit.
+    pub(super) fn with_permit(&self, permit: &Arc<Permit>) -> Self {
+        Self { calls: self.calls.with_permit(permit), ..self.clone() }
     }
 
     /// The beginning of an error of a call on the pull request: what was tried, and where.

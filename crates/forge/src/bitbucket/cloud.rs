@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use truing_core::id::{AccountId, Sha};
-use truing_core::port::{Clock, Common, ForgeError, Gate};
+use truing_core::port::{Clock, Common, ForgeError};
 use url::Url;
 
 use super::address::{append, parts, remember};
@@ -83,10 +83,6 @@ impl BitbucketCloud {
         let Inner { options, http, .. } = &*self.inner;
         let login = format!("token/{}", options.token.name());
         self.by(http.sharing(common, &options.api_url, &login))
-    }
-
-    fn guarded(&self, gate: &Arc<dyn Gate>) -> Self {
-        self.by(self.inner.http.behind(gate.clone()))
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
-use truing_core::port::{Clock, Common, ForgeError, Gate};
+use truing_core::port::{Clock, Common, ForgeError};
 use url::Url;
 
 use super::address::{append, parts, remember, with_query};
@@ -39,7 +39,7 @@ struct Inner {
     login: Authorization,
     learnt: Arc<Learnt>,
     /// The diff of the pull request that was commented on last. A run has a client of its own.
-    diff: Mutex<Option<(u64, Arc<PullDiff>)>>,
+    diff: Arc<Mutex<Option<(u64, Arc<PullDiff>)>>>,
 }
 
 /// The facts that all clones share.
@@ -72,14 +72,14 @@ impl BitbucketDataCenter {
         let (http, login) = connect(&options, patience, clock)?;
         let learnt = Learnt { own: OnceCell::new(), version: OnceLock::new(), names: Mutex::default() };
         Ok(Self {
-            inner: Arc::new(Inner { options, http, login, learnt: Arc::new(learnt), diff: Mutex::default() }),
+            inner: Arc::new(Inner { options, http, login, learnt: Arc::new(learnt), diff: Arc::default() }),
         })
     }
 
     fn by(&self, http: Http) -> Self {
         let Inner { options, login, learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
-        Self { inner: Arc::new(Inner { options, http, login, learnt, diff: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { options, http, login, learnt, diff: Arc::default() }) }
     }
 
     /// The same, with limits that all processes of this login keep together. To be called before anything is sent: what was
@@ -89,10 +89,6 @@ impl BitbucketDataCenter {
         let Inner { options, http, .. } = &*self.inner;
         let login = format!("token/{}", options.token.name());
         self.by(http.sharing(common, &options.api_url, &login))
-    }
-
-    fn guarded(&self, gate: &Arc<dyn Gate>) -> Self {
-        self.by(self.inner.http.behind(gate.clone()))
     }
 
     /// Sends a call. Data Center answers 401 where a permission is missing, too: the server is asked then whether it knows the

@@ -19,7 +19,7 @@ use crate::capability::Marker;
 use crate::forge_server::ForgeServer as _;
 use crate::listing::Listing;
 use crate::marker::MarkerKeys;
-use crate::testing::{CANARY, Hand, Reply, Request, Server, open, patience};
+use crate::testing::{CANARY, Hand, Reply, Request, Server, patience, permit};
 
 mod cloud;
 mod data_center;
@@ -70,11 +70,11 @@ fn center(server: &Server) -> BitbucketDataCenter {
 }
 
 fn pull(server: &Server) -> BitbucketCloudClient {
-    cloud(server).client(&pr(UUID), "acme/demo", Producer::Review, &open())
+    cloud(server).client(&pr(UUID), "acme/demo", Producer::Review).with_permit(&permit())
 }
 
 fn pull_dc(server: &Server) -> BitbucketDataCenterClient {
-    center(server).client(&pr("101"), "ACME/demo", Producer::Review, &open())
+    center(server).client(&pr("101"), "ACME/demo", Producer::Review).with_permit(&permit())
 }
 
 fn ok(body: &Value) -> Reply {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::port::{
-    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Gate, Merge, OwnIssue, PrState, PullActivity,
+    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, Permit, PrState, PullActivity,
     PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Revision, Said, SetLabel,
 };
 use truing_core::publish::{Bounds, Item, Observed, Producer};
@@ -42,14 +42,13 @@ pub struct GitHubClient {
 }
 
 impl GitHubClient {
-    pub(super) fn new(
-        github: &GitHub,
-        id: &PrId,
-        repo: &str,
-        producer: Producer,
-        gate: &Arc<dyn Gate>,
-    ) -> Self {
-        Self { github: github.behind(gate), id: id.clone(), repo: repo.to_owned(), producer }
+    pub(super) fn new(github: &GitHub, id: &PrId, repo: &str, producer: Producer) -> Self {
+        Self { github: github.clone(), id: id.clone(), repo: repo.to_owned(), producer }
+    }
+
+    /// The same; it makes calls that write by this permit.
+    pub(super) fn with_permit(&self, permit: &Arc<Permit>) -> Self {
+        Self { github: self.github.with_permit(permit), ..self.clone() }
     }
 
     /// `owner/name#7`.

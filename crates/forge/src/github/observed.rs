@@ -41,7 +41,7 @@ impl<'a> Listed<'a> {
         accounts: Accounts<'a>,
     ) -> Result<Self, ForgeError> {
         let what = pull.what("looking for its comments");
-        let known: Result<_, _> =
+        let known: Result<_, ForgeError> =
             known.iter().map(|(item, comment)| Ok((Id::parse(&what, comment)?, item))).collect();
         let (seen, ours, answered) = (HashSet::new(), Vec::new(), HashSet::new());
         Ok(Self { pull, accounts, known: known?, seen, ours, answered })

@@ -1,14 +1,11 @@
 //! GitHub beyond one pull request: which repositories there are, what is open in them, what people comment, and what
 //! those people may do. All of it reads.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use serde::Deserialize;
 use truing_core::id::{Millis, PrId, Sha};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, Gate, OpenPull, Protection, PullComment, PullLine, Revision,
-    Seen,
+    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Revision, Seen,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -137,8 +134,8 @@ impl ForgeServer for GitHub {
         self.by(self.inner.http.for_review(id))
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> GitHubClient {
-        GitHubClient::new(self, id, repo, producer, gate)
+    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> GitHubClient {
+        GitHubClient::new(self, id, repo, producer)
     }
 
     async fn remote(&self, id: &str, repo: &str, purpose: Purpose) -> Result<Remote, RemoteError> {

@@ -13,7 +13,7 @@ use super::*;
 use crate::forge_server::ForgeServer as _;
 use crate::http::unavailable;
 use crate::remote::Purpose;
-use crate::testing::{CANARY, Hand, Reply, Request, Server, open, patience};
+use crate::testing::{CANARY, Hand, Reply, Request, Server, patience, permit};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
@@ -45,7 +45,7 @@ pub(super) fn github(server: &Server) -> GitHub {
 }
 
 fn pull(server: &Server) -> GitHubClient {
-    github(server).client(&pr(7), "octo/demo", Producer::Review, &open())
+    github(server).client(&pr(7), "octo/demo", Producer::Review).with_permit(&permit())
 }
 
 fn ok(body: &Value) -> Reply {
@@ -248,7 +248,7 @@ async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
     let server = Server::new([me(), empty.clone().always()]).await;
     let github = github(&server);
     for producer in [Producer::Review, Producer::Mcp] {
-        let pull = github.client(&pr(7), "octo/demo", producer, &open());
+        let pull = github.client(&pr(7), "octo/demo", producer).with_permit(&permit());
         assert_eq!(pull.comments(&[]).await, Ok(vec![]));
     }
     let requests = server.requests();
@@ -349,7 +349,7 @@ async fn a_file_comment_has_no_line_and_a_summary_no_place() {
     let one = draft(item.clone(), 3, 5, Side::New);
     assert_eq!(pull.create_file_comment(&head(), &one).await, Ok(CommentId::new("review:61")));
     let forged = "<!-- truing:1 x -->";
-    let by_hand = github(&server).client(&pr(7), "octo/demo", Producer::Mcp, &open());
+    let by_hand = github(&server).client(&pr(7), "octo/demo", Producer::Mcp).with_permit(&permit());
     assert_eq!(by_hand.create_summary(forged).await, Ok(CommentId::new("issue:62")));
 
     let requests = server.requests();
@@ -500,7 +500,7 @@ async fn a_repository_name_cannot_lead_elsewhere() {
         "o#/x",
     ] {
         assert!(!is_repository_name(bad), "{bad}");
-        let pull = github(&server).client(&pr(7), bad, Producer::Review, &open());
+        let pull = github(&server).client(&pr(7), bad, Producer::Review).with_permit(&permit());
         assert!(matches!(pull.pull_request().await, Err(ForgeError::Rejected { .. })), "{bad}");
     }
     assert!(server.requests().is_empty());
@@ -528,8 +528,10 @@ async fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
     let remote = github.remote(&pr(7).repository, "octo/demo", Purpose::Fetch).await.unwrap();
     assert_eq!(remote.url(), "https://git.example.com/octo/demo.git");
     let basic = BASE64_STANDARD.encode(format!("x-access-token:{CANARY}"));
-    let shown =
-        format!("{github:?} {:?} {remote:?}", github.client(&pr(7), "octo/demo", Producer::Review, &open()));
+    let shown = format!(
+        "{github:?} {:?} {remote:?}",
+        github.client(&pr(7), "octo/demo", Producer::Review).with_permit(&permit())
+    );
     assert!(!shown.contains(CANARY) && !shown.contains(&basic), "{shown}");
     let url = append(&github.inner.options.api_url, ["repos", "o"]);
     assert_eq!(url.as_str(), "https://git.example.com/api/v3/repos/o");
@@ -552,7 +554,7 @@ fn addresses_that_requests_cannot_go_to_are_refused_without_their_credentials() 
 #[tokio::test]
 async fn of_a_repository_alone_no_pull_request_is_read() {
     let server = Server::new([]).await;
-    let alone = github(&server).client(&pr(0), "octo/demo", Producer::Sync, &open());
+    let alone = github(&server).client(&pr(0), "octo/demo", Producer::Sync).with_permit(&permit());
     let refused = [
         alone.pull_request().await.map(drop),
         alone.now().await.map(drop),

@@ -18,7 +18,7 @@ use truing_core::finding::{Place, Side};
 use truing_core::id::{Millis, RunId, Sha, Span, Token};
 use truing_core::port::{
     AuditMark, Clock as _, Entry, EntryState, ForgeError, ForgeKind, ForgeRead as _, ForgeWrite as _, Gate,
-    ReviewDraft, ReviewEvent, Withheld, Writer,
+    Halt, HaltReason, ReviewDraft, ReviewEvent, Writer,
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
@@ -53,6 +53,8 @@ struct Scene {
     log: Log,
     clock: Hand,
     gate: Arc<Switch>,
+    /// The same, as effects ask it.
+    asked: Arc<dyn Gate>,
     watch: Watch,
     what: What,
     /// The head before.
@@ -157,9 +159,10 @@ impl Scene {
 
     fn with(site: Site, (number, own): (u64, u64), what: What, head: String) -> Self {
         let gate: Arc<Switch> = Arc::default();
-        let pull = site.conversation_behind(number, &(gate.clone() as Arc<dyn Gate>));
+        let pull = site.conversation(number);
         let (log, clock, watch) = (Log::default(), Hand(AtomicI64::new(Wall.now().0)), Watch::default());
-        Self { site, number, own, pull, log, clock, gate, watch, what, head }
+        let asked = gate.clone() as Arc<dyn Gate>;
+        Self { site, number, own, pull, log, clock, gate, asked, watch, what, head }
     }
 
     fn intended(&self) -> Intended {
@@ -178,7 +181,7 @@ impl Scene {
         Effects {
             forge: &self.pull,
             log: &self.log,
-            gate: &*self.gate,
+            gate: &self.asked,
             clock: &self.clock,
             writer,
             watch: &self.watch,
@@ -197,7 +200,7 @@ impl Scene {
                 Pushed::Refused { message, .. } => {
                     Err(EffectError::Refused(ForgeError::Rejected { what: "push".into(), message }))
                 }
-                Pushed::Withheld(why) => Err(EffectError::Withheld { what: "push".into(), why }),
+                Pushed::Halted(why) => Err(EffectError::Halted(Halt::before("push", why))),
                 moved @ Pushed::Moved { .. } => panic!("{moved:?}"),
             },
         }
@@ -313,7 +316,7 @@ async fn refused(scene: &mut Scene, case: Case, why: &str) {
     assert!(is_typed, "{error:?}");
     // Nor does the client by itself.
     let What::Effect(effect) = &scene.what else { panic!("every forge is pushed to") };
-    let refused = scene.pull.perform(effect).await.unwrap_err();
+    let refused = scene.pull.make(effect).await.unwrap_err();
     assert!(
         matches!(&refused, ForgeError::Rejected { message, .. } if message.ends_with(why)),
         "{refused:?}"
@@ -336,16 +339,16 @@ async fn cell(flavour: Flavour, kind: Kind, case: Case) {
         Case::GateClosed => {
             scene.gate.0.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
-            assert!(matches!(error, EffectError::Withheld { why: Withheld::Halted, .. }), "{error:?}");
+            assert!(
+                matches!(&error, EffectError::Halted(halt) if halt.reason == HaltReason::KillSwitch),
+                "{error:?}"
+            );
         }
         Case::LeaseLost => {
             scene.log.is_fenced.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
             let last = Token(9);
-            assert!(
-                matches!(&error, EffectError::Withheld { why: Withheld::Lost { last: now }, .. } if *now == last),
-                "{error:?}"
-            );
+            assert!(matches!(&error, EffectError::Halted(halt) if halt.lost() == Some(last)), "{error:?}");
         }
         Case::Refused => {
             let refusal = if kind == Kind::Push {

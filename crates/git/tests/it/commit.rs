@@ -6,7 +6,7 @@ use truing_core::RepoPath;
 use truing_core::id::{Millis, Sha};
 use truing_git::{Edited, GitError, Identity, Merging, Mirror, NewCommit, Remote};
 
-use crate::support::{Open, Place, Repo, text};
+use crate::support::{Place, Repo, permit, text};
 
 fn who(name: &str) -> Identity {
     Identity { name: name.into(), email: format!("{name}@example.com") }
@@ -116,7 +116,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     assert_eq!((staged.paths.as_slice(), staged.left_out.len()), (expected.as_slice(), 0));
     assert!(text(&staged.diff().await.unwrap()).contains("-two\n-three\n+2\n"));
     let made = staged.commit(&new("Follow\n\nBecause.\n\n")).await.unwrap();
-    made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &Open).await.unwrap();
+    made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
     let format = "--format=%an <%ae> %at|%cn <%ce> %ct|%P|%B";
     assert_eq!(
         repo.run(["show", "--no-patch", format, "ours"]),
@@ -133,7 +133,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     assert_eq!(some.paths, [(path("new file"), Edited::Added)]);
     assert_eq!(some.left_out, [path("a.txt"), path("deep/b.txt")]);
     let made = some.commit(&new("Some")).await.unwrap();
-    made.push(&Remote::local(&repo.root).unwrap(), "some", None, &Open).await.unwrap();
+    made.push(&Remote::local(&repo.root).unwrap(), "some", None, &*permit().await).await.unwrap();
     assert_eq!(repo.run(["diff", "--name-only", head.as_str(), "some"]), "new file");
 }
 
@@ -168,7 +168,7 @@ async fn nothing_of_the_folder_runs_or_is_believed() {
     // Line ends are stored as the checkout took them: what nobody changed does not differ.
     assert_eq!(staged.paths, [(path("new.txt"), Edited::Added)]);
     let made = staged.commit(&new("x")).await.unwrap();
-    made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &Open).await.unwrap();
+    made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
     assert!(!place.path("trapped").exists());
     assert!(!repo.run(["cat-file", "commit", "ours"]).contains("gpgsig"));
 }
@@ -196,7 +196,7 @@ async fn repositories_inside_are_left_out_and_modes_and_links_are_kept() {
     assert_eq!(staged.paths, [(path("link"), Edited::Added), (path("tool"), Edited::Added)]);
     assert_eq!(staged.left_out, [path("begun"), path("deep/begun too"), path("inner")]);
     let made = staged.commit(&new("x")).await.unwrap();
-    made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &Open).await.unwrap();
+    made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
     let modes = repo.modes(&["ours"]);
     assert_eq!(modes, "100644 a.txt\n120000 link\n100755 tool");
 }
@@ -265,7 +265,11 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     drop(made);
     // The mirror has all of it by itself.
     assert_eq!(mirror.tree_of(&sha).await.unwrap(), tree);
-    mirror.committed(&sha).push(&Remote::local(&repo.root).unwrap(), "ours", None, &Open).await.unwrap();
+    mirror
+        .committed(&sha)
+        .push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await)
+        .await
+        .unwrap();
     assert_eq!(repo.run(["show", "ours:line.crlf"]), "one\n2");
     assert_eq!(
         repo.modes(&["-r", "ours"]),

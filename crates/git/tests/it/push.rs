@@ -1,13 +1,14 @@
 //! Pushes: to one branch, from where it was expected, never past a refusal; and where credentials are seen.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use truing_core::id::{Millis, Sha};
-use truing_core::port::{Withheld, read_only};
+use truing_core::port::HaltReason;
 use truing_git::{Committed, Git, GitError, Identity, Mirror, NewCommit, Pushed, Refusal, Remote, Secret};
 
 use crate::process::{runs, until};
-use crate::support::{Open, Place, Repo};
+use crate::support::{Door, Place, Repo, permit, permit_of};
 
 /// A remote with `main`, and what pushes to it.
 struct Setting {
@@ -54,7 +55,7 @@ impl Setting {
     }
 
     async fn push(&self, made: &Committed, branch: &str, expected: Option<&Sha>) -> Result<Pushed, GitError> {
-        made.push(&self.remote, branch, expected, &Open).await
+        made.push(&self.remote, branch, expected, &*permit().await).await
     }
 
     /// A hook of the remote.
@@ -220,7 +221,7 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     // It has no branches, it seems, and nobody listens there.
     let secret = Secret::new("Basic canary-123456");
     let remote = Remote::new("http://127.0.0.1:9/x.git", Some(secret)).unwrap();
-    let error = made.push(&remote, "x", None, &Open).await.unwrap_err();
+    let error = made.push(&remote, "x", None, &*permit().await).await.unwrap_err();
     assert!(!format!("{error} {error:?} {made:?}").contains("canary"), "{error:?}");
 
     let seen_text = std::fs::read_to_string(&seen).unwrap();
@@ -248,11 +249,13 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
 async fn a_gate_that_is_shut_lets_nothing_be_pushed() {
     let it = Setting::new().await;
     let one = it.commit("1\n").await;
-    let shut = read_only();
-    let refused = one.push(&it.remote, "truing/x", None, &*shut).await.unwrap();
-    assert_eq!(refused, Pushed::Withheld(Withheld::Reading));
+    let door = Arc::<Door>::default();
+    let permit = permit_of(&door).await;
+    door.shut();
+    let refused = one.push(&it.remote, "truing/x", None, &permit).await.unwrap();
+    assert_eq!(refused, Pushed::Halted(HaltReason::KillSwitch));
     assert_eq!(it.mirror.branch_tip("truing/x").await.unwrap(), None);
     // What is there already is no write, and nobody is asked.
     assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), Pushed::Done);
-    assert_eq!(one.push(&it.remote, "truing/x", None, &*shut).await.unwrap(), Pushed::Done);
+    assert_eq!(one.push(&it.remote, "truing/x", None, &permit).await.unwrap(), Pushed::Done);
 }

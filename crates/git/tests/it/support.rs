@@ -5,23 +5,41 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tempfile::TempDir;
-use truing_core::id::Sha;
-use truing_core::port::{Gate, Withheld};
+use truing_core::id::{Millis, Sha};
+use truing_core::port::{Gate, HaltReason, Permit};
 use truing_git::{Git, GitOptions};
 
-/// A gate that is always open.
-#[derive(Debug)]
-pub(crate) struct Open;
+/// A gate that is open until it is shut.
+#[derive(Debug, Default)]
+pub(crate) struct Door(AtomicBool);
+
+impl Door {
+    pub(crate) fn shut(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
 
 #[async_trait]
-impl Gate for Open {
-    async fn ask(&self) -> Result<(), Withheld> {
-        Ok(())
+impl Gate for Door {
+    async fn ask(&self) -> Result<(), HaltReason> {
+        if self.0.load(Ordering::SeqCst) { Err(HaltReason::KillSwitch) } else { Ok(()) }
     }
+}
+
+/// The permit of an open gate.
+pub(crate) async fn permit() -> Arc<Permit> {
+    permit_of(&Arc::default()).await
+}
+
+/// The permit of this gate, which is open.
+pub(crate) async fn permit_of(door: &Arc<Door>) -> Arc<Permit> {
+    Permit::ask(&(Arc::clone(door) as Arc<dyn Gate>), Millis(0)).await.unwrap()
 }
 
 /// A folder for one test, gone afterwards.

@@ -50,7 +50,7 @@ impl Part {
                     partial(format!("budget: rules only, because {}", level.too_little()))
                 }
             },
-            Refused::Switch
+            Refused::Halted(_)
             | Refused::NotAllowed(_)
             | Refused::SpendCap { .. }
             | Refused::Unauthorized { .. }

@@ -156,8 +156,8 @@ impl<'a> ReviewInput<'a> {
             agent.conversed(task, &looked, lacks).await
         };
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if matches!(ran.end, End::Refused(Refused::Switch)) {
-            return Err(AgentError::Halted);
+        if let End::Refused(Refused::Halted(reason)) = ran.end {
+            return Err(AgentError::Halted(reason));
         }
         if let End::Refused(Refused::Drift { what }) = ran.end {
             return Err(AgentError::Drift(what));

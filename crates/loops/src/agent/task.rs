@@ -13,14 +13,13 @@ use truing_agent::prompt::{Fence, PromptError, Values};
 use truing_core::RepoPath;
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::Gate;
-use truing_core::switch::RepositoryRef;
+use truing_core::port::{Gate, HaltReason};
 use truing_model::gateway::Refused;
 use truing_model::messages::Tool;
 use truing_reader::redact::redact;
 use truing_reader::tools::DIFF;
 
-use super::{Agent, SwitchGate};
+use super::Agent;
 use crate::budget;
 use crate::telemetry::{self, Traced};
 
@@ -46,10 +45,6 @@ pub(crate) struct BuiltPrompt {
     pub(crate) brief: Brief,
     pub(crate) hash: String,
 }
-
-/// The kill switch was turned on.
-#[derive(Debug)]
-pub(crate) struct Halted;
 
 /// What asking models took, whatever became of it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -88,14 +83,14 @@ impl Agent {
     /// model, which is told once.
     ///
     /// # Errors
-    /// [`Halted`]
+    /// [`HaltReason`]
     pub(crate) async fn sent<F: Form>(
         &self,
         task: ModelTask<'_>,
         tools: &dyn Tools,
         spent: &mut Spent,
         judge: impl Fn(&F) -> Option<String> + Send,
-    ) -> Result<Ran<F>, Halted> {
+    ) -> Result<Ran<F>, HaltReason> {
         (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.told.hash.clone()));
         let ran = self.conversed(task, tools, judge).await;
         if ran.turns > 0 {
@@ -105,12 +100,7 @@ impl Agent {
         spent.turns = spent.turns.saturating_add(ran.turns);
         spent.tokens = spent.tokens.saturating_add(ran.usage.all());
         spent.cost.0 = spent.cost.0.saturating_add(ran.cost.0);
-        if matches!(ran.end, End::Refused(Refused::Switch)) { Err(Halted) } else { Ok(ran) }
-    }
-
-    /// The kill switches, for work on this repository.
-    pub(crate) fn gate(&self, repository: RepositoryRef) -> Arc<dyn Gate> {
-        Arc::new(SwitchGate { store: Arc::clone(&self.ledger), repository })
+        if let End::Refused(Refused::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
     }
 
     /// The same, however it ends.

@@ -5,6 +5,7 @@
 //! given no answer: that is never taken for "nothing found".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use truing_agent::mcp::client::{Problem, Servers};
@@ -238,7 +239,7 @@ impl Audited {
         let limits = Limits { time: runner.config.audit_timeout, money: Some(most), ..agent.limits };
         let name = format!("auditor-{}", index.saturating_add(1));
         let task =
-            ModelTask { purse, name: (RUN, &name), told: &told, limits, gate: runner.switch_gate(agent) };
+            ModelTask { purse, name: (RUN, &name), told: &told, limits, gate: Arc::clone(runner.gate) };
         let ran = agent.sent(task, &looked, spent, wrong).await.map_err(Stop::from)?;
         let complaint = wrong(&ran.items);
         *without = servers.end().await;

@@ -4,6 +4,7 @@
 //! Nothing follows from it: what goes wrong is told as a warning of the run. Only the kill switch, or a lease that is lost,
 //! leaves it to be done later.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use truing_agent::native::Limits;
@@ -47,7 +48,7 @@ impl PullRequestRunner<'_> {
             Ok(()) => {
                 self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
             }
-            Err(stop @ (Stop::Halted | Stop::Withheld { .. })) => return self.runner.shut(&stop).map(Some),
+            Err(stop @ Stop::Halted(_)) => return self.runner.shut(&stop).map(Some),
             Err(why) => {
                 // What was paid for and does not serve would not serve the next time either.
                 if matches!(why, Stop::Silent(_)) {
@@ -99,13 +100,8 @@ impl PullRequestRunner<'_> {
         let looked = Looked::new(&tools, Default::default());
         let (purse, most) = self.runner.purse(agent);
         let limits = Limits { time: self.runner.config.audit_timeout, money: Some(most), ..agent.limits };
-        let task = ModelTask {
-            purse,
-            name: (RUN, WRITER),
-            told: &told,
-            limits,
-            gate: self.runner.switch_gate(agent),
-        };
+        let task =
+            ModelTask { purse, name: (RUN, WRITER), told: &told, limits, gate: Arc::clone(self.runner.gate) };
         let judge = |described: &Described| described.complaint(&kept);
         let ran = agent.sent(task, &looked, spent, judge).await?;
         if let Some(why) = unheld(&ran.end, judge(&ran.items)) {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use truing_agent::fixer::{Fixer, Workshop};
 use truing_agent::native::{End, Limit, Limits};
@@ -237,8 +238,7 @@ impl Runner<'_> {
         let tools = WatchedTools(Bounded { tools: fixer, admits, what: "fix" });
         let (purse, most) = self.purse(agent);
         let limits = Limits { time, money: Some(most), ..agent.limits };
-        let task =
-            ModelTask { purse, name: (RUN, FIXER), told: &told, limits, gate: self.switch_gate(agent) };
+        let task = ModelTask { purse, name: (RUN, FIXER), told: &told, limits, gate: Arc::clone(self.gate) };
         let unanswered = |mended: &Mended| match job {
             Job::Findings(_) => unanswered(&state.found, mended),
             Job::Gate(_) => None,

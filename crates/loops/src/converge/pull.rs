@@ -13,7 +13,7 @@ use truing_core::effect::{Effect, Kind};
 use truing_core::finding::{AnchorKind, Category, Finding};
 use truing_core::id::{CommentId, FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    AuditMark, Clock as _, ForgeError, ForgeRead as _, HeadRepository, LineComment, LineDraft, PullNow,
+    AuditMark, Clock as _, ForgeError, ForgeRead as _, Halt, HeadRepository, LineComment, LineDraft, PullNow,
     PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
 };
 use truing_core::publish::ThreadState;
@@ -226,9 +226,9 @@ impl PullRequestWorkspace<'_> {
         let onto = (record.detail.branch.as_str(), Some(expected));
         Ok(match self.effects.push(commit, &remote, onto).await.map_err(unperformed)? {
             Pushed::Done => Published::Done,
-            Pushed::Withheld(why) => {
+            Pushed::Halted(reason) => {
                 let what = format!("pushing {} to {}", short(commit.sha()), record.detail.branch);
-                return Err(Stop::Withheld { what, why });
+                return Err(Stop::Halted(Halt::before(what, reason)));
             }
             Pushed::Moved { now: Some(now) } => Published::Moved(now),
             Pushed::Moved { now: None } => {
@@ -429,7 +429,7 @@ fn round(record: &Record) -> usize {
 pub(super) fn is_not_now(error: &EffectError) -> bool {
     match error {
         EffectError::Refused(error) => matches!(error, ForgeError::RateLimited { .. }),
-        EffectError::Withheld { .. } | EffectError::Settling { .. } | EffectError::Store(_) => true,
+        EffectError::Halted(_) | EffectError::Settling { .. } | EffectError::Store(_) => true,
         EffectError::Unanswered { .. } | EffectError::Git(_) => false,
     }
 }
@@ -443,7 +443,7 @@ fn is_locked(error: &EffectError, effects: &Effects<'_>) -> bool {
 pub(super) fn unperformed(error: EffectError) -> Stop {
     let words = error.to_string();
     match error {
-        EffectError::Withheld { what, why } => Stop::Withheld { what, why },
+        EffectError::Halted(halt) => Stop::Halted(halt),
         EffectError::Refused(error) | EffectError::Unanswered { error, .. } => forge(error),
         EffectError::Settling { until, .. } => Stop::Later { until, why: Why::Settling, what: words },
         EffectError::Store(error) => error.into(),
@@ -458,7 +458,7 @@ pub(super) fn forge(error: ForgeError) -> Stop {
             Stop::Later { until: SystemClock.now() + wait, why: Why::RateLimit, what }
         }
         ForgeError::Unavailable { .. } => Stop::Unanswered(what),
-        ForgeError::Withheld { what, why } => Stop::Withheld { what, why },
+        ForgeError::Halted(halt) => Stop::Halted(halt),
         ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }

@@ -1,7 +1,6 @@
 //! Why an act of a run came to nothing, and what follows: the same act a little later, or an end.
 
 use std::io;
-use std::sync::Arc;
 
 use truing_agent::fixer::FixerError;
 use truing_agent::prompt::PromptError;
@@ -9,14 +8,12 @@ use truing_agent::verify::VerifyError;
 use truing_core::converge::{Code, Exit};
 use truing_core::id::{Millis, Sha, Token};
 use truing_core::policy::PolicyError;
-use truing_core::port::{Gate, ReaderError, StoreError, Withheld};
+use truing_core::port::{Halt, HaltReason, ReaderError, StoreError};
 use truing_core::slot::Why;
-use truing_core::switch::RepositoryRef;
 use truing_git::GitError;
 
 use super::Runner;
 use super::gate::GateError;
-use crate::agent::{Agent, Halted};
 use crate::files::NotTaken;
 use crate::reading::ReadingError;
 
@@ -33,17 +30,9 @@ pub enum Stop {
     /// The money is used up.
     #[error("{0}")]
     Budget(String),
-    /// The kill switch is on.
-    #[error("the kill switch is on: {AGAIN}")]
-    Halted,
-    /// The gate that is asked right before each write refuses one. This run makes no further write.
-    #[error("{why}; not done: {what}: {AGAIN}")]
-    Withheld {
-        /// Which write.
-        what: String,
-        /// Why.
-        why: Withheld,
-    },
+    /// The gate is shut. This run makes no further write.
+    #[error("{0}: {AGAIN}")]
+    Halted(Halt),
     /// A person has stopped the run at its pull request; in words for people.
     #[error("{0}")]
     Stopped(String),
@@ -109,9 +98,9 @@ pub enum Stop {
     Store(#[from] StoreError),
 }
 
-impl From<Halted> for Stop {
-    fn from(Halted: Halted) -> Self {
-        Self::Halted
+impl From<HaltReason> for Stop {
+    fn from(reason: HaltReason) -> Self {
+        Self::Halted(reason.into())
     }
 }
 
@@ -128,8 +117,7 @@ impl Stop {
             Self::Git(error) => error.may_pass(),
             Self::Silent(_)
             | Self::Budget(_)
-            | Self::Halted
-            | Self::Withheld { .. }
+            | Self::Halted(_)
             | Self::Stopped(_)
             | Self::Model(_)
             | Self::Gate(_)
@@ -150,14 +138,14 @@ impl Stop {
 
     /// The newest token that was given to anybody, if the lease that the run was under is lost.
     pub(super) fn lost(&self) -> Option<Token> {
-        if let Self::Withheld { why: Withheld::Lost { last }, .. } = self { Some(*last) } else { None }
+        if let Self::Halted(halt) = self { halt.lost() } else { None }
     }
 
     /// How the run ends with it.
     pub(super) fn exit(&self) -> Exit {
         let code = match self {
             Self::Budget(_) => Code::Budget,
-            Self::Halted | Self::Withheld { .. } | Self::Stopped(_) => Code::Interrupted,
+            Self::Halted(_) | Self::Stopped(_) => Code::Interrupted,
             Self::Over { exit, .. } => exit.code,
             Self::Silent(_)
             | Self::Model(_)
@@ -186,12 +174,7 @@ impl Runner<'_> {
     /// # Errors
     /// [`Stop::Halted`]
     pub(super) async fn go_on(&self) -> Result<(), Stop> {
-        if self.switch_gate(&self.agents.auditor).is_open().await { Ok(()) } else { Err(Stop::Halted) }
-    }
-
-    /// The kill switches, as they are asked while this model works.
-    pub(super) fn switch_gate(&self, agent: &Agent) -> Arc<dyn Gate> {
-        agent.gate(RepositoryRef::of_key(&self.record.key))
+        Ok(self.gate.go_on().await?)
     }
 
     /// How the run is left by a gate that is shut.

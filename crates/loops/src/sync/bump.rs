@@ -22,6 +22,7 @@ use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::verify::Checked;
 use super::words::{self, About};
 use crate::agent::Spent;
+use truing_core::port::Halt;
 
 /// What a port is made on, and what stands.
 pub(super) struct Ground<'a> {
@@ -104,6 +105,7 @@ impl SyncRun<'_> {
             decided,
             written: &written,
             tools: (self.job.index, self.job.archives, self.job.reader),
+            gate: self.effects.gate,
             now: self.effects.clock.now(),
             before: log.cost(),
             answers: draft.and(job.progress.as_ref()).map(|port| port.answers.as_slice()).unwrap_or_default(),
@@ -115,7 +117,7 @@ impl SyncRun<'_> {
         let ported = match ported {
             Ok(ported) => ported,
             Err(PortError::Money(why)) => return Ok(Ended::of(Outcome::Held, why, QuestionUpdate::Same)),
-            Err(PortError::Halted) => return Err(RunError::Halted),
+            Err(PortError::Halted(reason)) => return Err(Halt::from(reason).into()),
             Err(error) => return Err(error.into()),
         };
 

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use truing_agent::native::Limits;
 use truing_agent::prompt::route::SYNC_CLASSIFY;
@@ -16,7 +17,6 @@ use truing_agent::schema::judged::Answers;
 use truing_core::RepoPath;
 use truing_core::id::CommentId;
 use truing_core::line;
-use truing_core::switch::RepositoryRef;
 use truing_core::sync::classify::{Classification, Function, Judged, Release, asked, complete};
 use truing_core::sync::job::{Classified, Job};
 use truing_core::sync::record::Result as Outcome;
@@ -31,7 +31,8 @@ use super::port::Porter;
 use super::run::SyncRun;
 use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::{Decided, SyncError, change, counterparts};
-use crate::agent::{BuiltPrompt, Halted, ModelTask, Spent, WatchedTools, hash_of, unheld};
+use crate::agent::{BuiltPrompt, ModelTask, Spent, WatchedTools, hash_of, unheld};
+use truing_core::port::Halt;
 
 /// What the model is called in traces.
 const RUN: &str = "sync";
@@ -231,9 +232,9 @@ impl SyncRun<'_> {
             };
             whole.and_then(|()| there()).err()
         };
-        let gate = agent.gate(RepositoryRef::named(repository));
+        let gate = Arc::clone(self.effects.gate);
         let task = ModelTask { purse, name: (RUN, AGENT), told: &material.told, limits, gate };
-        let ran = agent.sent(task, &tools, spent, wrong).await.map_err(|Halted| RunError::Halted)?;
+        let ran = agent.sent(task, &tools, spent, wrong).await.map_err(Halt::from)?;
         let wrong = wrong(&ran.items).map(|why| format!("what it reported does not hold: {why}"));
         Ok(match unheld(&ran.end, wrong) {
             None => Classification { functions: kept(ran.items), in_vain: None },

@@ -1,7 +1,7 @@
 //! The writes of a run: each is an effect. A run that cannot make one comes to an error of its own.
 
 use truing_core::effect::Effect;
-use truing_core::port::{BranchPull, OwnIssue, Performed, PullDraft};
+use truing_core::port::{BranchPull, Halt, OwnIssue, Performed, PullDraft};
 use truing_forge::effects::{EffectError, Effects};
 use truing_git::Pushed;
 
@@ -10,7 +10,7 @@ use super::error::RunError;
 impl From<EffectError> for RunError {
     fn from(error: EffectError) -> Self {
         match error {
-            EffectError::Withheld { what, why } => Self::Withheld { what, why },
+            EffectError::Halted(halt) => Self::Halted(halt),
             EffectError::Refused(error) | EffectError::Unanswered { error, .. } => Self::Forge(error),
             EffectError::Settling { until, what } => Self::Settling { until, what },
             EffectError::Store(error) => Self::Store(error),
@@ -47,7 +47,7 @@ pub(super) fn pushed(pushed: Pushed, branch: &str) -> Result<(), RunError> {
     match pushed {
         Pushed::Done => Ok(()),
         Pushed::Moved { .. } => Err(RunError::Moved { branch }),
-        Pushed::Withheld(why) => Err(RunError::Withheld { what: format!("pushing to {branch}"), why }),
+        Pushed::Halted(reason) => Err(Halt::before(format!("pushing to {branch}"), reason).into()),
         Pushed::Refused { why, message } => Err(RunError::Refused { branch, why, message }),
     }
 }

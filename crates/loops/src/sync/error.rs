@@ -1,7 +1,7 @@
 //! The reasons why a run of a job goes no further.
 
 use truing_core::id::Millis;
-use truing_core::port::{ForgeError, StoreError, Withheld};
+use truing_core::port::{ForgeError, Halt, StoreError};
 use truing_git::{GitError, Refusal};
 
 use super::change::ChangeError;
@@ -83,15 +83,7 @@ pub enum RunError {
     /// The repository takes nothing.
     #[error("the repository is archived: nothing can be changed in it")]
     Archived,
-    /// The switch.
-    #[error("the kill switch is on")]
-    Halted,
-    /// The gate that is asked right before each write refuses it.
-    #[error("{why}; not done: {what}")]
-    Withheld {
-        /// The write.
-        what: String,
-        /// Why.
-        why: Withheld,
-    },
+    /// The gate is shut. This run makes no further write.
+    #[error(transparent)]
+    Halted(#[from] Halt),
 }

@@ -10,6 +10,7 @@ mod told;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 use truing_agent::fixer::{Fixer, FixerError, Workshop};
@@ -21,8 +22,7 @@ use truing_core::RepoPath;
 use truing_core::id::{Millis, RunId, Sha};
 use truing_core::money::MicroUsd;
 use truing_core::policy::{PolicyError, ProfileName};
-use truing_core::port::ReaderError;
-use truing_core::switch::RepositoryRef;
+use truing_core::port::{Gate, HaltReason, ReaderError};
 use truing_core::sync::job::Said;
 use truing_git::{GitError, Mirror, PrivateFolder};
 use truing_model::gateway::Refused;
@@ -32,7 +32,7 @@ use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
 use super::{Decided, SyncError};
-use crate::agent::{Agent, Bounded, Halted, ModelTask, Spent, WatchedTools, words};
+use crate::agent::{Agent, Bounded, ModelTask, Spent, WatchedTools, words};
 use crate::files::{Change, NotTaken, put};
 use crate::reader::ChildReader;
 
@@ -95,9 +95,9 @@ pub enum PortError {
     /// The money is used up before anything was asked.
     #[error("{0}")]
     Money(String),
-    /// The kill switch was turned on.
-    #[error("the kill switch is on")]
-    Halted,
+    /// The gate was shut meanwhile.
+    #[error(transparent)]
+    Halted(HaltReason),
 }
 
 /// A port as it was made, before anybody has checked it.
@@ -128,6 +128,8 @@ pub(super) struct Port<'a> {
     /// What is written without the model: range, digests, lock files.
     pub(super) written: &'a [Change],
     pub(super) tools: (&'a Index, &'a Archives, &'a ChildReader),
+    /// Asked before each turn of the model.
+    pub(super) gate: &'a Arc<dyn Gate>,
     pub(super) now: Millis,
     /// What the run has cost before.
     pub(super) before: MicroUsd,
@@ -198,10 +200,9 @@ impl Port<'_> {
         let tools = WatchedTools(Bounded { tools: fixer, admits, what: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.before.0));
         let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
-        let gate = agent.gate(RepositoryRef::named(repository));
+        let gate = Arc::clone(self.gate);
         let task = ModelTask { purse, name: (RUN, AGENT), told: &told, limits, gate };
-        let ran =
-            agent.sent(task, &tools, spent, |_: &Work| None).await.map_err(|Halted| PortError::Halted)?;
+        let ran = agent.sent(task, &tools, spent, |_: &Work| None).await.map_err(PortError::Halted)?;
         if ran.turns == 0 && matches!(ran.end, End::Refused(Refused::Budget { .. })) {
             return Err(PortError::Money(words(&ran.end)));
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use truing_config::sync::Target as Follows;
 use truing_core::RepoPath;
 use truing_core::id::{Millis, Sha};
-use truing_core::port::{ForgeRead as _, Gate, RecordStore, RunRef, StoreError};
+use truing_core::port::{ForgeRead as _, Halt, RecordStore, RunRef, StoreError};
 use truing_core::sync::breaker::{Admission, Target};
 use truing_core::sync::course::Course;
 use truing_core::sync::job::Job;
@@ -48,8 +48,6 @@ pub struct SyncRun<'a> {
     pub store: &'a dyn RecordStore,
     /// Every write to the repository, pushes too.
     pub effects: Effects<'a>,
-    /// May it go on?
-    pub gate: &'a dyn Gate,
     /// Where the repository's mirror is.
     pub mirror: &'a Path,
     /// Where the repository is.
@@ -477,7 +475,7 @@ impl SyncRun<'_> {
 
     /// Before each effect.
     pub(super) async fn go_on(&self) -> Result<(), RunError> {
-        if self.gate.is_open().await { Ok(()) } else { Err(RunError::Halted) }
+        Ok(self.effects.gate.go_on().await.map_err(Halt::from)?)
     }
 }
 

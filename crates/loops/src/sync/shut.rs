@@ -1,17 +1,15 @@
 //! What a gate that is shut comes to: the kill switch holds the run, and somebody who has taken over ends it unheard.
 
 use truing_core::id::Millis;
-use truing_core::port::{RunRef, StoreError, Withheld};
+use truing_core::port::{HaltReason, RunRef, StoreError};
 
 use super::error::RunError;
 
 impl RunError {
     /// Is it the kill switch alone?
     pub(super) fn is_halt(&self) -> bool {
-        if let Self::Withheld { why, .. } = self {
-            return matches!(why, Withheld::Halted | Withheld::Unread);
-        }
-        matches!(self, Self::Halted)
+        let Self::Halted(halt) = self else { return false };
+        matches!(halt.reason, HaltReason::KillSwitch | HaltReason::NoAnswer)
     }
 
     /// The time from which the forge must show whether a write was made, if the run waits for that.
@@ -27,7 +25,9 @@ impl RunError {
         if let Self::Store(error) = self {
             return Ok(error);
         }
-        if let Self::Withheld { why: Withheld::Lost { last }, .. } = self {
+        if let Self::Halted(halt) = &self
+            && let Some(last) = halt.lost()
+        {
             return Ok(StoreError::Fenced { key: run.key.clone(), last });
         }
         Err(self)

@@ -101,7 +101,7 @@ fn answered(answer: &Answer) -> Vec<KeyValue> {
 fn kind(refused: &Refused) -> &'static str {
     match refused {
         Refused::Budget { .. } => "budget",
-        Refused::Switch => "kill_switch",
+        Refused::Halted(_) => "kill_switch",
         Refused::NotAllowed(_) => "not_allowed",
         Refused::SpendCap { .. } => "spend_cap",
         Refused::Unauthorized { .. } => "unauthorized",

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use truing_core::id::Millis;
 use truing_core::ledger::{Level, Usage};
 use truing_core::money::MicroUsd;
+use truing_core::port::HaltReason;
 
 use crate::messages::{Message, Stop};
 
@@ -47,9 +48,9 @@ pub enum Refused {
         /// The tightest level.
         level: Level,
     },
-    /// The kill switch is on: nothing was sent.
-    #[error("the kill switch is on")]
-    Switch,
+    /// The gate is shut: nothing was sent.
+    #[error(transparent)]
+    Halted(HaltReason),
     /// The run may not use this model, or its price is not known: nothing was sent.
     #[error("{0}")]
     NotAllowed(String),

@@ -77,9 +77,7 @@ impl Call<'_> {
         let begin = Instant::now() + patience.begin;
         let mut tries = 0;
         loop {
-            if !self.gate.is_open().await {
-                return Err(Refused::Switch);
-            }
+            self.gate.go_on().await.map_err(Refused::Halted)?;
             if let Some(open) = self.shared.circuit.open().await {
                 return Err(refused_by(open));
             }
@@ -279,7 +277,7 @@ async fn tell(admitted: Admitted, result: &Result<Answer, Refused>) {
         Err(Refused::SpendCap { .. }) => admitted.tripped(),
         Err(
             Refused::Budget { .. }
-            | Refused::Switch
+            | Refused::Halted(_)
             | Refused::NotAllowed(_)
             | Refused::Unauthorized { .. }
             | Refused::Rejected { .. }

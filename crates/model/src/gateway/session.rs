@@ -108,7 +108,7 @@ fn is_away(refused: &Refused) -> bool {
     match refused {
         Refused::Unavailable { .. } | Refused::SpendCap { .. } => true,
         Refused::Budget { .. }
-        | Refused::Switch
+        | Refused::Halted(_)
         | Refused::NotAllowed(_)
         | Refused::Unauthorized { .. }
         | Refused::Rejected { .. }

@@ -4,7 +4,7 @@
 use truing_core::id::{AccountId, CommentId, FindingId, Topic};
 use truing_core::port::{
     Author, CommentKind, ForgeError, ForgeRead as _, Origin, PrState, PullComment, PullRequest, Repository,
-    UserRequest, read_only,
+    UserRequest,
 };
 use truing_core::publish::{Item, Producer};
 use truing_forge::{ForgeServer as _, Server};
@@ -73,7 +73,7 @@ async fn judge_label(
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
-    let client = server.client(&told.pr, &repository.name, Producer::Converge, &read_only());
+    let client = server.client(&told.pr, &repository.name, Producer::Converge);
     // Forges do not tell labels apart by case.
     let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
     let Some(set) = set else { return Ok(Verdict::Ignore("it is not set any more".into())) };
@@ -123,7 +123,7 @@ async fn find_pull(
     told: &UserRequest,
     repository: &mut Repository,
 ) -> Result<PullRequest, ForgeError> {
-    let pull = |name: &str| server.client(&told.pr, name, Producer::Review, &read_only());
+    let pull = |name: &str| server.client(&told.pr, name, Producer::Review);
     match pull(&repository.name).pull_request().await {
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
         found => return found,
@@ -177,14 +177,14 @@ async fn thread_of(
     repository: &Repository,
     (first, known): (CommentId, &[(Item, CommentId)]),
 ) -> Result<Option<FindingId>, ForgeError> {
-    let review = server.client(&told.pr, &repository.name, Producer::Review, &read_only());
+    let review = server.client(&told.pr, &repository.name, Producer::Review);
     match review.item_at(known, &first).await {
         Ok(Some(Item::Finding(id))) => return Ok(Some(id)),
         Ok(Some(Item::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
     // A run that converges has found it, perhaps.
-    let client = server.client(&told.pr, &repository.name, Producer::Converge, &read_only());
+    let client = server.client(&told.pr, &repository.name, Producer::Converge);
     match client.topic_at(&first).await {
         Ok(topic) => {
             Ok(topic.and_then(|topic| topic.as_str().strip_prefix(Topic::FINDING).map(FindingId::new)))

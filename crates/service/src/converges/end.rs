@@ -5,10 +5,10 @@ use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
 use truing_core::effect::Effect;
 use truing_core::id::{Span, Topic};
-use truing_core::port::{Clock as _, ForgeError, Ids as _, RecordStore, StoreError};
+use truing_core::port::{Clock as _, RecordStore, StoreError};
 use truing_core::slot::{Then, Why};
 use truing_forge::effects::{EffectError, Effects};
-use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::stopped::Stopped;
 use truing_loops::versions;
 
@@ -54,7 +54,7 @@ pub(crate) async fn give_up(
         None => {
             let names = (name, String::new());
             let versions = versions();
-            let mut record = Record::never_begun((UniqueIds.run(), lease.key.clone()), names, exit, now);
+            let mut record = Record::never_begun((new_run_id(), lease.key.clone()), names, exit, now);
             (record.detail.is_told, record.versions) = (true, versions);
             record
         }
@@ -87,9 +87,7 @@ pub(super) fn unreported(error: EffectError, settle: Span) -> Result<Then, Stopp
             tracing::info!("waiting: {why}");
             return Ok(Then::DueAt(until, Why::Settling));
         }
-        EffectError::Withheld { what, why } => {
-            NoRun::Forge(ForgeError::Withheld { what, why }).stopped(settle)
-        }
+        EffectError::Halted(halt) => halt.into(),
         EffectError::Refused(error) | EffectError::Unanswered { error, .. } => {
             NoRun::Forge(error).stopped(settle)
         }

@@ -42,7 +42,7 @@ impl PullRun<'_> {
         id: &PrId,
     ) -> Result<(Then, Option<Ended>), Stopped> {
         let gate = self.gate(lease);
-        let client = self.forge.1.client(id, self.repo, Producer::Converge, &gate);
+        let client = self.forge.1.client(id, self.repo, Producer::Converge);
         let stepped = Box::pin(self.stepped(store, (lease, run), id, (&client, &gate))).await;
         match stepped {
             // Reviews are not to wait for it: whoever asked may ask again.
@@ -90,7 +90,7 @@ impl PullRun<'_> {
         // What runs for it, children too, ends with it.
         let span = self.span(&record, began);
         let workspace = self.workspace(client, effects(), &ground);
-        let mut runner = self.runner(&ground, &workspace, record, RunMode::Step);
+        let mut runner = self.runner(&ground, &workspace, gate, record, RunMode::Step);
         let stepping = Box::pin(self.pursued(store, lease, &ground, &mut runner));
         let ended = span.around(stepping).await;
         match &ended {

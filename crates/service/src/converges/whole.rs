@@ -43,7 +43,7 @@ impl PullRun<'_> {
         say: &(dyn Fn(Said<'_>) + Sync),
     ) -> Result<(Record, Mirror), NoRun> {
         let (forge, id) = (self.forge.1, self.id().await?);
-        let now = forge.client(&id, self.repo, Producer::Converge, &read_only()).now().await?;
+        let now = forge.client(&id, self.repo, Producer::Converge).now().await?;
         let key = id.key();
         let described = Described { name: self.called(), url: now.url.clone(), head: None };
         store.describe(&[(key.clone(), described)]).await?;
@@ -61,7 +61,7 @@ impl PullRun<'_> {
         };
         tracing::info!(%key, token = lease.token.0, "leased");
         let gate = self.gate(&lease);
-        let client = forge.client(&id, self.repo, Producer::Converge, &gate);
+        let client = forge.client(&id, self.repo, Producer::Converge);
         let of = (&id, &client, &now);
         let whole = WholeRun { pull: self, store: &**store, lease: &lease, of, gate: &gate, give_back, say };
         // What a server was at, and is not at its end, it goes on with.
@@ -78,7 +78,7 @@ impl PullRun<'_> {
     /// [`NoRun`]
     pub async fn dry(&self, store: &dyn RecordStore) -> Result<(Record, Mirror), NoRun> {
         let (forge, id) = (self.forge.1, self.id().await?);
-        let client = forge.client(&id, self.repo, Producer::Converge, &read_only());
+        let client = forge.client(&id, self.repo, Producer::Converge);
         let ground = self.ground(&id, client.now().await?).await?;
         let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
         let said = store.dismissals(&key).await?;
@@ -98,7 +98,8 @@ impl PullRun<'_> {
     ) -> Result<Record, NoRun> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let looks = read_only();
-        let client = forge.client(&id, self.repo, Producer::Converge, &looks);
+        let gate: Arc<dyn Gate> = Arc::new(self.run_gate(&id.key()));
+        let client = forge.client(&id, self.repo, Producer::Converge);
         let now = client.now().await?;
         let url = now.url.clone();
         let ground = self.ground(&id, now).await?;
@@ -108,7 +109,7 @@ impl PullRun<'_> {
         record.detail.state.dismiss(store.dismissals(&key).await?);
         store.keep_converge(Token(0), &record.set_aside()).await?;
         let span = self.span(&record, SystemTime::now());
-        let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole).runner;
+        let mut runner = self.runner(&ground, &workspace, &gate, record, RunMode::Whole).runner;
         let stopped = tokio::select! {
             () = Box::pin(span.around(runner.audit_once())) => false,
             () = drive::told(give_back) => true,
@@ -169,7 +170,7 @@ impl PullRun<'_> {
         let workspace =
             PullRequestWorkspace { stops: Some(&listener), ..self.workspace(client, effects, &ground) };
         let span = self.span(&record, SystemTime::now());
-        let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
+        let mut runner = self.runner(&ground, &workspace, gate, record, RunMode::Whole);
         let work = async {
             let told = Timeline { store, mirror: &ground.mirror, say };
             loop {

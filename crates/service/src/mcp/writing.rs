@@ -170,7 +170,7 @@ impl ForgeTools {
             return Err(Why(format!("the comment has {long} characters, and may have {most}: shorten it")));
         }
         let writer = Writer { key: wish.pull.0.key(), producer: Producer::Mcp, token: None };
-        let (log, gate) = (&*self.forge.store, &*gate);
+        let (log, gate) = (&*self.forge.store, &gate);
         let watch = &telemetry::WRITES;
         let effects = Effects { forge: &client, log, gate, clock: &SystemClock, writer, watch };
         let effect = match wish.lines {
@@ -198,7 +198,7 @@ impl ForgeTools {
 impl From<EffectError> for Why {
     fn from(error: EffectError) -> Self {
         match error {
-            EffectError::Withheld { why, .. } => why.into(),
+            EffectError::Halted(halt) => halt.reason.into(),
             EffectError::Refused(error) => error.into(),
             EffectError::Unanswered { error, .. } => unsure(&error.to_string()),
             error @ EffectError::Settling { .. } => {

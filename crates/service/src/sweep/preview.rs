@@ -286,7 +286,7 @@ impl PreviewRun<'_> {
             | ForgeError::Moved { .. }
             | ForgeError::Rejected { .. }
             | ForgeError::Stale { .. }
-            | ForgeError::Withheld { .. } => ForgeHealth::Away,
+            | ForgeError::Halted(_) => ForgeHealth::Away,
         };
         self.found.state = health.as_str();
     }

@@ -10,6 +10,7 @@ use truing_core::port::{
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::listing::Listing;
 use truing_forge::{ForgeServer as _, Server};
+use truing_loops::machine::new_run_id;
 
 use super::{Failed, Task, Watched};
 use crate::commands::Asked;
@@ -117,7 +118,7 @@ impl Watched {
             let (name, revision) = (format!("{}#{}", repository.name, pull.number), pull.revision.clone());
             let head = Some(revision.head.clone());
             described.push((slot.key.clone(), Described { name, url: pull.url.clone(), head }));
-            left.push(LeftHead { run: context.ids.run(), key: slot.key, revision });
+            left.push(LeftHead { run: new_run_id(), key: slot.key, revision });
         }
         context.store.describe(&described).await?;
         context.store.leave(&left, FIRST_CONTACT).await?;

@@ -6,10 +6,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use truing_core::id::Key;
 use truing_core::line::counted;
-use truing_core::port::{Act, Ids as _, Operations as _, RunRef, Runs as _};
+use truing_core::port::{Act, Operations as _, RunRef, Runs as _};
 use truing_core::slot::{Command, Loop, Then};
 use truing_core::sync::job::{self, Job};
-use truing_loops::machine::UniqueIds;
+use truing_loops::machine::new_run_id;
 use truing_loops::slots::{StepError, step};
 use truing_loops::text::instant;
 use truing_service::by_hand;
@@ -94,7 +94,7 @@ async fn reset(
 ) -> Result<(), CliError> {
     let lease = by_hand::lease(store, key, Loop::Sync, limits).await;
     let lease = lease.map_err(|error| not_run(job::of_key(key).unwrap_or_default(), error.into()))?;
-    let run = RunRef { id: UniqueIds.run(), key: key.clone(), token: lease.token };
+    let run = RunRef { id: new_run_id(), key: key.clone(), token: lease.token };
     let mut job = store.begin_job(&run).await.map_err(store_error)?;
     job.breaker.reset();
     store.keep_job(&run, &job).await.map_err(store_error)?;

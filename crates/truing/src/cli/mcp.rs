@@ -10,9 +10,8 @@ use truing_agent::mcp::http::Door;
 use truing_agent::mcp::{Toolset, over_stdio};
 use truing_config::Config;
 use truing_config::secret::Secret;
-use truing_core::port::Ids as _;
 use truing_git::Git;
-use truing_loops::machine::UniqueIds;
+use truing_loops::machine::new_run_id;
 use truing_service::mcp::{ForgeTools, Here, Parts};
 
 use super::Context;
@@ -103,7 +102,7 @@ impl Serve {
             mirrors: wiring::mirrors(&folder),
             store: store.as_record_store(),
         };
-        let review = self.review_id.clone().unwrap_or_else(|| UniqueIds.run().to_string());
+        let review = self.review_id.clone().unwrap_or_else(|| new_run_id().to_string());
         let tools = ForgeTools::new(parts).for_review(&review);
         tracing::info!(forge = self.forge, review_id = review, tools = tools.tools().len(), "serving tools");
         let serving = async {

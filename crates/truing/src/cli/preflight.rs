@@ -10,7 +10,7 @@ use truing_config::converge::Bugteam;
 use truing_core::code::LinesKey;
 use truing_core::id::{PrId, Sha};
 use truing_core::line::visible;
-use truing_core::port::{ForgeError, ForgeRead as _, Ids as _, Protection, PullNow, PullState, read_only};
+use truing_core::port::{ForgeError, ForgeRead as _, Protection, PullNow, PullState};
 use truing_core::publish::Producer;
 use truing_core::verification::{End, Ran};
 use truing_forge::remote::Purpose;
@@ -20,7 +20,7 @@ use truing_loops::checkout;
 use truing_loops::checkout::Rules;
 use truing_loops::converge::local::branch;
 use truing_loops::fetch;
-use truing_loops::machine::UniqueIds;
+use truing_loops::machine::new_run_id;
 use truing_loops::verify::{State, laid_out, laid_out_of};
 
 use super::columns::folded;
@@ -167,7 +167,7 @@ async fn look(target: Option<&str>, context: &Context, found: &mut Found) -> Res
         found.bad("history", "some of it is missing here", SHALLOW);
     }
     change(&repository, head, found).await?;
-    let branch = branch(&UniqueIds.run());
+    let branch = branch(&new_run_id());
     match repository.cannot_write(&branch, head).await.map_err(wiring::git_error)? {
         None => found.good("branch", "one for fixes can be made"),
         Some(why) => found.error("branch", not_written(&branch, &why)),
@@ -273,7 +273,7 @@ async fn at_forge(
 ) -> Result<(PrId, PullNow), ForgeError> {
     let repository = client.repository(repo).await?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
-    let now = client.client(&id, repo, Producer::Converge, &read_only()).now().await?;
+    let now = client.client(&id, repo, Producer::Converge).now().await?;
     let name = format!("{repo}#{number}");
     match now.state {
         PullState::Open | PullState::Draft => {

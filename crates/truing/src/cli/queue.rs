@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use truing_core::id::Key;
-use truing_core::port::{Act, Ids as _, Operations as _, Runs as _};
+use truing_core::port::{Act, Operations as _, Runs as _};
 use truing_core::slot::{Command, Limits, Refused, Slot};
 use truing_core::switch::RepositoryRef;
-use truing_loops::machine::UniqueIds;
+use truing_loops::machine::new_run_id;
 use truing_loops::slots::{StepError, step};
 use truing_loops::text::instant;
 use truing_store::Store;
@@ -152,7 +152,7 @@ impl ByHand<'_> {
             Ok(decision) => {
                 target.slot = decision.slot;
                 if self.command == Command::Drop {
-                    store.skip_head(&UniqueIds.run(), &key, "dropped by hand").await.map_err(store_error)?;
+                    store.skip_head(&new_run_id(), &key, "dropped by hand").await.map_err(store_error)?;
                 }
             }
             Err(StepError::Store(error)) => return Err(store_error(error)),

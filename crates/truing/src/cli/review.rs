@@ -35,7 +35,7 @@ use truing_core::code::LinesKey;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Sha};
 use truing_core::outcome::OutcomeKind;
-use truing_core::port::{Clock as _, Ids as _};
+use truing_core::port::Clock as _;
 use truing_core::switch::RepositoryRef;
 use truing_git::{Git, GitError, Index, Repository};
 use truing_loops::attempts::Attempts;
@@ -44,7 +44,7 @@ use truing_loops::compare::Head;
 use truing_loops::fix::Left;
 use truing_loops::ignores;
 use truing_loops::local::{Local, LocalError, Review};
-use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::memory::{RecordOpener, Unopened};
 
 use super::destination::Destination;
@@ -353,7 +353,7 @@ impl Command {
             true => LinesKey::default(),
             false => wiring::lines_key(&config, &self.environment).unwrap_or_else(|error| {
                 unsigned = Some(error.message);
-                LinesKey::derive(UniqueIds.run().as_str().as_bytes())
+                LinesKey::derive(new_run_id().as_str().as_bytes())
             }),
         };
         let folder = self.environment.directory();
@@ -378,7 +378,6 @@ impl Command {
             attempts: &self.attempts,
             records: self.records(&config),
             clock: &SystemClock,
-            ids: &UniqueIds,
         };
         let mut review = local.run().await?;
         drop(progress);
@@ -443,7 +442,7 @@ impl Command {
             truing_config::Runtime::Native => truing_core::outcome::Runtime::Native,
             truing_config::Runtime::Cli => truing_core::outcome::Runtime::Cli,
         };
-        self.attempts.asked((UniqueIds.run(), key), SystemClock.now(), runtime);
+        self.attempts.asked((new_run_id(), key), SystemClock.now(), runtime);
     }
 
     /// The repository. Only with `--staged` and `--diff` it may be one without a commit: the first is being made.

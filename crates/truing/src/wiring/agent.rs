@@ -12,13 +12,15 @@ use truing_config::environment::Environment;
 use truing_config::problem::{ConfigError, Origin};
 use truing_config::sync::JobConfig;
 use truing_config::{Config, Runtime, SkillsDir, layer};
+use truing_core::port::Gate;
 use truing_core::secret::Secret;
 #[cfg(feature = "demo")]
 use truing_core::switch::RepositoryRef;
 use truing_git::programs::NOT_FOUND;
-use truing_loops::agent::{Agent, ContextSources, ModelUse, SwitchGate};
+use truing_loops::agent::{Agent, ContextSources, ModelUse};
 use truing_loops::budget::Budgets;
 use truing_loops::machine::SystemClock;
+use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_loops::sync::port::Porter;
 use truing_model::cassette::{Cassette, Hide, Recording, Tape};
 use truing_model::gateway::{Gateway, Patience};
@@ -270,7 +272,13 @@ pub fn served(config: &Config, environment: &Environment, ledger: Store) -> Resu
 
 /// A model for a review of this repository that no slot belongs to.
 pub fn model_use(agent: &Agent, repository: RepositoryRef) -> ModelUse<'_> {
-    ModelUse { agent, gate: SwitchGate { store: agent.ledger.clone(), repository } }
+    ModelUse { agent, gate: run_gate(agent, repository) }
+}
+
+/// The gate of a run in this repository that no slot belongs to.
+pub fn run_gate(agent: &Agent, repository: RepositoryRef) -> Arc<dyn Gate> {
+    let switches = SwitchReader::new(agent.ledger.clone(), Arc::new(SystemClock));
+    Arc::new(RunGate::of_run(&switches, repository))
 }
 
 /// The model that ports code for a job, and the project's checks. A job that writes no code by itself may do without: then

@@ -22,8 +22,7 @@ use truing::wiring::{Servers, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span, Topic};
 use truing_core::port::{
-    Clock as _, EffectLog as _, Ids as _, RecordStore, Revision, RunRef, Runs as _, Slots as _,
-    Watchlist as _, Writer,
+    Clock as _, EffectLog as _, RecordStore, Revision, RunRef, Runs as _, Slots as _, Watchlist as _, Writer,
 };
 use truing_core::publish::{Item, Producer};
 use truing_core::run::Stage;
@@ -33,7 +32,7 @@ use truing_forge::Server;
 use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitOptions};
 use truing_loops::checkout::Rules;
-use truing_loops::machine::UniqueIds;
+use truing_loops::machine::new_run_id;
 use truing_loops::slots::step;
 use truing_service::ServiceContext;
 use truing_service::commands::Commands;
@@ -178,7 +177,7 @@ impl Lane {
         let store: Arc<dyn RecordStore> =
             Arc::new(FaultyStore { inner: inner.clone(), script: script.clone() });
         let context = ServiceContext {
-            switch_store: store.clone(),
+            switches: truing_loops::run_gate::SwitchReader::new(store.clone(), Arc::new(self.clock.clone())),
             store,
             forges: Box::new(FaultyForges {
                 inner: forges,
@@ -188,7 +187,6 @@ impl Lane {
             }),
             reader: Box::new(FaultyReader { inner: reader, script: script.clone() }),
             clock: Arc::new(self.clock.clone()),
-            ids: Box::new(UniqueIds),
             git: self.git.clone(),
             mirrors: self.folder.path().join("mirrors"),
             limits: Limits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
@@ -197,7 +195,7 @@ impl Lane {
             max_inline: MAX_INLINE,
             agent: None,
             converging: Err("it is not tried here".to_owned()),
-            kill_switch: truing_service::switch::KillSwitch::default(),
+            held: truing_service::switch::HeldSlots::default(),
             watch: truing_loops::telemetry::WRITES.clone(),
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),
@@ -381,7 +379,7 @@ impl Process {
             let leases = Scheduler::new(Places::of(1)).look(&self.context).await.unwrap_or_default();
             let idle = leases.is_empty();
             for lease in leases {
-                let run = RunRef { id: UniqueIds.run(), key: lease.key.clone(), token: lease.token };
+                let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
                 // What could not be recorded is the next lease's to mend.
                 let _ = take(&self.context, &lease, &run).await;
             }

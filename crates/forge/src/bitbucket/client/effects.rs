@@ -1,10 +1,12 @@
 //! The effects on a pull request at a Bitbucket, and on its repository: each made, and each looked for. What neither has is
 //! refused before any call.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use truing_core::effect::{Effect, Kind};
 use truing_core::id::Span;
-use truing_core::port::{ForgeError, ForgeWrite, Performed, PullDraft, PullState};
+use truing_core::port::{ForgeError, ForgeWrite, Performed, Permit, PullDraft, PullState};
 use truing_core::publish::Item;
 
 use super::super::calls::Calls;
@@ -12,54 +14,55 @@ use super::Client;
 
 #[async_trait]
 impl<C: Calls> ForgeWrite for Client<C> {
-    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
+        let client = self.with_permit(permit);
         match effect {
-            Effect::Review(draft) => self.send_review(draft).await.map(Performed::Review),
-            Effect::ReviewAsComment(draft) => self.say_review(draft).await.map(Performed::Review),
-            Effect::Comment { topic, body } => self.say_once(topic, body).await.map(Performed::Comment),
+            Effect::Review(draft) => client.send_review(draft).await.map(Performed::Review),
+            Effect::ReviewAsComment(draft) => client.say_review(draft).await.map(Performed::Review),
+            Effect::Comment { topic, body } => client.say_once(topic, body).await.map(Performed::Comment),
             Effect::LineComment { commit, place, topic, body } => {
-                self.say_once_on(commit, place, (topic, body)).await.map(Performed::Comment)
+                client.say_once_on(commit, place, (topic, body)).await.map(Performed::Comment)
             }
             Effect::Reply { first, topic, body } => {
-                self.answer(first, topic, body).await.map(Performed::Comment)
+                client.answer(first, topic, body).await.map(Performed::Comment)
             }
-            Effect::Resolve { thread } => self.settle_thread(thread, true).await.map(done),
-            Effect::Trigger { text, since } => self.say_exactly(text, *since).await.map(Performed::Said),
-            Effect::RequestReview { login } => self.request(login).await.map(done),
+            Effect::Resolve { thread } => client.settle_thread(thread, true).await.map(done),
+            Effect::Trigger { text, since } => client.say_exactly(text, *since).await.map(Performed::Said),
+            Effect::RequestReview { login } => client.request(login).await.map(done),
             Effect::MarkReady => {
                 // The row is narrow until the version is known.
-                self.calls.own().await?;
-                self.make_ready().await.map(done)
+                client.calls.own().await?;
+                client.make_ready().await.map(done)
             }
-            Effect::Describe { read, body } => self.redescribe(read, body).await,
+            Effect::Describe { read, body } => client.redescribe(read, body).await,
             Effect::OpenPull(draft) => {
-                self.open_pull(draft).await.map(|pull| Performed::Pull(Box::new(pull)))
+                client.open_pull(draft).await.map(|pull| Performed::Pull(Box::new(pull)))
             }
             Effect::EditPull { number, topic, title, body } => {
-                self.rewrite_pull(*number, (topic, title, body)).await.map(done)
+                client.rewrite_pull(*number, (topic, title, body)).await.map(done)
             }
-            Effect::SetDraft { number, draft } => self.set_draft(*number, *draft).await.map(done),
-            Effect::ClosePull { number } => self.close_pull(*number).await.map(done),
+            Effect::SetDraft { number, draft } => client.set_draft(*number, *draft).await.map(done),
+            Effect::ClosePull { number } => client.close_pull(*number).await.map(done),
             Effect::UpdateBranch { .. }
             | Effect::Label { .. }
             | Effect::OpenIssue { .. }
             | Effect::EditIssue { .. }
-            | Effect::CloseIssue { .. } => Err(self.refuse(effect)),
+            | Effect::CloseIssue { .. } => Err(client.refuse(effect)),
             Effect::NewComment { number, topic, body } => {
-                self.say_newest(*number, topic, body).await.map(Performed::Comment)
+                client.say_newest(*number, topic, body).await.map(Performed::Comment)
             }
             Effect::DeleteComment { number, comment } => {
-                self.remove_comment(*number, comment).await.map(done)
+                client.remove_comment(*number, comment).await.map(done)
             }
-            Effect::Summary { body } => self.create_summary(body).await,
-            Effect::Findings { commit, comments } => self.create_findings(commit, comments).await,
-            Effect::FileFinding { commit, comment } => self.create_on_file(commit, comment).await,
-            Effect::EditComment { item, comment, body } => self.update(item, comment, body).await.map(done),
-            Effect::DeleteDuplicate { comment, .. } => self.delete(comment).await.map(done),
-            Effect::Reopen { thread } => self.settle_thread(thread, false).await.map(done),
+            Effect::Summary { body } => client.create_summary(body).await,
+            Effect::Findings { commit, comments } => client.create_findings(commit, comments).await,
+            Effect::FileFinding { commit, comment } => client.create_on_file(commit, comment).await,
+            Effect::EditComment { item, comment, body } => client.update(item, comment, body).await.map(done),
+            Effect::DeleteDuplicate { comment, .. } => client.delete(comment).await.map(done),
+            Effect::Reopen { thread } => client.settle_thread(thread, false).await.map(done),
             Effect::Status(status) => {
-                let what = self.what(&format!("setting the status of {}", status.sha.short()));
-                self.calls.set_status(&what, &self.repo, self.id.number, status).await.map(done)
+                let what = client.what(&format!("setting the status of {}", status.sha.short()));
+                client.calls.set_status(&what, &client.repo, client.id.number, status).await.map(done)
             }
         }
     }

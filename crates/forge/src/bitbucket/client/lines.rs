@@ -27,11 +27,13 @@ fn unsure(error: ForgeError) -> ForgeError {
         | ForgeError::Moved { ref what }
         | ForgeError::Rejected { ref what, .. }
         | ForgeError::Stale { ref what, .. }
-        | ForgeError::RateLimited { ref what, .. }
-        | ForgeError::Withheld { ref what, .. } => {
-            unavailable(what, &format!("a comment was made, and may be on another line: {error}"))
-        }
+        | ForgeError::RateLimited { ref what, .. } => unsure_of(what, &error),
+        ForgeError::Halted(ref halt) => unsure_of(halt.undone.as_deref().unwrap_or_default(), &error),
     }
+}
+
+fn unsure_of(what: &str, error: &ForgeError) -> ForgeError {
+    unavailable(what, &format!("a comment was made, and may be on another line: {error}"))
 }
 
 /// Our comment on lines on this topic, if there is one whose lines are there.

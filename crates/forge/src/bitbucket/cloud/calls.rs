@@ -9,7 +9,7 @@ use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::finding::{Place, Side};
 use truing_core::id::{Millis, Sha};
 use truing_core::port::{
-    Author, CheckState, CommitCheck, ForgeError, Gate, PullDraft, RepositoryNow, Writable,
+    Author, CheckState, CommitCheck, ForgeError, Permit, PullDraft, RepositoryNow, Writable,
 };
 use truing_core::publish::DesiredStatus;
 use url::Url;
@@ -110,8 +110,8 @@ impl Calls for BitbucketCloud {
         &BITBUCKET_CLOUD
     }
 
-    fn behind(&self, gate: &Arc<dyn Gate>) -> Self {
-        self.guarded(gate)
+    fn with_permit(&self, permit: &Arc<Permit>) -> Self {
+        self.by(self.inner.http.with_permit(permit.clone()))
     }
 
     async fn own(&self) -> Result<Own, ForgeError> {

@@ -1,12 +1,10 @@
 //! Bitbucket Cloud beyond one pull request: which repositories there are, what is open in them, what people comment, and
 //! what those people may do. All of it reads.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use truing_core::id::{Millis, PrId, Span};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, Gate, OpenPull, Protection, PullComment, PullLine, Seen,
+    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -99,8 +97,8 @@ impl ForgeServer for BitbucketCloud {
         self.by(self.inner.http.for_review(id))
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn Gate>) -> Client<Self> {
-        Client::new(self, id, repo, producer, gate)
+    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> Client<Self> {
+        Client::new(self, id, repo, producer)
     }
 
     async fn remote(&self, _: &str, repo: &str, _: Purpose) -> Result<Remote, RemoteError> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::id::Sha;
 use truing_core::port::{
-    Author, CheckState, CommitCheck, ForgeError, Gate, PullDraft, PullState, RepositoryNow, Writable,
+    Author, CheckState, CommitCheck, ForgeError, Permit, PullDraft, PullState, RepositoryNow, Writable,
 };
 use truing_core::publish::DesiredStatus;
 use url::Url;
@@ -85,8 +85,11 @@ impl Calls for BitbucketDataCenter {
         self.narrowed()
     }
 
-    fn behind(&self, gate: &Arc<dyn Gate>) -> Self {
-        self.guarded(gate)
+    fn with_permit(&self, permit: &Arc<Permit>) -> Self {
+        let super::Inner { options, http, login, learnt, diff } = &*self.inner;
+        let (http, options, login) = (http.with_permit(permit.clone()), options.clone(), login.clone());
+        let (learnt, diff) = (learnt.clone(), diff.clone());
+        Self { inner: Arc::new(super::Inner { options, http, login, learnt, diff }) }
     }
 
     async fn own(&self) -> Result<Own, ForgeError> {

@@ -195,7 +195,7 @@ async fn a_former_account_is_known_by_its_uuid_and_by_no_name() {
         let server = Server::new([me(), page(&json!([note]), None)]).await;
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
         let cloud = BitbucketCloud::with_patience(with, patience(), Arc::new(hand())).unwrap();
-        let client = cloud.client(&pr(UUID), "acme/demo", Producer::Review, &open());
+        let client = cloud.client(&pr(UUID), "acme/demo", Producer::Review).with_permit(&permit());
         assert_eq!(client.comments(&[]).await.unwrap().len(), expected, "{former}");
     }
 }
@@ -220,7 +220,7 @@ async fn a_comment_on_lines_says_where_by_the_side() {
         let made = comment(31, Some(ME), "text");
         let server = Server::new([Reply::new(201, made.to_string())]).await;
         let effect = Effect::Findings { commit: head(), comments: vec![draft] };
-        let performed = pull(&server).perform(&effect).await.unwrap();
+        let performed = pull(&server).perform(&effect, &permit()).await.unwrap();
         assert_eq!(performed, Performed::Comments(vec![(finding("1:aa-0"), CommentId::new("31"))]));
         let [request] = &server.requests()[..] else { panic!("one call") };
         assert_eq!(request.line, "POST /base/repositories/acme/demo/pullrequests/7/comments");
@@ -233,7 +233,7 @@ async fn a_comment_on_lines_says_where_by_the_side() {
 async fn a_comment_on_a_file_names_the_path_alone() {
     let server = Server::new([Reply::new(201, comment(31, Some(ME), "text").to_string())]).await;
     let effect = Effect::FileFinding { commit: head(), comment: draft(3, 5, Side::New) };
-    pull(&server).perform(&effect).await.unwrap();
+    pull(&server).perform(&effect, &permit()).await.unwrap();
     assert_eq!(server.requests()[0].json()["inline"], json!({ "path": "src/a.py" }));
 }
 
@@ -242,17 +242,17 @@ async fn resolving_what_is_resolved_and_opening_what_is_open_is_done() {
     let thread = ThreadId::new("21");
     let conflict = Reply::new(409, r#"{"type":"error","error":{"message":"already resolved"}}"#);
     let server = Server::new([conflict]).await;
-    let resolved = pull(&server).perform(&Effect::Resolve { thread: thread.clone() }).await;
+    let resolved = pull(&server).perform(&Effect::Resolve { thread: thread.clone() }, &permit()).await;
     assert_eq!(resolved, Ok(Performed::Done));
     let server = Server::new([Reply::new(404, "{}"), ok(&comment(21, Some(ME), "x"))]).await;
-    let opened = pull(&server).perform(&Effect::Reopen { thread: thread.clone() }).await;
+    let opened = pull(&server).perform(&Effect::Reopen { thread: thread.clone() }, &permit()).await;
     assert_eq!(opened, Ok(Performed::Done));
     assert_eq!(
         lines(&server.requests())[0],
         "DELETE /base/repositories/acme/demo/pullrequests/7/comments/21/resolve"
     );
     let server = Server::new([Reply::new(404, "{}"), Reply::new(404, "{}")]).await;
-    let gone = pull(&server).perform(&Effect::Reopen { thread }).await;
+    let gone = pull(&server).perform(&Effect::Reopen { thread }, &permit()).await;
     assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
 }
 
@@ -260,7 +260,7 @@ async fn resolving_what_is_resolved_and_opening_what_is_open_is_done() {
 async fn a_change_of_a_pull_request_sends_all_of_it() {
     let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(before.into_iter().chain([ok(&body("OPEN", false, UUID))])).await;
-    let ready = pull(&server).perform(&Effect::MarkReady).await;
+    let ready = pull(&server).perform(&Effect::MarkReady, &permit()).await;
     assert_eq!(ready, Ok(Performed::Done));
     let request = server.requests().pop().unwrap();
     assert_eq!(request.line, "PUT /base/repositories/acme/demo/pullrequests/7");
@@ -279,7 +279,7 @@ async fn nobody_is_taken_for_gone_where_the_forge_does_not_even_show_us_as_a_mem
     let asked = [Reply::new(400, refusal.to_string()), missing(), missing(), missing()];
     let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(before.into_iter().chain(asked)).await;
-    let refused = pull(&server).perform(&Effect::MarkReady).await.unwrap_err();
+    let refused = pull(&server).perform(&Effect::MarkReady, &permit()).await.unwrap_err();
     let said = refused.to_string();
     assert!(matches!(refused, ForgeError::Rejected { .. }), "{said}");
     assert!(said.contains("Malformed reviewers list") && said.contains("docs/bitbucket.md"), "{said}");
@@ -296,11 +296,11 @@ async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
     let ask = |login: &str| Effect::RequestReview { login: login.into() };
     // Somebody of this name is asked already.
     let server = Server::new(read()).await;
-    let refused = pull(&server).perform(&ask("somebody")).await.unwrap_err();
+    let refused = pull(&server).perform(&ask("somebody"), &permit()).await.unwrap_err();
     assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
     assert!(lines(&server.requests()).iter().all(|line| line.starts_with("GET ")));
     let server = Server::new(read()).await;
-    assert_eq!(pull(&server).perform(&ask("{c}")).await, Ok(Performed::Done));
+    assert_eq!(pull(&server).perform(&ask("{c}"), &permit()).await, Ok(Performed::Done));
     assert_eq!(server.requests().len(), 3, "it is asked already");
 }
 
@@ -308,7 +308,7 @@ async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
 async fn a_description_that_somebody_else_changed_stays() {
     let server = Server::new([me(), ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)]).await;
     let effect = Effect::Describe { read: "What I read".into(), body: "Mine".into() };
-    assert_eq!(pull(&server).perform(&effect).await, Ok(Performed::Superseded));
+    assert_eq!(pull(&server).perform(&effect, &permit()).await, Ok(Performed::Superseded));
 }
 
 #[tokio::test]
@@ -324,7 +324,7 @@ async fn what_cloud_does_not_have_is_refused_before_any_call() {
         Effect::EditIssue { number: 1, topic, title, body: text },
         Effect::CloseIssue { number: 1 },
     ] {
-        let refused = client.perform(&effect).await.unwrap_err();
+        let refused = client.perform(&effect, &permit()).await.unwrap_err();
         assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
         assert_eq!(client.observe(&effect).await, Ok(None));
     }
@@ -353,8 +353,10 @@ async fn a_second_pull_request_of_a_branch_is_the_first() {
         newest(HEAD),
     ])
     .await;
-    let client = cloud(&server).client(&PrId { number: 0, ..pr(UUID) }, "acme/demo", Producer::Sync, &open());
-    let Ok(Performed::Pull(there)) = client.perform(&Effect::OpenPull(draft)).await else {
+    let client = cloud(&server)
+        .client(&PrId { number: 0, ..pr(UUID) }, "acme/demo", Producer::Sync)
+        .with_permit(&permit());
+    let Ok(Performed::Pull(there)) = client.perform(&Effect::OpenPull(draft), &permit()).await else {
         panic!("adopted")
     };
     assert_eq!((there.number, there.head), (7, head()));
@@ -369,7 +371,7 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
     let nothing = || Reply::new(204, "");
     let server = Server::new([nothing(), ok(&json!({})), ok(&json!({}))]).await;
     let client = pull(&server);
-    assert_eq!(client.perform(&Effect::Status(status())).await, Ok(Performed::Done));
+    assert_eq!(client.perform(&Effect::Status(status()), &permit()).await, Ok(Performed::Done));
     let sent = server.requests();
     let commit = format!("/base/repositories/acme/demo/commit/{HEAD}");
     assert_eq!(

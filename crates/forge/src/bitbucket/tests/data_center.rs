@@ -108,7 +108,7 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
         let server = Server::new(me("9.3.2").into_iter().chain([page(&notes, None)])).await;
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
         let center = BitbucketDataCenter::with_patience(with, patience(), Arc::new(hand())).unwrap();
-        let client = center.client(&pr("101"), "ACME/demo", Producer::Review, &open());
+        let client = center.client(&pr("101"), "ACME/demo", Producer::Review).with_permit(&permit());
         assert_eq!(client.comments(&[]).await.unwrap().len(), expected, "{former}");
     }
 }
@@ -171,7 +171,7 @@ async fn a_comment_on_several_lines_has_the_names_of_9_3_and_before_is_on_the_la
         let client = pull_dc(&server);
         client.comments(&[]).await.unwrap();
         let effect = Effect::Findings { commit: head(), comments: vec![draft(2, 4, Side::New)] };
-        assert!(client.perform(&effect).await.is_ok());
+        assert!(client.perform(&effect, &permit()).await.is_ok());
         let sent = server.requests();
         assert!(sent[3].line.contains("/pull-requests/7/diff?withComments=false"), "{}", sent[3].line);
         let anchor = &sent[4].json()["anchor"];
@@ -195,7 +195,7 @@ async fn a_place_at_another_head_or_outside_the_diff_is_refused_before_it_is_pos
     for (commit, draft) in [(other, draft(3, 3, Side::New)), (head(), draft(90, 90, Side::New))] {
         let server = Server::new([diff()]).await;
         let effect = Effect::Findings { commit, comments: vec![draft] };
-        let refused = pull_dc(&server).perform(&effect).await;
+        let refused = pull_dc(&server).perform(&effect, &permit()).await;
         assert!(matches!(refused, Err(ForgeError::Rejected { .. })), "{refused:?}");
         assert_eq!(server.requests().len(), 1);
     }
@@ -207,7 +207,7 @@ async fn an_old_version_of_a_comment_is_read_again_and_another_text_is_decided_a
         Effect::EditComment { item: Item::Summary, comment: CommentId::new("21"), body: "new".into() };
     let text = |version, text: &str| ok(&comment(21, version, ME_DC, text));
     let server = Server::new([text(1, "old"), stale(), text(2, "old"), text(3, "new")]).await;
-    assert_eq!(pull_dc(&server).perform(&effect).await, Ok(Performed::Done));
+    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(Performed::Done));
     let versions: Vec<Value> = server
         .requests()
         .iter()
@@ -216,7 +216,7 @@ async fn an_old_version_of_a_comment_is_read_again_and_another_text_is_decided_a
         .collect();
     assert_eq!(versions, [1, 2]);
     let server = Server::new([text(1, "old"), stale(), text(2, "a person's")]).await;
-    let error = pull_dc(&server).perform(&effect).await.unwrap_err();
+    let error = pull_dc(&server).perform(&effect, &permit()).await.unwrap_err();
     assert!(matches!(error, ForgeError::Stale { .. }) && error.surely_undone(), "{error}");
 }
 
@@ -225,10 +225,10 @@ async fn a_comment_with_answers_is_not_deleted() {
     let gone = Effect::DeleteDuplicate { item: Item::Summary, comment: CommentId::new("21") };
     let there = || ok(&comment(21, 1, ME_DC, "x"));
     let server = Server::new([there(), stale(), there(), stale(), there(), stale()]).await;
-    let refused = pull_dc(&server).perform(&gone).await;
+    let refused = pull_dc(&server).perform(&gone, &permit()).await;
     assert!(matches!(refused, Err(ForgeError::Rejected { .. })), "{refused:?}");
     let server = Server::new([there(), Reply::new(204, "")]).await;
-    assert_eq!(pull_dc(&server).perform(&gone).await, Ok(Performed::Done));
+    assert_eq!(pull_dc(&server).perform(&gone, &permit()).await, Ok(Performed::Done));
     assert!(lines(&server.requests())[1].ends_with("/comments/21?version=1"));
 }
 
@@ -239,13 +239,13 @@ async fn a_thread_is_resolved_by_its_own_field_and_the_answer_is_read() {
     resolved["threadResolved"] = true.into();
     let server = Server::new([ok(&comment(21, 1, 9, "x")), ok(&resolved)]).await;
     let effect = Effect::Resolve { thread };
-    assert_eq!(pull_dc(&server).perform(&effect).await, Ok(Performed::Done));
+    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(Performed::Done));
     assert_eq!(server.requests()[1].json(), json!({ "threadResolved": true, "version": 1 }));
     let server = Server::new([ok(&comment(21, 1, 9, "x")), ok(&comment(21, 2, 9, "x"))]).await;
-    let ignored = pull_dc(&server).perform(&effect).await;
+    let ignored = pull_dc(&server).perform(&effect, &permit()).await;
     assert!(matches!(ignored, Err(ForgeError::Unavailable { .. })), "{ignored:?}");
     let server = Server::new([ok(&resolved)]).await;
-    assert_eq!(pull_dc(&server).perform(&effect).await, Ok(Performed::Done), "it is so already");
+    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(Performed::Done), "it is so already");
 }
 
 #[tokio::test]
@@ -253,7 +253,7 @@ async fn a_description_is_written_with_its_version_and_superseded_by_a_persons()
     let effect = Effect::Describe { read: "Why".into(), body: "Because".into() };
     let [who, account] = me("9.3.2");
     let server = Server::new([who, account, pull_body(3), stale(), ok(&body(4, "A person's", 101))]).await;
-    assert_eq!(pull_dc(&server).perform(&effect).await, Ok(Performed::Superseded));
+    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(Performed::Superseded));
     let put = server.requests()[3].json();
     assert_eq!((&put["version"], &put["description"]), (&json!(3), &json!("Because")));
     assert_eq!(put["reviewers"], json!([{ "user": { "name": "user5" } }, { "user": { "name": "user6" } }]));
@@ -263,7 +263,7 @@ async fn a_description_is_written_with_its_version_and_superseded_by_a_persons()
 async fn a_server_without_drafts_is_asked_for_none() {
     let [who, account] = me("8.17.1");
     let server = Server::new([who, account]).await;
-    let refused = pull_dc(&server).perform(&Effect::MarkReady).await.unwrap_err();
+    let refused = pull_dc(&server).perform(&Effect::MarkReady, &permit()).await.unwrap_err();
     assert!(
         matches!(&refused, ForgeError::Rejected { message, .. } if message.contains("has no drafts")),
         "{refused}"
@@ -318,8 +318,11 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
     let posted = Reply::new(201, comment(31, 0, ME_DC, "x").to_string());
     let replies = [who, account, page(&json!([]), None), ok(&others), ok(&json!({})), posted];
     let server = Server::new(replies).await;
-    let client = center(&server).client(&pr("101"), "ACME/demo", Producer::Converge, &open());
-    assert!(matches!(client.perform(&Effect::Review(review.clone())).await, Ok(Performed::Review(_))));
+    let client = center(&server).client(&pr("101"), "ACME/demo", Producer::Converge).with_permit(&permit());
+    assert!(matches!(
+        client.perform(&Effect::Review(review.clone()), &permit()).await,
+        Ok(Performed::Review(_))
+    ));
     let sent = server.requests();
     assert!(
         sent[4].line.ends_with(
@@ -331,8 +334,8 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
     let [who, account] = me("9.3.2");
     let posted = Reply::new(201, comment(31, 0, ME_DC, "x").to_string());
     let server = Server::new([who, account, page(&json!([]), None), pull_body(1), posted]).await;
-    let client = center(&server).client(&pr("101"), "ACME/demo", Producer::Converge, &open());
-    assert!(client.perform(&Effect::Review(review)).await.is_ok());
+    let client = center(&server).client(&pr("101"), "ACME/demo", Producer::Converge).with_permit(&permit());
+    assert!(client.perform(&Effect::Review(review), &permit()).await.is_ok());
     assert!(server.requests().iter().all(|sent| !sent.line.contains("participants")));
 }
 
@@ -365,8 +368,9 @@ async fn an_audit_that_finds_nothing_takes_our_own_verdict_back_of_this_head_alo
         let judged = is_taken_back.then(|| ok(&json!({})));
         let replies = [who, account, page(&json!([]), None), ok(&others)];
         let server = Server::new(replies.into_iter().chain(judged).chain([posted])).await;
-        let client = center(&server).client(&pr("101"), "ACME/demo", Producer::Converge, &open());
-        assert!(client.perform(&Effect::Review(clean(commit))).await.is_ok());
+        let client =
+            center(&server).client(&pr("101"), "ACME/demo", Producer::Converge).with_permit(&permit());
+        assert!(client.perform(&Effect::Review(clean(commit)), &permit()).await.is_ok());
         let sent = server.requests();
         let verdicts: Vec<Value> =
             sent.iter().filter(|one| one.line.contains("/participants/")).map(Request::json).collect();
@@ -381,7 +385,7 @@ async fn a_status_is_a_report_without_old_notes_and_then_a_build_status() {
     let [who, account] = me("9.3.2");
     let replies = [who, account, page(&json!([]), None), ok(&json!({})), nothing(), nothing()];
     let server = Server::new(replies).await;
-    assert_eq!(pull_dc(&server).perform(&Effect::Status(status())).await, Ok(Performed::Done));
+    assert_eq!(pull_dc(&server).perform(&Effect::Status(status()), &permit()).await, Ok(Performed::Done));
     let (commits, insights) = (
         format!("/base/rest/api/latest/projects/ACME/repos/demo/commits/{HEAD}"),
         format!("/base/rest/insights/latest/projects/ACME/repos/demo/commits/{HEAD}"),
@@ -419,9 +423,10 @@ async fn an_opened_pull_request_that_is_there_already_is_adopted() {
     );
     let replies = [who, account, page(&json!([]), None), refused, page(&json!([body(1, "Why", 101)]), None)];
     let server = Server::new(replies).await;
-    let client =
-        center(&server).client(&PrId { number: 0, ..pr("101") }, "ACME/demo", Producer::Sync, &open());
-    let Ok(Performed::Pull(there)) = client.perform(&Effect::OpenPull(draft)).await else {
+    let client = center(&server)
+        .client(&PrId { number: 0, ..pr("101") }, "ACME/demo", Producer::Sync)
+        .with_permit(&permit());
+    let Ok(Performed::Pull(there)) = client.perform(&Effect::OpenPull(draft), &permit()).await else {
         panic!("adopted")
     };
     assert_eq!(there.number, 7);

@@ -14,7 +14,7 @@ use crate::github::tests::options;
 use crate::github::{GitHub, GitHubOptions};
 use crate::listing::{Listing, Repositories};
 use crate::remote::Purpose;
-use crate::testing::{CANARY, Hand, Reply, Request, Server, open, patience};
+use crate::testing::{CANARY, Hand, Reply, Request, Server, patience, permit};
 
 const APP: u64 = 77;
 /// When the tests begin: 2026-11-20T08:00:00Z.
@@ -76,7 +76,7 @@ async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
     let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5), pull_body(5)]).await;
     let github = app_at(&server, &Hand::at(NOW));
     assert_eq!(github.app(), Some(APP));
-    let pull = github.client(&pr(), "octo/demo", Producer::Review, &open());
+    let pull = github.client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
     pull.pull_request().await.unwrap();
     pull.pull_request().await.unwrap();
     let remote = github.remote(&pr().repository, "octo/demo", Purpose::Fetch).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
         Reply::new(401, ""),
     ])
     .await;
-    let pull = app_at(&server, &clock).client(&pr(), "octo/demo", Producer::Review, &open());
+    let pull = app_at(&server, &clock).client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
     pull.pull_request().await.unwrap();
     clock.pass(Span::minutes(50));
     pull.pull_request().await.unwrap();
@@ -146,7 +146,7 @@ async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
     let clock = Hand::at(NOW + Span::minutes(120));
     let token = minted("ghs_one", 5).header("date", "Fri, 20 Nov 2026 08:00:00 GMT");
     let server = Server::new([installed(9), token, pull_body(5), pull_body(5)]).await;
-    let pull = app_at(&server, &clock).client(&pr(), "octo/demo", Producer::Review, &open());
+    let pull = app_at(&server, &clock).client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
     pull.pull_request().await.unwrap();
     clock.pass(Span::minutes(49));
     pull.pull_request().await.unwrap();
@@ -156,7 +156,7 @@ async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
 async fn workers_wait_for_one_token_instead_of_each_asking_for_its_own() {
     let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5).always()]).await;
     let github = app_at(&server, &Hand::at(NOW));
-    let pull = github.client(&pr(), "octo/demo", Producer::Review, &open());
+    let pull = github.client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
     let (a, b, c) = tokio::join!(pull.pull_request(), pull.pull_request(), pull.pull_request());
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
     assert_eq!(server.requests().len(), 5);
@@ -183,7 +183,7 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
         github.open_pulls("Octo/demo", &mut list, &mut 9).await
     };
     pulls().await.unwrap();
-    github.client(&pr(), "octo/demo", Producer::Review, &open()).pull_request().await.unwrap();
+    github.client(&pr(), "octo/demo", Producer::Review).with_permit(&permit()).pull_request().await.unwrap();
     pulls().await.unwrap();
     assert!(pulls().await.is_err());
     pulls().await.unwrap();
@@ -302,8 +302,12 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
     for (replies, expected) in cases {
         let server = Server::new(replies).await;
         let github = app_at(&server, &Hand::at(NOW));
-        let error =
-            github.client(&pr(), "octo/demo", Producer::Review, &open()).pull_request().await.unwrap_err();
+        let error = github
+            .client(&pr(), "octo/demo", Producer::Review)
+            .with_permit(&permit())
+            .pull_request()
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert!(error.to_string().starts_with("octo/demo: getting a token as GitHub App"), "{error}");
         assert!(!format!("{error:?} {github:?}").contains(CANARY));
@@ -311,8 +315,12 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
     }
     let server = Server::new([installed(9), minted(&format!("{CANARY}\u{7f}"), 5)]).await;
     let github = app_at(&server, &Hand::at(NOW));
-    let error =
-        github.client(&pr(), "octo/demo", Producer::Review, &open()).set_status(&status()).await.unwrap_err();
+    let error = github
+        .client(&pr(), "octo/demo", Producer::Review)
+        .with_permit(&permit())
+        .set_status(&status())
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("characters that no token has"), "{error}");
     assert!(!error.to_string().contains(CANARY));
 }

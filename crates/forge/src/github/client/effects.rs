@@ -1,9 +1,11 @@
 //! The effects on a pull request at GitHub, and on its repository: each made, and each looked for.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use truing_core::effect::{Effect, Kind};
 use truing_core::id::Span;
-use truing_core::port::{ForgeError, ForgeWrite, Performed, PullDraft, PullState};
+use truing_core::port::{ForgeError, ForgeWrite, Performed, Permit, PullDraft, PullState};
 use truing_core::publish::{Item, ThreadState};
 
 use super::GitHubClient;
@@ -13,65 +15,66 @@ use crate::marker::{normal, split, strip};
 
 #[async_trait]
 impl ForgeWrite for GitHubClient {
-    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
+        let client = self.with_permit(permit);
         match effect {
-            Effect::Review(draft) => self.send_review(draft).await.map(Performed::Review),
-            Effect::ReviewAsComment(draft) => self.say_review(draft).await.map(Performed::Review),
-            Effect::Comment { topic, body } => self.say_once(topic, body).await.map(Performed::Comment),
+            Effect::Review(draft) => client.send_review(draft).await.map(Performed::Review),
+            Effect::ReviewAsComment(draft) => client.say_review(draft).await.map(Performed::Review),
+            Effect::Comment { topic, body } => client.say_once(topic, body).await.map(Performed::Comment),
             Effect::LineComment { commit, place, topic, body } => {
-                self.say_once_on(commit, place, (topic, body)).await.map(Performed::Comment)
+                client.say_once_on(commit, place, (topic, body)).await.map(Performed::Comment)
             }
             Effect::Reply { first, topic, body } => {
-                self.answer(first, topic, body).await.map(Performed::Comment)
+                client.answer(first, topic, body).await.map(Performed::Comment)
             }
-            Effect::Resolve { thread } => self.set_resolved(thread, true).await.map(|()| Performed::Done),
-            Effect::Trigger { text, since } => self.say_exactly(text, *since).await.map(Performed::Said),
-            Effect::RequestReview { login } => self.request(login).await.map(|()| Performed::Done),
-            Effect::UpdateBranch { head } => self.merge_base_into(head).await.map(|()| Performed::Done),
-            Effect::MarkReady => self.make_ready().await.map(|()| Performed::Done),
-            Effect::Describe { read, body } => self.redescribe(read, body).await,
+            Effect::Resolve { thread } => client.set_resolved(thread, true).await.map(|()| Performed::Done),
+            Effect::Trigger { text, since } => client.say_exactly(text, *since).await.map(Performed::Said),
+            Effect::RequestReview { login } => client.request(login).await.map(|()| Performed::Done),
+            Effect::UpdateBranch { head } => client.merge_base_into(head).await.map(|()| Performed::Done),
+            Effect::MarkReady => client.make_ready().await.map(|()| Performed::Done),
+            Effect::Describe { read, body } => client.redescribe(read, body).await,
             Effect::OpenPull(draft) => {
-                self.create_pull(draft).await.map(|pull| Performed::Pull(Box::new(pull)))
+                client.create_pull(draft).await.map(|pull| Performed::Pull(Box::new(pull)))
             }
             Effect::EditPull { number, topic, title, body } => {
-                self.rewrite_pull(*number, (topic, title, body)).await.map(|()| Performed::Done)
+                client.rewrite_pull(*number, (topic, title, body)).await.map(|()| Performed::Done)
             }
             Effect::SetDraft { number, draft } => {
-                self.change_draft(*number, *draft).await.map(|()| Performed::Done)
+                client.change_draft(*number, *draft).await.map(|()| Performed::Done)
             }
-            Effect::ClosePull { number } => self.end_pull(*number).await.map(|()| Performed::Done),
-            Effect::Label { number, labels } => self.label(*number, labels).await.map(|()| Performed::Done),
+            Effect::ClosePull { number } => client.end_pull(*number).await.map(|()| Performed::Done),
+            Effect::Label { number, labels } => client.label(*number, labels).await.map(|()| Performed::Done),
             Effect::OpenIssue { topic, title, body, label } => {
-                let issue = self.create_issue((topic, title, body), label).await;
+                let issue = client.create_issue((topic, title, body), label).await;
                 issue.map(|issue| Performed::Issue(Box::new(issue)))
             }
             Effect::EditIssue { number, topic, title, body } => {
-                self.rewrite_issue(*number, (topic, title, body)).await.map(|()| Performed::Done)
+                client.rewrite_issue(*number, (topic, title, body)).await.map(|()| Performed::Done)
             }
-            Effect::CloseIssue { number } => self.end_issue(*number).await.map(|()| Performed::Done),
+            Effect::CloseIssue { number } => client.end_issue(*number).await.map(|()| Performed::Done),
             Effect::NewComment { number, topic, body } => {
-                self.append_comment(*number, topic, body).await.map(Performed::Comment)
+                client.append_comment(*number, topic, body).await.map(Performed::Comment)
             }
             Effect::DeleteComment { number, comment } => {
-                self.remove_comment(*number, comment).await.map(|()| Performed::Done)
+                client.remove_comment(*number, comment).await.map(|()| Performed::Done)
             }
             Effect::Summary { body } => {
-                let made = self.create_summary(body).await?;
+                let made = client.create_summary(body).await?;
                 Ok(Performed::Comments(vec![(Item::Summary, made)]))
             }
             Effect::Findings { commit, comments } => {
-                self.create_review(commit, comments).await.map(Performed::Comments)
+                client.create_review(commit, comments).await.map(Performed::Comments)
             }
             Effect::FileFinding { commit, comment } => {
-                let made = self.create_file_comment(commit, comment).await?;
+                let made = client.create_file_comment(commit, comment).await?;
                 Ok(Performed::Comments(vec![(comment.item.clone(), made)]))
             }
             Effect::EditComment { item, comment, body } => {
-                self.update(item, comment, body).await.map(|()| Performed::Done)
+                client.update(item, comment, body).await.map(|()| Performed::Done)
             }
-            Effect::DeleteDuplicate { comment, .. } => self.delete(comment).await.map(|()| Performed::Done),
-            Effect::Reopen { thread } => self.set_resolved(thread, false).await.map(|()| Performed::Done),
-            Effect::Status(status) => self.set_status(status).await.map(|()| Performed::Done),
+            Effect::DeleteDuplicate { comment, .. } => client.delete(comment).await.map(|()| Performed::Done),
+            Effect::Reopen { thread } => client.set_resolved(thread, false).await.map(|()| Performed::Done),
+            Effect::Status(status) => client.set_status(status).await.map(|()| Performed::Done),
         }
     }
 

@@ -8,7 +8,7 @@ use truing_core::publish::Producer;
 use super::*;
 use crate::forge_server::ForgeServer as _;
 use crate::github::tests::github;
-use crate::testing::{Reply as Answer, Server, open};
+use crate::testing::{Reply as Answer, Server, permit};
 
 const SHA: &str = "1111111111111111111111111111111111111111";
 const ME: u64 = 42;
@@ -23,7 +23,7 @@ fn me() -> Answer {
 
 fn client(server: &Server) -> GitHubClient {
     let place = PrId { forge: "github".into(), repository: "1296269".into(), number: 0 };
-    github(server).client(&place, "octo/demo", Producer::Sync, &open())
+    github(server).client(&place, "octo/demo", Producer::Sync).with_permit(&permit())
 }
 
 /// A pull request of mine from a branch of this repository.

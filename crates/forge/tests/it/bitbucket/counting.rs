@@ -7,7 +7,7 @@ use truing_fakes::repo::Commit;
 use truing_forge::RepositoryClient;
 
 use super::reading::{finding, make, tip};
-use crate::repository::site::Site;
+use crate::repository::site::{Calls as _, Site};
 
 /// Findings of the review.
 const FINDINGS: u32 = 30;
@@ -98,7 +98,7 @@ async fn what_is_known_is_not_asked_for_again() {
         open.comments(&[]).await.unwrap();
         assert_eq!(calls(&site) - before, 2, "the pull request and its comments");
         let summary = Effect::Summary { body: "x".into() };
-        let performed = truing_core::port::ForgeWrite::perform(&open, &summary).await.unwrap();
+        let performed = open.make(&summary).await.unwrap();
         assert!(matches!(performed, Performed::Comments(_)));
         assert_eq!(calls(&site) - before, 3);
     }

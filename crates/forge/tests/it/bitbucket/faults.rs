@@ -10,7 +10,7 @@ use truing_forge::{ForgeServer as _, RepositoryClient};
 
 use super::reading::{make, tip};
 use crate::repository::reviewing::draft as draft_of;
-use crate::repository::site::{Site, TOKEN, open as gate, server};
+use crate::repository::site::{Calls as _, Site, TOKEN, server};
 
 /// The path of a pull request's calls.
 fn pull(site: &Site) -> &'static str {
@@ -31,7 +31,7 @@ async fn a_refusal_of_a_read_is_what_it_says() {
         let ask = async |kind: FaultKind, times: u32| {
             // One that no limit holds back.
             let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
-            let fresh = server(&site.forge, TOKEN).client(&id, "acme/shop", Producer::Converge, &gate());
+            let fresh = server(&site.forge, TOKEN).client(&id, "acme/shop", Producer::Converge);
             site.forge.fault(Fault::once("GET", pull(&site), kind).times(times));
             let error = fresh.pull_request().await.unwrap_err();
             assert!(site.forge.is_faultless(), "{error}");
@@ -103,14 +103,14 @@ async fn a_list_without_an_end_is_an_error() {
 async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
     for (site, number, open) in Site::bitbuckets().await {
         let summary = Effect::Summary { body: "x".repeat(40_000) };
-        let refused = open.perform(&summary).await.unwrap_err();
+        let refused = open.make(&summary).await.unwrap_err();
         assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
         // As long as a plan makes it, it is taken with its marker.
         make(&open, Effect::Summary { body: "x".repeat(open.bounds().body) }).await;
         assert_eq!(site.shop.pull(number).await.unwrap().summaries().count(), 1);
         for kind in [FaultKind::Status(413, None), FaultKind::Html(413)] {
             site.forge.fault(Fault::once("POST", &comments(&site), kind));
-            let refused = open.perform(&summary).await.unwrap_err();
+            let refused = open.make(&summary).await.unwrap_err();
             assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
         }
     }
@@ -122,7 +122,7 @@ async fn what_may_be_done_is_not_sent_again_and_is_found_by_its_marker() {
         let summary = Effect::Summary { body: "Done.".into() };
         for kind in [FaultKind::LostAnswer, FaultKind::DoneStatus(503), FaultKind::Truncated] {
             site.forge.fault(Fault::once("POST", &comments(&site), kind.clone()));
-            let error = open.perform(&summary).await.unwrap_err();
+            let error = open.make(&summary).await.unwrap_err();
             assert!(!error.surely_undone(), "{kind:?}: {error}");
             let there = site.shop.pull(number).await.unwrap().summaries().count();
             assert_eq!(there, 1, "{kind:?}");
@@ -149,7 +149,7 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     site.forge.fault(Fault::once("PUT", &comment, FaultKind::Status(409, None)).times(3));
     let Effect::EditComment { item, comment, .. } = edit else { panic!("it is an edit") };
     let again = Effect::EditComment { item, comment, body: "Three.".into() };
-    let stale = open.perform(&again).await.unwrap_err();
+    let stale = open.make(&again).await.unwrap_err();
     assert!(matches!(stale, ForgeError::Stale { .. }) && site.forge.is_faultless(), "{stale}");
     // A description that somebody has changed is left as it is.
     site.shop.describe(number, "Theirs.").await.unwrap();
@@ -164,7 +164,7 @@ async fn an_old_data_center_is_asked_for_no_drafts_and_one_line() {
         let [_, (site, number, open)] = Site::bitbuckets().await;
         site.forge.version(version);
         site.shop.set_draft(number, true).await.unwrap();
-        let ready = open.perform(&Effect::MarkReady).await;
+        let ready = open.make(&Effect::MarkReady).await;
         assert_eq!(ready.is_ok(), drafts, "{version}: {ready:?}");
         let row = site.server.capability();
         assert_eq!((row.drafts, row.lines), (drafts, truing_forge::capability::Lines::OneLine), "{version}");
@@ -189,7 +189,7 @@ async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothin
         site.forge.version(version);
         let (sha, state, description) = (tip(&site).await, StatusState::Success, "x".into());
         let status = DesiredStatus { sha, state, description, check: Check::default() };
-        let set = open.perform(&Effect::Status(status)).await;
+        let set = open.make(&Effect::Status(status)).await;
         // What is there is read before anything is planned.
         let read = open.threads().await;
         for error in [set.err(), read.err()] {
@@ -219,7 +219,7 @@ async fn performed_amid_a_push(
         site.shop.push("feature", Commit::new("Meanwhile").write("b.txt", "b\n")).await.unwrap();
         site.forge.release();
     };
-    tokio::join!(open.perform(effect), push).0
+    tokio::join!(open.make(effect), push).0
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn a_comment_that_a_push_put_on_another_head_does_not_stay_at_cloud() {
     assert!(matches!(amid, Err(ForgeError::Rejected { .. })), "{amid:?}");
     assert_eq!(lines().await, 0);
     // Nor is it made where the head is another one before.
-    assert!(matches!(open.perform(&comment).await, Err(ForgeError::Rejected { .. })));
+    assert!(matches!(open.make(&comment).await, Err(ForgeError::Rejected { .. })));
     assert_eq!(lines().await, 0);
 
     // A review says in its text what has no comment.

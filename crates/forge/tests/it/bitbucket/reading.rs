@@ -13,7 +13,7 @@ use truing_fakes::forge::{NewPull, Side as Where, Verdict};
 use truing_fakes::repo::Commit;
 use truing_forge::RepositoryClient;
 
-use crate::repository::site::{BOT, Site};
+use crate::repository::site::{BOT, Calls as _, Site};
 
 pub(super) fn finding(id: &str, line: u32) -> InlineDraft {
     let path = RepoPath::from_bytes("a.txt");
@@ -26,7 +26,7 @@ pub(super) async fn tip(site: &Site) -> Sha {
 }
 
 pub(super) async fn make(open: &RepositoryClient, effect: Effect) {
-    open.perform(&effect).await.unwrap();
+    open.make(&effect).await.unwrap();
 }
 
 #[tokio::test]
@@ -266,11 +266,11 @@ async fn what_is_outside_the_diff_is_refused_where_the_forge_looks() {
     for (site, number, open) in Site::bitbuckets().await {
         site.shop.comment_on(number, "ann", "a.txt", (Where::Right, 2), "Hm.").await.unwrap();
         let commit = tip(&site).await;
-        let refused = open.perform(&Effect::Findings { commit, comments: vec![finding("a", 4000)] }).await;
+        let refused = open.make(&Effect::Findings { commit, comments: vec![finding("a", 4000)] }).await;
         // Cloud looks at no line, and shows the comment as outdated.
         assert_eq!(refused.is_ok(), site.is_cloud(), "{refused:?}");
         let stale = Sha::parse(&site.shop.tip("main").await.unwrap()).unwrap();
-        let moved = open.perform(&Effect::Findings { commit: stale, comments: vec![finding("b", 3)] }).await;
+        let moved = open.make(&Effect::Findings { commit: stale, comments: vec![finding("b", 3)] }).await;
         // Cloud places comments on the head, whichever it is.
         assert_eq!(moved.is_ok(), site.is_cloud(), "{moved:?}");
     }

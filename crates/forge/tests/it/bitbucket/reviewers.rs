@@ -7,7 +7,7 @@ use truing_core::publish::Producer;
 use truing_fakes::forge::Flavour;
 use truing_forge::{ForgeServer as _, RepositoryClient};
 
-use crate::repository::site::{BOT, Calls as _, Site, open, refused, with_access_token};
+use crate::repository::site::{BOT, Calls as _, Site, refused, with_access_token};
 
 /// A draft that ann and bob are asked to review.
 async fn asked() -> (Site, u64, RepositoryClient) {
@@ -54,7 +54,7 @@ async fn where_the_token_may_not_ask_who_has_left_no_reviewer_is_lost() {
     site.shop.permit("bob", "none").await.unwrap();
     let told = with_access_token(&site.forge, Some(site.forge.account_id(BOT)), &["acme"]);
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
-    let pull = told.client(&id, "acme/shop", Producer::Converge, &open());
+    let pull = told.client(&id, "acme/shop", Producer::Converge);
     let error = pull.mark_ready().await.unwrap_err();
     let said = error.to_string();
     assert!(matches!(error, ForgeError::Rejected { .. }) && error.surely_undone(), "{said}");

@@ -2,7 +2,7 @@
 
 use truing_core::effect::Effect;
 use truing_core::id::{AccountId, Millis, PrId};
-use truing_core::port::{Author, CommentKind, ForgeError, ForgeRead as _, ForgeWrite as _, PullComment};
+use truing_core::port::{Author, CommentKind, ForgeError, ForgeRead as _, PullComment};
 use truing_core::publish::{Hold, Producer};
 use truing_fakes::forge::{Flavour, NewPull, Side};
 use truing_fakes::repo::Commit;
@@ -10,7 +10,7 @@ use truing_forge::listing::{Listing, Repositories};
 use truing_forge::{ForgeServer as _, Server};
 
 use super::reading::{finding, make, tip};
-use crate::repository::site::{BOT, Site, open, with_access_token};
+use crate::repository::site::{BOT, Calls as _, Site, with_access_token};
 
 fn author(site: &Site, login: &str) -> Author {
     Author { id: AccountId::new(site.forge.account_id(login)), login: login.into(), is_person: true }
@@ -150,7 +150,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     site.shop.push("feature", Commit::new("Change").write("a.txt", "one\ntwo\n")).await.unwrap();
     let number = site.shop.open(NewPull::of("feature")).await.unwrap();
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
-    let open_of = |server: &Server| server.client(&id, "acme/shop", Producer::Review, &open());
+    let open_of = |server: &Server| server.client(&id, "acme/shop", Producer::Review);
 
     // It may ask neither: both answers are configured, and the errors say where.
     let unknown = with_access_token(&site.forge, None, &[]);
@@ -175,7 +175,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     // One that is not the token's is seen by the first comment, which does not stay, and nothing more is written.
     let client = open_of(&other);
     let effect = |id: &str| Effect::Findings { commit: head.clone(), comments: vec![finding(id, 2)] };
-    let refused = client.perform(&effect("b")).await.unwrap_err().to_string();
+    let refused = client.make(&effect("b")).await.unwrap_err().to_string();
     assert!(refused.contains(&format!("put {account} there")), "{refused}");
     let shown = || async { site.shop.pull(number).await.unwrap() };
     assert_eq!(shown().await.inline().filter(|comment| !comment.deleted).count(), 1);

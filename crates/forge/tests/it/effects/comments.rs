@@ -2,10 +2,11 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are of other loops")]
 
+use crate::repository::site::Calls as _;
 use truing_core::effect::{Effect, Kind};
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, FindingId, Sha};
-use truing_core::port::{ForgeRead as _, ForgeWrite as _, InlineDraft, Performed};
+use truing_core::port::{ForgeRead as _, InlineDraft, Performed};
 use truing_core::publish::{Check, DesiredStatus, Item, StatusState};
 use truing_fakes::forge::PullView;
 use truing_forge::RepositoryClient;
@@ -20,7 +21,7 @@ fn draft(id: &str, place: Place) -> InlineDraft {
 
 /// Makes one, as a run before did.
 async fn made(open: &RepositoryClient, effect: &Effect) -> CommentId {
-    let performed = open.perform(effect).await.unwrap();
+    let performed = open.make(effect).await.unwrap();
     let Performed::Comments(comments) = performed else { panic!("{performed:?}") };
     comments[0].1.clone()
 }
@@ -52,7 +53,7 @@ pub(super) async fn effect(
         Kind::Reopen => {
             made(open, &Effect::FileFinding { commit, comment: draft("a", place(3)) }).await;
             let thread = open.threads().await.unwrap().remove(0).thread.unwrap().id;
-            open.perform(&Effect::Resolve { thread: thread.clone() }).await.unwrap();
+            open.make(&Effect::Resolve { thread: thread.clone() }).await.unwrap();
             Effect::Reopen { thread }
         }
         Kind::Status => {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use truing_core::effect::Part;
 use truing_core::id::{Millis, Token, Topic};
 use truing_core::port::{
-    Clock, EffectLog, Entry, EntryState, Gate, Performed, Replacement, StoreError, Withheld, Writer,
+    Clock, EffectLog, Entry, EntryState, Gate, HaltReason, Performed, Replacement, StoreError, Writer,
 };
 
 /// A gate that a test shuts.
@@ -17,9 +17,9 @@ pub(super) struct Switch(pub(super) AtomicBool);
 
 #[async_trait]
 impl Gate for Switch {
-    async fn ask(&self) -> Result<(), Withheld> {
+    async fn ask(&self) -> Result<(), HaltReason> {
         let shut = self.0.load(Ordering::SeqCst);
-        if shut { Err(Withheld::Halted) } else { Ok(()) }
+        if shut { Err(HaltReason::KillSwitch) } else { Ok(()) }
     }
 }
 

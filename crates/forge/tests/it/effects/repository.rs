@@ -3,14 +3,14 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are effects on one pull request")]
 
 use truing_core::effect::{Effect, Kind};
-use truing_core::port::{BranchPull, ForgeRead as _, ForgeWrite as _, OwnIssue, Performed};
+use truing_core::port::{BranchPull, ForgeRead as _ as _, OwnIssue, Performed};
 use truing_fakes::forge::{Comment, FaultKind};
 use truing_fakes::repo::Commit;
 use truing_forge::RepositoryClient;
 use truing_forge::effects::EffectError;
 
 use super::{SETTLE, Scene};
-use crate::repository::site::{BOT, Site, draft, topic};
+use crate::repository::site::{BOT, Calls as _, Site, draft, topic};
 
 const OURS: &str = "ours";
 const LABEL: &str = "truing";
@@ -18,7 +18,7 @@ const LABEL: &str = "truing";
 /// A pull request of ours.
 async fn pull(site: &Site, open: &RepositoryClient) -> BranchPull {
     site.shop.push(OURS, Commit::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
-    let performed = open.perform(&Effect::OpenPull(draft(OURS))).await.unwrap();
+    let performed = open.make(&Effect::OpenPull(draft(OURS))).await.unwrap();
     let Performed::Pull(pull) = performed else { panic!("{performed:?}") };
     *pull
 }
@@ -30,7 +30,7 @@ fn question() -> Effect {
 
 /// An issue of ours.
 async fn issue(open: &RepositoryClient) -> OwnIssue {
-    let performed = open.perform(&question()).await.unwrap();
+    let performed = open.make(&question()).await.unwrap();
     let Performed::Issue(issue) = performed else { panic!("{performed:?}") };
     *issue
 }
@@ -82,7 +82,7 @@ pub(super) async fn effect(
         Kind::DeleteComment => {
             let number = conversation(site, open, somebodys).await;
             let said = Effect::NewComment { number, topic: topic("blocked"), body: "Because.".into() };
-            let comment = open.perform(&said).await.unwrap().comment().unwrap().clone();
+            let comment = open.make(&said).await.unwrap().comment().unwrap().clone();
             (Effect::DeleteComment { number, comment }, number)
         }
         other => panic!("{other:?} is an effect on one pull request"),

@@ -9,7 +9,7 @@ use truing_fakes::repo::Commit;
 use truing_forge::ForgeServer as _;
 use truing_forge::github::{AppKey, Credentials};
 
-use super::site::{BOT, Calls as _, Site, github, open, refused, topic};
+use super::site::{BOT, Calls as _, Site, github, refused, topic};
 
 const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
 
@@ -316,7 +316,7 @@ async fn an_app_makes_ready_with_a_token_that_may() {
     let key = AppKey::from_pem(&app.private_key).unwrap();
     let as_app = github(&site.forge, Credentials::App { id: app.id, key });
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
-    let pull = as_app.client(&id, "acme/shop", truing_core::publish::Producer::Converge, &open());
+    let pull = as_app.client(&id, "acme/shop", truing_core::publish::Producer::Converge);
     site.shop.set_draft(number, true).await.unwrap();
     assert_eq!(pull.now().await.unwrap().head.push, Some(false));
     assert!(matches!(pull.mark_ready().await, Err(ForgeError::Forbidden { .. })));
@@ -367,7 +367,7 @@ async fn a_limit_is_told_and_nothing_is_believed_of_half_an_answer() {
     limited(pull.threads().await.unwrap_err());
     let fresh = github(&site.forge, Credentials::Token(truing_forge::Secret::new(super::site::TOKEN)));
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
-    let pull = fresh.client(&id, "acme/shop", truing_core::publish::Producer::Converge, &open());
+    let pull = fresh.client(&id, "acme/shop", truing_core::publish::Producer::Converge);
     for kind in [FaultKind::Truncated, FaultKind::Status(502, None), FaultKind::Drop] {
         site.fault("GET", &format!("{pulls}/reviews"), kind.clone());
         let reviews = pull.reviews().await;

@@ -8,14 +8,13 @@ use async_trait::async_trait;
 use truing_core::finding::{Place, Side};
 use truing_core::id::{Millis, PrId, RunId, Sha};
 use truing_core::port::{
-    AuditMark, ForgeError, ForgeRead as _, Gate, LineDraft, ReviewDraft, ReviewEvent, Withheld,
+    AuditMark, ForgeError, ForgeRead as _, Gate, HaltReason, LineDraft, ReviewDraft, ReviewEvent,
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
 use truing_forge::ForgeServer as _;
-use truing_forge::server::RepositoryClient;
 
-use super::site::{Calls as _, Ours, Site, draft, topic};
+use super::site::{Calls as _, GatedClient, Ours, Site, draft, topic};
 
 /// Open for so many writes.
 #[derive(Debug)]
@@ -23,9 +22,9 @@ struct Few(AtomicUsize);
 
 #[async_trait]
 impl Gate for Few {
-    async fn ask(&self) -> Result<(), Withheld> {
+    async fn ask(&self) -> Result<(), HaltReason> {
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        left.map(drop).map_err(|_| Withheld::Halted)
+        left.map(drop).map_err(|_| HaltReason::KillSwitch)
     }
 }
 
@@ -34,9 +33,10 @@ fn few(many: usize) -> Arc<dyn Gate> {
 }
 
 /// Our sides of the forge behind a gate.
-fn behind(site: &Site, number: u64, gate: &Arc<dyn Gate>) -> (RepositoryClient, Ours) {
+fn behind(site: &Site, number: u64, gate: &Arc<dyn Gate>) -> (GatedClient, Ours) {
     let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
-    (site.server.client(&id, "acme/shop", Producer::Converge, gate), Ours::new(&site.server, &site.id, gate))
+    let client = site.server.client(&id, "acme/shop", Producer::Converge);
+    (GatedClient { client, gate: gate.clone() }, Ours::new(&site.server, &site.id, gate))
 }
 
 /// Calls that wrote. What asks by GraphQL is no write; what changes something by it is one.
@@ -53,7 +53,10 @@ async fn seen(site: &Site, number: u64, own: u64) -> String {
 
 fn withheld<T: std::fmt::Debug>(what: &str, done: Result<T, ForgeError>) {
     let refused = done.unwrap_err();
-    assert!(matches!(&refused, ForgeError::Withheld { why: Withheld::Halted, .. }), "{what}: {refused}");
+    assert!(
+        matches!(&refused, ForgeError::Halted(halt) if halt.reason == HaltReason::KillSwitch),
+        "{what}: {refused}"
+    );
     assert!(refused.surely_undone() && refused.to_string().starts_with("the kill switch is on; not done: "));
 }
 

@@ -13,7 +13,7 @@ use truing_git::{
     Committed, Git, GitError, GitOptions, Identity, Mirror, NewCommit, Pushed, Refusal, Remote,
 };
 
-use super::site::{BOT, Open, Ours, Site, github, open};
+use super::site::{BOT, Ours, Site, github, open, permit};
 
 const PACK: &str = "/{owner}/{repo}/git-receive-pack";
 
@@ -62,15 +62,18 @@ async fn a_pushed_branch_is_a_pull_request_of_ours_and_moves_it() {
     let site = Site::new().await;
     let pusher = Pusher::new(&site).await;
     let (one, two) = (pusher.commit("one").await, pusher.commit("two").await);
-    assert_eq!(one.push(&pusher.remote, "truing/x", None, &Open).await.unwrap(), Pushed::Done);
+    assert_eq!(one.push(&pusher.remote, "truing/x", None, &*permit().await).await.unwrap(), Pushed::Done);
     let pull = site.open("truing/x").await;
     assert_eq!(pull.head, *one.sha());
     let theirs = site.shop.push("truing/x", Commit::new("Theirs").write("t", "1")).await.unwrap();
     let theirs = Sha::parse(&theirs).unwrap();
-    let moved = two.push(&pusher.remote, "truing/x", Some(one.sha()), &Open).await.unwrap();
+    let moved = two.push(&pusher.remote, "truing/x", Some(one.sha()), &*permit().await).await.unwrap();
     assert_eq!(moved, Pushed::Moved { now: Some(theirs.clone()) });
     assert_eq!(pusher.mirror.branch_tip("truing/x").await.unwrap(), Some(theirs.clone()));
-    assert_eq!(two.push(&pusher.remote, "truing/x", Some(&theirs), &Open).await.unwrap(), Pushed::Done);
+    assert_eq!(
+        two.push(&pusher.remote, "truing/x", Some(&theirs), &*permit().await).await.unwrap(),
+        Pushed::Done
+    );
     assert_eq!(site.hub.pulls_from("truing/x").await.unwrap()[0].head, *two.sha());
     let activity = site.hub.activity(pull.number).await.unwrap();
     assert!(activity.commits.iter().all(|commit| commit.author.as_ref().is_some_and(|author| author.ours)));
@@ -85,16 +88,16 @@ async fn what_the_forge_refuses_is_told_with_its_reason() {
     // The default branch is not even tried.
     for (branch, words) in [("release", "GH006"), ("main", "default branch")] {
         let expected = (branch == "main").then_some(&pusher.base);
-        let refused = made.push(&pusher.remote, branch, expected, &Open).await.unwrap();
+        let refused = made.push(&pusher.remote, branch, expected, &*permit().await).await.unwrap();
         let Pushed::Refused { why: Refusal::Protected, message } = &refused else { panic!("{refused:?}") };
         assert!(message.contains(words), "{message}");
     }
     site.shop.set_access(Access::Archived).await.unwrap();
-    let refused = made.push(&pusher.remote, "x", None, &Open).await.unwrap();
+    let refused = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap();
     assert!(matches!(&refused, Pushed::Refused { why: Refusal::Permission, .. }), "{refused:?}");
     site.shop.set_access(Access::Open).await.unwrap();
     site.forge.revoke(super::site::TOKEN);
-    let error = made.push(&pusher.remote, "x", None, &Open).await.unwrap_err();
+    let error = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap_err();
     assert!(
         matches!(error, GitError::Unauthorized { .. }) && !error.to_string().contains("canary"),
         "{error}"
@@ -109,12 +112,16 @@ async fn a_push_without_an_answer_is_found_by_asking() {
     // Before it is done, and after.
     for (branch, kind) in [("a", FaultKind::Status(502, None)), ("b", FaultKind::LostAnswer)] {
         site.fault("POST", PACK, kind);
-        let first = made.push(&pusher.remote, branch, None, &Open).await;
+        let first = made.push(&pusher.remote, branch, None, &*permit().await).await;
         assert!(site.forge.is_faultless());
         let tip = pusher.mirror.branch_tip(branch).await.unwrap();
         assert_eq!(tip.is_some(), branch == "b", "{first:?}");
         // Whoever pushes again, as one who does not know, comes to the same.
-        assert_eq!(made.push(&pusher.remote, branch, None, &Open).await.unwrap(), Pushed::Done, "{branch}");
+        assert_eq!(
+            made.push(&pusher.remote, branch, None, &*permit().await).await.unwrap(),
+            Pushed::Done,
+            "{branch}"
+        );
     }
 }
 
@@ -123,8 +130,11 @@ async fn of_two_at_once_one_is_done() {
     let site = Site::new().await;
     let pusher = Pusher::new(&site).await;
     let (one, two) = (pusher.commit("one").await, pusher.commit("two").await);
-    let (first, second) =
-        tokio::join!(one.push(&pusher.remote, "x", None, &Open), two.push(&pusher.remote, "x", None, &Open));
+    let permit = permit().await;
+    let (first, second) = tokio::join!(
+        one.push(&pusher.remote, "x", None, &permit),
+        two.push(&pusher.remote, "x", None, &permit)
+    );
     let results = [first.unwrap(), second.unwrap()];
     let there = Sha::parse(&site.shop.tip("x").await.unwrap()).unwrap();
     assert_eq!(results.iter().filter(|result| **result == Pushed::Done).count(), 1, "{results:?}");
@@ -153,7 +163,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let mut pusher = Pusher::new(&site).await;
     pusher.remote = as_app.remote(&site.id, "acme/shop", Purpose::Push).await.unwrap();
     let made = pusher.commit("one").await;
-    assert_eq!(made.push(&pusher.remote, "x", None, &Open).await.unwrap(), Pushed::Done);
+    assert_eq!(made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap(), Pushed::Done);
     let pull = hub.open_pull(&super::site::draft("x")).await.unwrap();
     assert!(pull.is_ours() && pull.topic.is_some());
     hub.close_pull(pull.number).await.unwrap();

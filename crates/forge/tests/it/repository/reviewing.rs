@@ -10,7 +10,7 @@ use truing_fakes::forge::{FaultKind, Reasons, Verdict};
 use truing_forge::ForgeServer as _;
 use truing_forge::server::RepositoryClient;
 
-use super::site::{BOT, Calls as _, Site, open, refused, topic};
+use super::site::{BOT, Calls as _, Site, refused, topic};
 
 const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
 const LINES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments$";
@@ -139,7 +139,6 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
         &truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number },
         "acme/shop",
         Producer::Sync,
-        &open(),
     );
     assert!(as_sync.reviews().await.unwrap().iter().all(|review| review.audit().is_none()), "another loop's");
     let changed = text.replace("/clean/", "/dirty/");

@@ -10,8 +10,8 @@ use truing_core::effect::Effect;
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, Millis, PrId, Sha, Span, ThreadId, Topic};
 use truing_core::port::{
-    BranchPull, Clock, ForgeError, ForgeWrite as _, Gate, OwnIssue, Performed, Posted, PullDraft,
-    ReviewDraft, Said, Withheld,
+    BranchPull, Clock, ForgeError, ForgeWrite as _, Gate, Halt, HaltReason, OwnIssue, Performed, Permit,
+    Posted, PullDraft, ReviewDraft, Said,
 };
 use truing_core::publish::Producer;
 use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, Flavour, NewPull, Options, Repo, Witness};
@@ -66,13 +66,18 @@ pub(crate) struct Open;
 
 #[async_trait]
 impl Gate for Open {
-    async fn ask(&self) -> Result<(), Withheld> {
+    async fn ask(&self) -> Result<(), HaltReason> {
         Ok(())
     }
 }
 
 pub(crate) fn open() -> Arc<dyn Gate> {
     Arc::new(Open)
+}
+
+/// The permit of an open gate.
+pub(crate) async fn permit() -> Arc<Permit> {
+    Permit::ask(&open(), Wall.now()).await.unwrap()
 }
 
 pub(crate) struct Wall;
@@ -160,12 +165,8 @@ impl Site {
     }
 
     pub(crate) fn conversation(&self, number: u64) -> RepositoryClient {
-        self.conversation_behind(number, &open())
-    }
-
-    pub(crate) fn conversation_behind(&self, number: u64, gate: &Arc<dyn Gate>) -> RepositoryClient {
         let id = PrId { forge: "github".into(), repository: self.id.clone(), number };
-        self.server.client(&id, "acme/shop", Producer::Converge, gate)
+        self.server.client(&id, "acme/shop", Producer::Converge)
     }
 
     pub(crate) async fn open(&self, branch: &str) -> BranchPull {
@@ -268,7 +269,21 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
 /// The repository as sync has it: what is read there, and each effect on it as a call.
 pub(crate) struct Ours {
     read: RepositoryClient,
-    write: RepositoryClient,
+    write: GatedClient,
+}
+
+/// A client whose effects are made by the permit of a gate.
+pub(crate) struct GatedClient {
+    pub(crate) client: RepositoryClient,
+    pub(crate) gate: Arc<dyn Gate>,
+}
+
+impl GatedClient {
+    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+        let permit = Permit::ask(&self.gate, Wall.now()).await;
+        let permit = permit.map_err(|reason| Halt::before(&effect.intended().what, reason))?;
+        self.client.perform(effect, &permit).await
+    }
 }
 
 impl Deref for Ours {
@@ -282,8 +297,8 @@ impl Deref for Ours {
 impl Ours {
     pub(crate) fn new(server: &Server, id: &str, gate: &Arc<dyn Gate>) -> Self {
         let place = PrId { forge: "github".into(), repository: id.to_owned(), number: 0 };
-        let read = server.client(&place, "acme/shop", Producer::Sync, gate);
-        Self { read, write: server.client(&place, "acme/shop", Producer::Sync, gate) }
+        let read = server.client(&place, "acme/shop", Producer::Sync);
+        Self { write: GatedClient { client: read.clone(), gate: gate.clone() }, read }
     }
 
     pub(crate) async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
@@ -359,27 +374,6 @@ impl Ours {
     }
 }
 
-/// Each effect as a call, for tests of the client alone.
-pub(crate) trait Calls {
-    async fn post_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError>;
-    async fn post_as_comment(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError>;
-    async fn reply(&self, first: &CommentId, topic: &Topic, body: &str) -> Result<CommentId, ForgeError>;
-    async fn resolve(&self, thread: &ThreadId) -> Result<(), ForgeError>;
-    async fn put_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError>;
-    async fn put_line_comment(
-        &self,
-        commit: &Sha,
-        place: &Place,
-        topic: &Topic,
-        body: &str,
-    ) -> Result<CommentId, ForgeError>;
-    async fn update_branch(&self, head: &Sha) -> Result<(), ForgeError>;
-    async fn trigger(&self, text: &str, since: Millis) -> Result<Said, ForgeError>;
-    async fn request_review(&self, login: &str) -> Result<(), ForgeError>;
-    async fn mark_ready(&self) -> Result<(), ForgeError>;
-    async fn describe(&self, read: &str, body: &str) -> Result<Performed, ForgeError>;
-}
-
 fn review(performed: Performed) -> Posted {
     let Performed::Review(posted) = performed else { panic!("{performed:?} is no review") };
     posted
@@ -389,26 +383,29 @@ fn comment(performed: Performed) -> CommentId {
     performed.comment().unwrap().clone()
 }
 
-impl Calls for RepositoryClient {
+/// Each effect as a call, for tests of the client alone.
+pub(crate) trait Calls {
+    async fn make(&self, effect: &Effect) -> Result<Performed, ForgeError>;
+
     async fn post_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
-        self.perform(&Effect::Review(draft.clone())).await.map(review)
+        self.make(&Effect::Review(draft.clone())).await.map(review)
     }
 
     async fn post_as_comment(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
-        self.perform(&Effect::ReviewAsComment(draft.clone())).await.map(review)
+        self.make(&Effect::ReviewAsComment(draft.clone())).await.map(review)
     }
 
     async fn reply(&self, first: &CommentId, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let (first, topic, body) = (first.clone(), topic.clone(), body.to_owned());
-        self.perform(&Effect::Reply { first, topic, body }).await.map(comment)
+        self.make(&Effect::Reply { first, topic, body }).await.map(comment)
     }
 
     async fn resolve(&self, thread: &ThreadId) -> Result<(), ForgeError> {
-        self.perform(&Effect::Resolve { thread: thread.clone() }).await.map(drop)
+        self.make(&Effect::Resolve { thread: thread.clone() }).await.map(drop)
     }
 
     async fn put_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        self.perform(&Effect::Comment { topic: topic.clone(), body: body.to_owned() }).await.map(comment)
+        self.make(&Effect::Comment { topic: topic.clone(), body: body.to_owned() }).await.map(comment)
     }
 
     async fn put_line_comment(
@@ -420,28 +417,40 @@ impl Calls for RepositoryClient {
     ) -> Result<CommentId, ForgeError> {
         let (commit, place) = (commit.clone(), place.clone());
         let (topic, body) = (topic.clone(), body.to_owned());
-        self.perform(&Effect::LineComment { commit, place, topic, body }).await.map(comment)
+        self.make(&Effect::LineComment { commit, place, topic, body }).await.map(comment)
     }
 
     async fn update_branch(&self, head: &Sha) -> Result<(), ForgeError> {
-        self.perform(&Effect::UpdateBranch { head: head.clone() }).await.map(drop)
+        self.make(&Effect::UpdateBranch { head: head.clone() }).await.map(drop)
     }
 
     async fn trigger(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
-        let performed = self.perform(&Effect::Trigger { text: text.to_owned(), since }).await?;
+        let performed = self.make(&Effect::Trigger { text: text.to_owned(), since }).await?;
         let Performed::Said(said) = performed else { panic!("{performed:?} was not said") };
         Ok(said)
     }
 
     async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
-        self.perform(&Effect::RequestReview { login: login.to_owned() }).await.map(drop)
+        self.make(&Effect::RequestReview { login: login.to_owned() }).await.map(drop)
     }
 
     async fn mark_ready(&self) -> Result<(), ForgeError> {
-        self.perform(&Effect::MarkReady).await.map(drop)
+        self.make(&Effect::MarkReady).await.map(drop)
     }
 
     async fn describe(&self, read: &str, body: &str) -> Result<Performed, ForgeError> {
-        self.perform(&Effect::Describe { read: read.to_owned(), body: body.to_owned() }).await
+        self.make(&Effect::Describe { read: read.to_owned(), body: body.to_owned() }).await
+    }
+}
+
+impl Calls for GatedClient {
+    async fn make(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+        self.perform(effect).await
+    }
+}
+
+impl Calls for RepositoryClient {
+    async fn make(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+        GatedClient { client: self.clone(), gate: open() }.perform(effect).await
     }
 }

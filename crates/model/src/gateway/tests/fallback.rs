@@ -196,7 +196,7 @@ async fn the_kill_switch_stops_the_fallback_too() {
     assert!(answer.is_ok());
     two.first.switch.0.store(false, Ordering::SeqCst);
     let told = session.ask(&request(&[user("hello")])).await;
-    assert!(matches!(told, Err(Refused::Switch)), "{told:?}");
+    assert!(matches!(told, Err(Refused::Halted(_))), "{told:?}");
     assert_eq!(two.requests(), (1, 1));
     two.check();
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use truing_core::breaker::{CAPPED, SHORTEST};
-use truing_core::port::{Gate, Withheld};
+use truing_core::port::{Gate, HaltReason};
 use truing_core::secret::Secret;
 use truing_fakes::model::{Answer as Says, Block as Said, Fault, KEY, Place, Script};
 
@@ -22,7 +22,7 @@ fn name(result: &Result<Answer, Refused>) -> &'static str {
     match result {
         Ok(_) => "answer",
         Err(Refused::Budget { .. }) => "budget",
-        Err(Refused::Switch) => "switch",
+        Err(Refused::Halted(_)) => "switch",
         Err(Refused::NotAllowed(_)) => "not allowed",
         Err(Refused::SpendCap { .. }) => "cap",
         Err(Refused::Unauthorized { .. }) => "key",
@@ -286,9 +286,9 @@ struct After(Arc<AtomicU32>);
 
 #[async_trait]
 impl Gate for After {
-    async fn ask(&self) -> Result<(), Withheld> {
+    async fn ask(&self) -> Result<(), HaltReason> {
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        left.map(drop).map_err(|_| Withheld::Halted)
+        left.map(drop).map_err(|_| HaltReason::KillSwitch)
     }
 }
 

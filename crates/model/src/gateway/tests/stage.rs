@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use truing_core::id::{Millis, RunId};
 use truing_core::ledger::{Ask, Drawn, Known, Level, LevelKind, Purse, ReservationId, Reserved, Usage};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock, Common, Gate, Ledger, StoreError, Withheld};
+use truing_core::port::{Clock, Common, Gate, HaltReason, Ledger, StoreError};
 use truing_core::secret::Secret;
 #[cfg(feature = "aws")]
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
@@ -188,8 +188,8 @@ pub(super) struct Switch(pub(super) Arc<AtomicBool>);
 
 #[async_trait]
 impl Gate for Switch {
-    async fn ask(&self) -> Result<(), Withheld> {
-        if self.0.load(Ordering::SeqCst) { Ok(()) } else { Err(Withheld::Halted) }
+    async fn ask(&self) -> Result<(), HaltReason> {
+        if self.0.load(Ordering::SeqCst) { Ok(()) } else { Err(HaltReason::KillSwitch) }
     }
 }
 

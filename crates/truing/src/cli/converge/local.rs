@@ -1,6 +1,7 @@
 //! A run on a branch of a local repository.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -8,14 +9,14 @@ use truing_config::Config;
 use truing_core::converge::record::{ConvergeDetail, Record};
 use truing_core::converge::{Act, Code, Exit as End, Run};
 use truing_core::id::{Key, RunId, Sha, Span, Token};
-use truing_core::port::{Clock as _, Ids as _, Runs as _};
+use truing_core::port::{Clock as _, Gate, Runs as _};
 use truing_core::switch::RepositoryRef;
 use truing_git::{Git, GitError, Mirror, Remote, Repository};
 use truing_loops::budget::name_of_remote;
 use truing_loops::converge::local::{Local, RUNS, audit_key, branch, checked_out, key};
 use truing_loops::converge::lock::{RunLock, RunLockError};
 use truing_loops::converge::{Agents, Looks, Observer, Progress, RunMode, Runner, words};
-use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::telemetry::ConvergeSpan;
 use truing_loops::versions;
 use truing_store::Store;
@@ -48,6 +49,7 @@ pub(super) struct Ready {
     looks: Looks,
     config: Config,
     store: Store,
+    gate: Arc<dyn Gate>,
     record: Record,
     /// What is to be said of an earlier run, if there is one.
     earlier: Option<String>,
@@ -91,16 +93,17 @@ impl Ready {
             ground.record(&config, &store, key, (&looks.name, &agents.auditor.model)).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         record.detail.paid_before = record.cost();
-        Ok(Self { ground, agents, looks, config, store, record, earlier, lock })
+        let gate = wiring::agent::run_gate(&agents.auditor, RepositoryRef::of_key(&record.key));
+        Ok(Self { ground, agents, looks, config, store, gate, record, earlier, lock })
     }
 
     /// Goes on until it ends, or is interrupted.
     pub(super) async fn run(self, turn: &Turn<'_>) -> Result<(Record, Mirror), CliError> {
-        let Self { ground, agents, looks, config, store, record, earlier: _, lock: _ } = &self;
+        let Self { ground, agents, looks, config, store, gate, record, earlier: _, lock: _ } = &self;
         let (name, workspace) = (ground.name(), ground.workspace());
         let told = ProgressReport { mirror: &ground.mirror, turn };
         let mut runner =
-            runner(ground, (agents, looks), config, (name.as_deref(), &workspace), record.clone());
+            runner(ground, (agents, looks), (config, gate), (name.as_deref(), &workspace), record.clone());
         if let Some(told) = hooks_not_run(&ground.repository.hooks(), !config.converge.gate.is_empty()) {
             runner.record.warn(told);
         }
@@ -136,7 +139,7 @@ impl Ready {
     /// One audit of the commit that is checked out. Earlier runs have no part in it, neither what they found nor the
     /// branches that they left.
     pub(super) async fn audited(&mut self, turn: &Turn<'_>) -> Result<Record, CliError> {
-        let Self { ground, agents, looks, config, store, record, lock, .. } = self;
+        let Self { ground, agents, looks, config, store, gate, record, lock, .. } = self;
         let tree = ground.mirror.tree_of(&ground.head).await.map_err(wiring::git_error)?;
         let state = Run::audit(config.converge.limits.clone(), (ground.head.clone(), tree));
         let mut record = ground.begun(record.key.clone(), state, &looks.name);
@@ -145,7 +148,8 @@ impl Ready {
         // One that is killed is told by its cost alone.
         store.keep_converge(Token(0), &record.set_aside()).await.map_err(store_error)?;
         let (name, workspace) = (ground.name(), ground.workspace());
-        let mut runner = runner(ground, (agents, looks), config, (name.as_deref(), &workspace), record);
+        let mut runner =
+            runner(ground, (agents, looks), (config, gate), (name.as_deref(), &workspace), record);
         let span = ConvergeSpan::begin(&runner.record, name.as_deref(), None, SystemTime::now());
         let stopped = tokio::select! {
             () = span.around(runner.audit_once()) => false,
@@ -206,13 +210,14 @@ impl Observer for ProgressReport<'_> {
 fn runner<'a>(
     ground: &'a Ground,
     (agents, looks): (&'a Agents, &'a Looks),
-    config: &'a Config,
+    (config, gate): (&'a Config, &'a Arc<dyn Gate>),
     (repository, workspace): (Option<&'a str>, &'a Local<'a>),
     record: Record,
 ) -> Runner<'a> {
     Runner::new(
         (workspace, &ground.mirror),
         (agents, looks, &config.converge),
+        gate,
         repository,
         record,
         RunMode::Whole,
@@ -437,7 +442,7 @@ impl Ground {
 
     /// A run that begins now, with a branch of its own.
     fn begun(&self, key: Key, state: Run, looks: &str) -> Record {
-        let run = UniqueIds.run();
+        let run = new_run_id();
         let branch = branch(&run);
         let detail = ConvergeDetail::begin((self.branch.clone(), branch), (self.base.clone(), state));
         let detail = ConvergeDetail { looks: looks.to_owned(), ..detail };
@@ -451,7 +456,7 @@ pub(super) async fn never_begun(store: &Store, (key, name): (Key, String), is_au
         return;
     }
     let end = End::new(Code::Infrastructure, &error.message);
-    let of = (UniqueIds.run(), key);
+    let of = (new_run_id(), key);
     let mut record = Record::never_begun(of, (name, String::new()), end, SystemClock.now());
     record.detail.state.audits_only = is_audit;
     (record.detail.is_told, record.versions) = (true, versions());

@@ -6,12 +6,12 @@ use std::time::Duration;
 use truing_core::converge::Code;
 use truing_core::converge::record::{Record, abandoned_key};
 use truing_core::id::RunId;
-use truing_core::port::{Act, Ids as _, Operations as _};
+use truing_core::port::{Act, Operations as _};
 use truing_core::slot::Limits;
 use truing_core::switch::RepositoryRef;
 use truing_forge::{ForgeServer as _, Server};
 use truing_git::{Git, Mirror};
-use truing_loops::machine::UniqueIds;
+use truing_loops::machine::new_run_id;
 use truing_loops::text::instant;
 use truing_service::by_hand::NotLeased;
 use truing_service::converges::{Converging, PullRun};
@@ -73,7 +73,7 @@ impl<'a> Place<'a> {
         let store = wiring::open_store(&config, &turn.context.environment).await?;
         switched_on(&store, &RepositoryRef::named(&target.repo)).await?;
         let environment = &turn.context.environment;
-        let run = UniqueIds.run();
+        let run = new_run_id();
         let client = wiring::client(&config, &target.forge, environment, &folder)?;
         Ok(Self {
             target,

@@ -15,9 +15,7 @@ impl From<AgentError> for CliError {
             AgentError::Prompt(error) => wiring::prompt_error(&error),
             AgentError::Ledger(_) => Self::failed("store", text)
                 .hint("see that the database's folder is yours to write, or set store.url to another file"),
-            AgentError::Halted => {
-                Self::refused("killswitch_engaged", text).hint(truing_core::port::Withheld::Halted.hint())
-            }
+            AgentError::Halted(reason) => Self::refused("killswitch_engaged", text).hint(reason.hint()),
             AgentError::Drift(what) => {
                 let (what, difference) = what.split_once('\n').unwrap_or((&what, ""));
                 Self::failed("drift", format!("the recording has no answer to this review: {what}"))

@@ -11,7 +11,7 @@ use truing_core::id::{Key, Millis, PrId};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::{
-    Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Runs as _, Slots as _,
+    Act, Clock as _, Described, Operations as _, PrState, PullRequest, Runs as _, Slots as _,
 };
 use truing_core::publish::StatusState;
 use truing_core::slot::{Hold, Loop, Then, Why};
@@ -20,9 +20,10 @@ use truing_forge::watch::{Made, Watch};
 use truing_loops::attempts::Attempts;
 use truing_loops::compare::Against;
 use truing_loops::local::{Review, Reviewed};
-use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::memory::Kept;
 use truing_loops::review_writes::{Comment, Write};
+use truing_loops::run_gate::SwitchReader;
 use truing_loops::slots::StepError;
 use truing_loops::stopped::Stopped;
 use truing_loops::telemetry;
@@ -118,7 +119,8 @@ impl Publishing<'_> {
         }
         let watch = Watch { dry_run: self.dry_run, made: Some(made.clone()), ..telemetry::WRITES.clone() };
         let toolbox = self.toolbox.clone();
-        let context = ServiceContext { watch, switch_store: real.as_record_store(), toolbox, ..context };
+        let switches = SwitchReader::new(real.as_record_store(), context.clock.clone());
+        let context = ServiceContext { watch, switches, toolbox, ..context };
         self.announce(&store, &key).await?;
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
         let _at_work = at_work(&store, &limits).await?;
@@ -273,7 +275,7 @@ impl Publishing<'_> {
         let outcome = Outcome { kind, reason, until: None, runtime: Runtime::Rules };
         let truing_core::port::Revision { head, base } = self.pull.revision.clone();
         let begun = ReviewRecord::begin(
-            UniqueIds.run(),
+            new_run_id(),
             self.id.key(),
             ReviewDetail::new(Some(head), base, outcome),
             now,

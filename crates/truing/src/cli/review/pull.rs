@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use truing_agent::verify::Scope as Trust;
 use truing_core::id::PrId;
-use truing_core::port::{Described, ForgeRead as _, Ids as _, PullRequest, Runs as _, read_only};
+use truing_core::port::{Described, ForgeRead as _, PullRequest, Runs as _};
 use truing_core::publish::Producer;
 use truing_core::switch::RepositoryRef;
 use truing_forge::remote::{Purpose, RemoteError};
@@ -14,7 +14,7 @@ use truing_forge::{ForgeServer as _, Server};
 use truing_loops::checkout;
 use truing_loops::checkout::{Checkout, CheckoutError, Rules};
 use truing_loops::local::LocalError;
-use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::memory::RecordOpener;
 use truing_loops::pull::{Pull, own_key};
 use truing_loops::tools::Toolbox;
@@ -57,7 +57,7 @@ impl Command {
         let progress = self.output.progress(doing, None);
         let client = wiring::client(&config, &forge, &self.environment, &folder)?;
         let client = client.sharing(store.as_ref().and_then(Store::common));
-        let client = client.for_review(UniqueIds.run().as_str());
+        let client = client.for_review(new_run_id().as_str());
         let (id, pull) = look(&client, &forge, &repo, number).await?;
         let git = wiring::git(&self.environment).await?;
         let remote = client
@@ -106,12 +106,12 @@ impl Command {
                 }
                 let records = records.map(|store| store.as_record_store());
                 let records: RecordOpener = Arc::new(move || Ok(records.clone()));
-                let (clock, ids) = (&SystemClock, &UniqueIds);
+                let clock = &SystemClock;
                 let asked = self.agent().await?;
                 let its = RepositoryRef::of_key(&id.key()).called(&repo);
                 let model = asked.agent.as_ref().map(|agent| wiring::agent::model_use(agent, its));
                 let attempts = &self.attempts;
-                let reviewing = Pull { id: &id, pull: &pull, checkout, model, attempts, records, clock, ids };
+                let reviewing = Pull { id: &id, pull: &pull, checkout, model, attempts, records, clock };
                 let (review, pinned) = reviewing.run().await?;
                 if let Ok((_, now)) = look(&client, &forge, &repo, number).await
                     && now.revision.head != pull.revision.head
@@ -171,8 +171,7 @@ async fn look(
     let wrong = |error| wiring::error_of((forge, client.kind()), RemoteError::Forge(error));
     let repository = client.repository(repo).await.map_err(wrong)?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
-    let pull =
-        client.client(&id, repo, Producer::Review, &read_only()).pull_request().await.map_err(wrong)?;
+    let pull = client.client(&id, repo, Producer::Review).pull_request().await.map_err(wrong)?;
     Ok((id, pull))
 }
 

@@ -22,9 +22,9 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{
     Act, Actor, Begun, BranchPull, ChangedFile, Clock, CommitCheck, Computed, Described, EffectLog, Entry,
-    Event, ForgeError, ForgePull, ForgeRead, ForgeWrite, Gate, Halted, InlineDraft, LastReviews, Ledger,
-    LeftHead, Mark, Marked, Merge, Moved, NewNotice, NotGranted, Notice, Obeyed, Operations, OwnIssue,
-    Performed, ProofRequest, PullActivity, PullNow, PullRequest, PullReview, ReadReport, ReadRequest, Reader,
+    Event, ForgeError, ForgePull, ForgeRead, ForgeWrite, Halted, InlineDraft, LastReviews, Ledger, LeftHead,
+    Mark, Marked, Merge, Moved, NewNotice, NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed,
+    Permit, ProofRequest, PullActivity, PullNow, PullRequest, PullReview, ReadReport, ReadRequest, Reader,
     ReaderError, Replacement, Reply, Repository, RepositoryNow, ReviewThread, Revision, RunRef, Runs, Said,
     SetLabel, Slots, StoreError, ToolFindings, ToolRequest, UsedTools, UsedToolsRequest, UserRequest,
     Watchlist, Writer,
@@ -325,15 +325,8 @@ pub(crate) struct FaultyForges {
 }
 
 impl Forges for FaultyForges {
-    fn pull(
-        &self,
-        run: &RunId,
-        id: &PrId,
-        repo: &str,
-        producer: Producer,
-        gate: &Arc<dyn Gate>,
-    ) -> Option<Box<dyn ForgePull>> {
-        let inner = self.inner.pull(run, id, repo, producer, gate)?;
+    fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>> {
+        let inner = self.inner.pull(run, id, repo, producer)?;
         let inner = MannerPull { inner, manner: self.manner, clock: self.clock.clone() };
         Some(Box::new(FaultyPull { inner, script: self.script.clone() }))
     }
@@ -385,8 +378,8 @@ through! { ForgeRead for FaultyPull, no_forge, ForgeError;
 
 #[async_trait]
 impl ForgeWrite for FaultyPull {
-    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
-        self.script.call(effect.kind().as_str(), no_forge, self.inner.perform(effect)).await
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
+        self.script.call(effect.kind().as_str(), no_forge, self.inner.perform(effect, permit)).await
     }
 
     async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
@@ -436,7 +429,7 @@ impl MannerPull {
         Ok(seen)
     }
 
-    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
         let is_refused = if let Effect::Findings { comments, .. } = effect {
             comments.iter().any(|one| self.refuses(one, &REFUSED.1))
         } else if let Effect::FileFinding { comment, .. } = effect {
@@ -447,7 +440,7 @@ impl MannerPull {
         if is_refused {
             return Err(refused());
         }
-        let made = self.inner.perform(effect).await?;
+        let made = self.inner.perform(effect, permit).await?;
         let is_named = self.manner != Manner::Lagging || !matches!(effect, Effect::Findings { .. });
         Ok(if is_named { made } else { Performed::Comments(Vec::new()) })
     }

@@ -5,6 +5,7 @@ use truing_core::fair::Places;
 use truing_core::id::Millis;
 use truing_core::port::RunRef;
 use truing_core::slot::{Hold, State};
+use truing_loops::machine::new_run_id;
 use truing_service::ServiceContext;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
@@ -25,7 +26,7 @@ pub(crate) async fn settle(
         let leases = Scheduler::new(Places::of(1)).look(context).await.unwrap_or_default();
         let idle = leases.is_empty();
         for lease in leases {
-            let run = RunRef { id: context.ids.run(), key: lease.key.clone(), token: lease.token };
+            let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
             // What could not be recorded is the next lease's to mend.
             let _ = take(context, &lease, &run).await;
         }

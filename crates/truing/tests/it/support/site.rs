@@ -23,7 +23,7 @@ use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::webhook::HookSecret;
 use truing_git::{Git, GitOptions};
-use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::machine::SystemClock;
 use truing_loops::slots::step;
 use truing_service::ingress::Settings;
 use truing_service::{Forges, Pace, Role, ServeError, Service, ServiceContext};
@@ -319,12 +319,14 @@ impl Site {
     ) -> ServiceContext {
         let store: Arc<dyn RecordStore> = Arc::new(store);
         ServiceContext {
-            switch_store: Arc::clone(&store),
+            switches: truing_loops::run_gate::SwitchReader::new(
+                Arc::clone(&store),
+                Arc::new(self.clock.clone()),
+            ),
             store,
             forges: Box::new(forges),
             reader: Box::new(self.reader.clone()),
             clock: Arc::new(self.clock.clone()),
-            ids: Box::new(UniqueIds),
             git: self.git.clone(),
             mirrors: self.folder.path().join("mirrors"),
             limits,
@@ -333,7 +335,7 @@ impl Site {
             max_inline: self.max_inline,
             agent: None,
             converging: Err("it is not tried here".to_owned()),
-            kill_switch: truing_service::switch::KillSwitch::default(),
+            held: truing_service::switch::HeldSlots::default(),
             watch: truing_loops::telemetry::WRITES.clone(),
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),

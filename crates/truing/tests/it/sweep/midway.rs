@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use truing_core::id::{Key, Millis, RunId, Sha, Span};
 use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
-use truing_core::port::{Computed, Ids as _, Revision, RunRef, Runs as _, Slots as _, Watchlist as _};
+use truing_core::port::{Computed, Revision, RunRef, Runs as _, Slots as _, Watchlist as _};
 use truing_core::publish::Producer;
 use truing_core::settled::awaits_sweep;
 use truing_core::slot::{Command, Loop, State, Then, Why};
 use truing_fakes::forge::{Fault, FaultKind};
-use truing_loops::machine::UniqueIds;
+use truing_loops::machine::new_run_id;
 use truing_loops::slots::step;
 use truing_service::Pace;
 
@@ -197,7 +197,7 @@ impl<'a> Work<'a> {
     async fn begin(lossy: &Lossy, swept: &'a Swept, key: &Key, opened: &Opened) -> Self {
         lossy.site.clock.skip(Span::seconds(1));
         let slot = step(&swept.store, key, Command::Lease, &limits()).await.unwrap().slot;
-        let run = RunRef { id: UniqueIds.run(), key: key.clone(), token: slot.token().unwrap() };
+        let run = RunRef { id: new_run_id(), key: key.clone(), token: slot.token().unwrap() };
         let work = Self { swept, run, revision: lossy.revision(opened).await };
         let now = swept.store.now().await.unwrap();
         swept.store.begin(&work.run, &work.revision, now).await.unwrap();

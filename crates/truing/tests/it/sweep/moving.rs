@@ -5,6 +5,7 @@ use truing_core::port::{Described, RunRef, Runs as _, Watchlist as _};
 use truing_core::slot::{Command, Loop};
 use truing_fakes::forge::{Fault, FaultKind, NewPull};
 use truing_fakes::repo::Commit;
+use truing_loops::machine::new_run_id;
 use truing_loops::stopped::Stopped;
 use truing_service::{by_hand, worker};
 
@@ -66,7 +67,7 @@ async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access()
     site.repo.rename("mega", "store").await.unwrap();
     site.forge.fault(Fault::once("GET", "/repositories/{id}", FaultKind::Status(502, None)).times(99));
     let lease = by_hand::lease(&*context.store, &key, Loop::Review, &limits()).await.unwrap();
-    let run = RunRef { id: context.ids.run(), key, token: lease.token };
+    let run = RunRef { id: new_run_id(), key, token: lease.token };
     let ended = worker::take(&context, &lease, &run).await.unwrap();
     let expected = "the forge does not answer as it should";
     assert!(matches!(ended, Err(Stopped::Failed { class, .. }) if class == expected), "{ended:?}");

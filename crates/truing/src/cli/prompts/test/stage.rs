@@ -22,11 +22,12 @@ use truing_config::{Config, RulesConfig, SandboxConfig};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::policy::ProfileName;
-use truing_core::port::{Clock as _, Ids as _, RecordStore};
+use truing_core::port::{Clock as _, RecordStore};
 use truing_core::switch::RepositoryRef;
 use truing_fakes::model::{Answer, FakeModel, KEY, Script, When};
-use truing_loops::agent::SwitchGate;
+use truing_loops::machine::SystemClock;
 use truing_loops::reader::{ChildReader, ReaderTools};
+use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_model::gateway::{self, Gateway, Model, Refused};
 use truing_model::messages::{Block, Known, Request, Tool};
 use truing_reader::protocol::ToolsRequest;
@@ -135,9 +136,10 @@ impl Stage {
         filled: &Filled,
         tools: &dyn Tools,
     ) -> Result<Played, CliError> {
-        let now = truing_loops::machine::SystemClock.now();
-        let purse = Purse::of_run(truing_loops::machine::UniqueIds.run(), CASE_MONEY, &[], now);
-        let gate = SwitchGate { store: Arc::clone(&self.ledger), repository: RepositoryRef::default() };
+        let now = SystemClock.now();
+        let purse = Purse::of_run(truing_loops::machine::new_run_id(), CASE_MONEY, &[], now);
+        let switches = SwitchReader::new(Arc::clone(&self.ledger), Arc::new(SystemClock));
+        let gate = RunGate::of_run(&switches, RepositoryRef::default());
         let heard = Heard::default();
         let session = self.gateway.session(purse, [self.model.clone()], Arc::new(gate));
         let model = Listening { read: |input| F::read(input).map(drop), model: &session, heard: &heard };
@@ -198,9 +200,7 @@ fn laid_out(case: &Case) -> std::io::Result<TempDir> {
 fn refused(why: &Refused) -> CliError {
     let message = format!("the model cannot be asked: {}", redact(&why.to_string()));
     match why {
-        Refused::Switch => {
-            CliError::refused("kill_switch", message).hint("turn it off with `truing kill off`")
-        }
+        Refused::Halted(reason) => CliError::refused("kill_switch", message).hint(reason.hint()),
         Refused::Budget { .. } | Refused::SpendCap { .. } => CliError::refused("budget", message),
         Refused::NotAllowed(_)
         | Refused::Unauthorized { .. }
