@@ -101,8 +101,11 @@ impl Machine {
             environment: environment(&file).map(Path::to_owned),
         };
         self.add(&file, &mut installed.read, MAX_STEPS);
-        let programs = installed.read.iter().filter(|folder| folder.ends_with(PROGRAMS));
-        installed.path.extend(programs.cloned());
+        let programs = installed.read.iter().filter_map(|shown| match shown.ends_with(PROGRAMS) {
+            true => Some(shown.as_path()),
+            false => shown.parent().filter(|_| shown.is_symlink() && is_program(shown)),
+        });
+        installed.path.extend(programs.map(Path::to_owned));
         // A link from elsewhere is not shown: what it leads to is. The Python of an environment is known by its link.
         if !installed.read.iter().any(|folder| file.starts_with(folder)) {
             installed.file = file.canonicalize().ok()?;
@@ -160,7 +163,8 @@ impl Machine {
         let program = if interpreter.is_absolute() {
             Some(interpreter)
         } else {
-            interpreter.to_str().and_then(|name| self.on_path(name))
+            let named = interpreter.to_str().and_then(|name| self.on_path(name));
+            named.inspect(|program| add_name(program, read))
         };
         if let Some(program) = program {
             self.add(&program, read, steps - 1);
@@ -210,6 +214,23 @@ fn environment(file: &Path) -> Option<&Path> {
 fn add_links(folder: &Path, read: &mut BTreeSet<PathBuf>) {
     for path in folder.ancestors().filter(|path| path.is_symlink()) {
         read.insert(path.to_owned());
+    }
+}
+
+/// Adds the links by which a script knows its interpreter, where that has another name itself.
+fn add_name(program: &Path, read: &mut BTreeSet<PathBuf>) {
+    if program.canonicalize().is_ok_and(|real| real.file_name() == program.file_name()) {
+        return;
+    }
+    let mut next = Some(program.to_owned());
+    for _ in 0..MAX_STEPS {
+        let link = next.as_deref().filter(|link| link.is_symlink());
+        let link = link.and_then(|link| Some(link.parent()?.canonicalize().ok()?.join(link.file_name()?)));
+        let Some(link) = link else { return };
+        next = std::fs::read_link(&link).ok().and_then(|to| Some(link.parent()?.join(to)));
+        if !SYSTEM.iter().any(|folder| link.starts_with(folder)) {
+            read.insert(link);
+        }
     }
 }
 
@@ -403,6 +424,20 @@ mod tests {
         let found = home.found("eslint", &["work/project/node_modules/.bin/eslint"]);
         assert_eq!(found.file, home.at("work/project/node_modules/.bin/eslint"));
         assert_eq!(found.read, home.read(&["work/project/node_modules", ".nvm/versions/node/v22/bin"]));
+    }
+
+    #[test]
+    fn an_interpreter_that_is_a_link_to_another_name_is_found_by_its_own() {
+        let home = Home::new(&["links/bin"]);
+        let real = home.program("versions/node-v22/node-22", "\x7fELF");
+        home.link("versions/current", &real);
+        home.link("links/bin/node", Path::new("../../versions/current"));
+        home.program("work/project/node_modules/eslint/cli.js", "#!/usr/bin/env node\n");
+        let found = home.found("eslint", &["work/project/node_modules/eslint/cli.js"]);
+        let modules = "work/project/node_modules";
+        let links = ["links/bin/node", "versions/current"];
+        assert_eq!(found.read, home.read(&[&[modules, "versions/node-v22/node-22"][..], &links].concat()));
+        assert!(found.path.contains(&home.at("links/bin")), "{found:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a pull request should show for a review: the summary, one comment a finding, the head's status.
 
-use truing_core::dismissal::Dismissal;
+use truing_core::dismissal::{Dismissal, RetractionScope};
 use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Side, Source};
 use truing_core::id::Sha;
 use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, WalkthroughLine};
@@ -22,31 +22,28 @@ pub fn rows(
     findings: &[Finding],
     (head, now): (&Sha, Option<&Sha>),
     record: &ReviewRecord,
+    dismissals: &[Dismissal],
     max_inline: usize,
 ) -> Vec<Desired> {
     // One of a head that is another by now would be read as of that one.
     let walkthrough = if now.is_none() { record.detail.walkthrough() } else { &[] };
-    let mut rows = vec![Desired::summary(summary(findings, (head, now), record, walkthrough))];
+    let mut rows = vec![Desired::summary(summary(findings, (head, now), record, dismissals, walkthrough))];
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     for (index, finding) in open.iter().enumerate() {
         let kind = if index < max_inline { finding.anchor } else { AnchorKind::Summary };
         rows.push(row(finding, kind));
     }
-    rows.extend(
-        findings.iter().filter(|finding| !finding.is_open()).map(|finding| row(finding, finding.anchor)),
-    );
+    rows.extend(findings.iter().filter(|finding| !finding.is_open()).map(|finding| Desired {
+        retraction: retraction(finding, dismissals),
+        ..row(finding, finding.anchor)
+    }));
     rows
 }
 
-/// Marks the rows of findings whose comments are to be deleted.
-pub fn retract(rows: &mut [Desired], findings: &[Finding], dismissals: &[Dismissal]) {
-    for row in rows {
-        let finding = findings.iter().find(|finding| row.item == Item::Finding(finding.id.clone()));
-        let of =
-            |said: &&Dismissal| finding.is_some_and(|finding| !finding.is_open() && said.covers(finding));
-        row.retraction =
-            dismissals.iter().filter(|said| !said.withdrawn).find(of).and_then(|said| said.retraction);
-    }
+/// The comments on a finding that are to be deleted.
+fn retraction(finding: &Finding, dismissals: &[Dismissal]) -> Option<RetractionScope> {
+    let mut said = dismissals.iter().filter(|said| !said.withdrawn && !finding.is_open());
+    said.find(|said| said.covers(finding))?.retraction
 }
 
 /// The summary's text. `walkthrough`: the lines of it that are shown; a status has none.
@@ -54,6 +51,7 @@ pub fn summary(
     findings: &[Finding],
     (head, now): (&Sha, Option<&Sha>),
     record: &ReviewRecord,
+    dismissals: &[Dismissal],
     walkthrough: &[WalkthroughLine],
 ) -> String {
     let ReviewDetail { base, outcome, coverage, since, configuring, .. } = &record.detail;
@@ -67,6 +65,8 @@ pub fn summary(
     let dismissed = |finding: &&Finding| matches!(finding.status, FindingStatus::Dismissed(_));
     let dismissed = worst_first(findings.iter().filter(dismissed));
     let dismissed = dismissed.as_slice();
+    let is_retracted = |finding: &&&Finding| retraction(finding, dismissals).is_some();
+    let retracted: Vec<&Finding> = dismissed.iter().filter(is_retracted).copied().collect();
     let since = since.as_ref();
     text::summary(&Summary {
         outcome,
@@ -81,6 +81,7 @@ pub fn summary(
         fixed,
         suppressed,
         dismissed,
+        retracted: &retracted,
         coverage,
         walkthrough,
         by: &text::by(record),
@@ -220,7 +221,7 @@ pub(crate) mod tests {
         findings[4].raw.severity = Severity::P0;
         let detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
         let record = ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0));
-        let rows = rows(&findings, (&sha(), None), &record, 2);
+        let rows = rows(&findings, (&sha(), None), &record, &[], 2);
         let kinds: Vec<(String, AnchorKind)> = rows
             .iter()
             .filter_map(|row| Some((row.item.as_str().to_owned(), row.place.as_ref()?.0)))
@@ -238,11 +239,11 @@ pub(crate) mod tests {
         detail.modelled = Some(did);
         let record = ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0));
         let told = "### Walkthrough of `aaaaaaaaaa`\n\n- `a.py`: Retries.\n";
-        let body = |now: Option<&Sha>| rows(&[], (&sha(), now), &record, 9).remove(0).body;
+        let body = |now: Option<&Sha>| rows(&[], (&sha(), now), &record, &[], 9).remove(0).body;
         assert!(body(None).contains(told), "{}", body(None));
         let later = Sha::parse(&"b".repeat(40)).unwrap();
         assert!(!body(Some(&later)).contains("Walkthrough"), "the pull request has moved on");
-        let shown = summary(&[], (&sha(), None), &record, &[]);
+        let shown = summary(&[], (&sha(), None), &record, &[], &[]);
         let status = status(&[], &record.detail.outcome, &sha(), &shown);
         assert!(!format!("{status:?}").contains("Walkthrough"), "{status:?}");
     }
@@ -252,7 +253,7 @@ pub(crate) mod tests {
         let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
         detail.idle_ignores = vec!["lib".to_owned()];
         let record = ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0));
-        let shown = summary(&[], (&sha(), None), &record, &[]);
+        let shown = summary(&[], (&sha(), None), &record, &[], &[]);
         let warning = truing_core::markdown::plain(&warnings(&["lib".to_owned()]).next().unwrap());
         assert!(warning.contains("matches no file of the repository"), "{warning}");
         assert_eq!(shown.matches(format!("- {warning}\n").as_str()).count(), 1, "{shown}");

@@ -375,9 +375,8 @@ impl Served<'_> {
         record: &ReviewRecord,
         dismissals: &[Dismissal],
     ) -> Computed {
-        let mut desired = desired::rows(&findings, (head, now), record, self.max_inline);
-        desired::retract(&mut desired, &findings, dismissals);
-        let summary = desired::summary(&findings, (head, now), record, &[]);
+        let desired = desired::rows(&findings, (head, now), record, dismissals, self.max_inline);
+        let summary = desired::summary(&findings, (head, now), record, dismissals, &[]);
         let status = Some(desired::status(&findings, &record.detail.outcome, head, &summary));
         Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
     }

@@ -65,6 +65,8 @@ pub struct Summary<'a> {
     pub suppressed: usize,
     /// What people have dismissed.
     pub dismissed: &'a [&'a Finding],
+    /// Those of them whose comments an operator has taken back: nobody can answer these.
+    pub retracted: &'a [&'a Finding],
     /// What was looked at.
     pub coverage: &'a Coverage,
     /// A model's words on what the change does and where to look first.
@@ -148,7 +150,7 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
 /// The summary comment.
 pub fn summary(summary: &Summary<'_>) -> String {
     let Summary { outcome, head, now, base, since, configuring, suppressions, remarks, .. } = summary;
-    let Summary { open, fixed, suppressed, dismissed, coverage, walkthrough, by, .. } = summary;
+    let Summary { open, fixed, suppressed, dismissed, retracted, coverage, walkthrough, by, .. } = summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
         let _ = writeln!(text, "{}.\n", plain(reason));
@@ -213,8 +215,15 @@ pub fn summary(summary: &Summary<'_>) -> String {
              `/dismiss`, its id and the reason.\n",
         );
     }
-    if !dismissed.is_empty() {
+    if dismissed.len() > retracted.len() {
         text.push_str("\nTo take a dismissal back, answer its comment with `/undismiss`.\n");
+    }
+    if !retracted.is_empty() {
+        let ids = retracted.iter().take(MAX_LISTED).map(|finding| code(&dismissal::short(&finding.id)));
+        let ids = ids.collect::<Vec<_>>().join(", ");
+        let what =
+            "To have a finding again that an operator took back, comment here with `/undismiss` and its id";
+        let _ = writeln!(text, "\n{what}: {ids}.");
     }
     if !walkthrough.is_empty() {
         let _ = writeln!(text, "\n### Walkthrough of `{}`\n", head.short());
@@ -450,6 +459,8 @@ mod tests {
         let mut secret = finding("1:bb-1", "b.py", 5);
         secret.raw.severity = Severity::P0;
         secret.status = FindingStatus::Dismissed("a key of the tests (ada)".into());
+        let mut retracted = finding("1:cccccccccccc-1", "c.py", 7);
+        retracted.status = FindingStatus::Dismissed("a bad rule (op)".into());
         let idle = |line| IdleSuppression {
             path: "c`_.py".into(),
             line,
@@ -468,7 +479,8 @@ mod tests {
             open: &open,
             fixed: 1,
             suppressed: 2,
-            dismissed: &[&secret],
+            dismissed: &[&secret, &retracted],
+            retracted: &[&retracted],
             coverage: &coverage,
             walkthrough: &[WalkthroughLine {
                 path: "a.py".into(),
@@ -497,7 +509,7 @@ mod tests {
 
         2 findings suppressed by a comment in the code.
 
-        1 finding dismissed.
+        2 findings dismissed.
 
         - **P0** Swallowed error in `b.py`:5, dismissed: a key of the tests (ada)
 
@@ -515,6 +527,8 @@ mod tests {
         To dismiss a finding, answer its comment with `/dismiss` and the reason, or comment here with `/dismiss`, its id and the reason.
 
         To take a dismissal back, answer its comment with `/undismiss`.
+
+        To have a finding again that an operator took back, comment here with `/undismiss` and its id: `cccccccccc-1`.
 
         ### Walkthrough of `aaaaaaaaaa`
 

@@ -59,7 +59,7 @@ use running::{By, OWN};
 pub use running::{Files, Running};
 use select::select_below;
 pub use select::{Selected, select};
-use set_up::not_installed;
+use set_up::{install, not_installed};
 use signs::{used, used_below};
 
 /// The most linters of a review.
@@ -454,10 +454,13 @@ impl Running {
             ));
         }
         installed.map(By::Machine).ok_or_else(|| {
+            let project = files.project.unwrap_or(files.tree);
             if self.is_projects_own(tool) {
-                return not_installed(files.project.unwrap_or(files.tree), &tool.folder, &tool.places);
+                return not_installed(project, &tool.folder, &tool.places);
             }
-            let install = tool.install().map(|command| format!(": `{command}`")).unwrap_or_default();
+            let has_rustup = self.machine.find("rustup", &[], project).is_some();
+            let command = tool.install().map(|command| install(command, project, has_rustup));
+            let install = command.map(|command| format!(": `{command}`")).unwrap_or_default();
             format!("`{}` is not installed{install}", tool.program)
         })
     }

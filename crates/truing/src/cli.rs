@@ -355,6 +355,8 @@ fn without_hidden(mut error: clap::Error) -> clap::Error {
     let is_hidden = |name: &String| all.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
     if let Some(ContextValue::Strings(mut names)) = error.remove(ContextKind::SuggestedSubcommand) {
         names.retain(|name| !is_hidden(name));
+        // The likeliest one is the last of clap's.
+        names.reverse();
         if !names.is_empty() {
             error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
         }
@@ -434,6 +436,6 @@ mod tests {
         for word in ["revew", "reade"] {
             assert!(!hints(word).contains("reader"), "{}", hints(word));
         }
-        assert!(hints("revew").contains("'review'"), "{}", hints("revew"));
+        assert!(hints("revew").contains("exist: 'review', 'serve'"), "{}", hints("revew"));
     }
 }

@@ -103,6 +103,16 @@ pub fn elsewhere(place: &Place<'_>) -> Vec<String> {
     paths.into_iter().filter(holds).collect()
 }
 
+/// The names of the packages that a project's file requires; none of a file that cannot be read.
+pub fn packages(file: &Path, registry: Registry) -> Vec<String> {
+    let text = content(file).unwrap_or_default();
+    match file.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => toml::packages(&text, registry),
+        Some("json") => json::packages(&text),
+        Some(_) | None => text.lines().filter_map(pep508::name).collect(),
+    }
+}
+
 /// The members of a Cargo workspace, as its file writes them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Members {

@@ -197,6 +197,10 @@ impl Space {
         let Ok(found) = outside.symlink_metadata() else { return Ok(()) };
         let inside = under(self.new, name);
         if found.is_symlink() {
+            // A folder that is shown may hold it.
+            if inside.symlink_metadata().is_ok() {
+                return Ok(());
+            }
             create_parent(&inside)?;
             return std::os::unix::fs::symlink(std::fs::read_link(outside)?, inside);
         }

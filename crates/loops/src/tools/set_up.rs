@@ -24,6 +24,15 @@ const LOCKED: &[(&str, &str, &str)] = &[
 ];
 /// The same without a lock file: a folder above may have that.
 const UNLOCKED: &[(&str, &str, &str)] = &[("node_modules/", "package.json", "npm install")];
+/// Of Python without a lock file: what pip installs for a project with this file, beside the linter.
+const BY_PIP: &[(&str, &str)] =
+    &[("requirements.txt", "-r requirements.txt "), ("pyproject.toml", "-e . "), ("setup.py", "-e . ")];
+/// The folder of programs of a virtual environment.
+const ENVIRONMENT: &str = ".venv/bin/";
+/// The file by which a project uses uv, and the beginning of commands that do.
+const UV: (&str, &str) = ("uv.lock", "uv tool install ");
+/// What installs Rust with its manager, its package manager and its linter.
+const RUST: &str = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh";
 
 impl Running {
     /// The code of a change that a service reviews which configures a linter.
@@ -98,12 +107,29 @@ pub(super) fn not_installed(project: &Path, folder: &str, places: &[String]) -> 
         })
     };
     let found = first(LOCKED).or_else(|| first(UNLOCKED));
-    let (place, run) = match found {
-        Some((place, command)) => (Some(place), format!(": run `{command}`")),
-        None => (places.first(), String::new()),
+    let in_environment = || places.iter().find_map(|place| Some((place, place.strip_prefix(ENVIRONMENT)?)));
+    let (place, run) = match (found, in_environment()) {
+        (Some((place, command)), _) => (Some(place), format!(": run `{command}`")),
+        (None, Some((place, program))) => {
+            let needs =
+                BY_PIP.iter().find(|(file, _)| folders.iter().any(|folder| folder.join(file).is_file()));
+            let needs = needs.map_or("", |(_, needs)| needs);
+            let pip = format!("{ENVIRONMENT}pip install {needs}{program}");
+            (Some(place), format!(": run `python3 -m venv .venv && {pip}`"))
+        }
+        (None, None) => (places.first(), String::new()),
     };
     let place = place.map(String::as_str).unwrap_or_default();
     format!("it needs the project's dependencies, and is not installed with them (`{place}`){run}")
+}
+
+/// The command that installs a program for a person: by uv only where the project uses it, and Rust's where there is no rustup.
+pub(super) fn install(command: &str, project: &Path, has_rustup: bool) -> String {
+    match command.strip_prefix(UV.1) {
+        Some(package) if !project.join(UV.0).is_file() => format!("pipx install {package}"),
+        None if command.starts_with("rustup ") && !has_rustup => RUST.to_owned(),
+        Some(_) | None => command.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -131,9 +157,24 @@ mod tests {
         make("packages/a/package-lock.json");
         assert!(told(&tsc).ends_with(": run `npm ci`"), "of the nearest folder");
         let mypy = [".venv/bin/mypy"];
-        assert!(told(&mypy).ends_with("(`.venv/bin/mypy`)"));
+        let run = "(`.venv/bin/mypy`): run `python3 -m venv .venv && .venv/bin/pip install";
+        assert!(told(&mypy).ends_with(&format!("{run} mypy`")), "{}", told(&mypy));
+        make("pyproject.toml");
+        assert!(told(&mypy).ends_with(&format!("{run} -e . mypy`")), "{}", told(&mypy));
         make("uv.lock");
         assert!(told(&mypy).ends_with(": run `uv sync`"));
+    }
+
+    #[test]
+    fn a_program_is_installed_by_what_the_project_and_the_machine_use() {
+        let project = tempfile::tempdir().unwrap();
+        let told = |command: &str, has_rustup| install(command, project.path(), has_rustup);
+        assert_eq!(told("uv tool install ruff", true), "pipx install ruff");
+        assert_eq!(told("npm install --global oxlint", false), "npm install --global oxlint");
+        assert_eq!(told("rustup component add clippy", true), "rustup component add clippy");
+        assert_eq!(told("rustup component add clippy", false), RUST);
+        std::fs::write(project.path().join("uv.lock"), "").unwrap();
+        assert_eq!(told("uv tool install ruff", true), "uv tool install ruff");
     }
 
     #[test]

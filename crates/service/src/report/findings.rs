@@ -35,7 +35,8 @@ pub struct FindingReport {
 pub struct FindingCounts {
     /// All findings that count.
     pub found: u64,
-    /// Those with a comment of their own, be it resolved or deleted since; others are in the summary alone, or nowhere.
+    /// Those with a comment of their own, be it resolved since or deleted by a person; others are in the summary alone, or
+    /// nowhere. One that an operator took back counts no more.
     pub posted: u64,
     /// Those that are still there, as far as is known.
     pub open: u64,

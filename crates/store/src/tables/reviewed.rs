@@ -20,7 +20,7 @@ pub struct FindingCount {
     pub model: Option<String>,
     /// All findings that count.
     pub findings: u64,
-    /// Those of them on which a comment was made, be it deleted since.
+    /// Those of them on which a comment was made, be it deleted by a person since.
     pub posted: u64,
 }
 

@@ -6,13 +6,14 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 pub(super) const COLUMNS: usize = 80;
 
 /// A line that begins with `label`; where it is too long it goes on below the first word of `text`. A word that is
-/// too long by itself is cut, as text without blanks is; one with a `/`, such as a path, stays whole: it may be copied.
+/// too long by itself is cut, as text without blanks is; one with a `/`, such as a path, stays whole: it may be copied, as
+/// may what stands between backticks.
 pub(super) fn folded(label: &str, text: &str) -> String {
     let indent = label.width();
     let (mut lines, mut column) = (label.to_owned(), indent);
-    for word in text.split(' ') {
+    for word in unbroken(text) {
         let width = word.width();
-        let is_cut = indent + width > COLUMNS && !word.contains('/');
+        let is_cut = indent + width > COLUMNS && !word.contains(['/', ' ']);
         if column > indent && column + 1 + width > COLUMNS && !(is_cut && column + 2 < COLUMNS) {
             lines += &format!("\n{:indent$}", "");
             column = indent;
@@ -21,7 +22,7 @@ pub(super) fn folded(label: &str, text: &str) -> String {
             column += 1;
         }
         if !is_cut {
-            lines += word;
+            lines += &word;
             column += width;
             continue;
         }
@@ -38,19 +39,40 @@ pub(super) fn folded(label: &str, text: &str) -> String {
     lines + "\n"
 }
 
+/// The words of a text, those between backticks as one. Where none ends, or it is longer than a command is, they are words as all are.
+fn unbroken(text: &str) -> Vec<String> {
+    let mut words = Vec::<String>::new();
+    let mut rest = text.split(' ');
+    while let Some(word) = rest.next() {
+        let mut code = word.to_owned();
+        let mut ahead = rest.clone();
+        while !is_closed(&code) && code.len() < MAX_CODE {
+            let Some(next) = ahead.next() else { break };
+            code += &format!(" {next}");
+        }
+        if is_closed(&code) {
+            rest = ahead;
+            words.push(code);
+        } else {
+            words.push(word.to_owned());
+        }
+    }
+    words
+}
+
+/// Does each backtick have its other one?
+fn is_closed(text: &str) -> bool {
+    text.matches('`').count().is_multiple_of(2)
+}
+
+/// The longest command that is not broken, in bytes.
+const MAX_CODE: usize = 200;
+
 /// A line whose text begins in the column `indent`, for a terminal of so many columns: where it is too long it goes on below
 /// that column. What stands between backticks is not broken: it is copied.
 pub(super) fn wrapped(text: &str, indent: usize, columns: usize) -> String {
-    let (mut words, mut is_code) = (Vec::<String>::new(), false);
-    for word in text.split(' ') {
-        match words.last_mut().filter(|_| is_code) {
-            Some(code) => *code += &format!(" {word}"),
-            None => words.push(word.to_owned()),
-        }
-        is_code ^= word.matches('`').count() % 2 == 1;
-    }
     let (mut lines, mut column) = (String::new(), indent);
-    for word in words {
+    for word in unbroken(text) {
         if column > indent && column + 1 + word.width() > columns {
             lines += &format!("\n{:indent$}", "");
             column = indent;
@@ -104,6 +126,9 @@ mod tests {
         );
         assert_eq!(wrapped("`truing a b c d e f` x", 2, 10), "`truing a b c d e f`\n  x");
         assert_eq!(wrapped("", 7, 80), "");
+        let code = format!("`{}`", "word ".repeat(17));
+        assert_eq!(folded("at  ", &format!("run {code} now")), format!("at  run\n    {code}\n    now\n"));
+        assert_eq!(folded("", &format!("` {}", "word ".repeat(99))).lines().map(str::len).max(), Some(79));
         assert_eq!(wrapped("漢字 漢字 漢字", 0, 9), "漢字 漢字\n漢字");
     }
 }

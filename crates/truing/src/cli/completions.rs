@@ -35,7 +35,7 @@ enum Mark {
 }
 
 /// The arguments whose values are known: the command, the argument, and its values.
-const VALUES: [(&[&str], &str, Mark); 12] = [
+const VALUES: [(&[&str], &str, Mark); 14] = [
     (&["review"], "base", Mark::Refs),
     (&["review"], "head", Mark::Refs),
     (&["review"], "path", Mark::Targets),
@@ -46,6 +46,8 @@ const VALUES: [(&[&str], &str, Mark); 12] = [
     (&["diff", "anchor"], "head", Mark::Refs),
     (&["diff", "track"], "from", Mark::Refs),
     (&["diff", "track"], "to", Mark::Refs),
+    (&["sync", "decide"], "job", Mark::Jobs),
+    (&["sync", "init"], "job", Mark::Jobs),
     (&["sync", "run"], "job", Mark::Jobs),
     (&["sync", "status"], "job", Mark::Jobs),
 ];
@@ -56,6 +58,15 @@ const LIST_REFS: &str = "git for-each-ref --format='%(refname:lstrip=2)' refs/he
 /// The jobs of the configuration.
 const LIST_JOBS: &str =
     "truing config show 2>/dev/null | LC_ALL=C sed -n 's/^sync\\.\\([A-Za-z0-9-]*\\)\\..*/\\1/p' | sort -u";
+/// In bash, the file that the words so far name: `=` is a word of its own.
+const BASH_CONFIG: &str = r#"    local i at named=()
+    for ((i = 1; i < COMP_CWORD - 1; i++)); do
+        [[ ${COMP_WORDS[i]} == --config ]] || continue
+        at=$((i + 1))
+        [[ ${COMP_WORDS[at]} == = ]] && at=$((i + 2))
+        named=(--config "${COMP_WORDS[at]/#\~/$HOME}")
+    done
+"#;
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let mut command = VALUES
@@ -106,9 +117,11 @@ fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
     }
     Ok(match shell {
         Shell::Bash => {
+            let jobs = LIST_JOBS.replacen("truing", "truing \"${named[@]}\"", 1);
+            let text: String = text.split_inclusive('\n').map(flags_last).collect();
             format!(
                 "_truing_refs() {{\n    {LIST_REFS}\n}}\n_truing_targets() {{\n    _truing_refs\n}}\n\
-                 _truing_jobs() {{\n    {LIST_JOBS}\n}}\n{text}"
+                 _truing_jobs() {{\n{BASH_CONFIG}    {jobs}\n}}\n{text}"
             )
         }
         Shell::Zsh => {
@@ -129,6 +142,15 @@ fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
         }
         Shell::Elvish | Shell::PowerShell | _ => text,
     })
+}
+
+/// A line of bash's script with its commands and values before flags: they are offered in this order.
+fn flags_last(line: &str) -> String {
+    let words = line.trim().strip_prefix("opts=\"").and_then(|line| line.strip_suffix('"'));
+    let Some(words) = words.filter(|words| !words.is_empty()) else { return line.to_owned() };
+    let (flags, others): (Vec<&str>, Vec<&str>) = words.split(' ').partition(|word| word.starts_with('-'));
+    let ordered: Vec<&str> = others.into_iter().chain(flags).collect();
+    line.replacen(words, &ordered.join(" "), 1)
 }
 
 impl Mark {

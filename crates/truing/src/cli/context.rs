@@ -32,18 +32,21 @@ impl Context {
         Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
     }
 
-    /// The operator's file, as people know it.
-    pub fn operator_place(&self) -> String {
+    /// The operator's file: the one that is named, or the user's own if it is there.
+    pub fn operator_file(&self) -> Option<PathBuf> {
         let named = self.globals.config.clone();
         let variable =
             || self.environment.get("TRUING_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
-        match named.or_else(variable) {
-            Some(path) => path.display().to_string(),
-            None => match truing_config::user_file(&self.environment) {
-                Some(path) if path.exists() => path.display().to_string(),
-                Some(path) => format!("{}, which is not there", path.display()),
-                None => "any configuration: name one by --config FILE".to_owned(),
-            },
+        let own = || truing_config::user_file(&self.environment).filter(|path| path.exists());
+        named.or_else(variable).or_else(own)
+    }
+
+    /// The operator's file, as people know it.
+    pub fn operator_place(&self) -> String {
+        match (self.operator_file(), truing_config::user_file(&self.environment)) {
+            (Some(path), _) => path.display().to_string(),
+            (None, Some(path)) => format!("{}, which is not there", path.display()),
+            (None, None) => "any configuration: name one by --config FILE".to_owned(),
         }
     }
 }

@@ -143,6 +143,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let (pulls, service) = demo.addresses();
         output.say(format_args!("service: {service}"));
         staying(output, &pulls, &demo.config(), &LOOK);
+        output.say("at a forge of yours, a comment `/review` on a pull request asks for another review");
         std::future::pending::<()>().await;
     }
     demo.stop().await.map_err(failed)?;

@@ -9,7 +9,7 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 
 use super::error::{CliError, Exit};
-use super::review::Home;
+use super::review::{Home, unsupported_origin};
 use super::{Context, runtime};
 use crate::wiring;
 
@@ -33,7 +33,15 @@ pub struct Args {
 
 /// Writes the file. One that exists is left alone.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let repository = repository_of_origin(&context.environment)?;
+    let origin = origin(&context.environment)?;
+    if let Some(hint) = origin.as_deref().and_then(unsupported_origin) {
+        let message =
+            "no file is written: the remote `origin` of this repository is at a forge that cannot be served";
+        return Err(CliError::usage("unknown_forge", message)
+            .hint(hint)
+            .hint("to serve repositories at GitHub or Bitbucket, run it in another folder"));
+    }
+    let repository = origin.and_then(|origin| at_github(&origin, &context.environment));
     let text = match args.all {
         true => truing_config::generate::commented_file(repository.as_deref()),
         false => truing_config::generate::first_file(repository.as_deref()),
@@ -54,7 +62,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         false => CliError::failed("write_failed", format!("cannot write {shown}: {error}"))
             .hint("name a file in a folder that you may write to: `truing init --output FILE`"),
     })?;
-    context.output.answer(&json!({ "path": path }), || format!("{shown}\n"))?;
+    context.output.answer(&json!({ "path": path }), || format!("wrote {shown}\n"))?;
     let output = context.output;
     output.say(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}", path.display()));
     if let Some(own) = truing_config::user_file(&context.environment) {
@@ -75,20 +83,24 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// The repository at github.com that the remote `origin` of the current folder's repository names; none where there is none, it is
-/// elsewhere, or git cannot be used.
+/// The remote `origin` of the current folder's repository; none where there is none, or git cannot be used.
 ///
 /// # Errors
 /// Exit 3 if the machine gives no threads.
-fn repository_of_origin(environment: &Environment) -> Result<Option<String>, CliError> {
+fn origin(environment: &Environment) -> Result<Option<String>, CliError> {
     let find = async {
         let git = wiring::git(environment).await.ok()?;
         let repository = git.open_unborn(environment.directory()).await.ok()?;
-        // Not the operator's file: github.com is the forge of the file that is written.
-        let config = Config::resolve(&Environment::default(), None, &[]).ok()?;
-        let home = Home::of(repository.remote_url()?, &config, environment)?;
-        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
-        (home.forge == "github" && home.repo.chars().all(is_plain)).then_some(home.repo)
+        repository.remote_url().map(str::to_owned)
     };
     Ok(runtime::start()?.block_on(find))
+}
+
+/// The repository at github.com that a remote names; none where it is elsewhere.
+fn at_github(remote: &str, environment: &Environment) -> Option<String> {
+    // Not the operator's file: github.com is the forge of the file that is written.
+    let config = Config::resolve(&Environment::default(), None, &[]).ok()?;
+    let home = Home::of(remote, &config, environment)?;
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+    (home.forge == "github" && home.repo.chars().all(is_plain)).then_some(home.repo)
 }

@@ -1,10 +1,12 @@
 //! `truing kill`: the kill switches. It works on the store's file, whether a server runs or not.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
+use truing_config::Config;
 use truing_core::id::Millis;
-use truing_core::port::{Operations as _, Slots as _};
+use truing_core::port::{Operations as _, Slots as _, Watchlist as _};
 use truing_core::slot::{Slot, State};
 use truing_core::switch::{
     Engaged, EngagedSwitch, KillSwitches, Mode, RepositoryRef, RepositorySwitch, Switch, Turn,
@@ -21,6 +23,9 @@ use crate::wiring::store::Place;
 
 /// The pauses before further tries, where servers hold the switch.
 const PAUSES: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
+
+/// Repositories that are named where one is not known.
+const SHOWN: usize = 5;
 
 /// The kill switch: stop everything that spends or writes, or resume it
 ///
@@ -45,7 +50,7 @@ enum Action {
         /// What happens to reviews in flight [default: finish, or as it is]
         #[arg(long, value_enum)]
         mode: Option<ModeFlag>,
-        /// Only for this repository, which need not be known yet
+        /// Only for this repository. It need not be known yet: you are warned if it is not
         #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
         repo: Option<String>,
     },
@@ -57,7 +62,7 @@ enum Action {
         #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
         repo: Option<String>,
     },
-    /// Show whether it is on
+    /// Show whether it is on, and the store that says so
     Status,
 }
 
@@ -186,6 +191,11 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     if *turn == Turn::Off && before == after {
                         output.say(format_args!("the kill switch of {repo} was not on"));
                     }
+                    if let (Action::On { .. }, Some(unknown)) =
+                        (&args.action, unknown(repo, store, &config).await)
+                    {
+                        output.warn(unknown);
+                    }
                 }
                 (Some(turn), None) => drop(store.turn(turn, &by).await.map_err(store_error)?),
                 (None, _) => {}
@@ -200,8 +210,44 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
             (switches, held)
         }
     };
-    context.output.answer(&Status::of(&switches), || screens(&switches, &held, context.output))?;
+    let place = Place::of(&config, &context.environment)?;
+    context.output.answer(&Status::of(&switches), || match (&args.action, repo) {
+        (Action::Off { .. }, Some(repo)) => screen_without(repo, &switches, &held, context.output),
+        (Action::Status, _) => {
+            screens(&switches, &held, context.output) + &folded("Its store: ", &place.to_string())
+        }
+        (Action::On { .. } | Action::Off { .. }, _) => screens(&switches, &held, context.output),
+    })?;
     Ok(Exit::Done)
+}
+
+/// That a repository is not known, and those that are; none if it is known, by a pull request, by a sweep or by the configuration,
+/// or that cannot be read: the switch is on all the same.
+async fn unknown(repo: &str, store: &Store, config: &Config) -> Option<String> {
+    let mut known = BTreeSet::new();
+    for (forge, of_forge) in &config.forges {
+        let named = of_forge.repositories.iter().filter(|name| repository(name).is_ok()).cloned();
+        known.extend(named);
+        let listed = store.repositories(forge).await.ok()?;
+        known.extend(listed.into_iter().map(|one| one.name));
+    }
+    let is_known = known.iter().any(|name| name.to_lowercase() == repo.to_lowercase());
+    if is_known || config.forges.is_empty() {
+        return None;
+    }
+    let mut known: Vec<String> = known.into_iter().collect();
+    // Stable: those that are as far away stay in their order.
+    let distance = |name: &String| strsim::damerau_levenshtein(&name.to_lowercase(), &repo.to_lowercase());
+    known.sort_by_cached_key(distance);
+    let rest = known.len().saturating_sub(SHOWN);
+    let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+    known.truncate(SHOWN);
+    Some(match known.as_slice() {
+        [] => {
+            format!("nothing is known of {repo}, nor of any other repository: the switch is on by that name")
+        }
+        known => format!("nothing is known of {repo}; known: {}{more}", known.join(", ")),
+    })
 }
 
 /// What there is to do.
@@ -239,12 +285,28 @@ impl SlotList {
 
 /// The state of each switch.
 fn screens(switches: &KillSwitches, held: &SlotList, output: Output) -> String {
-    let mut text = screen(&switches.all, held.work(|_| true), output);
-    for switch in &switches.repositories {
+    screen(&switches.all, held.work(|_| true), output) + &screens_of_repositories(switches, held, output)
+}
+
+/// The state of each repository's switch.
+fn screens_of_repositories(switches: &KillSwitches, held: &SlotList, output: Output) -> String {
+    let each = |switch: &RepositorySwitch| {
         let is_its = |slot: &Slot| RepositoryRef::of_key(&slot.key).is_same(&switch.repository);
-        text += &screen_of(switch.as_engaged(), held.work(is_its), output);
+        screen_of(switch.as_engaged(), held.work(is_its), output)
+    };
+    switches.repositories.iter().map(each).collect()
+}
+
+/// The state after one repository's switch was turned off: those that are still on, if any.
+fn screen_without(repo: &str, switches: &KillSwitches, held: &SlotList, output: Output) -> String {
+    let rest = match switches.all {
+        Switch::Off => screens_of_repositories(switches, held, output),
+        Switch::On(_) => screens(switches, held, output),
+    };
+    match rest.as_str() {
+        "" => format!("The kill switch of {repo} is off, and no other one is on.\n"),
+        rest => format!("The kill switch of {repo} is off. These stay on:\n{rest}"),
     }
-    text
 }
 
 /// The state of a switch that is on for one repository.

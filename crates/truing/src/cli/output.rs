@@ -167,7 +167,8 @@ impl Output {
     /// A remark for a person, on stderr; not with `--quiet`.
     pub fn say(self, text: impl Display) {
         if !self.quiet {
-            self.talk(format_args!("{}\n", one_line(&with_config(&text.to_string(), self.config))));
+            let text = one_line(&with_config(&text.to_string(), self.config));
+            self.talk(format_args!("{}\n", remark(text, columns())));
         }
     }
 
@@ -380,6 +381,14 @@ fn columns() -> Option<usize> {
     stderr.is_terminal().then(|| size().map_or(COLUMNS, |size| size.ws_col.into()))
 }
 
+/// A remark within so many columns. A command alone, which is indented, stays on its line: it is copied.
+fn remark(text: String, columns: Option<usize>) -> String {
+    match columns.filter(|_| !text.starts_with(' ')) {
+        Some(columns) => wrapped(&text, 0, columns),
+        None => text,
+    }
+}
+
 /// A line that begins with a label.
 fn labelled(style: Style, label: &str, text: &str, columns: Option<usize>) -> String {
     let text = one_line(text);
@@ -428,6 +437,13 @@ mod tests {
         let line = json_line(&text).unwrap();
         assert_eq!(line, "\"a\\\"\\n\\u202eb\\udb40\\udc41\\u009bé\\u200b\"\n");
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    }
+
+    #[test]
+    fn a_remark_fits_the_terminal_and_a_command_alone_stays_whole() {
+        let (text, command) = ("one two three".to_owned(), "  truing serve".to_owned());
+        assert_eq!(remark(text.clone(), Some(8)), "one two\nthree");
+        assert_eq!((remark(text.clone(), None), remark(command.clone(), Some(8))), (text, command));
     }
 
     #[test]

@@ -53,12 +53,12 @@ use super::output::{Output, quoted};
 use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::Place;
-use arguments::{FailOn, NamedTarget, Runtime};
+use arguments::{FailOn, NamedTarget, Runtime, not_a_file};
 use fix::{FixOutcome, Fixing};
 use from::{Outputs, ReviewStart};
 use publish::Published;
 use tape::Tapes;
-pub(super) use target::{Home, Owner, Target, is_key, is_name};
+pub(super) use target::{Home, Owner, Target, is_key, is_name, unsupported_origin};
 use text::NextCommands;
 use unfinished::Unfinished;
 
@@ -165,7 +165,7 @@ impl Args {
         };
         let target = NamedTarget::resolve(&text, environment, self.publish).await;
         let (what, takes_base) = match &target {
-            NamedTarget::Folder => return Ok(self),
+            NamedTarget::Folder => return not_a_file(&text, environment).map(|()| self),
             NamedTarget::Pull => ("a pull request", false),
             NamedTarget::Commits { base, .. } => ("a commit", base.is_none()),
         };

@@ -117,7 +117,7 @@ fn screen(status: &ServerStatus, names: &[String], address: SocketAddr, output: 
     {
         text += &match (lack(state), state.as_str()) {
             (Some(lack), _) => format!("{name}: {lack}\n"),
-            (None, "not_asked") => format!("{name}: not asked yet by this process\n"),
+            (None, "not_asked") => format!("{name}: no sweep has ended yet; webhooks are served\n"),
             (None, _) => {
                 let waiting = match repositories_waiting {
                     0 => String::new(),

@@ -92,14 +92,9 @@ impl Decide {
     fn write_first(&self, error: CliError, path: &Path) -> CliError {
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let file = path.with_extension("json");
-        let mut command = format!("truing sync init {}", quoted(&self.job));
-        for (flag, value) in [
-            ("--repo", Some(self.repo.as_path()).filter(|repo| *repo != Path::new("."))),
-            ("--output", Some(file.as_path()).filter(|_| self.manifest.is_some() || !is_json)),
-        ] {
-            if let Some(value) = value {
-                command += &format!(" {flag} {}", quoted(&value.display().to_string()));
-            }
+        let mut command = self.search(false).command("init");
+        if self.manifest.is_some() || !is_json {
+            command += &format!(" --output {}", quoted(&file.display().to_string()));
         }
         let error = error.hint(format!("write a first one: `{command}`"));
         match (is_json, &self.manifest) {
@@ -201,9 +196,8 @@ impl Decide {
         let answer = Answer { relax_up_to, ..Answer::from(decided) };
         context.output.answer(&answer, || answer.text(job) + &diff::shown(&patches))?;
         if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
-            let command = format!("sync init {}{}", quoted(&self.job), self.repo_flag());
-            let command = context.output.command(&command);
-            context.output.say(format_args!("nothing is pinned yet: `{command}` looks for what could be"));
+            let init = self.search(false).command("init");
+            context.output.say(format_args!("nothing is pinned yet: `{init}` looks for what could be"));
         }
         Ok(exit)
     }
@@ -213,16 +207,10 @@ impl Decide {
             name: &self.job,
             project: &self.repo,
             manifest: (!is_pinned).then(|| "none".to_owned()),
-            names_release: self.from.is_some(),
+            command: "decide",
+            from: self.from.as_deref(),
             options: &self.options,
         }
-    }
-
-    fn repo_flag(&self) -> String {
-        if self.repo == Path::new(".") {
-            return String::new();
-        }
-        format!(" --repo {}", quoted(&self.repo.display().to_string()))
     }
 }
 

@@ -279,7 +279,7 @@ fn show_tells_every_value_and_who_set_it() {
 fn init_writes_a_file_that_is_fine_and_never_overwrites_one() {
     let home = Home::new();
     let ran = home.run(&["init"]);
-    assert_eq!((ran.exit, ran.out.as_str()), (0, "truing.toml\n"));
+    assert_eq!((ran.exit, ran.out.as_str()), (0, "wrote truing.toml\n"));
     assert_eq!(home.run(&["config", "check", "truing.toml"]).out, "truing.toml: fine\n");
     let unnamed = home.run(&["config", "check"]);
     assert_eq!((unnamed.exit, unnamed.out.as_str()), (0, "truing.toml: fine\n"), "{unnamed:?}");
@@ -323,6 +323,12 @@ fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
     // Elsewhere than at the forge that the file configures.
     git(&["remote", "set-url", "origin", "https://git.example.org/ada/shop.git"]);
     assert_eq!(line(&home.run(&["init", "--output", "-"]).out), "# forge.github.repositories = []");
+
+    // A file for what is not supported would serve nothing.
+    git(&["remote", "set-url", "origin", "git@gitlab.com:ada/shop.git"]);
+    let refused = home.run(&["init", "--output", "lab.toml"]);
+    assert!(refused.exit == 2 && refused.err.contains("hint: GitLab is not supported"), "{refused:?}");
+    assert!(!home.path().join("lab.toml").exists());
 }
 
 #[test]

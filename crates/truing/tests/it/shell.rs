@@ -60,6 +60,11 @@ fn bash_completes_commands_flags_and_values_and_no_hidden_command() {
         assert!(commands.iter().any(|offer| offer == command), "{command}: {commands:?}");
     }
     assert!(!commands.iter().any(|offer| offer == "reader"), "{commands:?}");
+    let first_flag = commands.iter().position(|offer| offer.starts_with('-')).unwrap();
+    assert!(
+        commands[first_flag..].iter().all(|offer| offer.starts_with('-')),
+        "commands come first: {commands:?}"
+    );
     assert_eq!(offered(&["truing", "rev"]), ["review"]);
     assert_eq!(offered(&["truing", "review", "--fi"]), ["--fix"]);
     assert_eq!(offered(&["truing", "review", "--fail-on", "P"]), ["P0", "P1", "P2"]);
@@ -94,6 +99,12 @@ fn bash_completes_refs_packs_rules_and_jobs() {
     assert_eq!(offered(&["review", "--pack", "aio"]), ["aiobotocore"]);
     assert_eq!(offered(&["rules", "show", "core/python-d"]), ["core/python-debugger"]);
     assert_eq!(offered(&["sync", "run", "r"]), ["rim", "rust"]);
+    // Of the file that is named.
+    std::fs::write(folder.path().join("more.toml"), "[sync.rope]\nmanifest = \"none\"\n").unwrap();
+    for named in [&["--config", "more.toml"][..], &["--config", "=", "more.toml"]] {
+        assert_eq!(offered(&[named, &["sync", "run", "r"]].concat()), ["rope"]);
+        assert_eq!(offered(&[&["sync", "status"], named, &["r"]].concat()), ["rope"]);
+    }
     assert!(!folder.path().join("ran").exists());
 }
 

@@ -46,6 +46,14 @@ pub(super) fn paths(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The names in the objects that require packages.
+pub(super) fn packages(text: &str) -> Vec<String> {
+    let Ok(serde_json::Value::Object(root)) = serde_json::from_str(text) else { return Vec::new() };
+    let lists = root.iter().filter(|(key, _)| key.to_lowercase().ends_with("dependencies"));
+    let names = lists.filter_map(|(_, list)| list.as_object()).flat_map(serde_json::Map::keys);
+    names.cloned().collect()
+}
+
 /// The entries of `package` in the object at `at`; `is_copy`: what is at `at` itself.
 pub(super) fn find(text: &str, at: &str, package: &str, is_copy: bool) -> Result<Vec<Found>, String> {
     let root: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;

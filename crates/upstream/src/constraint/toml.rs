@@ -1,12 +1,12 @@
 //! Requirements in TOML: a list of Python requirements, as in `pyproject.toml`, or a table of names and ranges, as in
 //! `Cargo.toml`.
 
-use toml_edit::{Document, Item, Value};
+use toml_edit::{Document, Item, TableLike, Value};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 use super::found::MAX_TABLES;
 use super::{Found, Place, is_requirement, pep508, within_quotes};
-use crate::version::Style;
+use crate::version::{Registry, Style};
 
 /// The requirements of the package at the place.
 pub(super) fn find(text: &str, place: &Place<'_>) -> Result<Vec<Found>, String> {
@@ -63,7 +63,7 @@ pub(super) fn paths(text: &str) -> Vec<String> {
     let mut next = vec![(String::new(), document.as_item(), 0)];
     while let Some((at, item, depth)) = next.pop() {
         let tables = item.as_table_like().filter(|_| depth < MAX_TABLES);
-        for (key, inner) in tables.into_iter().flat_map(toml_edit::TableLike::iter) {
+        for (key, inner) in tables.into_iter().flat_map(TableLike::iter) {
             let is_named = !key.contains('.') && (inner.is_table_like() || inner.is_array());
             if is_named {
                 let at = if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
@@ -73,6 +73,27 @@ pub(super) fn paths(text: &str) -> Vec<String> {
         found.extend(Some(at).filter(|at| !at.is_empty()));
     }
     found.sort();
+    found
+}
+
+/// The names in the lists and tables that require packages.
+pub(super) fn packages(text: &str, registry: Registry) -> Vec<String> {
+    let Ok(document) = document(text) else { return Vec::new() };
+    let mut found = Vec::new();
+    for at in paths(text).iter().filter(|at| at.contains("dependenc")) {
+        let item = at.split('.').try_fold(document.as_item(), |item, key| item.get(key));
+        let Some(item) = item else { continue };
+        match registry {
+            Registry::Pypi => {
+                let strings = item.as_array().into_iter().flatten().filter_map(Value::as_str);
+                found.extend(strings.filter_map(pep508::name));
+            }
+            Registry::Npm | Registry::Crates => {
+                let tables = item.as_table_like().filter(|_| at.ends_with("dependencies"));
+                found.extend(tables.into_iter().flat_map(TableLike::iter).map(|(name, _)| name.to_owned()));
+            }
+        }
+    }
     found
 }
 
@@ -97,7 +118,7 @@ pub(super) fn is_of_workspace(text: &str, place: &Place<'_>) -> bool {
 /// The ranges of a crate, under its name or another (`name = { package = "crate" }`).
 fn crates<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, String> {
     let mut found = Vec::new();
-    for (name, item) in table.as_table_like().into_iter().flat_map(toml_edit::TableLike::iter) {
+    for (name, item) in table.as_table_like().into_iter().flat_map(TableLike::iter) {
         let of = item.get("package").and_then(Item::as_str).unwrap_or(name);
         if of != package {
             continue;

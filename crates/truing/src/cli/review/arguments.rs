@@ -7,6 +7,8 @@ use truing_config::environment::Environment;
 use truing_core::finding::Severity;
 
 use super::target::names_pull;
+use crate::cli::error::CliError;
+use crate::cli::output::quoted;
 use crate::wiring;
 
 /// The reviewers of a review.
@@ -99,6 +101,23 @@ impl NamedTarget {
             target @ (Self::Folder | Self::Pull | Self::Commits { .. }) => target,
         }
     }
+}
+
+/// Refuses a file, with the command that reviews it alone.
+///
+/// # Errors
+/// Exit 2 for a file.
+pub(super) fn not_a_file(text: &str, environment: &Environment) -> Result<(), CliError> {
+    let path = environment.directory().join(text);
+    if !path.is_file() {
+        return Ok(());
+    }
+    let (message, file) = (format!("{} is not a folder", path.display()), quoted(text));
+    Err(CliError::usage("not_a_repository", message)
+        .hint(format!(
+            "to review what differs in this file alone: `git diff HEAD -- {file} | truing review --diff -`"
+        ))
+        .hint("to review all that differs, name a folder inside a git repository, or none"))
 }
 
 /// Can what reads like a pull request be a branch, a tag or a range, too? A number and an address are pull requests.

@@ -93,8 +93,8 @@ impl Target {
             .ok_or_else(|| unknown("this repository has no remote `origin` to be one of"))?;
         let Home { forge, repo, config } = Home::of(origin, config, environment).ok_or_else(|| {
             let error = unknown("the remote `origin` of this repository is at no configured forge");
-            match address_of(origin).as_ref().and_then(unsupported) {
-                Some(kind) => CliError { hints: vec![locally(kind)], ..error },
+            match unsupported_origin(origin) {
+                Some(hint) => CliError { hints: vec![hint], ..error },
                 None => error,
             }
         })?;
@@ -209,6 +209,11 @@ fn address_of(remote: &str) -> Option<Url> {
             Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()
         }
     }
+}
+
+/// The lack of a forge that git's remote is at, and what is possible all the same; none: it may be supported.
+pub(in crate::cli) fn unsupported_origin(remote: &str) -> Option<String> {
+    address_of(remote).as_ref().and_then(unsupported).map(locally)
 }
 
 /// The kind of forge that an address looks like, if it is one that is not supported.

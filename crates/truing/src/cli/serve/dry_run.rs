@@ -194,11 +194,13 @@ fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
     let mut text = counted(open_pull_requests, "open pull request");
-    text += &match (leaves, will_be_reviewed, left_until_changed) {
-        (true, 0, _) => ", 0 will be reviewed until they change".to_owned(),
-        (_, reviewed, 0) => format!(", {reviewed} will be reviewed"),
-        (_, reviewed, left) => format!(", {reviewed} will be reviewed, {left} not until they change"),
-    };
+    // Where they are left, no word on a review would say more than what was left, or is known.
+    if will_be_reviewed > 0 || !leaves {
+        text += &format!(", {will_be_reviewed} will be reviewed");
+    }
+    if left_until_changed > 0 {
+        text += &format!(", {left_until_changed} left until they change or somebody asks for a review");
+    }
     if already_known > 0 {
         text += &format!(", {already_known} known already");
     }

@@ -13,6 +13,8 @@ use truing_loops::sync::{Pinned, Proposed, Question, pinned, proposed};
 use truing_upstream::archives::Archives;
 
 use super::super::error::{CliError, Exit};
+use super::super::init::WRITTEN_FILE;
+use super::super::output::quoted;
 use super::super::{Context, runtime};
 use super::package::{PackageJob, PackageOptions, PackageSearch};
 use super::wrong::{failed, in_folder, item, version_of};
@@ -104,10 +106,18 @@ impl Init {
                     "no file that `mirror` of the job pairs holds a definition of the package: check the pairs"
                 }
             };
+            let none = match lines {
+                Some(_) => {
+                    let decide = self.search().command("decide");
+                    format!("if it overrides and copies nothing of it, nothing is to be pinned: `{decide}` compares all the same")
+                }
+                None => "if the project overrides and copies nothing of it: `manifest = \"none\"` of the job, and `verify.check`"
+                    .to_owned(),
+            };
             return Err(CliError::usage("nothing", text)
                 .hint(mirror)
                 .hint("if it calls private functions of it: --import FILE.json, with {\"module:name\": []}")
-                .hint("if the project overrides and copies nothing of it: `manifest = \"none\"` of the job, and `verify.check`"));
+                .hint(none));
         }
         write(&path, &manifest)?;
         let untold = untold.into_iter().map(|one| {
@@ -123,7 +133,7 @@ impl Init {
             not_guarded: not_guarded.map(|(symbol, why)| NotGuarded { symbol, why }).collect(),
             config: lines.clone(),
         };
-        context.output.answer(&answer, || answer.text(name))?;
+        context.output.answer(&answer, || answer.text(name, context))?;
         Ok(Exit::Done)
     }
 
@@ -134,14 +144,15 @@ impl Init {
             name: &self.job,
             project: &self.repo,
             manifest,
-            names_release: self.from.is_some(),
+            command: "init",
+            from: self.from.as_deref(),
             options: &self.options,
         }
     }
 }
 
 impl Answer {
-    fn text(&self, job: &str) -> String {
+    fn text(&self, job: &str, context: &Context) -> String {
         let Self { manifest, package, at, pinned, not_guarded, config } = self;
         let what = if *pinned == 1 { "definition" } else { "definitions" };
         let mut text = format!("{manifest}: {pinned} {what} pinned as in {package} {at}\n");
@@ -165,7 +176,12 @@ impl Answer {
             }
         }
         if let Some(lines) = config {
-            text += &format!("keep these lines in truing.toml for `truing sync run {job}`:\n{lines}");
+            let run = format!("sync run {job}");
+            let (file, run) = match context.operator_file() {
+                Some(file) => (file.display().to_string(), context.output.command(&run)),
+                None => (WRITTEN_FILE.to_owned(), format!("truing --config {WRITTEN_FILE} {run}")),
+            };
+            text += &format!("keep these lines in {} for `{run}`:\n{lines}", quoted(&file));
         }
         text
     }

@@ -1,6 +1,7 @@
 //! The job that a command is about: one of the configuration or, for a package that none follows, one that the project's
 //! own files say. Such a job is made of the very lines of configuration that `init` prints to keep.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -52,8 +53,10 @@ pub(super) struct PackageSearch<'a> {
     pub(super) project: &'a Path,
     /// The manifest of a job that is not configured; none: the usual one.
     pub(super) manifest: Option<String>,
-    /// Is the release named that the project was made for?
-    pub(super) names_release: bool,
+    /// The word of the command that looks for it.
+    pub(super) command: &'static str,
+    /// The release that the project was made for, if it is named.
+    pub(super) from: Option<&'a str>,
     /// More that is said of the package.
     pub(super) options: &'a PackageOptions,
 }
@@ -72,6 +75,11 @@ const FILES: [ProjectFile; 5] = [
     ProjectFile { registry: Registry::Npm, name: "package.json" },
     ProjectFile { registry: Registry::Crates, name: "Cargo.toml" },
 ];
+
+/// From this likeness on, of 1, a name may be meant by another one.
+const ALIKE: f64 = 0.85;
+/// The most names that may be meant.
+const SHOWN: usize = 3;
 
 /// The forge that a job is at unless it names another one.
 const FORGE: &str = "github";
@@ -94,6 +102,26 @@ struct PackageRequirement {
 }
 
 impl PackageSearch<'_> {
+    /// Another command about the same package, with all that was said of it.
+    pub(super) fn command(&self, word: &str) -> String {
+        let PackageOptions { registry, constraint, mirror } = self.options;
+        let project = self.project.display().to_string();
+        let flags = [
+            ("--repo", Some(project.as_str()).filter(|project| *project != ".")),
+            ("--from", self.from),
+            ("--registry", registry.as_deref()),
+            ("--constraint", constraint.as_deref()),
+        ];
+        let pairs = mirror.iter().map(|pair| ("--mirror", Some(pair.as_str())));
+        flags.into_iter().chain(pairs).fold(
+            format!("truing sync {word} {}", quoted(self.name)),
+            |told, flag| {
+                let (flag, Some(value)) = flag else { return told };
+                format!("{told} {flag} {}", quoted(value))
+            },
+        )
+    }
+
     /// Finds the job: by its name, by its package, or in the project's files.
     pub(super) fn job(&self, config: &Config, context: &Context) -> Result<PackageJob, CliError> {
         let named = config.jobs.get_key_value(self.name);
@@ -294,7 +322,7 @@ impl PackageSearch<'_> {
     ) -> Result<PackageRequirement, CliError> {
         let mut registries: Vec<Registry> = files.iter().map(|file| file.registry).chain(registry).collect();
         registries.dedup();
-        if let ([registry], true) = (registries.as_slice(), self.names_release) {
+        if let ([registry], true) = (registries.as_slice(), self.from.is_some()) {
             let usual = FILES.iter().find(|file| file.registry == *registry).map_or("", |file| file.name);
             let at = usual_list(*registry, usual).to_owned();
             return Ok(PackageRequirement { registry: *registry, file: usual.to_owned(), at });
@@ -305,9 +333,41 @@ impl PackageSearch<'_> {
             [] => format!(", and no file in {} that requires packages", self.project.display()),
             names => format!(", and {} does not require such a package", names.join(" or ")),
         };
+        let near = self.near(files);
+        if !near.is_empty() {
+            error = error.hint(format!("did you mean {}?", near.join(" or ")));
+        }
+        let mut brought = self.command(self.command);
+        if registries.len() != 1 {
+            brought += " --registry NAME";
+        }
+        if self.from.is_none() {
+            brought += " --from V";
+        }
         Err(error
             .hint("if another file requires it: --constraint FILE[:KEYS]")
-            .hint("if another package brings it: --registry NAME, and the release to compare with: --from V"))
+            .hint(format!("if another package brings it, name the release to compare with: `{brought}`")))
+    }
+
+    /// Packages with a name like this one that the project requires, the nearest first.
+    fn near(&self, files: &[&ProjectFile]) -> Vec<String> {
+        let mut names = BTreeSet::new();
+        for file in files {
+            names.extend(constraint::packages(&self.project.join(file.name), file.registry));
+            if file.registry == Registry::Crates {
+                let members = members::files(self.project);
+                let each = members.iter().map(|member| self.project.join(member));
+                names.extend(each.flat_map(|member| constraint::packages(&member, file.registry)));
+            }
+        }
+        let likeness = |name: &String| strsim::jaro_winkler(&name.to_lowercase(), &self.name.to_lowercase());
+        let mut near: Vec<(f64, String)> = names
+            .into_iter()
+            .map(|name| (likeness(&name), name))
+            .filter(|(likeness, _)| *likeness > ALIKE)
+            .collect();
+        near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        near.into_iter().take(SHOWN).map(|(_, name)| format!("`{name}`")).collect()
     }
 }
 

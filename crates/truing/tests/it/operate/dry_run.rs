@@ -50,10 +50,10 @@ async fn a_dry_run_says_what_a_start_would_do_and_writes_nothing() {
     let before = files(site.home.path());
     let ran = dry_run(&site, &[], 0);
     let said = unfolded(&ran.out);
-    let all = "github: 2 repositories, 4 open pull requests, 0 will be reviewed until they change ";
+    let all = "github: 2 repositories, 4 open pull requests, 4 left until they change or somebody asks for a review ";
     for part in [
         all,
-        " o/r: 2 open pull requests, 0 will be reviewed until they change ",
+        " o/r: 2 open pull requests, 2 left until they change or somebody asks for a review ",
         " ada/own: 2 open pull requests, ",
         " webhooks: /webhooks/github ",
         " `forge.github.repositories` is not set: every repository that the token sees is served ",
@@ -69,7 +69,7 @@ async fn a_dry_run_says_what_a_start_would_do_and_writes_nothing() {
     );
     let ran = dry_run(&site, &[("TRUING_FORGE__GITHUB__REPOSITORIES", "ADA/*")], 0);
     let said = unfolded(&ran.out);
-    assert!(said.contains("github: 1 repository, 2 open pull requests, 0 will be"), "{said}");
+    assert!(said.contains("github: 1 repository, 2 open pull requests, 2 left until"), "{said}");
     assert!(said.contains("not in `forge.github.repositories`: 1 repository that the token sees"), "{said}");
 
     let json = site.run(&["serve", "--dry-run", "--format", "json"]);
@@ -97,7 +97,7 @@ async fn a_dry_run_counts_what_the_records_know_also_beside_a_server() {
     let (known, said) = loop {
         look.tick().await;
         let said = unfolded(&dry_run(&site, &[], 0).out);
-        let known = said.contains("0 will be reviewed until they change, 4 known already");
+        let known = said.contains("4 open pull requests, 4 known already");
         if known || Instant::now() > deadline {
             break (known, said);
         }

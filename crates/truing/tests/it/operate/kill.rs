@@ -228,6 +228,8 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     }
     let status = site.status();
     assert_eq!((&status["enabled"], &status["mode"]), (&false.into(), &Value::Null));
+    let shown = unfolded(&site.run(&["kill", "status"]).out);
+    assert!(shown.contains(&format!("Its store: {}", database(site.home.path()).display())), "{shown}");
     let [its] = status["repos"].as_array().unwrap().as_slice() else { panic!("{status}") };
     assert_eq!(
         (&its["name"], &its["by"], &its["reason"]),
@@ -254,13 +256,22 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     assert!(off.err.contains("the switches of these repositories stay on: O/R"), "{off:?}");
     let not_on = site.by("ada", &["kill", "off", "--repo", "o/other"]);
     assert_eq!((not_on.exit, not_on.err.contains("the kill switch of o/other was not on")), (0, true));
+    assert!(not_on.out.starts_with("The kill switch of o/other is off. These stay on:\n"), "{not_on:?}");
+    assert!(not_on.out.contains("The kill switch of O/R is on, since"), "{not_on:?}");
     let view = site.repo.pull(number).await.unwrap();
     assert!(view.statuses.is_empty() && view.summaries().count() == 0, "{view:#?}");
 
-    assert_eq!(site.by("bob", &["kill", "off", "--repo", "o/r"]).exit, 0);
+    let off = site.by("bob", &["kill", "off", "--repo", "o/r"]);
+    assert_eq!((off.exit, off.out.as_str()), (0, "The kill switch of o/r is off, and no other one is on.\n"));
     site.until(number, "found by the sweep at its end", is_reviewed).await;
     assert_eq!(site.status()["repos"], serde_json::json!([]));
     assert_eq!(site.log(), ["bob: kill off ", "ada: kill on mode finish: a migration"]);
+    let mistyped = site.by("ada", &["kill", "on", "--repo", "o/othr"]);
+    assert_eq!(mistyped.exit, 0, "{mistyped:?}");
+    let told = unfolded(&mistyped.err);
+    assert!(told.contains("warning: nothing is known of o/othr; known: o/other, o/r"), "{told}");
+    assert_eq!(site.status()["repos"][0]["name"], "o/othr", "it is on all the same");
+    assert!(!site.by("ada", &["kill", "on", "--repo", "O/Other"]).err.contains("warning"));
     server.signal("-TERM");
     assert_eq!(server.ended().0.code(), Some(0));
 }

@@ -52,8 +52,13 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
         let report: Value = serde_json::from_str(&text).unwrap();
         report["totals"].clone()
     };
+    let posted = |text: String| -> [Value; 2] {
+        let report: Value = serde_json::from_str(&text).unwrap();
+        ["found", "posted"].map(|count| report["reviews"]["findings"][count].clone())
+    };
     let totals = reported(report());
     assert!(totals.is_object(), "{}", report());
+    assert_eq!(posted(report()), [2, 2], "{}", report());
 
     let done = site.run(&[
         "retract",
@@ -85,6 +90,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
         assert_eq!(view.statuses[&view.head].last().unwrap().state, "success", "{view:#?}");
     }
     assert_eq!(reported(report()), totals, "a retraction is no run of its own");
+    assert_eq!(posted(report()), [2, 1], "the comment that was taken back counts no more");
     let again = site.run(&["retract", "--since", "1h"]);
     assert!(
         again.out.contains("0 comments deleted; 1 answered, which `--answered` deletes, too"),
@@ -103,6 +109,15 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
         .until(one, "reviewed again", |view| view.head != gone.head && view.statuses.contains_key(&view.head))
         .await;
     assert_eq!(after.inline().count(), 0, "{after:#?}");
+    // The summary says how to have it back.
+    let summary = after.summaries().next().unwrap().body.clone();
+    assert!(!summary.contains("answer its comment"), "{summary}");
+    let id = summary.split("`/undismiss` and its id: `").nth(1).unwrap().split('`').next().unwrap();
+    site.repo.comment(one, "ada", &format!("/undismiss {id}")).await.unwrap();
+    site.deliver().await;
+    let again = site.until(one, "it is back", |view| view.inline().count() == 1).await;
+    let comment = again.inline().next().unwrap();
+    assert!(!comment.resolved && comment.body.contains("Answer with `/dismiss`"), "{again:#?}");
     server.signal("-TERM");
     server.ended();
 }

@@ -33,7 +33,8 @@ fn a_path_that_is_no_repository() {
     refused(&place, &["./nope"], &format!("there is nothing at {home}/r/./nope"), hint);
     let nothing = "`nope` is no folder, no pull request and no commit of this repository";
     refused(&place, &["nope"], nothing, "git branch --all");
-    refused(&place, &["a.py"], &format!("{home}/r/a.py is not a folder"), hint);
+    let alone = "`git diff HEAD -- a.py | truing review --diff -`";
+    refused(&place, &["a.py"], &format!("{home}/r/a.py is not a folder"), alone);
     place.git(["init", "--quiet", "--bare", "../bare"]);
     let bare = format!("{home}/bare");
     let message =

@@ -83,7 +83,7 @@ fn a_linter_looks_at_as_many_files_as_changed() {
 fn without_tools_one_line_tells_which_could_look() {
     let place = linted("a = 1\n", "a = 1\nl = 2\n");
     let silent = reviewed(&place, &[]);
-    let missing = "ruff is configured here: `ruff` is not installed: `uv tool install ruff`";
+    let missing = "ruff is configured here: `ruff` is not installed: `pipx install ruff`";
     assert!(silent.err.contains(missing), "{}", silent.err);
     install(place.home(), "ruff", RUFF);
     let said = reviewed(&place, &[]);
@@ -180,7 +180,8 @@ fn a_program_of_the_projects_own_comes_first_and_one_that_needs_it_is_told_to_be
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
     assert_eq!(each(&told, "tool"), ["ruff"]);
     let skipped = told["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == "mypy").unwrap();
-    let reason = "it needs the project's dependencies, and is not installed with them (`.venv/bin/mypy`)";
+    let reason = "it needs the project's dependencies, and is not installed with them (`.venv/bin/mypy`): run \
+                  `python3 -m venv .venv && .venv/bin/pip install mypy`";
     assert_eq!(skipped["skipped"], reason);
     let said = reviewed(&place, &["--tools"]).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -92,7 +92,8 @@ fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
     let output = sync(&site, &["init", "demo"]);
     assert_eq!(
         text(output.stdout),
-        "./upstream.json: 1 definition pinned as in demo 1.0.0\nkeep these lines in truing.toml for `truing sync run demo`:\n\
+        "./upstream.json: 1 definition pinned as in demo 1.0.0\nkeep these lines in truing.toml for `truing --config \
+         truing.toml sync run demo`:\n\
          [forge.github]\n\n[sync.demo]\nregistry = \"pypi\"\npackage = \"demo\"\nrepo = \"acme/shop\"\n",
         "{}",
         text(output.stderr)
@@ -204,9 +205,24 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
             "there is no job `demo`",
             "and pyproject.toml does not require such a package",
             "--constraint",
-            "--from V",
+            "`truing sync decide demo --from V`",
         ],
     );
+    let told = text(sync(&site, &["decide", "demo", "--from", "1.0.0"]).stderr);
+    assert!(told.contains("`truing sync init demo --from 1.0.0` looks for what could be"), "{told}");
+    // To the letter, hint by hint: nothing leads back to an error.
+    let all_the_same = "`truing sync decide demo --from 1.0.0` compares all the same";
+    refuses(&site, &["init", "demo", "--from", "1.0.0"], &[all_the_same]);
+    // A name that is mistyped.
+    for (file, requires, near) in [
+        ("pyproject.toml", "[dependency-groups]\ndev = [\"Demos>1\", \"other\"]\n", "`demos`"),
+        ("requirements.txt", "# demo\n-r more.txt\ndemoo==1\nfar-away==2\n", "`demoo`"),
+        ("package.json", "{\"devDependencies\": {\"demos\": \"1\"}}", "`demos`"),
+        ("Cargo.toml", "[target.x.dependencies]\ndem = \"1\"\ndemox = \"1\"\n", "`demox` or `dem`"),
+    ] {
+        let site = registry(&[(file, requires)]);
+        refuses(&site, &["decide", "demo"], &[&format!("did you mean {near}?")]);
+    }
     assert_eq!(decide(&site, &["--from", "1.0.0", "--to", "1.0.1"]).0["decision"], "ask");
     refuses(&registry(&[]), &["decide", "demo"], &["no file in . that requires packages"]);
     let broken = registry(&[("pyproject.toml", "[")]);
