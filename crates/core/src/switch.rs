@@ -202,6 +202,14 @@ impl KillSwitches {
         Some(its.as_engaged())
     }
 
+    /// The switch that stops runs in flight in this repository; if none does, the one that keeps runs from beginning there.
+    pub fn stopping(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
+        let its = self.repositories.iter().filter(|switch| switch.repository.is_same(repository));
+        let all = self.all.engaged().map(|engaged| EngagedSwitch { engaged, repository: None });
+        let mut each = all.into_iter().chain(its.map(RepositorySwitch::as_engaged));
+        each.find(|switch| switch.engaged.mode == Mode::Stop).or_else(|| self.at(repository))
+    }
+
     /// Must a run in flight there stop before its next effect?
     pub fn stop_runs(&self, repository: &RepositoryRef) -> bool {
         let its = self.repositories.iter().filter(|switch| switch.repository.is_same(repository));

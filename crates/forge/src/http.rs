@@ -359,8 +359,10 @@ impl Http {
     async fn send_once(&self, by: &Authorization, call: &Call) -> Result<Answer, Refusal> {
         // Until the answer is read.
         let _place = self.limits.admit(by.payer, call).await.map_err(Refusal::lasting)?;
-        // Each try is a write: the gate's answer to the one that failed says nothing of this one.
-        if call.writes {
+        if !call.writes {
+            self.permit.as_deref().inspect(|permit| permit.expire());
+        } else {
+            // Each try is a write: the gate's answer to the one that failed says nothing of this one.
             let confirmed = match &self.permit {
                 Some(permit) => permit.confirm(self.clock.now()).await,
                 None => Err(HaltReason::ReadOnly),

@@ -1,7 +1,7 @@
 //! Pushing one commit of ours to one branch: what the branch was before is part of what is asked for, so that nobody
 //! else's commits are lost.
 
-use truing_core::id::Sha;
+use truing_core::id::{Millis, Sha};
 use truing_core::port::{HaltReason, Permit};
 
 use crate::command::{Finished, clean};
@@ -101,7 +101,9 @@ impl Committed {
             remote.url(),
         ]);
         let call = call.arg(format!("{}:{reference}", self.sha()));
-        if let Err(why) = permit.renew().await {
+        // The remote was asked in between.
+        permit.expire();
+        if let Err(why) = permit.confirm(Millis(0)).await {
             return Ok(Pushed::Halted(why));
         }
         let finished = network::run(self.view().git(), remote, call).await?;

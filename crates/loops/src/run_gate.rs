@@ -171,11 +171,15 @@ impl RunGate {
         Self { lease: Some(lease), ..self }
     }
 
-    /// Refuses what these switches stop.
-    fn admit(&self, switches: &KillSwitches) -> Result<(), HaltReason> {
+    /// Refuses what the switches stop, as far as they are known. A write needs an answer of now.
+    fn admit(&self, reading: &SwitchReading, is_write: bool) -> Result<(), HaltReason> {
+        match (reading.freshness, is_write) {
+            (Freshness::Now, _) | (Freshness::Remembered, false) => {}
+            (Freshness::Remembered, true) | (Freshness::Unknown, _) => return Err(HaltReason::NoAnswer),
+        }
         let is_stopped = match self.authority {
-            Authority::Run => switches.stop_runs(&self.repository),
-            Authority::Caller => switches.at(&self.repository).is_some(),
+            Authority::Run => reading.switches.stop_runs(&self.repository),
+            Authority::Caller => reading.switches.at(&self.repository).is_some(),
             Authority::Retraction => false,
         };
         if is_stopped { Err(HaltReason::KillSwitch) } else { Ok(()) }
@@ -207,15 +211,7 @@ impl Gate for RunGate {
         if self.authority == Authority::Retraction {
             return Ok(());
         }
-        let reading = self.switches.read().await;
-        match reading.freshness {
-            Freshness::Now => self.admit(&reading.switches),
-            Freshness::Remembered | Freshness::Unknown => Err(HaltReason::NoAnswer),
-        }
-    }
-
-    async fn ask_again(&self) -> Result<(), HaltReason> {
-        self.ask().await?;
+        self.admit(&self.switches.read().await, true)?;
         self.ask_lease().await
     }
 
@@ -223,11 +219,7 @@ impl Gate for RunGate {
         if self.authority == Authority::Retraction {
             return Ok(());
         }
-        let reading = self.switches.read().await;
-        match reading.freshness {
-            Freshness::Now | Freshness::Remembered => self.admit(&reading.switches),
-            Freshness::Unknown => Err(HaltReason::NoAnswer),
-        }
+        self.admit(&self.switches.read().await, false)
     }
 }
 

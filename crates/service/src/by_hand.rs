@@ -4,6 +4,7 @@
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::RecordStore;
 use truing_core::slot::{Command, Limits, Loop, Refused, State};
+use truing_core::switch::RepositoryRef;
 use truing_loops::slots::{StepError, step, steps};
 
 use super::lease::{Lease, lease_of};
@@ -17,16 +18,37 @@ pub enum NotLeased {
     /// Another loop is in the middle of something, and this one waits for it.
     #[error("another loop is at work on it")]
     Owned,
+    /// The kill switch is on, or that of its repository.
+    #[error("the kill switch is on")]
+    SwitchedOff,
     /// The store failed.
     #[error(transparent)]
     Step(#[from] StepError),
 }
 
-/// Leases the slot for a loop that a person asks for: now, and even if nothing changed.
+/// Leases the slot for a loop that a person asks for: now, and even if nothing changed; not while a kill switch holds its
+/// repository, whatever that is called now.
 ///
 /// # Errors
 /// [`NotLeased`]; if it is `Busy`, nothing was marked, unless the slot was new and a server was faster.
 pub async fn lease(
+    store: &dyn RecordStore,
+    key: &Key,
+    of: Loop,
+    limits: &Limits,
+) -> Result<Lease, NotLeased> {
+    let switches = store.switch().await.map_err(StepError::Store)?;
+    if switches.at(&RepositoryRef::of_key(key)).is_some() {
+        return Err(NotLeased::SwitchedOff);
+    }
+    lease_record(store, key, of, limits).await
+}
+
+/// The same, whatever the kill switches say: for a change of records alone.
+///
+/// # Errors
+/// As those of [`lease`].
+pub async fn lease_record(
     store: &dyn RecordStore,
     key: &Key,
     of: Loop,
@@ -71,8 +93,9 @@ mod tests {
     use std::sync::Arc;
 
     use truing_core::id::Token;
-    use truing_core::port::Slots as _;
+    use truing_core::port::{Described, Runs as _, Slots as _};
     use truing_core::slot::{Slot, Then};
+    use truing_core::switch::Turn;
     use truing_loops::machine::SystemClock;
     use truing_store::Store;
 
@@ -95,5 +118,26 @@ mod tests {
         let idle = slot().await.version;
         let second = lease(&store, &key, Loop::Review, &limits).await.unwrap();
         assert_eq!(second.token, Token(idle.0), "one commit asks and leases");
+    }
+
+    #[tokio::test]
+    async fn a_repository_that_is_held_stays_so_when_it_is_renamed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).unwrap();
+        let (key, limits) = (Key::new("pr/github/1/1"), Limits::default());
+        let called = |name: &str| {
+            let url = format!("https://github.com/{name}/pull/1");
+            [(key.clone(), Described { name: format!("{name}#1"), url, head: None })]
+        };
+        let on = Turn::On { reason: None, mode: None };
+        store.turn_at("acme/shop", &on, "ada").await.unwrap();
+        // Heard of after the switch was turned, and renamed then.
+        store.describe(&called("Acme/Shop")).await.unwrap();
+        store.describe(&called("acme/store")).await.unwrap();
+        let refused = lease(&store, &key, Loop::Review, &limits).await;
+        assert!(matches!(refused, Err(NotLeased::SwitchedOff)), "{refused:?}");
+        lease(&store, &Key::new("pr/github/2/1"), Loop::Review, &limits).await.unwrap();
+        store.turn_at("acme/shop", &Turn::Off, "ada").await.unwrap();
+        lease(&store, &key, Loop::Review, &limits).await.unwrap();
     }
 }

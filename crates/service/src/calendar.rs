@@ -108,10 +108,10 @@ impl<'a> Calendar<'a> {
                         record.detail.exit_reason
                     );
                 }
-                // A command runs it.
+                // A command runs it, or a switch holds it: it goes on when that is off.
                 Err(
-                    NoRun::NotLeased(NotLeased::Busy(_) | NotLeased::Owned)
-                    | NoRun::Stopped(Stopped::Interrupted),
+                    NoRun::NotLeased(NotLeased::Busy(_) | NotLeased::Owned | NotLeased::SwitchedOff)
+                    | NoRun::Stopped(Stopped::Interrupted | Stopped::Halted),
                 ) => {}
                 Err(error) => {
                     if let NoRun::Remote(_) = &error {

@@ -86,7 +86,9 @@ impl NoRun {
                 let what = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
                 Stopped::Failed { class: CONVERGE_CLASS, what, not_before: None }
             }
-            Self::NotLeased(_) | Self::Running(_) => Stopped::Lost,
+            Self::NotLeased(NotLeased::SwitchedOff) => Stopped::Halted,
+            Self::NotLeased(NotLeased::Busy(_) | NotLeased::Owned | NotLeased::Step(_))
+            | Self::Running(_) => Stopped::Lost,
         }
     }
 }

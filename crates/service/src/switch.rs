@@ -70,7 +70,7 @@ impl ServiceContext {
     pub(super) async fn halted(&self, run: &RunRef) -> Result<(), StoreError> {
         // It may be off again by now; then what stopped the run is told by the audit log.
         let switches = self.switch().await;
-        let Some(switch) = switches.at(&RepositoryRef::of_key(&run.key)) else { return Ok(()) };
+        let Some(switch) = switches.stopping(&RepositoryRef::of_key(&run.key)) else { return Ok(()) };
         self.held.note(&run.key, switch.engaged);
         self.store.note(&[self.engaged_event(switch, &run.key, Some(run), "stopped")]).await
     }

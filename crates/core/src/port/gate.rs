@@ -89,13 +89,8 @@ impl std::error::Error for Halt {}
 /// Decides whether a run may go on, and whether it may write.
 #[async_trait]
 pub trait Gate: Debug + Send + Sync {
-    /// Refuses a write, with the reason, or lets it be announced. The lease is looked at by the record that takes the intent.
+    /// Refuses a write, with the reason, or lets it be made now.
     async fn ask(&self) -> Result<(), HaltReason>;
-
-    /// Refuses a write whose intent was recorded before something else happened: the lease may be lost since.
-    async fn ask_again(&self) -> Result<(), HaltReason> {
-        self.ask().await
-    }
 
     /// Refuses to go on reading and asking a model, or lets it.
     async fn go_on(&self) -> Result<(), HaltReason> {
@@ -127,22 +122,19 @@ impl Permit {
         Ok(Arc::new(Self { gate: Arc::clone(gate), answered: AtomicI64::new(now.0) }))
     }
 
-    /// Lets one call that writes be made now. The answer that made the permit counts for one call, within [`PERMIT_AGE`]; for
-    /// every other, and for each repeat, the gate is asked again.
+    /// Lets one call that writes be made now. The answer that made the permit counts for the first call of all, within
+    /// [`PERMIT_AGE`]; for every other, and for each repeat, the gate is asked again.
     ///
     /// # Errors
     /// [`HaltReason`]
     pub async fn confirm(&self, now: Millis) -> Result<(), HaltReason> {
         let age = now.0.saturating_sub(self.answered.swap(USED, Ordering::Relaxed));
-        if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.renew().await }
+        if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.gate.ask().await }
     }
 
-    /// Asks the gate again, whatever the age of its answer.
-    ///
-    /// # Errors
-    /// [`HaltReason`]
-    pub async fn renew(&self) -> Result<(), HaltReason> {
-        self.gate.ask_again().await
+    /// Lets the answer that made the permit count no more: something else was waited for.
+    pub fn expire(&self) {
+        self.answered.store(USED, Ordering::Relaxed);
     }
 }
 

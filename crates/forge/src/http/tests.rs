@@ -5,7 +5,7 @@ use std::time::Duration;
 use truing_fakes::common::InCommon;
 
 use super::*;
-use crate::testing::{CANARY, Hand, Reply, Server, brief, patience};
+use crate::testing::{CANARY, Hand, Reply, Server, brief, patience, permit};
 
 struct Client {
     http: Http,
@@ -19,7 +19,8 @@ impl Client {
 
     fn with(api: &Url, patience: Patience, clock: Arc<dyn Clock>) -> Self {
         let by = Authorization::bearer(Secret::new(CANARY), Payer::Token).unwrap();
-        Self { http: Http::new(api, crate::github::wire_of(api), patience, clock).unwrap(), by }
+        let http = Http::new(api, crate::github::wire_of(api), patience, clock).unwrap();
+        Self { http: http.with_permit(permit()), by }
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
@@ -324,7 +325,7 @@ async fn processes_that_share_limits_send_together_what_one_may() {
     let wire = Wire { creations: THREE, ..crate::github::wire_of(&api) };
     let process = |login: &str| {
         let http = Http::new(&api, wire, patience(), clock.clone()).unwrap();
-        http.sharing(Arc::new(common.clone()), &api, login)
+        http.sharing(Arc::new(common.clone()), &api, login).with_permit(permit())
     };
     let (one, other, stranger) = (process("token/1"), process("token/1"), process("token/2"));
     let by = Authorization::bearer(Secret::new(CANARY), Payer::Token).unwrap();

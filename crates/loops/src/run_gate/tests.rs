@@ -34,7 +34,7 @@ fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
 
 /// A gate of a run and one of a caller, with the store that they ask.
 struct Scene {
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     store: Arc<dyn RecordStore>,
     switches: Arc<SwitchReader>,
 }
@@ -46,7 +46,7 @@ impl Scene {
             truing_store::Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).unwrap();
         let store = store.as_record_store();
         let switches = SwitchReader::new(store.clone(), Arc::new(SystemClock));
-        Self { folder, store, switches }
+        Self { _folder: folder, store, switches }
     }
 
     fn run(&self) -> RunGate {
@@ -59,20 +59,6 @@ impl Scene {
 
     async fn turn(&self, mode: Mode) {
         self.store.turn(&Turn::On { reason: None, mode: Some(mode) }, "ada").await.unwrap();
-    }
-
-    /// From now on the store gives no answer.
-    fn lose_store(&self) {
-        for name in ["truing.db", "truing.db-wal", "truing.db-shm"] {
-            let _ = std::fs::remove_file(self.folder.path().join(name));
-        }
-    }
-
-    /// Lets the last answer of the store be this old.
-    fn age(&self, age: Duration) {
-        let mut known = self.switches.known();
-        let (switches, _) = known.last.take().unwrap();
-        known.last = Some((switches, Instant::now().checked_sub(age).unwrap()));
     }
 }
 
@@ -88,22 +74,29 @@ async fn a_switch_that_is_on_stops_callers_and_in_mode_stop_runs_too() {
     assert_eq!((run.ask().await, run.go_on().await, caller.ask().await), (Ok(()), Ok(()), HALTED));
     scene.turn(Mode::Stop).await;
     assert_eq!((run.ask().await, run.go_on().await, caller.ask().await), (HALTED, HALTED, HALTED));
-    assert_eq!((back.ask().await, back.ask_again().await, back.go_on().await), (Ok(()), Ok(()), Ok(())));
+    assert_eq!((back.ask().await, back.go_on().await), (Ok(()), Ok(())));
 }
 
 #[tokio::test]
 async fn without_an_answer_of_the_store_no_write_is_made_and_a_run_goes_on_for_thirty_seconds() {
     let scene = Scene::new();
-    let run = scene.run();
-    assert_eq!(run.go_on().await, Ok(()));
-    scene.lose_store();
-    assert_eq!((run.ask().await, run.ask_again().await, run.go_on().await), (SILENT, SILENT, Ok(())));
-    scene.age(REMEMBERED);
-    assert_eq!((run.ask().await, run.go_on().await), (SILENT, SILENT));
+    let (run, caller) = (scene.run(), scene.caller());
+    let off = scene.switches.read().await;
+    assert_eq!(off.freshness, Freshness::Now);
+    let after = |age| remembered(Some((&off.switches, age)), Millis(9));
+    let soon = after(REMEMBERED - Duration::from_millis(1));
+    assert_eq!((run.admit(&soon, true), run.admit(&soon, false)), (SILENT, Ok(())));
+    assert_eq!(caller.admit(&soon, true), SILENT);
+    let late = after(REMEMBERED);
+    assert_eq!((run.admit(&late, true), run.admit(&late, false)), (SILENT, SILENT));
+    scene.turn(Mode::Stop).await;
+    let stopped = scene.switches.read().await.switches;
+    let soon = remembered(Some((&stopped, Duration::ZERO)), Millis(9));
+    assert_eq!(run.admit(&soon, false), HALTED);
 }
 
 #[tokio::test]
-async fn a_run_that_lost_its_lease_repeats_no_write() {
+async fn a_run_that_lost_its_lease_makes_no_write() {
     let scene = Scene::new();
     let key = PrId { forge: "github".into(), repository: "1".into(), number: 7 }.key();
     let run = |token| scene.run().under_lease(&scene.store, &key, Token(token));
@@ -118,9 +111,8 @@ async fn a_run_that_lost_its_lease_repeats_no_write() {
         ..Slot::new(key.clone())
     };
     let version = scene.store.commit(&[(Version(0), leased(3))]).await.unwrap()[0].unwrap();
-    assert_eq!(run(3).ask_again().await, Ok(()));
+    assert_eq!(run(3).ask().await, Ok(()));
     scene.store.commit(&[(version, leased(5))]).await.unwrap()[0].unwrap();
-    assert_eq!(run(3).ask().await, Ok(()), "the record refuses its intent");
-    assert_eq!(run(3).ask_again().await, Err(HaltReason::LeaseLost { last: Token(5) }));
-    assert_eq!(run(5).ask_again().await, Ok(()));
+    assert_eq!(run(3).ask().await, Err(HaltReason::LeaseLost { last: Token(5) }));
+    assert_eq!((run(3).go_on().await, run(5).ask().await), (Ok(()), Ok(())));
 }

@@ -13,6 +13,7 @@ use truing_core::port::{
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Loop, State, Then};
+use truing_core::switch::RepositoryRef;
 use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_git::Mirror;
 use truing_loops::converge::pull::PullRequestWorkspace;
@@ -100,6 +101,9 @@ impl PullRun<'_> {
         let looks = read_only();
         let gate: Arc<dyn Gate> = Arc::new(self.run_gate(&id.key()));
         let client = forge.client(&id, self.repo, Producer::Converge);
+        if store.switch().await?.at(&RepositoryRef::of_key(&id.key()).called(self.repo)).is_some() {
+            return Err(NoRun::Stopped(Stopped::Halted));
+        }
         let now = client.now().await?;
         let url = now.url.clone();
         let ground = self.ground(&id, now).await?;
@@ -130,8 +134,8 @@ impl PullRun<'_> {
                     step(store, &key, Command::Finish(lease.token, Then::Idle), self.limits).await?;
                     return Ok(runner.record);
                 }
-                // Whoever is at work there audits by itself.
-                Err(NotLeased::Busy(_) | NotLeased::Owned) => {}
+                // Whoever is at work there audits by itself; a switch that was turned meanwhile keeps a run from going on.
+                Err(NotLeased::Busy(_) | NotLeased::Owned | NotLeased::SwitchedOff) => {}
                 Err(error @ NotLeased::Step(_)) => return Err(error.into()),
             }
         }

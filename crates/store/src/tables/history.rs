@@ -9,7 +9,9 @@ use truing_core::id::{Key, Millis, RunId, Token};
 use truing_core::outcome::ReviewRecord;
 use truing_core::port::{Described, Event, Revision, StoreError};
 use truing_core::run::Stage;
+use truing_core::switch::RepositoryRef;
 
+use super::operations;
 use super::runs::row::{parse_sha, parse_stage};
 use crate::fault::{Fault, from_json, readable};
 use crate::store::Store;
@@ -195,6 +197,11 @@ pub(super) fn describe<'a>(
         let (name, url, head) = (without_zeros(name), without_zeros(url), head.clone().or(former));
         new.insert(key, Described { name, url, head });
     }
+    let heard = new.iter().filter_map(|(key, described)| {
+        let (name, _) = described.name.rsplit_once('#')?;
+        Some((name, RepositoryRef::of_key(key)))
+    });
+    operations::switch::learn(connection, heard)?;
     let keys: Vec<Key> = new.keys().map(|key| (*key).clone()).collect();
     let (mut heard, mut named) = (Vec::new(), Vec::new());
     for ((key, new), known) in new.into_iter().zip(described(connection, &keys)?) {

@@ -22,6 +22,7 @@ pub(super) fn mark(
     now: Millis,
 ) -> Result<Marked, Fault> {
     let refused = refused(&operations::switch::read(connection)?, marks, halted);
+    learn(connection, marks, &refused)?;
     let (mut changed, mut events) = (Vec::new(), Vec::new());
     for (key, marks) in by_key(marks, &refused) {
         let before = slots::find(connection, key.clone())?;
@@ -57,6 +58,10 @@ pub(super) async fn mark_apart(
 ) -> Result<Marked, StoreError> {
     let now = Slots::now(store).await?;
     let refused = refused(&store.read(operations::switch::read).await?, marks, halted);
+    if !refused.is_empty() {
+        let (marks, refused) = (marks.to_vec(), refused.clone());
+        store.append(move |connection| learn(connection, &marks, &refused)).await?;
+    }
     let (mut left, mut events) = (by_key(marks, &refused), Vec::new());
     for _ in 0..TRIES {
         let keys: Vec<Key> = left.keys().map(|key| (*key).clone()).collect();
@@ -93,6 +98,18 @@ pub(super) async fn mark_apart(
     )))
 }
 
+/// Lets the switches that refuse these marks know their repositories.
+fn learn(connection: &Connection, marks: &[Mark], refused: &BTreeSet<Key>) -> Result<(), Fault> {
+    let those = marks.iter().filter(|mark| refused.contains(&mark.key));
+    let heard = those.map(|mark| (repository_name(mark), RepositoryRef::of_key(&mark.key)));
+    operations::switch::learn(connection, heard)
+}
+
+/// `owner/name` of a mark; empty if it is not known.
+fn repository_name(mark: &Mark) -> &str {
+    mark.described.name.rsplit_once('#').map_or("", |(name, _)| name)
+}
+
 /// The keys that a switch keeps from being marked: that of everything, or of the repository of the key or of the name.
 fn refused(switches: &KillSwitches, marks: &[Mark], halted: Halted) -> BTreeSet<Key> {
     match halted {
@@ -100,8 +117,7 @@ fn refused(switches: &KillSwitches, marks: &[Mark], halted: Halted) -> BTreeSet<
         Halted::Refused => marks
             .iter()
             .filter(|mark| {
-                let name = mark.described.name.rsplit_once('#').map_or("", |(name, _)| name);
-                switches.at(&RepositoryRef::of_key(&mark.key).called(name)).is_some()
+                switches.at(&RepositoryRef::of_key(&mark.key).called(repository_name(mark))).is_some()
             })
             .map(|mark| mark.key.clone())
             .collect(),

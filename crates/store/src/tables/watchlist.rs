@@ -10,6 +10,7 @@ use truing_core::port::{
     CommentKind, LastReviews, Moved, Obeyed, Origin, Repository, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::Slot;
+use truing_core::switch::RepositoryRef;
 
 use super::history::{self, sql_limit};
 use super::runs::{last_reviews, status_again};
@@ -273,6 +274,8 @@ fn remember(connection: &Connection, repositories: &[Repository]) -> Result<(), 
          ON CONFLICT (forge, id) DO UPDATE SET name = excluded.name, gone = excluded.gone
          WHERE repository.name <> excluded.name {exactly} OR repository.gone IS DISTINCT FROM excluded.gone"
     );
+    let heard = repositories.iter().map(|one| (one.name.as_str(), RepositoryRef::of_id(&one.forge, &one.id)));
+    operations::switch::learn(connection, heard)?;
     let insert = connection.sql(&sql);
     for Repository { forge, id, name, cursor, gone, onboarded } in repositories {
         insert.execute((forge, id, name, cursor.0, gone.map(|at| at.0), i64::from(*onboarded)))?;

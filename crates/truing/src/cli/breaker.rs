@@ -92,7 +92,7 @@ async fn reset(
     limits: &truing_core::slot::Limits,
     by: &str,
 ) -> Result<(), CliError> {
-    let lease = by_hand::lease(store, key, Loop::Sync, limits).await;
+    let lease = by_hand::lease_record(store, key, Loop::Sync, limits).await;
     let lease = lease.map_err(|error| not_run(job::of_key(key).unwrap_or_default(), error.into()))?;
     let run = RunRef { id: new_run_id(), key: key.clone(), token: lease.token };
     let mut job = store.begin_job(&run).await.map_err(store_error)?;

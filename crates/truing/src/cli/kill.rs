@@ -1,16 +1,17 @@
 //! `truing kill`: the kill switches. It works on the store's file, whether a server runs or not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
 use truing_config::Config;
-use truing_core::id::Millis;
+use truing_core::id::{Key, Millis};
 use truing_core::port::{Operations as _, Slots as _, Watchlist as _};
 use truing_core::slot::{Slot, State};
 use truing_core::switch::{
     Engaged, EngagedSwitch, KillSwitches, Mode, RepositoryRef, RepositorySwitch, Switch, Turn,
 };
+use truing_core::sync::job;
 use truing_loops::text::{counted, instant};
 use truing_store::Store;
 
@@ -106,6 +107,7 @@ struct RepositoryStatus {
     since: String,
     by: String,
     reason: Option<String>,
+    mode: &'static str,
 }
 
 impl Status {
@@ -113,8 +115,9 @@ impl Status {
     pub(super) fn of(switches: &KillSwitches) -> Self {
         let of_repository = |switch: &RepositorySwitch| {
             let RepositorySwitch { repository, engaged } = switch;
-            let Engaged { since, by, reason, mode: _ } = engaged.clone();
-            RepositoryStatus { name: repository.name.clone(), since: instant(since), by, reason }
+            let Engaged { since, by, reason, mode } = engaged.clone();
+            let (name, since) = (repository.name.clone(), instant(since));
+            RepositoryStatus { name, since, by, reason, mode: mode.as_str() }
         };
         let repos = switches.repositories.iter().map(of_repository).collect();
         let Switch::On(Engaged { since, by, reason, mode }) = &switches.all else {
@@ -206,7 +209,7 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     switches.repositories.iter().map(|switch| switch.repository.name.as_str()).collect();
                 output.say(format_args!("the switches of these repositories stay on: {}", names.join(", ")));
             }
-            let held = SlotList::of(store).await?;
+            let held = SlotList::of(store, &config).await?;
             (switches, held)
         }
     };
@@ -264,12 +267,21 @@ struct Work {
 struct SlotList {
     slots: Vec<Slot>,
     now: Millis,
+    /// The repositories of jobs, by the keys of their slots.
+    jobs: BTreeMap<Key, String>,
 }
 
 impl SlotList {
-    async fn of(store: &Store) -> Result<Self, CliError> {
+    async fn of(store: &Store, config: &Config) -> Result<Self, CliError> {
         let now = store.now().await.map_err(store_error)?;
-        Ok(Self { slots: store.list().await.map_err(store_error)?, now })
+        let jobs = config.jobs.iter().filter_map(|(name, job)| Some((job::key(name), job.repo.clone()?)));
+        Ok(Self { slots: store.list().await.map_err(store_error)?, now, jobs: jobs.collect() })
+    }
+
+    /// The repository that a slot is of.
+    fn repository(&self, slot: &Slot) -> RepositoryRef {
+        let name = self.jobs.get(&slot.key).map_or("", String::as_str);
+        RepositoryRef::of_key(&slot.key).called(name)
     }
 
     /// The work there is with slots that are meant.
@@ -291,7 +303,7 @@ fn screens(switches: &KillSwitches, held: &SlotList, output: Output) -> String {
 /// The state of each repository's switch.
 fn screens_of_repositories(switches: &KillSwitches, held: &SlotList, output: Output) -> String {
     let each = |switch: &RepositorySwitch| {
-        let is_its = |slot: &Slot| RepositoryRef::of_key(&slot.key).is_same(&switch.repository);
+        let is_its = |slot: &Slot| held.repository(slot).is_same(&switch.repository);
         screen_of(switch.as_engaged(), held.work(is_its), output)
     };
     switches.repositories.iter().map(each).collect()
@@ -423,7 +435,7 @@ mod tests {
         ");
         let status = serde_json::to_value(Status::of(&switches)).unwrap();
         let its = serde_json::json!([{ "name": "acme/shop", "since": "2026-09-21T14:13:20Z", "by": "ada",
-                                       "reason": "a storm" }]);
+                                       "reason": "a storm", "mode": "stop" }]);
         assert_eq!((&status["enabled"], &status["repos"]), (&false.into(), &its));
         let switch = switches.on().next().unwrap();
         assert_eq!(

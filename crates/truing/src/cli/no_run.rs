@@ -1,6 +1,7 @@
 //! The errors of commands whose run gave no record.
 
 use truing_core::id::{Millis, RunId};
+use truing_core::port::HaltReason;
 use truing_loops::slots::StepError;
 use truing_loops::stopped::Stopped;
 use truing_service::by_hand::NotLeased;
@@ -32,10 +33,13 @@ pub(super) fn no_run(name: &str, error: NoRun, elsewhere: impl FnOnce(Elsewhere)
         NoRun::Stopped(Stopped::Interrupted) => {
             CliError::new(Exit::Interrupted, "interrupted", "interrupted before the run was done")
         }
+        NoRun::Stopped(Stopped::Halted) | NoRun::NotLeased(NotLeased::SwitchedOff) => {
+            let reason = HaltReason::KillSwitch;
+            CliError::refused("killswitch_engaged", format!("{name}: {reason}")).hint(reason.hint())
+        }
         NoRun::Stopped(
             stopped @ (Stopped::NotThere { .. }
             | Stopped::Moved
-            | Stopped::Halted
             | Stopped::RateLimited { .. }
             | Stopped::Failed { .. }),
         ) => CliError::failed("stopped", format!("{name}: {stopped}")).hint("run it again"),

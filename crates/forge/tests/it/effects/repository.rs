@@ -3,7 +3,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are effects on one pull request")]
 
 use truing_core::effect::{Effect, Kind};
-use truing_core::port::{BranchPull, ForgeRead as _ as _, OwnIssue, Performed};
+use truing_core::port::{BranchPull, ForgeRead as _, OwnIssue, Performed};
 use truing_fakes::forge::{Comment, FaultKind};
 use truing_fakes::repo::Commit;
 use truing_forge::RepositoryClient;

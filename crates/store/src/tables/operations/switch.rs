@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::sql::Connection;
 use truing_core::id::{Key, Millis};
-use truing_core::switch::{KillSwitches, RepositoryRef, Switch};
+use truing_core::switch::{KillSwitches, RepositoryRef, RepositorySwitch, Switch};
 
 use crate::fault::{Fault, from_json, to_json};
 
@@ -23,10 +23,46 @@ pub(crate) fn read(connection: &Connection) -> Result<KillSwitches, Fault> {
     Ok(switches)
 }
 
-/// The repository of this name, by what is known of it.
+/// The repository of this name, by all that is known of it: each forge may have one.
 pub(super) fn find(connection: &Connection, name: &str) -> Result<RepositoryRef, Fault> {
     let named = RepositoryRef::named(name);
-    Ok(RepositoryRef { keys: known(connection, &named.name)?, ..named })
+    let mut keys = known(connection, &named.name)?;
+    let heard = connection.sql(connection.dialect().of(
+        "SELECT key FROM described WHERE name > ?1 AND name < ?2",
+        "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2)",
+    ));
+    let heard = heard.query((format!("{}#", named.name), format!("{}$", named.name)), |row| {
+        Ok(RepositoryRef::of_key(&Key::new(row.text(0))).keys)
+    })?;
+    keys.extend(heard.collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten());
+    Ok(RepositoryRef { keys, ..named })
+}
+
+/// Notes what is heard of repositories at the switches that are on for their names: each stays held when it is renamed.
+pub(crate) fn learn<'a>(
+    connection: &Connection,
+    heard: impl Iterator<Item = (&'a str, RepositoryRef)>,
+) -> Result<(), Fault> {
+    let repositories: String =
+        connection.sql("SELECT repositories FROM switch").only((), |row| row.get(0))?;
+    let mut switches: Vec<RepositorySwitch> =
+        from_json(&repositories, || "the kill switch cannot be read".to_owned())?;
+    if switches.is_empty() {
+        return Ok(());
+    }
+    let mut is_new = false;
+    for (name, repository) in heard {
+        let name = name.to_lowercase();
+        for switch in switches.iter_mut().filter(|switch| switch.repository.name.to_lowercase() == name) {
+            for key in &repository.keys {
+                is_new |= switch.repository.keys.insert(key.clone());
+            }
+        }
+    }
+    if is_new {
+        connection.sql("UPDATE switch SET repositories = ?1").execute([to_json(&switches)?])?;
+    }
+    Ok(())
 }
 
 /// The beginnings of keys of repositories that have this name: those that the sweep knows, and that of the pull request of such a

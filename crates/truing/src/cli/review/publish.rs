@@ -11,7 +11,7 @@ use truing_core::id::{Key, Millis, PrId};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::{
-    Act, Clock as _, Described, Operations as _, PrState, PullRequest, Runs as _, Slots as _,
+    Act, Clock as _, Described, HaltReason, Operations as _, PrState, PullRequest, Runs as _, Slots as _,
 };
 use truing_core::publish::StatusState;
 use truing_core::slot::{Hold, Loop, Then, Why};
@@ -321,6 +321,8 @@ async fn refused(store: &Store, (key, name): (&Key, &str), error: NotLeased) -> 
             CliError::refused("already_running", format!("{name}: another loop is at work on it"))
                 .hint(format!("`truing why {name}` tells which; the review follows by itself"))
         }
+        error @ NotLeased::SwitchedOff => CliError::refused("killswitch_engaged", format!("{name}: {error}"))
+            .hint(HaltReason::KillSwitch.hint()),
         NotLeased::Step(StepError::Store(error)) => store_error(error),
         NotLeased::Step(StepError::Refused(refused)) => {
             CliError::refused("refused", format!("{name}: {refused}"))

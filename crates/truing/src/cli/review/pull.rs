@@ -59,6 +59,10 @@ impl Command {
         let client = client.sharing(store.as_ref().and_then(Store::common));
         let client = client.for_review(new_run_id().as_str());
         let (id, pull) = look(&client, &forge, &repo, number).await?;
+        if let Some(store) = &store {
+            // A repository that is held may have another name by now.
+            switched_on(store, &RepositoryRef::of_key(&id.key()).called(&repo)).await?;
+        }
         let git = wiring::git(&self.environment).await?;
         let remote = client
             .remote(&id.repository, &repo, Purpose::Fetch)

@@ -12,11 +12,20 @@ const MAX_MEMBERS: usize = 1000;
 pub(super) fn files(project: &Path) -> Vec<String> {
     let Members { members, exclude } = constraint::members(&project.join(FILE));
     let mut folders: Vec<String> = members.iter().flat_map(|member| matching(project, member)).collect();
-    folders.retain(|folder| !exclude.iter().any(|other| other.trim_end_matches('/') == folder));
+    let exclude: Vec<String> = exclude.iter().map(|other| without_dots(other)).collect();
+    let is_below = |folder: &str, other: &str| {
+        folder.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    folders.retain(|folder| !exclude.iter().any(|other| is_below(folder, other)));
     folders.sort();
     folders.dedup();
     let files = folders.into_iter().map(|folder| format!("{folder}/{FILE}"));
     files.filter(|file| project.join(file).is_file()).collect()
+}
+
+/// A path without parts that name no folder.
+fn without_dots(path: &str) -> String {
+    path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
 }
 
 /// The file of a crate.
@@ -65,9 +74,9 @@ mod tests {
             std::fs::write(path, text).unwrap();
         };
         assert!(files(project.path()).is_empty());
-        let members = "[workspace]\nmembers = [\"crates/*\", \"./tool/\", \"../out\", \"crates/a\"]\nexclude = [\"crates/c\"]\n";
+        let members = "[workspace]\nmembers = [\"crates/*\", \"./tool/\", \"../out\", \"crates/a\", \"crates/c/below\"]\nexclude = [\"./crates/c/\"]\n";
         write("Cargo.toml", members);
-        for folder in ["crates/a", "crates/b", "crates/c", "tool", "other"] {
+        for folder in ["crates/a", "crates/b", "crates/c", "crates/c/below", "tool", "other"] {
             write(&format!("{folder}/Cargo.toml"), "");
         }
         write("crates/notes/README.md", "");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use truing_core::id::{PrId, RunId, Token};
-use truing_core::port::{Clock, Gate, Revision, RunRef, Runs as _, StoreError, Writer};
+use truing_core::port::{Clock, Gate, Revision, RunRef, Runs as _, Writer};
 use truing_core::publish::{Check, DesiredStatus, Producer, StatusState};
 use truing_core::switch::RepositoryRef;
 use truing_fakes::forge::NewPull;
