@@ -6,6 +6,7 @@ pub mod converge;
 mod forges;
 pub mod jobs;
 mod mcp;
+mod programs;
 mod provider;
 pub mod role;
 pub mod store;
@@ -119,7 +120,7 @@ async fn git_in(environment: &Environment, temp: &Path) -> Result<Git, CliError>
 fn git_options(environment: &Environment) -> GitOptions {
     let mut options = GitOptions::default();
     if environment.get("PATH").is_some() {
-        options.programs = environment.programs();
+        options.programs = programs::programs(environment);
     }
     options.excludes =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));

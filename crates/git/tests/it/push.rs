@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use truing_core::commit::Identity;
 use truing_core::id::{Millis, Sha};
 use truing_core::port::{Withheld, read_only};
-use truing_git::{Committed, Git, GitError, Identity, Mirror, NewCommit, Pushed, Refusal, Remote, Secret};
+use truing_git::{Committed, Git, GitError, Mirror, NewCommit, Pushed, Refusal, Remote, Secret};
 
 use crate::process::{runs, until};
 use crate::support::{Open, Place, Repo};
