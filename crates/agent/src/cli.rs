@@ -36,9 +36,6 @@ use invocation::ADDRESS;
 use relay::Relay;
 use stream::Stream;
 
-/// The version that this runtime was measured with. Another one may behave otherwise: flags, events and retries of the
-/// program are nobody's promise.
-pub const VERSION: &str = "2.1.328";
 /// How long the program may take to tell its version, and a run's until it first asks the model, on a machine that is
 /// busy, unless another time is configured. One that does not ask by then never will, and the run's time is not for it.
 pub const START_TIME: Duration = Duration::from_secs(60);

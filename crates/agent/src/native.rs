@@ -17,8 +17,8 @@ use truing_model::gateway::Model;
 use crate::schema::Items;
 
 pub use brief::{
-    ANSWER, Brief, Form, Limits, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, MAX_OUTPUT_BYTES, Output, TIME,
-    TURNS, Tools, WINDOW,
+    ANSWER, Brief, Form, Limits, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, Output, TIME, TURNS, Tools,
+    WINDOW,
 };
 pub use ended::{End, Limit, Ran};
 

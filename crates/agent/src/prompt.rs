@@ -18,7 +18,6 @@ mod module;
 mod mutant;
 mod problem;
 pub mod route;
-mod template;
 mod value;
 mod workflow;
 pub mod wrap;
@@ -30,12 +29,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+use truing_core::template::Piece;
 
-use module::{Module, Piece};
+use module::Module;
 
 pub use mutant::Mutant;
 pub use problem::{Problem, PromptError, What};
-pub use template::Template;
 pub(crate) use value::shown;
 pub use value::{Fence, Kind, Values};
 

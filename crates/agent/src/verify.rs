@@ -31,7 +31,7 @@ use usage::{Over, Usage};
 pub use cache::{Cache, Retention, Scope};
 pub use key::decides_set_up;
 pub use proxy::{Reached, Refused};
-pub use registry::{Index, Place, Registries, Registry, RegistryError};
+pub use registry::{Index, Place, Registries, RegistryError};
 
 /// What the tree is called inside, always: environments of Python and builds of Rust remember where they were made.
 pub const INSIDE: &str = "/work";

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use truing_git::Programs;
-
 /// Variables and current folder.
 #[derive(Clone, Default)]
 pub struct Environment {
@@ -60,10 +58,9 @@ impl Environment {
         Self { named, ..self }
     }
 
-    /// The programs of `PATH`, without those of the repository that the command stands in, or is about.
-    pub fn programs(&self) -> Programs {
-        let reviewed = self.named.iter().chain([&self.directory]).map(PathBuf::as_path);
-        Programs::of(self.get("PATH").unwrap_or_default(), reviewed)
+    /// The folders that the command stands in, or is about.
+    pub fn reviewed(&self) -> impl Iterator<Item = &Path> {
+        self.named.iter().chain([&self.directory]).map(PathBuf::as_path)
     }
 
     /// The same with these variables besides, standing in `directory`.

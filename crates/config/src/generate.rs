@@ -1,7 +1,7 @@
 //! What is made from the table of keys: the commented file of `truing init`, the JSON Schema, the reference page.
 
 use serde_json::{Map, Value as Json, json};
-use truing_reader::output::Format;
+use truing_core::linter::FORMATS;
 
 use super::keys::{self, Default, Key, Kind, Named, Repository, SECTIONS, own_variable};
 use super::kind::begins;
@@ -329,7 +329,7 @@ fn schema_of(key: &Key) -> Json {
             json!({ "type": "array", "items": { "type": "string", "pattern": REPOSITORY_PATTERN } })
         }
         Kind::Packs => json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } }),
-        Kind::Format => json!({ "enum": Format::all().map(Format::as_str).collect::<Vec<_>>() }),
+        Kind::Format => json!({ "enum": FORMATS }),
         Kind::Ids => json!({
             "type": "object", "additionalProperties": { "type": "string", "pattern": "^[!-~]+$" }
         }),

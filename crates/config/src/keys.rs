@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use truing_reader::output::known;
+use truing_core::linter::LINTERS;
 
 pub use super::kind::Kind;
 
@@ -142,7 +142,7 @@ const MAX_APP_ID: i64 = (1 << 53) - 1;
 const KEPT: Kind =
     Kind::Duration(Duration::from_secs(24 * 60 * 60), Duration::from_secs(10 * 366 * 24 * 60 * 60));
 /// A price per million tokens.
-const PRICE: Kind = Kind::Usd(truing_model::price::MAX_USD_PER_MILLION);
+const PRICE: Kind = Kind::Usd(truing_core::price::MAX_USD_PER_MILLION);
 /// A budget.
 const BUDGET: Kind = Kind::Usd(1_000_000);
 /// Delays that may be nothing.
@@ -153,7 +153,7 @@ const PERIOD: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_se
 /// How long others may take to answer a model.
 const CALL: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
 /// The most bytes of what a model is shown at once.
-const MAX_OUTPUT: i64 = truing_agent::native::MAX_OUTPUT_BYTES as i64;
+const MAX_OUTPUT: i64 = truing_core::agent::MAX_OUTPUT_BYTES as i64;
 
 /// How long one piece of an agent's work may take.
 const WORK: Kind = Kind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
@@ -598,7 +598,7 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "review.claude_version",
         kind: Kind::Name,
-        default: Default::Text(truing_agent::cli::VERSION),
+        default: Default::Text(truing_core::agent::CLI_VERSION),
         repository: Repository::No,
         since: "0.1.0",
         doc: "The version that this program must have, exactly: what it does between two versions is nobody's promise. To allow another one, name it.",
@@ -1876,7 +1876,7 @@ impl Named {
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Model | Self::Mcp => super::value::is_name(name),
             Self::Reviewer => super::value::is_name(name) && name != INTERNAL,
-            Self::Tool => super::value::is_name(name) || known::all().iter().any(|tool| tool.name == name),
+            Self::Tool => super::value::is_name(name) || LINTERS.contains(&name),
             Self::Repo => {
                 visible
                     && name.split('/').filter(|part| !part.is_empty()).count() == 2
@@ -1926,10 +1926,9 @@ impl Named {
     /// The name that stands in a variable, with `_` in place of each `-`, and of the blank in a known tool's name.
     pub(crate) fn in_variable(self, text: &str) -> String {
         let name = text.replace('_', "-");
-        let has_blank =
-            |tool: &&known::KnownTool| tool.name.contains(' ') && tool.name.replace(' ', "-") == name;
-        match known::all().iter().find(has_blank) {
-            Some(tool) if self == Self::Tool => tool.name.clone(),
+        let has_blank = |known: &&&str| known.contains(' ') && known.replace(' ', "-") == name;
+        match LINTERS.iter().find(has_blank) {
+            Some(known) if self == Self::Tool => (*known).to_owned(),
             Some(_) | None => name,
         }
     }

@@ -35,9 +35,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use truing_agent::sandbox::Level;
 use truing_core::money::MicroUsd;
-use truing_model::price::Declared;
+use truing_core::price::DeclaredPrice;
+use truing_core::sandbox::Level;
 
 use crate::environment::Environment;
 use converge::ConvergeConfig;
@@ -98,7 +98,7 @@ pub struct Config {
     /// What a repository may spend in a day where that is its own, by `owner/name`.
     pub repositories: BTreeMap<String, MicroUsd>,
     /// What models cost, by name.
-    pub prices: BTreeMap<String, Declared>,
+    pub prices: BTreeMap<String, DeclaredPrice>,
     /// The jobs that follow an upstream package, by name.
     pub jobs: BTreeMap<String, JobConfig>,
     /// Who is told.

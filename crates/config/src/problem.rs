@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use truing_reader::output::known;
+use truing_core::linter::LINTERS;
 
 use super::keys::Named;
 use super::value::Wrong;
@@ -340,11 +340,10 @@ impl Problem {
             Self::ToolUnnamed { .. } => "add its name, such as `name = \"ruff\"`".to_owned(),
             Self::ToolTwice { .. } => "write the two as one, or give one another name".to_owned(),
             Self::ToolUnknown { .. } => {
-                let known: Vec<&str> = known::all().iter().map(|tool| tool.name.as_str()).collect();
                 format!(
                     "say both, such as `command = [\"lint\", \"{{files}}\"]` and `format = \"sarif\"`; only known \
                      tools need neither: `{}`",
-                    known.join("`, `")
+                    LINTERS.join("`, `")
                 )
             }
             Self::Price { .. } => "say both `input` and `output`, be it 0".to_owned(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use truing_reader::redact;
+use truing_core::given_secrets;
 
 use crate::environment::Environment;
 
@@ -31,7 +31,7 @@ impl Secret {
         }
     }
 
-    /// Reads the secret now. From then on it is left out of all that is shown to others ([`redact::keep`]).
+    /// Reads the secret now. From then on it is left out of all that is shown to others ([`given_secrets::keep`]).
     ///
     /// # Errors
     /// Names the variable or file that is missing, empty, too long or not text.
@@ -39,7 +39,7 @@ impl Secret {
         let fail = |why: String| SecretError { from: self.clone(), why };
         let text = match self {
             Self::Plain(text) => {
-                redact::keep(&text.0);
+                given_secrets::keep(&text.0);
                 return Ok(text.clone());
             }
             Self::Env(name) => match environment.get(name).map(|value| value.to_str()) {
@@ -63,7 +63,7 @@ impl Secret {
         match text.len() as u64 {
             0 => Err(fail("is empty".to_owned())),
             1..=MAX_BYTES => {
-                redact::keep(text);
+                given_secrets::keep(text);
                 Ok(SecretText(text.to_owned()))
             }
             _ => Err(fail(format!("is longer than {MAX_BYTES} bytes"))),

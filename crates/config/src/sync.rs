@@ -1,14 +1,13 @@
 //! The jobs that follow an upstream package.
 
-use std::path::Path;
 use std::time::Duration;
 
 use globset::escape;
-use truing_agent::prompt::Template;
+use truing_core::commit::Identity;
+use truing_core::registry::Registry;
 use truing_core::sync::breaker::Limits;
-use truing_git::Identity;
-use truing_upstream::constraint::Place;
-use truing_upstream::version::{Registry, Style, Version};
+use truing_core::template::Template;
+use truing_core::version::{Style, Version};
 
 use super::problem::{ConfigError, Problem};
 use super::value::Value;
@@ -130,12 +129,6 @@ impl JobConfig {
     /// Is something pinned? If not, the project's own checks decide.
     pub fn has_manifest(&self) -> bool {
         self.manifest != NO_MANIFEST
-    }
-
-    /// Where the project's requirement is: in `file`, which is [`Self::constraint_file`] in the project's folder.
-    pub fn place<'a>(&'a self, file: &'a Path) -> Place<'a> {
-        let Self { registry, package, constraint_path: at, style, .. } = self;
-        Place { file, at, package, registry: *registry, style: *style }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use truing_reader::output::known;
+use truing_core::linter::is_known;
 
 use super::Typed;
 use super::problem::{ConfigError, Origin, Problem};
@@ -37,7 +37,7 @@ pub struct ToolConfig {
     pub name: String,
     /// The program and its arguments; `{files}` stands for the changed files.
     pub command: Option<Vec<String>>,
-    /// The name of the format of what it prints; [`Format::parse`](truing_reader::output::Format::parse) knows it.
+    /// The name of the format of what it prints; one of [`FORMATS`](truing_core::linter::FORMATS).
     pub format: Option<String>,
     /// Globs of the files that it looks at, which [`globs`](super::value::globs) compiles; never an empty list. None,
     /// and no known tool: all files.
@@ -87,7 +87,7 @@ fn of(settings: &Typed<'_>, name: &str) -> Result<ToolConfig, ConfigError> {
     let command = list("command")?.filter(|words| !words.is_empty());
     let format = settings.name_if_any(&path("format"))?;
     let missing = match (&command, &format) {
-        _ if known::find(name).is_some() => None,
+        _ if is_known(name) => None,
         (None, None) => Some("a `command` and a `format`"),
         (None, Some(_)) => Some("a `command`"),
         (Some(_), None) => Some("a `format`"),

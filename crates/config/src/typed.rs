@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use truing_core::money::MicroUsd;
 use truing_core::port::Halted;
-use truing_model::price::{Declared, Rate};
+use truing_core::price::{DeclaredPrice, Rate};
 
 use super::login;
 use super::problem::{ConfigError, Origin, Problem};
@@ -148,13 +148,13 @@ impl Typed<'_> {
     }
 
     /// A model's price, which says of the prompt and the answer what they cost.
-    pub(super) fn price(&self, name: &str) -> Result<Declared, ConfigError> {
+    pub(super) fn price(&self, name: &str) -> Result<DeclaredPrice, ConfigError> {
         let rate = |key: &str| {
             let money = self.usd_if_any(&format!("price.{name}.{key}"))?;
             Ok::<_, ConfigError>(money.map(Rate::micro_usd_per_million))
         };
         let missing = |what| ConfigError::from(Problem::Price { name: name.to_owned(), what });
-        Ok(Declared {
+        Ok(DeclaredPrice {
             input: rate("input")?.ok_or_else(|| missing("a prompt"))?,
             output: rate("output")?.ok_or_else(|| missing("an answer"))?,
             cache_read: rate("cache_read")?,

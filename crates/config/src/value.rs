@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 use toml::de::DeValue;
+use truing_core::branch_name::is_branch_name;
 use truing_core::glob;
+use truing_core::loopback::is_loopback;
 use truing_core::money::MicroUsd;
-use truing_git::is_branch_name;
-pub use truing_model::provider::is_loopback;
 use url::Url;
 
 mod checked;
@@ -410,7 +410,7 @@ fn endpoint(text: &str) -> Result<String, Wrong> {
         .map_err(|error| must(format_args!("be a URL such as https://api.github.com: {error}")))?;
     match url.scheme() {
         "https" => {}
-        "http" if is_loopback(&url) => {}
+        "http" if url.host_str().is_some_and(is_loopback) => {}
         "http" => return Err(must("be https: http is allowed to loopback addresses only")),
         _ => return Err(must("be a URL that begins with https://")),
     }
@@ -430,7 +430,7 @@ fn sink(text: &str, schemes: &[&str]) -> Result<Secret, Wrong> {
     };
     let url = Url::parse(text).map_err(|error| must(format_args!("be a URL: {error}")))?;
     if !(schemes.contains(&url.scheme())
-        || schemes == ["https"] && url.scheme() == "http" && is_loopback(&url))
+        || schemes == ["https"] && url.scheme() == "http" && url.host_str().is_some_and(is_loopback))
     {
         return Err(must(all()));
     }

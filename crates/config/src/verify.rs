@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use truing_agent::verify::Registry;
+use truing_core::registry::Registry;
 
 use super::problem::ConfigError;
 use super::{Typed, bug};

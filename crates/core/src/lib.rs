@@ -1,14 +1,18 @@
 //! Truing's decisions, without I/O: the slot machine, findings and their identity, the publish plan, outcomes,
 //! and the ports through which the loops reach the world. No tokio, clock, randomness, environment or files.
 
+pub mod agent;
+pub mod branch_name;
 pub mod breaker;
 pub mod code;
+pub mod commit;
 pub mod converge;
 pub mod dismissal;
 pub mod effect;
 pub mod excerpt;
 pub mod fair;
 pub mod finding;
+pub mod given_secrets;
 pub mod glob;
 pub mod grammar;
 pub mod id;
@@ -16,14 +20,18 @@ pub mod identity;
 pub mod increment;
 pub mod ledger;
 pub mod line;
+pub mod linter;
+pub mod loopback;
 pub mod markdown;
 pub mod money;
 pub mod nesting;
 pub mod outcome;
 pub mod policy;
 pub mod port;
+pub mod price;
 pub mod publish;
 pub mod recheck;
+pub mod registry;
 pub mod run;
 pub mod sandbox;
 pub mod secret;
@@ -33,7 +41,9 @@ pub mod slot;
 pub mod suppression;
 pub mod switch;
 pub mod sync;
+pub mod template;
 pub mod verification;
+pub mod version;
 
 /// Paths are part of the ports: a crate that knows `core` alone can name them.
 pub use truing_diff::RepoPath;

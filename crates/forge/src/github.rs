@@ -21,8 +21,10 @@ use crate::capability::GITHUB;
 use crate::http::{ClientError, Http, Patience, Wire};
 use crate::marker::MarkerKeys;
 use crate::remote::RemoteError;
+use address::append;
 use auth::{Auth, Scope};
 
+mod address;
 mod auth;
 mod checks;
 mod client;
@@ -125,16 +127,6 @@ fn account(number: u64) -> AccountId {
     AccountId::new(number.to_string())
 }
 
-/// Is this `owner/name`, of the characters that GitHub allows in both?
-fn is_repository_name(text: &str) -> bool {
-    let right = |part: &str| {
-        !matches!(part, "" | "." | "..")
-            && part.len() <= 100
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-    };
-    text.split_once('/').is_some_and(|(owner, name)| right(owner) && right(name))
-}
-
 impl GitHub {
     /// A client. Sends nothing yet. Tokens and limits end by `clock`.
     ///
@@ -206,18 +198,6 @@ impl GitHub {
         let basic = BASE64_STANDARD.encode(format!("x-access-token:{}", by.secret().expose()));
         Ok(Remote::new(url.as_str(), Some(Secret::new(format!("Basic {basic}"))))?)
     }
-}
-
-/// An address below another one; each segment is escaped.
-fn append<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
-    let mut url = root.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    // Http addresses always have a path; `new` lets no others in.
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
-    }
-    url
 }
 
 /// The fields that say where a comment goes. GitHub wants `start_line` for several lines only.

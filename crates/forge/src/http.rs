@@ -15,6 +15,7 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use truing_core::id::{Millis, Span};
+use truing_core::loopback::is_loopback;
 use truing_core::port::{Clock, Common, ForgeError, Halt, HaltReason, Permit};
 use truing_git::Secret;
 use url::Url;
@@ -286,7 +287,7 @@ impl Http {
             .read_timeout(patience.read)
             .timeout(patience.total);
         // The environment's proxy is for the way out; a forge on this machine is not on it.
-        if is_loopback(api) {
+        if api.host_str().is_some_and(is_loopback) {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| ClientError::Client(text::chain(&error)))?;
@@ -552,13 +553,4 @@ pub(crate) fn unavailable(what: &str, message: &str) -> ForgeError {
 /// Scheme, host and port, for people.
 fn host(url: &Url) -> String {
     url.origin().ascii_serialization()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }

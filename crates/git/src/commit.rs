@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use truing_core::RepoPath;
+use truing_core::commit::Identity;
 use truing_core::id::{Millis, Sha};
 
 use crate::clone::CheckedOut;
@@ -24,15 +25,6 @@ const GITLINK: &[u8] = b"160000";
 
 /// With more repositories in a folder that have no commit, nothing is committed: each takes one more call of git.
 const MAX_WITHOUT_COMMIT: usize = 16;
-
-/// Somebody in a commit.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Identity {
-    /// The name. Git leaves out characters that would end its line.
-    pub name: String,
-    /// The address.
-    pub email: String,
-}
 
 /// A commit to be made. The same on the same content has the same id.
 #[derive(Clone, PartialEq, Eq, Debug)]

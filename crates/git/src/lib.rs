@@ -33,7 +33,7 @@ mod repository;
 mod view;
 
 pub use clone::CheckedOut;
-pub use commit::{Committed, Edited, Identity, Merging, NewCommit, Staged};
+pub use commit::{Committed, Edited, Merging, NewCommit, Staged};
 pub use error::GitError;
 pub use export::{Exported, TreeFile, write_new};
 pub use laid::Laid;
@@ -41,7 +41,7 @@ pub use mirror::Mirror;
 pub use options::{GitOptions, Limits};
 pub use private::{PrivateFolder, remove as remove_folder};
 pub use programs::Programs;
-pub use push::{Pushed, Refusal, is_branch_name};
+pub use push::{Pushed, Refusal};
 pub use remote::Remote;
 pub use repository::{Base, BaseFrom, Index, Repository, WorktreeDiff};
 

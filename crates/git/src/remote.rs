@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use truing_core::loopback::is_loopback;
 use truing_core::secret::Secret;
-use url::{Host, Url};
+use url::Url;
 
 use crate::GitError;
 
@@ -35,7 +36,7 @@ impl Remote {
         }
         match url.scheme() {
             "https" => {}
-            "http" if on_loopback(&url) => {}
+            "http" if url.host_str().is_some_and(is_loopback) => {}
             "http" => return Err(bad(shown, "http is for loopback only")),
             _ => return Err(bad(shown, "only https is allowed")),
         }
@@ -82,15 +83,6 @@ impl Remote {
             quoted(&origin),
             quoted(secret.expose())
         ))
-    }
-}
-
-fn on_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bound::{BindingSide, BoundKind, NameBinding};
+use super::count::missing;
+use super::file::File;
 use super::renamed::definitions;
 use super::used::UsedNames;
 use super::version::{Half, is_test_side};
 use super::weakening::{Weakening, WeakeningKind};
-use super::{File, missing};
 use truing_diff::RepoPath;
 
 /// The judgement on a name whose meaning changes.

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use super::count::missing;
+use super::file::File;
 use super::unit::compact;
 use super::version::{Half, language_of};
 use super::weakening::{Weakening, WeakeningKind};
-use super::{File, missing};
 
 /// The attribute before a module of tests in Rust.
 const FOR_TESTS: &str = "#[cfg(test)]";

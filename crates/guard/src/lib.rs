@@ -25,6 +25,8 @@ mod assigned;
 mod bindings;
 mod bound;
 mod claim;
+mod count;
+mod file;
 mod hollow;
 mod imports;
 mod language;
@@ -51,15 +53,14 @@ use truing_diff::RepoPath;
 pub use alike::{alike, holds_code};
 pub use answers::{Sought, Tests, answers, sought};
 use claim::NewClaims;
+use count::{counted, missing, take};
+use file::{File, more};
 use language::LANGUAGES;
 use runner::{Lists, RUNNERS};
-use scan::{is_word, part};
 use settings::{Settings, is_subject, settings};
-use truing_core::line::clean;
 use unit::{Unit, assertions, doubled};
 use version::{Half, Read, language_of};
 pub use version::{Rewrite, Version, is_test_file, is_test_side};
-use weakening::MAX_QUOTE;
 pub use weakening::{Subject, Weakening, WeakeningKind};
 
 /// So many are told.
@@ -104,23 +105,7 @@ fn too_large(rewrite: &Rewrite<'_>) -> Option<Weakening> {
     Some(Weakening { path: path.clone(), kind: WeakeningKind::Large, what: String::new(), is_told: !guards })
 }
 
-/// A file on both sides.
-struct File<'a> {
-    before: Option<Half>,
-    after: Option<Half>,
-    path: &'a RepoPath,
-}
-
-impl<'a> File<'a> {
-    fn new(rewrite: &Rewrite<'a>) -> Option<Self> {
-        let path = rewrite.before.or(rewrite.after)?.path;
-        Some(Self { before: rewrite.before.map(Half::new), after: rewrite.after.map(Half::new), path })
-    }
-
-    fn tell(&self, kind: WeakeningKind, what: &str) -> Weakening {
-        Weakening { path: self.path.clone(), kind, what: clean(what, MAX_QUOTE), is_told: false }
-    }
-
+impl File<'_> {
     /// Is it loaded by what runs tests, and was it not before?
     fn loaded(&self, found: &mut Vec<Weakening>) {
         let is_loaded = |half: &Option<Half>| half.as_ref().is_some_and(|half| half.is_loaded);
@@ -189,30 +174,6 @@ impl<'a> File<'a> {
 
 fn name_of(path: &RepoPath) -> String {
     String::from_utf8_lossy(path.as_bytes()).rsplit('/').next().unwrap_or_default().to_owned()
-}
-
-/// Of these, what is not among those, each as often as it is missing.
-fn missing<'t>(these: &'t [String], those: &[String]) -> Vec<&'t String> {
-    let mut left = counted(those);
-    these.iter().filter(|one| !take(&mut left, one)).collect()
-}
-
-fn counted(all: &[String]) -> BTreeMap<&str, usize> {
-    let mut counts = BTreeMap::new();
-    for one in all {
-        *counts.entry(one.as_str()).or_insert(0) += 1;
-    }
-    counts
-}
-
-fn take(left: &mut BTreeMap<&str, usize>, one: &str) -> bool {
-    match left.get_mut(one) {
-        Some(count) if *count > 0 => {
-            *count -= 1;
-            true
-        }
-        Some(_) | None => false,
-    }
 }
 
 /// A test, its file by index, and what it says.
@@ -340,23 +301,6 @@ fn kept_assertions(files: &[File<'_>], found: &mut Vec<Weakening>) {
                 .map(|claim| file.tell(WeakeningKind::Assertion, claim)),
         );
     }
-}
-
-/// Lines of each file that say something, before and after a fix.
-type Sides<'f, 'a> = Vec<(&'f File<'a>, Vec<String>, Vec<String>)>;
-
-/// Those of after that are more than there were; what was in another file of this fix has only moved.
-fn more<'f, 'a>(sides: &Sides<'f, 'a>) -> Vec<(&'f File<'a>, String)> {
-    let gone: Vec<String> =
-        sides.iter().flat_map(|(_, before, after)| missing(before, after)).cloned().collect();
-    let mut moved = counted(&gone);
-    let mut found = Vec::new();
-    for (file, before, after) in sides {
-        let more = after.len().saturating_sub(before.len());
-        let new = missing(after, before).into_iter().filter(|line| !take(&mut moved, line));
-        found.extend(new.take(more).map(|line| (*file, line.clone())));
-    }
-    found
 }
 
 /// Words that a fix may not bring, where it brings more of them than it takes away.

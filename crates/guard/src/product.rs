@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::file::{File, more};
+use super::loaded;
 use super::patterns::*;
 use super::tokens::{Code, Token};
 use super::version::{Half, is_test_side};
 use super::weakening::{Subject, Weakening, WeakeningKind};
-use super::{File, loaded, more};
 use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces, Unfollowed};
 use truing_diff::RepoPath;
 

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeSet;
 
+use super::count::missing;
+use super::file::File;
+use super::scan::{is_word, part};
 use super::version::Half;
-use super::{File, is_word, missing, part};
 
 /// Words before a name that they define.
 const DEFINES: &[&str] =

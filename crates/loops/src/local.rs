@@ -5,12 +5,13 @@
 //! dismissals last; a review whose records fail is still a review, with a warning.
 
 use opentelemetry::trace::FutureExt as _;
+use truing_core::branch_name::is_branch_name;
 use truing_core::finding::{Finding, Source};
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::outcome::{Coverage, ReviewDetail, ReviewRecord};
 use truing_core::port::{Clock, Reader, Revision};
 use truing_diff::RepoPath;
-use truing_git::{Exported, GitError, Repository, is_branch_name};
+use truing_git::{Exported, GitError, Repository};
 
 use super::agent::{self, AgentError, Asking, ContextSources, ModelUse, Part, Place, Recalled, Subject};
 use super::attempts::{Attempt, Attempts};

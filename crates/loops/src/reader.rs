@@ -9,23 +9,18 @@
 //! A model's tools have a child of their own, which lives as long as they are used (`tools`).
 
 mod bounds;
+mod child;
 mod files;
 mod session;
 mod tools;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rustix::process::{Pid, Signal, kill_process_group};
-use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_config::READING_TIME;
 use truing_core::port::{
     ChangedFile, ProofRequest, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
@@ -34,28 +29,20 @@ use truing_core::port::{
 use truing_core::sandbox::Level;
 use truing_core::sync::Sources;
 use truing_diff::RepoPath;
-use truing_reader::protocol::{
-    Checked, Hello, MAX_ANSWER_BYTES, MAX_ASKED_BYTES, MAX_HELLO_BYTES, ProtocolError, ToolsRequest,
-    checked_sources, decode, encode,
-};
+use truing_reader::protocol::{Checked, MAX_ASKED_BYTES, ToolsRequest, checked_sources, encode};
 use truing_reader::sources::{
     Asked, FilesRequest, FormatRequest, Pins, Project, ProjectRequest, SourcesAnswer, SourcesError,
     SourcesRequest,
 };
 use truing_reader::{InProcess, Packs};
 
-use self::bounds::Usage;
 pub use self::bounds::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
+use self::child::{ChildError, Program, plain, told};
 pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 
 /// The time that one child may take to get ready, or to answer what is asked once.
 const TIME: Duration = READING_TIME;
-
-/// How much of what a child says on its error stream is kept: the last bytes.
-const MAX_STDERR_BYTES: usize = 16 << 10;
-/// How many characters of a child's own words an error repeats.
-const MAX_WORDS_CHARS: usize = 500;
 
 /// The running program, under a name that stays its own even when its file is replaced or removed.
 const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -79,33 +66,6 @@ pub struct ChildReader {
     time: Duration,
     /// How long all files of a request may be read.
     budget: Duration,
-}
-
-/// What is started, and what is asked of it.
-#[derive(Clone, Debug)]
-struct Program {
-    path: PathBuf,
-    /// The weakest sandbox that is accepted.
-    weakest: Level,
-}
-
-/// Why a child gave no answer that can be used.
-#[derive(Debug, thiserror::Error)]
-enum ChildError {
-    #[error("{} cannot be started: {source}", program.display())]
-    Start { program: PathBuf, source: std::io::Error },
-    #[error("cannot talk to its process: {0}")]
-    Streams(#[from] std::io::Error),
-    #[error("its process ended before it had answered ({0})")]
-    Ended(ExitStatus),
-    #[error("reading it takes more memory than a file of its size may")]
-    Bound,
-    #[error("its process answered and then failed ({0})")]
-    FailedLater(ExitStatus),
-    #[error("its process did not answer within {} s and was killed", .0.as_secs_f32())]
-    TimedOut(Duration),
-    #[error("its process does not do as it should: {0}")]
-    Protocol(#[from] ProtocolError),
 }
 
 impl ChildReader {
@@ -345,175 +305,6 @@ impl Reader for ChildReader {
         let work = move || InProcess::with_packs(packs_with(rules.as_deref())?).companions_of(&packs, &files);
         let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|stopped| Err(ReaderError::Failed(stopped.to_string())))
-    }
-}
-
-/// A child's own error, fit to be shown.
-fn cleaned(error: ReaderError) -> ReaderError {
-    match error {
-        ReaderError::UnknownPack { name, known } => {
-            ReaderError::UnknownPack { name: plain(&name), known: plain(&known) }
-        }
-        ReaderError::BadPack(what) => ReaderError::BadPack(plain(&what)),
-        ReaderError::Failed(what) => ReaderError::Failed(plain(&what)),
-    }
-}
-
-/// What went wrong, with a child's last words.
-fn told(error: &ChildError, said: &[u8]) -> String {
-    let (what, words) = (plain(&error.to_string()), plain(&String::from_utf8_lossy(said)));
-    if words.is_empty() { what } else { format!("{what}; it said: {words}") }
-}
-
-/// Words as one line for people: no control characters, not long.
-fn plain(words: &str) -> String {
-    let lines = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    lines.chars().filter(|letter| !letter.is_control()).take(MAX_WORDS_CHARS).collect()
-}
-
-/// A child and its process group, which die with this value unless the child has ended by itself.
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    /// None once it has been waited for: the id may then belong to another.
-    group: Option<Pid>,
-}
-
-impl Program {
-    fn start<'a>(
-        &self,
-        tree: &Path,
-        arguments: impl Iterator<Item = &'a OsStr>,
-    ) -> Result<Running, ChildError> {
-        let mut command = Command::new(&self.path);
-        command.arg0("truing").arg("reader").arg("--tree").arg(tree).args(arguments).env_clear();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
-        let child =
-            command.spawn().map_err(|source| ChildError::Start { program: self.path.clone(), source })?;
-        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        Ok(Running { child, group })
-    }
-}
-
-impl Running {
-    /// Asks and listens until the child has ended. It is only waited for when its streams have ended: until then
-    /// it exists, if only as a zombie, and its id is safe to kill by.
-    ///
-    /// If it parses one file, `file` is the size of that: it may use no more memory than such a file may cost.
-    async fn converse<Answer: DeserializeOwned>(
-        mut self,
-        request: &[u8],
-        file: Option<u64>,
-        weakest: Level,
-        said: &mut Vec<u8>,
-    ) -> Result<Answer, ChildError> {
-        let (stdin, stdout) = (self.child.stdin.take(), self.child.stdout.take());
-        let stderr = self.child.stderr.take();
-        let bound = || {
-            if let (Some(process), Some(size)) = (self.group, file) {
-                allow_for(Usage::of(process), size);
-            }
-        };
-        let talk = async {
-            let heard = talk(stdin, stdout, request, weakest, bound).await;
-            if heard.is_err() {
-                self.kill(); // it may have more to say, without end
-            }
-            heard
-        };
-        let (heard, ()) = tokio::join!(talk, keep_last(stderr, said));
-        let status = self.child.wait().await?;
-        self.group = None;
-        match heard? {
-            None if file.is_some() && is_of_a_bound(status) => Err(ChildError::Bound),
-            None => Err(ChildError::Ended(status)),
-            Some(_) if !status.success() => Err(ChildError::FailedLater(status)),
-            Some(line) => Ok(decode("its answer", &line, MAX_ANSWER_BYTES)?),
-        }
-    }
-
-    fn kill(&self) {
-        if let Some(group) = self.group {
-            // It may have ended just now; then there is nothing to do.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Holds a reader to the memory that a file of this size may cost.
-fn allow_for(usage: Usage, size: u64) {
-    if !usage.allow_for(size) {
-        tracing::debug!("the kernel holds this reader to no more than what all readers may use");
-    }
-}
-
-/// Did the kernel refuse a child more memory, or a larger stack? Programs abort then.
-fn is_of_a_bound(status: ExitStatus) -> bool {
-    status.signal().is_some_and(|signal| [Signal::ABORT, Signal::SEGV].iter().any(|it| it.as_raw() == signal))
-}
-
-/// Makes sure that a child is one to talk to.
-fn accept(hello: Hello, weakest: Level) -> Result<(), ChildError> {
-    if hello.sandbox < Level::OF_READERS {
-        let sandbox = hello.sandbox.as_str();
-        tracing::warn!(
-            sandbox,
-            "the kernel confines no reader to its files: one that was taken over could read others"
-        );
-    }
-    Ok(hello.is_ours(weakest)?)
-}
-
-/// Hears the hello, bounds the child, sends the request, and returns the line that answers; none if the output ended before.
-async fn talk(
-    stdin: Option<ChildStdin>,
-    stdout: Option<ChildStdout>,
-    request: &[u8],
-    weakest: Level,
-    bound: impl FnOnce(),
-) -> Result<Option<Vec<u8>>, ChildError> {
-    let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Ok(None) };
-    let mut stdout = BufReader::new(stdout);
-    let Some(hello) = line(&mut stdout, MAX_HELLO_BYTES).await? else { return Ok(None) };
-    accept(decode("its hello", &hello, MAX_HELLO_BYTES)?, weakest)?;
-    bound();
-
-    // A child that stops listening says by its answer, or by its end, why.
-    let feed = async { drop(stdin.write_all(request).await) };
-    let mut answer = Vec::new();
-    let mut bounded = stdout.take(MAX_ANSWER_BYTES as u64 + 1);
-    let ((), read) = tokio::join!(feed, bounded.read_to_end(&mut answer));
-    read?;
-    // The input stays open until here: its end would tell the child that nobody listens.
-    drop(stdin);
-    if answer.len() > MAX_ANSWER_BYTES {
-        let (what, bytes) = ("its answer", answer.len());
-        return Err(ProtocolError::TooLong { what, bytes, most: MAX_ANSWER_BYTES }.into());
-    }
-    Ok(answer.ends_with(b"\n").then_some(answer))
-}
-
-/// The next line, or so much of it that it is seen to be too long; none if the output ended before.
-async fn line(stdout: &mut BufReader<ChildStdout>, most: usize) -> Result<Option<Vec<u8>>, ChildError> {
-    let mut line = Vec::new();
-    stdout.take(most as u64 + 1).read_until(b'\n', &mut line).await?;
-    Ok((line.len() > most || line.ends_with(b"\n")).then_some(line))
-}
-
-/// Drains the error stream and keeps its end: what was fatal is said last.
-async fn keep_last(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
-    let Some(mut stream) = stream else { return };
-    let mut part = vec![0; MAX_STDERR_BYTES];
-    while let Ok(count @ 1..) = stream.read(&mut part).await {
-        kept.extend_from_slice(part.get(..count).unwrap_or_default());
-        kept.drain(..kept.len().saturating_sub(MAX_STDERR_BYTES));
     }
 }
 

@@ -23,6 +23,7 @@ mod notices;
 mod own;
 mod patch;
 mod pinned;
+pub mod place;
 pub mod port;
 mod pulls;
 mod question;
@@ -43,10 +44,11 @@ use ignore::WalkBuilder;
 use jiff::{SignedDuration, Timestamp};
 use truing_core::sync::classify::Classification;
 use truing_core::sync::{Decision, Manifest, Verdict};
+use truing_core::version::Version;
 use truing_upstream::archives::Archives;
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::index::{Index, Release};
-use truing_upstream::version::{Range, Version};
+use truing_upstream::range::Range;
 
 use comparison::ReleaseComparison;
 pub use decision_error::SyncError;
@@ -54,6 +56,7 @@ use history::History;
 pub use init::{Proposed, proposed};
 pub use patch::DefinitionPatch;
 pub use pinned::{Pinned, PinnedError, pinned, pinned_by};
+use place::place_of;
 use truing_config::sync::{JobConfig, Target};
 
 use crate::reader::ChildReader;
@@ -278,7 +281,7 @@ fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<Range>, SyncError> 
     if !path.exists() {
         return Ok(None);
     }
-    Ok(Some(constraint::read(&job.place(&path))?))
+    Ok(Some(constraint::read(&place_of(job, &path))?))
 }
 
 /// Is it a release that somebody may follow without having chosen it?

@@ -4,17 +4,15 @@
 //! never counts less than the provider.
 
 mod litellm;
-mod rate;
 mod table;
 
 use std::collections::BTreeMap;
 
 use truing_core::ledger::Usage;
 use truing_core::money::MicroUsd;
+use truing_core::price::Rate;
 
 pub use self::litellm::{Imported, MAX_LITELLM_BYTES};
-pub use self::rate::{BadRate, MAX_USD_PER_MILLION, Rate};
-pub use self::table::Declared;
 
 /// The prices of models, by the id that a request names.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

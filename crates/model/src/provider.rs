@@ -1,12 +1,12 @@
 //! Who answers: an address and what opens it, as data.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::SystemTime;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use truing_core::loopback::is_loopback;
 use truing_core::secret::Secret;
-use url::{Host, Url};
+use url::Url;
 
 use crate::wire::Wire;
 
@@ -78,7 +78,7 @@ impl Provider {
         let mut base = Url::parse(base_url).map_err(|error| ProviderError::NoAddress(error.to_string()))?;
         match base.scheme() {
             "https" => {}
-            "http" if is_loopback(&base) => {}
+            "http" if base.host_str().is_some_and(is_loopback) => {}
             _ => return Err(ProviderError::Unprotected),
         }
         let extra = [base.query(), base.fragment(), base.password()].iter().any(Option::is_some);
@@ -147,7 +147,7 @@ impl Provider {
 
     /// Is it on this machine?
     pub(crate) fn is_here(&self) -> bool {
-        is_loopback(&self.base)
+        self.base.host_str().is_some_and(is_loopback)
     }
 
     /// Text that came from outside, without what opens this provider.
@@ -171,19 +171,6 @@ fn hidden(text: &str) -> Result<HeaderValue, ProviderError> {
     let mut value = HeaderValue::from_str(text).map_err(|_| ProviderError::Key)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Is the host this machine?
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        // Where the scheme is none of the web's, an address is a name, too.
-        Some(Host::Domain(name)) => {
-            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Text without the secrets in it, for what somebody else than a rule says: a model that quotes a key, what is traced,
 //! what is kept to be played again. The rules of kind `secret` know the forms, and what this process was given is known by
-//! its value ([`keep`]). A server of others is told no secret without a form either ([`holds_any`]).
+//! its value ([`given_secrets::keep`]). A server of others is told no secret without a form either ([`holds_any`]).
 
 mod decoded;
 mod disguised;
@@ -8,8 +8,9 @@ mod encoded;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
+use truing_core::given_secrets::{self, MIN_PART};
 use truing_core::line;
 use truing_core::port::ReaderError;
 
@@ -35,47 +36,28 @@ static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
     TextRules::new(&secrets).ok()
 });
 
-/// The credentials that this process was given.
-static GIVEN: RwLock<GivenSecrets> =
-    RwLock::new(GivenSecrets { values: BTreeSet::new(), forms: OnceLock::new() });
+/// The credentials that this process was given, as of the last text.
+static GIVEN: RwLock<Option<Arc<GivenSecrets>>> = RwLock::new(None);
 
 struct GivenSecrets {
-    values: BTreeSet<String>,
-    /// Their other forms, made when a text is first searched; none if they are too many.
-    forms: OnceLock<Option<SecretForms>>,
+    values: Arc<BTreeSet<String>>,
+    /// Their other forms; none if they are too many.
+    forms: Option<SecretForms>,
 }
 
-/// A shorter one is not known by its value: it may be a word of any text.
-const MIN_GIVEN: usize = 8;
-/// So long is a part of one that is known by itself.
-const MIN_PART: usize = 16;
-
-/// Takes what a variable holds whose name says that it is a credential. Only a value that can be nothing else is taken: the
-/// password of a test database is often a word of the code (`postgres`).
-pub fn keep_if_credential(value: &str) {
-    let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
-    if value.len() >= MIN_PART && value.bytes().any(letters) && value.bytes().any(digits) {
-        keep(value);
-    }
-}
-
-/// Takes a credential that this process was given, of an operator or of the environment: from now on it is shown to nobody,
-/// whole or in parts (the lines of a key, the password of an address, what follows `Bearer`).
-pub fn keep(given: &str) {
-    let given = given.trim();
-    if given.len() < MIN_GIVEN {
-        return;
-    }
-    let address = given.split_once("://").and_then(|(_, rest)| rest.split_once('@')?.0.split_once(':'));
-    let password = address.map(|(_, password)| password).filter(|password| password.len() >= MIN_GIVEN);
-    let parts = given.split(|letter: char| letter.is_whitespace() || ",;'\"".contains(letter));
-    let is_own = |part: &&str| part.len() >= MIN_PART && part.bytes().any(|byte| byte.is_ascii_digit());
-    let all = std::iter::once(given).chain(password).chain(parts.filter(is_own));
-    let mut given = GIVEN.write().unwrap_or_else(PoisonError::into_inner);
-    let known = given.values.len();
-    given.values.extend(all.map(str::to_owned));
-    if given.values.len() > known {
-        given.forms = OnceLock::new();
+impl GivenSecrets {
+    fn now() -> Arc<Self> {
+        let values = given_secrets::values();
+        let is_now = |known: &&Arc<Self>| Arc::ptr_eq(&known.values, &values);
+        let known = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref().filter(is_now) {
+            return known.clone();
+        }
+        drop(known);
+        let forms = SecretForms::of(values.iter().map(String::as_str));
+        let now = Arc::new(Self { values, forms });
+        *GIVEN.write().unwrap_or_else(PoisonError::into_inner) = Some(now.clone());
+        now
     }
 }
 
@@ -158,12 +140,11 @@ fn found(text: &str) -> Result<Secrets, ReaderError> {
 
 /// The places of what this process was given: as a word of its own, or in another form.
 fn given_in(text: &str) -> Vec<Range<usize>> {
-    let given = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
+    let given = GivenSecrets::now();
     if given.values.is_empty() {
         return Vec::new();
     }
-    let forms = given.forms.get_or_init(|| SecretForms::of(given.values.iter().map(String::as_str)));
-    let Some(forms) = forms else { return std::iter::once(0..text.len()).collect() };
+    let Some(forms) = &given.forms else { return std::iter::once(0..text.len()).collect() };
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
         // No longer word is a long value by chance, and a control sequence may end with a letter.
@@ -202,6 +183,8 @@ pub fn holds_any(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use truing_core::given_secrets::{keep, keep_if_credential};
+
     use super::*;
 
     fn key() -> String {

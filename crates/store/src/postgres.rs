@@ -22,8 +22,8 @@ pub use self::fault::ConnectError;
 use self::session::Session;
 use crate::fault::Fault;
 use crate::sql::{Connection, Mode, Purpose};
-use crate::tls::is_this_machine;
 use crate::watch::Watch;
+use truing_core::loopback::is_loopback;
 
 /// Sessions at most; more work waits.
 const SESSIONS: usize = 16;
@@ -182,7 +182,7 @@ fn configuration(url: &str) -> Result<tokio_postgres::Config, String> {
 fn is_here(host: &Host) -> bool {
     match host {
         Host::Unix(_) => true,
-        Host::Tcp(name) => is_this_machine(name),
+        Host::Tcp(name) => is_loopback(name),
     }
 }
 

@@ -45,9 +45,3 @@ fn hint(error: &rustls::Error) -> &'static str {
     }
     "a connection with TLS is not made; check that both sides allow the same versions, and the server's log"
 }
-
-/// Does a host's name or address mean this machine?
-pub(crate) fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-}

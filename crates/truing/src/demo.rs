@@ -46,7 +46,7 @@ use truing_service::metrics::Metrics;
 use truing_service::{Pace, Role, ServeError, Service, ServiceContext};
 use truing_store::Store;
 
-use crate::wiring::Servers;
+use crate::wiring::service::Servers;
 use code::{cart, explained, first_commit, planted, pushed, refunding, repaired};
 use forge::DemoForge;
 pub(crate) use forge::pulls_page;

@@ -6,18 +6,18 @@ pub mod converge;
 mod forges;
 pub mod jobs;
 mod mcp;
+mod programs;
 mod provider;
 pub mod role;
+pub mod service;
 pub mod store;
 mod threaded;
 pub(crate) mod tools;
 pub mod verify;
 
-use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -25,53 +25,31 @@ use truing_agent::prompt::{PromptError, Prompts};
 use truing_agent::sandbox::Level;
 use truing_config::environment::Environment;
 use truing_config::secret::Secret;
-use truing_config::value;
 use truing_config::{
     Config, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig, SandboxConfig,
 };
 use truing_core::code::LinesKey;
 use truing_core::fair::Places;
-use truing_core::id::{PrId, RunId, Span};
-use truing_core::port::{ForgeError, ForgeKind, ForgePull, Reader, ReaderError};
-use truing_core::publish::Producer;
+use truing_core::id::Span;
+use truing_core::port::{ForgeError, ForgeKind, ReaderError};
 use truing_core::slot::Limits;
+use truing_forge::Server;
 use truing_forge::remote::RemoteError;
-use truing_forge::{ForgeServer as _, Server};
 use truing_git::{Git, GitError, GitOptions};
-use truing_loops::checkout::Rules;
-use truing_loops::machine::SystemClock;
 use truing_loops::reader::{ChildReader, packs_with};
 use truing_loops::reading::Scope;
-use truing_loops::run_gate::SwitchReader;
 use truing_loops::telemetry::Exporting;
 use truing_reader::Packs;
 use truing_service::housekeeping::Keep;
 use truing_service::metrics::Metrics;
 use truing_service::notify::{Mail, Sinks, Webhook};
-use truing_service::repositories::Repositories;
-use truing_service::{Forges, Pace, Role, ServiceContext};
-use truing_store::Store;
+use truing_service::{Pace, Role};
 
 pub(crate) use self::forges::MARKER_KEY;
 use self::forges::server;
 pub use self::store::open_store;
 pub use self::threaded::ThreadedReader;
 use crate::cli::error::CliError;
-
-/// The servers of the configured forges.
-#[derive(Clone, Debug, Default)]
-pub struct Servers(pub BTreeMap<String, Server>);
-
-impl Forges for Servers {
-    fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>> {
-        let server = self.0.get(&id.forge)?.for_review(run.as_str());
-        Some(Box::new(server.client(id, repo, producer)))
-    }
-
-    fn servers(&self) -> &BTreeMap<String, Server> {
-        &self.0
-    }
-}
 
 /// The folder beside the database for what a server makes for one run only, empty: what a killed server left in it
 /// is removed. To be called by whoever holds the serving lock.
@@ -113,7 +91,7 @@ async fn git_in(environment: &Environment, temp: &Path) -> Result<Git, CliError>
 fn git_options(environment: &Environment) -> GitOptions {
     let mut options = GitOptions::default();
     if environment.get("PATH").is_some() {
-        options.programs = environment.programs();
+        options.programs = programs::programs(environment);
     }
     options.excludes =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
@@ -223,62 +201,6 @@ pub fn pace(config: &Config, role: Role) -> Pace {
         heartbeat: config.server.heartbeat,
         sweep: Some(config.server.sweep),
     }
-}
-
-/// Everything the service works with, beside an opened store, that of the money, and a reader. What it makes for one run only is in
-/// `temp`.
-///
-/// # Errors
-/// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
-pub async fn service_context(
-    config: &Config,
-    environment: &Environment,
-    (store, ledger): (Store, Store),
-    reader: Box<dyn Reader>,
-    temp: &Path,
-) -> Result<ServiceContext, CliError> {
-    // Not the opened store's: that may be a copy, which has no key and no mirrors beside it.
-    let folder = config.store.folder()?.to_owned();
-    let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
-    for (name, forge) in &config.forges {
-        let server = server(name, forge, config, environment, &folder)?.sharing(ledger.common());
-        forges.insert(name.clone(), server);
-        let wanted = value::repositories(&forge.repositories)
-            .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
-        repositories.insert(name.clone(), wanted);
-    }
-    let repositories = Repositories::new(repositories);
-    let repositories =
-        if config.review.leaves_existing { repositories.leaving_existing() } else { repositories };
-    Ok(ServiceContext {
-        forges: Box::new(Servers(forges)),
-        reader,
-        clock: Arc::new(SystemClock),
-        git: git_in(environment, temp).await?,
-        mirrors: mirrors(&folder),
-        limits: limits(&config.review, config.server.lease),
-        repositories,
-        rules: Rules::new(config.clone(), lines_key(config, environment)?).map_err(bad_pattern)?,
-        max_inline: config.review.max_inline,
-        agent: agent::served(config, environment, ledger)?,
-        converging: converge::served(config, environment, &store),
-        switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
-        held: truing_service::switch::HeldSlots::default(),
-        watch: truing_loops::telemetry::WRITES.clone(),
-        swept: truing_service::sweep::Periods::default(),
-        metrics: metrics(&store)?,
-        wake: truing_service::wake::Wake::default(),
-        toolbox: tools::of_service(config, environment)?,
-        sole: truing_service::sole::Sole::default(),
-        step_time: truing_service::worker::STEP_TIME,
-        store: store.as_record_store(),
-    })
-}
-
-fn metrics(store: &Store) -> Result<Metrics, CliError> {
-    let metrics = Metrics::new().map_err(|error| CliError::failed("metrics", error.to_string()))?;
-    metrics.watch(store);
-    Ok(metrics)
 }
 
 /// The reader of the service: a child process a run. The packs are looked at once here, so that wrong ones are

@@ -26,6 +26,8 @@ use truing_core::RepoPath;
 use truing_core::id::PrId;
 use truing_core::markdown;
 use truing_core::policy::{Action, Policy, ProfileName};
+use truing_core::registry::Registry;
+use truing_core::version::Style;
 use truing_forge::marker::{self, MarkerKeys};
 use truing_guard::{Rewrite, Version, weakened};
 use truing_model::cassette::{Cassette, Hide};
@@ -34,7 +36,6 @@ use truing_reader::{Packs, redact};
 use truing_upstream::constraint::{self, Place};
 use truing_upstream::manifest;
 use truing_upstream::requirements::Follower;
-use truing_upstream::version::{Registry, Style};
 
 use bomb::{Asked, Random, Worst};
 

@@ -21,7 +21,9 @@ use std::path::{Path, PathBuf};
 pub use self::found::Place;
 use self::found::{Found, is_requirement, within_quotes};
 pub(crate) use self::toml::document;
-use crate::version::{Range, Registry, Style, Version, VersionError};
+use crate::range::Range;
+use truing_core::registry::Registry;
+use truing_core::version::{Style, Version, VersionError};
 
 /// The longest file, in bytes.
 const MAX_FILE: u64 = 512 << 10;

@@ -17,7 +17,7 @@ pub use integrity::Integrity;
 use release::Page;
 pub use release::{Archive, IndexError, Release};
 
-use crate::version::Registry;
+use truing_core::registry::Registry;
 
 impl Index {
     /// A package's releases, oldest first. What is no version of the registry's form, and releases without an archive

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use truing_core::secret::Secret;
 
-use crate::version::Registry;
+use truing_core::registry::Registry;
 
 /// The longest file of settings, in bytes.
 const MAX_FILE: u64 = 256 << 10;

@@ -338,8 +338,8 @@ mod tests {
             file: &file,
             at: "project.dependencies",
             package: "demo",
-            registry: crate::version::Registry::Pypi,
-            style: crate::version::Style::ExclusiveUpperNextPatch,
+            registry: truing_core::registry::Registry::Pypi,
+            style: truing_core::version::Style::ExclusiveUpperNextPatch,
         };
         let read = Follower::read(folder.path(), &place, &set(&["A_b"]));
         assert_eq!(read.extras.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), ["crt", "b"]);

@@ -30,10 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("truing-agent", &["truing-core", "truing-model", "truing-reader"]),
-    (
-        "truing-config",
-        &["truing-agent", "truing-core", "truing-git", "truing-model", "truing-reader", "truing-upstream"],
-    ),
+    ("truing-config", &["truing-core"]),
     ("truing-contract", &[]),
     ("truing-core", &["truing-diff"]),
     ("truing-diff", &[]),

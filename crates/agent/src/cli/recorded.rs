@@ -23,7 +23,9 @@ use truing_model::messages::{Block, Known, Message, Role};
 use super::conversation::HINTS;
 use super::relay::{Relay, Reply, Said};
 use super::stream::Stream;
-use super::{ADDRESS, VERSION, WAITING, invocation, wire};
+use truing_core::agent::CLI_VERSION;
+
+use super::{ADDRESS, WAITING, invocation, wire};
 use crate::mcp::Offer;
 use crate::native::{Limits, Output};
 
@@ -156,7 +158,7 @@ async fn what_the_program_printed_comes_to_the_end_that_it_had() {
     }
     for story in &STORIES {
         let Recording { version, status, lines } = recording(story.name);
-        assert_eq!(version, VERSION, "{}: record it anew: see above", story.name);
+        assert_eq!(version, CLI_VERSION, "{}: record it anew: see above", story.name);
         let told = end(lines.as_bytes(), status);
         assert!(told.starts_with(story.end), "{}: {told}", story.name);
         // What would tell where it was made.
@@ -193,7 +195,7 @@ fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
 /// The program, where it is.
 fn program() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    root.join("target/tools/claude").join(VERSION).join("claude").canonicalize().ok()
+    root.join("target/tools/claude").join(CLI_VERSION).join("claude").canonicalize().ok()
 }
 
 /// How the program ended, and what it printed, with what names its run in that.
@@ -247,7 +249,8 @@ async fn run<F: Future<Output = ()>>(
 async fn record(story: &Story) {
     let program = program().expect("the program is where `cargo xtask test` puts it");
     let ran = run(&program, story.lines, |said, pid| answered(story, said, pid)).await;
-    let mut text = json!({ "claude": VERSION, "status": ran.output.status.into_raw() }).to_string() + "\n";
+    let mut text =
+        json!({ "claude": CLI_VERSION, "status": ran.output.status.into_raw() }).to_string() + "\n";
     for line in String::from_utf8(ran.output.stdout).unwrap().lines() {
         let mut event: Value = serde_json::from_str(line).unwrap();
         plain(&mut event, &ran.names);

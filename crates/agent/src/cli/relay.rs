@@ -2,7 +2,7 @@
 //! the run ([`super::conversation`]), and what the run says goes back.
 //!
 //! What is refused is refused with 403: anything else the program tries again, for minutes
-//! (facts of the program, measured with [`super::VERSION`]).
+//! (facts of the program, measured with [`CLI_VERSION`](truing_core::agent::CLI_VERSION)).
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -29,7 +29,9 @@ use tokio::time::timeout;
 use truing_model::messages::Tool;
 use truing_reader::redact::redact;
 
-use crate::native::{MAX_OUTPUT_BYTES, Output, Tools};
+use truing_core::agent::MAX_OUTPUT_BYTES;
+
+use crate::native::{Output, Tools};
 pub use server::{Address, Server, Way, Within};
 
 use offer::Offered;

@@ -114,6 +114,3 @@ pub const MAX_DENIALS: u32 = 50;
 
 /// Calls that one answer may make; what is beyond is told to be too much.
 pub const MAX_CALLS_AT_ONCE: usize = 32;
-
-/// Bytes of one call's output.
-pub const MAX_OUTPUT_BYTES: usize = 128 << 10;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use truing_core::agent::MAX_OUTPUT_BYTES;
 use truing_core::ledger::{Level, LevelKind, Usage};
 use truing_core::money::MicroUsd;
 use truing_model::gateway::{Answer, Refused};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tokio::time::Instant;
+use truing_core::agent::MAX_OUTPUT_BYTES;
 use truing_core::ledger::Usage;
 use truing_core::money::MicroUsd;
 use truing_model::gateway::{Answer, Model, Refused};
@@ -12,9 +13,7 @@ use truing_model::messages::{Block, Known, Message, Request, Role, Stop, Tool};
 
 use super::ended::{End, Limit, Ran};
 use super::window::{self, Window};
-use super::{
-    Brief, Form, Limits, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, MAX_OUTPUT_BYTES, Output, Tools,
-};
+use super::{Brief, Form, Limits, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, Output, Tools};
 use crate::schema::{self, REPORT};
 
 /// How often in a row an answer may be cut off, or stop for a full context, before the run ends.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
+use truing_core::template::{Piece, cut, is_name};
 
 use super::problem::{Problem, What};
 use super::value::Kind;
@@ -37,15 +38,6 @@ pub(super) struct Variable {
     pub(super) default: Option<String>,
     /// Where it is declared.
     pub(super) line: u32,
-}
-
-/// A part of a text.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Piece {
-    /// Words, as they are written.
-    Text(String),
-    /// A variable's place.
-    Variable { name: String, line: u32 },
 }
 
 /// The front matter, as it is written.
@@ -164,43 +156,8 @@ fn split(text: &str) -> Option<(&str, &str, usize)> {
 /// The body of a module, cut at its variables.
 fn pieces(body: &str, first_line: usize, wrong: &mut impl FnMut(usize, What)) -> Vec<Piece> {
     let skipped = body.len() - body.trim_start_matches('\n').len();
-    cut(body.trim_start_matches('\n').trim_end(), first_line + skipped, wrong)
-}
-
-/// Cuts a text at its variables. `\{{` stands for `{{`.
-pub(super) fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize, What)) -> Vec<Piece> {
-    let (mut line, mut rest) = (first_line, text);
-    let (mut pieces, mut words) = (Vec::new(), String::new());
-    while let Some(at) = rest.find("{{") {
-        let (before, after) = (rest.get(..at).unwrap_or_default(), rest.get(at + 2..).unwrap_or_default());
-        line += before.matches('\n').count();
-        if let Some(before) = before.strip_suffix('\\') {
-            words.push_str(before);
-            words.push_str("{{");
-            rest = after;
-            continue;
-        }
-        words.push_str(before);
-        match after.split_once("}}").map(|(name, rest)| (name.trim_matches(' '), rest)) {
-            Some((name, behind)) if is_name(name) => {
-                if !words.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut words)));
-                }
-                let line = u32::try_from(line).unwrap_or(u32::MAX);
-                pieces.push(Piece::Variable { name: name.to_owned(), line });
-                rest = behind;
-            }
-            Some(_) | None => {
-                wrong(line, What::NoVariable);
-                rest = after;
-            }
-        }
-    }
-    words.push_str(rest);
-    if !words.is_empty() {
-        pieces.push(Piece::Text(words));
-    }
-    pieces
+    let body = body.trim_start_matches('\n').trim_end();
+    cut(body, first_line + skipped, &mut |line| wrong(line, What::NoVariable))
 }
 
 /// Does a variable stand on a line of its own?
@@ -217,10 +174,4 @@ fn is_alone(pieces: &[Piece], at: usize) -> bool {
         Some(Piece::Variable { .. }) => false,
     };
     begins && ends
-}
-
-/// `max_turns`: a lower-case letter, then letters, digits and `_`.
-pub(super) fn is_name(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
 }

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::module::{Declared, FrontMatter, MARK, Module, Piece};
+use truing_core::template::Piece;
+
+use super::module::{Declared, FrontMatter, MARK, Module};
 use super::{Kind, PromptError, Prompts};
 
 /// Prompts with one mistake.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use truing_core::template::NO_VARIABLE;
+
 /// Why a prompt cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
@@ -116,7 +118,7 @@ pub enum What {
     )]
     Unused(String),
     /// `{{` of something else.
-    #[error("`{{{{` begins no variable: write `{{{{name}}}}`, or `\\{{{{` for the letters themselves")]
+    #[error("{NO_VARIABLE}")]
     NoVariable,
     /// Data within a line.
     #[error("variable `{0}` is data and must stand on a line of its own")]

@@ -5,53 +5,24 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
+use truing_core::loopback::is_loopback;
+use truing_core::registry::Registry;
 use url::{Host, Url};
 
-/// A registry of packages.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Registry {
-    /// PyPI: Python.
-    Pypi,
-    /// npm: JavaScript.
-    Npm,
-    /// crates.io: Rust.
-    Crates,
+/// Where a registry is, and its files are.
+fn hosts(registry: Registry) -> &'static [&'static str] {
+    match registry {
+        Registry::Pypi => &["pypi.org", "files.pythonhosted.org"],
+        Registry::Npm => &["registry.npmjs.org"],
+        Registry::Crates => &["index.crates.io", "static.crates.io", "crates.io"],
+    }
 }
 
-impl Registry {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Pypi, Self::Npm, Self::Crates];
-
-    /// The word of the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pypi => "pypi",
-            Self::Npm => "npm",
-            Self::Crates => "crates",
-        }
-    }
-
-    /// The one of this word.
-    pub fn named(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|registry| registry.as_str() == word)
-    }
-
-    /// Where it is, and its files are.
-    fn hosts(self) -> &'static [&'static str] {
-        match self {
-            Self::Pypi => &["pypi.org", "files.pythonhosted.org"],
-            Self::Npm => &["registry.npmjs.org"],
-            Self::Crates => &["index.crates.io", "static.crates.io", "crates.io"],
-        }
-    }
-
-    /// The variables by which its tools are told of further indexes. A value may hold several.
-    fn variables(self) -> &'static [&'static str] {
-        match self {
-            Self::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
-            Self::Npm | Self::Crates => &[],
-        }
+/// The variables by which its tools are told of further indexes. A value may hold several.
+fn variables(registry: Registry) -> &'static [&'static str] {
+    match registry {
+        Registry::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
+        Registry::Npm | Registry::Crates => &[],
     }
 }
 
@@ -162,14 +133,14 @@ impl Registries {
     ) -> Result<Self, RegistryError> {
         let mut all = Self::default();
         for registry in registries {
-            let public = registry.hosts().iter().map(|host| Place {
+            let public = hosts(*registry).iter().map(|host| Place {
                 host: (*host).to_owned(),
                 port: 443,
                 tls: true,
                 private: false,
             });
             all.places.extend(public);
-            for name in registry.variables() {
+            for name in variables(*registry) {
                 let Some(value) = variable(name).filter(|value| !value.trim().is_empty()) else { continue };
                 for index in value.split_whitespace() {
                     all.places.push(place(name, index)?);
@@ -234,7 +205,7 @@ fn place(variable: &str, index: &str) -> Result<Place, RegistryError> {
     }
     let tls = match url.scheme() {
         "https" => true,
-        "http" if truing_model::provider::is_loopback(&url) => false,
+        "http" if url.host_str().is_some_and(is_loopback) => false,
         _ => return Err(RegistryError::Unprotected(variable.to_owned())),
     };
     let host = match url.host() {

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use truing_agent::fixer::{Fixer, FixerError, Workshop};
-use truing_agent::native::{MAX_OUTPUT_BYTES, Output, Tools};
+use truing_agent::native::{Output, Tools};
 use truing_agent::sandbox::Level;
+use truing_core::agent::MAX_OUTPUT_BYTES;
 use truing_model::messages::Tool;
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};

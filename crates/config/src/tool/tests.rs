@@ -1,5 +1,7 @@
 //! Tools as files, variables and repositories configure them.
 
+use truing_core::linter::{FORMATS, LINTERS};
+
 use super::*;
 use crate::environment::Environment;
 use crate::keys::{Named, Repository};
@@ -112,9 +114,7 @@ fn variables_configure_tools_by_their_names() {
 fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
     let text = "[[tool]]\nwhen = \"never\"\n\n[[tool]]\nname = \"ruff\"\nexit = [256]\n\n[[tool]]\nname = \"ruff\"\n\n[[tool]]\nname = \"Ruff\"\n\n[[tool]]\nname = \"go lint\"\n\n[[tool]]\nname = 3\n\n[[tool]]\nname = \"mypy\"\ncomand = []\nformat = \"xml\"\npaths = [\"a[\"]\ntimeout = \"2h\"\nscope = \"all\"\nexit = []\n\n[tool.eslint]\nwhen = \"never\"\n";
     let wrong = told(operator(text));
-    let known: Vec<&str> =
-        truing_reader::output::Format::all().map(truing_reader::output::Format::as_str).collect();
-    let wrong = wrong.replace(&known.join("`, `"), "sarif`, `…");
+    let wrong = wrong.replace(&FORMATS.join("`, `"), "sarif`, `…");
     insta::assert_snapshot!(wrong, @r#"
     error: truing.toml:1: a `[[tool]]` has no `name`
     hint: add its name, such as `name = "ruff"`
@@ -161,8 +161,7 @@ fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
 
 #[test]
 fn a_tool_that_is_not_known_says_its_command_and_its_format() {
-    let known: Vec<&str> = known::all().iter().map(|tool| tool.name.as_str()).collect();
-    let told_of = |text: &str| told(operator(text)).replace(&known.join("`, `"), "actionlint`, `…");
+    let told_of = |text: &str| told(operator(text)).replace(&LINTERS.join("`, `"), "actionlint`, `…");
     let some = [
         "[[tool]]\nname = \"mine\"\n",
         "[[tool]]\nname = \"mine\"\nwhen = \"never\"\ncommand = [\"mine\"]\n",
@@ -244,11 +243,11 @@ fn the_schema_takes_both_forms() {
 #[test]
 fn every_known_tool_can_be_named() {
     let pattern = regex::Regex::new(Named::Tool.pattern()).unwrap();
-    for tool in known::all() {
-        assert!(Named::Tool.may_be(&tool.name) && pattern.is_match(&tool.name), "{}", tool.name);
-        let variable = format!("{}__WHEN", keys::variable(&format!("tool.{}", tool.name)));
+    for name in LINTERS {
+        assert!(Named::Tool.may_be(name) && pattern.is_match(name), "{name}");
+        let variable = format!("{}__WHEN", keys::variable(&format!("tool.{name}")));
         let given = Environment::new([(variable, "never")], "/");
-        assert_eq!(Config::resolve(&given, None, &[]).unwrap().tools[0].name, tool.name);
+        assert_eq!(Config::resolve(&given, None, &[]).unwrap().tools[0].name, *name);
     }
     for wrong in ["", "Ruff", "go lint", "-x", "a.b", "a/b", "1a"] {
         assert!(!Named::Tool.may_be(wrong) && !pattern.is_match(wrong), "{wrong}");

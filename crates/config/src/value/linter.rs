@@ -2,7 +2,7 @@
 
 use toml::Spanned;
 use toml::de::DeValue;
-use truing_reader::output::Format;
+use truing_core::linter::{FORMATS, format_named};
 
 use super::{Kind, Value, Wrong, must};
 
@@ -11,11 +11,10 @@ const LAST_CODE: i32 = 255;
 
 /// A format by its name, in letters of any case.
 pub(super) fn format_of_output(text: &str) -> Result<Value, Wrong> {
-    match Format::parse(text) {
-        Some(format) => Ok(Value::Name(format.as_str().to_owned())),
+    match format_named(text) {
+        Some(format) => Ok(Value::Name(format.to_owned())),
         None => {
-            let known: Vec<&str> = Format::all().map(Format::as_str).collect();
-            Err(must(format_args!("be a format that is known, not `{text}`: `{}`", known.join("`, `"))))
+            Err(must(format_args!("be a format that is known, not `{text}`: `{}`", FORMATS.join("`, `"))))
         }
     }
 }

@@ -14,7 +14,8 @@ use truing_core::slot::Loop;
 use truing_git::Secret;
 use url::Url;
 
-use super::{append, is_repository_name, wire};
+use super::address::{append, is_repository_name};
+use super::wire;
 use crate::http::{Answer, Authorization, Call, ClientError, Http, Payer, unavailable};
 
 mod accounts;
@@ -24,8 +25,8 @@ mod refusals;
 #[cfg(test)]
 mod tests;
 
+pub(super) use accounts::Accounts;
 pub use accounts::Whose;
-pub(super) use accounts::{Accounts, Identity};
 pub use key::{AppKey, KeyError};
 pub use permissions::{Permission, permissions};
 pub(super) use refusals::{ExtraWrite, KnownRefusals};
@@ -86,6 +87,14 @@ impl<'a> Scope<'a> {
             Self::App => "the App".to_owned(),
         }
     }
+}
+
+/// Our own account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Identity {
+    pub(super) id: u64,
+    /// Is it a GitHub App's installation, and no person?
+    pub(super) installation: bool,
 }
 
 /// What gives each call its credential.

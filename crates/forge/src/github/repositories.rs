@@ -4,10 +4,11 @@ use serde::Deserialize;
 use truing_core::port::{ForgeError, Seen};
 use url::Url;
 
+use super::GitHub;
+use super::address::append;
 use super::auth::Scope;
 use super::server::{RepositoryBody, seen};
 use super::session::paged;
-use super::{GitHub, append};
 use crate::http::Answer;
 use crate::listing::{Listing, Repositories};
 

@@ -18,10 +18,11 @@ use truing_core::id::{PrId, Span, Topic};
 use truing_core::port::{Actor, ForgeError, RepositoryNow, Writable};
 use url::Url;
 
+use super::address::append;
 use super::auth::{Accounts, Scope};
 use super::body::with_marker;
 use super::client::GitHubClient;
-use super::{account, append, wire};
+use super::{account, wire};
 use crate::http::{Call, unavailable};
 
 impl GitHubClient {

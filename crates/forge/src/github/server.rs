@@ -11,11 +11,12 @@ use truing_core::publish::Producer;
 use truing_git::Remote;
 use url::Url;
 
+use super::address::{append, is_repository_name};
 use super::auth::Scope;
 use super::client::GitHubClient;
 use super::id::Id;
 use super::session::paged;
-use super::{GITHUB, GitHub, account, append, is_repository_name, wire};
+use super::{GITHUB, GitHub, account, wire};
 use crate::capability::Capability;
 use crate::forge_server::ForgeServer;
 use crate::http::{Answer, Call, Quota, unavailable};

@@ -8,6 +8,7 @@ use truing_core::publish::{DesiredStatus, Hold, Item, Observed, Producer, Status
 
 mod refusals;
 
+use super::address::is_repository_name;
 use super::comments::{REVIEW_BODY, REVIEW_BODY_WORD};
 use super::*;
 use crate::forge_server::ForgeServer as _;

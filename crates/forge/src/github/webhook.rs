@@ -5,8 +5,9 @@ use serde::Deserialize;
 use truing_core::id::{PrId, Sha};
 use truing_core::port::CommentKind;
 
+use super::address::is_repository_name;
 use super::checks::pull_of_check;
-use super::{STATUS_CONTEXT, account, is_repository_name};
+use super::{STATUS_CONTEXT, account};
 use crate::webhook::{
     BadHook, Comment, Delivery, Hook, Label, Rechecked, Rerun, Signature, is_page, missing, read, word, wrong,
 };

@@ -5,7 +5,9 @@ use truing_core::id::Sha;
 
 use super::Repository;
 use crate::view::{View, lay_out};
-use crate::{GitError, Mirror, is_branch_name};
+use truing_core::branch_name::is_branch_name;
+
+use crate::{GitError, Mirror};
 
 impl Repository {
     /// Brings a commit from a mirror to a branch of this repository, which must be at `expected` (none: must not be

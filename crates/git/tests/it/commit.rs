@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use truing_core::RepoPath;
+use truing_core::commit::Identity;
 use truing_core::id::{Millis, Sha};
-use truing_git::{Edited, GitError, Identity, Merging, Mirror, NewCommit, Remote};
+use truing_git::{Edited, GitError, Merging, Mirror, NewCommit, Remote};
 
 use crate::support::{Place, Repo, permit, text};
 

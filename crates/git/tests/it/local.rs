@@ -2,8 +2,9 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use truing_core::commit::Identity;
 use truing_core::id::Sha;
-use truing_git::{BaseFrom, Git, GitError, GitOptions, Identity, NewCommit, Remote};
+use truing_git::{BaseFrom, Git, GitError, GitOptions, NewCommit, Remote};
 
 use crate::support::{Place, Repo, text};
 

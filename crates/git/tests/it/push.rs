@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use truing_core::commit::Identity;
 use truing_core::id::{Millis, Sha};
 use truing_core::port::HaltReason;
-use truing_git::{Committed, Git, GitError, Identity, Mirror, NewCommit, Pushed, Refusal, Remote, Secret};
+use truing_git::{Committed, Git, GitError, Mirror, NewCommit, Pushed, Refusal, Remote, Secret};
 
 use crate::process::{runs, until};
 use crate::support::{Door, Place, Repo, permit, permit_of};

@@ -21,9 +21,10 @@ use truing_reader::protocol::{
     Checked, Collected, FileRead, MAX_ANSWER_BYTES, MAX_TURN_BYTES, MAX_TURN_FILES, Ready, Turn, encode,
 };
 
+use super::ChildReader;
 use super::bounds::{FILE_PATIENCE, FILE_TIME};
+use super::child::{ChildError, allow_for, cleaned, told};
 use super::session::{Session, SessionError};
-use super::{ChildError, ChildReader, allow_for, cleaned, told};
 
 /// The most children that one review may lose. The files that are left then are not read.
 pub const MAX_LOST: usize = 200;

@@ -16,7 +16,7 @@ use truing_core::sandbox::Level;
 use truing_reader::protocol::{Hello, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, decode, encode};
 
 use super::bounds::Usage;
-use super::{ChildError, Program, Running, accept, is_of_a_bound, keep_last, line, told};
+use super::child::{ChildError, Program, Running, accept, is_of_a_bound, keep_last, line, told};
 
 /// The time for the last words of a process that was killed.
 const LAST_WORDS_TIME: Duration = Duration::from_secs(1);

@@ -20,8 +20,8 @@ use truing_reader::protocol::{
 };
 use truing_reader::tools::{DIFF, Offered, Reply, TreeTool, diff, offered};
 
+use super::child::{ChildError, Program, cleaned, told};
 use super::session::{Session, SessionError};
-use super::{ChildError, Program, cleaned, told};
 
 /// How long one call may take, the start of a process included. The process itself stops working on it earlier.
 pub const CALL_TIME: Duration = Duration::from_secs(30);

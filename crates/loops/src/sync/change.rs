@@ -12,6 +12,7 @@ use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::manifest::{self, Added, FileError};
 
 use super::Decided;
+use super::place::place_of;
 use crate::files::Change;
 
 /// Why the change cannot be made.
@@ -46,7 +47,7 @@ pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result
     let mut files = Vec::new();
     let file = project.join(&job.constraint_file);
     let old = plain(project, &job.constraint_file)?;
-    let text = constraint::rewritten(&job.place(&file), spec)?;
+    let text = constraint::rewritten(&place_of(job, &file), spec)?;
     files.push(replace(project, &job.constraint_file, old, text)?);
     let changed = decided.decision.changed.iter().filter(|change| match change.kind {
         Kind::Bytes => true,

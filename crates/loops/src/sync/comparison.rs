@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use globset::escape;
 use truing_core::sync::{Decision, Sources, Step, Unguarded, Verdict, decide};
+use truing_core::version::Version;
 use truing_reader::sources::Project;
+use truing_upstream::range::Range;
 use truing_upstream::requirements::Follower;
-use truing_upstream::version::{Range, Version};
 
 use super::history::{History, Request};
 use super::patch::{DefinitionPatch, ReleasePair};
+use super::place::place_of;
 use super::{Decided, Question, SyncError, counterparts, is_stable, open_range, own};
 
 /// The release that the project was made for, and what the project takes of it.
@@ -65,7 +67,8 @@ impl<'a> ReleaseComparison<'a> {
             Some(_) => BTreeMap::new(),
             None => {
                 let file = project.join(&job.constraint_file);
-                Follower::read(project, &job.place(&file), &self.taken.imports).harmless(&self.before, &after)
+                Follower::read(project, &place_of(job, &file), &self.taken.imports)
+                    .harmless(&self.before, &after)
             }
         };
         let step = Step {

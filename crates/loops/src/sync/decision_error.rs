@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use truing_core::version::Version;
 use truing_reader::sources::SourcesError;
 use truing_upstream::archives::ArchiveError;
 use truing_upstream::constraint::ConstraintError;
 use truing_upstream::index::IndexError;
-use truing_upstream::version::Version;
 
 /// The reason why there is no decision.
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use truing_config::sync::JobConfig;
 use truing_core::sync::{Decision, Manifest, Sources, Symbol, Verdict};
+use truing_core::version::Version;
 use truing_reader::sources::SourcesRequest;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::{Index, Release};
-use truing_upstream::version::Version;
 
 use super::SyncError;
 use crate::reader::ChildReader;

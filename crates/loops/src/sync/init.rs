@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use truing_core::registry::Registry;
 use truing_core::sync::{Manifest, Row, Sources, Symbol};
+use truing_core::version::Version;
 use truing_reader::sources::Project;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
-use truing_upstream::version::{Registry, Version};
 
 use super::history::{History, Request};
 use super::own::own;

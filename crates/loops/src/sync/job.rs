@@ -2,10 +2,10 @@
 
 use truing_agent::verify::Verifier;
 use truing_config::sync::JobConfig;
+use truing_core::version::Version;
 use truing_git::Git;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
-use truing_upstream::version::Version;
 
 use super::port::Porter;
 use crate::reader::ChildReader;

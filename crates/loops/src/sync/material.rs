@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use truing_config::sync::JobConfig;
+use truing_core::version::Version;
 use truing_reader::sources::FilesRequest;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
-use truing_upstream::version::Version;
 
 use super::SyncError;
 use crate::reader::ChildReader;

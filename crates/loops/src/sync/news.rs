@@ -3,15 +3,16 @@
 
 use std::path::Path;
 
-use truing_agent::prompt::Template;
 use truing_config::sync::{JobConfig, places};
 use truing_core::RepoPath;
 use truing_core::sync::Verdict;
 use truing_core::sync::changelog::{self, ChangelogError, Entry, Newest, News};
 use truing_core::sync::release::Release;
+use truing_core::template::Template;
+use truing_core::version::{Style, Version, VersionError};
 use truing_git::{GitError, Mirror};
 use truing_upstream::constraint::{self, ConstraintError, Place};
-use truing_upstream::version::{Range, Style, Version, VersionError};
+use truing_upstream::range::Range;
 
 use super::Decided;
 use super::change::{self, ChangeError};

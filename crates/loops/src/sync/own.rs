@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use truing_config::sync::JobConfig;
+use truing_core::registry::Registry;
 use truing_core::sync::{Unguarded, Why};
 use truing_reader::sources::{Project, ProjectRequest, SourcesError};
-use truing_upstream::version::Registry;
 
 use super::SyncError;
 use crate::reader::ChildReader;

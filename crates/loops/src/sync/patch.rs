@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha1::{Digest as _, Sha1};
 use truing_core::sync::{Decision, Definition, Sources, Symbol, Unguarded, WHOLE, What, Why};
-use truing_upstream::version::Version;
+use truing_core::version::Version;
 
 use super::SyncError;
 use super::history::History;

@@ -114,7 +114,7 @@ impl Recipe<'_> {
             places::VERSION => version.clone(),
             _ => one.to_owned(),
         };
-        let words = |word: &truing_agent::prompt::Template| -> Vec<String> {
+        let words = |word: &truing_core::template::Template| -> Vec<String> {
             let each = if word.has(places::PACKAGES) { companions.as_slice() } else { &[] };
             let names = std::iter::once(package).chain(each);
             names.map(|one| word.filled(|name| of(name, one))).collect()

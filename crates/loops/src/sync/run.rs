@@ -13,10 +13,10 @@ use truing_core::sync::course::Course;
 use truing_core::sync::job::Job;
 use truing_core::sync::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
 use truing_core::sync::{NOTHING_PINNED, Verdict};
+use truing_core::version::Version;
 use truing_forge::effects::Effects;
 use truing_forge::{RepositoryClient, Server};
 use truing_git::{Mirror, PrivateFolder, Remote};
-use truing_upstream::version::Version;
 
 use super::bump::Ground;
 use super::change;

@@ -1,7 +1,6 @@
 //! What people read of a job: titles and texts of its pull requests, its questions and its comments. Names and reasons
 //! come from packages and manifests: they are shown as text, whatever they contain.
 
-use truing_agent::prompt::Template;
 use truing_agent::schema::work::Work;
 use truing_config::sync::places;
 use truing_core::line;
@@ -11,6 +10,7 @@ use truing_core::sync::breaker::{self, Breaker};
 use truing_core::sync::classify::{Classification, Judged};
 use truing_core::sync::record::Record;
 use truing_core::sync::{Decision, Kind, Verdict};
+use truing_core::template::Template;
 use truing_git::Refusal;
 
 use super::Decided;

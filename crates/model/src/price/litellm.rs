@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use truing_core::price::{DeclaredPrice, Rate};
 
-use super::table::Declared;
-use super::{Price, PriceError, Prices, Rate};
+use super::{Price, PriceError, Prices, Rates};
 
 /// The longest file that is read, in bytes: LiteLLM's own has some 2 MB.
 pub const MAX_LITELLM_BYTES: u64 = 32 * 1024 * 1024;
@@ -79,11 +79,11 @@ fn read(value: &Value) -> Result<Option<Price>, String> {
     };
     let first = entry.rates(
         "",
-        Declared { input, output, cache_read: None, cache_write_5m: None, cache_write_1h: None },
+        DeclaredPrice { input, output, cache_read: None, cache_write_5m: None, cache_write_1h: None },
     )?;
-    let mut price = Price::flat(first.rates());
+    let mut price = Price::flat(Rates::from(first));
     for (suffix, above) in entry.tiers()? {
-        price = price.with_tier(above, entry.rates(&suffix, first)?.rates());
+        price = price.with_tier(above, Rates::from(entry.rates(&suffix, first)?));
     }
     Ok(Some(price))
 }
@@ -106,8 +106,8 @@ impl Entry<'_> {
     }
 
     /// These rates, with what the entry says of them for a tier (`""`, or `_above_200k_tokens`).
-    fn rates(&self, tier: &str, or: Declared) -> Result<Declared, String> {
-        Ok(Declared {
+    fn rates(&self, tier: &str, or: DeclaredPrice) -> Result<DeclaredPrice, String> {
+        Ok(DeclaredPrice {
             input: self.rate("input_cost_per_token", tier)?.unwrap_or(or.input),
             output: self.output(tier)?.unwrap_or(or.output),
             cache_read: self.rate("cache_read_input_token_cost", tier)?.or(or.cache_read),

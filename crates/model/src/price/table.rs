@@ -1,41 +1,25 @@
 //! The form of a table of prices, and of the prices that an operator declares.
 
 use serde::Deserialize;
+use truing_core::price::{DeclaredPrice, Rate};
 
-use super::{Price, PriceError, Prices, Rate, Rates};
+use super::{Price, PriceError, Prices, Rates};
 
-/// A price as an operator declares it, in dollars per million tokens. What a prompt and an answer cost must be said,
-/// be it 0; what a cache costs is what the prompt costs unless it is said.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Declared {
-    /// Of the prompt.
-    pub input: Rate,
-    /// Of the answer.
-    pub output: Rate,
-    /// Read from a cache.
-    pub cache_read: Option<Rate>,
-    /// Written to a cache for five minutes.
-    pub cache_write_5m: Option<Rate>,
-    /// Written to a cache for an hour; unless it is said, what five minutes cost.
-    pub cache_write_1h: Option<Rate>,
-}
-
-impl From<Declared> for Price {
-    fn from(declared: Declared) -> Self {
-        Self::flat(declared.rates())
+impl From<DeclaredPrice> for Price {
+    fn from(declared: DeclaredPrice) -> Self {
+        Self::flat(declared.into())
     }
 }
 
-impl Declared {
-    pub(super) fn rates(self) -> Rates {
-        let short = self.cache_write_5m.unwrap_or(self.input);
-        Rates {
-            input: self.input,
-            output: self.output,
-            cache_read: self.cache_read.unwrap_or(self.input),
+impl From<DeclaredPrice> for Rates {
+    fn from(declared: DeclaredPrice) -> Self {
+        let short = declared.cache_write_5m.unwrap_or(declared.input);
+        Self {
+            input: declared.input,
+            output: declared.output,
+            cache_read: declared.cache_read.unwrap_or(declared.input),
             cache_write_5m: short,
-            cache_write_1h: self.cache_write_1h.unwrap_or(short),
+            cache_write_1h: declared.cache_write_1h.unwrap_or(short),
         }
     }
 }

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use truing_core::ledger::Usage;
 use truing_core::money::MicroUsd;
+use truing_core::price::{DeclaredPrice, Rate};
 
-use super::{Declared, Price, PriceError, Prices, Rate, Rates};
+use super::{Price, PriceError, Prices, Rates};
 
 fn builtin(model: &str) -> Price {
     Prices::builtin().unwrap().of(model).unwrap().clone()
@@ -121,16 +122,16 @@ fn rates_are_shown_in_dollars_per_million() {
 
 #[test]
 fn what_is_declared_must_be_said_even_if_it_is_nothing() {
-    let declared: Declared = toml::from_str("input = 0\noutput = 0.0").unwrap();
+    let declared: DeclaredPrice = toml::from_str("input = 0\noutput = 0.0").unwrap();
     assert_eq!(Price::from(declared), Price::free());
     for text in ["", "input = 0", "output = 1", "input = -1\noutput = 1", "input = 1\noutput = 1\nread = 0"] {
-        assert!(toml::from_str::<Declared>(text).is_err(), "{text}");
+        assert!(toml::from_str::<DeclaredPrice>(text).is_err(), "{text}");
     }
 }
 
 #[test]
 fn what_a_cache_costs_is_what_the_prompt_costs_unless_it_is_said() {
-    let declared: Declared = toml::from_str("input = 2\noutput = 8\ncache_write_5m = 2.5").unwrap();
+    let declared: DeclaredPrice = toml::from_str("input = 2\noutput = 8\ncache_write_5m = 2.5").unwrap();
     let usage = |cache_read, cache_write_5m, cache_write_1h| Usage {
         cache_read,
         cache_write_5m,

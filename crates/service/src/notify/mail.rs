@@ -5,8 +5,8 @@ use std::time::Duration;
 use lettre::message::{Mailbox, Mailboxes};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use truing_config::secret::SecretText;
-use truing_config::value::is_loopback;
 use truing_core::line::clean;
+use truing_core::loopback::is_loopback;
 use truing_core::port::Notice;
 use truing_loops::text::instant;
 use url::Url;
@@ -59,7 +59,7 @@ impl Mail {
         if url.username().is_empty() != url.password().is_none() {
             return Err("must have both a user and `notify.smtp_password`, or neither".into());
         }
-        url.set_query(match (url.scheme(), is_loopback(&url)) {
+        url.set_query(match (url.scheme(), url.host_str().is_some_and(is_loopback)) {
             ("smtp", false) => Some("tls=required"),
             _ => None,
         });

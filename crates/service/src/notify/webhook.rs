@@ -22,7 +22,7 @@ impl Webhook {
     /// What is wrong with the URL, without repeating it.
     pub fn new(url: &SecretText) -> Result<Self, String> {
         let parsed: Url = url.expose().parse().map_err(|error| format!("must be a URL: {error}"))?;
-        let loopback = truing_config::value::is_loopback(&parsed);
+        let loopback = parsed.host_str().is_some_and(truing_core::loopback::is_loopback);
         match parsed.scheme() {
             "https" => {}
             "http" if loopback => {}

@@ -3,7 +3,7 @@
 use redis::ConnectionAddr;
 
 use super::fault::SlotsError;
-use crate::tls::is_this_machine;
+use truing_core::loopback::is_loopback;
 
 /// The option of an address that allows a way without TLS beyond this machine.
 const OFF: &str = "tls=off";
@@ -36,7 +36,7 @@ impl TransportPolicy {
     /// [`SlotsError::Plain`]
     pub(super) fn check(self, place: &ConnectionAddr) -> Result<(), SlotsError> {
         match (self, place) {
-            (Self::Safe, ConnectionAddr::Tcp(host, _)) if !is_this_machine(host) => {
+            (Self::Safe, ConnectionAddr::Tcp(host, _)) if !is_loopback(host) => {
                 Err(SlotsError::Plain { place: place.to_string() })
             }
             (Self::Safe | Self::Any, _) => Ok(()),

@@ -203,9 +203,14 @@ impl RetractArgs {
         let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let stores = (store.clone(), store.clone());
-        let mut served =
-            wiring::service_context(config, &context.environment, stores, Box::new(reader), temp.path())
-                .await?;
+        let mut served = wiring::service::service_context(
+            config,
+            &context.environment,
+            stores,
+            Box::new(reader),
+            temp.path(),
+        )
+        .await?;
         let progress = context.output.progress("taking comments back", Some(targets.len() as u64));
         let mut answers = Vec::new();
         for target in targets {

@@ -185,7 +185,7 @@ async fn serve(
     let temp = Temp::of(config, &place)?;
     let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
     let shared = tokio::select! {
-        shared = wiring::service_context(config, &context.environment, stores, shared_reader, temp.path()) => shared?,
+        shared = wiring::service::service_context(config, &context.environment, stores, shared_reader, temp.path()) => shared?,
         // A git that hangs is not waited for.
         told = signals.next() => return Ok(exit(told)),
     };

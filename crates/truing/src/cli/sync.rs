@@ -23,7 +23,7 @@ use truing_config::sync::JobConfig;
 use truing_core::sync::{Change, Decision, Kind, Manifest, Unguarded, Verdict, Why};
 use truing_loops::sync::{Decided, DecisionDetails, Pinned, Question, explained, pinned, pinned_by};
 use truing_upstream::archives::Archives;
-use truing_upstream::version::Range;
+use truing_upstream::range::Range;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};

@@ -232,7 +232,7 @@ fn located(name: &str, environment: &Environment) -> Result<PathBuf, Unusable> {
         program: name.into(),
         why: std::io::Error::new(ErrorKind::NotFound, NOT_FOUND),
     };
-    environment.programs().find(Path::new(name)).ok_or_else(missing)
+    super::programs::programs(environment).find(Path::new(name)).ok_or_else(missing)
 }
 
 fn unusable(error: &Unusable, version: &str, role: Role) -> CliError {

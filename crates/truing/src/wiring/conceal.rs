@@ -5,9 +5,10 @@ use truing_agent::outgoing::{hide_folder, hide_repository};
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::value::Value;
-use truing_reader::redact::{keep, keep_if_credential};
+use truing_core::given_secrets::{keep, keep_if_credential};
 
 use super::forges::MARKER_KEY;
+use super::programs::programs;
 
 /// Variables of credentials that no key names. All that begin as our own may hold one, too.
 pub(super) const CREDENTIALS: [&str; 5] =
@@ -38,7 +39,7 @@ pub(crate) fn conceal(config: &Config, environment: &Environment) {
         let value = value.to_str().filter(|value| is_credential && !value.starts_with('/'));
         value.into_iter().for_each(keep_if_credential);
     }
-    for tree in environment.programs().trees() {
+    for tree in programs(environment).trees() {
         hide_repository(tree);
     }
     if let Ok(folder) = config.store.folder() {

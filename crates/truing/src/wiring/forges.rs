@@ -189,7 +189,20 @@ fn workspaces(repositories: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use truing_config::layer::SourceFile;
+
     use super::*;
+
+    #[test]
+    fn pushes_settle_for_as_long_as_the_forge_needs_unless_it_is_configured() {
+        let name = "truing.toml".to_owned();
+        let file = SourceFile { name, folder: PathBuf::from("/etc"), text: "[forge.github]".to_owned() };
+        let config = Config::resolve(&Environment::default(), Some(&file), &[]).unwrap();
+        let settle = truing_forge::capability::GITHUB.settle.0;
+        assert_eq!(config.forges["github"].settle.as_millis(), u128::try_from(settle).unwrap());
+    }
 
     #[test]
     fn workspaces_are_the_owners_that_are_named_in_full() {

@@ -207,7 +207,7 @@ fn keep_passwords(url: &str) {
     let (place, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
     let login = place.rsplit_once('@').and_then(|(login, _)| login.split_once(':'));
     let options = query.split('&').filter_map(|option| option.split_once("password="));
-    login.into_iter().chain(options).for_each(|(_, password)| truing_reader::redact::keep(password));
+    login.into_iter().chain(options).for_each(|(_, password)| truing_core::given_secrets::keep(password));
 }
 
 /// A server's URL with this password.

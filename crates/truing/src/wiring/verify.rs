@@ -3,16 +3,14 @@
 use std::path::PathBuf;
 
 use truing_agent::sandbox::SandboxError;
-use truing_agent::verify::{
-    Cache, Index, Plan, Registries, Registry, RegistryError, Retention, Verifier, VerifyError,
-};
+use truing_agent::verify::{Cache, Index, Plan, Registries, RegistryError, Retention, Verifier, VerifyError};
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
 use truing_config::verify::VerifyConfig;
+use truing_core::registry::Registry;
 use truing_loops::converge::gate::Commands;
 use truing_upstream::own::User;
-use truing_upstream::version;
 
 use crate::cli::error::CliError;
 
@@ -102,12 +100,7 @@ fn registries(listed: &[Registry], environment: &Environment) -> Result<Registri
     let home = environment.get("HOME").map(PathBuf::from);
     let user = User { variable: &owned, home: home.as_deref() };
     for registry in listed {
-        let kind = match registry {
-            Registry::Pypi => version::Registry::Pypi,
-            Registry::Npm => version::Registry::Npm,
-            Registry::Crates => version::Registry::Crates,
-        };
-        let own = user.index(kind, "").map_err(|error| CliError::usage("index", error.to_string()))?;
+        let own = user.index(*registry, "").map_err(|error| CliError::usage("index", error.to_string()))?;
         let Some(named_by) = own.named_by else { continue };
         if own.token.is_some() {
             return Err(wrong(RegistryError::Password(named_by)));

@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::StatusCode;
 use tempfile::TempDir;
-use truing::wiring::{Servers, ThreadedReader};
+use truing::wiring::ThreadedReader;
+use truing::wiring::service::Servers;
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span, Topic};
 use truing_core::port::{

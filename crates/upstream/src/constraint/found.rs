@@ -3,7 +3,8 @@
 use std::ops::Range as Span;
 use std::path::Path;
 
-use crate::version::{Registry, Style};
+use truing_core::registry::Registry;
+use truing_core::version::Style;
 
 /// Where a project's requirement is.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
 
-use crate::version::{Range, is_lower, is_upper};
+use crate::range::{Range, is_lower, is_upper};
 
 /// A text as a requirement. The parser panics at a name or an extra that ends in a sign (pep508_rs 0.9.2), so it is not
 /// shown one.

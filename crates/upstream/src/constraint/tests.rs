@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::version::Registry;
+use truing_core::registry::Registry;
 
 fn place<'a>(file: &'a str, at: &'a str, package: &'a str, registry: Registry, style: Style) -> Place<'a> {
     Place { file: Path::new(file), at, package, registry, style }

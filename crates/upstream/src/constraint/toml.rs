@@ -6,7 +6,7 @@ use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 use super::found::MAX_TABLES;
 use super::{Found, Place, is_requirement, pep508, within_quotes};
-use crate::version::{Registry, Style};
+use truing_core::version::{Registry, Style};
 
 /// The requirements of the package at the place.
 pub(super) fn find(text: &str, place: &Place<'_>) -> Result<Vec<Found>, String> {

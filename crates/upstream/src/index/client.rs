@@ -8,7 +8,8 @@ use truing_core::secret::Secret;
 use url::Url;
 
 use super::release::{Archive, IndexError, Page};
-use crate::version::Registry;
+use truing_core::loopback::is_loopback;
+use truing_core::registry::Registry;
 
 /// The longest page of a package, in bytes: ten times that of one with a release a day for ten years.
 pub(super) const MAX_PAGE: usize = 64 << 20;
@@ -44,7 +45,7 @@ impl Index {
         let shown = address.rsplit('@').next().unwrap_or_default();
         let wrong = || IndexError::Address(shown.to_owned());
         let mut base = Url::parse(address).map_err(|_| wrong())?;
-        let is_local = base.host_str().is_some_and(|host| host == "localhost" || is_loopback(host));
+        let is_local = base.host_str().is_some_and(is_loopback);
         if !(base.scheme() == "https" || base.scheme() == "http" && is_local) {
             return Err(wrong());
         }
@@ -139,11 +140,6 @@ impl Index {
             None => request,
         }
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The error with its causes, without the address.

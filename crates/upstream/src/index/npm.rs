@@ -8,7 +8,8 @@ use serde_json::Value;
 use truing_reader::sources::Format;
 
 use super::{Archive, Index, IndexError, Integrity, Release};
-use crate::version::{Registry, Version};
+use truing_core::registry::Registry;
+use truing_core::version::Version;
 
 #[derive(Deserialize)]
 struct Document {

@@ -6,7 +6,8 @@ use truing_reader::sources::Format;
 
 use super::page::{self, Listed};
 use super::{Archive, Index, IndexError, Page, Release};
-use crate::version::{Registry, Version};
+use truing_core::registry::Registry;
+use truing_core::version::Version;
 
 const ACCEPTED: &str =
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";

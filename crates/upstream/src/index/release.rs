@@ -6,7 +6,7 @@ use truing_reader::sources::Format;
 use url::Url;
 
 use super::integrity::Integrity;
-use crate::version::Version;
+use truing_core::version::Version;
 
 /// A release of a package.
 #[derive(Clone, PartialEq, Eq, Debug)]

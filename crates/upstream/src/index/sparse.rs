@@ -8,7 +8,8 @@ use truing_reader::sources::Format;
 use url::Url;
 
 use super::{Archive, Index, IndexError, Integrity, Release};
-use crate::version::{Registry, Version};
+use truing_core::registry::Registry;
+use truing_core::version::Version;
 
 /// The index's own settings.
 #[derive(Deserialize)]

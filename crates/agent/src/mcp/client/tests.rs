@@ -377,7 +377,7 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
     let tools = servers.beside(&Own);
     let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
     let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
-    truing_reader::redact::keep("a-word-of-the-operators");
+    truing_core::given_secrets::keep("a-word-of-the-operators");
     // Secrets of no known form, too, and what this process was given.
     let password = ["hun", "ter2abc"].concat();
     for input in [

@@ -89,7 +89,7 @@ impl Web {
             .connect_timeout(CONNECT);
         // The environment's proxy is for the way out; a server on this machine is not on it.
         let url = Url::parse(&address.url).map_err(|error| format!("its address is no URL: {error}"))?;
-        if truing_model::provider::is_loopback(&url) {
+        if url.host_str().is_some_and(truing_core::loopback::is_loopback) {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|error| chain(&error))?;

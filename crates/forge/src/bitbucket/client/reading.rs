@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use truing_core::branch_name::is_branch_name;
 use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::id::{AccountId, CommentId, Millis, ReviewId, Topic};
 use truing_core::line;
@@ -9,7 +10,6 @@ use truing_core::port::{
     AuditMark, BranchPull, ForgeError, HeadRepository, Merge, PrState, PullActivity, PullCommit, PullHead,
     PullNow, PullRemark, PullRequest, PullReview, PullState, Reply, ReviewState, Revision,
 };
-use truing_git::is_branch_name;
 
 use super::super::address::rejected;
 use super::super::calls::{Calls, End, Note, Pull};

@@ -4,22 +4,15 @@ use serde::Deserialize;
 use serde_json::json;
 use truing_core::port::ForgeError;
 
-use super::{Login, Scope};
+use super::{Identity, Login, Scope};
+use crate::github::address::append;
 use crate::github::graphql::graphql_url;
-use crate::github::{GitHub, append, wire};
+use crate::github::{GitHub, wire};
 use crate::http::{Call, unavailable};
 
 /// How the name of an App's account ends.
 const BOT: &str = "[bot]";
 const VIEWER: &str = "query { viewer { login } }";
-
-/// Our own account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::github) struct Identity {
-    pub(in crate::github) id: u64,
-    /// Is it a GitHub App's installation, and no person?
-    pub(in crate::github) installation: bool,
-}
 
 /// Which of our accounts something is by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,13 +3,13 @@
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
+use truing_core::branch_name::is_branch_name;
 use truing_core::id::{Millis, ReviewId, Sha, Topic};
 use truing_core::line;
 use truing_core::port::{
     BranchPull, ForgeError, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
     ReviewState,
 };
-use truing_git::is_branch_name;
 
 use super::bodies::{Account, Comment, Commit, Pull, Review};
 use super::{Accounts, Call, GitHubClient, Scope, actor, not_ours, unavailable, wire};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use truing_core::commit::Identity;
 use truing_core::id::{Millis, Sha};
 use truing_core::port::{ForgeError, ForgeRead as _};
 use truing_fakes::forge::{Access, FaultKind};
@@ -9,9 +10,7 @@ use truing_fakes::repo::Commit;
 use truing_forge::ForgeServer as _;
 use truing_forge::github::{AppKey, Credentials};
 use truing_forge::remote::{Purpose, RemoteError};
-use truing_git::{
-    Committed, Git, GitError, GitOptions, Identity, Mirror, NewCommit, Pushed, Refusal, Remote,
-};
+use truing_git::{Committed, Git, GitError, GitOptions, Mirror, NewCommit, Pushed, Refusal, Remote};
 
 use super::site::{BOT, Ours, Site, github, open, permit};
 

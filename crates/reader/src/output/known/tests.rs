@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use truing_core::finding::{Category, Severity};
+use truing_core::linter::{ALIASES, FORMATS, LINTERS, format_named, is_known};
 
 use crate::output::diagnostic::Level;
 use crate::output::format::Format;
@@ -173,6 +174,17 @@ fn options_of_a_hook_come_before_the_files() {
     assert_eq!(line("check --config {sign} {files} -q"), "check --config s -L te a.py -q");
     assert_eq!(line("check -- {files}"), "check -L te -- a.py");
     assert_eq!(line("vet ./..."), "vet ./... -L te");
+}
+
+#[test]
+fn a_configuration_knows_each_format_and_tool_by_its_name() {
+    assert!(Format::all().map(Format::as_str).eq(FORMATS.iter().copied()));
+    assert!(all().iter().map(|tool| tool.name.as_str()).eq(LINTERS.iter().copied()));
+    assert!(all().iter().flat_map(|tool| &tool.aliases).eq(ALIASES));
+    for format in Format::all() {
+        assert_eq!(format_named(&format.as_str().to_uppercase()), Some(format.as_str()));
+    }
+    assert!(is_known(" Ruff ") && is_known("semgrep oss") && !is_known("mine"));
 }
 
 #[test]

@@ -108,9 +108,14 @@ impl Publishing<'_> {
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
         let reader = wiring::child_reader(&self.config.rules, &self.config.sandbox)?;
         let stores = (store.clone(), real.clone());
-        let context =
-            wiring::service_context(self.config, self.environment, stores, Box::new(reader), temp.path())
-                .await?;
+        let context = wiring::service::service_context(
+            self.config,
+            self.environment,
+            stores,
+            Box::new(reader),
+            temp.path(),
+        )
+        .await?;
         if !context.repositories.has(&self.id.forge, self.repo) {
             let message = format!("{} is not in forge.{}.repositories", self.repo, self.id.forge);
             return Err(

@@ -8,8 +8,9 @@ use serde_json::Value;
 use truing_config::Config;
 use truing_config::layer::SourceFile;
 use truing_config::sync::JobConfig;
+use truing_core::registry::Registry;
+use truing_core::version::Style;
 use truing_upstream::constraint::{self, ConstraintError, Place};
-use truing_upstream::version::{Registry, Style};
 
 use super::super::Context;
 use super::super::error::CliError;

@@ -6,9 +6,11 @@ use std::path::Path;
 use truing_config::layer::SourceFile;
 use truing_config::sync::JobConfig;
 use truing_config::{REPOSITORY_FILE, repository_file};
+use truing_core::registry::Registry;
+use truing_core::version::Version;
 use truing_loops::sync::SyncError;
+use truing_loops::sync::place::place_of;
 use truing_upstream::constraint::{self, ConstraintError};
-use truing_upstream::version::{Registry, Version};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::cli::Context;
@@ -72,7 +74,7 @@ pub(super) fn failed(error: SyncError, job: &JobConfig, project: &Path) -> CliEr
     match error {
         SyncError::Constraint(ConstraintError::Count { count: 0, .. }) => {
             let mut told = CliError::usage("constraint", text);
-            for at in constraint::elsewhere(&job.place(&project.join(&job.constraint_file))) {
+            for at in constraint::elsewhere(&place_of(job, &project.join(&job.constraint_file))) {
                 told = told.hint(format!("it is required there: `constraint.path = '{at}'` of the job"));
             }
             told.hint("if another package brings it, say which releases to compare: --from V --to V")

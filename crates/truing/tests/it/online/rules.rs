@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use tokio::runtime::Runtime;
+use truing_core::registry::Registry;
 use truing_core::sync::{Definition, Sources, Symbol};
 use truing_reader::sources::{SourcesRequest, read};
 use truing_upstream::archives::Archives;
 use truing_upstream::index::{Index, Release};
 use truing_upstream::own::User;
-use truing_upstream::version::Registry;
 
 use super::recorded::{Case, Manifest, cache};
 

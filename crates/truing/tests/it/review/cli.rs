@@ -89,7 +89,7 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
         ("other", Some(format!("{script} '2.0.1 (Claude Code)'\n")), "claude_version = \"2.0.1\""),
         ("rubbish", Some(format!("{script} hello\n")), "not a script that starts it"),
         ("crash", Some("#!/bin/sh\nkill -SEGV $$\n".to_owned()), "not a script that starts it"),
-        ("fails", Some(format!("{script} {}\nexit 7\n", truing_agent::cli::VERSION)), "exit status: 7"),
+        ("fails", Some(format!("{script} {}\nexit 7\n", truing_core::agent::CLI_VERSION)), "exit status: 7"),
         ("floods", Some("#!/bin/sh\nexec cat /dev/zero\n".to_owned()), "more than 65536 bytes"),
         ("shouts", Some("#!/bin/sh\nexec cat /dev/zero >&2\n".to_owned()), "does not end within 3 s"),
         ("waits", Some("#!/bin/sh\nexec tail -f /dev/null\n".to_owned()), "does not end within 3 s"),
@@ -142,7 +142,7 @@ fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
         let scene = Scene::of([]);
         scene.place.write("b.py", STOPS);
         let program = scene.place.home().join(name);
-        let version = truing_agent::cli::VERSION;
+        let version = truing_core::agent::CLI_VERSION;
         let text = format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo {version}; exit; fi\n{does}\n");
         std::fs::write(&program, text).unwrap();
         assert!(Command::new("chmod").arg("755").arg(&program).status().unwrap().success());
@@ -163,7 +163,7 @@ fn a_program_that_never_asks_the_model_is_ended() {
     let scene = Scene::of([]);
     scene.place.write("b.py", STOPS);
     let program = scene.place.home().join("sleeps");
-    let version = truing_agent::cli::VERSION;
+    let version = truing_core::agent::CLI_VERSION;
     let text = format!(
         "#!/bin/sh\nif [ \"$1\" = --version ]; then echo {version}; exit; fi\ncat; tail -f /dev/null\n"
     );

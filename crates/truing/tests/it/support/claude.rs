@@ -6,6 +6,6 @@ use std::path::{Path, PathBuf};
 /// says so.
 pub(crate) fn claude() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let program = root.join("target/tools/claude").join(truing_agent::cli::VERSION).join("claude");
+    let program = root.join("target/tools/claude").join(truing_core::agent::CLI_VERSION).join("claude");
     program.canonicalize().ok()
 }

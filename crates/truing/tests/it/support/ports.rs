@@ -11,7 +11,8 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::RwLock;
-use truing::wiring::{Servers, ThreadedReader};
+use truing::wiring::ThreadedReader;
+use truing::wiring::service::Servers;
 use truing_core::converge::record::Record;
 use truing_core::dismissal::Dismissal;
 use truing_core::effect::Effect;

@@ -5,7 +5,10 @@ use std::iter;
 
 use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 
-use super::{Range, Registry, Version, is_exclusion, least, lower_of};
+use truing_core::registry::Registry;
+use truing_core::version::Version;
+
+use super::{Range, is_exclusion, least, lower_of};
 
 /// The new range of a Python project. None: it has no upper bound whose form could be kept.
 pub(super) fn python(
@@ -149,8 +152,8 @@ fn dotted(numbers: &[u64]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Style;
     use super::*;
+    use truing_core::version::Style;
 
     #[test]
     fn a_new_range_has_bounds_of_as_many_numbers_as_before() {

@@ -1,9 +1,25 @@
-//! A text with places outside of prompts, such as a word of a command or a title: the same places as in prompts, each of
-//! which must be known before anything is run.
+//! Texts with places for values, `{{name}}`: prompts, and what an operator writes for a job, such as a word of a command
+//! or a title.
 
-use super::module::{Piece, cut};
+/// What is wrong where `{{` begins no variable.
+pub const NO_VARIABLE: &str =
+    "`{{` begins no variable: write `{{name}}`, or `\\{{` for the letters themselves";
 
-/// A text whose places are all known.
+/// A part of a text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Piece {
+    /// Words, as they are written.
+    Text(String),
+    /// A variable's place.
+    Variable {
+        /// Its name.
+        name: String,
+        /// Where it stands, from the line that the text begins on.
+        line: u32,
+    },
+}
+
+/// A text outside of prompts. Each of its places is known before anything is run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Template(Vec<Piece>);
 
@@ -13,10 +29,10 @@ impl Template {
     /// # Errors
     /// What is wrong, in words that follow the text's name.
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
-        let mut wrong = None;
-        let pieces = cut(text, 1, &mut |_, what| wrong = Some(what.to_string()));
-        if let Some(wrong) = wrong {
-            return Err(format!("is wrong: {wrong}"));
+        let mut is_wrong = false;
+        let pieces = cut(text, 1, &mut |_| is_wrong = true);
+        if is_wrong {
+            return Err(format!("is wrong: {NO_VARIABLE}"));
         }
         let unknown = pieces.iter().find_map(|piece| match piece {
             Piece::Variable { name, .. } if !known.contains(&name.as_str()) => Some(name),
@@ -66,6 +82,48 @@ impl Template {
         };
         self.0.iter().map(one).collect()
     }
+}
+
+/// Cuts a text at its variables; `\{{` stands for `{{`. The line of each `{{` that begins none is wrong ([`NO_VARIABLE`]).
+pub fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<Piece> {
+    let (mut line, mut rest) = (first_line, text);
+    let (mut pieces, mut words) = (Vec::new(), String::new());
+    while let Some(at) = rest.find("{{") {
+        let (before, after) = (rest.get(..at).unwrap_or_default(), rest.get(at + 2..).unwrap_or_default());
+        line += before.matches('\n').count();
+        if let Some(before) = before.strip_suffix('\\') {
+            words.push_str(before);
+            words.push_str("{{");
+            rest = after;
+            continue;
+        }
+        words.push_str(before);
+        match after.split_once("}}").map(|(name, rest)| (name.trim_matches(' '), rest)) {
+            Some((name, behind)) if is_name(name) => {
+                if !words.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut words)));
+                }
+                let line = u32::try_from(line).unwrap_or(u32::MAX);
+                pieces.push(Piece::Variable { name: name.to_owned(), line });
+                rest = behind;
+            }
+            Some(_) | None => {
+                wrong(line);
+                rest = after;
+            }
+        }
+    }
+    words.push_str(rest);
+    if !words.is_empty() {
+        pieces.push(Piece::Text(words));
+    }
+    pieces
+}
+
+/// Is it the name of a variable, as `max_turns` is: a lower-case letter, then letters, digits and `_`.
+pub fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
-use truing_core::money::MicroUsd;
+
+use crate::money::MicroUsd;
 
 /// More than this many dollars per million tokens is a mistake, such as a price per token in the wrong unit.
 pub const MAX_USD_PER_MILLION: u32 = 100_000;
@@ -122,4 +123,21 @@ impl<'de> Deserialize<'de> for Rate {
         }
         deserializer.deserialize_any(Number)
     }
+}
+
+/// A price as an operator declares it, in dollars per million tokens. What a prompt and an answer cost must be said,
+/// be it 0; what a cache costs is what the prompt costs unless it is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredPrice {
+    /// Of the prompt.
+    pub input: Rate,
+    /// Of the answer.
+    pub output: Rate,
+    /// Read from a cache.
+    pub cache_read: Option<Rate>,
+    /// Written to a cache for five minutes.
+    pub cache_write_5m: Option<Rate>,
+    /// Written to a cache for an hour; unless it is said, what five minutes cost.
+    pub cache_write_1h: Option<Rate>,
 }

@@ -1,0 +1,8 @@
+//! What a configuration must know of the runtimes of agents.
+
+/// The version of the `claude` program that its runtime was measured with. Another one may behave otherwise: flags,
+/// events and retries of the program are nobody's promise.
+pub const CLI_VERSION: &str = "2.1.328";
+
+/// Bytes of one call's output.
+pub const MAX_OUTPUT_BYTES: usize = 128 << 10;

@@ -1,0 +1,10 @@
+//! What commits say.
+
+/// Somebody in a commit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The name. Git leaves out characters that would end its line.
+    pub name: String,
+    /// The address.
+    pub email: String,
+}

@@ -1,0 +1,61 @@
+//! Credentials that this process was given, of an operator or of the environment. They are known by their values wherever a
+//! text is shown.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+/// A shorter one is not known by its value: it may be a word of any text.
+const MIN_GIVEN: usize = 8;
+/// So long is a part of one that is known by itself.
+pub const MIN_PART: usize = 16;
+
+static VALUES: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::default);
+
+/// Takes what a variable holds whose name says that it is a credential. Only a value that can be nothing else is taken: the
+/// password of a test database is often a word of the code (`postgres`).
+pub fn keep_if_credential(value: &str) {
+    let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
+    if value.len() >= MIN_PART && value.bytes().any(letters) && value.bytes().any(digits) {
+        keep(value);
+    }
+}
+
+/// Takes a credential: from now on it is shown to nobody, whole or in parts (the lines of a key, the password of an address,
+/// what follows `Bearer`).
+pub fn keep(given: &str) {
+    let given = given.trim();
+    if given.len() < MIN_GIVEN {
+        return;
+    }
+    let address = given.split_once("://").and_then(|(_, rest)| rest.split_once('@')?.0.split_once(':'));
+    let password = address.map(|(_, password)| password).filter(|password| password.len() >= MIN_GIVEN);
+    let parts = given.split(|letter: char| letter.is_whitespace() || ",;'\"".contains(letter));
+    let is_own = |part: &&str| part.len() >= MIN_PART && part.bytes().any(|byte| byte.is_ascii_digit());
+    let all: Vec<&str> = std::iter::once(given).chain(password).chain(parts.filter(is_own)).collect();
+    let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
+    if all.iter().any(|value| !values.contains(*value)) {
+        Arc::make_mut(&mut values).extend(all.into_iter().map(str::to_owned));
+    }
+}
+
+/// All of them. It is the same set ([`Arc::ptr_eq`]) until another one is taken.
+pub fn values() -> Arc<BTreeSet<String>> {
+    VALUES.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_kept_with_the_parts_that_are_known_by_themselves_and_a_held_set_does_not_change() {
+        let before = values();
+        keep("short");
+        assert!(Arc::ptr_eq(&before, &values()));
+        keep("smtps://joe:given-canary-2@mail.example.org:465?to=a");
+        let after = values();
+        assert!(!before.contains("given-canary-2") && after.contains("given-canary-2"));
+        keep("given-canary-2");
+        assert!(Arc::ptr_eq(&after, &values()), "it is known");
+    }
+}

@@ -1,0 +1,43 @@
+//! Registries of packages.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a package is published.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registry {
+    /// The Python Package Index, or another index of its form.
+    Pypi,
+    /// npm's registry.
+    Npm,
+    /// crates.io, or another sparse index.
+    Crates,
+}
+
+impl Registry {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Pypi, Self::Npm, Self::Crates];
+
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pypi => "pypi",
+            Self::Npm => "npm",
+            Self::Crates => "crates",
+        }
+    }
+
+    /// The one of this name in the configuration.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|registry| registry.as_str() == name)
+    }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pypi => "PyPI",
+            Self::Npm => "npm",
+            Self::Crates => "crates.io",
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Versions as each registry orders and writes them: PEP 440 on the Python Package Index, npm's and Cargo's dialects of
+//! semantic versions. Nothing is compared across registries.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::registry::Registry;
+
+/// What a range becomes for a new release.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Style {
+    /// Bounds of as many numbers as those that are there.
+    Keep,
+    /// It ends before the patch after the release.
+    ExclusiveUpperNextPatch,
+    /// The release alone.
+    Exact,
+    /// The release, and later ones that promise to be compatible.
+    Caret,
+    /// No range: the version of which the project holds a copy.
+    VendoredVersion,
+}
+
+/// A version.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Version {
+    /// Of a Python package.
+    Pypi(pep440_rs::Version),
+    /// Of an npm package.
+    Npm(nodejs_semver::Version),
+    /// Of a crate.
+    Crates(semver::Version),
+}
+
+/// Why a text is no version or range.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{text}` is no {what} as {} writes it: {why}", registry.name())]
+pub struct VersionError {
+    /// As it was given.
+    text: String,
+    /// A version, or a range.
+    what: &'static str,
+    registry: Registry,
+    /// The parser's words.
+    why: String,
+}
+
+impl VersionError {
+    /// With the first line of the parser's words.
+    pub fn new(registry: Registry, what: &'static str, text: &str, why: &dyn fmt::Display) -> Self {
+        let why = why.to_string().lines().next().unwrap_or_default().to_owned();
+        Self { text: text.to_owned(), what, registry, why }
+    }
+}
+
+impl Style {
+    /// Every one.
+    pub const ALL: [Self; 5] =
+        [Self::Keep, Self::ExclusiveUpperNextPatch, Self::Exact, Self::Caret, Self::VendoredVersion];
+
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::ExclusiveUpperNextPatch => "exclusive-upper-next-patch",
+            Self::Exact => "exact",
+            Self::Caret => "caret",
+            Self::VendoredVersion => "vendored-version",
+        }
+    }
+}
+
+impl Version {
+    /// A version of a registry.
+    ///
+    /// # Errors
+    /// [`VersionError`]
+    pub fn parse(registry: Registry, text: &str) -> Result<Self, VersionError> {
+        let wrong = |why: &dyn fmt::Display| VersionError::new(registry, "version", text, why);
+        match registry {
+            Registry::Pypi => text.parse().map(Self::Pypi).map_err(|error| wrong(&error)),
+            Registry::Npm => text.parse().map(Self::Npm).map_err(|error| wrong(&error)),
+            Registry::Crates => text.parse().map(Self::Crates).map_err(|error| wrong(&error)),
+        }
+    }
+
+    /// Is it one that comes before a release?
+    pub fn is_prerelease(&self) -> bool {
+        match self {
+            Self::Pypi(version) => version.any_prerelease(),
+            Self::Npm(version) => version.is_prerelease(),
+            Self::Crates(version) => !version.pre.is_empty(),
+        }
+    }
+
+    /// May a step between the two break what it likes, by their numbers? In semantic versions the first number that is
+    /// not 0 says so; Python's versions promise less, and the first number is what projects read.
+    pub fn is_major_step(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pypi(one), Self::Pypi(two)) => one.release().first() != two.release().first(),
+            (Self::Npm(one), Self::Npm(two)) => {
+                let numbers =
+                    |version: &nodejs_semver::Version| [version.major(), version.minor(), version.patch()];
+                promised(numbers(one)) != promised(numbers(two))
+            }
+            (Self::Crates(one), Self::Crates(two)) => {
+                let numbers = |version: &semver::Version| [version.major, version.minor, version.patch];
+                promised(numbers(one)) != promised(numbers(two))
+            }
+            (Self::Pypi(_) | Self::Npm(_) | Self::Crates(_), _) => true,
+        }
+    }
+
+    /// The next patch: `1.3.4` gives `1.3.5`. None beyond what numbers hold.
+    pub fn next_patch(&self) -> Option<Self> {
+        match self {
+            Self::Pypi(version) => {
+                let mut release = version.release().to_vec();
+                let last = release.last_mut()?;
+                *last = last.checked_add(1)?;
+                Some(Self::Pypi(pep440_rs::Version::new(release).with_epoch(version.epoch())))
+            }
+            Self::Npm(version) => {
+                let patch = version.patch().checked_add(1)?;
+                Self::parse(Registry::Npm, &format!("{}.{}.{patch}", version.major(), version.minor())).ok()
+            }
+            Self::Crates(version) => {
+                let patch = version.patch.checked_add(1)?;
+                Some(Self::Crates(semver::Version::new(version.major, version.minor, patch)))
+            }
+        }
+    }
+
+    /// The one that orders it.
+    pub fn registry(&self) -> Registry {
+        match self {
+            Self::Pypi(_) => Registry::Pypi,
+            Self::Npm(_) => Registry::Npm,
+            Self::Crates(_) => Registry::Crates,
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pypi(version) => version.fmt(f),
+            Self::Npm(version) => version.fmt(f),
+            Self::Crates(version) => version.fmt(f),
+        }
+    }
+}
+
+/// The numbers up to the first that is not 0: versions that share them promise to be compatible.
+pub fn promised(numbers: [u64; 3]) -> Vec<u64> {
+    let count = numbers.iter().position(|number| *number != 0).map_or(numbers.len(), |at| at + 1);
+    numbers.into_iter().take(count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_a_major_one_by_its_registrys_promise() {
+        for (registry, from, to, expected) in [
+            (Registry::Pypi, "1.9.0", "1.10.0", false),
+            (Registry::Pypi, "1.9", "2.0", true),
+            (Registry::Npm, "1.9.0", "1.10.0", false),
+            (Registry::Npm, "0.2.0", "0.3.0", true),
+            (Registry::Crates, "0.2.0", "0.2.9", false),
+            (Registry::Crates, "0.0.2", "0.0.3", true),
+            (Registry::Crates, "1.0.0", "2.0.0", true),
+        ] {
+            let [from, to] = [from, to].map(|text| Version::parse(registry, text).unwrap());
+            assert_eq!(from.is_major_step(&to), expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_version_is_told_with_its_registry() {
+        for registry in Registry::ALL {
+            let error = Version::parse(registry, "one").unwrap_err().to_string();
+            assert!(error.contains("`one` is no version") && error.contains(registry.name()), "{error}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Addresses of GitHub's, and the names of repositories in them.
+
+use url::Url;
+
+/// An address below another one; each segment is escaped.
+pub(super) fn append<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
+    let mut url = root.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Http addresses always have a path; `new` lets no others in.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+/// Is this `owner/name`, of the characters that GitHub allows in both?
+pub(super) fn is_repository_name(text: &str) -> bool {
+    let right = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && part.len() <= 100
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    };
+    text.split_once('/').is_some_and(|(owner, name)| right(owner) && right(name))
+}

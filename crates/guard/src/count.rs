@@ -1,0 +1,27 @@
+//! Texts, each as often as it is there.
+
+use std::collections::BTreeMap;
+
+/// Of these, what is not among those, each as often as it is missing.
+pub(super) fn missing<'t>(these: &'t [String], those: &[String]) -> Vec<&'t String> {
+    let mut left = counted(those);
+    these.iter().filter(|one| !take(&mut left, one)).collect()
+}
+
+pub(super) fn counted(all: &[String]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for one in all {
+        *counts.entry(one.as_str()).or_insert(0) += 1;
+    }
+    counts
+}
+
+pub(super) fn take(left: &mut BTreeMap<&str, usize>, one: &str) -> bool {
+    match left.get_mut(one) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        Some(_) | None => false,
+    }
+}

@@ -1,0 +1,43 @@
+//! A file before and after a fix.
+
+use truing_core::line::clean;
+use truing_diff::RepoPath;
+
+use super::count::{counted, missing, take};
+use super::version::{Half, Rewrite};
+use super::weakening::{MAX_QUOTE, Weakening, WeakeningKind};
+
+/// A file on both sides.
+pub(super) struct File<'a> {
+    pub(super) before: Option<Half>,
+    pub(super) after: Option<Half>,
+    pub(super) path: &'a RepoPath,
+}
+
+impl<'a> File<'a> {
+    pub(super) fn new(rewrite: &Rewrite<'a>) -> Option<Self> {
+        let path = rewrite.before.or(rewrite.after)?.path;
+        Some(Self { before: rewrite.before.map(Half::new), after: rewrite.after.map(Half::new), path })
+    }
+
+    pub(super) fn tell(&self, kind: WeakeningKind, what: &str) -> Weakening {
+        Weakening { path: self.path.clone(), kind, what: clean(what, MAX_QUOTE), is_told: false }
+    }
+}
+
+/// Lines of each file that say something, before and after a fix.
+pub(super) type Sides<'f, 'a> = Vec<(&'f File<'a>, Vec<String>, Vec<String>)>;
+
+/// Those of after that are more than there were; what was in another file of this fix has only moved.
+pub(super) fn more<'f, 'a>(sides: &Sides<'f, 'a>) -> Vec<(&'f File<'a>, String)> {
+    let gone: Vec<String> =
+        sides.iter().flat_map(|(_, before, after)| missing(before, after)).cloned().collect();
+    let mut moved = counted(&gone);
+    let mut found = Vec::new();
+    for (file, before, after) in sides {
+        let more = after.len().saturating_sub(before.len());
+        let new = missing(after, before).into_iter().filter(|line| !take(&mut moved, line));
+        found.extend(new.take(more).map(|line| (*file, line.clone())));
+    }
+    found
+}

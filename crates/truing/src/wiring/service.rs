@@ -1,0 +1,94 @@
+//! What the service works with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use truing_config::environment::Environment;
+use truing_config::{Config, value};
+use truing_core::id::{PrId, RunId};
+use truing_core::port::{ForgePull, Reader};
+use truing_core::publish::Producer;
+use truing_forge::{ForgeServer as _, Server};
+use truing_loops::checkout::Rules;
+use truing_loops::machine::SystemClock;
+use truing_loops::run_gate::SwitchReader;
+use truing_service::metrics::Metrics;
+use truing_service::repositories::Repositories;
+use truing_service::{Forges, ServiceContext};
+use truing_store::Store;
+
+use super::forges::server;
+use super::{agent, bad_pattern, converge, git_in, limits, lines_key, mirrors, tools};
+use crate::cli::error::CliError;
+
+/// The servers of the configured forges.
+#[derive(Clone, Debug, Default)]
+pub struct Servers(pub BTreeMap<String, Server>);
+
+impl Forges for Servers {
+    fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>> {
+        let server = self.0.get(&id.forge)?.for_review(run.as_str());
+        Some(Box::new(server.client(id, repo, producer)))
+    }
+
+    fn servers(&self) -> &BTreeMap<String, Server> {
+        &self.0
+    }
+}
+
+/// Everything the service works with, beside an opened store, that of the money, and a reader. What it makes for one run only is in
+/// `temp`.
+///
+/// # Errors
+/// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
+pub async fn service_context(
+    config: &Config,
+    environment: &Environment,
+    (store, ledger): (Store, Store),
+    reader: Box<dyn Reader>,
+    temp: &Path,
+) -> Result<ServiceContext, CliError> {
+    // Not the opened store's: that may be a copy, which has no key and no mirrors beside it.
+    let folder = config.store.folder()?.to_owned();
+    let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
+    for (name, forge) in &config.forges {
+        let server = server(name, forge, config, environment, &folder)?.sharing(ledger.common());
+        forges.insert(name.clone(), server);
+        let wanted = value::repositories(&forge.repositories)
+            .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
+        repositories.insert(name.clone(), wanted);
+    }
+    let repositories = Repositories::new(repositories);
+    let repositories =
+        if config.review.leaves_existing { repositories.leaving_existing() } else { repositories };
+    Ok(ServiceContext {
+        forges: Box::new(Servers(forges)),
+        reader,
+        clock: Arc::new(SystemClock),
+        git: git_in(environment, temp).await?,
+        mirrors: mirrors(&folder),
+        limits: limits(&config.review, config.server.lease),
+        repositories,
+        rules: Rules::new(config.clone(), lines_key(config, environment)?).map_err(bad_pattern)?,
+        max_inline: config.review.max_inline,
+        agent: agent::served(config, environment, ledger)?,
+        converging: converge::served(config, environment, &store),
+        switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
+        held: truing_service::switch::HeldSlots::default(),
+        watch: truing_loops::telemetry::WRITES.clone(),
+        swept: truing_service::sweep::Periods::default(),
+        metrics: metrics(&store)?,
+        wake: truing_service::wake::Wake::default(),
+        toolbox: tools::of_service(config, environment)?,
+        sole: truing_service::sole::Sole::default(),
+        step_time: truing_service::worker::STEP_TIME,
+        store: store.as_record_store(),
+    })
+}
+
+fn metrics(store: &Store) -> Result<Metrics, CliError> {
+    let metrics = Metrics::new().map_err(|error| CliError::failed("metrics", error.to_string()))?;
+    metrics.watch(store);
+    Ok(metrics)
+}
