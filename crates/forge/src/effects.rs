@@ -254,8 +254,8 @@ impl Effects<'_> {
     where
         F: Future<Output = Result<Option<Performed>, ForgeError>>,
     {
-        let withheld = |reason| EffectError::Halted(Halt::before(&intended.what, reason));
-        let permit = Permit::ask(self.gate, self.clock.now()).await.map_err(withheld)?;
+        let halted = |reason| EffectError::Halted(Halt::before(&intended.what, reason));
+        let permit = Permit::ask(self.gate, self.clock.now()).await.map_err(halted)?;
         let known = self.known(intended).await?;
         let (now, settle) = (self.clock.now(), intended.kind.settle(self.forge.settle()));
         let settling = |until| Err(EffectError::Settling { until, what: intended.what.clone() });
@@ -291,6 +291,7 @@ impl Effects<'_> {
         }
         let Some(lost) = begun else { return Ok(Before::Missing(Missing { permit, known, lost: 0 })) };
         let Some(found) = observe().await? else {
+            permit.expire();
             return Ok(Before::Missing(Missing { permit, known, lost }));
         };
         // Its text may be another one: the next plan sees it, and adopts it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 use truing_core::id::{Key, Millis, Token};
-use truing_core::port::{Clock, Gate, HaltReason, RecordStore, StoreError};
+use truing_core::port::{Clock, Gate, HaltReason, RecordStore};
 use truing_core::slot::State;
 use truing_core::switch::{Engaged, KillSwitches, Mode, RepositoryRef, Switch};
 
@@ -188,7 +188,8 @@ impl RunGate {
     /// Refuses whoever no longer holds the lease.
     async fn ask_lease(&self) -> Result<(), HaltReason> {
         let Some(HeldLease { store, key, token }) = &self.lease else { return Ok(()) };
-        let slots = store.load(std::slice::from_ref(key)).await.map_err(unread)?;
+        let loading = tokio::time::timeout(READ_TIME, store.load(std::slice::from_ref(key)));
+        let slots = loading.await.map_err(|_| unread("no answer in time"))?.map_err(unread)?;
         let Some(slot) = slots.first() else { return Err(HaltReason::LeaseLost { last: *token }) };
         match slot.state {
             State::Leased { token: now, .. } if now == *token => Ok(()),
@@ -200,7 +201,7 @@ impl RunGate {
     }
 }
 
-fn unread(error: StoreError) -> HaltReason {
+fn unread(error: impl fmt::Display) -> HaltReason {
     tracing::warn!(%error, "the lease cannot be read from the store");
     HaltReason::NoAnswer
 }

@@ -108,11 +108,16 @@ impl<'a> Calendar<'a> {
                         record.detail.exit_reason
                     );
                 }
-                // A command runs it, or a switch holds it: it goes on when that is off.
+                // A command runs it.
                 Err(
                     NoRun::NotLeased(NotLeased::Busy(_) | NotLeased::Owned | NotLeased::SwitchedOff)
-                    | NoRun::Stopped(Stopped::Interrupted | Stopped::Halted),
+                    | NoRun::Stopped(Stopped::Interrupted),
                 ) => {}
+                // The forge had to be asked which repository it is.
+                Err(NoRun::Stopped(Stopped::Halted)) => {
+                    self.waiting
+                        .insert(run.job.name.to_owned(), (Millis(now.0.saturating_add(AGAIN)), AGAIN));
+                }
                 Err(error) => {
                     if let NoRun::Remote(_) = &error {
                         metrics.run_ended(Loop::Sync.as_str(), End::Failed.as_str());

@@ -88,6 +88,8 @@ pub struct PullRun<'a> {
     pub converging: &'a Converging,
     /// The limits of slots.
     pub limits: &'a Limits,
+    /// The kill switches.
+    pub switches: &'a Arc<SwitchReader>,
 }
 
 /// The commits, the branch and the tools of a run.
@@ -130,9 +132,7 @@ impl PullRun<'_> {
 
     /// The gate of what is done on this pull request.
     fn run_gate(&self, key: &Key) -> RunGate {
-        let store = Arc::clone(&self.converging.agents.auditor.ledger);
-        let switches = SwitchReader::new(store, Arc::new(SystemClock));
-        RunGate::of_run(&switches, RepositoryRef::of_key(key).called(self.repo))
+        RunGate::of_run(self.switches, RepositoryRef::of_key(key).called(self.repo))
     }
 
     /// Every write to the pull request, under this lease.

@@ -10,7 +10,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use truing_core::id::{Millis, PrId};
-use truing_core::port::{Clock, Described, Event, Gate, RecordStore, RunRef, StoreError, Writer};
+use truing_core::port::{Clock as _, Described, Event, Gate, RecordStore, RunRef, StoreError, Writer};
 use truing_core::publish::Producer;
 use truing_core::run::StepCost;
 use truing_core::slot::{Limits, Loop, Then, Why};
@@ -50,6 +50,8 @@ pub struct JobRun<'a> {
     pub mirrors: &'a Path,
     /// The limits of slots.
     pub limits: &'a Limits,
+    /// The kill switches; also in a dry run, which works on a copy of the records, the real ones.
+    pub switches: &'a Arc<SwitchReader>,
     /// How often the lease is renewed.
     pub heartbeat: Duration,
 }
@@ -94,26 +96,16 @@ impl JobRun<'_> {
             Ok(found) => found,
             Err(error) => {
                 return match self.unreached(store, run, began, &error).await {
-                    // A server tries again soon: the next time of the pattern may be a week away.
-                    Ok(ended) => {
-                        let soon = Then::DueAt(Millis(ended.0.saturating_add(AGAIN)), Why::Backoff);
-                        (if self.job.config.cron.is_some() { soon } else { Then::Idle }, Err(error.into()))
-                    }
+                    Ok(ended) => (self.soon(ended), Err(error.into())),
                     Err(error) => (Then::Idle, Err(error.into())),
                 };
             }
         };
         let repository = RepositoryRef::of_id(&self.job.config.forge, &id).called(self.repo);
-        match store.switch().await {
-            // Whoever begins a run asks by the name; this one has another by now.
-            Ok(switches)
-                if switches.at(&repository).is_some()
-                    && switches.at(&RepositoryRef::named(self.repo)).is_none() =>
-            {
-                return (Then::Idle, Err(NoRun::Stopped(Stopped::Halted)));
-            }
-            Ok(_) => {}
-            Err(error) => return (Then::Idle, Err(error.into())),
+        // Whoever begins a run asks by the name; this one has another by now.
+        let switches = self.switches.read().await.switches;
+        if switches.at(&repository).is_some() && switches.at(&RepositoryRef::named(self.repo)).is_none() {
+            return (self.soon(SystemClock.now()), Err(NoRun::Stopped(Stopped::Halted)));
         }
         match self.followed(store, run, (&id, &remote)).with_context(trace.clone()).await {
             Ok((record, again)) => {
@@ -126,6 +118,12 @@ impl JobRun<'_> {
         }
     }
 
+    /// A job of a server is due a little after `ended`: the next time of its pattern may be a week away.
+    fn soon(&self, ended: Millis) -> Then {
+        let soon = Then::DueAt(Millis(ended.0.saturating_add(AGAIN)), Why::Backoff);
+        if self.job.config.cron.is_some() { soon } else { Then::Idle }
+    }
+
     /// Follows the package in the repository of this id. The record, and when to run again if that is known.
     async fn followed(
         &self,
@@ -136,8 +134,7 @@ impl JobRun<'_> {
         let watch = Watch { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
         let repository = RepositoryRef::of_key(&place.key()).called(self.repo);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let gate = RunGate::of_run(&SwitchReader::new(Arc::clone(store), clock), repository);
+        let gate = RunGate::of_run(self.switches, repository);
         let gate: Arc<dyn Gate> = Arc::new(gate.under_lease(store, &run.key, run.token));
         let forge = self.forge.client(&place, self.repo, Producer::Sync);
         let effects = Effects {

@@ -268,6 +268,7 @@ async fn converge_at(
         mirrors: &context.mirrors,
         converging,
         limits: &context.limits,
+        switches: &context.switches,
     };
     let (then, end) = Box::pin(pull.step(&*context.store, (lease, run), id)).await?;
     if let Some(ended) = end {

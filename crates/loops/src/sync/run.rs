@@ -71,6 +71,7 @@ impl SyncRun<'_> {
         let spent = Spent::default();
         let mut log = RunLog { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
         let ended = Box::pin(self.steps(&mut job, &mut log)).await;
+        let is_halted = ended.as_ref().is_err_and(RunError::is_halt);
         let mut again = ended.as_ref().err().and_then(RunError::settles);
         let ended = match ended.map_err(|error| error.of_store(self.run)) {
             Ok(ended) => ended,
@@ -99,6 +100,10 @@ impl SyncRun<'_> {
             Box::pin(self.ask(&mut job, &mut log, &ended)).await
         };
         log.end();
+        if is_halted {
+            // It goes on when the switch is off, whatever the pattern of its times says.
+            again = again.max(Some(now));
+        }
         again = again.max(asked.as_ref().err().and_then(RunError::settles));
         let mut outcome = ended.outcome;
         let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {

@@ -101,7 +101,8 @@ impl PullRun<'_> {
         let looks = read_only();
         let gate: Arc<dyn Gate> = Arc::new(self.run_gate(&id.key()));
         let client = forge.client(&id, self.repo, Producer::Converge);
-        if store.switch().await?.at(&RepositoryRef::of_key(&id.key()).called(self.repo)).is_some() {
+        let switches = self.switches.read().await.switches;
+        if switches.at(&RepositoryRef::of_key(&id.key()).called(self.repo)).is_some() {
             return Err(NoRun::Stopped(Stopped::Halted));
         }
         let now = client.now().await?;

@@ -194,8 +194,13 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     if *turn == Turn::Off && before == after {
                         output.say(format_args!("the kill switch of {repo} was not on"));
                     }
-                    if let (Action::On { .. }, Some(unknown)) =
-                        (&args.action, unknown(repo, store, &config).await)
+                    let is_known = after.repositories.iter().any(|switch| {
+                        let its = &switch.repository;
+                        its.name.to_lowercase() == repo.to_lowercase() && !its.keys.is_empty()
+                    });
+                    if !is_known
+                        && let (Action::On { .. }, Some(unknown)) =
+                            (&args.action, unknown(repo, store, &config).await)
                     {
                         output.warn(unknown);
                     }

@@ -99,6 +99,7 @@ impl<'a> Calendars<'a> {
                 job,
                 mirrors: &self.mirrors,
                 limits: &context.limits,
+                switches: &context.switches,
                 heartbeat: self.heartbeat,
             })
         };

@@ -3,10 +3,11 @@
 
 use toml_edit::{Document, Item, TableLike, Value};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
+use truing_core::registry::Registry;
+use truing_core::version::Style;
 
 use super::found::MAX_TABLES;
 use super::{Found, Place, is_requirement, pep508, within_quotes};
-use truing_core::version::{Registry, Style};
 
 /// The requirements of the package at the place.
 pub(super) fn find(text: &str, place: &Place<'_>) -> Result<Vec<Found>, String> {

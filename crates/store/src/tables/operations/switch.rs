@@ -1,9 +1,9 @@
 //! The row of the kill switches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sql::Connection;
-use truing_core::id::{Key, Millis};
+use truing_core::id::{Key, Millis, PrId};
 use truing_core::switch::{KillSwitches, RepositoryRef, RepositorySwitch, Switch};
 
 use crate::fault::{Fault, from_json, to_json};
@@ -23,18 +23,24 @@ pub(crate) fn read(connection: &Connection) -> Result<KillSwitches, Fault> {
     Ok(switches)
 }
 
-/// The repository of this name, by all that is known of it: each forge may have one.
+/// The repository of this name: each forge may have one, and the pull request heard of last says which.
 pub(super) fn find(connection: &Connection, name: &str) -> Result<RepositoryRef, Fault> {
     let named = RepositoryRef::named(name);
     let mut keys = known(connection, &named.name)?;
     let heard = connection.sql(connection.dialect().of(
-        "SELECT key FROM described WHERE name > ?1 AND name < ?2",
-        "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2)",
+        "SELECT key FROM described WHERE name > ?1 AND name < ?2 ORDER BY id",
+        "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2) ORDER BY id",
     ));
-    let heard = heard.query((format!("{}#", named.name), format!("{}$", named.name)), |row| {
-        Ok(RepositoryRef::of_key(&Key::new(row.text(0))).keys)
-    })?;
-    keys.extend(heard.collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten());
+    let heard = heard
+        .query((format!("{}#", named.name), format!("{}$", named.name)), |row| Ok(Key::new(row.text(0))))?;
+    let mut last = BTreeMap::new();
+    for key in heard {
+        let key = key?;
+        if let Some(id) = PrId::from_key(&key) {
+            last.insert(id.forge, RepositoryRef::of_key(&key).keys);
+        }
+    }
+    keys.extend(last.into_values().flatten());
     Ok(RepositoryRef { keys, ..named })
 }
 
@@ -43,10 +49,9 @@ pub(crate) fn learn<'a>(
     connection: &Connection,
     heard: impl Iterator<Item = (&'a str, RepositoryRef)>,
 ) -> Result<(), Fault> {
-    let repositories: String =
-        connection.sql("SELECT repositories FROM switch").only((), |row| row.get(0))?;
+    let before: String = connection.sql("SELECT repositories FROM switch").only((), |row| row.get(0))?;
     let mut switches: Vec<RepositorySwitch> =
-        from_json(&repositories, || "the kill switch cannot be read".to_owned())?;
+        from_json(&before, || "the kill switch cannot be read".to_owned())?;
     if switches.is_empty() {
         return Ok(());
     }
@@ -60,7 +65,10 @@ pub(crate) fn learn<'a>(
         }
     }
     if is_new {
-        connection.sql("UPDATE switch SET repositories = ?1").execute([to_json(&switches)?])?;
+        // A switch that was turned meanwhile stays as it was turned; whoever hears of the repository next notes it.
+        connection
+            .sql("UPDATE switch SET repositories = ?1 WHERE repositories = ?2")
+            .execute((to_json(&switches)?, before))?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A run on a pull request.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use truing_core::converge::Code;
@@ -11,7 +12,8 @@ use truing_core::slot::Limits;
 use truing_core::switch::RepositoryRef;
 use truing_forge::{ForgeServer as _, Server};
 use truing_git::{Git, Mirror};
-use truing_loops::machine::new_run_id;
+use truing_loops::machine::{SystemClock, new_run_id};
+use truing_loops::run_gate::SwitchReader;
 use truing_loops::text::instant;
 use truing_service::by_hand::NotLeased;
 use truing_service::converges::{Converging, PullRun};
@@ -63,6 +65,7 @@ struct Place<'a> {
     mirrors: PathBuf,
     converging: Converging,
     limits: Limits,
+    switches: Arc<SwitchReader>,
     heartbeat: Duration,
 }
 
@@ -84,6 +87,7 @@ impl<'a> Place<'a> {
             converging: wiring::converge::converging(config.clone(), environment, &store)?,
             limits: wiring::limits(&config.review, config.server.lease),
             heartbeat: config.server.heartbeat,
+            switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
             store,
         })
     }
@@ -121,6 +125,7 @@ impl<'a> Place<'a> {
             mirrors: &self.mirrors,
             converging: &self.converging,
             limits: &self.limits,
+            switches: &self.switches,
         }
     }
 }

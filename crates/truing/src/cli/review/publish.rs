@@ -214,7 +214,7 @@ impl Publishing<'_> {
                     switched_on(store, &RepositoryRef::of_key(key).called(self.repo)).await?;
                     return Err(CliError::refused(
                         "killswitch_engaged",
-                        "the kill switch was on for a moment",
+                        "stopped: the kill switch was on for a moment, or the store gave no answer",
                     )
                     .hint("run it again: nothing is posted twice"));
                 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ use truing_core::sync::record::{Record, Result as Outcome};
 use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
+use truing_loops::run_gate::SwitchReader;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::text::instant;
 use truing_service::calendar;
@@ -200,6 +202,7 @@ impl Run {
             forge: &forge,
             mirrors: &wiring::mirrors(folder),
             limits: &limits,
+            switches: &SwitchReader::new(ledger.as_record_store(), Arc::new(SystemClock)),
             heartbeat: config.server.heartbeat,
         };
         work.run(&store.as_record_store(), told).await.map_err(|error| not_run(&self.job, error))
