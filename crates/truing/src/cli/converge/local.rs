@@ -103,7 +103,7 @@ impl Ready {
         let (name, workspace) = (ground.name(), ground.workspace());
         let told = ProgressReport { mirror: &ground.mirror, turn };
         let mut runner =
-            runner(ground, (agents, looks), (config, gate), (name.as_deref(), &workspace), record.clone());
+            runner(ground, (agents, looks), config, gate, (name.as_deref(), &workspace), record.clone());
         if let Some(told) = hooks_not_run(&ground.repository.hooks(), !config.converge.gate.is_empty()) {
             runner.record.warn(told);
         }
@@ -148,8 +148,7 @@ impl Ready {
         // One that is killed is told by its cost alone.
         store.keep_converge(Token(0), &record.set_aside()).await.map_err(store_error)?;
         let (name, workspace) = (ground.name(), ground.workspace());
-        let mut runner =
-            runner(ground, (agents, looks), (config, gate), (name.as_deref(), &workspace), record);
+        let mut runner = runner(ground, (agents, looks), config, gate, (name.as_deref(), &workspace), record);
         let span = ConvergeSpan::begin(&runner.record, name.as_deref(), None, SystemTime::now());
         let stopped = tokio::select! {
             () = span.around(runner.audit_once()) => false,
@@ -210,7 +209,8 @@ impl Observer for ProgressReport<'_> {
 fn runner<'a>(
     ground: &'a Ground,
     (agents, looks): (&'a Agents, &'a Looks),
-    (config, gate): (&'a Config, &'a Arc<dyn Gate>),
+    config: &'a Config,
+    gate: &'a Arc<dyn Gate>,
     (repository, workspace): (Option<&'a str>, &'a Local<'a>),
     record: Record,
 ) -> Runner<'a> {
