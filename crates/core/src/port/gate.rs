@@ -122,8 +122,8 @@ impl Permit {
         Ok(Arc::new(Self { gate: Arc::clone(gate), answered: AtomicI64::new(now.0) }))
     }
 
-    /// Lets one call that writes be made now. The answer that made the permit counts for the first call of all, within
-    /// [`PERMIT_AGE`]; for every other, and for each repeat, the gate is asked again.
+    /// Lets one call that writes be made now. The answer that made the permit counts for one second, and for the first call of
+    /// all; for every other, and for each repeat, the gate is asked again.
     ///
     /// # Errors
     /// [`HaltReason`]

@@ -39,8 +39,11 @@ struct Inner {
     login: Authorization,
     learnt: Arc<Learnt>,
     /// The diff of the pull request that was commented on last. A run has a client of its own.
-    diff: Arc<Mutex<Option<(u64, Arc<PullDiff>)>>>,
+    diff: Arc<LastDiff>,
 }
+
+/// The number of a pull request, and its diff.
+type LastDiff = Mutex<Option<(u64, Arc<PullDiff>)>>;
 
 /// The facts that all clones share.
 #[derive(Debug)]
