@@ -1,7 +1,7 @@
 //! Drives a lease, the same for every loop: sends heartbeats while the step runs, has the loop record why it stopped, and ends
 //! the lease.
 //!
-//! A loop gives its part as [`Leased`]. [`Driver::drive`] is the whole way.
+//! A loop gives its part as `Leased`. `Driver::drive` is the whole way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

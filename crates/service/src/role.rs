@@ -40,7 +40,7 @@ impl Role {
         }
     }
 
-    /// Does it do, where no other process does, what one process does at a time ([`sole`])?
+    /// Does it do, where no other process does, what one process does at a time ([`crate::sole`])?
     pub fn sweeps(self) -> bool {
         match self {
             Self::All | Self::Worker | Self::Sweep => true,

@@ -78,7 +78,7 @@ impl ServiceContext {
     /// One `KillSwitchEngaged` event, in the log too. A run that was never begun gets the id it would have had.
     fn engaged_event(&self, switch: EngagedSwitch<'_>, key: &Key, run: Option<&RunRef>, what: &str) -> Event {
         let engaged = switch.engaged;
-        let id = run.map_or_else(|| new_run_id(), |run| run.id.clone());
+        let id = run.map_or_else(new_run_id, |run| run.id.clone());
         let reason = engaged.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let mode = engaged.mode.as_str();
         let of = match switch.repository {
