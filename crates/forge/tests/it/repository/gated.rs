@@ -143,10 +143,11 @@ async fn a_call_that_writes_several_times_asks_each_time() {
         let draft = review(&site, &[3, 90, 5]).await;
         let posted = pull.post_review(&draft).await;
         if posted.is_ok() {
-            assert_eq!((many, writes(&site)), (5, 5), "a review, three lines, and the review without them");
+            assert_eq!((many, writes(&site)), (6, 5), "a review, three lines, and the review without them");
             break;
         }
         withheld("review", posted);
-        assert_eq!(writes(&site), many);
+        // The first question gave the permit; what is there is looked for after it.
+        assert_eq!(writes(&site), many.saturating_sub(1));
     }
 }
