@@ -1,7 +1,7 @@
-//! What a configuration must know of the runtimes of agents.
+//! Bounds and versions of the runtimes of agents that a configuration has to know.
 
 /// The version of the `claude` program that its runtime was measured with. Another one may behave otherwise: flags,
-/// events and retries of the program are nobody's promise.
+/// events and retries of the program are not promised.
 pub const CLI_VERSION: &str = "2.1.328";
 
 /// Bytes of one call's output.

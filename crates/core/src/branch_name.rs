@@ -2,7 +2,7 @@
 
 use crate::id::Sha;
 
-/// Is this the name of a branch, without `refs/heads/`? By git's own rules (`git check-ref-format`), and nothing that
+/// True for the name of a branch, without `refs/heads/`: by git's own rules (`git check-ref-format`), and nothing that
 /// could be taken for a commit's id, another ref or an option.
 pub fn is_branch_name(name: &str) -> bool {
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");

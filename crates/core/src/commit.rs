@@ -1,4 +1,4 @@
-//! What commits say.
+//! Names that commits bear.
 
 /// Somebody in a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]

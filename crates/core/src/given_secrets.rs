@@ -20,7 +20,7 @@ pub fn keep_if_credential(value: &str) {
     }
 }
 
-/// Takes a credential: from now on it is shown to nobody, whole or in parts (the lines of a key, the password of an address,
+/// Takes a credential: from now on it is left out of all that is shown, whole or in parts (the lines of a key, the password of an address,
 /// what follows `Bearer`).
 pub fn keep(given: &str) {
     let given = given.trim();

@@ -98,7 +98,7 @@ pub fn format_named(name: &str) -> Option<&'static str> {
     FORMATS.iter().find(|format| format.eq_ignore_ascii_case(name.trim())).copied()
 }
 
-/// Is a linter of this name known? In letters of any case, also by a name that its outputs have for it.
+/// True if a linter of this name is known: in letters of any case, also by a name that its outputs have for it.
 pub fn is_known(name: &str) -> bool {
     LINTERS.iter().chain(ALIASES).any(|known| known.eq_ignore_ascii_case(name.trim()))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where a package is published.
+/// A place where packages are published.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Registry {
@@ -32,7 +32,7 @@ impl Registry {
         Self::ALL.into_iter().find(|registry| registry.as_str() == name)
     }
 
-    /// What people call it.
+    /// Its name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pypi => "PyPI",

@@ -1,7 +1,7 @@
 //! Texts with places for values, `{{name}}`: prompts, and what an operator writes for a job, such as a word of a command
 //! or a title.
 
-/// What is wrong where `{{` begins no variable.
+/// The fault of a `{{` that begins no variable.
 pub const NO_VARIABLE: &str =
     "`{{` begins no variable: write `{{name}}`, or `\\{{` for the letters themselves";
 
@@ -14,7 +14,7 @@ pub enum Piece {
     Variable {
         /// Its name.
         name: String,
-        /// Where it stands, from the line that the text begins on.
+        /// Its line, counted from the one that the text begins on.
         line: u32,
     },
 }
@@ -120,7 +120,7 @@ pub fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<
     pieces
 }
 
-/// Is it the name of a variable, as `max_turns` is: a lower-case letter, then letters, digits and `_`.
+/// True for the name of a variable, as `max_turns` is: a lower-case letter, then letters, digits and `_`.
 pub fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')

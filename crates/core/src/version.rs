@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::registry::Registry;
 
-/// What a range becomes for a new release.
+/// The form of a range that admits a new release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Style {
@@ -34,7 +34,7 @@ pub enum Version {
     Crates(semver::Version),
 }
 
-/// Why a text is no version or range.
+/// The reason why a text is no version or range.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("`{text}` is no {what} as {} writes it: {why}", registry.name())]
 pub struct VersionError {
@@ -86,7 +86,7 @@ impl Version {
         }
     }
 
-    /// Is it one that comes before a release?
+    /// True for one that comes before a release.
     pub fn is_prerelease(&self) -> bool {
         match self {
             Self::Pypi(version) => version.any_prerelease(),
@@ -95,7 +95,7 @@ impl Version {
         }
     }
 
-    /// May a step between the two break what it likes, by their numbers? In semantic versions the first number that is
+    /// True if a step between the two may break what it likes, by their numbers. In semantic versions the first number that is
     /// not 0 says so; Python's versions promise less, and the first number is what projects read.
     pub fn is_major_step(&self, other: &Self) -> bool {
         match (self, other) {

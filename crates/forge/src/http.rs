@@ -360,9 +360,7 @@ impl Http {
     async fn send_once(&self, by: &Authorization, call: &Call) -> Result<Answer, Refusal> {
         // Until the answer is read.
         let _place = self.limits.admit(by.payer, call).await.map_err(Refusal::lasting)?;
-        if !call.writes {
-            self.permit.as_deref().inspect(|permit| permit.expire());
-        } else {
+        if call.writes {
             // Each try is a write: the gate's answer to the one that failed says nothing of this one.
             let confirmed = match &self.permit {
                 Some(permit) => permit.confirm(self.clock.now()).await,
@@ -370,6 +368,8 @@ impl Http {
             };
             let halted = |reason| Refusal::lasting(Halt::before(&call.what, reason).into());
             confirmed.map_err(halted)?;
+        } else if let Some(permit) = &self.permit {
+            permit.expire();
         }
         let mut request = self
             .client

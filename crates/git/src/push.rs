@@ -2,7 +2,7 @@
 //! else's commits are lost.
 
 use truing_core::branch_name::is_branch_name;
-use truing_core::id::{Millis, Sha};
+use truing_core::id::Sha;
 use truing_core::port::{HaltReason, Permit};
 
 use crate::command::{Finished, clean};
@@ -82,8 +82,7 @@ impl Committed {
         ]);
         let call = call.arg(format!("{}:{reference}", self.sha()));
         // The remote was asked in between.
-        permit.expire();
-        if let Err(why) = permit.confirm(Millis(0)).await {
+        if let Err(why) = permit.ask_again().await {
             return Ok(Pushed::Halted(why));
         }
         let finished = network::run(self.view().git(), remote, call).await?;

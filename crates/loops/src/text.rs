@@ -65,7 +65,7 @@ pub struct Summary<'a> {
     pub suppressed: usize,
     /// What people have dismissed.
     pub dismissed: &'a [&'a Finding],
-    /// Those of them whose comments an operator has taken back: nobody can answer these.
+    /// Those of them whose comments an operator has taken back: no comment is left to be answered.
     pub retracted: &'a [&'a Finding],
     /// What was looked at.
     pub coverage: &'a Coverage,

@@ -1,6 +1,6 @@
 //! Text without the secrets in it, for what somebody else than a rule says: a model that quotes a key, what is traced,
 //! what is kept to be played again. The rules of kind `secret` know the forms, and what this process was given is known by
-//! its value ([`given_secrets::keep`]). A server of others is told no secret without a form either ([`holds_any`]).
+//! its value ([`given_secrets::keep`]). A server of others gets no secret without a form either ([`holds_any`]).
 
 mod decoded;
 mod disguised;

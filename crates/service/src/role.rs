@@ -40,7 +40,7 @@ impl Role {
         }
     }
 
-    /// Does it do, where no other process does, what one process does at a time ([`crate::sole`])?
+    /// True if it does what one process does at a time ([`crate::sole`]), where no other process does.
     pub fn sweeps(self) -> bool {
         match self {
             Self::All | Self::Worker | Self::Sweep => true,

@@ -1,4 +1,4 @@
-//! How the `claude` program is called: as little of it as can be. Measured with [`CLI_VERSION`](truing_core::agent::CLI_VERSION); without any one of
+//! The arguments and variables of the `claude` program: as little of it as can be. Measured with [`CLI_VERSION`](truing_core::agent::CLI_VERSION); without any one of
 //! these it does something of its own.
 
 use std::ffi::OsString;

@@ -9,7 +9,7 @@ use truing_core::loopback::is_loopback;
 use truing_core::registry::Registry;
 use url::{Host, Url};
 
-/// Where a registry is, and its files are.
+/// The addresses of a registry and of its files.
 fn hosts(registry: Registry) -> &'static [&'static str] {
     match registry {
         Registry::Pypi => &["pypi.org", "files.pythonhosted.org"],
@@ -18,7 +18,7 @@ fn hosts(registry: Registry) -> &'static [&'static str] {
     }
 }
 
-/// The variables by which its tools are told of further indexes. A value may hold several.
+/// The variables that name further indexes to its tools. A value may hold several.
 fn variables(registry: Registry) -> &'static [&'static str] {
     match registry {
         Registry::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Millis, Span, Token};
 
-/// The reason of a gate that is shut.
+/// The reason why a gate is shut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum HaltReason {
@@ -129,10 +129,18 @@ impl Permit {
     /// [`HaltReason`]
     pub async fn confirm(&self, now: Millis) -> Result<(), HaltReason> {
         let age = now.0.saturating_sub(self.answered.swap(USED, Ordering::Relaxed));
-        if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.gate.ask().await }
+        if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.ask_again().await }
     }
 
-    /// Lets the answer that made the permit count no more: something else was waited for.
+    /// Asks the gate again, whatever the age of its answer.
+    ///
+    /// # Errors
+    /// [`HaltReason`]
+    pub async fn ask_again(&self) -> Result<(), HaltReason> {
+        self.gate.ask().await
+    }
+
+    /// Lets the answer that made the permit count no more: another call was waited for.
     pub fn expire(&self) {
         self.answered.store(USED, Ordering::Relaxed);
     }

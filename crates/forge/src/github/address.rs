@@ -14,7 +14,7 @@ pub(super) fn append<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>
     url
 }
 
-/// Is this `owner/name`, of the characters that GitHub allows in both?
+/// True for `owner/name`, of the characters that GitHub allows in both?
 pub(super) fn is_repository_name(text: &str) -> bool {
     let right = |part: &str| {
         !matches!(part, "" | "." | "..")

@@ -93,7 +93,7 @@ impl<'a> Scope<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Identity {
     pub(super) id: u64,
-    /// Is it a GitHub App's installation, and no person?
+    /// True for the installation of a GitHub App, which is no person.
     pub(super) installation: bool,
 }
 

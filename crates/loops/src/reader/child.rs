@@ -16,12 +16,12 @@ use truing_reader::protocol::{Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, Protocol
 
 use super::bounds::Usage;
 
-/// How much of what a child says on its error stream is kept: the last bytes.
+/// The last bytes of a child's error stream that are kept.
 const MAX_STDERR_BYTES: usize = 16 << 10;
-/// How many characters of a child's own words an error repeats.
+/// The most characters of a child's own words that an error repeats.
 const MAX_WORDS_CHARS: usize = 500;
 
-/// What is started, and what is asked of it.
+/// The program that is started, with its request.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
     pub(super) path: PathBuf,
@@ -29,7 +29,7 @@ pub(super) struct Program {
     pub(super) weakest: Level,
 }
 
-/// Why a child gave no answer that can be used.
+/// The reason why a child gave no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChildError {
     #[error("{} cannot be started: {source}", program.display())]
@@ -59,7 +59,7 @@ pub(super) fn cleaned(error: ReaderError) -> ReaderError {
     }
 }
 
-/// What went wrong, with a child's last words.
+/// The failure of a child, with its last words.
 pub(super) fn told(error: &ChildError, said: &[u8]) -> String {
     let (what, words) = (plain(&error.to_string()), plain(&String::from_utf8_lossy(said)));
     if words.is_empty() { what } else { format!("{what}; it said: {words}") }
@@ -191,7 +191,7 @@ async fn talk(
     let mut bounded = stdout.take(MAX_ANSWER_BYTES as u64 + 1);
     let ((), read) = tokio::join!(feed, bounded.read_to_end(&mut answer));
     read?;
-    // The input stays open until here: its end would tell the child that nobody listens.
+    // The input stays open until here: a child takes its end for the end of its work.
     drop(stdin);
     if answer.len() > MAX_ANSWER_BYTES {
         let (what, bytes) = ("its answer", answer.len());

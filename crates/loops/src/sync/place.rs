@@ -1,4 +1,4 @@
-//! Where a project's requirement is.
+//! The place of a project's requirement.
 
 use std::path::Path;
 

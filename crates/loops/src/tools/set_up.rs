@@ -31,7 +31,7 @@ const BY_PIP: &[(&str, &str)] =
 const ENVIRONMENT: &str = ".venv/bin/";
 /// The file by which a project uses uv, and the beginning of commands that do.
 const UV: (&str, &str) = ("uv.lock", "uv tool install ");
-/// What installs Rust with its manager, its package manager and its linter.
+/// The command that installs Rust with its manager, its package manager and its linter.
 const RUST: &str = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh";
 
 impl Running {

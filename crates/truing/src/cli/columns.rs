@@ -60,7 +60,7 @@ fn unbroken(text: &str) -> Vec<String> {
     words
 }
 
-/// Does each backtick have its other one?
+/// True if each backtick has its other one.
 fn is_closed(text: &str) -> bool {
     text.matches('`').count().is_multiple_of(2)
 }

@@ -1,4 +1,4 @@
-//! What the service works with.
+//! The parts of the service, from the configuration.
 
 use std::collections::BTreeMap;
 use std::path::Path;

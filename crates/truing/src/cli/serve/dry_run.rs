@@ -195,7 +195,7 @@ fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
     let mut text = counted(open_pull_requests, "open pull request");
-    // Where they are left, no word on a review would say more than what was left, or is known.
+    // A line on reviews would repeat the lines on what is left, or known.
     if will_be_reviewed > 0 || !leaves {
         text += &format!(", {will_be_reviewed} will be reviewed");
     }
