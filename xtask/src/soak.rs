@@ -79,7 +79,16 @@ const PARTS: [Part; 10] = [
     Part {
         name: "crash",
         promise: "the reviews' on Valkey and PostgreSQL, interrupted at each of their calls",
-        arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "crash::stories"],
+        arguments: &[
+            "test",
+            "--package",
+            "truing-service",
+            "--test",
+            "it",
+            "--",
+            "--nocapture",
+            "crash::stories",
+        ],
         size: Some(("TRUING_TEST_FULL", "1")),
         told: "crash:",
     },

@@ -166,7 +166,10 @@ pub const TOOLS: &[Tool] = &[
         probe: &["git", "--version"],
         minimum: Version::new(2, 41, 0),
         debian: "git",
-        need: Need { packages: &["truing", "truing-fakes", "truing-forge", "truing-git"], shows: None },
+        need: Need {
+            packages: &["truing", "truing-fakes", "truing-forge", "truing-git", "truing-service"],
+            shows: None,
+        },
     },
     Tool {
         name: "postgres",
@@ -178,14 +181,14 @@ pub const TOOLS: &[Tool] = &[
         ],
         minimum: Version::new(14, 0, 0),
         debian: "postgresql",
-        need: Need { packages: &["truing", "truing-store"], shows: None },
+        need: Need { packages: &["truing", "truing-service", "truing-store"], shows: None },
     },
     Tool {
         name: "redis-server",
         probe: &["sh", "-c", "(valkey-server --version || redis-server --version) 2>/dev/null | tr = ' '"],
         minimum: Version::new(7, 0, 0),
         debian: "redis-server",
-        need: Need { packages: &["truing", "truing-store"], shows: None },
+        need: Need { packages: &["truing", "truing-service", "truing-store"], shows: None },
     },
     Tool {
         name: "faketime",

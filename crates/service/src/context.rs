@@ -9,8 +9,8 @@ use truing_core::id::{PrId, RunId};
 use truing_core::port::{Clock, ForgePull, Reader, RecordStore};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
-use truing_forge::Server;
 use truing_forge::watch::Watch;
+use truing_forge::{ForgeServer as _, Server};
 use truing_git::Git;
 use truing_loops::agent::Agent;
 use truing_loops::checkout::Rules;
@@ -33,6 +33,21 @@ pub trait Forges: Send + Sync {
 
     /// The configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
     fn servers(&self) -> &BTreeMap<String, Server>;
+}
+
+/// The servers of the configured forges.
+#[derive(Clone, Debug, Default)]
+pub struct Servers(pub BTreeMap<String, Server>);
+
+impl Forges for Servers {
+    fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>> {
+        let server = self.0.get(&id.forge)?.for_review(run.as_str());
+        Some(Box::new(server.client(id, repo, producer)))
+    }
+
+    fn servers(&self) -> &BTreeMap<String, Server> {
+        &self.0
+    }
 }
 
 /// Everything a worker needs. Shared by all of them.

@@ -47,7 +47,7 @@ use truing_core::id::Token;
 use truing_core::port::StoreError;
 use truing_loops::slots::end_orphans;
 
-pub use self::context::{Forges, ServiceContext};
+pub use self::context::{Forges, Servers, ServiceContext};
 use self::lease::Lease;
 pub use self::role::Role;
 use self::scheduler::Scheduler;

@@ -11,7 +11,6 @@ mod provider;
 pub mod role;
 pub mod service;
 pub mod store;
-mod threaded;
 pub(crate) mod tools;
 pub mod verify;
 
@@ -48,7 +47,6 @@ use truing_service::{Pace, Role};
 pub(crate) use self::forges::MARKER_KEY;
 use self::forges::server;
 pub use self::store::open_store;
-pub use self::threaded::ThreadedReader;
 use crate::cli::error::CliError;
 
 /// The folder beside the database for what a server makes for one run only, empty: what a killed server left in it

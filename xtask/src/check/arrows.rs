@@ -50,7 +50,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "truing-guard",
             "truing-model",
             "truing-reader",
-            "truing-store",
             "truing-upstream",
         ],
     ),

@@ -90,7 +90,7 @@ fn a_kind_is_named_where_clients_are_made_and_nowhere_else() {
         ),
         file("crates/service/src/every.rs", "let a = ü; match server { Server::GitHub(_) => {} }"),
         file("crates/service/src/sweep/tests.rs", "use truing_forge::github::GitHub;"),
-        file("crates/truing/tests/it/crash.rs", "use truing_forge::github::GitHub;"),
+        file("crates/service/tests/it/crash.rs", "use truing_forge::github::GitHub;"),
         file("crates/truing/src/wiring/forges.rs", "use truing_forge::github::GitHub;"),
         file("crates/service/src/cloud.rs", "let server: truing_forge::bitbucket::BitbucketCloud = it;"),
         file("crates/forge/src/server.rs", "use crate::github::GitHub;"),

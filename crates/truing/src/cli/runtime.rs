@@ -1,5 +1,6 @@
 //! The asynchronous runtime of a command, and how it is interrupted.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::runtime::{self, Builder, Handle};
@@ -23,6 +24,8 @@ pub(crate) struct Runtime {
 impl Runtime {
     /// Runs this to its end.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        // In a box, so that the runtime's own code is generated once a result, and not once a command.
+        let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
         self.runtime.block_on(work)
     }
 

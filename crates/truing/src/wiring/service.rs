@@ -6,36 +6,18 @@ use std::sync::Arc;
 
 use truing_config::environment::Environment;
 use truing_config::{Config, value};
-use truing_core::id::{PrId, RunId};
-use truing_core::port::{ForgePull, Reader};
-use truing_core::publish::Producer;
-use truing_forge::{ForgeServer as _, Server};
+use truing_core::port::Reader;
 use truing_loops::checkout::Rules;
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::SwitchReader;
 use truing_service::metrics::Metrics;
 use truing_service::repositories::Repositories;
-use truing_service::{Forges, ServiceContext};
+use truing_service::{Servers, ServiceContext};
 use truing_store::Store;
 
 use super::forges::server;
 use super::{agent, bad_pattern, converge, git_in, limits, lines_key, mirrors, tools};
 use crate::cli::error::CliError;
-
-/// The servers of the configured forges.
-#[derive(Clone, Debug, Default)]
-pub struct Servers(pub BTreeMap<String, Server>);
-
-impl Forges for Servers {
-    fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>> {
-        let server = self.0.get(&id.forge)?.for_review(run.as_str());
-        Some(Box::new(server.client(id, repo, producer)))
-    }
-
-    fn servers(&self) -> &BTreeMap<String, Server> {
-        &self.0
-    }
-}
 
 /// Everything the service works with, beside an opened store, that of the money, and a reader. What it makes for one run only is in
 /// `temp`.

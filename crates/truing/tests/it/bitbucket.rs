@@ -21,34 +21,22 @@ use truing_fakes::repo::Commit;
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
+use crate::support::home::{Home, Process, Ran, until_shown};
 use crate::support::watch::Watched;
 
 const TOKEN: &str = "bitbucket-token-canary";
 const SECRET: &str = "bitbucket-secret-canary";
-/// The longest that a condition may take to come true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
-const LOOK: Duration = Duration::from_millis(50);
 /// The file of each pull request, as it is opened, and as it is pushed again: one finding stays, one is new.
 const FIRST: &str = "a = 1\nbreakpoint()\n";
 const SECOND: &str = "a = 1\nbreakpoint()\nb = 2\nimport pdb; pdb.set_trace()\n";
 
 /// A home folder with a configuration for a fake forge of a kind.
 struct Site {
-    home: TempDir,
+    home: Home,
     forge: Watched,
     repo: Repo,
     /// The word of the kind, and the forge's name.
     kind: &'static str,
-}
-
-/// A serving process, which ends with this.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Site {
@@ -63,45 +51,33 @@ impl Site {
         let first = Commit::new("begin").write("a.py", "a = 1\n");
         let repo = forge.create_repository("o", "r", first).await.unwrap();
         let kind = forge.name();
-        let home = tempfile::tempdir().unwrap();
         let config = format!(
             "[store]\nurl = \"sqlite:truing.db\"\n[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n\
              {}[review]\nexisting = \"review\"\ndebounce = \"100ms\"\nmax_wait = \"1s\"\nquiet = \"1s\"\nbackoff = \"200ms\"\n\
              backoff_max = \"400ms\"\nattempts = 2\n",
             forge.operator().replace("settle = \"0s\"", &format!("settle = \"300ms\"\n{key}")),
         );
-        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        let home =
+            Home::configured(&config).with("BITBUCKET_TOKEN", TOKEN).with("BITBUCKET_WEBHOOK_SECRET", SECRET);
         Self { home, forge, repo, kind }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-        command
-            .args(["--config", "truing.toml"])
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("BITBUCKET_TOKEN", TOKEN)
-            .env("BITBUCKET_WEBHOOK_SECRET", SECRET)
-            .current_dir(self.home.path())
-            .stdin(Stdio::null());
-        command
+        self.home.command(arguments)
     }
 
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (status.code().unwrap(), text(stdout), text(stderr))
+        let Ran { exit, out, err } = self.home.run(arguments);
+        (exit, out, err)
     }
 
     /// Starts the service, and lets the forge's webhooks go to it. Its log is in `serve.log`.
-    async fn serve(&self) -> Server {
+    async fn serve(&self) -> Process {
         let log = self.log();
         let stderr = File::create(&log).unwrap();
-        let server = Server(self.command(&["serve"]).stdout(Stdio::null()).stderr(stderr).spawn().unwrap());
+        let server = Process(self.command(&["serve"]).stdout(Stdio::null()).stderr(stderr).spawn().unwrap());
         let mut url = String::new();
-        until(
+        until_shown(
             "it listens",
             || self.told(),
             async || {
@@ -137,7 +113,7 @@ impl Site {
 
     async fn reviewed(&self, number: u64, findings: usize) -> PullView {
         let mut last = None;
-        until(
+        until_shown(
             "it is reviewed",
             || format!("{}\n{:#?}", self.told(), self.forge.log().last()),
             async || {
@@ -177,19 +153,6 @@ impl Site {
     }
 }
 
-/// Waits until something holds; `told` is what a failure shows.
-async fn until(what: &str, told: impl Fn() -> String, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    let mut look = tokio::time::interval(LOOK);
-    loop {
-        look.tick().await;
-        if holds().await {
-            return;
-        }
-        assert!(Instant::now() < deadline, "waited in vain: {what}\n{}", told());
-    }
-}
-
 /// Everything that we said is said once, and nothing had to be taken back.
 fn once(view: &PullView) {
     let said: Vec<&str> = view.comments.iter().filter_map(|comment| comment.body.lines().last()).collect();
@@ -207,7 +170,7 @@ async fn a_storm(flavour: Flavour) {
     assert!(site.deliver().await.iter().all(|status| *status == 202));
     let view = site.reviewed(number, 2).await;
     let store = site.store();
-    until("the storm is over", || site.told(), async || store.list().await.unwrap().is_empty()).await;
+    until_shown("the storm is over", || site.told(), async || store.list().await.unwrap().is_empty()).await;
     let runs = store.runs(&site.key(number).await, 100).await.unwrap();
     let computed = runs.iter().filter(|run| matches!(run.stage, Stage::Computed | Stage::Published)).count();
     assert!((1..=2).contains(&computed), "{runs:#?}");
@@ -244,7 +207,7 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
     site.repo.comment(number, "ada", "/review").await.unwrap();
     assert!(site.deliver().await.iter().all(|status| *status == 202), "{}", site.told());
     let (store, key) = (site.store(), site.key(number).await);
-    until(
+    until_shown(
         "it is held back",
         || site.told(),
         async || {
@@ -340,7 +303,7 @@ async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
     assert_eq!(site.deliver().await, [202]);
     let (what, hint) = ("in the fork guest/r alone, which cannot be read", "let the token read the fork");
     let (store, key) = (site.store(), site.key(number).await);
-    until(
+    until_shown(
         "it fails",
         || site.told(),
         async || {

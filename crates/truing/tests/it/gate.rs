@@ -2,33 +2,31 @@
 //! commands in the sandbox.
 
 #![cfg(target_os = "linux")]
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
+
+use crate::support::workspace::{Workspace, has_namespaces};
 
 /// What the pack `core` finds.
 const SWALLOWED: &str = "try:\n    f()\nexcept:\n    pass\n";
 
-/// Does this machine let us make namespaces?
-fn has_namespaces() -> bool {
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
-    unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
+/// A repository with a gate.
+struct Site(Workspace);
 
-/// A repository without a commit, and the folders of its user.
-struct Site(TempDir);
+impl Deref for Site {
+    type Target = Workspace;
+
+    fn deref(&self) -> &Workspace {
+        &self.0
+    }
+}
 
 impl Site {
     fn unborn(configuration: &str) -> Self {
-        let site = Self(tempfile::tempdir().unwrap());
-        site.write("truing.toml", configuration);
-        std::fs::create_dir(site.path("repository")).unwrap();
-        site.git(&["init", "--quiet", "--initial-branch=main"]);
-        site
+        Self(Workspace::unborn(configuration))
     }
 
     /// On a branch, from a commit with a file of a hundred lines.
@@ -44,35 +42,6 @@ impl Site {
     fn with_script(script: &str) -> Self {
         let command = json!([["sh", "-c", script]]);
         Self::new(&format!("[converge]\ngate = {command}\n[verify]\ntimeout = \"60s\"\n"))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().canonicalize().unwrap().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        std::fs::write(self.path(name), text).unwrap();
-    }
-
-    fn git(&self, arguments: &[&str]) {
-        let mut git = Command::new("git");
-        git.args(["-c", "user.name=x", "-c", "user.email=x@example.org"]).args(arguments);
-        git.current_dir(self.path("repository")).env("HOME", self.0.path());
-        assert!(git.status().unwrap().success());
-    }
-
-    fn commit(&self) {
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "-m", "x"]);
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-        command.env_clear().env("HOME", self.0.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
-        command.env("TRUING_CONFIG", self.path("truing.toml")).env("SECRET", "canary");
-        command.current_dir(self.path("repository")).args(arguments).stdin(Stdio::null());
-        command
     }
 
     fn run(&self, arguments: &[&str]) -> Output {

@@ -1,4 +1,4 @@
-//! The tests of the program and of its service, one module a subject: one program, so that it is linked once.
+//! The tests of the program, one module a subject: one program, so that it is linked once.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,30 +11,24 @@
 
 mod bitbucket;
 mod command_line;
-mod conformance;
 mod converge;
-mod crash;
 mod demo;
 mod diff;
 mod examples;
 mod findings;
 mod gate;
-mod ingress;
-mod notify;
 mod online;
 mod operate;
-mod oracle;
+
 mod prompts;
 mod reader;
 mod report;
 mod review;
 mod rules;
 mod sandbox;
-mod service;
 mod shell;
 mod storm;
 mod support;
-mod sweep;
 mod sync;
 mod sync_run;
 mod verify;

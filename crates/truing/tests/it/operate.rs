@@ -39,6 +39,7 @@ use tempfile::TempDir;
 use truing_fakes::forge::{Chaos, Fault, FaultKind, Hook, NewPull, PullView, Repo};
 use truing_fakes::repo::Commit;
 
+use crate::support::home::{Home, Ran, Server};
 use watch::Watched;
 
 const TOKEN: &str = "operate-token-canary";
@@ -48,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A home folder with a configuration for a fake forge.
 struct Site {
-    home: TempDir,
+    home: Home,
     forge: Watched,
     repo: Repo,
 }
@@ -64,38 +65,25 @@ impl Site {
         forge.token(TOKEN, "truing[bot]");
         let repo =
             forge.create_repository("o", "r", Commit::new("begin").write("a.py", "a = 1\n")).await.unwrap();
-        let home = tempfile::tempdir().unwrap();
         let url = forge.base_url();
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n[forge.github]\napi_url = \"{url}\"\n\
              git_url = \"{url}\"\nsettle = \"300ms\"\n[review]\nexisting = \"review\"\ndebounce = \"100ms\"\nmax_wait = \"1s\"\n\
              quiet = \"1s\"\nbackoff = \"200ms\"\nbackoff_max = \"400ms\"\nattempts = 2\n"
         );
-        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        let home =
+            Home::configured(&config).with("GITHUB_TOKEN", TOKEN).with("GITHUB_WEBHOOK_SECRET", SECRET);
         Self { home, forge, repo }
     }
 
     /// The same, which leaves what was open before the first contact, as it does unless the operator says otherwise.
     fn leaving_existing(self) -> Self {
-        let file = self.home.path().join("truing.toml");
-        let config = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, config.replace("existing = \"review\"\n", "")).unwrap();
+        self.home.reconfigure("existing = \"review\"\n", "");
         self
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-        command
-            .args(["--config", "truing.toml"])
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("GITHUB_TOKEN", TOKEN)
-            .env("GITHUB_WEBHOOK_SECRET", SECRET)
-            .current_dir(self.home.path())
-            .stdin(Stdio::null());
-        command
+        self.home.command(arguments)
     }
 
     /// The same, with a limit of open files that it cannot raise.
@@ -110,7 +98,7 @@ impl Site {
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(arguments).output().unwrap())
+        self.home.run(arguments)
     }
 
     /// Starts the service; it says where it listens.
@@ -124,20 +112,7 @@ impl Site {
 
     /// Starts the service by a command of its own.
     fn serve_by(&self, command: &mut Command) -> Server {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let url = lines
-            .by_ref()
-            .map(Result::unwrap)
-            .find_map(|line| {
-                Some(line.split_once("health and metrics: ")?.1.split_once("/healthz")?.0.to_owned())
-            })
-            .unwrap();
-        let url = format!("{url}/webhooks/github");
-        // Its log is read to the end, so that it never waits for a reader.
-        let log = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
-        self.forge.hook(Hook { url: url.clone(), secret: SECRET.into(), automatic: false });
-        Server { child, log: Some(log), url }
+        self.home.serve_by(command, &self.forge, SECRET)
     }
 
     async fn open(&self, branch: &str) -> u64 {
@@ -174,50 +149,6 @@ impl Site {
                 return slots;
             }
             assert!(Instant::now() < deadline, "{what}: {slots:#?}");
-        }
-    }
-}
-
-struct Server {
-    /// Where webhooks go.
-    url: String,
-    child: Child,
-    log: Option<std::thread::JoinHandle<String>>,
-}
-
-impl Server {
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    /// Ends it and gives its exit status and its log.
-    fn ended(mut self) -> (ExitStatus, String) {
-        let status = self.child.wait().unwrap();
-        (status, self.log.take().unwrap().join().unwrap())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[derive(Debug)]
-struct Ran {
-    exit: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn of(output: Output) -> Self {
-        Self {
-            exit: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
         }
     }
 }
@@ -300,7 +231,7 @@ async fn whoever_holds_idle_connections_takes_no_runs_files() {
     const FILES: u32 = 128;
     let site = Site::new().await;
     let server = site.serve_by(&mut site.command_with_files(FILES, &["serve"]));
-    let (host, _) = server.url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let host = server.url.strip_prefix("http://").unwrap();
     let idle: Vec<_> = (0..2 * FILES).map(|_| std::net::TcpStream::connect(host).unwrap()).collect();
     let number = site.open("one").await;
     // Nobody comes through to tell of it; a switch that goes off makes the service look itself.

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use truing::wiring::ThreadedReader;
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
 use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
@@ -23,6 +22,8 @@ use truing_loops::reader::ChildReader;
 use truing_reader::protocol::{Hello, MAX_HELLO_BYTES};
 
 use files::READY;
+
+use crate::support::threaded::ThreadedReader;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 /// Longer than anything here may take on a busy machine.

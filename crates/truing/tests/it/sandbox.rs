@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::workspace::has_namespaces;
+
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 /// How long something may take that has to happen at once.
 const SOON: Duration = crate::support::HANGS;
@@ -67,13 +69,6 @@ fn checked(output: &Output) -> (Option<i32>, String, Vec<(String, bool)>) {
     let checks =
         tried.map(|check| (check["name"].as_str().unwrap().to_owned(), check["stopped"].as_bool().unwrap()));
     (output.status.code(), answer["level"].as_str().unwrap().to_owned(), checks.collect())
-}
-
-/// Does this machine let us make namespaces? Then the strongest level must be what is reached.
-fn has_namespaces() -> bool {
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
-    unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod away;
 mod fleet;
 mod moving;
 
+use crate::support::home::{Home, Process};
 use crate::support::watch;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -99,7 +100,7 @@ async fn until_reviewed(pulls: &[Pull], log: impl Fn() -> String) {
 /// A forge, and the folder of a service that is started and killed.
 struct Site {
     forge: Watched,
-    home: TempDir,
+    home: Home,
     port: u16,
     /// Webhooks that were accepted.
     delivered: AtomicUsize,
@@ -122,7 +123,6 @@ impl Site {
     async fn new(quiet: Duration) -> Self {
         let forge = Watched::start(Options::default()).await;
         forge.token(TOKEN, LOGIN);
-        let home = tempfile::tempdir().unwrap();
         let url = forge.base_url();
         // A lease is short, and an attempt that a kill costs is not what this is about.
         let config = format!(
@@ -132,7 +132,8 @@ impl Site {
              backoff = \"200ms\"\nbackoff_max = \"1s\"\nattempts = 100\n",
             quiet.as_secs()
         );
-        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        let home =
+            Home::configured(&config).with("GITHUB_TOKEN", TOKEN).with("GITHUB_WEBHOOK_SECRET", SECRET);
         let port = lasting_ports(1)[0];
         let url = format!("http://127.0.0.1:{port}/webhooks/github");
         forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
@@ -144,23 +145,11 @@ impl Site {
     }
 
     /// Starts the service; what it says is in `serve.log`.
-    fn serve(&self) -> Server {
-        let log = File::options().create(true).append(true).open(self.home.path().join("serve.log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_truing"))
-            .args(["--config", "truing.toml", "--quiet", "serve", "--listen"])
-            .arg(format!("127.0.0.1:{}", self.port))
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("GITHUB_TOKEN", TOKEN)
-            .env("GITHUB_WEBHOOK_SECRET", SECRET)
-            .current_dir(self.home.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Server(child)
+    fn serve(&self) -> Process {
+        let log = File::options().create(true).append(true).open(self.home.file("serve.log")).unwrap();
+        let listen = format!("127.0.0.1:{}", self.port);
+        let mut command = self.home.command(&["--quiet", "serve", "--listen", &listen]);
+        Process(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
     /// Sends a webhook until it is accepted, as a person who presses "redeliver" would: a dead service hears
@@ -194,20 +183,9 @@ impl Site {
     }
 }
 
-/// A serving process. It dies like it is killed.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // SIGKILL: nothing is tidied up.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Kills the service `kills` times, the first two thirds spread over `expected` webhooks, the others while the
 /// settled heads are reviewed; each at a random one of the calls that the forge sees.
-async fn kill_again_and_again(site: &Site, kills: usize, expected: usize, settled: &AtomicBool) -> Server {
+async fn kill_again_and_again(site: &Site, kills: usize, expected: usize, settled: &AtomicBool) -> Process {
     let mut server = site.serve();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for kill in 0..kills {

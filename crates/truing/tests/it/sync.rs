@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use truing_fakes::registry::FakeRegistry;
 
+use crate::support::home::Home;
 use package::{PINNED, RELEASES, list};
 
 /// One more than those that both kinds of tests have.
@@ -30,7 +31,7 @@ const OTHER: (&str, &str) = ("1.0.6", "");
 struct Site {
     registry: FakeRegistry,
     _runtime: Runtime,
-    folder: TempDir,
+    home: Home,
 }
 
 impl Site {
@@ -39,9 +40,8 @@ impl Site {
         let registry = runtime.block_on(FakeRegistry::start()).unwrap();
         list(&registry, RELEASES.iter().chain([&LAST, &OTHER]));
         registry.put("/files/demo-1.0.6-py3-none-any.whl", "something else");
-        let folder = tempfile::tempdir().unwrap();
-        let site = Self { registry, _runtime: runtime, folder };
-        site.write("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n");
+        let home = Home::configured("[sync.demo]\nmirror = [\"demo/=ours/\"]\n");
+        let site = Self { registry, _runtime: runtime, home };
         site.write("ours/m.py", "");
         site.requires("demo >= 0.9, < 1.0.1");
         let digest = hex::encode(sha1::Sha1::digest(PINNED.as_bytes()));
@@ -50,9 +50,7 @@ impl Site {
     }
 
     fn write(&self, name: &str, content: &str) {
-        let path = self.folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, content).unwrap();
+        self.home.write(name, content);
     }
 
     fn requires(&self, requirement: &str) {
@@ -61,15 +59,8 @@ impl Site {
     }
 
     fn decide(&self, arguments: &[&str]) -> Output {
-        let folder = self.folder.path();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-        command
-            .env_clear()
-            .current_dir(folder)
-            .env("HOME", folder)
-            .env("TRUING_CONFIG", folder.join("truing.toml"));
-        command.envs(self.registry.variables());
-        command.args(["sync", "decide", "demo"]).args(arguments).output().unwrap()
+        let mut command = self.home.command(&[&["sync", "decide", "demo"], arguments].concat());
+        command.envs(self.registry.variables()).output().unwrap()
     }
 
     fn answer(&self, arguments: &[&str]) -> (Value, Option<i32>) {
@@ -220,9 +211,9 @@ fn a_job_may_follow_a_few_releases_at_a_time() {
 #[test]
 fn a_project_is_changed_by_no_decision() {
     let site = Site::new();
-    let before = std::fs::read(site.folder.path().join("pyproject.toml")).unwrap();
+    let before = std::fs::read(site.home.path().join("pyproject.toml")).unwrap();
     site.answer(&["--to", "1.0.4"]);
-    assert_eq!(std::fs::read(site.folder.path().join("pyproject.toml")).unwrap(), before);
+    assert_eq!(std::fs::read(site.home.path().join("pyproject.toml")).unwrap(), before);
 }
 
 #[test]
@@ -258,7 +249,7 @@ fn an_archive_is_downloaded_once() {
     let site = Site::new();
     site.answer(&["--to", "1.0.1"]);
     let kept = |site: &Site| {
-        std::fs::read_dir(site.folder.path().join(Path::new(".cache/truing/archives"))).unwrap().count()
+        std::fs::read_dir(site.home.path().join(Path::new(".cache/truing/archives"))).unwrap().count()
     };
     assert_eq!(kept(&site), 2);
     site.answer(&["--to", "1.0.1"]);

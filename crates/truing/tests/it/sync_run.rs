@@ -17,6 +17,7 @@ mod traced;
 mod verify;
 mod wording;
 
+use crate::support::home::until;
 use crate::support::{claude, otlp, package, quiet, steady, watch};
 
 use std::time::Duration;
@@ -493,8 +494,8 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     let status = site.run(&["sync", "status"]).await;
     assert!(status.json[0]["next"].is_string(), "{status:?}");
     let mut server = site.serve();
-    site.until("a pull request", async || !site.pulls().await.is_empty()).await;
-    site.until("two runs", async || {
+    until("a pull request", async || !site.pulls().await.is_empty()).await;
+    until("two runs", async || {
         let told = site.run(&["sync", "status"]).await;
         told.json[0]["outcomes"].as_array().is_some_and(|all| all.len() >= 2)
     })
@@ -517,7 +518,7 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     site.killed_at_write(before + 1).await;
     site.forge.clear_faults();
     let mut server = site.serve();
-    site.until("it was taken over", async || site.pulls().await[0].1.title == "Admit demo up to 1.0.2").await;
+    until("it was taken over", async || site.pulls().await[0].1.title == "Admit demo up to 1.0.2").await;
     stop(&mut server);
     assert_eq!(site.pulls().await.len(), 1);
 

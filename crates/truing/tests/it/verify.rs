@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -11,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
+
+use crate::support::workspace::{Workspace, has_namespaces};
 
 /// How long something may take that has to happen at once.
 const SOON: Duration = crate::support::HANGS;
@@ -23,13 +25,6 @@ printf 'GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' "${1:-$PIP_INDE
 cat <&3 | tee answer
 head -1 answer | grep -q ' 200 '
 "#;
-
-/// Does this machine let us make namespaces?
-fn has_namespaces() -> bool {
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
-    unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
 
 /// An index that counts.
 fn index() -> (SocketAddr, Arc<AtomicUsize>) {
@@ -51,50 +46,30 @@ fn index() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, asked)
 }
 
-/// A repository with a commit, and the folders of its user.
-struct Site(TempDir);
+/// A repository with a commit.
+struct Site(Workspace);
+
+impl Deref for Site {
+    type Target = Workspace;
+
+    fn deref(&self) -> &Workspace {
+        &self.0
+    }
+}
 
 impl Site {
     fn new(configuration: &str) -> Self {
-        let site = Self(tempfile::tempdir().unwrap());
+        let site = Self(Workspace::unborn(configuration));
         site.write("repository/src", "good\n");
         site.write("repository/uv.lock", "1\n");
         site.write("repository/.gitignore", "answer\n");
         site.write("repository/fetch.sh", FETCH);
-        site.write("truing.toml", configuration);
-        site.git(&["init", "--quiet", "--initial-branch=main"]);
         site.commit();
         site
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.0.path().canonicalize().unwrap().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        std::fs::write(self.path(name), text).unwrap();
-    }
-
-    fn git(&self, arguments: &[&str]) {
-        let mut git = Command::new("git");
-        git.args(["-c", "user.name=x", "-c", "user.email=x@example.org"]).args(arguments);
-        assert!(
-            git.current_dir(self.path("repository")).env("HOME", self.0.path()).status().unwrap().success()
-        );
-    }
-
-    fn commit(&self) {
-        self.git(&["add", "."]);
-        self.git(&["commit", "--quiet", "-m", "x"]);
-    }
-
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-        command.env_clear().env("HOME", self.0.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
-        command.env("TRUING_CONFIG", self.path("truing.toml")).env("SECRET", "canary");
-        command.current_dir(self.path("repository")).arg("verify").args(arguments).stdin(Stdio::null());
-        command
+        self.0.command(&[&["verify"], arguments].concat())
     }
 
     fn run(&self, arguments: &[&str]) -> Output {

@@ -8,7 +8,7 @@ use truing_fakes::repo::Commit;
 use crate::converge::place::Ran;
 use crate::converge::pull::{Site, loops_of};
 use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
-use crate::converge::served::{NATIVE, Server};
+use crate::converge::served::NATIVE;
 
 fn told(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
@@ -203,7 +203,7 @@ async fn a_finding_that_is_dismissed_by_somebody_who_may_is_none_to_an_audit_of_
     let (exit, first) = audit().await;
     assert_eq!((exit, &first["counts"]["P1"], &first["dismissed"]), (1, &json!(1), &json!([])), "{first}");
 
-    let _server = Server::start(&site);
+    let _server = site.serve();
     let word = format!("/dismiss {BUG_ID} the callers rely on it");
     site.says("eve", &word).await;
     let (exit, still) = audit().await;

@@ -7,7 +7,7 @@ use truing_fakes::repo::Commit;
 
 use crate::converge::pull::{BOT, Site, two_loops};
 use crate::converge::scene::{BUG_ID, clean, dirty, mended};
-use crate::converge::served::{NATIVE, Server, report};
+use crate::converge::served::{NATIVE, report};
 
 const BOTH: [Flavour; 2] = [Flavour::Cloud, Flavour::DataCenter];
 
@@ -135,7 +135,7 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
         let nothing = mended(&[(BUG_ID, Some("nobody knows how"))]);
         let site = site(flavour, NATIVE, [dirty(), nothing]).await;
         let name = site.forge.name();
-        let _server = Server::start(&site);
+        let _server = site.serve();
         site.asks("eve").await;
         site.repo.comment(site.number, "ann", "please `/converge`").await.unwrap();
         site.deliver().await;

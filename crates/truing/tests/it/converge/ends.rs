@@ -14,14 +14,15 @@ use crate::converge::scene::{
     BUG_ID, RIGHT, Scene, WRONG, began, billed, clean, dirty, edit, finding, fix_is_clean, found, ledger,
     mended, signalled, stalls,
 };
-use crate::converge::served::{HASTY, NATIVE, Server, report};
+use crate::converge::served::{HASTY, NATIVE, report, runs};
+use crate::support::home::Server;
 
 /// The ends that are counted.
 const ENDS: [&str; 5] = ["done", "partial", "skipped", "deferred", "failed"];
 
 /// How many runs that converge ended, by [`ENDS`].
 fn counted(server: &Server) -> [u64; 5] {
-    ENDS.map(|end| server.runs("converge", end))
+    ENDS.map(|end| runs(server, "converge", end))
 }
 
 /// Waits until so many are counted and the slot is at rest, which comes after the count of what brought it there: none
@@ -54,7 +55,7 @@ async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_le
     ];
     let site = Site::new(HASTY, undoes).await;
     let before = site.pull().await.head;
-    let server = Server::start(&site);
+    let server = site.serve();
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     let told = report(&pull).unwrap();
@@ -76,7 +77,7 @@ async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_le
 async fn each_end_of_a_run_is_counted_once_and_failures_are() {
     let nothing = mended(&[(BUG_ID, Some("nobody knows how"))]);
     let site = Site::new(HASTY, [dirty(), nothing]).await;
-    let server = Server::start(&site);
+    let server = site.serve();
     assert_eq!(counted(&server), [0; 5], "nothing");
     site.asks("ann").await;
     until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
@@ -106,7 +107,7 @@ async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
     let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"30s\"\n\
         [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"2h\"\n";
     let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
-    let server = Server::start(&site);
+    let server = site.serve();
     site.asks("ann").await;
     let waits = async || site.why().await.matches("goes on later (reviewer)").count();
     let deadline = Instant::now() + Duration::from_secs(120);
@@ -134,7 +135,7 @@ async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_pull_request_is_not_shown_any_more_is_one_that_failed() {
     let site = Site::new(NATIVE, [clean()]).await;
-    let server = Server::start(&site);
+    let server = site.serve();
     site.forge.pending();
     site.repo.comment(site.number, "ann", "/converge").await.unwrap();
     let gone = Fault::once("GET", "/repos/{owner}/{repo}/pulls/{number}$", FaultKind::Status(404, None));

@@ -1,7 +1,7 @@
-//! The twenty defects of `data/oracle.toml`, mended by whole runs: of what fixers try, the right fix alone comes to the
+//! The twenty defects of `crates/guard/tests/data/oracle.toml`, mended by whole runs: of what fixers try, the right fix alone comes to the
 //! branch.
 //!
-//! They are small repositories written for this, with defects of the kinds that real fixes have mended (`tests/oracle.rs`
+//! They are small repositories written for this, with defects of the kinds that real fixes have mended (`crates/guard/tests/it/oracle.rs`
 //! shows by a real Python that each is what it says). A check that fails without any fix tells nothing of one: so a fix comes with its
 //! test, as fixes should. One run of each case tries one after another a fix of another place, one that looks right and
 //! the right one: a fixer that is refused is followed by the next. A second run of each has a fixer that makes the

@@ -1,16 +1,13 @@
 //! A pull request at the forge: what is posted, pushed, answered and resolved there.
 
-use std::process::Stdio;
-
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use truing_fakes::forge::{Bot, BotReview, Flavour, NewPull, Options, PullView, Repo, Step, Verdict};
 use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Play, Role, Script};
 use truing_fakes::repo::Commit;
 
-use crate::converge::place::Ran;
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
 use crate::converge::watch::Watched;
+use crate::support::home::{Home, Ran};
 
 pub(crate) const BOT: &str = "truing[bot]";
 /// Not any token's form.
@@ -21,7 +18,7 @@ pub(crate) struct Site {
     pub(crate) repo: Repo,
     pub(crate) model: FakeModel,
     pub(crate) number: u64,
-    pub(crate) home: TempDir,
+    pub(crate) home: Home,
 }
 
 impl Site {
@@ -59,19 +56,18 @@ impl Site {
         repo.push("topic", Commit::new("Add totals").write("total.py", BUG)).await.unwrap();
         let number = repo.open(NewPull { draft: true, ..NewPull::of("topic") }).await.unwrap();
         let model = FakeModel::start(Script::of(answers)).await.unwrap();
-        let home = tempfile::tempdir().unwrap();
         let (operator, models) = (forge.operator(), model.url());
         let config = format!(
             "{operator}[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
         );
-        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        let home = Home::configured(&config).with(forge.variables()[0], TOKEN).with("ANTHROPIC_API_KEY", KEY);
         Self { forge, repo, model, number, home }
     }
 
     pub(crate) async fn run(&self, more: &[&str]) -> (Value, i32) {
         let target = format!("acme/shop#{}", self.number);
         let ran = self.call(&[&["--format", "json", &target], more].concat()).await;
-        (serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")), ran.exit)
+        (ran.json(), ran.exit)
     }
 
     /// `truing converge` with these arguments.
@@ -81,19 +77,7 @@ impl Site {
 
     /// Another command.
     pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_truing"));
-        command
-            .args([name, "--config"])
-            .arg(self.home.path().join("truing.toml"))
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env(self.forge.variables()[0], TOKEN)
-            .env("ANTHROPIC_API_KEY", KEY)
-            .current_dir(self.home.path())
-            .stdin(Stdio::null());
-        command
+        self.home.command(&[&[name], arguments].concat())
     }
 
     pub(crate) async fn call(&self, arguments: &[&str]) -> Ran {
@@ -101,8 +85,8 @@ impl Site {
     }
 
     /// What a command comes to.
-    pub(crate) async fn ran(&self, mut command: std::process::Command) -> Ran {
-        let ran = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap())).await.unwrap();
+    pub(crate) async fn ran(&self, command: std::process::Command) -> Ran {
+        let ran = Ran::of(command).await;
         assert!(!format!("{ran:?}").contains(TOKEN), "the token is told");
         ran
     }

@@ -6,7 +6,7 @@ use truing_fakes::model::{Answer, Script};
 
 use crate::converge::pull::{BOT, Site};
 use crate::converge::scene::clean;
-use crate::converge::served::{NATIVE, Server, report};
+use crate::converge::served::{NATIVE, report};
 
 const ALL: [Flavour; 3] = [Flavour::GitHub, Flavour::Cloud, Flavour::DataCenter];
 
@@ -77,7 +77,7 @@ async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_sto
 async fn a_served_run_with_another_store_does_not_pay_for_it_again_either() {
     for flavour in [Flavour::GitHub, Flavour::DataCenter] {
         let site = reviewed(flavour, NATIVE).await;
-        let _server = Server::start(&site);
+        let _server = site.serve();
         site.asks("ann").await;
         let pull = site.until("the report", |pull| report(pull).is_some()).await;
         let told = report(&pull).unwrap();

@@ -1,16 +1,15 @@
 //! Runs that the service does: asked for by a comment or a label, a step at a time, and gone on with after a kill.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use truing_fakes::forge::{Chaos, Fault, FaultKind, Hook, PullView, Verdict};
 use truing_fakes::model::{Answer, Script};
 
-use crate::converge::place::Ran;
 use crate::converge::pull::{Site, two_loops};
 use crate::converge::scene::{clean, dirty, mended, write};
+use crate::support::home::{Ran, Server};
 
 const SECRET: &str = "served-secret-canary";
 pub(crate) const NATIVE: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
@@ -20,54 +19,25 @@ pub(crate) const HASTY: &str = "[review]\nexisting = \"review\"\nruntime = \"nat
 /// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The service, until it is dropped or killed.
-pub(crate) struct Server(Child, String);
-
-impl Server {
-    pub(crate) fn start(site: &Site) -> Self {
-        let mut command = site.other("serve", &[]);
-        command.env(site.forge.variables()[1], SECRET).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let listens = |line: String| {
-            Some(line.split_once("health and metrics: ")?.1.split_once("/healthz")?.0.to_owned())
-        };
-        let url = lines.find_map(listens).unwrap();
-        // Its log is read to the end, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        let hook = format!("{url}/webhooks/{}", site.forge.name());
-        site.forge.hook(Hook { url: hook, secret: SECRET.into(), automatic: false });
-        Self(child, url)
-    }
-
-    /// Stops it in order: what it has begun it finishes.
-    pub(crate) fn stop(mut self) {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(self.0.wait().unwrap().success());
-    }
-
-    /// How many runs of this loop ended so, by its metrics.
-    pub(crate) fn runs(&self, of: &str, outcome: &str) -> u64 {
-        let address = self.1.strip_prefix("http://").unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
-        let mut metrics = String::new();
-        stream.read_to_string(&mut metrics).unwrap();
-        let name = format!("truing_runs_total{{loop=\"{of}\",outcome=\"{outcome}\"}} ");
-        let count = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
-        count.unwrap_or_else(|| panic!("{name}: {metrics}"))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// How many runs of this loop ended so, by the metrics of a server.
+pub(crate) fn runs(server: &Server, of: &str, outcome: &str) -> u64 {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut metrics = String::new();
+    stream.read_to_string(&mut metrics).unwrap();
+    let name = format!("truing_runs_total{{loop=\"{of}\",outcome=\"{outcome}\"}} ");
+    let count = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
+    count.unwrap_or_else(|| panic!("{name}: {metrics}"))
 }
 
 impl Site {
+    /// Starts the service, to which the webhooks of the forge then go.
+    pub(crate) fn serve(&self) -> Server {
+        let mut command = self.other("serve", &[]);
+        self.home.serve_by(command.env(self.forge.variables()[1], SECRET), &self.forge, SECRET)
+    }
+
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&PullView) -> bool) -> PullView {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(20));
@@ -98,8 +68,7 @@ impl Site {
     }
 
     pub(crate) async fn why(&self) -> String {
-        let mut command = self.other("why", &[&format!("acme/shop#{}", self.number)]);
-        let ran = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap())).await.unwrap();
+        let ran = Ran::of(self.other("why", &[&format!("acme/shop#{}", self.number)])).await;
         // Nothing may be known of it yet.
         assert!(matches!(ran.exit, 0 | 2), "{ran:?}");
         // Lines are folded for a terminal.
@@ -132,7 +101,7 @@ fn reviews(pull: &PullView) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_of_whoever_may_write_starts_a_run_and_a_strangers_does_not() {
     let site = Site::new(NATIVE, two_loops()).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.asks("eve").await;
     site.repo.comment(site.number, "ann", "please `/converge`").await.unwrap();
     site.deliver().await;
@@ -161,7 +130,7 @@ async fn the_report_says_that_no_test_stood_behind_a_run_that_changed_tests() {
         let mut answers = two_loops().to_vec();
         answers.insert(2, write("tests/test_total.py", test));
         let site = Site::new(&format!("{NATIVE}{check}"), answers).await;
-        let _server = Server::start(&site);
+        let _server = site.serve();
         site.asks("ann").await;
         let pull = site.until("the report", |pull| report(pull).is_some()).await;
         let told = report(&pull).unwrap();
@@ -173,7 +142,7 @@ async fn the_report_says_that_no_test_stood_behind_a_run_that_changed_tests() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_a_run_has_just_audited_clean_is_reviewed_without_a_model() {
     let site = Site::new(HASTY, two_loops()).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.asks("ann").await;
     site.until("the report", |pull| report(pull).is_some()).await;
     let asked = site.model.log().len();
@@ -197,7 +166,7 @@ async fn a_head_that_a_run_has_just_audited_clean_is_reviewed_without_a_model() 
 async fn a_finding_of_a_run_is_dismissed_in_its_thread_and_no_run_finds_it_again() {
     let nothing = mended(&[(crate::converge::scene::BUG_ID, Some("nobody knows how"))]);
     let site = Site::new(NATIVE, [dirty(), nothing]).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: stuck\n"), "{pull:#?}");
@@ -216,7 +185,7 @@ async fn a_finding_of_a_run_is_dismissed_in_its_thread_and_no_run_finds_it_again
 #[tokio::test(flavor = "multi_thread")]
 async fn a_label_starts_a_run_if_whoever_set_it_may_write() {
     let site = Site::new(NATIVE, [clean()]).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.forge.pending();
     site.repo.label(site.number, "truing:converge", true, "eve").await.unwrap();
     site.repo.label(site.number, "bug", true, "ann").await.unwrap();
@@ -235,7 +204,7 @@ async fn a_label_starts_a_run_if_whoever_set_it_may_write() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_asks_no_model_says_so() {
     let site = Site::new("", [clean()]).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.asks("ann").await;
     let why = site.until_why("is not followed: this server asks no model").await;
     assert!(why.contains("`/converge` by ann@github"), "{why}");
@@ -247,7 +216,7 @@ async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_
     let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1s\"\n\
         [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"1h\"\n";
     let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.asks("ann").await;
     site.until_why("goes on later (reviewer)").await;
     // It looks once a second, and has a lease for that long.
@@ -262,11 +231,11 @@ async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_leaves_a_run_that_the_next_one_goes_on_with() {
     let site = Site::new(NATIVE, two_loops()).await;
-    let server = Server::start(&site);
+    let server = site.serve();
     site.asks("ann").await;
     site.until("the first review", |pull| !reviews(pull).is_empty()).await;
     drop(server);
-    let _server = Server::start(&site);
+    let _server = site.serve();
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
     assert_eq!(reviews(&pull).len(), 2, "{pull:#?}");
@@ -276,7 +245,7 @@ async fn a_killed_server_leaves_a_run_that_the_next_one_goes_on_with() {
 async fn a_run_that_is_stuck_says_why_at_the_pull_request() {
     let nothing = mended(&[(crate::converge::scene::BUG_ID, Some("nobody knows how"))]);
     let site = Site::new(NATIVE, [dirty(), nothing]).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     let told = report(&pull).unwrap();
@@ -296,7 +265,7 @@ async fn a_run_that_is_stuck_says_why_at_the_pull_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_cannot_be_posted_is_posted_later_and_nothing_is_audited_again() {
     let site = Site::new(NATIVE, [clean()]).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     let comments = "/repos/{owner}/{repo}/issues/{number}/comments$";
     site.forge.fault(Fault::once("POST", comments, FaultKind::SecondaryLimit(Some(1))));
     site.asks("ann").await;
@@ -310,7 +279,7 @@ async fn a_report_that_cannot_be_posted_is_posted_later_and_nothing_is_audited_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_is_not_there_ends_the_run_and_the_pull_request_is_told() {
     let site = Site::new(NATIVE, vec![Answer::status(401); 8]).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
@@ -321,7 +290,7 @@ async fn a_model_that_is_not_there_ends_the_run_and_the_pull_request_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_that_is_asked_for_is_one_review_and_a_run_goes_on_from_what_it_found() {
     let site = Site::new(NATIVE, two_loops()).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     let head = site.pull().await.head;
     site.says("ann", "/audit").await;
     let pull = site.until("the review", |pull| !reviews(pull).is_empty()).await;
@@ -342,7 +311,7 @@ async fn an_audit_that_is_asked_for_is_one_review_and_a_run_goes_on_from_what_it
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clean_audit_marks_nothing_ready_and_a_stranger_gets_none() {
     let site = Site::new(NATIVE, [clean()]).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.says("eve", "/audit").await;
     assert!(site.model.log().is_empty());
     site.says("ann", "/audit").await;
@@ -358,7 +327,7 @@ async fn an_audit_with_a_silent_auditor_is_not_clean_says_so_and_is_made_anew_wh
     // One of two auditors writes prose, asked to report and asked again; the other one finds nothing.
     let answers = [clean(), Answer::text("Looks good to me.").usage(100, 10).times(4)];
     let site = Site::new(&format!("{NATIVE}[converge]\nparallel_from = 1\nauditors = 2\n"), answers).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.says("ann", "/audit").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     let told = report(&pull).unwrap();
@@ -378,7 +347,7 @@ async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
     let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"30s\"\n\
         [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"2h\"\n";
     let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     site.asks("ann").await;
     site.until_why("goes on later (reviewer)").await;
     site.says("eve", "/converge stop").await;
@@ -399,7 +368,7 @@ async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_report_and_hides_no_other() {
     let site = Site::new(NATIVE, [clean()]).await;
-    let server = Server::start(&site);
+    let server = site.serve();
     assert_eq!((server.runs("converge", "done"), server.runs("converge", "failed")), (0, 0));
     let git = Fault::once("GET", "/{owner}/{repo}/info/refs", FaultKind::Status(500, None));
     site.forge.fault(git.times(u32::MAX));

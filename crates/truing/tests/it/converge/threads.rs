@@ -7,7 +7,7 @@ use truing_fakes::repo::Commit;
 
 use crate::converge::pull::{Site, loops_of, two_loops};
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
-use crate::converge::served::{HASTY, Server, report};
+use crate::converge::served::{HASTY, report};
 
 const KEPT_OPEN: &str = "[converge]\nresolve_threads = false\n";
 
@@ -103,7 +103,7 @@ async fn reviewed(site: &Site, line: u32) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_a_run_answers_there() {
     let site = Site::new(HASTY, []).await;
-    let _server = Server::start(&site);
+    let _server = site.serve();
     let comment = reviewed(&site, 3).await;
     site.model.play(Script::of([dirty()]));
     site.says("ann", "/audit").await;
@@ -133,7 +133,7 @@ async fn the_same_lines_elsewhere_in_the_file_have_a_comment_of_their_own() {
     let site = Site::new(HASTY, []).await;
     let twice = format!("{BUG}\n\n{}", BUG.replace("total", "sum_up"));
     site.repo.push("topic", Commit::new("Add another").write("total.py", twice.as_str())).await.unwrap();
-    let _server = Server::start(&site);
+    let _server = site.serve();
     let comment = reviewed(&site, 10).await;
     site.model.play(Script::of([dirty()]));
     site.says("ann", "/audit").await;

@@ -6,7 +6,7 @@ use truing_fakes::model::{Answer, KEY};
 use crate::converge::otlp::{Receiver, hex, named, said};
 use crate::converge::pull::{Site, two_loops};
 use crate::converge::scene::clean;
-use crate::converge::served::{NATIVE, Server, report};
+use crate::converge::served::{NATIVE, report};
 
 /// The code of a span that failed.
 const ERROR: i32 = 2;
@@ -35,7 +35,7 @@ fn micro_dollars(span: &Span) -> u64 {
 async fn each_step_of_a_served_run_is_a_root_span_in_the_trace_of_its_run() {
     let (receiver, config) = receiver(NATIVE).await;
     let site = Site::new(&config, two_loops()).await;
-    let server = Server::start(&site);
+    let server = site.serve();
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_run_by_hand_is_one_root_span_and_a_failed_one_is_a_failure_there() {
 async fn a_served_step_that_fails_is_a_failure_in_its_trace() {
     let (receiver, config) = receiver(NATIVE).await;
     let site = Site::new(&config, vec![Answer::status(401); 8]).await;
-    let server = Server::start(&site);
+    let server = site.serve();
     site.asks("ann").await;
     site.until("that it is given up", |pull| report(pull).is_some()).await;
     tokio::task::spawn_blocking(|| server.stop()).await.unwrap();

@@ -51,7 +51,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
         if let Some(program) = program {
             command.env("TRUING_REVIEW__CLAUDE", program);
         }
-        let ran = Ran::of(command.output().unwrap());
+        let ran = Ran::from(command.output().unwrap());
         assert!(ran.exit < 2, "{ran:?}");
         let told: Value = serde_json::from_str(&ran.out).unwrap();
         assert_eq!(
@@ -122,7 +122,7 @@ async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_
         let fixed = ["review", "--pr", &page, "--runtime", "native", "--format", "json"];
         let mut command = site.command(&[&fixed, more].concat());
         command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
-        let ran = Ran::of(command.output().unwrap());
+        let ran = Ran::from(command.output().unwrap());
         assert_eq!(ran.exit, 1, "{ran:?}");
         let told: Value = serde_json::from_str(&ran.out).unwrap();
         told["findings"][0]["id"].clone()
@@ -146,7 +146,7 @@ async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
     model.stall(1);
-    let running = tokio::task::spawn_blocking(move || Ran::of(command.output().unwrap()));
+    let running = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap()));
     model.stalls().await;
     let second = push(&FIRST.replace("order", "purchase")).await;
     // The next request is that of the review of the new head: the first one is published before.

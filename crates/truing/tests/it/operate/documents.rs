@@ -41,7 +41,7 @@ async fn the_steps_that_the_documentation_shows_serve_a_pull_request() {
                 if arguments.last() == Some(&"serve") {
                     server = Some(site.serve_by(&mut command));
                 } else {
-                    let ran = Ran::of(command.output().unwrap());
+                    let ran = Ran::from(command.output().unwrap());
                     assert_eq!(ran.exit, 0, "{step}: {ran:?}");
                 }
             }
@@ -67,7 +67,7 @@ async fn the_lines_that_an_unknown_forge_shows_lead_to_a_review() {
     let review = |token: Option<&str>| {
         let mut command = site.command(&["review", "--pr", &page]);
         command.env_remove("GITHUB_TOKEN").envs(token.map(|name| (name, TOKEN)));
-        Ran::of(command.output().unwrap())
+        Ran::from(command.output().unwrap())
     };
     let unknown = review(None);
     assert_eq!(unknown.exit, 2, "{unknown:?}");
@@ -162,7 +162,7 @@ async fn every_command_of_the_documents_runs_or_has_its_reason() {
             shell.arg("-c").arg(format!("exec \"$0\" --config truing.toml {line}"));
             shell.arg(program.get_program()).env_clear().current_dir(site.home.path()).stdin(Stdio::null());
             shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            let ended = Ran::of(shell.output().unwrap());
+            let ended = Ran::from(shell.output().unwrap());
             assert!(ended.exit <= 1, "{}: {command}: {ended:?}", document.display());
         }
     }

@@ -25,7 +25,7 @@ fn files(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
 /// A dry run with these variables.
 fn dry_run(site: &Site, variables: &[(&str, &str)], exit: i32) -> Ran {
     let mut command = site.command(&["serve", "--dry-run"]);
-    let ran = Ran::of(command.envs(variables.iter().copied()).output().unwrap());
+    let ran = Ran::from(command.envs(variables.iter().copied()).output().unwrap());
     assert_eq!(ran.exit, exit, "{ran:?}");
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
     ran
@@ -129,7 +129,7 @@ async fn a_dry_run_ends_with_1_where_a_forge_refuses_or_is_away() {
     assert_eq!((json.exit, &found["forges"][0]["state"]), (1, &"token_refused".into()));
     // What a start refuses, it refuses.
     let mut command = site.command(&["serve", "--dry-run"]);
-    let ran = Ran::of(command.env_remove("GITHUB_WEBHOOK_SECRET").output().unwrap());
+    let ran = Ran::from(command.env_remove("GITHUB_WEBHOOK_SECRET").output().unwrap());
     assert_eq!(ran.exit, 2, "{ran:?}");
 }
 

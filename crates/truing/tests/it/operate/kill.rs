@@ -7,7 +7,7 @@ use crate::support::site::until;
 
 impl Site {
     fn by(&self, name: &str, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(arguments).env("LOGNAME", name).output().unwrap())
+        Ran::from(self.command(arguments).env("LOGNAME", name).output().unwrap())
     }
 
     fn status(&self) -> Value {
@@ -98,7 +98,7 @@ async fn without_a_variable_the_name_of_the_account_is_written_down_and_bad_argu
     let nameless = site.command(&["kill", "on"]).env_remove("LOGNAME").env_remove("USER").output().unwrap();
     let name = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
     let name = name.trim();
-    assert!(Ran::of(nameless).out.contains(&format!("by {name}")));
+    assert!(Ran::from(nameless).out.contains(&format!("by {name}")));
     assert_eq!(site.by(" ", &["kill", "off"]).exit, 0);
     assert!(site.log()[0].starts_with(&format!("{name}: ")), "{:?}", site.log());
 }
@@ -190,7 +190,7 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
         commands.join().unwrap()
     });
     for (turn, output) in turns {
-        let ran = Ran::of(output);
+        let ran = Ran::from(output);
         assert_eq!(ran.exit, 0, "{turn}: {ran:?}");
     }
     assert_eq!(site.status()["enabled"], false);
@@ -358,7 +358,7 @@ async fn a_sink_that_cannot_be_used_is_told_before_anything_is_served() {
         ("TRUING_NOTIFY__SMTP", "smtps://mail.example.org"),
         ("TRUING_NOTIFY__SMTP", "smtps://me@mail.example.org?to=a@b.test"),
     ] {
-        let ran = Ran::of(site.command(&["serve"]).env(name, value).output().unwrap());
+        let ran = Ran::from(site.command(&["serve"]).env(name, value).output().unwrap());
         assert_eq!(ran.exit, 2, "{name}={value}: {ran:?}");
         assert!(
             ran.err.contains("notify.") && ran.err.contains("hint:") && !ran.err.contains("canary"),

@@ -187,7 +187,7 @@ async fn without_records_nothing_is_kept_of_what_linters_say_of_a_pull_request()
     let review = |more: &[&str]| {
         let page = site.page(number);
         let arguments = ["review", "--pr", &page, "--tools", "--format", "json"];
-        let ran = Ran::of(site.command(&[&arguments, more].concat()).env("PATH", &path).output().unwrap());
+        let ran = Ran::from(site.command(&[&arguments, more].concat()).env("PATH", &path).output().unwrap());
         let told: Value = serde_json::from_str(&ran.out).expect(&ran.err);
         assert_eq!(told["findings"][0]["tool"], "ruff", "{told:#}");
     };
@@ -208,7 +208,7 @@ async fn a_change_that_configures_an_installed_linter_by_code_is_not_reviewed_as
     let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&machine))).unwrap();
     let page = site.page(number);
     let mut command = site.command(&["review", "--pr", &page, "--tools", "--format", "json"]);
-    let ran = Ran::of(command.env("PATH", &path).output().unwrap());
+    let ran = Ran::from(command.env("PATH", &path).output().unwrap());
     let told: Value = serde_json::from_str(&ran.out).expect(&ran.err);
     assert_eq!((&told["outcome"]["kind"], ran.exit), (&Value::from("partial"), 1), "{told:#}");
     let reason = told["outcome"]["reason"].as_str().unwrap();

@@ -348,15 +348,11 @@ async fn over_http_the_token_opens_and_each_request_may_name_its_review() {
     let arguments = ["mcp", "serve", "--forge", "github", "--listen", "127.0.0.1:0"];
     let without = site.run(&arguments);
     assert!(without.exit == 2 && without.err.contains("MCP_TOKEN"), "{without:?}");
-    let short = Ran::of(site.command(&arguments).env("MCP_TOKEN", "short").output().unwrap());
+    let short = Ran::from(site.command(&arguments).env("MCP_TOKEN", "short").output().unwrap());
     assert!(short.exit == 2 && short.err.contains("fewer than 16"), "{short:?}");
     std::fs::write(site.home.path().join("token"), format!("{SESSION}\n")).unwrap();
     let mut command = site.command(&[&arguments[..], &["--token-file", "token", "-vv"]].concat());
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let url = lines.by_ref().find_map(|line| Some(line.split_once("tools: ")?.1.to_owned())).unwrap();
-    let log = std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
-    let server = Server { child, log: Some(log), url };
+    let server = Server::announced(&mut command, |line| Some(line.split_once("tools: ")?.1.to_owned()));
 
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let call = json!({

@@ -33,7 +33,7 @@ async fn a_recorded_pull_request_is_played_and_what_is_posted_quotes_no_secret()
         command.env("TRUING_MODEL__BASE_URL", model.url());
         command
     };
-    let run = |command: &mut Command| Ran::of(command.output().unwrap());
+    let run = |command: &mut Command| Ran::from(command.output().unwrap());
 
     let live = run(review(&["--record", "tape"]).env("ANTHROPIC_API_KEY", KEY));
     assert_eq!((live.exit, model.log().len()), (1, 2), "{live:?}");
@@ -64,7 +64,7 @@ async fn while_the_kill_switch_is_on_a_dry_run_pays_no_model() {
         let fixed = ["review", "--pr", &page, "--runtime", "native", "--publish", "--dry-run"];
         let mut command = site.command(&fixed);
         command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
-        Ran::of(command.output().unwrap())
+        Ran::from(command.output().unwrap())
     };
     assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
     let ran = dry();
@@ -87,7 +87,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     let model = FakeModel::start(quoting()).await.unwrap();
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--format", "json"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
-    let review: Value = serde_json::from_str(&Ran::of(command.output().unwrap()).out).unwrap();
+    let review: Value = serde_json::from_str(&Ran::from(command.output().unwrap()).out).unwrap();
     let cost = review["cost_micro_usd"].as_u64().unwrap();
     assert!(cost > 0, "{review}");
     for name in [page.as_str(), "o/r#1"] {
@@ -112,7 +112,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     model.play(quoting());
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
-    assert_eq!(Ran::of(command.output().unwrap()).exit, 1);
+    assert_eq!(Ran::from(command.output().unwrap()).exit, 1);
     let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
     let published: Vec<&Value> =
         why["last_outcomes"].as_array().unwrap().iter().map(|last| &last["published"]).collect();
@@ -124,7 +124,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     let mut command =
         site.command(&["review", "--pr", &page, "--runtime", "native", "--publish", "--format", "json"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
-    let ran = Ran::of(command.output().unwrap());
+    let ran = Ran::from(command.output().unwrap());
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(told["publish"]["paid_now_micro_usd"], json!(0), "{told}");
     assert!(ran.err.contains("o/r#1: this run has cost $0.00; its reviews have cost $0."), "{}", ran.err);
@@ -142,7 +142,7 @@ async fn a_command_that_fails_before_it_has_begun_is_a_run_that_ended() {
     let of = |command: &[&str]| {
         let mut command = site.command(&[command, &["--format", "json"]].concat());
         command.env("TRUING_MODEL__BASE_URL", "http://127.0.0.1:9").env("ANTHROPIC_API_KEY", KEY);
-        Ran::of(command.output().unwrap())
+        Ran::from(command.output().unwrap())
     };
     let down = || Fault::once("GET", "/repos/{owner}/{repo}", FaultKind::Status(500, None)).times(50);
     let outcomes = || -> Vec<Value> {
@@ -206,7 +206,7 @@ async fn a_review_may_read_the_pull_requests_of_its_own_repository_and_no_other(
         let model = FakeModel::start(script()).await.unwrap();
         let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--format", "json"]);
         command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
-        let ran = Ran::of(command.output().unwrap());
+        let ran = Ran::from(command.output().unwrap());
         let told: Value = serde_json::from_str(&ran.out).unwrap();
         assert_eq!(told["outcome"]["kind"], kind, "{ran:?}");
         let log = model.log();
@@ -255,7 +255,7 @@ async fn memory_is_the_default_branchs_and_a_pull_request_that_changes_it_is_tol
         let fixed = ["review", "--pr", &page, "--runtime", "native"];
         let mut command = site.command(&[&fixed, more].concat());
         command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
-        let ran = Ran::of(command.output().unwrap());
+        let ran = Ran::from(command.output().unwrap());
         assert_eq!(ran.exit, 1, "{ran:?}");
         assert_eq!(memory(&model), "Ours.\\n");
         if more == ["--format", "json"] {

@@ -122,7 +122,7 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
     assert!(slots.iter().all(|slot| slot["attempts"] == 0), "waiting is no failure: {slots:#?}");
     let (spent, held) = site.spent().await;
     assert!(spent <= 600_000 && held == 0, "{spent} spent, {held} set aside");
-    let url = server.url.replace("/webhooks/github", "/metrics");
+    let url = format!("{}/metrics", server.url);
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
     let metrics = client.get(url).send().await.unwrap().text().await.unwrap();
     let ratio = metrics
@@ -330,7 +330,7 @@ async fn a_review_that_is_stopped_is_told_with_what_it_cost_by_hand_and_served()
     let child = site.command(&target).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     billed(&model, 2).await;
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let ran = Ran::of(tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap());
+    let ran = Ran::from(tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap());
     assert_eq!(ran.exit, 130, "{ran:?}");
     let sums = told_sums(&site);
     assert!(sums[0] > 0 && sums.iter().all(|sum| *sum == sums[0]), "{sums:?}");

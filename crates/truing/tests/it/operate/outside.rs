@@ -92,13 +92,11 @@ fn started(site: &Site) -> Value {
 /// A server that runs, and what the program is told of it.
 fn listening(site: &Site) -> (Server, Value) {
     let mut command = site.command(&["mcp", "serve", "--forge", "github", "--listen", "127.0.0.1:0", "-vv"]);
-    let mut child = command.env("MCP_TOKEN", SESSION).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let url = lines.by_ref().find_map(|line| Some(line.split_once("tools: ")?.1.to_owned())).unwrap();
-    let log = std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
+    let address = |line: String| Some(line.split_once("tools: ")?.1.to_owned());
+    let server = Server::announced(command.env("MCP_TOKEN", SESSION), address);
     let headers = json!({"Authorization": "Bearer ${SESSION_TOKEN}", "X-Review-Id": "review-9"});
-    let told = json!({"type": "http", "url": url, "headers": headers});
-    (Server { child, log: Some(log), url }, told)
+    let told = json!({"type": "http", "url": server.url, "headers": headers});
+    (server, told)
 }
 
 /// The program works through all calls, and each effect is there once.

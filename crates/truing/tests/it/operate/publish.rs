@@ -156,7 +156,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     let server = site.serve();
     assert_eq!(get(&server.url, "/healthz").0, 200, "it has looked for leases of the dead");
     site.forge.release();
-    let ran = Ran::of(child.wait_with_output().unwrap());
+    let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.exit, 1, "it is not taken over: {ran:?}");
     once(&site.repo.pull(number).await.unwrap());
     drop(server);

@@ -101,7 +101,7 @@ async fn a_base_branch_configures_if_the_operator_lists_it_and_it_has_a_file() {
     let page = site.page(number);
     let reviewed = |listed: &str| {
         let mut command = site.command(&["review", "--pr", &page, "--color", "never"]);
-        Ran::of(command.env("TRUING_FORGE__GITHUB__CONFIG_BRANCHES", listed).output().unwrap()).out
+        Ran::from(command.env("TRUING_FORGE__GITHUB__CONFIG_BRANCHES", listed).output().unwrap()).out
     };
     for (listed, found, told) in [
         ("", "b.py:1", format!("the default branch, commit {}", &main[..10])),
@@ -147,11 +147,11 @@ async fn what_cannot_be_reviewed_is_told_with_what_to_do() {
     let number = site.open("one").await;
     let page = site.page(number);
     let unset =
-        Ran::of(site.command(&["review", "--pr", &page]).env_remove("GITHUB_TOKEN").output().unwrap());
+        Ran::from(site.command(&["review", "--pr", &page]).env_remove("GITHUB_TOKEN").output().unwrap());
     assert!(unset.exit == 2 && unset.err.contains("GITHUB_TOKEN"), "{unset:?}");
     let wrong =
         site.command(&["review", "--pr", &page]).env("GITHUB_TOKEN", "wrong-canary").output().unwrap();
-    let wrong = Ran::of(wrong);
+    let wrong = Ran::from(wrong);
     assert!(wrong.exit == 3 && wrong.err.contains("(401)") && !wrong.err.contains("canary"), "{wrong:?}");
     for target in ["o/r#9", "o/none#1", "/#1"] {
         let ran = site.run(&["review", "--pr", target]);
@@ -177,6 +177,6 @@ async fn in_a_clone_a_pull_request_is_named_by_its_number_and_the_token_of_gh_is
     }
     // This forge is not github.com: no other server is given that token unasked.
     let mut command = site.command(&["review", &number.to_string()]);
-    let ran = Ran::of(command.env_remove("GITHUB_TOKEN").env("GH_TOKEN", TOKEN).output().unwrap());
+    let ran = Ran::from(command.env_remove("GITHUB_TOKEN").env("GH_TOKEN", TOKEN).output().unwrap());
     assert!(ran.exit == 2 && ran.err.contains("gh auth token"), "{ran:?}");
 }

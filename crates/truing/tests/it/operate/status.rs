@@ -10,7 +10,7 @@ async fn status(site: &Site, server: &Server, exit: i32, says: &str) -> Ran {
     loop {
         look.tick().await;
         let mut command = site.command(&["status"]);
-        let ran = Ran::of(command.env("TRUING_SERVER__LISTEN", address).output().unwrap());
+        let ran = Ran::from(command.env("TRUING_SERVER__LISTEN", address).output().unwrap());
         if ran.exit == exit && ran.out.contains(says) {
             return ran;
         }

@@ -33,7 +33,7 @@ async fn a_log_that_nobody_reads_stops_neither_the_service_nor_its_end() {
         std::io::Read::read_exact(&mut stream, &mut status).unwrap();
         assert_eq!(&status, b"HTTP/1.1 404");
     }
-    let mut server = Server { child, log: None, url: String::new() };
+    let mut server = Server::silent(child);
     server.signal("-TERM");
     let deadline = Instant::now() + PATIENCE;
     let status = loop {
@@ -55,7 +55,7 @@ async fn the_log_is_json_or_what_is_asked_for() {
         (&["serve", "--log-format", "text"], false),
     ] {
         let child = site.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
-        let mut server = Server { child, log: None, url: String::new() };
+        let mut server = Server::silent(child);
         let mut log = BufReader::new(server.child.stderr.take().unwrap());
         let mut next = |wanted: &str| {
             let mut line = String::new();
@@ -88,7 +88,7 @@ async fn a_git_that_hangs_at_the_start_keeps_nobody_from_stopping_the_server() {
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap());
     let child = site.command(&["serve"]).env("PATH", path).stderr(Stdio::null()).spawn().unwrap();
-    let mut server = Server { child, log: None, url: String::new() };
+    let mut server = Server::silent(child);
     let deadline = Instant::now() + PATIENCE;
     while !folder.path().join("git.began").exists() {
         assert!(Instant::now() < deadline, "git was not asked");

@@ -11,6 +11,8 @@ use super::claude::claude;
 use super::mcp::Agent;
 use super::outside;
 
+use crate::support::home::Home;
+
 use super::watch::Watched;
 
 const TOKEN: &str = super::TOKEN;
@@ -18,7 +20,7 @@ const BOT: &str = "truing[bot]";
 const BOTH: [Flavour; 2] = [Flavour::Cloud, Flavour::DataCenter];
 
 struct Site {
-    home: TempDir,
+    home: Home,
     forge: Watched,
     repo: Repo,
     head: String,
@@ -37,8 +39,7 @@ impl Site {
         repo.open(NewPull { title: "Debug it".into(), body: "Why not.".into(), ..NewPull::of("one") })
             .await
             .unwrap();
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("truing.toml"), forge.operator()).unwrap();
+        let home = Home::configured(&forge.operator()).with(forge.variables()[0], TOKEN);
         let site = Self { home, forge, repo, head };
         site.git(&["init", "--quiet", "--initial-branch", "one"]);
         site.git(&["remote", "add", "origin", site.repo.clone_url()]);
@@ -51,16 +52,7 @@ impl Site {
     }
 
     fn agent(&self) -> Agent {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-        command
-            .args(["--config", "truing.toml", "mcp", "serve", "--forge", self.forge.name()])
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env(self.forge.variables()[0], TOKEN)
-            .current_dir(self.home.path())
-            .stdin(Stdio::null());
-        Agent::by(command)
+        Agent::by(self.home.command(&["mcp", "serve", "--forge", self.forge.name()]))
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 
 /// `GET` of a path; status and body.
 pub(crate) fn get(url: &str, path: &str) -> (u16, String) {
-    let (host, _) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let host = url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -83,7 +83,7 @@ async fn metrics_have_an_address_of_their_own_if_one_is_configured() {
     command.env("TRUING_SERVER__METRICS_LISTEN", "127.0.0.1:0").stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let mut server = Server { child, log: None, url: String::new() };
+    let mut server = Server::silent(child);
     let mut said = |what: &str| {
         let line = lines.by_ref().find_map(|line| line.split_once(what).map(|(_, rest)| rest.to_owned()));
         line.unwrap_or_else(|| panic!("no {what}"))
@@ -104,7 +104,7 @@ async fn metrics_have_an_address_of_their_own_if_one_is_configured() {
 
     // One address cannot be both.
     let mut command = site.command(&["serve", "--listen", "127.0.0.1:1"]);
-    let same = Ran::of(command.env("TRUING_SERVER__METRICS_LISTEN", "127.0.0.1:1").output().unwrap());
+    let same = Ran::from(command.env("TRUING_SERVER__METRICS_LISTEN", "127.0.0.1:1").output().unwrap());
     assert!(same.exit == 2 && same.err.contains("server.metrics_listen"), "{same:?}");
 }
 
@@ -301,7 +301,7 @@ async fn the_commands_of_every_runbook_work_as_written() {
                 .stdin(Stdio::null())
                 .output()
                 .unwrap();
-            let ended = Ran::of(output);
+            let ended = Ran::from(output);
             assert_eq!(ended.exit, 0, "{}: {command}\n{ended:?}", page.display());
             ran += 1;
         }

@@ -105,13 +105,13 @@ impl Drop for Redis {
 /// A forge, the servers, and the processes.
 pub(super) struct Fleet {
     forge: Watched,
-    home: TempDir,
+    home: Home,
     redis: Redis,
     database: String,
     records: &'static postgres::Server,
     /// The ports of the ingresses, and those of the others.
     ports: (Vec<u16>, Vec<u16>),
-    processes: Mutex<Vec<Server>>,
+    processes: Mutex<Vec<Process>>,
     client: reqwest::Client,
     sent: AtomicUsize,
 }
@@ -131,7 +131,6 @@ impl Fleet {
     pub(super) async fn idle(size: FleetSize) -> Self {
         let forge = Watched::start(Options::default()).await;
         forge.token(TOKEN, LOGIN);
-        let home = tempfile::tempdir().unwrap();
         let (redis, records) = (Redis::start(), postgres::Server::shared());
         let database = records.new_database();
         let url = forge.base_url();
@@ -145,7 +144,12 @@ impl Fleet {
             records.url(&database),
             size.quiet.as_secs()
         );
-        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        let home = Home::bare()
+            .with("PATH", std::env::var_os("PATH").unwrap())
+            .with("GITHUB_TOKEN", TOKEN)
+            .with("GITHUB_WEBHOOK_SECRET", SECRET)
+            .with("MARKER_KEY", "a key of all processes");
+        home.write("truing.toml", config);
         let mut ports = lasting_ports(size.ingresses + size.workers);
         let workers = ports.split_off(size.ingresses);
         Self {
@@ -202,28 +206,18 @@ impl Fleet {
 
     /// Writes a configuration that is the ordinary one, changed.
     pub(super) fn write_config(&self, name: &str, change: impl FnOnce(String) -> String) {
-        let text = std::fs::read_to_string(self.home.path().join("truing.toml")).unwrap();
-        std::fs::write(self.home.path().join(name), change(text)).unwrap();
+        self.home.write(name, change(self.home.config()));
     }
 
     /// A command with this configuration.
     pub(super) fn command(&self, config: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-        command.args(["--config", config, "--quiet"]).env_clear();
-        for (name, value) in [
-            ("GITHUB_TOKEN", TOKEN),
-            ("GITHUB_WEBHOOK_SECRET", SECRET),
-            ("MARKER_KEY", "a key of all processes"),
-        ] {
-            command.env(name, value);
-        }
-        command.env("HOME", self.home.path()).env("PATH", std::env::var_os("PATH").unwrap());
-        command.current_dir(self.home.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut command = self.home.command(&["--config", config, "--quiet"]);
+        command.stdout(Stdio::null());
         command
     }
 
     /// Starts the process of this place.
-    fn process(&self, at: usize) -> Server {
+    fn process(&self, at: usize) -> Process {
         let (ingresses, workers) = &self.ports;
         let (role, port) = match ingresses.get(at) {
             Some(port) => ("ingress", *port),
@@ -233,7 +227,7 @@ impl Fleet {
     }
 
     /// Starts a process with this configuration and role.
-    pub(super) fn start(&self, config: &str, role: &str, port: u16) -> Server {
+    pub(super) fn start(&self, config: &str, role: &str, port: u16) -> Process {
         self.start_with(config, role, port, &[])
     }
 
@@ -244,13 +238,13 @@ impl Fleet {
         role: &str,
         port: u16,
         variables: &[(&str, &str)],
-    ) -> Server {
+    ) -> Process {
         let log = self.home.path().join(format!("{role}-{port}.log"));
         let log = File::options().create(true).append(true).open(log).unwrap();
         let mut command = self.command(config);
         command.args(["serve", "--role", role, "--listen", &format!("127.0.0.1:{port}")]);
         command.envs(variables.iter().copied());
-        Server(command.stderr(log).spawn().unwrap())
+        Process(command.stderr(log).spawn().unwrap())
     }
 
     /// Kills a process, and starts it again.

@@ -28,7 +28,7 @@ async fn reviewed(fleet: &Arc<Fleet>, pull: &mut Pull, number: usize) -> Vec<Str
 }
 
 /// Stops a process as a supervisor does, and waits for its end.
-fn stop(mut server: Server) {
+fn stop(mut server: Process) {
     let ended = Command::new("kill").args(["-TERM", &server.0.id().to_string()]).status().unwrap();
     assert!(ended.success());
     assert!(server.0.wait().unwrap().success());

@@ -1,71 +1,239 @@
-//! The place of a store, on either deployment, and a copy of it that many tests begin with.
+//! A home folder with an operator's file, and the program that runs there.
 
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead as _, BufReader};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use truing_core::port::Clock;
-use truing_store::{Store, Zeros};
+use serde_json::Value;
+use tempfile::TempDir;
+use truing_fakes::forge::Hook;
 
-use super::postgres::Server;
-use super::valkey::SlotServer;
+use crate::support::HANGS;
+use crate::support::watch::Watched;
 
-/// The two deployments.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Deployment {
-    /// A file of SQLite.
-    File,
-    /// Valkey (or Redis) with PostgreSQL.
-    Servers,
-}
+/// The operator's file.
+const FILE: &str = "truing.toml";
+/// The words before the address in the line that a server begins with.
+const LISTENS: &str = "health and metrics: ";
 
-/// Where a store is.
-pub(crate) enum Home {
-    File(PathBuf),
-    Servers { slots: String, records: String },
+/// A home folder, which is the current folder, too; and the variables of every command.
+pub(crate) struct Home {
+    folder: TempDir,
+    variables: Vec<(OsString, OsString)>,
+    /// Does every command name the operator's file?
+    is_configured: bool,
 }
 
 impl Home {
-    /// A place for a new store; of a file it is this one.
-    pub(crate) fn new(deployment: Deployment, file: PathBuf) -> Self {
-        match deployment {
-            Deployment::File => Self::File(file),
-            Deployment::Servers => {
-                let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
-                let (slots, records) = (SlotServer::shared().url(slots), Server::shared().url(&records));
-                Self::Servers { slots, records }
-            }
-        }
+    /// An empty folder, and no variable but `HOME`.
+    pub(crate) fn bare() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new(), is_configured: false }
     }
 
-    /// A place with everything that is in a copy.
-    pub(crate) async fn of_copy(deployment: Deployment, file: PathBuf, copy: &Path) -> Self {
-        let home = Self::new(deployment, file);
-        match &home {
-            Self::File(file) => drop(std::fs::copy(copy, file).unwrap()),
-            Self::Servers { slots, records } => {
-                let clock = Arc::new(truing_loops::machine::SystemClock);
-                let from = Store::open(copy, clock).unwrap();
-                let to = Store::connect_for_transfer(slots, records, None).await.unwrap();
-                from.copy_to(&to, Zeros::Refuse, |_| ()).await.unwrap();
-            }
-        }
-        home
+    /// With an operator's file, which every command names, and the search path.
+    pub(crate) fn configured(config: &str) -> Self {
+        let home = Self { is_configured: true, ..Self::bare() };
+        home.write(FILE, config);
+        home.with("PATH", std::env::var_os("PATH").unwrap_or_default())
     }
 
-    /// Opens the store, as one more process would.
-    pub(crate) async fn open(&self, clock: Arc<dyn Clock>) -> Store {
-        match self {
-            Self::File(file) => Store::open(file, clock).unwrap(),
-            Self::Servers { slots, records } => Store::connect(slots, records, Some(clock)).await.unwrap(),
+    /// With one more variable.
+    pub(crate) fn with(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.variables.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.file(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.file(name)).unwrap()
+    }
+
+    /// The operator's file.
+    pub(crate) fn config(&self) -> String {
+        self.read(FILE)
+    }
+
+    /// Replaces a text of the operator's file, which must be there.
+    pub(crate) fn reconfigure(&self, old: &str, new: &str) {
+        let text = self.config();
+        assert!(text.contains(old), "{text}");
+        self.write(FILE, text.replace(old, new));
+    }
+
+    /// The program with these arguments.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        if self.is_configured {
+            command.args(["--config", FILE]);
+        }
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.path())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).output().unwrap())
+    }
+
+    /// Starts a server by this command, to which the webhooks of the forge then go.
+    pub(crate) fn serve_by(&self, command: &mut Command, forge: &Watched, secret: &str) -> Server {
+        let server = Server::start(command);
+        let url = format!("{}/webhooks/{}", server.url, forge.name());
+        forge.hook(Hook { url, secret: secret.into(), automatic: false });
+        server
+    }
+}
+
+/// The result of a command.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Ran {
+    pub(crate) exit: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            exit: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
         }
     }
 }
 
-/// Writes everything of a store to a new file.
-pub(crate) async fn copy(store: &Store, file: &Path, clock: Arc<dyn Clock>) {
-    if store.path().is_some() {
-        return store.backup(file).await.unwrap();
+impl Ran {
+    /// The same without waiting on a thread of the runtime.
+    pub(crate) async fn of(mut command: Command) -> Self {
+        tokio::task::spawn_blocking(move || Self::from(command.output().unwrap())).await.unwrap()
     }
-    let to = Store::open_for_transfer(file, clock).unwrap();
-    store.copy_to(&to, Zeros::Refuse, |_| ()).await.unwrap();
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+
+    /// The text without what differs between runs: seconds, and ids of commits.
+    pub(crate) fn steady(&self) -> String {
+        let seconds = regex::Regex::new(r"in \d+\.\d\d s").unwrap();
+        let ids = regex::Regex::new(r"\b[0-9a-f]{10}\b").unwrap();
+        ids.replace_all(&seconds.replace_all(&self.out, "in 0.10 s"), "0123456789").into_owned()
+    }
+}
+
+/// A process, which is killed with this.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Deref for Process {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A server, which is killed with this.
+pub(crate) struct Server {
+    /// Where it listens, without a path.
+    pub(crate) url: String,
+    pub(crate) child: Process,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Server {
+    /// Starts it, and waits until it listens.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self::announced(command, |line| {
+            Some(line.split_once(LISTENS)?.1.split_once("/healthz")?.0.to_owned())
+        })
+    }
+
+    /// Starts it, and waits for the line that says where it listens.
+    pub(crate) fn announced(command: &mut Command, address: impl FnMut(String) -> Option<String>) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let url = lines.find_map(address).unwrap();
+        // Its log is read to the end, so that it never waits for a reader.
+        let log = std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
+        Self { url, child: Process(child), log: Some(log) }
+    }
+
+    /// One whose log the test reads, or does not want; its address is not known.
+    pub(crate) fn silent(child: Child) -> Self {
+        Self { url: String::new(), child: Process(child), log: None }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits for its end: how it exits, and its log.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        (status, self.log.take().map(|log| log.join().unwrap()).unwrap_or_default())
+    }
+
+    /// Stops it in order: it finishes what it has begun.
+    pub(crate) fn stop(self) {
+        self.signal("-TERM");
+        let (status, log) = self.ended();
+        assert!(status.success(), "{log}");
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    until_shown(what, String::new, holds).await;
+}
+
+/// The same; a failure shows `shown`.
+pub(crate) async fn until_shown(
+    what: &str,
+    shown: impl Fn() -> String,
+    mut holds: impl AsyncFnMut() -> bool,
+) {
+    let deadline = Instant::now() + HANGS;
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        tick.tick().await;
+        if holds().await {
+            return;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}\n{}", shown());
+    }
 }

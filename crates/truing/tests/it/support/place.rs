@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use crate::support::home::Ran;
 
 /// A file that has one P1 finding, on its second line.
 pub(crate) const STOPS: &str = "def f():\n    breakpoint()\n";
@@ -137,37 +139,6 @@ impl Place {
 
 fn path() -> std::ffi::OsString {
     std::env::var_os("PATH").unwrap_or_default()
-}
-
-/// What a run gave.
-#[derive(PartialEq, Debug)]
-pub(crate) struct Ran {
-    pub(crate) exit: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        Self {
-            exit: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Ran {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap()
-    }
-
-    /// The text without what differs between runs: seconds, and ids of commits.
-    pub(crate) fn steady(&self) -> String {
-        let seconds = regex::Regex::new(r"in \d+\.\d\d s").unwrap();
-        let ids = regex::Regex::new(r"\b[0-9a-f]{10}\b").unwrap();
-        ids.replace_all(&seconds.replace_all(&self.out, "in 0.10 s"), "0123456789").into_owned()
-    }
 }
 
 /// One field of every finding of a report.

@@ -69,7 +69,7 @@ const COPY: &str = "def pinned(a): ...\n";
 fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
     let site = registry(&[]);
     let told = |name: &str| {
-        let output = site.command().args(["sync", "decide", name]).output().unwrap();
+        let output = site.command(&[]).args(["sync", "decide", name]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8(output.stderr).unwrap()
     };
@@ -80,10 +80,10 @@ fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
     );
     assert!(!told("other").contains("has one"));
     // What would be waited for without end is not looked at.
-    let file = site.folder.path().join("truing.toml");
+    let file = site.path().join("truing.toml");
     std::fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
-    let output = site.command().args(["sync", "decide", "demo"]).output().unwrap();
+    let output = site.command(&[]).args(["sync", "decide", "demo"]).output().unwrap();
     assert!(!String::from_utf8(output.stderr).unwrap().contains("has one"));
 }
 

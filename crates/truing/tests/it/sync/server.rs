@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::process::{Command, Output};
+use std::ops::Deref;
+use std::process::Output;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,16 +18,16 @@ use flate2::write::GzEncoder;
 use futures_util::stream::iter;
 use serde_json::Value;
 use sha1::Digest as _;
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+use crate::support::home::Home;
 
 /// What is served, by path.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 pub(super) struct Registry {
     _runtime: Runtime,
-    pub(super) address: SocketAddr,
-    pub(super) folder: TempDir,
+    home: Home,
 }
 
 async fn serve(State(files): State<Files>, uri: Uri) -> Response {
@@ -41,6 +42,14 @@ async fn serve(State(files): State<Files>, uri: Uri) -> Response {
     }
 }
 
+impl Deref for Registry {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.home
+    }
+}
+
 impl Registry {
     /// A registry with these files, made with its address, and a project.
     pub(super) fn new(files: impl FnOnce(SocketAddr) -> Files, project: &[(&str, &str)]) -> Self {
@@ -49,45 +58,21 @@ impl Registry {
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(serve).with_state(files(address));
         runtime.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let registry = Self { _runtime: runtime, address, folder: tempfile::tempdir().unwrap() };
+        let home = Home::bare()
+            .with("PIP_INDEX_URL", format!("http://{address}/simple/"))
+            .with("npm_config_registry", format!("http://{address}/npm/"))
+            .with("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "here")
+            .with("CARGO_REGISTRIES_HERE_INDEX", format!("sparse+http://{address}/index/"));
         for (name, content) in project {
-            registry.write(name, content);
+            home.write(name, content);
         }
-        registry
-    }
-
-    pub(super) fn write(&self, name: &str, content: &str) {
-        let path = self.folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, content).unwrap();
-    }
-
-    pub(super) fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+        Self { _runtime: runtime, home }
     }
 
     /// `truing sync …` with the package managers told of this registry.
     pub(super) fn sync(&self, arguments: &[&str]) -> Output {
-        let config = self.folder.path().join("truing.toml");
-        self.command().env("TRUING_CONFIG", config).arg("sync").args(arguments).output().unwrap()
-    }
-
-    /// `truing` with no configuration named.
-    pub(super) fn command(&self) -> Command {
-        let (folder, address) = (self.folder.path(), self.address);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-        command
-            .env_clear()
-            .current_dir(folder)
-            .env("HOME", folder)
-            .env("PIP_INDEX_URL", format!("http://{address}/simple/"))
-            .env("npm_config_registry", format!("http://{address}/npm/"))
-            .env("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "here")
-            .env(
-                "CARGO_REGISTRIES_HERE_INDEX",
-                format!("sparse+{}", format_args!("http://{address}/index/")),
-            );
-        command
+        let mut command = self.home.command(&[&["sync"], arguments].concat());
+        command.env("TRUING_CONFIG", self.home.file("truing.toml")).output().unwrap()
     }
 
     pub(super) fn decide(&self, arguments: &[&str]) -> (Value, Option<i32>) {

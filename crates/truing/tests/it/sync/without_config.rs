@@ -46,7 +46,7 @@ fn registry(project: &[(&str, &str)]) -> Registry {
 }
 
 fn sync(site: &Registry, arguments: &[&str]) -> Output {
-    site.command()
+    site.command(&[])
         .env("PATH", std::env::var_os("PATH").unwrap())
         .arg("sync")
         .args(arguments)
@@ -84,7 +84,7 @@ fn lines(site: &Registry, arguments: &[&str]) -> String {
 fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
     let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
     let git = |arguments: &[&str]| {
-        let done = Command::new("git").args(arguments).current_dir(site.folder.path()).status().unwrap();
+        let done = Command::new("git").args(arguments).current_dir(site.path()).status().unwrap();
         assert!(done.success());
     };
     git(&["init", "--quiet"]);
@@ -103,12 +103,13 @@ fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
     // With these lines the job says what is said without them, and has what a run needs.
     let before = decide(&site, &["--to", "1.0.1"]);
     assert_eq!((&before.0["decision"], before.1), (&json!("relax"), Some(0)));
-    std::fs::remove_file(site.folder.path().join("upstream.json")).unwrap();
+    std::fs::remove_file(site.path().join("upstream.json")).unwrap();
     let kept = lines(&site, &["demo"]);
     site.write("kept.toml", &kept);
     let after = decide(&site, &["--to", "1.0.1", "--config", "kept.toml"]);
     assert_eq!(before, after);
-    let checked = site.command().args(["--config", "kept.toml", "sync", "status", "demo"]).output().unwrap();
+    let checked =
+        site.command(&[]).args(["--config", "kept.toml", "sync", "status", "demo"]).output().unwrap();
     assert_eq!(checked.status.code(), Some(0), "{}", text(checked.stderr));
     let again = sync(&site, &["init", "demo", "--output", "other.json", "--config", "kept.toml"]);
     assert!(!text(again.stdout).contains("keep these lines"), "a job that is configured needs none");

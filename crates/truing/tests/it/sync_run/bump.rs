@@ -1,5 +1,6 @@
 //! Ports by a model: what is taken of its work, what is kept in a draft, and what never becomes a pull request.
 
+use crate::support::home::until;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Instant;
@@ -115,7 +116,7 @@ async fn a_server_ports_at_the_times_of_the_job() {
     scene.site.set("mode = \"code\"", "mode = \"code\"\ncron = \"* * * * * *\"");
     let mut server = scene.site.serve();
     let is_there = async || scene.pulls().await.0.iter().any(|pull| pull.title == "Follow demo to 1.0.4");
-    scene.site.until("the port is there", is_there).await;
+    until("the port is there", is_there).await;
     super::stop(&mut server);
     let (pulls, drafts) = scene.pulls().await;
     assert_eq!(

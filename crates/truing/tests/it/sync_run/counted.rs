@@ -1,5 +1,6 @@
 //! The runs of jobs in a server are counted once at each end, failures too: as `truing report` tells of them.
 
+use crate::support::home::until;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
@@ -54,11 +55,11 @@ async fn each_end_of_a_job_is_counted_once_and_failures_are() {
     // Another job, whose turn comes after it each time.
     site.another().await;
     let (mut server, address) = serve(&site);
-    site.until("a failure", async || recorded(&site).await[4] == 1).await;
+    until("a failure", async || recorded(&site).await[4] == 1).await;
     // When that one has ended twice since, this one was looked at again.
     let others = async || counted(&address)[..4].iter().sum::<u64>();
     let since = others().await;
-    site.until("its turn has come again", async || others().await >= since + 2).await;
+    until("its turn has come again", async || others().await >= since + 2).await;
     assert_eq!((counted(&address)[4], recorded(&site).await[4]), (1, 1), "once, until it is tried again");
     stop(&mut server);
     site.forge.clear_faults();
@@ -70,9 +71,9 @@ async fn each_end_of_a_job_is_counted_once_and_failures_are() {
         let all = recorded(&site).await;
         std::array::from_fn::<u64, 5, _>(|end| all[end] - before[end])
     };
-    site.until("some runs", async || own().await.iter().sum::<u64>() >= 4).await;
+    until("some runs", async || own().await.iter().sum::<u64>() >= 4).await;
     assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
-    site.until("all are counted", async || counted(&address) == own().await).await;
+    until("all are counted", async || counted(&address) == own().await).await;
     let [done, .., failed] = counted(&address);
     assert!(done >= 1 && failed == 0, "{:?}", counted(&address));
     stop(&mut server);

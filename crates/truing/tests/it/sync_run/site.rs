@@ -5,13 +5,13 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use truing_fakes::forge::{Flavour, IssueView, Options, PullView, Repo};
 use truing_fakes::registry::{FakeRegistry, digest};
 use truing_fakes::repo::Commit;
 
 use super::package::{PINNED, RELEASES, list};
 use super::watch::Watched;
+use crate::support::home::Home;
 
 pub(crate) const BRANCH: &str = "truing/sync-demo";
 pub(crate) const BOT: &str = "truing[bot]";
@@ -32,7 +32,7 @@ const MAJOR: (&str, &str) = ("2.0.0", "def pinned(a):\n    return a\n");
 pub(crate) struct Site {
     pub(crate) forge: Watched,
     pub(crate) repo: Repo,
-    home: TempDir,
+    home: Home,
     registry: FakeRegistry,
     /// The `claude` program in between, if there is one.
     pub(crate) program: Option<PathBuf>,
@@ -72,13 +72,14 @@ impl Site {
         let repo = forge.create_repository("acme", "ours", begin()).await.unwrap();
         repo.permit(BOT, forge.permission()).await.unwrap();
         repo.permit("ann", "write").await.unwrap();
-        let home = tempfile::tempdir().unwrap();
         let (operator, name) = (forge.operator(), forge.name());
         let config = format!(
             "{operator}[server]\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[sync.demo]\nforge = \"{name}\"\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
         );
-        std::fs::write(home.path().join("truing.toml"), config).unwrap();
         let registry = FakeRegistry::start().await.unwrap();
+        let home = Home::configured(&config)
+            .with(forge.variables()[0], TOKEN)
+            .with("ANTHROPIC_API_KEY", truing_fakes::model::KEY);
         let site = Self { forge, repo, home, registry, program: None };
         site.release("1.0.0");
         site
@@ -88,11 +89,10 @@ impl Site {
     pub(crate) async fn another(&self) {
         let repo = self.forge.create_repository("acme", "theirs", begin()).await.unwrap();
         repo.permit(BOT, "write").await.unwrap();
-        let file = self.home.path().join("truing.toml");
-        let text = std::fs::read_to_string(&file).unwrap();
+        let text = self.home.config();
         let (_, job) = text.split_once("[sync.demo]").unwrap();
         let job = job.replace("acme/ours", "acme/theirs");
-        std::fs::write(&file, format!("{text}\n[sync.later]\npackage = \"demo\"{job}")).unwrap();
+        self.home.write("truing.toml", format!("{text}\n[sync.later]\npackage = \"demo\"{job}"));
     }
 
     /// Lets a release be the newest.
@@ -108,36 +108,12 @@ impl Site {
 
     /// Writes something else into the operator's file.
     pub(crate) fn set(&self, old: &str, new: &str) {
-        let file = self.home.path().join("truing.toml");
-        let text = std::fs::read_to_string(&file).unwrap();
-        assert!(text.contains(old), "{text}");
-        std::fs::write(file, text.replace(old, new)).unwrap();
-    }
-
-    /// Waits until it is so.
-    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        let mut look = tokio::time::interval(Duration::from_millis(50));
-        while !holds().await {
-            look.tick().await;
-            assert!(Instant::now() < deadline, "waited in vain: {what}");
-        }
+        self.home.reconfigure(old, new);
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-        command
-            .args(["--config", "truing.toml", "--format", "json"])
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("GITHUB_STEP_SUMMARY", self.home.path().join("summary.md"))
-            .env(self.forge.variables()[0], TOKEN)
-            .envs(self.registry.variables())
-            .env("ANTHROPIC_API_KEY", truing_fakes::model::KEY)
-            .current_dir(self.home.path())
-            .stdin(Stdio::null());
+        let mut command = self.home.command(&[&["--format", "json"], arguments].concat());
+        command.env("GITHUB_STEP_SUMMARY", self.home.file("summary.md")).envs(self.registry.variables());
         if let Some(program) = &self.program {
             command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", program);
         }
@@ -152,12 +128,12 @@ impl Site {
 
     /// The summary of the CI job, as far as it is written.
     pub(crate) fn summary(&self) -> String {
-        std::fs::read_to_string(self.home.path().join("summary.md")).unwrap()
+        self.home.read("summary.md")
     }
 
     /// What a run wrote into a file.
     pub(crate) fn record(&self, name: &str) -> Value {
-        serde_json::from_slice(&std::fs::read(self.home.path().join(name)).unwrap()).unwrap()
+        serde_json::from_str(&self.home.read(name)).unwrap()
     }
 
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {

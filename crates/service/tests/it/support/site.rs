@@ -10,8 +10,6 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use truing::wiring::ThreadedReader;
-use truing::wiring::service::Servers;
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Clock, RecordStore, Slots as _};
@@ -27,11 +25,12 @@ use truing_git::{Git, GitOptions};
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::step;
 use truing_service::ingress::Settings;
-use truing_service::{Forges, Pace, Role, ServeError, Service, ServiceContext};
+use truing_service::{Forges, Pace, Role, ServeError, Servers, Service, ServiceContext};
 use truing_store::Store;
 
 use crate::support::change::{self, BOT, Picture};
 use crate::support::folder::in_memory;
+use crate::support::reader::ThreadedReader;
 use crate::support::watch::{Login, Watched, patience};
 
 /// The `NAME` of `[forge.NAME]`.

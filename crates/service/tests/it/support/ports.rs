@@ -11,8 +11,6 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::RwLock;
-use truing::wiring::ThreadedReader;
-use truing::wiring::service::Servers;
 use truing_core::converge::record::Record;
 use truing_core::dismissal::Dismissal;
 use truing_core::effect::Effect;
@@ -37,8 +35,10 @@ use truing_core::switch::{KillSwitches, Switch, Turn};
 use truing_core::sync::job::Job;
 use truing_diff::RepoPath;
 use truing_forge::Server;
-use truing_service::Forges;
+use truing_service::{Forges, Servers};
 use truing_store::Store;
+
+use crate::support::reader::ThreadedReader;
 
 /// A clock that stands still until it is moved. Clones are the same clock.
 #[derive(Clone, Debug)]

@@ -10,14 +10,11 @@ use truing_reader::InProcess;
 
 /// The in-process reader, on a thread for blocking work.
 #[derive(Clone, Debug)]
-pub struct ThreadedReader(InProcess);
+pub(crate) struct ThreadedReader(InProcess);
 
 impl ThreadedReader {
     /// A reader with the embedded packs.
-    ///
-    /// # Errors
-    /// [`ReaderError::BadPack`] if the data built into the binary is wrong.
-    pub fn new() -> Result<Self, ReaderError> {
+    pub(crate) fn new() -> Result<Self, ReaderError> {
         Ok(Self(InProcess::new()?))
     }
 }

@@ -1,7 +1,7 @@
 //! The defects and fixes of `data/oracle.toml` are what they say they are, by a real Python: the test there is fails on
 //! the defect and on fixes that do not mend it, and passes on the one that does, and on those that weaken it.
 
-use crate::support::cases;
+use crate::cases;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};

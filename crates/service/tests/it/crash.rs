@@ -10,6 +10,7 @@
 //! stories at all calls, on a file and on the servers.
 
 use crate::support::home::{self, Deployment, Home};
+use crate::support::reader::ThreadedReader;
 use crate::support::{change, deliver, folder, points, ports, watch};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,8 +19,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::StatusCode;
 use tempfile::TempDir;
-use truing::wiring::ThreadedReader;
-use truing::wiring::service::Servers;
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span, Topic};
 use truing_core::port::{
@@ -35,10 +34,10 @@ use truing_git::{Git, GitOptions};
 use truing_loops::checkout::Rules;
 use truing_loops::machine::new_run_id;
 use truing_loops::slots::step;
-use truing_service::ServiceContext;
 use truing_service::commands::Commands;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
+use truing_service::{Servers, ServiceContext};
 use truing_store::Store;
 
 use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};

@@ -1,0 +1,16 @@
+//! The fixtures that several subjects of the tests share.
+
+pub(crate) mod change;
+pub(crate) mod deliver;
+pub(crate) mod folder;
+pub(crate) mod home;
+pub(crate) mod points;
+pub(crate) mod ports;
+#[path = "../../../store/tests/it/postgres.rs"]
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod reader;
+pub(crate) mod site;
+#[path = "../../../store/tests/it/valkey.rs"]
+pub(crate) mod valkey;
+pub(crate) mod watch;

@@ -1,0 +1,71 @@
+//! The place of a store, on either deployment, and a copy of it that many tests begin with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use truing_core::port::Clock;
+use truing_store::{Store, Zeros};
+
+use super::postgres::Server;
+use super::valkey::SlotServer;
+
+/// The two deployments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Deployment {
+    /// A file of SQLite.
+    File,
+    /// Valkey (or Redis) with PostgreSQL.
+    Servers,
+}
+
+/// Where a store is.
+pub(crate) enum Home {
+    File(PathBuf),
+    Servers { slots: String, records: String },
+}
+
+impl Home {
+    /// A place for a new store; of a file it is this one.
+    pub(crate) fn new(deployment: Deployment, file: PathBuf) -> Self {
+        match deployment {
+            Deployment::File => Self::File(file),
+            Deployment::Servers => {
+                let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
+                let (slots, records) = (SlotServer::shared().url(slots), Server::shared().url(&records));
+                Self::Servers { slots, records }
+            }
+        }
+    }
+
+    /// A place with everything that is in a copy.
+    pub(crate) async fn of_copy(deployment: Deployment, file: PathBuf, copy: &Path) -> Self {
+        let home = Self::new(deployment, file);
+        match &home {
+            Self::File(file) => drop(std::fs::copy(copy, file).unwrap()),
+            Self::Servers { slots, records } => {
+                let clock = Arc::new(truing_loops::machine::SystemClock);
+                let from = Store::open(copy, clock).unwrap();
+                let to = Store::connect_for_transfer(slots, records, None).await.unwrap();
+                from.copy_to(&to, Zeros::Refuse, |_| ()).await.unwrap();
+            }
+        }
+        home
+    }
+
+    /// Opens the store, as one more process would.
+    pub(crate) async fn open(&self, clock: Arc<dyn Clock>) -> Store {
+        match self {
+            Self::File(file) => Store::open(file, clock).unwrap(),
+            Self::Servers { slots, records } => Store::connect(slots, records, Some(clock)).await.unwrap(),
+        }
+    }
+}
+
+/// Writes everything of a store to a new file.
+pub(crate) async fn copy(store: &Store, file: &Path, clock: Arc<dyn Clock>) {
+    if store.path().is_some() {
+        return store.backup(file).await.unwrap();
+    }
+    let to = Store::open_for_transfer(file, clock).unwrap();
+    store.copy_to(&to, Zeros::Refuse, |_| ()).await.unwrap();
+}

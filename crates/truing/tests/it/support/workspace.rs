@@ -1,0 +1,61 @@
+//! A repository below a home folder, whose own commands run in the sandbox.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use crate::support::home::Home;
+
+/// Does this machine let us make namespaces?
+pub(crate) fn has_namespaces() -> bool {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
+    unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// A repository `repository`, an operator's file beside it, and a secret in the environment.
+pub(crate) struct Workspace(Home);
+
+impl Workspace {
+    /// A repository without a commit.
+    pub(crate) fn unborn(configuration: &str) -> Self {
+        let home = Home::bare().with("PATH", "/usr/local/bin:/usr/bin:/bin").with("SECRET", "canary");
+        home.write("truing.toml", configuration);
+        std::fs::create_dir(home.file("repository")).unwrap();
+        let file = home.file("truing.toml").canonicalize().unwrap();
+        let workspace = Self(home.with("TRUING_CONFIG", file));
+        workspace.git(&["init", "--quiet", "--initial-branch=main"]);
+        workspace
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().canonicalize().unwrap().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        self.0.write(name, text);
+    }
+
+    pub(crate) fn git(&self, arguments: &[&str]) {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=x", "-c", "user.email=x@example.org"]).args(arguments);
+        git.current_dir(self.path("repository")).env("HOME", self.0.path());
+        assert!(git.status().unwrap().success());
+    }
+
+    /// Commits everything.
+    pub(crate) fn commit(&self) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "-m", "x"]);
+    }
+
+    /// The program with these arguments, in the repository.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.0.command(arguments);
+        command.current_dir(self.path("repository"));
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+}
