@@ -46,12 +46,12 @@ use truing_service::metrics::Metrics;
 use truing_service::{Pace, Role, ServeError, Service, ServiceContext};
 use truing_store::Store;
 
-use crate::wiring::service::Servers;
 use code::{cart, explained, first_commit, planted, pushed, refunding, repaired};
 use forge::DemoForge;
 pub(crate) use forge::pulls_page;
 pub use model::Asked;
 use model::Scripted;
+use truing_service::Servers;
 
 /// The names of everything that has to have one.
 const OWNER: &str = "wheel";

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-const ORACLE: &str = include_str!("../../data/oracle.toml");
+const ORACLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../guard/tests/data/oracle.toml"));
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -40,12 +40,13 @@ use truing_service::worker::take;
 use truing_service::{Servers, ServiceContext};
 use truing_store::Store;
 
+use crate::support::login::Login;
 use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};
 use deliver::hand_over;
 use ports::{
     BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, Hand, Manner, Mode, Script, WRITES,
 };
-use watch::{Login, Watched};
+use watch::Watched;
 
 const FORGE: &str = "fake";
 const SECRET: &str = "webhook secret";

@@ -4,6 +4,7 @@ pub(crate) mod change;
 pub(crate) mod deliver;
 pub(crate) mod folder;
 pub(crate) mod home;
+pub(crate) mod login;
 pub(crate) mod points;
 pub(crate) mod ports;
 #[path = "../../../store/tests/it/postgres.rs"]
@@ -14,3 +15,6 @@ pub(crate) mod site;
 #[path = "../../../store/tests/it/valkey.rs"]
 pub(crate) mod valkey;
 pub(crate) mod watch;
+
+/// How long a test waits for what happens at once, unless it hangs: so long that no machine is too slow for it.
+pub(crate) const HANGS: std::time::Duration = std::time::Duration::from_secs(300);

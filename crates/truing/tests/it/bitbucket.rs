@@ -7,12 +7,10 @@ mod refused;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tempfile::TempDir;
 use truing_core::id::{Key, PrId};
 use truing_core::port::Slots as _;
 use truing_core::run::Stage;

@@ -2,10 +2,9 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::home::{Home, Ran};
 use crate::support::terminal::{Terminal, shown};

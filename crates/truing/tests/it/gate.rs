@@ -332,7 +332,7 @@ const KEY: (&str, &str) = ("ANTHROPIC_API_KEY", "a key");
 #[test]
 fn linters_belong_to_the_gate_and_one_that_fails_is_no_finding() {
     let site = Site::new("[review]\ntools = \"auto\"\n");
-    let folder = crate::support::linter::install(site.0.path(), "ruff", crate::support::linter::RUFF);
+    let folder = crate::support::linter::install(&site.path(""), "ruff", crate::support::linter::RUFF);
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", folder.display());
     site.write("repository/ruff.toml", "");
     site.write("repository/b.py", "l = 1\n");
@@ -346,7 +346,7 @@ fn linters_belong_to_the_gate_and_one_that_fails_is_no_finding() {
     assert!(found.iter().all(|one| one["by"] == "ruff/E741" && one["path"] == "b.py"), "{answer:#}");
     assert!(found.iter().any(|one| one["line"] == 2), "{answer:#}");
 
-    crate::support::linter::install(site.0.path(), "ruff", "#!/bin/sh\necho 'no such rule' >&2\nexit 2\n");
+    crate::support::linter::install(&site.path(""), "ruff", "#!/bin/sh\necho 'no such rule' >&2\nexit 2\n");
     let ran = gate(&["gate"]);
     assert_eq!(ran.status.code(), Some(3), "{ran:?}");
     assert!(text(&ran.stderr).contains("ruff: exit code 2: no such rule"), "{ran:?}");

@@ -31,12 +31,12 @@ use crate::support::{claude, otlp, watch};
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use truing_fakes::forge::{Chaos, Fault, FaultKind, Hook, NewPull, PullView, Repo};
+use truing_fakes::forge::{Chaos, Fault, FaultKind, NewPull, PullView, Repo};
 use truing_fakes::repo::Commit;
 
 use crate::support::home::{Home, Ran, Server};
@@ -341,18 +341,18 @@ async fn what_a_worker_has_is_not_dropped_and_the_log_says_so_in_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_named_before_anything_is_served() {
     let site = Site::new().await;
-    let without = |name: &str| Ran::of(site.command(&["serve"]).env_remove(name).output().unwrap());
+    let without = |name: &str| Ran::from(site.command(&["serve"]).env_remove(name).output().unwrap());
     for name in ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"] {
         let ran = without(name);
         assert_eq!(ran.exit, 2, "{ran:?}");
         assert!(ran.err.contains(name) && ran.err.contains("hint:"), "{}", ran.err);
     }
     std::fs::write(site.home.path().join("empty.toml"), "").unwrap();
-    let none = Ran::of(site.command(&["serve", "--config", "empty.toml"]).output().unwrap());
+    let none = Ran::from(site.command(&["serve", "--config", "empty.toml"]).output().unwrap());
     assert_eq!((none.exit, none.err.contains("[forge.github]")), (2, true), "{none:?}");
     let config = std::fs::read_to_string(site.home.path().join("truing.toml")).unwrap();
     std::fs::write(site.home.path().join("pack.toml"), config + "[rules]\npacks = [\"cor\"]\n").unwrap();
-    let pack = Ran::of(site.command(&["serve", "--config", "pack.toml"]).output().unwrap());
+    let pack = Ran::from(site.command(&["serve", "--config", "pack.toml"]).output().unwrap());
     assert_eq!((pack.exit, pack.err.contains("did you mean `core`?")), (2, true), "{pack:?}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

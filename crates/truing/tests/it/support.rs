@@ -6,6 +6,7 @@ pub(crate) mod cases;
 pub(crate) mod claude;
 pub(crate) mod home;
 pub(crate) mod linter;
+pub(crate) mod operator;
 pub(crate) mod otlp;
 pub(crate) mod package;
 pub(crate) mod place;
@@ -18,8 +19,6 @@ pub(crate) mod steady;
 pub(crate) mod terminal;
 #[path = "../../../service/tests/it/support/reader.rs"]
 pub(crate) mod threaded;
-#[path = "../../../store/tests/it/valkey.rs"]
-pub(crate) mod valkey;
 #[path = "../../../service/tests/it/support/watch.rs"]
 pub(crate) mod watch;
 pub(crate) mod workspace;

@@ -11,11 +11,10 @@ mod without_config;
 use crate::support::package;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 use sha1::Digest as _;
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use truing_fakes::registry::FakeRegistry;
 

@@ -30,8 +30,9 @@ use truing_store::Store;
 
 use crate::support::change::{self, BOT, Picture};
 use crate::support::folder::in_memory;
+use crate::support::login::{Login, patience};
 use crate::support::reader::ThreadedReader;
-use crate::support::watch::{Login, Watched, patience};
+use crate::support::watch::Watched;
 
 /// The `NAME` of `[forge.NAME]`.
 pub(crate) const FORGE: &str = "fake";

@@ -3,17 +3,9 @@
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use truing_contract::{Contract, Part};
-use truing_core::id::Span;
-use truing_core::port::Clock;
-use truing_fakes::forge::{Exchange, FakeForge, Flavour, Logged, Options, Witness};
-use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
-use truing_forge::capability::Marker;
-use truing_forge::github::{Credentials, GitHub, GitHubOptions};
-use truing_forge::marker::MarkerKeys;
-use truing_forge::{Patience, Secret, Server};
+use truing_fakes::forge::{Exchange, FakeForge, Flavour, Options, Witness};
 
 /// How the violations begin that are differences.
 const UNLIKE: &str = "unlike what is published: ";
@@ -62,58 +54,7 @@ impl Witness for Published {
 }
 
 /// The address of our account at Bitbucket Cloud, whose API token tests log in with.
-const EMAIL: &str = "truing@example.com";
-
-/// Who a client is, whatever the forge.
-#[derive(Clone)]
-pub(crate) struct Login {
-    /// The `NAME` of `[forge.NAME]`.
-    pub(crate) name: &'static str,
-    pub(crate) token: &'static str,
-    pub(crate) markers: MarkerKeys,
-    pub(crate) settle: Span,
-}
-
-impl Login {
-    /// The same for a GitHub at this address.
-    pub(crate) fn github(&self, url: &str) -> GitHubOptions {
-        GitHubOptions {
-            name: self.name.into(),
-            api_url: url.parse().unwrap(),
-            git_url: url.parse().unwrap(),
-            credentials: Credentials::Token(Secret::new(self.token)),
-            accounts: Vec::new(),
-            markers: self.markers.clone(),
-            settle: self.settle,
-        }
-    }
-
-    /// For a Bitbucket with its calls and its repositories at these addresses.
-    fn bitbucket(&self, (api, git): (&str, &str), is_cloud: bool) -> BitbucketOptions {
-        BitbucketOptions {
-            name: self.name.into(),
-            api_url: api.parse().unwrap(),
-            git_url: git.parse().unwrap(),
-            token: Secret::new(self.token),
-            email: is_cloud.then(|| EMAIL.to_owned()),
-            account: None,
-            workspaces: Vec::new(),
-            accounts: Vec::new(),
-            markers: self.markers.clone().written_as(Marker::LinkReference),
-            settle: self.settle,
-        }
-    }
-}
-
-/// Patience enough for a busy machine, and no pause before a call is tried again.
-pub(crate) fn patience() -> Patience {
-    Patience {
-        connect: Duration::from_secs(30),
-        read: Duration::from_secs(60),
-        total: Duration::from_secs(120),
-        retry_delay: Duration::from_millis(1),
-    }
-}
+pub(crate) const EMAIL: &str = "truing@example.com";
 
 /// A forge whose exchanges are compared.
 pub(crate) struct Watched(FakeForge);
@@ -128,65 +69,6 @@ impl Watched {
         let published = Published { flavour, also: options.witness };
         let options = Options { witness: Some(Arc::new(published)), ..options };
         Self(FakeForge::start_as(flavour, options).await.unwrap())
-    }
-
-    /// A client of this forge.
-    pub(crate) fn client(&self, login: &Login, clock: Arc<dyn Clock>) -> Server {
-        let url = self.0.base_url();
-        match self.0.flavour() {
-            Flavour::GitHub => GitHub::with_patience(login.github(url), patience(), clock).unwrap().into(),
-            Flavour::Cloud => {
-                let options = login.bitbucket((&format!("{url}/2.0"), url), true);
-                BitbucketCloud::with_patience(options, patience(), clock).unwrap().into()
-            }
-            Flavour::DataCenter => {
-                let options = login.bitbucket((url, &format!("{url}/scm")), false);
-                BitbucketDataCenter::with_patience(options, patience(), clock).unwrap().into()
-            }
-        }
-    }
-
-    /// Asserts that each call of the interface so far was one of a run, reads too.
-    pub(crate) fn assert_named(&self) {
-        let calls = self.0.log();
-        let unnamed = calls.iter().filter(|call| call.review.is_none() && !call.path.contains(".git/"));
-        assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&Logged>::new());
-    }
-
-    /// The `NAME` of `[forge.NAME]`.
-    pub(crate) fn name(&self) -> &'static str {
-        match self.0.flavour() {
-            Flavour::GitHub => "github",
-            Flavour::Cloud => "bitbucket",
-            Flavour::DataCenter => "bitbucket-dc",
-        }
-    }
-
-    /// What an operator writes to reach it, with no time to settle.
-    pub(crate) fn operator(&self) -> String {
-        let (name, url) = (self.name(), self.0.base_url());
-        let (api, git, more) = match self.0.flavour() {
-            Flavour::GitHub => ("", "", String::new()),
-            Flavour::Cloud => ("/2.0", "", format!("email = \"{EMAIL}\"\n")),
-            Flavour::DataCenter => ("", "/scm", String::new()),
-        };
-        format!("[forge.{name}]\napi_url = \"{url}{api}\"\ngit_url = \"{url}{git}\"\n{more}settle = \"0s\"\n")
-    }
-
-    /// The variables that the token and the secret of webhooks are taken from.
-    pub(crate) fn variables(&self) -> [&'static str; 2] {
-        match self.0.flavour() {
-            Flavour::GitHub => ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"],
-            Flavour::Cloud | Flavour::DataCenter => ["BITBUCKET_TOKEN", "BITBUCKET_WEBHOOK_SECRET"],
-        }
-    }
-
-    /// The permission that our account needs to find out who may write.
-    pub(crate) fn permission(&self) -> &'static str {
-        match self.0.flavour() {
-            Flavour::GitHub | Flavour::DataCenter => "write",
-            Flavour::Cloud => "admin",
-        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Site {
 
     /// What a command comes to.
     pub(crate) async fn ran(&self, command: std::process::Command) -> Ran {
-        let ran = Ran::of(command).await;
+        let ran = Ran::without_blocking(command).await;
         assert!(!format!("{ran:?}").contains(TOKEN), "the token is told");
         ran
     }

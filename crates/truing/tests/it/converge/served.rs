@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use truing_fakes::forge::{Chaos, Fault, FaultKind, Hook, PullView, Verdict};
+use truing_fakes::forge::{Chaos, Fault, FaultKind, PullView, Verdict};
 use truing_fakes::model::{Answer, Script};
 
 use crate::converge::pull::{Site, two_loops};
@@ -68,7 +68,7 @@ impl Site {
     }
 
     pub(crate) async fn why(&self) -> String {
-        let ran = Ran::of(self.other("why", &[&format!("acme/shop#{}", self.number)])).await;
+        let ran = Ran::without_blocking(self.other("why", &[&format!("acme/shop#{}", self.number)])).await;
         // Nothing may be known of it yet.
         assert!(matches!(ran.exit, 0 | 2), "{ran:?}");
         // Lines are folded for a terminal.
@@ -369,7 +369,7 @@ async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
 async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_report_and_hides_no_other() {
     let site = Site::new(NATIVE, [clean()]).await;
     let server = site.serve();
-    assert_eq!((server.runs("converge", "done"), server.runs("converge", "failed")), (0, 0));
+    assert_eq!((runs(&server, "converge", "done"), runs(&server, "converge", "failed")), (0, 0));
     let git = Fault::once("GET", "/{owner}/{repo}/info/refs", FaultKind::Status(500, None));
     site.forge.fault(git.times(u32::MAX));
     site.asks("ann").await;

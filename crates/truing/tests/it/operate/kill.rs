@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use super::*;
-use crate::support::site::until;
+use crate::support::home::until;
 
 impl Site {
     fn by(&self, name: &str, arguments: &[&str]) -> Ran {

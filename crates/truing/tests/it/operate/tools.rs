@@ -1,9 +1,8 @@
 //! The six tools at either Bitbucket, with the names and the answers that agents of the seed know.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use truing_fakes::forge::{Flavour, NewPull, Options, Repo, Side};
 use truing_fakes::repo::Commit;
 

@@ -125,8 +125,8 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// The same without waiting on a thread of the runtime.
-    pub(crate) async fn of(mut command: Command) -> Self {
+    /// The same, while no thread of the runtime waits.
+    pub(crate) async fn without_blocking(mut command: Command) -> Self {
         tokio::task::spawn_blocking(move || Self::from(command.output().unwrap())).await.unwrap()
     }
 

@@ -1,7 +1,7 @@
 //! A repository below a home folder, whose own commands run in the sandbox.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use crate::support::home::Home;
 
@@ -53,9 +53,5 @@ impl Workspace {
         let mut command = self.0.command(arguments);
         command.current_dir(self.path("repository"));
         command
-    }
-
-    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
     }
 }

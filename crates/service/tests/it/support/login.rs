@@ -1,0 +1,84 @@
+//! Clients of the fake forge, whatever its kind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use truing_core::id::Span;
+use truing_core::port::Clock;
+use truing_fakes::forge::Flavour;
+use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
+use truing_forge::capability::Marker;
+use truing_forge::github::{Credentials, GitHub, GitHubOptions};
+use truing_forge::marker::MarkerKeys;
+use truing_forge::{Patience, Secret, Server};
+
+use crate::support::watch::{EMAIL, Watched};
+
+/// Who a client is, whatever the forge.
+#[derive(Clone)]
+pub(crate) struct Login {
+    /// The `NAME` of `[forge.NAME]`.
+    pub(crate) name: &'static str,
+    pub(crate) token: &'static str,
+    pub(crate) markers: MarkerKeys,
+    pub(crate) settle: Span,
+}
+
+impl Login {
+    /// The same for a GitHub at this address.
+    pub(crate) fn github(&self, url: &str) -> GitHubOptions {
+        GitHubOptions {
+            name: self.name.into(),
+            api_url: url.parse().unwrap(),
+            git_url: url.parse().unwrap(),
+            credentials: Credentials::Token(Secret::new(self.token)),
+            accounts: Vec::new(),
+            markers: self.markers.clone(),
+            settle: self.settle,
+        }
+    }
+
+    /// For a Bitbucket with its calls and its repositories at these addresses.
+    fn bitbucket(&self, (api, git): (&str, &str), is_cloud: bool) -> BitbucketOptions {
+        BitbucketOptions {
+            name: self.name.into(),
+            api_url: api.parse().unwrap(),
+            git_url: git.parse().unwrap(),
+            token: Secret::new(self.token),
+            email: is_cloud.then(|| EMAIL.to_owned()),
+            account: None,
+            workspaces: Vec::new(),
+            accounts: Vec::new(),
+            markers: self.markers.clone().written_as(Marker::LinkReference),
+            settle: self.settle,
+        }
+    }
+}
+
+/// Patience enough for a busy machine, and no pause before a call is tried again.
+pub(crate) fn patience() -> Patience {
+    Patience {
+        connect: Duration::from_secs(30),
+        read: Duration::from_secs(60),
+        total: Duration::from_secs(120),
+        retry_delay: Duration::from_millis(1),
+    }
+}
+
+impl Watched {
+    /// A client of this forge.
+    pub(crate) fn client(&self, login: &Login, clock: Arc<dyn Clock>) -> Server {
+        let url = self.base_url();
+        match self.flavour() {
+            Flavour::GitHub => GitHub::with_patience(login.github(url), patience(), clock).unwrap().into(),
+            Flavour::Cloud => {
+                let options = login.bitbucket((&format!("{url}/2.0"), url), true);
+                BitbucketCloud::with_patience(options, patience(), clock).unwrap().into()
+            }
+            Flavour::DataCenter => {
+                let options = login.bitbucket((url, &format!("{url}/scm")), false);
+                BitbucketDataCenter::with_patience(options, patience(), clock).unwrap().into()
+            }
+        }
+    }
+}
