@@ -59,6 +59,7 @@ impl Looking {
     ///
     /// # Errors
     /// [`NotRun`], if there is no sandbox for it; however the program ends is none.
+    #[truing_core::boxed_future]
     pub async fn run(self) -> Result<Printout, NotRun> {
         let Self { argv, tree, moves_tree, folder, read, path, variables, builds, level, time } = self;
         let began = std::time::Instant::now();

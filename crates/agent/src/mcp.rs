@@ -103,6 +103,7 @@ pub struct Ended(String);
 ///
 /// # Errors
 /// If it never begins a session.
+#[truing_core::boxed_future]
 pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), Ended> {
     let (reader, writer) = stdio_pipes();
     over_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await

@@ -23,6 +23,7 @@ pub use brief::{
 pub use ended::{End, Limit, Ran};
 
 /// Lets a model work until it has reported, or a limit ends it. Dropping the future ends it at once.
+#[truing_core::boxed_future]
 pub async fn run(model: &dyn Model, tools: &dyn Tools, brief: &Brief, limits: &Limits) -> Ran {
     run_for::<Items>(model, tools, brief, limits).await
 }

@@ -221,6 +221,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`VerifyError`]; neither a set-up nor a check that fails is one.
+    #[truing_core::boxed_future]
     pub async fn verified(
         &self,
         tree: &Path,
@@ -240,6 +241,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`VerifyError`]; a command that fails is none: see [`SetUp::works`].
+    #[truing_core::boxed_future]
     pub async fn set_up(&self, tree: &Path, scope: &Scope) -> Result<SetUp, VerifyError> {
         if self.plan.setup.is_empty() {
             return Ok(SetUp { commands: vec![], reached: vec![], found: false, left: Left::Nothing });
@@ -282,6 +284,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`VerifyError`]; a command that fails is none.
+    #[truing_core::boxed_future]
     pub async fn worked(&self, tree: &Path, commands: &[Vec<String>]) -> Result<Worked, VerifyError> {
         let held = {
             let (this, tree) = (self.clone(), tree.to_owned());
@@ -306,6 +309,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`VerifyError::Folder`], also for a set-up that does not work.
+    #[truing_core::boxed_future]
     pub async fn bench(&self, set_up: &SetUp, tree: &Path) -> Result<Bench, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
         blocking("the tree cannot be made ready for the checks", move || {
@@ -327,6 +331,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`VerifyError`]; a check that fails is none.
+    #[truing_core::boxed_future]
     pub async fn checks(
         &self,
         bench: &Bench,
@@ -352,6 +357,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`VerifyError`]; however the command ends is none.
+    #[truing_core::boxed_future]
     pub async fn asked(&self, set_up: &SetUp, tree: &Path, argv: &[String]) -> Result<Printout, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
         let copied = blocking("the tree cannot be copied", move || {

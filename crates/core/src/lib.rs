@@ -1,6 +1,12 @@
 //! Truing's decisions, without I/O: the slot machine, findings and their identity, the publish plan, outcomes,
 //! and the ports through which the loops reach the world. No tokio, clock, randomness, environment or files.
 
+/// Boxes the future of an `async fn` that other crates call.
+///
+/// The compiler generates the body of an `async fn` where it is awaited: once in each crate that calls it, with all that the
+/// body awaits in turn. The body of a function with this attribute is generated in its own crate alone.
+pub use async_recursion::async_recursion as boxed_future;
+
 pub mod agent;
 pub mod branch_name;
 pub mod breaker;

@@ -120,6 +120,7 @@ impl Effects<'_> {
     ///
     /// # Errors
     /// [`EffectError`]
+    #[truing_core::boxed_future]
     pub async fn perform(&self, effect: &Effect) -> Result<Performed, EffectError> {
         let mut effect = effect.clone();
         loop {
@@ -169,6 +170,7 @@ impl Effects<'_> {
     ///
     /// # Errors
     /// [`EffectError`]
+    #[truing_core::boxed_future]
     pub async fn unfinished(&self, effect: &Effect) -> Result<Option<Performed>, EffectError> {
         let intended = effect.intended();
         let known = self.known(&intended).await?;
@@ -190,6 +192,7 @@ impl Effects<'_> {
     ///
     /// # Errors
     /// [`StoreError`]
+    #[truing_core::boxed_future]
     pub async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
         let now = self.clock.now();
         let (mut pending, mut ahead) = (Vec::new(), Vec::new());
@@ -211,6 +214,7 @@ impl Effects<'_> {
     ///
     /// # Errors
     /// [`EffectError`]
+    #[truing_core::boxed_future]
     pub async fn push(
         &self,
         commit: &Committed,

@@ -150,6 +150,7 @@ impl Publisher<'_> {
     ///
     /// # Errors
     /// [`PublishError`]; whatever was done stays done, and the next reconcile goes on from there.
+    #[truing_core::boxed_future]
     pub async fn reconcile(&self) -> Result<Reconciled, PublishError> {
         match self.rounds().await {
             Ok(reconciled) => Ok(reconciled),

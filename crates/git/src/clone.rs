@@ -51,6 +51,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here, [`GitError::Io`] if `dest` cannot be written.
+    #[truing_core::boxed_future]
     pub async fn private_clone(&self, head: &Sha, also: &[Sha], dest: &Path) -> Result<CheckedOut, GitError> {
         let inside = dest.join(".git");
         make_objects(&inside)?;

@@ -107,6 +107,7 @@ impl Git {
     ///
     /// # Errors
     /// [`GitError::NoGit`], [`GitError::TooOld`], and [`GitError::Io`] if no private folder can be made.
+    #[truing_core::boxed_future]
     pub async fn new(options: GitOptions) -> Result<Self, GitError> {
         let program = find(&options.program, &options.programs)?;
         let path = options.programs.path();

@@ -100,6 +100,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here or a file cannot be read, [`GitError::Io`].
+    #[truing_core::boxed_future]
     pub async fn stage(
         &self,
         parent: &Sha,
@@ -119,6 +120,7 @@ impl Mirror {
     ///
     /// # Errors
     /// As [`Mirror::stage`].
+    #[truing_core::boxed_future]
     pub async fn stage_work(
         &self,
         parent: &Sha,
@@ -137,6 +139,7 @@ impl Mirror {
     ///
     /// # Errors
     /// As [`Mirror::stage`]; also if one of the files is where `parent` has a folder, or the other way round.
+    #[truing_core::boxed_future]
     pub async fn stage_alone(
         &self,
         parent: &Sha,
@@ -160,6 +163,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here or the histories never meet, [`GitError::TooOldToMerge`].
+    #[truing_core::boxed_future]
     pub async fn merge(&self, into: &Sha, other: &Sha, new: &NewCommit) -> Result<Merging, GitError> {
         let found = self.view().git().version();
         if found < MIN_VERSION_TO_MERGE {
@@ -267,6 +271,7 @@ impl Staged {
     ///
     /// # Errors
     /// As [`Mirror::diff`].
+    #[truing_core::boxed_future]
     pub async fn diff(&self) -> Result<Vec<u8>, GitError> {
         let sides = |call: Call| call.args(["--cached", self.parent.as_str(), "--"]);
         self.view.compare(&self.view.store(), sides).await.map(|found| found.diff)
@@ -276,6 +281,7 @@ impl Staged {
     ///
     /// # Errors
     /// [`GitError::Failed`] for a message with a NUL byte or somebody without a name.
+    #[truing_core::boxed_future]
     pub async fn commit(self, new: &NewCommit) -> Result<Committed, GitError> {
         let tree = sha("write-tree", &self.view.call("write-tree").read().await?)?;
         let call =

@@ -414,6 +414,7 @@ async fn make_folder(path: &Path) -> Result<(), GitError> {
 ///
 /// # Errors
 /// [`GitError::Io`]
+#[truing_core::boxed_future]
 pub async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
     let (dest, path, content) = (dest.to_owned(), path.clone(), content.to_owned());
     let written = spawn_blocking(move || write_now(&dest, &path, &content));

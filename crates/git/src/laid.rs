@@ -47,6 +47,7 @@ impl Mirror {
     ///
     /// # Errors
     /// As [`Mirror::export`].
+    #[truing_core::boxed_future]
     pub async fn lay(&self, sha: &Sha, before: Option<Laid>) -> Result<Laid, GitError> {
         let before = match before {
             Some(laid) if laid.sha == *sha => return Ok(laid),

@@ -54,6 +54,7 @@ impl Git {
     ///
     /// # Errors
     /// [`GitError::NotAMirror`] if the folder holds something else, which is left alone.
+    #[truing_core::boxed_future]
     pub async fn mirror(&self, dir: &Path, remote: &Remote) -> Result<Mirror, GitError> {
         let cannot = |source| GitError::Io { doing: "cannot use", path: dir.to_owned(), source };
         let dir = std::path::absolute(dir).map_err(cannot)?;
@@ -145,6 +146,7 @@ impl Mirror {
     /// # Errors
     /// [`GitError::CommitGone`], [`GitError::Sha256`], [`GitError::Unauthorized`], [`GitError::RemoteMissing`],
     /// [`GitError::MirrorBusy`], or whatever else git says.
+    #[truing_core::boxed_future]
     pub async fn fetch(&self, commits: &[Sha]) -> Result<(), GitError> {
         if self.missing(commits).await?.is_empty() {
             return Ok(());
@@ -170,6 +172,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::MirrorBusy`], [`GitError::Failed`]
+    #[truing_core::boxed_future]
     pub async fn keep(&self, commit: &Committed) -> Result<(), GitError> {
         let _turn = self.turn().await?;
         sweep(self.dir());
@@ -186,6 +189,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::Failed`] if it is not.
+    #[truing_core::boxed_future]
     pub async fn tree_of(&self, commit: &Sha) -> Result<Sha, GitError> {
         let call = self.view.call("rev-parse").args(["--verify", "--end-of-options"]);
         sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read().await?)
@@ -230,6 +234,7 @@ impl Mirror {
     ///
     /// # Errors
     /// As [`Mirror::fetch`].
+    #[truing_core::boxed_future]
     pub async fn default_tip(&self) -> Result<Option<Sha>, GitError> {
         self.tip("HEAD").await
     }
@@ -238,6 +243,7 @@ impl Mirror {
     ///
     /// # Errors
     /// As [`Mirror::fetch`].
+    #[truing_core::boxed_future]
     pub async fn branch_tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
         self.tip(&format!("refs/heads/{branch}")).await
     }
@@ -246,6 +252,7 @@ impl Mirror {
     ///
     /// # Errors
     /// As [`Mirror::fetch`].
+    #[truing_core::boxed_future]
     pub async fn has_tag(&self, names: &[String]) -> Result<bool, GitError> {
         let asked: Vec<String> = names.iter().map(|name| format!("refs/tags/{name}")).collect();
         let call = self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url()]);
@@ -312,6 +319,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here.
+    #[truing_core::boxed_future]
     pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
         merge_base(self.view.call("merge-base"), a, b).await
     }
@@ -320,6 +328,7 @@ impl Mirror {
     ///
     /// # Errors
     /// Whatever git says.
+    #[truing_core::boxed_future]
     pub async fn has(&self, commit: &Sha) -> Result<bool, GitError> {
         Ok(self.missing(std::slice::from_ref(commit)).await?.is_empty())
     }
@@ -329,6 +338,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here.
+    #[truing_core::boxed_future]
     pub async fn history(
         &self,
         before: (&Sha, &Sha),
@@ -343,6 +353,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::TooLarge`] if the names of the files have more than that.
+    #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         self.view.diff(base, head).await.map(|found| found.diff)
     }
@@ -351,6 +362,7 @@ impl Mirror {
     ///
     /// # Errors
     /// As [`Mirror::diff`].
+    #[truing_core::boxed_future]
     pub async fn commit_diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         self.view.diff(base, head).await
     }
@@ -359,6 +371,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if `dest` cannot be written.
+    #[truing_core::boxed_future]
     pub async fn export(
         &self,
         sha: &Sha,
@@ -372,6 +385,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
+    #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, Exported), GitError> {
         self.view.export_all(sha).await
     }
@@ -380,6 +394,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
+    #[truing_core::boxed_future]
     pub async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         self.view.list(sha, at).await
     }
@@ -388,6 +403,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
+    #[truing_core::boxed_future]
     pub async fn containing(&self, sha: &Sha, texts: &[String]) -> Result<Vec<RepoPath>, GitError> {
         self.view.containing(sha, texts).await
     }
@@ -396,6 +412,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::TooLarge`] over [`crate::Limits::file_bytes`], [`GitError::Failed`] if the commit is not here.
+    #[truing_core::boxed_future]
     pub async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         self.view.read(sha, path).await
     }

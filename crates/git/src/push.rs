@@ -48,6 +48,7 @@ impl Committed {
     /// [`GitError::BadBranch`]; [`GitError::Unauthorized`], [`GitError::RemoteMissing`], [`GitError::TimedOut`] and
     /// whatever else git says. The push may have been done all the same if the connection broke or the time was up:
     /// ask for the branch's tip ([`crate::Mirror::branch_tip`]), or push again, which comes to the same.
+    #[truing_core::boxed_future]
     pub async fn push(
         &self,
         remote: &Remote,

@@ -50,6 +50,7 @@ impl Git {
     /// [`GitError::PathMissing`], [`GitError::NotADirectory`], [`GitError::NotARepository`],
     /// [`GitError::NoWorkTree`], [`GitError::ForeignWorkTree`], [`GitError::SpecialFile`],
     /// [`GitError::HugeFile`], [`GitError::NoCommits`].
+    #[truing_core::boxed_future]
     pub async fn open(&self, path: &Path) -> Result<Repository, GitError> {
         let repository = self.open_unborn(path).await?;
         match repository.layout.head {
@@ -62,6 +63,7 @@ impl Git {
     ///
     /// # Errors
     /// As [`Git::open`], without [`GitError::NoCommits`].
+    #[truing_core::boxed_future]
     pub async fn open_unborn(&self, path: &Path) -> Result<Repository, GitError> {
         let folder = std::fs::canonicalize(path).map_err(|source| {
             let path = path.to_owned();
@@ -148,6 +150,7 @@ impl Repository {
     }
 
     /// The branch that is checked out; none if HEAD is detached.
+    #[truing_core::boxed_future]
     pub async fn branch(&self) -> Result<Option<String>, GitError> {
         let name = self.symbolic_ref("HEAD").await?;
         Ok(name.map(|name| name.strip_prefix("refs/heads/").map_or(name.clone(), str::to_owned)))
@@ -158,6 +161,7 @@ impl Repository {
     /// # Errors
     /// [`GitError::BadRevision`] for what would be an option, [`GitError::UnknownRevision`] with the nearest
     /// branch or tag.
+    #[truing_core::boxed_future]
     pub async fn resolve(&self, revision: &str) -> Result<Sha, GitError> {
         if revision.is_empty() || revision.starts_with('-') || revision.chars().any(char::is_control) {
             return Err(GitError::BadRevision(
@@ -182,6 +186,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::TooLarge`] if the names of the files have more than that.
+    #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         self.view.diff(base, head).await.map(|found| found.diff)
     }
@@ -190,6 +195,7 @@ impl Repository {
     ///
     /// # Errors
     /// As [`Repository::diff`].
+    #[truing_core::boxed_future]
     pub async fn commit_diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         self.view.diff(base, head).await
     }
@@ -199,6 +205,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::TooLarge`] if it has more than [`crate::Limits::diff_bytes`].
+    #[truing_core::boxed_future]
     pub async fn whole_diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         self.view.diff_call().arg(base.as_str()).arg(head.as_str()).arg("--").read().await
     }
@@ -207,6 +214,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError`]
+    #[truing_core::boxed_future]
     pub async fn commits_since(&self, base: &Sha, head: &Sha) -> Result<Vec<Sha>, GitError> {
         self.view.commits(&[base], head).await
     }
@@ -215,6 +223,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if `dest` cannot be written.
+    #[truing_core::boxed_future]
     pub async fn export(
         &self,
         sha: &Sha,
@@ -228,6 +237,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
+    #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, Exported), GitError> {
         self.view.export_all(sha).await
     }
@@ -236,6 +246,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
+    #[truing_core::boxed_future]
     pub async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         self.view.list(sha, at).await
     }
@@ -244,6 +255,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::TooLarge`] over [`crate::Limits::file_bytes`], [`GitError::Failed`] if the commit is not here.
+    #[truing_core::boxed_future]
     pub async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         self.view.read(sha, path).await
     }

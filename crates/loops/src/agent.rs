@@ -12,6 +12,7 @@ mod reviewer;
 mod shown;
 mod task;
 
+use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::pin::Pin;
@@ -121,30 +122,32 @@ type Reviewing<'a> = Pin<Box<dyn Future<Output = Result<(Part, Vec<Reviewer>), A
 ///
 /// # Errors
 /// [`AgentError`]
-pub async fn ask(
-    asking: Option<Asking<'_>>,
-    change: &Change,
-    (place, reader): (Place<'_>, &dyn Reader),
-    earlier: &Earlier,
-    reading: &mut Reading,
-) -> Result<Option<Part>, AgentError> {
-    reading.renames.extend(&earlier.renames);
-    let earlier = &earlier.at_head(place.tree, change, reading);
-    let (part, reviewers) = match asking {
-        // Boxed and erased: what waits for a model is large, and would be part of everything that waits for it.
-        Some(asking) => {
-            let runtime = asking.agent.named();
-            let reviewing: Reviewing<'_> = Box::pin(asking.review(change, place, earlier, reading));
-            let (part, reviewers) = reviewing.await?;
-            (Some(Part { runtime, ..part }), reviewers)
-        }
-        None => (None, Vec::new()),
-    };
-    // Who has not reported all has not said all.
-    let reviewers = if part.as_ref().is_some_and(Part::is_whole) { reviewers } else { Vec::new() };
-    reading.rechecked = look_again(earlier, place.tree, change, reading, reviewers);
-    gives::prove(place.tree, reader, &mut reading.found).await;
-    Ok(part)
+pub fn ask<'a>(
+    asking: Option<Asking<'a>>,
+    change: &'a Change,
+    (place, reader): (Place<'a>, &'a dyn Reader),
+    earlier: &'a Earlier,
+    reading: &'a mut Reading,
+) -> BoxFuture<'a, Result<Option<Part>, AgentError>> {
+    Box::pin(async move {
+        reading.renames.extend(&earlier.renames);
+        let earlier = &earlier.at_head(place.tree, change, reading);
+        let (part, reviewers) = match asking {
+            // Boxed and erased: what waits for a model is large, and would be part of everything that waits for it.
+            Some(asking) => {
+                let runtime = asking.agent.named();
+                let reviewing: Reviewing<'_> = Box::pin(asking.review(change, place, earlier, reading));
+                let (part, reviewers) = reviewing.await?;
+                (Some(Part { runtime, ..part }), reviewers)
+            }
+            None => (None, Vec::new()),
+        };
+        // Who has not reported all has not said all.
+        let reviewers = if part.as_ref().is_some_and(Part::is_whole) { reviewers } else { Vec::new() };
+        reading.rechecked = look_again(earlier, place.tree, change, reading, reviewers);
+        gives::prove(place.tree, reader, &mut reading.found).await;
+        Ok(part)
+    })
 }
 
 /// The outcome of a review in which the rules have read this, and a model has done its part, if there is one.

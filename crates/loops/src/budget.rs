@@ -115,6 +115,7 @@ pub fn name_of_remote(url: &str) -> Option<String> {
 ///
 /// # Errors
 /// [`StoreError`]: the ledger cannot be asked, and so nothing may be spent.
+#[truing_core::boxed_future]
 pub async fn room(
     store: &dyn Ledger,
     purse: &Purse,

@@ -4,6 +4,7 @@
 //! at the tip of the branch that the pull request goes into, if the operator lists that. Never what the pull request
 //! says of itself (design.md section 6).
 
+use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -76,6 +77,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`CheckoutError`]
+    #[truing_core::boxed_future]
     pub async fn configuration(
         &self,
         (git, mirror): (&Git, &Mirror),
@@ -152,6 +154,7 @@ impl Pinned {
     ///
     /// # Errors
     /// [`GitError`]
+    #[truing_core::boxed_future]
     pub async fn recall(&self, sources: &ContextSources, mirror: &Mirror) -> Result<Recalled, GitError> {
         let memory = sources.of_commit(mirror, self.tip.as_ref().map(|tip| &tip.commit)).await?;
         Ok(Recalled { memory, from: self.tip.as_ref().map(ToString::to_string).unwrap_or_default() })
@@ -211,6 +214,7 @@ impl Checkout<'_> {
     ///
     /// # Errors
     /// [`CheckoutError`]
+    #[truing_core::boxed_future]
     pub async fn fetch(&self, pull: &PullRequest) -> Result<(Mirror, Pinned), CheckoutError> {
         let mirror = self.git.mirror(self.mirror, self.remote).await?;
         let tips = self.rules.may_configure(&mirror, (self.forge, &pull.base_branch)).await?;
@@ -253,31 +257,33 @@ impl Checkout<'_> {
     ///
     /// # Errors
     /// [`CheckoutError`]
-    pub async fn read(
-        &self,
-        mirror: &Mirror,
-        change: &Change,
-        (head, scope): (&Sha, &Scope),
-        (asking, earlier): (Option<Asking<'_>>, &Earlier),
-    ) -> Result<(Reading, Option<Part>), CheckoutError> {
-        let mut plan = reading::plan(change, scope)?;
-        let folder = self.git.private_folder()?;
-        let mut paths = plan.paths(scope, self.reader).await?;
-        paths.extend(earlier.paths());
-        // A model may look at every file, and so may linters; outputs of linters name any.
-        let is_all = asking.is_some() || self.toolbox.needs_tree(&scope.tools);
-        let only = if is_all { None } else { Some(paths.as_slice()) };
-        let exported = mirror.export(head, folder.path(), only).await?;
-        plan.stand_in(&exported.too_large, folder.path());
-        plan.leave_out(exported.left_out);
-        let tree = folder.path().to_owned();
-        let base = Base::Mirror(mirror, &change.base);
-        let tooling = Tooling { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
-        let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
-        let place = Place { tree: folder.path(), only: None };
-        let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
-        reading.sign_lines(folder.path(), &scope.lines_key);
-        Ok((reading, part))
+    pub fn read<'a>(
+        &'a self,
+        mirror: &'a Mirror,
+        change: &'a Change,
+        (head, scope): (&'a Sha, &'a Scope),
+        (asking, earlier): (Option<Asking<'a>>, &'a Earlier),
+    ) -> BoxFuture<'a, Result<(Reading, Option<Part>), CheckoutError>> {
+        Box::pin(async move {
+            let mut plan = reading::plan(change, scope)?;
+            let folder = self.git.private_folder()?;
+            let mut paths = plan.paths(scope, self.reader).await?;
+            paths.extend(earlier.paths());
+            // A model may look at every file, and so may linters; outputs of linters name any.
+            let is_all = asking.is_some() || self.toolbox.needs_tree(&scope.tools);
+            let only = if is_all { None } else { Some(paths.as_slice()) };
+            let exported = mirror.export(head, folder.path(), only).await?;
+            plan.stand_in(&exported.too_large, folder.path());
+            plan.leave_out(exported.left_out);
+            let tree = folder.path().to_owned();
+            let base = Base::Mirror(mirror, &change.base);
+            let tooling = Tooling { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
+            let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
+            let place = Place { tree: folder.path(), only: None };
+            let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
+            reading.sign_lines(folder.path(), &scope.lines_key);
+            Ok((reading, part))
+        })
     }
 }
 
@@ -285,6 +291,7 @@ impl Checkout<'_> {
 ///
 /// # Errors
 /// [`GitError`]
+#[truing_core::boxed_future]
 pub async fn changed(mirror: &Mirror, revision: &Revision) -> Result<Change, GitError> {
     let Revision { head, base } = revision;
     let left = mirror.merge_base(base, head).await?.unwrap_or_else(|| base.clone());

@@ -75,6 +75,7 @@ impl Comparing<'_> {
     ///
     /// # Errors
     /// Git's.
+    #[truing_core::boxed_future]
     pub async fn compare(&self, checked_out: Option<&Sha>) -> Result<(Change, Against), GitError> {
         let head = match self.head {
             Head::Commit(head) => Some(head),

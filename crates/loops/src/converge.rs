@@ -261,6 +261,7 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// [`StoreError`]: what was done last is not remembered; another run finds it done.
+    #[truing_core::boxed_future]
     pub async fn run(
         &mut self,
         store: &dyn Runs,
@@ -357,6 +358,7 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// [`StoreError`]: the ledger cannot be asked.
+    #[truing_core::boxed_future]
     pub async fn settle(&mut self, step: Step) -> Result<(), StoreError> {
         let own = Purse::of_run(self.record.run.clone(), MicroUsd(0), &[], SystemClock.now()).levels;
         let drawn = self.agents.auditor.ledger.look(&own).await?;
@@ -372,6 +374,7 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// As [`Self::settle`].
+    #[truing_core::boxed_future]
     pub async fn interrupted(&mut self) -> Result<(), StoreError> {
         // What is not settled by then expires, and counts in full; nobody tells it.
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
@@ -387,6 +390,7 @@ impl Runner<'_> {
 
     /// One audit and nothing else, without a gate before it; nothing is kept. Then the run has ended, or an audit of
     /// its head is done and [`Act::Post`] is next. A head that moves meanwhile is audited instead.
+    #[truing_core::boxed_future]
     pub async fn audit_once(&mut self) {
         let began = Instant::now();
         while self.record.detail.state.exit.is_none() {
@@ -410,6 +414,7 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// As [`Self::settle`].
+    #[truing_core::boxed_future]
     pub async fn audited(&mut self, stopped: bool) -> Result<(), StoreError> {
         if !stopped {
             return self.settle(Step::Audit).await;

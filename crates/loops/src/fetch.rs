@@ -15,6 +15,7 @@ use truing_git::{GitError, Mirror};
 /// # Errors
 /// [`GitError::ForkUnreadable`] where the head is in a fork that the login may not read or that is gone; else as
 /// [`Mirror::fetch`].
+#[truing_core::boxed_future]
 pub async fn commits(
     server: &Server,
     mirror: &Mirror,

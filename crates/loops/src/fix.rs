@@ -9,6 +9,7 @@
 pub mod lock;
 pub mod undo;
 
+use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
@@ -117,6 +118,7 @@ pub fn is_proposed(finding: &Finding) -> bool {
 ///
 /// # Errors
 /// [`FixError`]
+#[truing_core::boxed_future]
 pub async fn offers(
     open: &[Finding],
     tree: &Path,
@@ -138,59 +140,63 @@ pub async fn offers(
 ///
 /// # Errors
 /// [`FixError`]
-pub async fn plan(
-    open: &[Finding],
-    tree: &Path,
-    packs: &[String],
-    reader: &dyn Reader,
-    linters: Option<(Tooling<'_>, &Wanted)>,
-) -> Result<Plan, FixError> {
-    let root = tree;
-    let linters = linters.filter(|(tooling, wanted)| tooling.toolbox.run_any(wanted));
-    let mut files: BTreeMap<&RepoPath, Vec<&RawFinding>> = BTreeMap::new();
-    for finding in open.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some()) {
-        files.entry(&finding.place.path).or_default().push(finding);
-    }
-    let withheld = open.iter().map(|finding| &finding.raw);
-    let withheld = withheld.filter_map(|raw| Some(left(raw, WithheldFix::of(raw)?.reason().to_owned())));
-    let mut plan = Plan { left: withheld.collect(), ..Plan::default() };
-    if files.is_empty() {
-        return Ok(plan);
-    }
-
-    let tree = Tree::open(tree).map_err(ReadingError::from)?;
-    let copy = truing_git::PrivateFolder::new()?;
-    let mut read: Vec<(&RepoPath, Vec<u8>)> = Vec::new();
-    for (path, findings) in &files {
-        match tree.read(path) {
-            Ok(bytes) => {
-                write_new(copy.path(), path, &bytes).await.map_err(io::Error::other)?;
-                read.push((path, bytes));
-            }
-            Err(why) => plan.left.extend(findings.iter().map(|raw| left(raw, why.to_string()))),
+pub fn plan<'a>(
+    open: &'a [Finding],
+    tree: &'a Path,
+    packs: &'a [String],
+    reader: &'a dyn Reader,
+    linters: Option<(Tooling<'a>, &'a Wanted)>,
+) -> BoxFuture<'a, Result<Plan, FixError>> {
+    Box::pin(async move {
+        let root = tree;
+        let linters = linters.filter(|(tooling, wanted)| tooling.toolbox.run_any(wanted));
+        let mut files: BTreeMap<&RepoPath, Vec<&RawFinding>> = BTreeMap::new();
+        for finding in open.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some()) {
+            files.entry(&finding.place.path).or_default().push(finding);
         }
-    }
-    let mut again = reread(copy.path(), &read, &files, packs, reader).await?;
-    again.extend(proven_again(copy.path(), &read, &files, reader).await?);
-    if let Some((tooling, wanted)) = linters.filter(|_| any_of_a_linter(&files)) {
-        let changed = changed(&read, &files);
-        again.extend(tooling.findings(root, &changed, wanted, reader).await.map_err(ReadingError::from)?);
-    }
-    for (path, old) in read {
-        let Some(findings) = files.get(path) else { continue };
-        let (same, other): (Vec<&RawFinding>, Vec<&RawFinding>) =
-            findings.iter().partition(|raw| again.iter().any(|found| same_suggestion(found, raw)));
-        let is_rerun = |raw: &RawFinding| raw.source != Source::Tool || linters.is_some();
-        let gone =
-            |raw: &RawFinding| if is_rerun(raw) { Kept::Changed.to_string() } else { NOT_HERE.to_owned() };
-        plan.left.extend(other.iter().map(|raw| left(raw, gone(raw))));
-        let is_proven = |raw: &&RawFinding| raw.source != Source::Tool || is_parsed(path);
-        let (proven, unproven): (Vec<&RawFinding>, Vec<&RawFinding>) = same.into_iter().partition(is_proven);
-        plan.left.extend(unproven.iter().map(|raw| left(raw, UNPROVEN.to_owned())));
-        plan.add(path, old, &proven);
-    }
-    plan.left.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
-    Ok(plan)
+        let withheld = open.iter().map(|finding| &finding.raw);
+        let withheld = withheld.filter_map(|raw| Some(left(raw, WithheldFix::of(raw)?.reason().to_owned())));
+        let mut plan = Plan { left: withheld.collect(), ..Plan::default() };
+        if files.is_empty() {
+            return Ok(plan);
+        }
+
+        let tree = Tree::open(tree).map_err(ReadingError::from)?;
+        let copy = truing_git::PrivateFolder::new()?;
+        let mut read: Vec<(&RepoPath, Vec<u8>)> = Vec::new();
+        for (path, findings) in &files {
+            match tree.read(path) {
+                Ok(bytes) => {
+                    write_new(copy.path(), path, &bytes).await.map_err(io::Error::other)?;
+                    read.push((path, bytes));
+                }
+                Err(why) => plan.left.extend(findings.iter().map(|raw| left(raw, why.to_string()))),
+            }
+        }
+        let mut again = reread(copy.path(), &read, &files, packs, reader).await?;
+        again.extend(proven_again(copy.path(), &read, &files, reader).await?);
+        if let Some((tooling, wanted)) = linters.filter(|_| any_of_a_linter(&files)) {
+            let changed = changed(&read, &files);
+            again.extend(tooling.findings(root, &changed, wanted, reader).await.map_err(ReadingError::from)?);
+        }
+        for (path, old) in read {
+            let Some(findings) = files.get(path) else { continue };
+            let (same, other): (Vec<&RawFinding>, Vec<&RawFinding>) =
+                findings.iter().partition(|raw| again.iter().any(|found| same_suggestion(found, raw)));
+            let is_rerun = |raw: &RawFinding| raw.source != Source::Tool || linters.is_some();
+            let gone = |raw: &RawFinding| {
+                if is_rerun(raw) { Kept::Changed.to_string() } else { NOT_HERE.to_owned() }
+            };
+            plan.left.extend(other.iter().map(|raw| left(raw, gone(raw))));
+            let is_proven = |raw: &&RawFinding| raw.source != Source::Tool || is_parsed(path);
+            let (proven, unproven): (Vec<&RawFinding>, Vec<&RawFinding>) =
+                same.into_iter().partition(is_proven);
+            plan.left.extend(unproven.iter().map(|raw| left(raw, UNPROVEN.to_owned())));
+            plan.add(path, old, &proven);
+        }
+        plan.left.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+        Ok(plan)
+    })
 }
 
 /// What the rules say of the copies, on the lines of the findings.

@@ -6,6 +6,7 @@
 //! `eol`), but its diffs are of what it stores, so a file of CRLF is also tried with LF. Paths come from a stranger: no link is followed, nothing outside of the working
 //! tree and nothing of git's own is opened.
 
+use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -43,39 +44,41 @@ impl SourceTree {
 ///
 /// # Errors
 /// [`LocalError::Reading`] if the working tree cannot be opened, [`LocalError::Git`] if `dest` cannot be written.
-pub async fn lay_out(
-    files: &[FileDiff<'_>],
-    paths: &[RepoPath],
-    source: DiffSource<'_>,
-    dest: &Path,
-) -> Result<Vec<NotReviewed>, LocalError> {
-    let open = |folder| Tree::open(folder).map_err(super::reading::ReadingError::from);
-    let tree = &SourceTree { root: open(source.root)?, index: open(source.index)? };
-    let mut changes: BTreeMap<&RepoPath, Vec<&FileDiff<'_>>> = BTreeMap::new();
-    for file in files {
-        changes.entry(&file.path).or_default().push(file);
-    }
-    let (mut left, mut written) = (MAX_TOTAL_BYTES, 0);
-    let mut missing = Vec::new();
-    for path in paths.iter().collect::<BTreeSet<_>>() {
-        let made = match changes.get(path) {
-            _ if !path.may_be_written() => Err(SkipReason::Unreadable),
-            None => tree.bytes(path),
-            Some(changes) => changed(changes, tree),
-        };
-        let size = made.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        let reason = match made {
-            Ok(_) if size > left || written >= MAX_FILES => Some(SkipReason::TooLarge),
-            Ok(bytes) if write_new(dest, path, &bytes).await? => None,
-            Ok(_) => Some(SkipReason::Unreadable),
-            Err(reason) => Some(reason),
-        };
-        match reason {
-            None => (left, written) = (left.saturating_sub(size), written + 1),
-            Some(reason) => missing.push(NotReviewed { path: path.clone(), reason }),
+pub fn lay_out<'a>(
+    files: &'a [FileDiff<'a>],
+    paths: &'a [RepoPath],
+    source: DiffSource<'a>,
+    dest: &'a Path,
+) -> BoxFuture<'a, Result<Vec<NotReviewed>, LocalError>> {
+    Box::pin(async move {
+        let open = |folder| Tree::open(folder).map_err(super::reading::ReadingError::from);
+        let tree = &SourceTree { root: open(source.root)?, index: open(source.index)? };
+        let mut changes: BTreeMap<&RepoPath, Vec<&FileDiff<'_>>> = BTreeMap::new();
+        for file in files {
+            changes.entry(&file.path).or_default().push(file);
         }
-    }
-    Ok(missing)
+        let (mut left, mut written) = (MAX_TOTAL_BYTES, 0);
+        let mut missing = Vec::new();
+        for path in paths.iter().collect::<BTreeSet<_>>() {
+            let made = match changes.get(path) {
+                _ if !path.may_be_written() => Err(SkipReason::Unreadable),
+                None => tree.bytes(path),
+                Some(changes) => changed(changes, tree),
+            };
+            let size = made.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            let reason = match made {
+                Ok(_) if size > left || written >= MAX_FILES => Some(SkipReason::TooLarge),
+                Ok(bytes) if write_new(dest, path, &bytes).await? => None,
+                Ok(_) => Some(SkipReason::Unreadable),
+                Err(reason) => Some(reason),
+            };
+            match reason {
+                None => (left, written) = (left.saturating_sub(size), written + 1),
+                Some(reason) => missing.push(NotReviewed { path: path.clone(), reason }),
+            }
+        }
+        Ok(missing)
+    })
 }
 
 /// A file as the diff leaves it. `changes`: what the diff says of it. More than one, but for a change of type, are of

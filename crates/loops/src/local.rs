@@ -4,6 +4,7 @@
 //! private folder; nothing in the repository changes. Findings and the outcome go to the user's own records, so that ids and
 //! dismissals last; a review whose records fail is still a review, with a warning.
 
+use futures_util::future::BoxFuture;
 use opentelemetry::trace::FutureExt as _;
 use truing_core::branch_name::is_branch_name;
 use truing_core::finding::{Finding, Source};
@@ -117,6 +118,7 @@ impl Local<'_> {
     ///
     /// # Errors
     /// [`LocalError`]
+    #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<Review, LocalError> {
         let started = self.clock.now();
         let checked_out = self.repository.born_head();
@@ -355,21 +357,23 @@ impl Local<'_> {
 ///
 /// # Errors
 /// [`LocalError`]
-pub async fn read_index(
-    mut plan: reading::Plan<'_>,
-    repository: &Repository,
-    scope: &Scope,
-    reader: &dyn Reader,
-) -> Result<Reading, LocalError> {
-    let paths = plan.paths(scope, reader).await?;
-    let folder = truing_git::PrivateFolder::new()?;
-    let index = repository.index(None).await?;
-    let Exported { left_out, too_large, .. } = index.export(folder.path(), Some(&paths)).await?;
-    plan.stand_in(&too_large, folder.path());
-    plan.leave_out(left_out);
-    let mut reading = plan.read(folder.path().to_owned(), scope, reader, None).await?;
-    reading.sign_lines(folder.path(), &scope.lines_key);
-    Ok(reading)
+pub fn read_index<'a>(
+    mut plan: reading::Plan<'a>,
+    repository: &'a Repository,
+    scope: &'a Scope,
+    reader: &'a dyn Reader,
+) -> BoxFuture<'a, Result<Reading, LocalError>> {
+    Box::pin(async move {
+        let paths = plan.paths(scope, reader).await?;
+        let folder = truing_git::PrivateFolder::new()?;
+        let index = repository.index(None).await?;
+        let Exported { left_out, too_large, .. } = index.export(folder.path(), Some(&paths)).await?;
+        plan.stand_in(&too_large, folder.path());
+        plan.leave_out(left_out);
+        let mut reading = plan.read(folder.path().to_owned(), scope, reader, None).await?;
+        reading.sign_lines(folder.path(), &scope.lines_key);
+        Ok(reading)
+    })
 }
 
 /// What records know a repository by: where it was cloned from, so that all clones and worktrees of one person are one; else

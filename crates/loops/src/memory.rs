@@ -1,6 +1,7 @@
 //! What a review that no slot belongs to remembers: findings and outcome in the user's own records, so that ids and
 //! dismissals last. A review whose records fail is still a review.
 
+use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -143,6 +144,7 @@ impl Memory<'_> {
     }
 
     /// What is known before the review.
+    #[truing_core::boxed_future]
     pub async fn recall(&self, own: &Key) -> Recall {
         let unread = |why: String| Recall { unread: Some(why), ..Recall::default() };
         let store = match self.open().await {
@@ -178,16 +180,18 @@ impl Memory<'_> {
 
     /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what
     /// became of them, and why nothing was recorded, though it should have been.
-    pub async fn keep(
-        &self,
-        found: Found<'_>,
-        record: &mut ReviewRecord,
-        filed: &Sha,
-    ) -> (Kept, Option<String>) {
-        match self.remember(found, record, filed).await {
-            Ok(kept) => (kept, None),
-            Err(why) => (self.recognise((&[], &[]), found, record, filed).0, Some(why)),
-        }
+    pub fn keep<'a>(
+        &'a self,
+        found: Found<'a>,
+        record: &'a mut ReviewRecord,
+        filed: &'a Sha,
+    ) -> BoxFuture<'a, (Kept, Option<String>)> {
+        Box::pin(async move {
+            match self.remember(found, record, filed).await {
+                Ok(kept) => (kept, None),
+                Err(why) => (self.recognise((&[], &[]), found, record, filed).0, Some(why)),
+            }
+        })
     }
 
     /// Recognises the findings by what is known, and records them.

@@ -40,6 +40,7 @@ impl Pull<'_> {
     ///
     /// # Errors
     /// [`CheckoutError`]
+    #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<(Review, Pinned), CheckoutError> {
         let (run, key) = (new_run_id(), self.id.key());
         let trace = telemetry::review(&run, &key, self.pull.repository(), Some(self.id.number));

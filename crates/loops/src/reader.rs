@@ -119,6 +119,7 @@ impl ChildReader {
     ///
     /// # Errors
     /// [`SourcesError`]; whatever a child does instead of answering well is [`SourcesError::Failed`].
+    #[truing_core::boxed_future]
     pub async fn sources(&self, request: &SourcesRequest) -> Result<Sources, SourcesError> {
         match self.told(&Asked::Release(request.clone())).await? {
             SourcesAnswer::Release(sources) => Ok(sources),
@@ -136,6 +137,7 @@ impl ChildReader {
     ///
     /// # Errors
     /// As [`Self::sources`].
+    #[truing_core::boxed_future]
     pub async fn pins(&self, test: &Path) -> Result<Pins, SourcesError> {
         match self.told(&Asked::Pins(test.to_owned())).await? {
             SourcesAnswer::Pins(pins) => Ok(pins),
@@ -153,6 +155,7 @@ impl ChildReader {
     ///
     /// # Errors
     /// As [`Self::sources`].
+    #[truing_core::boxed_future]
     pub async fn project(&self, request: ProjectRequest) -> Result<Project, SourcesError> {
         match self.told(&Asked::Project(request)).await? {
             SourcesAnswer::Project(project) => Ok(project),
@@ -170,6 +173,7 @@ impl ChildReader {
     ///
     /// # Errors
     /// As [`Self::sources`].
+    #[truing_core::boxed_future]
     pub async fn files(&self, request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
         match self.told(&Asked::Files(request.clone())).await? {
             SourcesAnswer::Files(files) => Ok(files),
@@ -187,6 +191,7 @@ impl ChildReader {
     ///
     /// # Errors
     /// As [`Self::sources`].
+    #[truing_core::boxed_future]
     pub async fn format(&self, folder: &Path, text: &str) -> Result<Option<String>, SourcesError> {
         let request = FormatRequest { folder: folder.to_owned(), text: text.to_owned() };
         match self.told(&Asked::Format(request)).await? {

@@ -1,5 +1,6 @@
 //! From a change to findings: which files are read, what the reader says, and where it can be said.
 
+use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -295,6 +296,7 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
+    #[truing_core::boxed_future]
     pub async fn paths(&self, scope: &Scope, reader: &dyn Reader) -> Result<Vec<RepoPath>, ReadingError> {
         let mut paths = reader.companions(&scope.packs, &self.to_read).await?;
         paths.extend(self.to_read.iter().map(|file| file.path.clone()));
@@ -337,99 +339,103 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
-    pub async fn read(
+    pub fn read(
         self,
         tree: PathBuf,
-        scope: &Scope,
-        reader: &dyn Reader,
-        tooling: Option<Tooling<'_>>,
-    ) -> Result<Reading, ReadingError> {
-        let Self { mut files, to_read, mut coverage, stand_ins: _, elsewhere } = self;
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        let gaps = coverage.not_reviewed.iter().map(|gap| gap.path.clone());
-        let also_changed = elsewhere.into_iter().chain(gaps).collect();
-        let request = ReadRequest { tree, files: to_read, also_changed, packs: scope.packs.clone() };
-        let of_diff = files.iter().flat_map(|file| [Some(&file.path), file.old_path.as_ref()]).flatten();
-        let touched = of_diff.chain(request.files.iter().map(|file| &file.path));
-        let touched: Vec<RepoPath> = touched.cloned().collect();
-        let look = async {
-            match tooling {
-                Some(tooling) => {
-                    let files = (request.files.as_slice(), touched.as_slice());
-                    tooling.look(&request.tree, files, &scope.tools, reader).await
+        scope: &'a Scope,
+        reader: &'a dyn Reader,
+        tooling: Option<Tooling<'a>>,
+    ) -> BoxFuture<'a, Result<Reading, ReadingError>> {
+        Box::pin(async move {
+            let Self { mut files, to_read, mut coverage, stand_ins: _, elsewhere } = self;
+            files.sort_by(|a, b| a.path.cmp(&b.path));
+            let gaps = coverage.not_reviewed.iter().map(|gap| gap.path.clone());
+            let also_changed = elsewhere.into_iter().chain(gaps).collect();
+            let request = ReadRequest { tree, files: to_read, also_changed, packs: scope.packs.clone() };
+            let of_diff = files.iter().flat_map(|file| [Some(&file.path), file.old_path.as_ref()]).flatten();
+            let touched = of_diff.chain(request.files.iter().map(|file| &file.path));
+            let touched: Vec<RepoPath> = touched.cloned().collect();
+            let look = async {
+                match tooling {
+                    Some(tooling) => {
+                        let files = (request.files.as_slice(), touched.as_slice());
+                        tooling.look(&request.tree, files, &scope.tools, reader).await
+                    }
+                    None => Ok(Looked::default()),
                 }
-                None => Ok(Looked::default()),
-            }
-        };
-        let (report, Looked { outputs, skipped, programs, unlinted, by_base, folders: _folders }) =
-            tokio::try_join!(reader.read(&request), look)?;
-        coverage.reviewed = report.reviewed;
-        coverage.not_reviewed.extend(report.not_reviewed);
-        let cut: Vec<RepoPath> = coverage.cut().cloned().collect();
-        coverage.reviewed.extend(cut);
-        coverage.reviewed.sort();
-        coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
-        let place = |raw: RawFinding| {
-            // A reader is not trusted with paths: what it says about files it was not given is dropped.
-            let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
-            let old_path = request.files.get(index)?.old_path.clone();
-            Some(placed(&files, raw, old_path))
-        };
-        let mut found: Vec<Placed> =
-            report.findings.into_iter().map(without_given_values).filter_map(place).collect();
-        let suppressed = report.suppressed.into_iter().filter_map(|Suppressed { finding, reason }| {
-            let placed = place(without_given_values(finding))?;
-            let sighting = Sighting { suppressed: Some(reason), ..Sighting::default() };
-            Some(Placed { sighting, ..placed })
-        });
-        let suppressed = suppressed.collect();
-        let mut renames = Renames::default();
-        renames.learn(&files);
-        let (mut tools, mut told_before) = (Vec::new(), Told::default());
-        let mut looked_at = LookedAt::default();
-        for mut printed in outputs {
-            let mut files = std::mem::take(&mut printed.looked_at);
-            // It may have printed findings before it failed.
-            let is_silent = printed.output.failed.is_some() && printed.output.text.trim().is_empty();
-            let (told, output) = if is_silent {
-                (ToolFindings::default(), printed.output)
-            } else {
-                printed.read((&request.tree, &request.files), reader).await?
             };
-            files.retain(|path| !told.ignored.contains(path));
-            if add_runs(&mut tools, &told, &output) {
-                looked_at.entry(tool_name(&output.tool)).or_default().extend(files);
+            let (report, Looked { outputs, skipped, programs, unlinted, by_base, folders: _folders }) =
+                tokio::try_join!(reader.read(&request), look)?;
+            coverage.reviewed = report.reviewed;
+            coverage.not_reviewed.extend(report.not_reviewed);
+            let cut: Vec<RepoPath> = coverage.cut().cloned().collect();
+            coverage.reviewed.extend(cut);
+            coverage.reviewed.sort();
+            coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
+            let place = |raw: RawFinding| {
+                // A reader is not trusted with paths: what it says about files it was not given is dropped.
+                let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
+                let old_path = request.files.get(index)?.old_path.clone();
+                Some(placed(&files, raw, old_path))
+            };
+            let mut found: Vec<Placed> =
+                report.findings.into_iter().map(without_given_values).filter_map(place).collect();
+            let suppressed = report.suppressed.into_iter().filter_map(|Suppressed { finding, reason }| {
+                let placed = place(without_given_values(finding))?;
+                let sighting = Sighting { suppressed: Some(reason), ..Sighting::default() };
+                Some(Placed { sighting, ..placed })
+            });
+            let suppressed = suppressed.collect();
+            let mut renames = Renames::default();
+            renames.learn(&files);
+            let (mut tools, mut told_before) = (Vec::new(), Told::default());
+            let mut looked_at = LookedAt::default();
+            for mut printed in outputs {
+                let mut files = std::mem::take(&mut printed.looked_at);
+                // It may have printed findings before it failed.
+                let is_silent = printed.output.failed.is_some() && printed.output.text.trim().is_empty();
+                let (told, output) = if is_silent {
+                    (ToolFindings::default(), printed.output)
+                } else {
+                    printed.read((&request.tree, &request.files), reader).await?
+                };
+                files.retain(|path| !told.ignored.contains(path));
+                if add_runs(&mut tools, &told, &output) {
+                    looked_at.entry(tool_name(&output.tool)).or_default().extend(files);
+                }
+                told_before.begin_output();
+                let findings = told.findings.into_iter().filter(|raw| told_before.is_new(raw));
+                found.extend(findings.filter_map(place));
             }
-            told_before.begin_output();
-            let findings = told.findings.into_iter().filter(|raw| told_before.is_new(raw));
-            found.extend(findings.filter_map(place));
-        }
-        told_before.name_others(&mut found);
-        BaseFiles::note(by_base, &mut tools);
-        let looked = tools.iter().filter(|run: &&ToolRun| run.failed.is_none() && run.keeps_open.is_none());
-        let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
-        for (name, paths) in unlinted {
-            match tools.iter_mut().find(|run| run.name == name) {
-                Some(run) => run.unlinted = paths,
-                None => tools.push(ToolRun { name, unlinted: paths, ..ToolRun::default() }),
+            told_before.name_others(&mut found);
+            BaseFiles::note(by_base, &mut tools);
+            let looked =
+                tools.iter().filter(|run: &&ToolRun| run.failed.is_none() && run.keeps_open.is_none());
+            let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
+            for (name, paths) in unlinted {
+                match tools.iter_mut().find(|run| run.name == name) {
+                    Some(run) => run.unlinted = paths,
+                    None => tools.push(ToolRun { name, unlinted: paths, ..ToolRun::default() }),
+                }
             }
-        }
-        tools.extend(skipped);
-        let left = overlap::take_replaced(&mut found, &looked_at);
-        let rules = report.rules.into_iter().collect();
-        let mut rechecked = Rechecked { rules, left, tools: looked, ..Rechecked::default() };
-        // Who reads for the rules does not know those of tools.
-        let is_of_a_tool = |rule: &str| {
-            rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
-        };
-        let mut suppressions = report.suppressions;
-        suppressions.retain(|idle| idle.problem != Idleness::UnknownRule || !is_of_a_tool(&idle.rule));
-        if let Some(tooling) = tooling {
-            let head = (request.tree.as_path(), &programs);
-            let changes = (files.as_slice(), head);
-            rechecked.old = tooling.take_old((&mut found, &mut tools), changes, &scope.tools, reader).await?;
-        }
-        Ok(Reading { found, coverage, renames, rechecked, suppressed, suppressions, tools })
+            tools.extend(skipped);
+            let left = overlap::take_replaced(&mut found, &looked_at);
+            let rules = report.rules.into_iter().collect();
+            let mut rechecked = Rechecked { rules, left, tools: looked, ..Rechecked::default() };
+            // Who reads for the rules does not know those of tools.
+            let is_of_a_tool = |rule: &str| {
+                rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
+            };
+            let mut suppressions = report.suppressions;
+            suppressions.retain(|idle| idle.problem != Idleness::UnknownRule || !is_of_a_tool(&idle.rule));
+            if let Some(tooling) = tooling {
+                let head = (request.tree.as_path(), &programs);
+                let changes = (files.as_slice(), head);
+                rechecked.old =
+                    tooling.take_old((&mut found, &mut tools), changes, &scope.tools, reader).await?;
+            }
+            Ok(Reading { found, coverage, renames, rechecked, suppressed, suppressions, tools })
+        })
     }
 }
 

@@ -85,6 +85,7 @@ impl Served<'_> {
     ///
     /// # Errors
     /// [`Stopped`]
+    #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<Then, Stopped> {
         self.pass().await?;
         let pull = self.look().await?;
@@ -146,6 +147,7 @@ impl Served<'_> {
     ///
     /// # Errors
     /// [`Stopped`]
+    #[truing_core::boxed_future]
     pub async fn retract(&self) -> Result<Then, Stopped> {
         self.pass().await?;
         let Some(revision) = self.store.known(&self.run.key).await? else { return Ok(Then::Idle) };
@@ -406,6 +408,7 @@ impl Served<'_> {
     ///
     /// # Errors
     /// [`Stopped`], if that cannot be done either; then only `truing why` shows it.
+    #[truing_core::boxed_future]
     pub async fn give_up(&self, class: &'static str) -> Result<Reconciled, Stopped> {
         self.pass().await?;
         let pull = self.look().await?;

@@ -64,6 +64,7 @@ impl SwitchReader {
     }
 
     /// The switches now, as far as the store says.
+    #[truing_core::boxed_future]
     pub async fn read(&self) -> SwitchReading {
         let error = match tokio::time::timeout(READ_TIME, self.store.switch()).await {
             Ok(Ok(switches)) => {

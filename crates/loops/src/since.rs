@@ -94,6 +94,7 @@ pub fn earlier(known: Vec<Finding>, before: Option<&Revision>, since: Option<&Co
 }
 
 /// Compares with the revision whose findings are known; none if there was none, or it is not known any more.
+#[truing_core::boxed_future]
 pub async fn compare(
     mirror: &Mirror,
     change: &Change,

@@ -22,6 +22,7 @@ pub enum StepError {
 ///
 /// # Errors
 /// [`StepError`]
+#[truing_core::boxed_future]
 pub async fn step(
     store: &dyn RecordStore,
     key: &Key,
@@ -36,6 +37,7 @@ pub async fn step(
 ///
 /// # Errors
 /// [`StepError`]
+#[truing_core::boxed_future]
 pub async fn steps(
     store: &dyn RecordStore,
     key: &Key,
@@ -70,6 +72,7 @@ pub async fn steps(
 ///
 /// # Errors
 /// [`StoreError`]
+#[truing_core::boxed_future]
 pub async fn end_orphans(store: &dyn RecordStore, limits: &Limits) -> Result<(), StoreError> {
     for slot in store.orphans().await? {
         let Some(token) = slot.token() else { continue };

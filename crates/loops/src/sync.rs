@@ -37,6 +37,7 @@ mod unreported;
 mod verify;
 mod words;
 
+use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -124,25 +125,27 @@ pub struct DecisionDetails {
 ///
 /// # Errors
 /// [`SyncError`]
-pub async fn explained(
-    question: Question<'_>,
-    (index, archives, reader): (&Index, &Archives, &ChildReader),
+pub fn explained<'a>(
+    question: Question<'a>,
+    (index, archives, reader): (&'a Index, &'a Archives, &'a ChildReader),
     has_patches: bool,
-) -> Result<DecisionDetails, SyncError> {
-    let Seen { releases, newest, spec, from, to } = seen(&question, index).await?;
-    let known = BTreeMap::new();
-    let mut history =
-        History { job: question.job, index, archives, reader, releases: &releases, newest, known };
-    let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
-    let compared = comparison.with(&history, &to).await?;
-    let is_more = matches!(compared.decision.verdict, Verdict::Bump | Verdict::Ask);
-    let relax_up_to = if is_more { comparison.relaxed(&history, &to).await } else { None };
-    let patches = match has_patches {
-        true => comparison.patches(&history, &to, &compared).await?,
-        false => Vec::new(),
-    };
-    let decided = comparison.decided(&mut history, to, compared).await?;
-    Ok(DecisionDetails { decided, relax_up_to, patches })
+) -> BoxFuture<'a, Result<DecisionDetails, SyncError>> {
+    Box::pin(async move {
+        let Seen { releases, newest, spec, from, to } = seen(&question, index).await?;
+        let known = BTreeMap::new();
+        let mut history =
+            History { job: question.job, index, archives, reader, releases: &releases, newest, known };
+        let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
+        let compared = comparison.with(&history, &to).await?;
+        let is_more = matches!(compared.decision.verdict, Verdict::Bump | Verdict::Ask);
+        let relax_up_to = if is_more { comparison.relaxed(&history, &to).await } else { None };
+        let patches = match has_patches {
+            true => comparison.patches(&history, &to, &compared).await?,
+            false => Vec::new(),
+        };
+        let decided = comparison.decided(&mut history, to, compared).await?;
+        Ok(DecisionDetails { decided, relax_up_to, patches })
+    })
 }
 
 /// What there is to follow, and from where: what can be told without reading a release.
@@ -174,6 +177,7 @@ impl Seen {
 ///
 /// # Errors
 /// [`SyncError`]
+#[truing_core::boxed_future]
 pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncError> {
     let Question { job, project, from, to, now, .. } = question;
     if !project.is_dir() {
@@ -246,18 +250,20 @@ async fn safe(
 ///
 /// # Errors
 /// [`SyncError`]
-pub async fn decided_of(
-    question: Question<'_>,
+pub fn decided_of<'a>(
+    question: Question<'a>,
     seen: Seen,
-    (index, archives, reader): (&Index, &Archives, &ChildReader),
-) -> Result<Decided, SyncError> {
-    let Seen { releases, newest, spec, from, to } = seen;
-    let known = BTreeMap::new();
-    let mut history =
-        History { job: question.job, index, archives, reader, releases: &releases, newest, known };
-    let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
-    let compared = comparison.with(&history, &to).await?;
-    comparison.decided(&mut history, to, compared).await
+    (index, archives, reader): (&'a Index, &'a Archives, &'a ChildReader),
+) -> BoxFuture<'a, Result<Decided, SyncError>> {
+    Box::pin(async move {
+        let Seen { releases, newest, spec, from, to } = seen;
+        let known = BTreeMap::new();
+        let mut history =
+            History { job: question.job, index, archives, reader, releases: &releases, newest, known };
+        let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
+        let compared = comparison.with(&history, &to).await?;
+        comparison.decided(&mut history, to, compared).await
+    })
 }
 
 /// What is said of a range that nobody has to widen.

@@ -22,6 +22,7 @@ mod select;
 mod set_up;
 mod signs;
 
+use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -138,41 +139,45 @@ pub struct Tooling<'a> {
     pub base: Base<'a>,
 }
 
-impl Tooling<'_> {
+impl<'a> Tooling<'a> {
     /// Outputs that were given, and those of the linters that are wanted.
     ///
     /// # Errors
     /// As [`Running::look`].
-    pub async fn look(
+    pub fn look(
         self,
-        tree: &Path,
-        (changed, touched): (&[ChangedFile], &[RepoPath]),
-        wanted: &Wanted,
-        reader: &dyn Reader,
-    ) -> Result<Looked, ReaderError> {
-        let Self { toolbox, project, trust, base } = self;
-        let files = Files { tree, pins: tree, project, changed, touched, base: Some(base), trust };
-        let mut looked = match &toolbox.running {
-            Some(running) => running.look(files, wanted, reader, None).await?,
-            None => Looked::default(),
-        };
-        looked.outputs.splice(0..0, toolbox.given.iter().cloned().map(Printed::from));
-        Ok(looked)
+        tree: &'a Path,
+        (changed, touched): (&'a [ChangedFile], &'a [RepoPath]),
+        wanted: &'a Wanted,
+        reader: &'a dyn Reader,
+    ) -> BoxFuture<'a, Result<Looked, ReaderError>> {
+        Box::pin(async move {
+            let Self { toolbox, project, trust, base } = self;
+            let files = Files { tree, pins: tree, project, changed, touched, base: Some(base), trust };
+            let mut looked = match &toolbox.running {
+                Some(running) => running.look(files, wanted, reader, None).await?,
+                None => Looked::default(),
+            };
+            looked.outputs.splice(0..0, toolbox.given.iter().cloned().map(Printed::from));
+            Ok(looked)
+        })
     }
 
     /// The findings of linters on these files, as they are now.
     ///
     /// # Errors
     /// [`ReaderError`]
-    pub async fn findings(
+    pub fn findings(
         self,
-        tree: &Path,
-        changed: &[ChangedFile],
-        wanted: &Wanted,
-        reader: &dyn Reader,
-    ) -> Result<Vec<RawFinding>, ReaderError> {
-        let looked = self.look(tree, (changed, &[]), wanted, reader).await?;
-        read_all(looked.outputs, (tree, changed), reader).await
+        tree: &'a Path,
+        changed: &'a [ChangedFile],
+        wanted: &'a Wanted,
+        reader: &'a dyn Reader,
+    ) -> BoxFuture<'a, Result<Vec<RawFinding>, ReaderError>> {
+        Box::pin(async move {
+            let looked = self.look(tree, (changed, &[]), wanted, reader).await?;
+            read_all(looked.outputs, (tree, changed), reader).await
+        })
     }
 
     /// Takes those of the findings of linters that the base had already: the answer is which. `changes`: the sections of the diff;
@@ -292,97 +297,101 @@ impl Running {
     ///
     /// # Errors
     /// [`ReaderError`], if nobody can tell which tools the repository uses. A tool that fails is no error: its output says so.
-    pub async fn look(
-        &self,
-        files: Files<'_>,
-        wanted: &Wanted,
-        reader: &dyn Reader,
-        only: Option<&BTreeSet<String>>,
-    ) -> Result<Looked, ReaderError> {
-        let mut looked = Looked::default();
-        if !wanted.any() {
-            return Ok(looked);
-        }
-        let mut base = BaseConfiguration::of(files).filter(|_| self.is_served);
-        let signs = match &base {
-            Some(base) => base.of_signs().await,
-            None => Ok(None),
-        };
-        let of_signs = signs.as_ref().ok().and_then(Option::as_ref).map(PrivateFolder::path);
-        let (mut selected, unread_hooks) =
-            selected(of_signs.unwrap_or(files.tree), files, wanted, reader).await?;
-        if let Some(reason) = unread_hooks {
-            let reason = format!("{reason}; linters run without the options of their hooks");
-            looked.skipped.push(skipped(HOOKS, &reason));
-        }
-        if of_signs.is_some() {
-            let (of_head, _) = self::selected(files.tree, files, wanted, reader).await?;
-            let ToolDifferences { new, by_base } = merge(&mut selected, of_head, files);
-            looked.skipped.extend(new.iter().map(|(name, reason)| skipped(name, reason)));
-            looked.by_base = by_base;
-        }
-        selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
-        let set_up = self.set_up(&selected, files).await;
-        let mut ready = Vec::new();
-        for tool in &selected {
-            let names = changed(tool, files.changed);
-            if tool.when == When::Changed && names.is_empty() && unlinted(tool, files.changed).is_empty() {
-                continue;
+    pub fn look<'f>(
+        &'f self,
+        files: Files<'f>,
+        wanted: &'f Wanted,
+        reader: &'f dyn Reader,
+        only: Option<&'f BTreeSet<String>>,
+    ) -> BoxFuture<'f, Result<Looked, ReaderError>> {
+        Box::pin(async move {
+            let mut looked = Looked::default();
+            if !wanted.any() {
+                return Ok(looked);
             }
-            if ready.len() >= MAX_TOOLS {
-                let reason = format!("more than {MAX_TOOLS} linters are not run");
-                looked.outputs.push(Printed::failed(tool, &reason));
-                continue;
+            let mut base = BaseConfiguration::of(files).filter(|_| self.is_served);
+            let signs = match &base {
+                Some(base) => base.of_signs().await,
+                None => Ok(None),
+            };
+            let of_signs = signs.as_ref().ok().and_then(Option::as_ref).map(PrivateFolder::path);
+            let (mut selected, unread_hooks) =
+                selected(of_signs.unwrap_or(files.tree), files, wanted, reader).await?;
+            if let Some(reason) = unread_hooks {
+                let reason = format!("{reason}; linters run without the options of their hooks");
+                looked.skipped.push(skipped(HOOKS, &reason));
             }
-            match self.ready(tool, files, set_up.as_ref()) {
-                Ok(by) => match place_of(tool, &signs, base.as_mut()).await {
-                    Ok(place) => ready.push(Ready { tool, files: names, by, place }),
-                    Err(reason) => looked.outputs.push(Printed::failed(tool, &reason)),
-                },
-                Err(reason) if tool.is_configured || self.is_silenced(tool, files, set_up.as_ref()) => {
-                    looked.outputs.push(Printed::failed(tool, &reason));
+            if of_signs.is_some() {
+                let (of_head, _) = self::selected(files.tree, files, wanted, reader).await?;
+                let ToolDifferences { new, by_base } = merge(&mut selected, of_head, files);
+                looked.skipped.extend(new.iter().map(|(name, reason)| skipped(name, reason)));
+                looked.by_base = by_base;
+            }
+            selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
+            let set_up = self.set_up(&selected, files).await;
+            let mut ready = Vec::new();
+            for tool in &selected {
+                let names = changed(tool, files.changed);
+                if tool.when == When::Changed && names.is_empty() && unlinted(tool, files.changed).is_empty()
+                {
+                    continue;
                 }
-                // The files that it looks at do not say that anybody uses it.
-                Err(_) if tool.is_guessed => {}
-                // One word for all folders.
-                Err(_) if looked.skipped.iter().any(|run| run.name == tool_name(&tool.name)) => {}
-                Err(reason) => looked.skipped.push(skipped(&tool_name(&tool.name), &reason)),
+                if ready.len() >= MAX_TOOLS {
+                    let reason = format!("more than {MAX_TOOLS} linters are not run");
+                    looked.outputs.push(Printed::failed(tool, &reason));
+                    continue;
+                }
+                match self.ready(tool, files, set_up.as_ref()) {
+                    Ok(by) => match place_of(tool, &signs, base.as_mut()).await {
+                        Ok(place) => ready.push(Ready { tool, files: names, by, place }),
+                        Err(reason) => looked.outputs.push(Printed::failed(tool, &reason)),
+                    },
+                    Err(reason) if tool.is_configured || self.is_silenced(tool, files, set_up.as_ref()) => {
+                        looked.outputs.push(Printed::failed(tool, &reason));
+                    }
+                    // The files that it looks at do not say that anybody uses it.
+                    Err(_) if tool.is_guessed => {}
+                    // One word for all folders.
+                    Err(_) if looked.skipped.iter().any(|run| run.name == tool_name(&tool.name)) => {}
+                    Err(reason) => looked.skipped.push(skipped(&tool_name(&tool.name), &reason)),
+                }
             }
-        }
-        let refused = wanted.refused.iter().filter(|name| selected.iter().all(|tool| tool.name != **name));
-        looked.skipped.extend(refused.map(|name| skipped(&tool_name(name), REFUSED)));
-        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let places = Semaphore::new(at_once);
-        let (mut runs, mut folders) = (Vec::new(), Vec::new());
-        for ready in ready {
-            folders.push(ready.tool.folder.as_str());
-            if let By::Machine(installed) = &ready.by
-                && let Some(program) = Program::of(&installed.file)
-            {
-                looked.programs.entry(tool_name(&ready.tool.name)).or_default().insert(program);
+            let refused =
+                wanted.refused.iter().filter(|name| selected.iter().all(|tool| tool.name != **name));
+            looked.skipped.extend(refused.map(|name| skipped(&tool_name(name), REFUSED)));
+            let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+            let places = Semaphore::new(at_once);
+            let (mut runs, mut folders) = (Vec::new(), Vec::new());
+            for ready in ready {
+                folders.push(ready.tool.folder.as_str());
+                if let By::Machine(installed) = &ready.by
+                    && let Some(program) = Program::of(&installed.file)
+                {
+                    looked.programs.entry(tool_name(&ready.tool.name)).or_default().insert(program);
+                }
+                let unlinted = unlinted(ready.tool, files.changed);
+                if !unlinted.is_empty() {
+                    looked.unlinted.entry(tool_name(&ready.tool.name)).or_default().extend(unlinted);
+                }
+                let name = tool_name(&ready.tool.name);
+                if let Some(place) = &ready.place {
+                    looked.by_base.entry(name).or_default().add(place, &ready.files);
+                }
+                runs.push(self.run(ready, files, &places));
             }
-            let unlinted = unlinted(ready.tool, files.changed);
-            if !unlinted.is_empty() {
-                looked.unlinted.entry(tool_name(&ready.tool.name)).or_default().extend(unlinted);
+            let folders: BTreeSet<&str> = std::iter::once("").chain(folders).collect();
+            let _modules =
+                (!runs.is_empty()).then(|| Modules::link(files.project, files.tree, folders.into_iter()));
+            for done in join_all(runs).await {
+                match done {
+                    RunEnd::Ran(outputs) => looked.outputs.extend(outputs),
+                    RunEnd::Lacks(run) if looked.skipped.iter().any(|other| other.name == run.name) => {}
+                    RunEnd::Lacks(run) => looked.skipped.push(run),
+                }
             }
-            let name = tool_name(&ready.tool.name);
-            if let Some(place) = &ready.place {
-                looked.by_base.entry(name).or_default().add(place, &ready.files);
-            }
-            runs.push(self.run(ready, files, &places));
-        }
-        let folders: BTreeSet<&str> = std::iter::once("").chain(folders).collect();
-        let _modules =
-            (!runs.is_empty()).then(|| Modules::link(files.project, files.tree, folders.into_iter()));
-        for done in join_all(runs).await {
-            match done {
-                RunEnd::Ran(outputs) => looked.outputs.extend(outputs),
-                RunEnd::Lacks(run) if looked.skipped.iter().any(|other| other.name == run.name) => {}
-                RunEnd::Lacks(run) => looked.skipped.push(run),
-            }
-        }
-        looked.folders = base.map(BaseConfiguration::into_folders).unwrap_or_default();
-        Ok(looked)
+            looked.folders = base.map(BaseConfiguration::into_folders).unwrap_or_default();
+            Ok(looked)
+        })
     }
 
     /// The project's dependencies, where a wanted tool needs them and they are set up for it.

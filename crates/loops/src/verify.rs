@@ -1,6 +1,7 @@
 //! A repository's own checks on a state of it: laid out where nothing of the user's is changed, set up, run, and compared
 //! with the state before.
 
+use futures_util::future::BoxFuture;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -60,6 +61,7 @@ pub enum LayOutError {
 ///
 /// # Errors
 /// [`LayOutError`]; a set-up or a check that fails is none.
+#[truing_core::boxed_future]
 pub async fn verified(
     question: &Question<'_>,
     verifier: &Verifier,
@@ -110,41 +112,45 @@ pub enum State<'a> {
 ///
 /// # Errors
 /// [`LayOutError`]
-pub async fn laid_out(
-    repository: &Repository,
-    state: State<'_>,
-    git: &Git,
-) -> Result<(PrivateFolder, PathBuf), LayOutError> {
-    let folder = git.private_folder()?;
-    let tree = at(&folder, "tree");
-    let commit = match state {
-        State::Commit(commit) => Some(commit),
-        State::Index(_) | State::WorkingTree => repository.born_head(),
-    };
-    match commit {
-        Some(commit) => {
-            let mirror = git.mirror(&at(&folder, "mirror.git"), &Remote::local(repository.root())?).await?;
-            lay_out(&mirror, commit, &tree).await?;
+pub fn laid_out<'a>(
+    repository: &'a Repository,
+    state: State<'a>,
+    git: &'a Git,
+) -> BoxFuture<'a, Result<(PrivateFolder, PathBuf), LayOutError>> {
+    Box::pin(async move {
+        let folder = git.private_folder()?;
+        let tree = at(&folder, "tree");
+        let commit = match state {
+            State::Commit(commit) => Some(commit),
+            State::Index(_) | State::WorkingTree => repository.born_head(),
+        };
+        match commit {
+            Some(commit) => {
+                let mirror =
+                    git.mirror(&at(&folder, "mirror.git"), &Remote::local(repository.root())?).await?;
+                lay_out(&mirror, commit, &tree).await?;
+            }
+            None => make(&tree)?,
         }
-        None => make(&tree)?,
-    }
-    match state {
-        State::Commit(_) => {}
-        State::Index(index) => {
-            let staged = at(&folder, "index");
-            make(&staged)?;
-            index.export(&staged, None).await?;
-            lay_over(&staged, files(&staged), &tree)?;
+        match state {
+            State::Commit(_) => {}
+            State::Index(index) => {
+                let staged = at(&folder, "index");
+                make(&staged)?;
+                index.export(&staged, None).await?;
+                lay_over(&staged, files(&staged), &tree)?;
+            }
+            State::WorkingTree => lay_over_working_tree(repository, &tree).await?,
         }
-        State::WorkingTree => lay_over_working_tree(repository, &tree).await?,
-    }
-    Ok((folder, tree))
+        Ok((folder, tree))
+    })
 }
 
 /// A private folder with a commit of a mirror. Below it, in the folder whose path comes with it, are its files and git's own.
 ///
 /// # Errors
 /// [`LayOutError`]
+#[truing_core::boxed_future]
 pub async fn laid_out_of(
     mirror: &Mirror,
     commit: &Sha,

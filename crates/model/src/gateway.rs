@@ -114,6 +114,7 @@ impl Gateway {
 
     /// Waits until no money is set aside any more: calls that go on end, those that were given up are settled. A process
     /// that ends before leaves that to the expiry of its reservations, which are then settled in full.
+    #[truing_core::boxed_future]
     pub async fn quiet(&self) {
         self.shared.settling.none().await;
         if let Some(fallback) = &self.fallback {

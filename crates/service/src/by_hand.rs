@@ -31,6 +31,7 @@ pub enum NotLeased {
 ///
 /// # Errors
 /// [`NotLeased`]; if it is `Busy`, nothing was marked, unless the slot was new and a server was faster.
+#[truing_core::boxed_future]
 pub async fn lease(
     store: &dyn RecordStore,
     key: &Key,
@@ -48,6 +49,7 @@ pub async fn lease(
 ///
 /// # Errors
 /// As those of [`lease`].
+#[truing_core::boxed_future]
 pub async fn lease_record(
     store: &dyn RecordStore,
     key: &Key,

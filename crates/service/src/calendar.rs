@@ -1,6 +1,7 @@
 //! When jobs run in a server: by their cron patterns, and again if one was asked for and nobody finished it. One at a
 //! time; each by [`JobRun`], as the command runs it.
 
+use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,24 +53,26 @@ impl<'a> Calendar<'a> {
     }
 
     /// Runs what is due, looking every so often, until it is told to stop.
-    pub async fn run(
+    pub fn run(
         mut self,
-        (store, metrics): (&Arc<dyn RecordStore>, &Metrics),
+        (store, metrics): (&'a Arc<dyn RecordStore>, &'a Metrics),
         every: Duration,
         mut told: watch::Receiver<bool>,
-    ) {
-        if self.jobs.is_empty() {
-            return;
-        }
-        loop {
-            if let Err(error) = self.round((store, metrics), &told).await {
-                tracing::warn!(%error, "the jobs cannot be looked at");
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if self.jobs.is_empty() {
+                return;
             }
-            tokio::select! {
-                () = tokio::time::sleep(every) => {}
-                _ = told.wait_for(|told| *told) => return,
+            loop {
+                if let Err(error) = self.round((store, metrics), &told).await {
+                    tracing::warn!(%error, "the jobs cannot be looked at");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {}
+                    _ = told.wait_for(|told| *told) => return,
+                }
             }
-        }
+        })
     }
 
     async fn round(

@@ -80,6 +80,7 @@ const LONGEST_WAIT: Span = Span::minutes(10);
 ///
 /// # Errors
 /// [`StoreError`]; then it may not be looked at.
+#[truing_core::boxed_future]
 pub async fn hear(
     store: &dyn RecordStore,
     (pulls, name): (&[PrId], &str),
@@ -95,6 +96,7 @@ pub async fn hear(
 }
 
 /// Serves comments for as long as it is polled.
+#[truing_core::boxed_future]
 pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
     let (mut commands, mut failing) = (Commands::default(), false);
     let mut poll = tokio::time::interval(poll);
@@ -176,6 +178,7 @@ impl Commands {
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be known what that is.
+    #[truing_core::boxed_future]
     pub async fn look(&mut self, context: &ServiceContext) -> Result<(), StoreError> {
         for (forge, server) in context.forges.servers() {
             if self.waits(&(forge.clone(), String::new()), context.clock.now()) {

@@ -28,6 +28,7 @@ pub struct Keep {
 }
 
 /// Forgets what is older than `keep`, for as long as it is polled.
+#[truing_core::boxed_future]
 pub async fn run(store: &Store, keep: Keep, sole: &Sole) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -69,6 +70,7 @@ pub struct Gone {
 ///
 /// # Errors
 /// [`StoreError`]; what was forgotten stays so.
+#[truing_core::boxed_future]
 pub async fn round(store: &Store, keep: Keep, pause: Duration) -> Result<Gone, StoreError> {
     let now = store.now().await?;
     let ago = |span: Span| Millis(now.0.saturating_sub(span.0));

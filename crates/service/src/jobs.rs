@@ -61,6 +61,7 @@ impl JobRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]; of a run that did not come to its repository there is a record all the same.
+    #[truing_core::boxed_future]
     pub async fn run(
         &self,
         store: &Arc<dyn RecordStore>,

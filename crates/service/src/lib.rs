@@ -257,6 +257,7 @@ impl ServiceContext {
     ///
     /// # Errors
     /// [`StoreError`]
+    #[truing_core::boxed_future]
     pub async fn end_old_leases(&self) -> Result<(), StoreError> {
         end_orphans(&*self.store, &self.limits).await
     }

@@ -87,6 +87,7 @@ impl Marks {
     ///
     /// # Errors
     /// [`NotMarked`]
+    #[truing_core::boxed_future]
     pub async fn mark(&self, mark: Mark, halted: Halted) -> Result<(), NotMarked> {
         let (answer, answered) = oneshot::channel();
         self.0.try_send(Waiting { mark, halted, answer }).map_err(|_| NotMarked::Full)?;

@@ -81,6 +81,7 @@ impl Sinks {
     ///
     /// # Errors
     /// [`StoreError`]; what was told and not written down is told again.
+    #[truing_core::boxed_future]
     pub async fn tell(&self, store: &dyn RecordStore) -> Result<(), StoreError> {
         loop {
             let notices = store.untold(BATCH).await?;
@@ -153,6 +154,7 @@ impl To {
 }
 
 /// The task of a service: tells what is to be told, if that is for this process. Never ends.
+#[truing_core::boxed_future]
 pub async fn keep_telling(
     store: &dyn RecordStore,
     sinks: &Sinks,
@@ -174,6 +176,7 @@ pub async fn keep_telling(
 
 /// Wants it told, once a day, that a slot is parked. Said before it is, so that a crash in between cannot lose it; it is
 /// told when the slot is.
+#[truing_core::boxed_future]
 pub async fn parking(store: &dyn RecordStore, key: &Key, attempts: u32, now: Millis) {
     if let Err(error) = want_parking(store, key, attempts, now).await {
         tracing::warn!(%key, %error, "nobody is told that the slot is parked");

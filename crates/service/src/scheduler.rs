@@ -46,6 +46,7 @@ impl Scheduler {
     }
 
     /// How long to wait for the next look, at most `poll`: something is due then that was not yet in the last.
+    #[truing_core::boxed_future]
     pub async fn pause(&self, context: &ServiceContext, poll: Duration) -> Duration {
         let until_due = async {
             let next = context.store.next_due(self.seen).await?;
@@ -66,6 +67,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`StoreError`]; whatever was committed stays so.
+    #[truing_core::boxed_future]
     pub async fn look(&mut self, context: &ServiceContext) -> Result<Vec<Lease>, StoreError> {
         let store = &*context.store;
         let now = store.now().await?;

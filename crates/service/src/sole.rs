@@ -36,6 +36,7 @@ impl Sole {
 }
 
 /// Renews the right, or tries to get it, for as long as it is polled.
+#[truing_core::boxed_future]
 pub async fn keep(store: Arc<dyn RecordStore>, sole: Sole) {
     loop {
         tokio::time::sleep(RENEW).await;
@@ -44,6 +45,7 @@ pub async fn keep(store: Arc<dyn RecordStore>, sole: Sole) {
 }
 
 /// Asks for the right once.
+#[truing_core::boxed_future]
 pub async fn ask(store: &dyn RecordStore, sole: &Sole) {
     let (asked, had) = (Instant::now(), sole.is_ours());
     match store.lend_sole(Span(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
@@ -62,6 +64,7 @@ pub async fn ask(store: &dyn RecordStore, sole: &Sole) {
 }
 
 /// Gives it back, so that another process need not wait.
+#[truing_core::boxed_future]
 pub async fn leave(store: &dyn RecordStore, sole: &Sole) {
     if sole.is_ours() {
         sole.set(None);

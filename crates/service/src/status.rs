@@ -57,6 +57,7 @@ pub enum StatusError {
 ///
 /// # Errors
 /// [`StatusError`]
+#[truing_core::boxed_future]
 pub async fn ask(address: SocketAddr, within: Duration) -> Result<ServerStatus, StatusError> {
     let failed = |error: reqwest::Error| StatusError::NoServer(address, error.without_url());
     let client = Client::builder().no_proxy().timeout(within).build().map_err(failed)?;

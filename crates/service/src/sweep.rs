@@ -189,6 +189,7 @@ enum Failed {
 }
 
 /// Sweeps for as long as it is polled.
+#[truing_core::boxed_future]
 pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) {
     let mut sweep = Sweep::new(every);
     let mut poll = tokio::time::interval(poll);
@@ -210,6 +211,7 @@ impl Sweep {
 
     /// Looks at the next repository of each forge, if it is time. Nothing while the kill switch is on, and not at a repository
     /// whose own is; a round at once when one goes off. True: there is more to look at now.
+    #[truing_core::boxed_future]
     pub async fn look(&mut self, context: &ServiceContext) -> bool {
         let looked = self.try_look(context).await;
         if let (Err(error), false) = (&looked, self.failing) {

@@ -40,6 +40,7 @@ impl HeldSlots {
 
 impl ServiceContext {
     /// The kill switches to go by now.
+    #[truing_core::boxed_future]
     pub async fn switch(&self) -> KillSwitches {
         self.switches.read().await.switches
     }

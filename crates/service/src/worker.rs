@@ -44,6 +44,7 @@ const NOTHING_MADE: Span = Span(0);
 /// answer is how its run ended; none if that could not be recorded.
 ///
 /// A store that fails while the end is recorded leaves the lease to expire; the next one goes on from there.
+#[truing_core::boxed_future]
 pub async fn work(
     context: &ServiceContext,
     lease: Lease,
@@ -70,6 +71,7 @@ pub async fn work(
 ///
 /// # Errors
 /// [`StepError`] if the end could not be recorded.
+#[truing_core::boxed_future]
 pub async fn take(
     context: &ServiceContext,
     lease: &Lease,
@@ -84,6 +86,7 @@ pub async fn take(
 ///
 /// # Errors
 /// [`Stopped`]; what is taken back stays so.
+#[truing_core::boxed_future]
 pub async fn retract(context: &ServiceContext, key: &Key) -> Result<Then, Stopped> {
     let token = context.store.fresh_token().await?;
     let reopened = context.store.reopen(key, token, context.clock.now()).await?;

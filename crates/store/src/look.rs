@@ -42,6 +42,7 @@ impl Store {
     ///
     /// # Errors
     /// As those of [`Store::connect`].
+    #[truing_core::boxed_future]
     pub async fn look(slots: &str, records: &str) -> Result<(Self, StoreForm), ConnectError> {
         let store = Self::connect_as(Purpose::Look, slots, records, None).await?;
         let form = store.records_form().await?;

@@ -98,7 +98,7 @@ impl Database {
         F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         let began = Instant::now();
-        let done = self.transact(session::begin(mode), work).await;
+        let done = self.transact(session::begin(mode), Box::new(work)).await;
         if let Some(meter) = self.watch.meter.get().filter(|_| mode != Mode::Read) {
             meter.commit.observe(began.elapsed().as_secs_f64());
             meter.failed.inc_by(u64::from(matches!(done, Err(StoreError::Unavailable(_)))));
@@ -106,10 +106,9 @@ impl Database {
         done
     }
 
-    async fn transact<T, F>(&self, begin: &'static str, mut work: F) -> Result<T, StoreError>
+    async fn transact<T>(&self, begin: &'static str, mut work: Work<T>) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         let mut sessions = 1;
         loop {
@@ -130,6 +129,9 @@ impl Database {
         }
     }
 }
+
+/// Work in a transaction. In a box, so that what runs it is generated once a result, and not once a query.
+type Work<T> = Box<dyn Fn(&Connection) -> Result<T, Fault> + Send>;
 
 /// Runs work in a session, again where another transaction was in the way.
 fn run<T>(session: Session, begin: &str, work: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {

@@ -67,6 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// Every [`ConnectError`] names the server, and not the password.
+    #[truing_core::boxed_future]
     pub async fn connect(
         slots: &str,
         records: &str,
@@ -79,6 +80,7 @@ impl Store {
     ///
     /// # Errors
     /// As those of [`Store::connect`].
+    #[truing_core::boxed_future]
     pub async fn connect_for_transfer(
         slots: &str,
         records: &str,

@@ -48,6 +48,7 @@ impl Store {
     ///
     /// # Errors
     /// [`TransferError`] if this store cannot be read, or the file not be written.
+    #[truing_core::boxed_future]
     pub async fn copy_key_to(&self, to: &Self, key: &Key) -> Result<(), TransferError> {
         apart(|| one::copy(self, to, key)).await
     }
@@ -57,6 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// [`TransferError`] if one of them cannot be read. A difference is no error.
+    #[truing_core::boxed_future]
     pub async fn compare(&self, other: &Self) -> Result<Vec<Compared>, TransferError> {
         apart(|| copy::fits(self)).await?;
         apart(|| copy::fits(other)).await?;

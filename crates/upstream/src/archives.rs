@@ -59,6 +59,7 @@ impl Archives {
     ///
     /// # Errors
     /// [`ArchiveError`]; nothing is kept that is not verified.
+    #[truing_core::boxed_future]
     pub async fn get(&self, index: &Index, archive: &Archive) -> Result<PathBuf, ArchiveError> {
         self.get_up_to(MAX_ARCHIVE, index, archive).await
     }

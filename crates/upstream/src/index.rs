@@ -25,6 +25,7 @@ impl Index {
     ///
     /// # Errors
     /// [`IndexError`]
+    #[truing_core::boxed_future]
     pub async fn releases(&self, package: &str) -> Result<Vec<Release>, IndexError> {
         let releases = match self.registry() {
             Registry::Pypi => pypi::releases(self, package).await?,

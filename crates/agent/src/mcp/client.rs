@@ -80,6 +80,7 @@ struct Running {
 
 impl Servers {
     /// Starts all, side by side, and asks each for its tools. What fails is a [`Problem`], not an error.
+    #[truing_core::boxed_future]
     pub async fn start(servers: &[Server]) -> Self {
         let mut started = Self::default();
         for (config, ready) in servers.iter().zip(join_all(servers.iter().map(ready)).await) {
@@ -122,6 +123,7 @@ impl Servers {
     }
 
     /// Ends what runs. The answer: what went wrong with any of them.
+    #[truing_core::boxed_future]
     pub async fn end(self) -> Vec<Problem> {
         let sessions = self.all.into_iter().filter_map(|running| running.session.into_inner());
         join_all(sessions.map(|session| Box::pin(session.end()) as Serving)).await;

@@ -75,6 +75,7 @@ impl Repository {
     /// # Errors
     /// [`GitError::NoDefaultBranch`], [`GitError::NoCommonAncestor`], and [`GitError::MissingHistory`] in a
     /// shallow clone.
+    #[truing_core::boxed_future]
     pub async fn default_branch_base(&self, head: &Sha) -> Result<Base, GitError> {
         let Branch { name: branch, tip } = self.branches.first().cloned().ok_or(GitError::NoDefaultBranch)?;
         if let Some(commit) = self.merge_base(head, &tip).await? {
@@ -92,6 +93,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here.
+    #[truing_core::boxed_future]
     pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
         if a == b {
             return Ok(Some(a.clone()));
@@ -104,6 +106,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::MissingHistory`] if a shallow clone ends at the head.
+    #[truing_core::boxed_future]
     pub async fn last_commit_base(&self, head: &Sha) -> Result<Base, GitError> {
         // The object itself names its parents, even where a shallow clone pretends there are none.
         let call = self.call("cat-file").args(["commit", head.as_str()]);

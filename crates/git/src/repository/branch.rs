@@ -16,6 +16,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Failed`] if the repository cannot be written, or lacks `since`.
+    #[truing_core::boxed_future]
     pub async fn take(
         &self,
         from: &Mirror,
@@ -56,6 +57,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::BadBranch`], and whatever git says where the branch is looked for.
+    #[truing_core::boxed_future]
     pub async fn cannot_write(&self, branch: &str, at: &Sha) -> Result<Option<String>, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
@@ -78,6 +80,7 @@ impl Repository {
     ///
     /// # Errors
     /// Whatever git says.
+    #[truing_core::boxed_future]
     pub async fn branches_below(&self, folder: &str) -> Result<Vec<(String, Sha)>, GitError> {
         let call =
             self.call("for-each-ref").arg("--format=%(refname:short)%00%(objectname)%00%(worktreepath)");
@@ -95,6 +98,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::BadBranch`]
+    #[truing_core::boxed_future]
     pub async fn delete_branch(&self, branch: &str, at: &Sha) -> Result<bool, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
@@ -108,6 +112,7 @@ impl Repository {
     ///
     /// # Errors
     /// Whatever git says.
+    #[truing_core::boxed_future]
     pub async fn tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
         self.commit_named(&format!("refs/heads/{branch}")).await
     }

@@ -33,6 +33,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GitError::Io`] if it cannot be copied, [`GitError::Failed`] if it is damaged.
+    #[truing_core::boxed_future]
     pub async fn index(&self, file: Option<&Path>) -> Result<Index, GitError> {
         let file = file.map(|file| self.root().join(file));
         let work = Work::begin(self.clone(), file.as_deref()).await?;
@@ -50,6 +51,7 @@ impl Index {
     ///
     /// # Errors
     /// As [`Repository::diff`].
+    #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         self.work.restore(base, &self.unmerged).await?;
         let sides = |call: Call| {
@@ -69,6 +71,7 @@ impl Index {
     ///
     /// # Errors
     /// [`GitError::Io`] if `dest` cannot be written.
+    #[truing_core::boxed_future]
     pub async fn export(&self, dest: &Path, only: Option<&[RepoPath]>) -> Result<Exported, GitError> {
         let only = only.map(|only| only.iter().collect::<HashSet<_>>());
         let is_wanted = |path: &RepoPath| only.as_ref().is_none_or(|only| only.contains(path));

@@ -91,6 +91,7 @@ impl Repository {
     ///
     /// # Errors
     /// As [`Repository::worktree_diff`].
+    #[truing_core::boxed_future]
     pub async fn new_files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
         let TreeListing { new, .. } = Work::begin(self.clone(), None).await?.list().await?;
@@ -103,6 +104,7 @@ impl Repository {
     ///
     /// # Errors
     /// As [`Repository::worktree_diff`].
+    #[truing_core::boxed_future]
     pub async fn unseen_files(&self) -> Result<HashSet<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
         Ok(Work::begin(self.clone(), None).await?.list().await?.unseen)
@@ -112,6 +114,7 @@ impl Repository {
     ///
     /// # Errors
     /// As [`Repository::worktree_diff`].
+    #[truing_core::boxed_future]
     pub async fn files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
         let TreeListing { tracked, new, .. } = Work::begin(self.clone(), None).await?.list().await?;
@@ -124,6 +127,7 @@ impl Repository {
     /// # Errors
     /// As [`Repository::diff`]; [`GitError::SpecialFile`] and
     /// [`GitError::HugeFile`] for a list of patterns; [`GitError::Failed`] if files change under git's eyes.
+    #[truing_core::boxed_future]
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         refuse_in_working_tree(self.root()).await?;
         let work = Work::begin(self.clone(), None).await?;

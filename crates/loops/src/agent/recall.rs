@@ -134,6 +134,7 @@ impl ContextSources {
     ///
     /// # Errors
     /// [`GitError`], if the commit's files cannot be listed.
+    #[truing_core::boxed_future]
     pub async fn of_commit(&self, commits: &dyn Commits, at: Option<&Sha>) -> Result<Arc<Memory>, GitError> {
         let [memory, _] = MEMORY_FILES;
         let mut listed = match at {

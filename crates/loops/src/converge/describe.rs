@@ -36,6 +36,7 @@ impl PullRequestRunner<'_> {
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: somebody else has taken over.
+    #[truing_core::boxed_future]
     pub async fn describe(&mut self) -> Result<Option<Exit>, StoreError> {
         if !self.runner.config.update_description || !self.runner.record.wants_description() {
             return Ok(None);

@@ -134,6 +134,7 @@ impl Commands {
     ///
     /// # Errors
     /// [`GateError`]; findings are none.
+    #[truing_core::boxed_future]
     pub async fn look(
         &self,
         tree: &Path,

@@ -43,6 +43,7 @@ pub(crate) const DETACHED: &str = "HEAD";
 ///
 /// # Errors
 /// Whatever git says.
+#[truing_core::boxed_future]
 pub async fn checked_out(repository: &Repository) -> Result<String, GitError> {
     Ok(repository.branch().await?.unwrap_or_else(|| DETACHED.to_owned()))
 }

@@ -410,6 +410,7 @@ pub(super) fn ours(mut said: Vec<Said>) -> Vec<Said> {
 
 /// What a change is compared with: where its head has left the branch that it goes to, as that is now. The forge may
 /// remember an older commit of it; `known` is taken where the branch is gone.
+#[truing_core::boxed_future]
 pub async fn base(
     (server, mirror): (&Server, &Mirror),
     (onto, known): (&str, &Sha),

@@ -103,6 +103,7 @@ impl PullRequestRunner<'_> {
     ///
     /// # Errors
     /// [`StoreError`]: what was done last is not remembered.
+    #[truing_core::boxed_future]
     pub async fn pursue(
         &mut self,
         store: &dyn Runs,

@@ -44,6 +44,7 @@ pub use truing_core::line::counted;
 ///
 /// # Errors
 /// Git.
+#[truing_core::boxed_future]
 pub async fn stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<Stat, GitError> {
     if from == to {
         return Ok(Stat::default());
@@ -109,6 +110,7 @@ pub fn beginning(record: &Record, act: &Act) -> Option<String> {
 ///
 /// # Errors
 /// Git.
+#[truing_core::boxed_future]
 pub async fn progress(mirror: &Mirror, record: &Record, from: usize) -> Result<Vec<String>, GitError> {
     let mut told = Vec::new();
     for (line, changed) in with_stats(mirror, record, from).await? {
@@ -216,6 +218,7 @@ pub fn origin(record: &Record, finding: &Finding) -> Option<&'static str> {
 ///
 /// # Errors
 /// Git.
+#[truing_core::boxed_future]
 pub async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError> {
     let state = &record.detail.state;
     let kind = state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());

@@ -61,6 +61,7 @@ impl ReaderTools {
 
     /// What went wrong with the processes so far, one failure each: calls that came to nothing though the model did
     /// nothing wrong.
+    #[truing_core::boxed_future]
     pub async fn failures(&self) -> Vec<String> {
         self.state.lock().await.failures.clone()
     }

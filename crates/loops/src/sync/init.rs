@@ -1,6 +1,7 @@
 //! A first manifest: what a project takes from the package that it follows, found in its source, with the digests of the
 //! release that it was made for. What looks taken over and cannot be pinned is told.
 
+use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::registry::Registry;
@@ -30,69 +31,74 @@ pub struct Proposed {
 ///
 /// # Errors
 /// [`SyncError`]
-pub async fn proposed(
-    question: Question<'_>,
-    (index, archives, reader): (&Index, &Archives, &ChildReader),
-) -> Result<Proposed, SyncError> {
-    let Question { job, project, .. } = question;
-    let mut wanted = question.manifest.rows.clone();
-    let mut not_guarded = BTreeMap::new();
-    if wanted.is_empty() {
-        let pairs = counterparts(job, project);
-        match job.registry {
-            Registry::Pypi => {
-                let found = own(job, project, &pairs, reader).await?;
-                not_guarded.extend(found.unreadable.iter().map(|(file, why)| (file.clone(), why.clone())));
-                wanted = rows_of(&found, &pairs);
-            }
-            Registry::Npm | Registry::Crates => {
-                let row = |(theirs, ours): (String, String)| (theirs, row(&ours, "mirrored file"));
-                wanted = pairs.into_iter().map(row).collect();
+pub fn proposed<'a>(
+    question: Question<'a>,
+    (index, archives, reader): (&'a Index, &'a Archives, &'a ChildReader),
+) -> BoxFuture<'a, Result<Proposed, SyncError>> {
+    Box::pin(async move {
+        let Question { job, project, .. } = question;
+        let mut wanted = question.manifest.rows.clone();
+        let mut not_guarded = BTreeMap::new();
+        if wanted.is_empty() {
+            let pairs = counterparts(job, project);
+            match job.registry {
+                Registry::Pypi => {
+                    let found = own(job, project, &pairs, reader).await?;
+                    not_guarded
+                        .extend(found.unreadable.iter().map(|(file, why)| (file.clone(), why.clone())));
+                    wanted = rows_of(&found, &pairs);
+                }
+                Registry::Npm | Registry::Crates => {
+                    let row = |(theirs, ours): (String, String)| (theirs, row(&ours, "mirrored file"));
+                    wanted = pairs.into_iter().map(row).collect();
+                }
             }
         }
-    }
-    let Seen { releases, newest, from, .. } = seen(&question, index).await?;
-    let is_found = question.manifest.rows.is_empty();
-    let mut manifest = Manifest { rows: wanted };
-    let history =
-        History { job, index, archives, reader, releases: &releases, newest, known: BTreeMap::new() };
-    let sources =
-        history.sources(&from, &Request { manifest: &manifest, mirrored: Vec::new(), bases: &[] }).await?;
-    manifest.rows.retain(|symbol, row| match sources.symbols.get(symbol) {
-        Some(Symbol::Defined(definition)) => {
-            if definition.decorated {
-                let why = "decorated: what a caller gets is the decorator's, too".to_owned();
+        let Seen { releases, newest, from, .. } = seen(&question, index).await?;
+        let is_found = question.manifest.rows.is_empty();
+        let mut manifest = Manifest { rows: wanted };
+        let history =
+            History { job, index, archives, reader, releases: &releases, newest, known: BTreeMap::new() };
+        let sources = history
+            .sources(&from, &Request { manifest: &manifest, mirrored: Vec::new(), bases: &[] })
+            .await?;
+        manifest.rows.retain(|symbol, row| match sources.symbols.get(symbol) {
+            Some(Symbol::Defined(definition)) => {
+                if definition.decorated {
+                    let why = "decorated: what a caller gets is the decorator's, too".to_owned();
+                    not_guarded.insert(symbol.clone(), why);
+                }
+                // What a project has pinned already is its own to say; this release's form is added where it is that.
+                if !row.raw.is_empty() && !row.raw.contains(&definition.digests.raw) {
+                    not_guarded.insert(
+                        symbol.clone(),
+                        format!("pinned by a digest that {} {from} does not have", job.package),
+                    );
+                    return true;
+                }
+                row.raw.insert(definition.digests.raw.clone());
+                row.tree.insert(definition.digests.tree.clone());
+                true
+            }
+            // Nothing says that these are the package's.
+            Some(Symbol::Elsewhere | Symbol::Gone) | None if row.reason.as_deref() == Some(PERHAPS) => false,
+            Some(Symbol::Elsewhere) => {
+                let why =
+                    format!("not in {} {from} itself: the project's own, or another package's", job.package);
                 not_guarded.insert(symbol.clone(), why);
+                false
             }
-            // What a project has pinned already is its own to say; this release's form is added where it is that.
-            if !row.raw.is_empty() && !row.raw.contains(&definition.digests.raw) {
-                not_guarded.insert(
-                    symbol.clone(),
-                    format!("pinned by a digest that {} {from} does not have", job.package),
-                );
-                return true;
+            Some(Symbol::Gone) | None => {
+                not_guarded
+                    .insert(symbol.clone(), format!("not in {} {from}: the project's own", job.package));
+                false
             }
-            row.raw.insert(definition.digests.raw.clone());
-            row.tree.insert(definition.digests.tree.clone());
-            true
+        });
+        if is_found {
+            once(&mut manifest, &sources);
         }
-        // Nothing says that these are the package's.
-        Some(Symbol::Elsewhere | Symbol::Gone) | None if row.reason.as_deref() == Some(PERHAPS) => false,
-        Some(Symbol::Elsewhere) => {
-            let why =
-                format!("not in {} {from} itself: the project's own, or another package's", job.package);
-            not_guarded.insert(symbol.clone(), why);
-            false
-        }
-        Some(Symbol::Gone) | None => {
-            not_guarded.insert(symbol.clone(), format!("not in {} {from}: the project's own", job.package));
-            false
-        }
-    });
-    if is_found {
-        once(&mut manifest, &sources);
-    }
-    Ok(Proposed { at: from, manifest, not_guarded })
+        Ok(Proposed { at: from, manifest, not_guarded })
+    })
 }
 
 /// Leaves one row of each definition: by its own name if that is among them, else by one that is surely overridden.

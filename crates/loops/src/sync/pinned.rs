@@ -55,6 +55,7 @@ fn lines(untold: &[Unguarded]) -> String {
 ///
 /// # Errors
 /// [`PinnedError`]
+#[truing_core::boxed_future]
 pub async fn pinned_by(job: &JobConfig, project: &Path, reader: &ChildReader) -> Result<Pinned, PinnedError> {
     if job.has_manifest() {
         pinned(&project.join(&job.manifest), reader).await
@@ -67,6 +68,7 @@ pub async fn pinned_by(job: &JobConfig, project: &Path, reader: &ChildReader) ->
 ///
 /// # Errors
 /// [`PinnedError`]
+#[truing_core::boxed_future]
 pub async fn pinned(path: &Path, reader: &ChildReader) -> Result<Pinned, PinnedError> {
     if path.extension().is_none_or(|extension| extension != "py") {
         return Ok(Pinned { manifest: manifest::read(path)?, untold: Vec::new() });

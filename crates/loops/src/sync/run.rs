@@ -60,6 +60,7 @@ impl SyncRun<'_> {
     ///
     /// # Errors
     /// [`StoreError`]: nothing can be remembered.
+    #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<(Record, Option<Millis>), StoreError> {
         let mut job = self.store.begin_job(self.run).await?;
         let began = self.effects.clock.now();

@@ -35,6 +35,7 @@ impl Running {
     ///
     /// # Errors
     /// [`ReaderError`]
+    #[truing_core::boxed_future]
     pub async fn available_tools(
         &self,
         project: &Path,
@@ -56,6 +57,7 @@ impl Running {
     ///
     /// # Errors
     /// [`ReaderError`]
+    #[truing_core::boxed_future]
     pub async fn exposures(
         &self,
         project: &Path,

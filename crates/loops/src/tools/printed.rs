@@ -116,6 +116,7 @@ impl Printed {
     ///
     /// # Errors
     /// [`ReaderError`]
+    #[truing_core::boxed_future]
     pub async fn read(
         self,
         (tree, changed): (&Path, &[ChangedFile]),

@@ -38,6 +38,7 @@ impl Recording {
     ///
     /// # Errors
     /// [`CassetteError::File`]: there is a file already, or it cannot be made.
+    #[truing_core::boxed_future]
     pub async fn create(path: &Path, hide: Hide) -> Result<Arc<Self>, CassetteError> {
         let mut options = tokio::fs::OpenOptions::new();
         options.write(true).create_new(true);

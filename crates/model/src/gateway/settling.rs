@@ -11,6 +11,7 @@ use truing_core::money::MicroUsd;
 static PROCESS: LazyLock<Settling> = LazyLock::new(Settling::default);
 
 /// Waits until no gateway of this process has money set aside any more.
+#[truing_core::boxed_future]
 pub async fn settled() {
     PROCESS.none().await;
 }

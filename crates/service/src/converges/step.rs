@@ -35,6 +35,7 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`Stopped`]
+    #[truing_core::boxed_future]
     pub async fn step(
         &self,
         store: &dyn RecordStore,

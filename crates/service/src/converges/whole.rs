@@ -36,6 +36,7 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
+    #[truing_core::boxed_future]
     pub async fn by_hand(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -77,6 +78,7 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
+    #[truing_core::boxed_future]
     pub async fn dry(&self, store: &dyn RecordStore) -> Result<(Record, Mirror), NoRun> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let client = forge.client(&id, self.repo, Producer::Converge);
@@ -92,6 +94,7 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
+    #[truing_core::boxed_future]
     pub async fn audited(
         &self,
         store: &dyn RecordStore,

@@ -23,6 +23,7 @@ const STATES: [&str; 4] = ["idle", "waiting", "leased", "held"];
 
 impl ServiceContext {
     /// The answer to a scrape. `looked` is when the scheduler last looked.
+    #[truing_core::boxed_future]
     pub async fn scrape(&self, looked: Millis) -> String {
         let (metrics, now) = (&self.metrics, self.clock.now());
         let switch = tokio::time::timeout(STORE_TIME, self.switch()).await;

@@ -108,6 +108,7 @@ impl ServiceContext {
     ///
     /// # Errors
     /// [`StoreError`]
+    #[truing_core::boxed_future]
     pub async fn preview(
         &self,
         records: Option<&dyn RecordStore>,

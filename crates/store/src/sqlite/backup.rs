@@ -49,6 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// [`BackupError`]; then nothing has the name.
+    #[truing_core::boxed_future]
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
         let (from, to) = (Arc::clone(self.opened().ok_or(BackupError::Served)?), to.to_owned());
         let told = to.clone();

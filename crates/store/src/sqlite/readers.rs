@@ -40,6 +40,8 @@ impl Readers {
         let stopped = || StoreError::Unavailable(format!("{}: reading was interrupted", path.display()));
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| stopped())?;
         let readers = Arc::clone(self);
+        // In a box, so that the thread's task is generated once a result, and not once a query.
+        let work: Box<dyn FnOnce(&Statements) -> Result<T, Fault> + Send> = Box::new(work);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             readers.read_now(work).map_err(|fault| fault.told(readers.opened.path()))

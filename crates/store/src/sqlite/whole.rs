@@ -17,6 +17,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if it is damaged, [`StoreError::Unavailable`] if it cannot be read.
+    #[truing_core::boxed_future]
     pub async fn check(&self) -> Result<(), StoreError> {
         self.read(|connection| {
             if connection.dialect() == Dialect::Postgres {

@@ -18,6 +18,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn forget_effects(&self, before: Millis) -> Result<usize, StoreError> {
         self.write(move |connection| {
             let sql = "DELETE FROM effect WHERE (key, producer, topic) IN
@@ -43,6 +44,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the records cannot be read.
+    #[truing_core::boxed_future]
     pub async fn posted_findings(&self, since: Millis) -> Result<Vec<PostedFinding>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT key, topic FROM effect

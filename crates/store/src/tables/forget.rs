@@ -25,6 +25,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn forget_runs(
         &self,
         before: Millis,
@@ -38,6 +39,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn forget_other_runs(&self, before: Millis) -> Result<usize, StoreError> {
         self.write(move |connection| row::forget_others(connection, before, BATCH)).await
     }
@@ -46,6 +48,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn forget_events(&self, before: Millis) -> Result<usize, StoreError> {
         // Ids grow with time, but for a clock that was set back: as a rule the first ones are the oldest, and where
         // they are not, others must not wait while all are looked at.
@@ -70,6 +73,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn forget_comments(&self, before: Millis) -> Result<usize, StoreError> {
         self.write(move |connection| {
             let sql = "DELETE FROM comment_seen WHERE (forge, repository, kind, id) IN
@@ -85,6 +89,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn forget_closed(&self) -> Result<usize, StoreError> {
         if let Some(valkey) = self.slots() {
             let closed = apart(|| valkey.in_state("held/cancelled")).await?;

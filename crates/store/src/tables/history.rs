@@ -44,6 +44,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn events(&self, key: &Key, limit: usize) -> Result<Vec<Event>, StoreError> {
         let key = key.clone();
         self.read(move |connection| {
@@ -64,6 +65,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn last_outcome(&self, key: &Key) -> Result<Option<ReviewRecord>, StoreError> {
         let key = key.clone();
         self.read(move |connection| {
@@ -83,6 +85,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn runs(&self, key: &Key, limit: usize) -> Result<Vec<RunEntry>, StoreError> {
         let key = key.clone();
         self.read(move |connection| {
@@ -100,6 +103,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn key_of(&self, text: &str) -> Result<Option<Key>, StoreError> {
         let candidates = candidates(text);
         self.read(move |connection| {

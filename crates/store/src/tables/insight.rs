@@ -43,6 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn census(&self) -> Result<Census, StoreError> {
         let now = self.0.clock.now();
         let watch = Arc::clone(&self.0.watch);
@@ -90,6 +91,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn unreadable(&self) -> Result<Vec<(Key, String)>, StoreError> {
         Ok(self.list_all().await?.1)
     }
@@ -98,6 +100,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn forget_unreadable(&self, key: &Key) -> Result<bool, StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| valkey.forget_unreadable(key)).await;

@@ -58,6 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn drawn_of(&self, key: &Key, runs: &[RunId]) -> Result<Vec<Drawn>, StoreError> {
         let (key, clock) = (key.as_str().to_owned(), Arc::clone(&self.0.clock));
         let runs: Vec<String> = runs.iter().map(|run| run.as_str().to_owned()).collect();
@@ -84,6 +85,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn forget_money(&self, before: Millis) -> Result<usize, StoreError> {
         let clock = Arc::clone(&self.0.clock);
         self.write_by_turns(move |connection| {

@@ -150,6 +150,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
+    #[truing_core::boxed_future]
     pub async fn turn_at(
         &self,
         name: &str,
@@ -187,6 +188,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn audited(&self, limit: usize) -> Result<Vec<Audited>, StoreError> {
         self.read(move |connection| audit::last(connection, limit)).await
     }

@@ -34,6 +34,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn ended_by_day(&self, of: Loop, since: Millis) -> Result<Vec<Ended>, StoreError> {
         self.read(move |connection| {
             // From an index alone, and those that are left out from one of their own: records are not read.
@@ -66,6 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn damaged(&self, of: Loop, since: Millis) -> Result<Vec<RunId>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT id FROM run
@@ -82,6 +84,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn unrecorded(&self, since: Millis) -> Result<MicroUsd, StoreError> {
         self.unrecorded_reviews(since, "TRUE").await
     }
@@ -90,6 +93,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn unrecorded_locally(&self, since: Millis) -> Result<MicroUsd, StoreError> {
         self.unrecorded_reviews(since, "substr(level.key, 1, 6) = 'local/'").await
     }
@@ -115,6 +119,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn unrecorded_converges(&self, since: Millis) -> Result<MicroUsd, StoreError> {
         self.money_since(
             since,
@@ -142,6 +147,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn cost_untold(&self, runs: &[UnreportedCost]) -> Result<MicroUsd, StoreError> {
         let (runs, now) = (runs.to_vec(), self.0.clock.now());
         self.read(move |connection| {

@@ -30,6 +30,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn found(&self, since: Millis) -> Result<Vec<FindingCount>, StoreError> {
         self.read(move |connection| {
             let dialect = connection.dialect();
@@ -80,6 +81,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn first_comments(&self, since: Millis) -> Result<Vec<u64>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT CASE WHEN at > began THEN at - began ELSE 0 END FROM

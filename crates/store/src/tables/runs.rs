@@ -40,6 +40,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn paid(&self, run: &RunId) -> Result<MicroUsd, StoreError> {
         let run = run.clone();
         self.read(move |connection| reviews::paid(connection, &run)).await
@@ -49,6 +50,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn ended_unfinished(
         &self,
         (run, key): (&RunId, &Key),
@@ -67,6 +69,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
+    #[truing_core::boxed_future]
     pub async fn skip_head(&self, run: &RunId, key: &Key, reason: &str) -> Result<(), StoreError> {
         let run = RunRef { id: run.clone(), key: key.clone(), token: self.fresh_token().await? };
         let (reason, now) = (reason.to_owned(), self.0.clock.now());

@@ -206,6 +206,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn list(&self) -> Result<Vec<Slot>, StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| valkey.below("")).await;
@@ -222,6 +223,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
     pub async fn list_all(&self) -> Result<(Vec<Slot>, Vec<(Key, String)>), StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| valkey.all()).await;
