@@ -60,7 +60,12 @@ impl Site {
         let config = format!(
             "{operator}[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
         );
-        let home = Home::configured(&config).with(forge.variables()[0], TOKEN).with("ANTHROPIC_API_KEY", KEY);
+        let home = Home::bare();
+        home.write("truing.toml", config);
+        let home = home
+            .with("PATH", std::env::var_os("PATH").unwrap())
+            .with(forge.variables()[0], TOKEN)
+            .with("ANTHROPIC_API_KEY", KEY);
         Self { forge, repo, model, number, home }
     }
 
@@ -77,7 +82,8 @@ impl Site {
 
     /// Another command.
     pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> std::process::Command {
-        self.home.command(&[&[name], arguments].concat())
+        let config = self.home.file("truing.toml");
+        self.home.command(&[&[name, "--config", config.to_str().unwrap()], arguments].concat())
     }
 
     pub(crate) async fn call(&self, arguments: &[&str]) -> Ran {
