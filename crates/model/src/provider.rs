@@ -17,6 +17,8 @@ pub enum Login {
     Key(Secret),
     /// `Authorization: Bearer`.
     Bearer(Secret),
+    /// `api-key`, as Azure has it.
+    ApiKey(Secret),
     /// A signature of each request, by a key of AWS.
     #[cfg(feature = "aws")]
     Aws(crate::aws::AwsLogin),
@@ -28,7 +30,7 @@ impl Login {
     /// Everything in it that must not be seen.
     pub fn secrets(&self) -> Vec<Secret> {
         match self {
-            Self::Key(secret) | Self::Bearer(secret) => vec![secret.clone()],
+            Self::Key(secret) | Self::Bearer(secret) | Self::ApiKey(secret) => vec![secret.clone()],
             #[cfg(feature = "aws")]
             Self::Aws(login) => {
                 std::iter::once(&login.secret_key).chain(&login.session_token).cloned().collect()
@@ -89,6 +91,7 @@ impl Provider {
         base.set_path(&path);
         let header = match &login {
             Login::Key(key) => Some((HeaderName::from_static("x-api-key"), hidden(key.expose())?)),
+            Login::ApiKey(key) => Some((HeaderName::from_static("api-key"), hidden(key.expose())?)),
             Login::Bearer(token) => Some((AUTHORIZATION, hidden(&format!("Bearer {}", token.expose()))?)),
             // Each request has headers of its own.
             #[cfg(feature = "aws")]
@@ -109,10 +112,12 @@ impl Provider {
         &self.wire
     }
 
-    /// The address of a call (`/v1/messages`).
+    /// The address of a call (`/v1/messages`), which may have a query.
     pub(crate) fn url(&self, call: &str) -> Url {
+        let (path, query) = call.split_once('?').map_or((call, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
-        url.set_path(&format!("{}{call}", self.base.path().trim_end_matches('/')));
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query);
         url
     }
 
@@ -134,7 +139,7 @@ impl Provider {
         match &self.login {
             #[cfg(feature = "aws")]
             Login::Aws(login) => login.open(url, headers, body, now).map_err(|error| error.to_string()),
-            Login::Key(_) | Login::Bearer(_) | Login::Open => Ok(()),
+            Login::Key(_) | Login::Bearer(_) | Login::ApiKey(_) | Login::Open => Ok(()),
         }
     }
 

@@ -33,6 +33,11 @@ pub(super) enum Event {
     Error {
         error: Failure,
     },
+    /// Content that is paid for and not kept: no event of the API, but of sources that translate.
+    #[serde(skip)]
+    Hidden {
+        bytes: usize,
+    },
     #[serde(other)]
     Other,
 }
@@ -113,6 +118,18 @@ pub(super) struct RawUsage {
     cache_creation_input_tokens: Option<u64>,
     #[serde(default)]
     cache_creation: Option<RawCreation>,
+}
+
+impl RawUsage {
+    /// Counts of a provider that writes no caches.
+    pub(super) fn of(input: u64, output: u64, cache_read: u64) -> Self {
+        Self {
+            input_tokens: Some(input),
+            output_tokens: Some(output),
+            cache_read_input_tokens: Some(cache_read),
+            ..Self::default()
+        }
+    }
 }
 
 /// What was written to caches, by how long they live.

@@ -4,8 +4,7 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 #[cfg(feature = "aws")]
 use truing_config::model::BEDROCK_TOKEN;
-use truing_config::model::{ModelConfig, ProviderKind};
-#[cfg(feature = "aws")]
+use truing_config::model::{ModelConfig, OPENAI_KEY, ProviderKind};
 use truing_config::secret::Secret as Place;
 use truing_core::secret::Secret;
 use truing_loops::budget::Priced;
@@ -18,6 +17,9 @@ use truing_model::provider::{Login, Provider, ProviderError};
 use truing_model::wire::Wire;
 #[cfg(feature = "aws")]
 use truing_model::wire::bedrock::Bedrock;
+use truing_model::wire::chat::{Chat, KeyHeader};
+
+use url::Url;
 
 use super::role::Role;
 use crate::cli::error::CliError;
@@ -69,10 +71,11 @@ pub(super) fn nobody() -> Result<Way, ProviderError> {
 }
 
 /// The form of requests to the provider; what is declared of its model counts there by the provider's own name, too.
-#[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "all are asked in the same way"))]
+#[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only Bedrock has names of its own"))]
 fn wire(config: &Config, prices: &mut Prices, role: Role) -> Result<Wire, CliError> {
     match config.model.provider {
         ProviderKind::Anthropic => Ok(Wire::Messages),
+        ProviderKind::OpenAi => chat(&config.model).map(Wire::Chat),
         #[cfg(feature = "aws")]
         ProviderKind::Aws => Ok(Wire::Messages),
         #[cfg(feature = "aws")]
@@ -93,12 +96,23 @@ fn wire(config: &Config, prices: &mut Prices, role: Role) -> Result<Wire, CliErr
     }
 }
 
+/// Where OpenAI's own API is.
+const OPENAI: &str = "https://api.openai.com/v1";
+
+/// The way to a server of Chat Completions.
+fn chat(model: &ModelConfig) -> Result<Chat, CliError> {
+    let address = model.base_url.as_deref().unwrap_or(OPENAI);
+    let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    Chat::new(&host, model.api_version.clone()).map_err(|error| CliError::failed("model", error.to_string()))
+}
+
 /// The address of the model.
 fn address(model: &ModelConfig, role: Role) -> Result<String, CliError> {
     #[cfg(feature = "aws")]
     let region = model.region.as_deref().unwrap_or_default();
     match (&model.base_url, model.provider) {
         (Some(address), _) => Ok(address.clone()),
+        (None, ProviderKind::OpenAi) => Ok(OPENAI.to_owned()),
         (None, ProviderKind::Anthropic) => {
             Err(missing((model, "base_url"), "https://api.anthropic.com", role))
         }
@@ -133,6 +147,18 @@ fn login(model: &ModelConfig, environment: &Environment, role: Role) -> Result<L
     };
     match model.provider {
         ProviderKind::Anthropic => key().map(Login::Key),
+        ProviderKind::OpenAi => {
+            let chat = chat(model)?;
+            let server = chat.server();
+            let is_unset = environment.get(OPENAI_KEY).is_none_or(|key| key.is_empty());
+            if !server.needs_key && is_unset && model.api_key == Place::Env(OPENAI_KEY.to_owned()) {
+                return Ok(Login::Open);
+            }
+            key().map(match server.key {
+                KeyHeader::Bearer => Login::Bearer,
+                KeyHeader::ApiKey => Login::ApiKey,
+            })
+        }
         #[cfg(feature = "aws")]
         ProviderKind::Aws => {
             let region = region(model, role)?;

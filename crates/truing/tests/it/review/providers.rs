@@ -17,6 +17,8 @@ struct Kind {
     path: &'static str,
 }
 
+const OWN_KEY: &str = "provider = \"openai\"\napi_key = { env = \"OTHER_KEY\" }\n";
+const CHAT: &str = "/chat/completions";
 const MESSAGES: &str = "/v1/messages";
 const BEDROCK: &str = "/model/eu.anthropic.claude-sonnet-5-5/invoke-with-response-stream";
 
@@ -47,6 +49,8 @@ fn kinds() -> Vec<Kind> {
         kind("bedrock, by a token", &bedrock, token.clone(), 6600, BEDROCK),
         kind("bedrock, by the variables of others", "", chosen.concat(), 6600, BEDROCK),
         kind("bedrock, by an id of one's own", &format!("{bedrock}{own}"), token, 6000, global),
+        kind("openai", "provider = \"openai\"\n", vec![("OPENAI_API_KEY", KEY.to_owned())], 6000, CHAT),
+        kind("openai, by a key of one's own", OWN_KEY, vec![("OTHER_KEY", KEY.to_owned())], 6000, CHAT),
     ]
 }
 
@@ -152,4 +156,22 @@ fn the_prices_of_bedrock_are_shown_where_the_model_or_its_fallback_is_asked_ther
             ran.err
         );
     }
+}
+
+#[test]
+fn a_server_of_chat_completions_gets_a_key_only_if_there_is_one() {
+    let scene = Scene::of([report(&[finding()])]).with("provider = \"openai\"\n");
+    // The key of Anthropic's API, which the scene sets, is not for another provider.
+    let told = Ran::from(scene.command(&["--format", "json"]).output().unwrap()).json();
+    let reason = told["outcome"]["reason"].as_str().unwrap();
+    assert!(reason.contains("Incorrect API key") || reason.contains("no credential"), "{told:#}");
+    let log = scene.model.log();
+    assert!(log.iter().all(|request| !request.headers.contains_key("authorization")), "{log:#?}");
+    scene.model.forgive();
+
+    let elsewhere = Scene::of([]).with("provider = \"openai\"\n[price.\"m\"]\ninput = 0\noutput = 0\n");
+    let mut command = elsewhere.command(&[]);
+    command.env("TRUING_MODEL__BASE_URL", "https://api.openai.com/v1");
+    let ran = Ran::from(command.output().unwrap());
+    assert!(ran.exit == 2 && ran.err.contains("OPENAI_API_KEY"), "{ran:?}");
 }
