@@ -104,6 +104,8 @@ struct ChatUsage {
     #[serde(default)]
     completion_tokens: Option<u64>,
     #[serde(default)]
+    total_tokens: Option<u64>,
+    #[serde(default)]
     prompt_tokens_details: Option<PromptDetails>,
 }
 
@@ -111,6 +113,8 @@ struct ChatUsage {
 struct PromptDetails {
     #[serde(default)]
     cached_tokens: Option<u64>,
+    #[serde(default)]
+    cache_write_tokens: Option<u64>,
 }
 
 impl Chunks {
@@ -285,11 +289,16 @@ fn stop_reason(reason: String, has_calls: bool) -> String {
 }
 
 impl ChatUsage {
-    /// The same as the Messages API counts: what came from a cache is not in the input. None if something is not counted.
+    /// The same as the Messages API counts: what came from a cache, or was written to one, is not in the input. None if something
+    /// is not counted.
     fn counted(self) -> Option<RawUsage> {
-        let cached = self.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
-        let (input, output) = (self.prompt_tokens?, self.completion_tokens?);
-        let cached = cached.min(input);
-        Some(RawUsage::of(input - cached, output, cached))
+        let details = self.prompt_tokens_details;
+        let part = |tokens: Option<u64>, of: u64| tokens.unwrap_or(0).min(of);
+        let (prompt, completion) = (self.prompt_tokens?, self.completion_tokens?);
+        let cached = part(details.and_then(|details| details.cached_tokens), prompt);
+        let written = part(details.and_then(|details| details.cache_write_tokens), prompt - cached);
+        // Some count what a model thinks in the total alone.
+        let output = completion.max(self.total_tokens.unwrap_or(0).saturating_sub(prompt));
+        Some(RawUsage::of(prompt - cached - written, output, (cached, written)))
     }
 }

@@ -121,12 +121,13 @@ pub(super) struct RawUsage {
 }
 
 impl RawUsage {
-    /// Counts of a provider that writes no caches.
-    pub(super) fn of(input: u64, output: u64, cache_read: u64) -> Self {
+    /// Counts of a whole answer; of caches: what was read, and what was written.
+    pub(super) fn of(input: u64, output: u64, cache: (u64, u64)) -> Self {
         Self {
             input_tokens: Some(input),
             output_tokens: Some(output),
-            cache_read_input_tokens: Some(cache_read),
+            cache_read_input_tokens: Some(cache.0),
+            cache_creation_input_tokens: Some(cache.1),
             ..Self::default()
         }
     }

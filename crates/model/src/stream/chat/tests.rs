@@ -190,3 +190,20 @@ fn usage_may_come_with_any_chunk_and_the_last_counts() {
     let half = text.replace("\"prompt_tokens\":5,", "");
     assert_eq!(read(&half).unwrap().usage, None, "half a count is none");
 }
+
+#[test]
+fn thoughts_and_written_caches_are_counted_wherever_a_server_has_them() {
+    let count = |usage: Value| {
+        let answer = read(&stream(&[json!({"content": "x"})], "stop", usage)).unwrap();
+        answer.usage.unwrap()
+    };
+    let in_total = json!({"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 157});
+    assert_eq!(count(in_total).output, 57);
+    let details = json!({"cached_tokens": 60, "cache_write_tokens": 30});
+    let written =
+        count(json!({"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": details}));
+    assert_eq!((written.input, written.cache_read, written.cache_write_5m), (10, 60, 30));
+    let wrong = json!({"cached_tokens": 900, "cache_write_tokens": 30});
+    let wrong = count(json!({"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": wrong}));
+    assert_eq!((wrong.input, wrong.cache_read, wrong.cache_write_5m), (0, 100, 0));
+}
