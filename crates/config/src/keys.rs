@@ -489,6 +489,14 @@ pub const KEYS: &[Key] = &[
         doc: "The version of Azure's API, with the provider `openai` and an address that ends with a deployment. Addresses that end with `/openai/v1` need none.",
     },
     Key {
+        path: "model.effort",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none: it is not sent", example: "\"none\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How much the model is to think, with the provider `openai`: `none`, `minimal`, `low`, `medium`, `high`, as the model takes it. Some of OpenAI's models call tools only with `none`.",
+    },
+    Key {
         path: "model.base_url",
         kind: Kind::Url,
         default: Default::Text("https://api.anthropic.com"),
@@ -502,7 +510,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Variable("ANTHROPIC_API_KEY"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The key that opens it; with the provider `openai` it is in `OPENAI_API_KEY`, unless this key is set, and servers that need none get none. A key alone spends nothing: `review.runtime` says whether a model is asked.",
+        doc: "The key that opens it; with the provider `openai` it is in `OPENAI_API_KEY` for OpenAI itself and for this machine; of another server it has to be said. A key alone spends nothing: `review.runtime` says whether a model is asked.",
     },
     Key {
         path: "model.name",
@@ -559,6 +567,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "The version of Azure's API, as `model.api_version`.",
+    },
+    Key {
+        path: "model.NAME.effort",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none: it is not sent", example: "\"none\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How much the model is to think, as `model.effort`.",
     },
     Key {
         path: "model.NAME.base_url",

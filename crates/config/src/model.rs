@@ -24,6 +24,8 @@ pub struct ModelConfig {
     pub workspace_id: Option<String>,
     /// Azure's version of Chat Completions.
     pub api_version: Option<String>,
+    /// How much the model is to think, by a server of Chat Completions; none: nothing is said of it.
+    pub effort: Option<String>,
     /// The model's id.
     pub name: String,
     /// Ids of models at Amazon Bedrock, by name.
@@ -154,6 +156,7 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
         region: settings.name_if_any(&path("region"))?,
         workspace_id: settings.name_if_any(&path("workspace_id"))?,
         api_version: settings.name_if_any(&path("api_version"))?,
+        effort: settings.name_if_any(&path("effort"))?,
         name: settings.name_if_any(&path("name"))?.ok_or_else(|| needed("name"))?,
         model_ids: settings.ids(&path("model_ids"))?,
         fallback: None,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use truing_core::loopback::is_loopback;
 use url::form_urlencoded;
 
 use super::{Call, Refusal, Unsendable};
@@ -34,13 +35,38 @@ const ERRORS: &[(&str, Kind)] = &[
     ("server_error", Kind::Passing),
     ("api_error", Kind::Passing),
     ("engine_overloaded", Kind::Passing),
+    ("billing_hard_limit_reached", Kind::Spend),
+    ("budget_exceeded", Kind::Spend),
+    ("internalservererror", Kind::Passing),
+    ("overloaded_error", Kind::Passing),
+    ("unsupported_parameter", Kind::Request),
+    ("unsupported_value", Kind::Request),
+    ("badrequesterror", Kind::Request),
+    ("deploymentnotfound", Kind::Request),
     ("invalid_request_error", Kind::Request),
     ("model_not_found", Kind::Request),
     ("not_found_error", Kind::Request),
 ];
 /// Words of an error that is called wrong input and is too much of it.
-const TOO_LONG: [&str; 3] =
-    ["maximum context length", "context length exceeded", "exceeds the available context"];
+const TOO_LONG: [&str; 4] = [
+    "maximum context length",
+    "context length exceeded",
+    "exceeds the available context",
+    "prompt is too long",
+];
+/// Words of a server, or of a model, that lets no tools be called, and what is said before them.
+const NO_TOOLS: [(&str, &str); 6] = [
+    (
+        "function tools with reasoning_effort",
+        "this model calls tools only without thinking: set `effort = \"none\"` in its section",
+    ),
+    ("support tools", TOOLLESS),
+    ("support tool use", TOOLLESS),
+    ("the provided 'tool_choice'", TOOLLESS),
+    ("--enable-auto-tool-choice", TOOLLESS),
+    ("requires --jinja", TOOLLESS),
+];
+const TOOLLESS: &str = "this model, or its server, lets no tools be called, which a review needs";
 
 /// The way to a server of Chat Completions.
 #[derive(Clone, Debug)]
@@ -48,14 +74,15 @@ pub struct Chat {
     server: Arc<ChatServer>,
     /// Azure's version of its API.
     api_version: Option<String>,
+    /// How much a model is to think, where it lets itself be asked.
+    effort: Option<String>,
+    is_local: bool,
 }
 
 /// What differs between servers of Chat Completions.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChatServer {
-    /// Its name, for people.
-    pub name: String,
     /// Its hosts, or the ends of their names after a dot.
     #[serde(default)]
     hosts: Vec<String>,
@@ -65,9 +92,9 @@ pub struct ChatServer {
     /// The header that holds the key.
     #[serde(default)]
     pub key: KeyHeader,
-    /// Does it answer nobody without a key?
+    /// Is it OpenAI's own?
     #[serde(default)]
-    pub needs_key: bool,
+    pub is_openai: bool,
 }
 
 /// The header that holds a key.
@@ -98,11 +125,20 @@ impl Chat {
     ///
     /// # Errors
     /// The table cannot be read.
-    pub fn new(host: &str, api_version: Option<String>) -> Result<Self, toml::de::Error> {
+    pub fn new(
+        host: &str,
+        api_version: Option<String>,
+        effort: Option<String>,
+    ) -> Result<Self, toml::de::Error> {
         let Table { server, other } = toml::from_str(include_str!("../../data/chat.toml"))?;
         let is_host = |end: &String| host == end || (end.starts_with('.') && host.ends_with(end));
         let server = server.into_iter().find(|server| server.hosts.iter().any(is_host)).unwrap_or(other);
-        Ok(Self { server: Arc::new(server), api_version })
+        Ok(Self { server: Arc::new(server), api_version, effort, is_local: is_loopback(host) })
+    }
+
+    /// Is it on this machine?
+    pub fn is_local(&self) -> bool {
+        self.is_local
     }
 
     /// What this server does in its own way.
@@ -114,6 +150,9 @@ impl Chat {
     pub(super) fn answer(&self, request: &Request, max_tokens: u32) -> Result<Call, Unsendable> {
         let mut body = body(request);
         body.insert(self.server.limit.clone(), json!(max_tokens));
+        if let Some(effort) = &self.effort {
+            body.insert("reasoning_effort".to_owned(), json!(effort));
+        }
         let query = self.api_version.as_deref().map(|version| {
             let version: String = form_urlencoded::byte_serialize(version.as_bytes()).collect();
             format!("?api-version={version}")
@@ -181,7 +220,8 @@ fn say(message: &Message, said: &mut Vec<Value>) {
     let Message { role, content } = message;
     let text = texts(content);
     match role {
-        Role::System => said.push(json!({"role": "system", "content": text})),
+        // Many templates take one message of the operator, at the beginning.
+        Role::System => said.push(json!({"role": "user", "content": text})),
         Role::User => {
             let before = said.len();
             for block in content {
@@ -239,7 +279,10 @@ pub(super) fn refusal(body: &[u8]) -> Refusal {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return Refusal::default() };
     let error = body.get("error").unwrap_or(&body);
     let Failure { name, message } = failure(error);
-    Refusal { name: Some(name).filter(|name| !name.is_empty()), words: message }
+    let lower = message.to_ascii_lowercase();
+    let hint = NO_TOOLS.iter().find(|(words, _)| lower.contains(words));
+    let words = hint.map_or(message.clone(), |(_, hint)| format!("{hint}: {message}"));
+    Refusal { name: Some(name).filter(|name| !name.is_empty()), words }
 }
 
 /// An error: what it is called, and its words.
@@ -270,6 +313,10 @@ pub(super) fn kind(name: &str, words: &str) -> Option<Kind> {
     if TOO_LONG.iter().any(|long| words.contains(long)) {
         return Some(Kind::TooLong);
     }
+    // Some say so by a status of another meaning.
+    if NO_TOOLS.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
+        return Some(Kind::Request);
+    }
     ERRORS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
 
@@ -278,7 +325,7 @@ mod tests {
     use super::*;
 
     fn chat(host: &str) -> Chat {
-        Chat::new(host, None).unwrap()
+        Chat::new(host, None, None).unwrap()
     }
 
     fn sent(host: &str, request: &Request) -> Value {
@@ -344,21 +391,24 @@ mod tests {
 
     #[test]
     fn a_server_is_asked_in_its_own_way() {
-        for (host, field, key, needs_key) in [
+        for (host, field, key, is_openai) in [
             ("api.openai.com", "max_completion_tokens", KeyHeader::Bearer, true),
-            ("ours.openai.azure.com", "max_completion_tokens", KeyHeader::ApiKey, true),
-            ("openrouter.ai", "max_tokens", KeyHeader::Bearer, true),
+            ("ours.openai.azure.com", "max_completion_tokens", KeyHeader::ApiKey, false),
+            ("openrouter.ai", "max_tokens", KeyHeader::Bearer, false),
             ("localhost", "max_tokens", KeyHeader::Bearer, false),
             ("api.openai.com.evil.example", "max_tokens", KeyHeader::Bearer, false),
         ] {
             let body = sent(host, &request(Vec::new()));
             assert_eq!(body[field], 700, "{host}");
             let server = chat(host).server().clone();
-            assert_eq!((server.key, server.needs_key), (key, needs_key), "{host}");
+            assert_eq!((server.key, server.is_openai), (key, is_openai), "{host}");
         }
-        let azure = Chat::new("ours.openai.azure.com", Some("2024-10-21&x".into())).unwrap();
+        let azure =
+            Chat::new("ours.openai.azure.com", Some("2024-10-21&x".into()), Some("none".into())).unwrap();
         let call = azure.answer(&request(Vec::new()), 1).unwrap();
         assert_eq!(call.path, "/chat/completions?api-version=2024-10-21%26x");
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
+        assert_eq!(body["reasoning_effort"], "none");
     }
 
     #[test]
@@ -415,8 +465,8 @@ mod tests {
             (
                 r#"{"error": "model 'x' does not support tools"}"#,
                 None,
-                "model 'x' does not support tools",
-                None,
+                "this model, or its server, lets no tools be called, which a review needs: model 'x' does not support tools",
+                Some(Kind::Request),
             ),
             (r#"{"detail": "Not authenticated"}"#, None, "Not authenticated", None),
             ("<html>", None, "", None),

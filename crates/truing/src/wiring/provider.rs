@@ -103,7 +103,8 @@ const OPENAI: &str = "https://api.openai.com/v1";
 fn chat(model: &ModelConfig) -> Result<Chat, CliError> {
     let address = model.base_url.as_deref().unwrap_or(OPENAI);
     let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    Chat::new(&host, model.api_version.clone()).map_err(|error| CliError::failed("model", error.to_string()))
+    Chat::new(&host, model.api_version.clone(), model.effort.clone())
+        .map_err(|error| CliError::failed("model", error.to_string()))
 }
 
 /// The address of the model.
@@ -149,15 +150,21 @@ fn login(model: &ModelConfig, environment: &Environment, role: Role) -> Result<L
         ProviderKind::Anthropic => key().map(Login::Key),
         ProviderKind::OpenAi => {
             let chat = chat(model)?;
-            let server = chat.server();
-            let is_unset = environment.get(OPENAI_KEY).is_none_or(|key| key.is_empty());
-            if !server.needs_key && is_unset && model.api_key == Place::Env(OPENAI_KEY.to_owned()) {
-                return Ok(Login::Open);
-            }
-            key().map(match server.key {
+            let header = match chat.server().key {
                 KeyHeader::Bearer => Login::Bearer,
                 KeyHeader::ApiKey => Login::ApiKey,
-            })
+            };
+            let is_usual = model.api_key == Place::Env(OPENAI_KEY.to_owned());
+            let is_set = environment.get(OPENAI_KEY).is_some_and(|key| !key.is_empty());
+            match (is_usual, chat.is_local(), chat.server().is_openai) {
+                (false, _, _) | (true, _, true) => key().map(header),
+                (true, true, false) if is_set => key().map(header),
+                (true, true, false) => Ok(Login::Open),
+                // OpenAI's key is for OpenAI alone.
+                (true, false, false) => Err(role
+                    .refused("model_key", format!("[{}]: `api_key` does not say where this server's key is", model.section))
+                    .hint("say it: api_key = { env = \"OTHER_API_KEY\" }; `OPENAI_API_KEY` is sent to OpenAI alone")),
+            }
         }
         #[cfg(feature = "aws")]
         ProviderKind::Aws => {
