@@ -620,6 +620,14 @@ pub const KEYS: &[Key] = &[
         doc: "What reviews: `rules` asks no model and costs nothing; `native` (also called `sdk`) lets a model look around and report, beside the rules; `cli` does the same with the `claude` program in between, as `review.claude` names it. Flag `--runtime`; variable `RUNTIME_MODE`.",
     },
     Key {
+        path: "review.model",
+        kind: Kind::Model,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The `NAME` of the `[model.NAME]` that reviews, if it is not `[model]`.",
+    },
+    Key {
         path: "review.claude",
         kind: Kind::Program,
         default: Default::Text("claude"),
@@ -1216,12 +1224,20 @@ pub const KEYS: &[Key] = &[
         doc: "Commands of the gate, which has to pass before each audit, in order, such as `[[\"ruff\", \"check\"]]`: 0 is clean, 1 means findings, and anything else that it could not run. They run as `verify.check` does. Of lines `path:line: text` those on changed lines block; lines without a place always do. The packs of `rules.packs` belong to the gate, too.",
     },
     Key {
+        path: "converge.auditor",
+        kind: Kind::Model,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The `NAME` of the `[model.NAME]` that audits, in `truing converge` and `truing audit`, if it is not `[model]`.",
+    },
+    Key {
         path: "converge.fixer",
         kind: Kind::Model,
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`, which audits. Its cost counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
+        doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`. Its cost counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
     },
     Key {
         path: "reviewer.NAME.logins",
@@ -1391,6 +1407,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "What is written to a cache for an hour.",
+    },
+    Key {
+        path: "sync.model",
+        kind: Kind::Model,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The `NAME` of the `[model.NAME]` that writes code for the jobs and classifies changes, if it is not `[model]`. No job may be called `model`.",
     },
     Key {
         path: "sync.NAME.registry",

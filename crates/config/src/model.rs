@@ -34,6 +34,17 @@ pub struct ModelConfig {
     pub fallback: Option<String>,
 }
 
+/// The `NAME`s of the `[model.NAME]`s that do one kind of work, which are there; none: `[model]` does it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RoleModels {
+    /// Reviews.
+    pub reviewer: Option<String>,
+    /// Audits.
+    pub auditor: Option<String>,
+    /// Writes code for sync jobs.
+    pub porter: Option<String>,
+}
+
 /// Who serves models.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProviderKind {
@@ -89,15 +100,37 @@ pub(super) fn of(
     settings: &Typed<'_>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ModelConfig, ConfigError> {
-    let fallback = settings.name_if_any(FALLBACK)?;
-    if let Some(name) = &fallback
+    let fallback = known(settings, FALLBACK, models)?;
+    Ok(ModelConfig { fallback, ..read(settings, "model")? })
+}
+
+/// The keys that name a model for one kind of work; `models` are the names that there are.
+pub(super) fn roles(
+    settings: &Typed<'_>,
+    models: Option<&BTreeSet<String>>,
+) -> Result<RoleModels, ConfigError> {
+    Ok(RoleModels {
+        reviewer: known(settings, "review.model", models)?,
+        auditor: known(settings, "converge.auditor", models)?,
+        porter: known(settings, "sync.model", models)?,
+    })
+}
+
+/// The name of a model that there is; none: the key says nothing.
+pub(super) fn known(
+    settings: &Typed<'_>,
+    key: &str,
+    models: Option<&BTreeSet<String>>,
+) -> Result<Option<String>, ConfigError> {
+    let name = settings.name_if_any(key)?;
+    if let Some(name) = &name
         && !models.is_some_and(|models| models.contains(name))
     {
-        let at = settings.setting(FALLBACK)?.origin.clone();
-        let (key, wrong) = (FALLBACK.to_owned(), no_model(name, models.into_iter().flatten()));
-        return Err(Problem::BadValue { at, key, wrong }.into());
+        let at = settings.setting(key)?.origin.clone();
+        let wrong = no_model(name, models.into_iter().flatten());
+        return Err(Problem::BadValue { at, key: key.to_owned(), wrong }.into());
     }
-    Ok(ModelConfig { fallback, ..read(settings, "model")? })
+    Ok(name)
 }
 
 /// Section `model.NAME`.
