@@ -25,7 +25,7 @@ pub struct KeyChain(Arc<ChainState>);
 struct ChainState {
     source: KeyFetcher,
     held: Mutex<KeyState>,
-    /// KeyState by the one call that fetches.
+    /// Locked by the one call that fetches.
     flight: tokio::sync::Mutex<()>,
 }
 

@@ -1,4 +1,4 @@
-//! Keys of AWS against services on loopback that refuse what the real ones refuse. AwsVariables are data; files are real ones,
+//! Keys of AWS against services on loopback that refuse what the real ones refuse. Variables are data; files are real ones,
 //! in a folder of the test's own.
 
 mod faults;
