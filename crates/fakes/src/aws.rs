@@ -46,6 +46,8 @@ pub struct AwsBehaviour {
     pub ahead: SignedDuration,
     /// The time before an answer.
     pub delay: Duration,
+    /// The beginning of session tokens, before their number.
+    pub session: String,
 }
 
 /// The server. It ends, with all its connections, when this is dropped.
@@ -89,6 +91,7 @@ impl FakeAws {
             status: None,
             ahead: SignedDuration::ZERO,
             delay: Duration::ZERO,
+            session: "session-canary".to_owned(),
         };
         let shared = AwsServices { behaviour, log: Vec::new(), given: 0, metadata_token: None };
         let shared = Arc::new(Mutex::new(shared));
@@ -287,7 +290,7 @@ fn give(shared: &Mutex<AwsServices>) -> Value {
         "LastUpdated": "2026-01-01T00:00:00Z",
         "AccessKeyId": AWS_KEY_ID,
         "SecretAccessKey": aws_secret_key(),
-        "Token": format!("session-canary-{}", shared.given),
+        "Token": format!("{}-{}", shared.behaviour.session, shared.given),
         "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     })
 }
