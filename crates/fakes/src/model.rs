@@ -9,7 +9,7 @@ mod obedient;
 mod play;
 mod script;
 mod serve;
-mod signature;
+pub(crate) mod signature;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 //! From a configuration to a provider of models: where it is, how it is asked, what opens it, and what it costs.
 
+#[cfg(feature = "aws")]
+use std::ffi::OsStr;
+
 use truing_config::Config;
 use truing_config::environment::Environment;
 #[cfg(feature = "aws")]
@@ -9,7 +12,7 @@ use truing_config::secret::Secret as Place;
 use truing_core::secret::Secret;
 use truing_loops::budget::Priced;
 #[cfg(feature = "aws")]
-use truing_model::aws::{AwsLogin, Service};
+use truing_model::aws::{AwsKeys, AwsLogin, KeyChain, KeySource, Service};
 #[cfg(feature = "aws")]
 use truing_model::price::Price;
 use truing_model::price::Prices;
@@ -193,27 +196,38 @@ fn region(model: &ModelConfig, role: Role) -> Result<String, CliError> {
     region.ok_or_else(|| missing((model, "region"), REGION, role))
 }
 
-/// A key of AWS, from the variables that all of its programs take.
+/// Keys of AWS: those in the variables that all of its programs take, else by its chain, which is asked with the first call.
 #[cfg(feature = "aws")]
 fn aws(
     (model, service, region): (&ModelConfig, Service, String),
     environment: &Environment,
     role: Role,
 ) -> Result<AwsLogin, CliError> {
-    let variable = |name: &'static str| {
-        let value = environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
-        value.ok_or_else(|| {
+    let text = |name: &str| environment.get(name).and_then(|value| value.to_str());
+    let variable = |name: &'static str| text(name).filter(|value| !value.is_empty());
+    let keys = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
+        (Some(key_id), Some(secret_key)) => KeySource::Fixed(AwsKeys {
+            key_id: key_id.to_owned(),
+            secret_key: Secret::new(secret_key),
+            session_token: variable("AWS_SESSION_TOKEN").map(Secret::new),
+        }),
+        (None, None) => {
+            let owned = |(name, value): (&str, &OsStr)| Some((name.to_owned(), value.to_str()?.to_owned()));
+            let all = ["AWS_", "HOME"].into_iter().flat_map(|begin| environment.with_prefix(begin));
+            let chain = KeyChain::new(all.filter_map(owned), &region);
+            KeySource::Chain(
+                chain.map_err(|error| role.refused("model", format!("[{}]: {error}", model.section)))?,
+            )
+        }
+        (key_id, _) => {
+            let name = if key_id.is_none() { "AWS_ACCESS_KEY_ID" } else { "AWS_SECRET_ACCESS_KEY" };
             let provider = model.provider.as_str();
             let message = format!("variable {name} is not set, but the provider \"{provider}\" needs it");
-            role.refused("model_key", message)
-                .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: `aws configure export-credentials --format env` prints them")
-        })
+            return Err(role.refused("model_key", message).hint(
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or none of them: then AWS's own chain is asked (profiles, \
+                 web identity, containers, instances)",
+            ));
+        }
     };
-    Ok(AwsLogin {
-        service,
-        region,
-        key_id: variable("AWS_ACCESS_KEY_ID")?.to_owned(),
-        secret_key: Secret::new(variable("AWS_SECRET_ACCESS_KEY")?),
-        session_token: variable("AWS_SESSION_TOKEN").ok().map(Secret::new),
-    })
+    Ok(AwsLogin { service, region, keys })
 }

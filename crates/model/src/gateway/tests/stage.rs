@@ -71,17 +71,22 @@ impl Way {
             Self::Bedrock => bedrock(model, Login::Bearer(Secret::new(KEY))),
             #[cfg(feature = "aws")]
             Self::Signed => {
-                let login = crate::aws::AwsLogin {
-                    service: crate::aws::Service::Bedrock,
-                    region: AWS_REGION.to_owned(),
+                let keys = crate::aws::AwsKeys {
                     key_id: AWS_KEY_ID.to_owned(),
                     secret_key: Secret::new(aws_secret_key()),
                     session_token: None,
                 };
-                bedrock(model, Login::Aws(login))
+                signed(model, crate::aws::KeySource::Fixed(keys))
             }
         }
     }
+}
+
+/// Amazon Bedrock, with requests that are signed by keys of this source.
+#[cfg(feature = "aws")]
+pub(super) fn signed(model: &FakeModel, keys: crate::aws::KeySource) -> Provider {
+    let (service, region) = (crate::aws::Service::Bedrock, AWS_REGION.to_owned());
+    bedrock(model, Login::Aws(crate::aws::AwsLogin { service, region, keys }))
 }
 
 #[cfg(feature = "aws")]

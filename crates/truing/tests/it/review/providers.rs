@@ -96,8 +96,6 @@ fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
         assert_eq!(scene.model.log().len(), 0);
     };
     refused("", &["region"]);
-    // The first party's key, which is set, is not sent to anybody else.
-    refused("region = \"eu-central-1\"\n", &["AWS_ACCESS_KEY_ID", "bedrock"]);
     let token = "region = \"eu-central-1\"\napi_key = { env = \"ANTHROPIC_API_KEY\" }\n";
     refused(&format!("{token}name = \"claude-mythos-5-1\"\n"), &["claude-mythos-5-1", "model_ids"]);
     refused(&format!("{token}model_ids = [\"x\"]\n"), &["model.model_ids", "table"]);
@@ -105,6 +103,23 @@ fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
     let arn = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x";
     let own = format!("{token}model_ids = {{ \"claude-sonnet-5-5\" = \"{arn}\" }}\n");
     refused(&own, &[arn, "[price.\"claude-sonnet-5-5\"]"]);
+}
+
+#[test]
+fn without_a_key_of_aws_its_chain_is_asked_and_half_a_key_is_none() {
+    let scene = Scene::of([]).with("provider = \"bedrock\"\nregion = \"eu-central-1\"\n");
+    let half = scene.command(&[]).env("AWS_SECRET_ACCESS_KEY", aws_secret_key()).output().unwrap();
+    let half = Ran::from(half);
+    assert!(half.exit == 2 && half.err.contains("AWS_ACCESS_KEY_ID"), "{} {}", half.exit, half.err);
+    // The first party's key, which is set, is not sent to anybody else.
+    let none =
+        scene.command(&["--format", "json"]).env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
+    let none = Ran::from(none);
+    assert!(none.exit != 0, "{}", none.out);
+    for place in ["AWS_ACCESS_KEY_ID", "~/.aws/config", "AWS_WEB_IDENTITY_TOKEN_FILE"] {
+        assert!(none.out.contains(place), "{place}: {} {}", none.out, none.err);
+    }
+    assert_eq!(scene.model.log().len(), 0);
 }
 
 #[test]
