@@ -69,14 +69,14 @@ pub fn is_ready(config: &Config, environment: &Environment, role: Role) -> Resul
     fallback(config, environment, role).map(drop)
 }
 
-/// With the model of this work in the place of `[model]`. A fixer's is placed by its caller.
+/// With the model of this work in the place of `[model]`. A fixer's, and one that is checked, are placed by the caller.
 fn of_role(config: &Config, role: Role) -> Config {
     let roles = &config.roles;
     let name = match role {
         Role::Reviewer => &roles.reviewer,
         Role::Auditor => &roles.auditor,
         Role::Porter => &roles.porter,
-        Role::Fixer => return config.clone(),
+        Role::Fixer | Role::Checker => return config.clone(),
     };
     config.with_named_model(name.as_ref())
 }
