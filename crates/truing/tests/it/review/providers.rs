@@ -195,3 +195,32 @@ fn a_server_of_chat_completions_gets_no_other_server_s_key() {
     let other = of("https://openrouter.ai/api/v1", &[("OPENAI_API_KEY", "canary")]);
     assert!(other.exit == 2 && other.err.contains("`OPENAI_API_KEY` is sent to OpenAI alone"), "{other:?}");
 }
+
+#[test]
+fn each_configured_model_is_asked_for_one_word() {
+    let scene = Scene::of([Answer::text("yes").usage(10, 1).times(0)]);
+    let url = scene.model.url().to_owned();
+    let scene = scene.with(&format!(
+        "[model.chat]\nprovider = \"openai\"\nbase_url = \"{url}/v1\"\napi_key = {{ env = \"CHAT_KEY\" }}\nname = \"m\"\n\
+         [model.unset]\napi_key = {{ env = \"UNSET_KEY\" }}\nname = \"claude-opus-5-5\"\n[price.m]\ninput = 1\noutput = 2\n"
+    ));
+    drop(scene.command(&[])); // Its file is written.
+    let mut command =
+        scene.place.command(&["--config", "../op.toml", "config", "check", "--live", "--format", "json"]);
+    command.env("ANTHROPIC_API_KEY", KEY).env("CHAT_KEY", KEY);
+    let ran = Ran::from(command.output().unwrap());
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert!(ran.err.contains("3 models are asked for one word"), "{}", ran.err);
+    let rows = ran.json();
+    let of = |row: usize, field: &str| rows[row][field].clone();
+    assert_eq!([0, 1, 2].map(|row| of(row, "section")), ["model", "model.chat", "model.unset"].map(Value::from));
+    assert_eq!([0, 1, 2].map(|row| of(row, "ok")), [true, true, false].map(Value::from));
+    assert_eq!(of(1, "cost_micro_usd"), json!(12));
+    assert!(of(2, "reason").as_str().unwrap().contains("UNSET_KEY"), "{rows:#}");
+    assert_eq!(scene.model.log().len(), 2);
+    // What was spent is in the records.
+    let shown = scene.place.command(&["--config", "../op.toml", "budget", "show", "--format", "json"]).output();
+    let spent = Ran::from(shown.unwrap()).json();
+    let all = spent.as_array().unwrap().iter().map(|row| row["spent_micro_usd"].as_u64().unwrap()).sum::<u64>();
+    assert!(all >= 12, "{spent:#}");
+}
