@@ -59,7 +59,7 @@ pub(super) fn check(config: &Config, context: &Context) -> Result<Exit, CliError
         }
         Ok::<_, CliError>(rows)
     })?;
-    context.output.answer(&rows, || rows.iter().map(line).collect())?;
+    context.output.answer(&rows, || rows.iter().map(line).collect::<String>())?;
     Ok(if rows.iter().all(|row| row.ok) { Exit::Done } else { Exit::No })
 }
 

@@ -213,14 +213,19 @@ fn each_configured_model_is_asked_for_one_word() {
     assert!(ran.err.contains("3 models are asked for one word"), "{}", ran.err);
     let rows = ran.json();
     let of = |row: usize, field: &str| rows[row][field].clone();
-    assert_eq!([0, 1, 2].map(|row| of(row, "section")), ["model", "model.chat", "model.unset"].map(Value::from));
+    assert_eq!(
+        [0, 1, 2].map(|row| of(row, "section")),
+        ["model", "model.chat", "model.unset"].map(Value::from)
+    );
     assert_eq!([0, 1, 2].map(|row| of(row, "ok")), [true, true, false].map(Value::from));
     assert_eq!(of(1, "cost_micro_usd"), json!(12));
     assert!(of(2, "reason").as_str().unwrap().contains("UNSET_KEY"), "{rows:#}");
     assert_eq!(scene.model.log().len(), 2);
     // What was spent is in the records.
-    let shown = scene.place.command(&["--config", "../op.toml", "budget", "show", "--format", "json"]).output();
+    let shown =
+        scene.place.command(&["--config", "../op.toml", "budget", "show", "--format", "json"]).output();
     let spent = Ran::from(shown.unwrap()).json();
-    let all = spent.as_array().unwrap().iter().map(|row| row["spent_micro_usd"].as_u64().unwrap()).sum::<u64>();
+    let all =
+        spent.as_array().unwrap().iter().map(|row| row["spent_micro_usd"].as_u64().unwrap()).sum::<u64>();
     assert!(all >= 12, "{spent:#}");
 }
