@@ -186,12 +186,7 @@ pub(super) fn of(
             Err(bad(settings, REVIEWERS, wrong))
         }
     });
-    let fixer = settings.name_if_any(FIXER)?;
-    if let Some(name) = &fixer
-        && !models.is_some_and(|models| models.contains(name))
-    {
-        return Err(bad(settings, FIXER, no_model(name, models.into_iter().flatten())));
-    }
+    let fixer = super::model::known(settings, FIXER, models)?;
     let number = |key: &str| settings.number(&format!("converge.{key}"));
     let time = |key: &str| settings.duration(&format!("converge.{key}"));
     let flag = |key: &str| settings.flag(&format!("converge.{key}"));

@@ -128,9 +128,9 @@ pub const SECTIONS: &[(&str, &str)] = &[
 
 /// Who may serve a model.
 #[cfg(feature = "aws")]
-const PROVIDERS: &[&str] = &["anthropic", "aws", "bedrock"];
+const PROVIDERS: &[&str] = &["anthropic", "openai", "aws", "bedrock"];
 #[cfg(not(feature = "aws"))]
-const PROVIDERS: &[&str] = &["anthropic"];
+const PROVIDERS: &[&str] = &["anthropic", "openai"];
 /// Who may later, or in another build.
 #[cfg(feature = "aws")]
 const PLANNED_PROVIDERS: &[&str] = &[];
@@ -462,7 +462,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("anthropic"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `aws` is the one on AWS, `bedrock` is Amazon Bedrock. Requests to both are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary one, `AWS_SESSION_TOKEN` (no profile and no role is looked for); those to Bedrock have a bearer token instead where `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
+        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `openai` is every server that speaks Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, Ollama); `aws` is the one on AWS, `bedrock` is Amazon Bedrock. Requests to both are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary one, `AWS_SESSION_TOKEN`; without these, by keys of AWS's own chain (profiles, web identity, containers, instances), which are renewed before they end; those to Bedrock have a bearer token instead where `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
     },
     Key {
         path: "model.region",
@@ -481,12 +481,28 @@ pub const KEYS: &[Key] = &[
         doc: "The workspace that pays, with the provider `aws`. Variable `ANTHROPIC_AWS_WORKSPACE_ID`.",
     },
     Key {
+        path: "model.api_version",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none", example: "\"2024-10-21\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The version of Azure's API, with the provider `openai` and an address that ends with a deployment. Addresses that end with `/openai/v1` need none.",
+    },
+    Key {
+        path: "model.effort",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none: it is not sent", example: "\"none\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How much the model is to think, with the provider `openai`: `none`, `minimal`, `low`, `medium`, `high`, as the model takes it. Some of OpenAI's models call tools only with `none`.",
+    },
+    Key {
         path: "model.base_url",
         kind: Kind::Url,
         default: Default::Text("https://api.anthropic.com"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`. With the providers `aws` and `bedrock` it is the region's own, unless this key is set.",
+        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`. With the providers `aws` and `bedrock` it is the region's own, unless this key is set. With the provider `openai` it is what `/chat/completions` is added to, and `https://api.openai.com/v1` unless this key is set.",
     },
     Key {
         path: "model.api_key",
@@ -494,7 +510,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Variable("ANTHROPIC_API_KEY"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The key that opens it. A key alone spends nothing: `review.runtime` says whether a model is asked.",
+        doc: "The key that opens it; with the provider `openai` it is in `OPENAI_API_KEY` for OpenAI itself and for this machine; of another server it has to be said. A key alone spends nothing: `review.runtime` says whether a model is asked.",
     },
     Key {
         path: "model.name",
@@ -545,12 +561,28 @@ pub const KEYS: &[Key] = &[
         doc: "The workspace that pays, with the provider `aws`.",
     },
     Key {
+        path: "model.NAME.api_version",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none", example: "\"2024-10-21\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The version of Azure's API, as `model.api_version`.",
+    },
+    Key {
+        path: "model.NAME.effort",
+        kind: Kind::Name,
+        default: Default::Computed { words: "none: it is not sent", example: "\"none\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How much the model is to think, as `model.effort`.",
+    },
+    Key {
         path: "model.NAME.base_url",
         kind: Kind::Url,
         default: Default::Text("https://api.anthropic.com"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Where its Messages API is. With the providers `aws` and `bedrock` it is the region's own, unless this key is set.",
+        doc: "Where its Messages API is, or with the provider `openai` its Chat Completions. With the providers `aws` and `bedrock` it is the region's own, unless this key is set.",
     },
     Key {
         path: "model.NAME.api_key",
@@ -586,6 +618,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "What reviews: `rules` asks no model and costs nothing; `native` (also called `sdk`) lets a model look around and report, beside the rules; `cli` does the same with the `claude` program in between, as `review.claude` names it. Flag `--runtime`; variable `RUNTIME_MODE`.",
+    },
+    Key {
+        path: "review.model",
+        kind: Kind::Model,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The `NAME` of the `[model.NAME]` that reviews, if it is not `[model]`.",
     },
     Key {
         path: "review.claude",
@@ -1184,12 +1224,20 @@ pub const KEYS: &[Key] = &[
         doc: "Commands of the gate, which has to pass before each audit, in order, such as `[[\"ruff\", \"check\"]]`: 0 is clean, 1 means findings, and anything else that it could not run. They run as `verify.check` does. Of lines `path:line: text` those on changed lines block; lines without a place always do. The packs of `rules.packs` belong to the gate, too.",
     },
     Key {
+        path: "converge.auditor",
+        kind: Kind::Model,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The `NAME` of the `[model.NAME]` that audits, in `truing converge` and `truing audit`, if it is not `[model]`.",
+    },
+    Key {
         path: "converge.fixer",
         kind: Kind::Model,
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`, which audits. Its cost counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
+        doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`. Its cost counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
     },
     Key {
         path: "reviewer.NAME.logins",
@@ -1359,6 +1407,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "What is written to a cache for an hour.",
+    },
+    Key {
+        path: "sync.model",
+        kind: Kind::Model,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The `NAME` of the `[model.NAME]` that writes code for the jobs and classifies changes, if it is not `[model]`. No job may be called `model`.",
     },
     Key {
         path: "sync.NAME.registry",

@@ -75,6 +75,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// Further models, by name.
     pub models: BTreeMap<String, ModelConfig>,
+    /// The further models that do one kind of work.
+    pub roles: model::RoleModels,
     /// The review loop.
     pub review: ReviewConfig,
     /// The servers whose tools a model may call, by name.
@@ -369,6 +371,15 @@ impl Config {
         Self::placed(settings, names)
     }
 
+    /// With the model of this name in the place of `[model]`; as it is, where there is no name.
+    #[must_use]
+    pub fn with_named_model(&self, name: Option<&String>) -> Self {
+        match name.and_then(|name| self.models.get(name)) {
+            Some(model) => self.with_model(model.clone()),
+            None => self.clone(),
+        }
+    }
+
     /// With this model in the place of `[model]`.
     #[must_use]
     pub fn with_model(&self, model: ModelConfig) -> Self {
@@ -416,6 +427,7 @@ impl Config {
             forges: each(&names, Named::Forge, |name| of.forge(name))?,
             model: model::of(&of, names.get(&Named::Model))?,
             models: each(&names, Named::Model, |name| model::named(&of, name))?,
+            roles: model::roles(&of, names.get(&Named::Model))?,
             review: ReviewConfig {
                 runtime: of.word("review.runtime", |word| match word {
                     "rules" => Some(Runtime::Rules),

@@ -22,6 +22,10 @@ pub struct ModelConfig {
     pub region: Option<String>,
     /// The workspace on AWS.
     pub workspace_id: Option<String>,
+    /// Azure's version of Chat Completions.
+    pub api_version: Option<String>,
+    /// How much the model is to think, by a server of Chat Completions; none: nothing is said of it.
+    pub effort: Option<String>,
     /// The model's id.
     pub name: String,
     /// Ids of models at Amazon Bedrock, by name.
@@ -30,11 +34,24 @@ pub struct ModelConfig {
     pub fallback: Option<String>,
 }
 
+/// The `NAME`s of the `[model.NAME]`s that do one kind of work, which are there; none: `[model]` does it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RoleModels {
+    /// Reviews.
+    pub reviewer: Option<String>,
+    /// Audits.
+    pub auditor: Option<String>,
+    /// Writes code for sync jobs.
+    pub porter: Option<String>,
+}
+
 /// Who serves models.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProviderKind {
     /// Whoever speaks the Messages API.
     Anthropic,
+    /// Whoever speaks Chat Completions.
+    OpenAi,
     /// The Messages API on AWS.
     #[cfg(feature = "aws")]
     Aws,
@@ -47,7 +64,7 @@ impl ProviderKind {
     /// Is it Amazon Bedrock?
     pub fn is_bedrock(self) -> bool {
         match self {
-            Self::Anthropic => false,
+            Self::Anthropic | Self::OpenAi => false,
             #[cfg(feature = "aws")]
             Self::Aws => false,
             #[cfg(feature = "aws")]
@@ -59,6 +76,7 @@ impl ProviderKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Anthropic => "anthropic",
+            Self::OpenAi => "openai",
             #[cfg(feature = "aws")]
             Self::Aws => "aws",
             #[cfg(feature = "aws")]
@@ -71,6 +89,9 @@ impl ProviderKind {
 #[cfg(feature = "aws")]
 pub const BEDROCK_TOKEN: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
+/// The variable that holds the key of OpenAI's API and of other servers of Chat Completions.
+pub const OPENAI_KEY: &str = "OPENAI_API_KEY";
+
 /// The key with who is asked where a model is not available.
 const FALLBACK: &str = "model.fallback";
 
@@ -79,15 +100,37 @@ pub(super) fn of(
     settings: &Typed<'_>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ModelConfig, ConfigError> {
-    let fallback = settings.name_if_any(FALLBACK)?;
-    if let Some(name) = &fallback
+    let fallback = known(settings, FALLBACK, models)?;
+    Ok(ModelConfig { fallback, ..read(settings, "model")? })
+}
+
+/// The keys that name a model for one kind of work; `models` are the names that there are.
+pub(super) fn roles(
+    settings: &Typed<'_>,
+    models: Option<&BTreeSet<String>>,
+) -> Result<RoleModels, ConfigError> {
+    Ok(RoleModels {
+        reviewer: known(settings, "review.model", models)?,
+        auditor: known(settings, "converge.auditor", models)?,
+        porter: known(settings, "sync.model", models)?,
+    })
+}
+
+/// The name of a model that there is; none: the key says nothing.
+pub(super) fn known(
+    settings: &Typed<'_>,
+    key: &str,
+    models: Option<&BTreeSet<String>>,
+) -> Result<Option<String>, ConfigError> {
+    let name = settings.name_if_any(key)?;
+    if let Some(name) = &name
         && !models.is_some_and(|models| models.contains(name))
     {
-        let at = settings.setting(FALLBACK)?.origin.clone();
-        let (key, wrong) = (FALLBACK.to_owned(), no_model(name, models.into_iter().flatten()));
-        return Err(Problem::BadValue { at, key, wrong }.into());
+        let at = settings.setting(key)?.origin.clone();
+        let wrong = no_model(name, models.into_iter().flatten());
+        return Err(Problem::BadValue { at, key: key.to_owned(), wrong }.into());
     }
-    Ok(ModelConfig { fallback, ..read(settings, "model")? })
+    Ok(name)
 }
 
 /// Section `model.NAME`.
@@ -103,6 +146,7 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
     };
     let provider = settings.word(&path("provider"), |word| match word {
         "anthropic" => Some(ProviderKind::Anthropic),
+        "openai" => Some(ProviderKind::OpenAi),
         #[cfg(feature = "aws")]
         "aws" => Some(ProviderKind::Aws),
         #[cfg(feature = "aws")]
@@ -110,23 +154,29 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
         _ => None,
     })?;
     let address = path("base_url");
+    let is_unsaid = || {
+        let origin = &settings.setting(&address)?.origin;
+        Ok::<_, ConfigError>(matches!(origin, Origin::Default | Origin::Foreign(_)))
+    };
     let is_elsewhere = match provider {
         ProviderKind::Anthropic => false,
         // What others say of it, they say of another provider.
+        ProviderKind::OpenAi => is_unsaid()?,
         #[cfg(feature = "aws")]
-        ProviderKind::Aws | ProviderKind::Bedrock => {
-            matches!(settings.setting(&address)?.origin, Origin::Default | Origin::Foreign(_))
-        }
+        ProviderKind::Aws | ProviderKind::Bedrock => is_unsaid()?,
     };
     let api_key = path("api_key");
     let api_key = match (settings.secret(&api_key)?, provider) {
         // The key of another provider is not for this one.
+        (_, ProviderKind::OpenAi) if settings.setting(&api_key)?.origin == Origin::Default => {
+            Secret::Env(OPENAI_KEY.to_owned())
+        }
         #[cfg(feature = "aws")]
         (_, ProviderKind::Bedrock) if settings.setting(&api_key)?.origin == Origin::Default => {
             Secret::Env(BEDROCK_TOKEN.to_owned())
         }
         (Some(key), _) => key,
-        (None, ProviderKind::Anthropic) => return Err(needed("api_key").into()),
+        (None, ProviderKind::Anthropic | ProviderKind::OpenAi) => return Err(needed("api_key").into()),
         // Its requests are signed.
         #[cfg(feature = "aws")]
         (None, ProviderKind::Aws | ProviderKind::Bedrock) => Secret::Env("AWS_SECRET_ACCESS_KEY".to_owned()),
@@ -138,6 +188,8 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
         api_key,
         region: settings.name_if_any(&path("region"))?,
         workspace_id: settings.name_if_any(&path("workspace_id"))?,
+        api_version: settings.name_if_any(&path("api_version"))?,
+        effort: settings.name_if_any(&path("effort"))?,
         name: settings.name_if_any(&path("name"))?.ok_or_else(|| needed("name"))?,
         model_ids: settings.ids(&path("model_ids"))?,
         fallback: None,

@@ -23,19 +23,33 @@ pub fn keep_if_credential(value: &str) {
 /// Takes a credential: from now on it is left out of all that is shown, whole or in parts (the lines of a key, the password of an address,
 /// what follows `Bearer`).
 pub fn keep(given: &str) {
+    let all = all(given);
+    let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
+    if all.iter().any(|value| !values.contains(*value)) {
+        Arc::make_mut(&mut values).extend(all.into_iter().map(str::to_owned));
+    }
+}
+
+/// Forgets a credential that has ended, so that those of a long life do not add up.
+pub fn forget(given: &str) {
+    let all = all(given);
+    let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
+    if all.iter().any(|value| values.contains(*value)) {
+        Arc::make_mut(&mut values).retain(|value| !all.contains(&value.as_str()));
+    }
+}
+
+/// A credential with its parts; nothing, if it is too short.
+fn all(given: &str) -> Vec<&str> {
     let given = given.trim();
     if given.len() < MIN_GIVEN {
-        return;
+        return Vec::new();
     }
     let address = given.split_once("://").and_then(|(_, rest)| rest.split_once('@')?.0.split_once(':'));
     let password = address.map(|(_, password)| password).filter(|password| password.len() >= MIN_GIVEN);
     let parts = given.split(|letter: char| letter.is_whitespace() || ",;'\"".contains(letter));
     let is_own = |part: &&str| part.len() >= MIN_PART && part.bytes().any(|byte| byte.is_ascii_digit());
-    let all: Vec<&str> = std::iter::once(given).chain(password).chain(parts.filter(is_own)).collect();
-    let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
-    if all.iter().any(|value| !values.contains(*value)) {
-        Arc::make_mut(&mut values).extend(all.into_iter().map(str::to_owned));
-    }
+    std::iter::once(given).chain(password).chain(parts.filter(is_own)).collect()
 }
 
 /// All of them. It is the same set ([`Arc::ptr_eq`]) until another one is taken.
@@ -57,5 +71,7 @@ mod tests {
         assert!(!before.contains("given-canary-2") && after.contains("given-canary-2"));
         keep("given-canary-2");
         assert!(Arc::ptr_eq(&after, &values()), "it is known");
+        forget("given-canary-2");
+        assert!(!values().contains("given-canary-2"));
     }
 }

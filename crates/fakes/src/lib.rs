@@ -5,12 +5,14 @@
 //! on demand, and lets a test play the people around a pull request. [`repo::RepoBuilder`] makes the
 //! repositories it serves, [`checkout`] clones them and shows their commits. [`model::FakeModel`] says what a script says, and
 //! [`registry::FakeRegistry`] lists the releases that it is told of;
+//! [`aws::FakeAws`] gives keys of AWS,
 //! [`common::InCommon`] is what processes keep in common. Nothing here depends on the code it doubles:
 //! what a diff contains is asked of git.
 
 // A repository object has more fields than `json!` takes by default.
 #![recursion_limit = "256"]
 
+pub mod aws;
 pub mod checkout;
 pub mod common;
 pub mod forge;

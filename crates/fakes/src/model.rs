@@ -1,14 +1,15 @@
-//! [`FakeModel`]: a provider of models on loopback that says what a [`Script`] says, by the Messages API or as Amazon
-//! Bedrock (`bedrock`), as it is asked. `serve` receives the requests, `signature` checks those that are signed, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over,
+//! [`FakeModel`]: a provider of models on loopback that says what a [`Script`] says, by the Messages API, as Amazon
+//! Bedrock (`bedrock`) or as a server of Chat Completions (`chat`), as it is asked. `serve` receives the requests, `signature` checks those that are signed, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over,
 //! `play` one that acts by what it is shown.
 
 pub mod bedrock;
+mod chat;
 mod events;
 mod obedient;
 mod play;
 mod script;
 mod serve;
-mod signature;
+pub(crate) mod signature;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -104,5 +105,10 @@ impl FakeModel {
     /// that the script has no answer for.
     pub fn violations(&self) -> Vec<String> {
         self.shared.violations()
+    }
+
+    /// Forgets the violations so far: a test meant them.
+    pub fn forgive(&self) {
+        self.shared.forgive();
     }
 }

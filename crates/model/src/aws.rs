@@ -1,6 +1,16 @@
 //! Models on AWS, behind the Messages API or Amazon Bedrock: calls are opened by a signature of each request (AWS
 //! Signature Version 4) instead of a key in it.
 
+mod chain;
+mod fault;
+mod http;
+mod keys;
+mod refusal;
+mod source;
+#[cfg(test)]
+mod tests;
+mod variables;
+
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -9,6 +19,11 @@ use aws_sigv4::sign::v4::SigningParams;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use truing_core::secret::Secret;
 use url::Url;
+
+pub use self::chain::KeyChain;
+pub(crate) use self::fault::skew;
+pub use self::keys::AwsKeys;
+use crate::wire::Refusal;
 
 /// AWS's name for the Messages API in signatures.
 const SERVICE: &str = "aws-external-anthropic";
@@ -31,6 +46,15 @@ pub enum Service {
     Bedrock,
 }
 
+/// The source of keys of AWS.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// They are given, and stay what they are.
+    Fixed(AwsKeys),
+    /// AWS's own chain: they are fetched, and fetched again before they end.
+    Chain(KeyChain),
+}
+
 /// Credentials for a service of AWS.
 #[derive(Clone, Debug)]
 pub struct AwsLogin {
@@ -38,12 +62,8 @@ pub struct AwsLogin {
     pub service: Service,
     /// The region that it is asked in.
     pub region: String,
-    /// The id of the key.
-    pub key_id: String,
-    /// The key.
-    pub secret_key: Secret,
-    /// What belongs to it if it is a temporary one.
-    pub session_token: Option<Secret>,
+    /// The source of its keys.
+    pub keys: KeySource,
 }
 
 /// Why a request cannot be signed.
@@ -65,10 +85,53 @@ impl AwsLogin {
         is_region.then(|| format!("https://{SERVICE}.{region}.api.aws"))
     }
 
+    /// Keys that are valid now.
+    ///
+    /// # Errors
+    /// The reason why there are none, for people.
+    pub(crate) async fn keys(&self, now: SystemTime) -> Result<AwsKeys, String> {
+        match &self.keys {
+            KeySource::Fixed(keys) => Ok(keys.clone()),
+            KeySource::Chain(chain) => chain.keys(now).await,
+        }
+    }
+
+    /// Other keys in place of those that a refusal of this type calls expired or unknown; none: there are no others.
+    pub(crate) async fn keys_instead_of(
+        &self,
+        used: &AwsKeys,
+        refusal: &Refusal,
+        now: SystemTime,
+    ) -> Option<AwsKeys> {
+        match &self.keys {
+            KeySource::Chain(chain) if is_expired(refusal) => {
+                chain.instead_of(used, now).await.ok().flatten()
+            }
+            KeySource::Chain(_) | KeySource::Fixed(_) => None,
+        }
+    }
+
+    /// Everything in it that must not be seen.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        match &self.keys {
+            KeySource::Fixed(keys) => keys.secrets().cloned().collect(),
+            KeySource::Chain(chain) => chain.secrets(),
+        }
+    }
+
+    /// A name that no other login has, with no secret in it; it stays the same while keys change.
+    pub(crate) fn name(&self) -> String {
+        match &self.keys {
+            KeySource::Fixed(keys) => keys.secrets().map(|secret| format!(":{}", secret.name())).collect(),
+            KeySource::Chain(chain) => format!(":{}", chain.name()),
+        }
+    }
+
     /// Adds to the headers of a `POST` what opens it. Every header that is there is signed, and the body: neither may
     /// change afterwards. A later try needs a signature of its own.
     pub(crate) fn open(
         &self,
+        keys: &AwsKeys,
         url: &Url,
         headers: &mut HeaderMap,
         body: &[u8],
@@ -83,11 +146,12 @@ impl AwsLogin {
             }
             Service::Bedrock => BEDROCK,
         };
-        self.sign(service, url, headers, body, now)
+        self.sign(keys, service, url, headers, body, now)
     }
 
     fn sign(
         &self,
+        keys: &AwsKeys,
         service: &str,
         url: &Url,
         headers: &mut HeaderMap,
@@ -95,8 +159,8 @@ impl AwsLogin {
         now: SystemTime,
     ) -> Result<(), SignError> {
         let failed = |error: &dyn std::error::Error| SignError::Library(error.to_string());
-        let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
-        let keys = Credentials::new(&self.key_id, self.secret_key.expose(), token, None, GIVEN_BY).into();
+        let token = keys.session_token.as_ref().map(|token| token.expose().to_owned());
+        let keys = Credentials::new(&keys.key_id, keys.secret_key.expose(), token, None, GIVEN_BY).into();
         let settings = SigningParams::builder()
             .identity(&keys)
             .region(&self.region)
@@ -123,88 +187,10 @@ impl AwsLogin {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    /// The keys of AWS's own examples; not in one piece, since they look like somebody's.
-    fn example(session_token: Option<Secret>) -> AwsLogin {
-        AwsLogin {
-            service: Service::Messages { workspace_id: "wrkspc_1".to_owned() },
-            region: "us-east-1".to_owned(),
-            key_id: "AKIDEXAMPLE".to_owned(),
-            secret_key: Secret::new(["wJalrXUtnFEMI/K7MDENG", "+bPxRfiCYEXAMPLEKEY"].concat()),
-            session_token,
-        }
-    }
-
-    /// 2015-08-30T12:36:00Z, when all of AWS's examples are.
-    fn then() -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160)
-    }
-
-    fn signed(login: &AwsLogin, headers: &[(&'static str, &'static str)], body: &[u8]) -> HeaderMap {
-        let mut all: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect();
-        let url = Url::parse("https://example.amazonaws.com/").unwrap();
-        login.sign("service", &url, &mut all, body, then()).unwrap();
-        all
-    }
-
-    /// Of AWS's published test suite for signatures: `post-vanilla`, `post-header-key-sort` and
-    /// `post-x-www-form-urlencoded` without the header of its body's digest.
-    #[test]
-    fn signatures_are_those_of_awss_examples() {
-        for (headers, signed_headers, signature) in [
-            (&[][..], "host;x-amz-date", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
-            (
-                &[("my-header1", "value1")][..],
-                "host;my-header1;x-amz-date",
-                "c5410059b04c1ee005303aed430f6e6645f61f4dc9e1461ec8f8916fdf18852c",
-            ),
-        ] {
-            let all = signed(&example(None), headers, b"");
-            assert_eq!(all["x-amz-date"], "20150830T123600Z");
-            let expected = format!(
-                "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
-                 SignedHeaders={signed_headers}, Signature={signature}"
-            );
-            assert_eq!(all["authorization"], expected);
-        }
-    }
-
-    #[test]
-    fn a_request_names_its_workspace_and_its_temporary_key_and_shows_no_secret() {
-        let login = example(Some(Secret::new("token-canary")));
-        let mut headers = HeaderMap::from_iter([(
-            HeaderName::from_static("anthropic-version"),
-            HeaderValue::from_static("2023-06-01"),
-        )]);
-        let url = Url::parse(&(AwsLogin::address("eu-central-1").unwrap() + "/v1/messages")).unwrap();
-        assert_eq!(url.host_str(), Some("aws-external-anthropic.eu-central-1.api.aws"));
-        login.open(&url, &mut headers, b"{}", then()).unwrap();
-        let opened = headers["authorization"].to_str().unwrap();
-        let all = "anthropic-version;anthropic-workspace-id;host;x-amz-date;x-amz-security-token";
-        assert!(
-            opened.contains(&format!("SignedHeaders={all},")) && opened.contains("/us-east-1/"),
-            "{opened}"
-        );
-        assert_eq!(
-            (&headers["anthropic-workspace-id"], &headers["x-amz-security-token"]),
-            (&"wrkspc_1".parse().unwrap(), &"token-canary".parse().unwrap())
-        );
-        let shown = format!("{headers:?} {login:?}");
-        assert!(!shown.contains("canary") && !shown.contains("wJalr"), "{shown}");
-        // Another body is another signature.
-        let mut other = HeaderMap::new();
-        login.open(&url, &mut other, b"[]", then()).unwrap();
-        assert_ne!(other["authorization"], headers["authorization"]);
-        for wrong in ["", "eu central", "evil.example/", "EU"] {
-            assert_eq!(AwsLogin::address(wrong), None, "{wrong}");
-        }
-    }
+/// Does a refusal say that a key has ended, or that it is not known any more?
+fn is_expired(refusal: &Refusal) -> bool {
+    const CODES: [&str; 4] =
+        ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];
+    let code = refusal.name.as_deref().unwrap_or_default();
+    CODES.contains(&code) || refusal.words.contains("security token included in the request is expired")
 }

@@ -1,26 +1,26 @@
 //! One try at one answer over HTTP: bounded in time and size, never following a redirect, and every way in which it
 //! can fail told apart for the table ([`crate::retry`]).
 
-use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use truing_core::line;
 
-use crate::provider::{Provider, ProviderError};
+use crate::provider::{Provider, ProviderAccess, ProviderError};
 use crate::retry::{self, Seen, StatusAnswer};
 use crate::stream::{Broken, Complete, Fold, Meter, Progress};
+use crate::text::{date, error_chain};
 use crate::wire::{self, Call, Refusal, Wire};
 
 /// How much of a refusal's body is read; what it says fits easily.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// The most of a provider's words that are repeated, in characters.
 const MAX_WORDS: usize = 500;
+/// The most that is said of keys that did not come, in characters.
+const MAX_FAULT: usize = 900;
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 /// Shorter than servers keep idle connections, so that none is used that they are about to close.
 const IDLE: Duration = Duration::from_secs(20);
@@ -91,7 +91,7 @@ pub(crate) trait Pieces: Send {
 
 impl Pieces for Response {
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
-        self.chunk().await.map_err(|error| chain(&error.without_url()))
+        self.chunk().await.map_err(|error| error_chain(&error.without_url()))
     }
 }
 
@@ -108,7 +108,7 @@ impl Client {
         if provider.is_here() {
             http = http.no_proxy();
         }
-        let http = http.build().map_err(|error| ProviderError::Client(chain(&error)))?;
+        let http = http.build().map_err(|error| ProviderError::Client(error_chain(&error)))?;
         Ok(Self { http, provider, patience })
     }
 
@@ -145,29 +145,46 @@ impl Client {
 
     /// Sends a call; its answer, if that is a success.
     async fn post(&self, call: Call, begin: Instant) -> Result<Response, Failure> {
-        let Call { path, mut headers, body } = call;
-        let url = self.provider.url(&path);
-        let unsent = |what| Failure { seen: Seen::Unsent, what };
-        self.provider.open(&url, &mut headers, &body, SystemTime::now()).map_err(unsent)?;
-        let request = self.http.post(url).headers(headers).body(body);
-        let mut response = match timeout_at(begin, request.send()).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.unanswered(error)),
-            Err(_) => {
-                return Err(Failure { seen: Seen::Lost, what: "it does not answer in time".to_owned() });
-            }
-        };
+        let now = SystemTime::now();
+        let access = self.provider.access(now).await.map_err(|fault| {
+            let what = line::cut(self.provider.hide_in(&line::visible(&fault)), MAX_FAULT);
+            Failure { seen: Seen::NoKeys, what }
+        })?;
+        let mut response = self.send(&call, &access, begin).await?;
         if response.status() == StatusCode::OK {
             return Ok(response);
         }
+        let mut body = bounded(&mut response, begin).await;
+        let refusal = self.wire().refusal(response.headers(), &body);
+        // A key may end, or be replaced, before the time that was said: once.
+        if let Some(access) = self.provider.access_instead_of(&access, &refusal, now).await {
+            response = self.send(&call, &access, begin).await?;
+            if response.status() == StatusCode::OK {
+                return Ok(response);
+            }
+            body = bounded(&mut response, begin).await;
+        }
         let request_id = request_id(response.headers());
-        let body = bounded(&mut response, begin).await;
         Err(self.named(self.refused(response.status(), response.headers(), &body), &request_id))
+    }
+
+    /// Sends a call once; its answer, whatever that says.
+    async fn send(&self, call: &Call, access: &ProviderAccess, begin: Instant) -> Result<Response, Failure> {
+        let Call { path, headers, body } = call;
+        let (url, mut headers) = (self.provider.url(path), headers.clone());
+        let unsent = |what| Failure { seen: Seen::Unsent, what };
+        self.provider.open(access, &url, &mut headers, body, SystemTime::now()).map_err(unsent)?;
+        let request = self.http.post(url).headers(headers).body(body.clone());
+        match timeout_at(begin, request.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(self.unanswered(error)),
+            Err(_) => Err(Failure { seen: Seen::Lost, what: "it does not answer in time".to_owned() }),
+        }
     }
 
     fn unanswered(&self, error: reqwest::Error) -> Failure {
         let is_connect = error.is_connect();
-        let cause = self.clean(&chain(&error.without_url()));
+        let cause = self.clean(&error_chain(&error.without_url()));
         if is_connect {
             let what = format!("cannot connect to {}: {cause}", self.provider.host());
             Failure { seen: Seen::Unsent, what }
@@ -180,7 +197,10 @@ impl Client {
     }
 
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
-        let Refusal { name, words: message } = self.wire().refusal(headers, body);
+        let refusal = self.wire().refusal(headers, body);
+        let at = text(headers, DATE.as_str()).and_then(date);
+        let clock = self.provider.skew(&refusal, at, SystemTime::now());
+        let Refusal { name, words: message } = refusal;
         let kind = self.wire().kind(name.as_deref().unwrap_or_default(), &message);
         let status = status.as_u16();
         let words = match (name, message.is_empty()) {
@@ -194,6 +214,7 @@ impl Client {
             }
             (None, true) => format!("status {status}"),
         };
+        let words = clock.map_or_else(|| words.clone(), |clock| format!("{clock} ({words})"));
         let seen = Seen::Status(StatusAnswer {
             status,
             kind,
@@ -309,20 +330,4 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let from = date(text(headers, DATE.as_str())?)?;
     Duration::try_from(date(value)?.duration_since(from)).ok()
-}
-
-fn date(text: &str) -> Option<Timestamp> {
-    rfc2822::DateTimeParser::new().parse_zoned(text).ok().map(Timestamp::from)
-}
-
-/// An error with its causes, which say more than itself.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -11,4 +11,5 @@ pub mod price;
 pub mod provider;
 pub mod retry;
 pub mod stream;
+mod text;
 pub mod wire;

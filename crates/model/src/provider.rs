@@ -3,12 +3,13 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use truing_core::loopback::is_loopback;
 use truing_core::secret::Secret;
 use url::Url;
 
-use crate::wire::Wire;
+use crate::wire::{Refusal, Wire};
 
 /// What opens a provider.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub enum Login {
     Key(Secret),
     /// `Authorization: Bearer`.
     Bearer(Secret),
+    /// `api-key`, as Azure has it.
+    ApiKey(Secret),
     /// A signature of each request, by a key of AWS.
     #[cfg(feature = "aws")]
     Aws(crate::aws::AwsLogin),
@@ -25,17 +28,25 @@ pub enum Login {
 }
 
 impl Login {
-    /// Everything in it that must not be seen.
+    /// Everything in it that must not be seen. What is fetched later is kept by [`truing_core::given_secrets`], too.
     pub fn secrets(&self) -> Vec<Secret> {
         match self {
-            Self::Key(secret) | Self::Bearer(secret) => vec![secret.clone()],
+            Self::Key(secret) | Self::Bearer(secret) | Self::ApiKey(secret) => vec![secret.clone()],
             #[cfg(feature = "aws")]
-            Self::Aws(login) => {
-                std::iter::once(&login.secret_key).chain(&login.session_token).cloned().collect()
-            }
+            Self::Aws(login) => login.secrets(),
             Self::Open => Vec::new(),
         }
     }
+}
+
+/// The keys of one try.
+#[derive(Clone, Debug)]
+pub(crate) enum ProviderAccess {
+    /// The login says it all.
+    Login,
+    /// Keys to sign with.
+    #[cfg(feature = "aws")]
+    Keys(crate::aws::AwsKeys),
 }
 
 /// A provider of models.
@@ -89,6 +100,7 @@ impl Provider {
         base.set_path(&path);
         let header = match &login {
             Login::Key(key) => Some((HeaderName::from_static("x-api-key"), hidden(key.expose())?)),
+            Login::ApiKey(key) => Some((HeaderName::from_static("api-key"), hidden(key.expose())?)),
             Login::Bearer(token) => Some((AUTHORIZATION, hidden(&format!("Bearer {}", token.expose()))?)),
             // Each request has headers of its own.
             #[cfg(feature = "aws")]
@@ -109,11 +121,60 @@ impl Provider {
         &self.wire
     }
 
-    /// The address of a call (`/v1/messages`).
+    /// The address of a call (`/v1/messages`), which may have a query.
     pub(crate) fn url(&self, call: &str) -> Url {
+        let (path, query) = call.split_once('?').map_or((call, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
-        url.set_path(&format!("{}{call}", self.base.path().trim_end_matches('/')));
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query);
         url
+    }
+
+    /// Its keys, as they are now.
+    ///
+    /// # Errors
+    /// The reason why there are no keys, for people.
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is fetched"))]
+    pub(crate) async fn access(&self, now: SystemTime) -> Result<ProviderAccess, String> {
+        match &self.login {
+            #[cfg(feature = "aws")]
+            Login::Aws(login) => login.keys(now).await.map(ProviderAccess::Keys),
+            Login::Key(_) | Login::Bearer(_) | Login::ApiKey(_) | Login::Open => Ok(ProviderAccess::Login),
+        }
+    }
+
+    /// Other keys in place of those that it refused as expired; none: there are no others.
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is fetched"))]
+    pub(crate) async fn access_instead_of(
+        &self,
+        used: &ProviderAccess,
+        refusal: &Refusal,
+        now: SystemTime,
+    ) -> Option<ProviderAccess> {
+        match (&self.login, used) {
+            #[cfg(feature = "aws")]
+            (Login::Aws(login), ProviderAccess::Keys(keys)) => {
+                login.keys_instead_of(keys, refusal, now).await.map(ProviderAccess::Keys)
+            }
+            #[cfg(feature = "aws")]
+            (Login::Key(_) | Login::Bearer(_) | Login::ApiKey(_) | Login::Open, ProviderAccess::Keys(_)) => {
+                None
+            }
+            (_, ProviderAccess::Login) => None,
+        }
+    }
+
+    /// Words about this machine's clock, if that is why a signature was refused.
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
+    pub(crate) fn skew(&self, refusal: &Refusal, date: Option<Timestamp>, now: SystemTime) -> Option<String> {
+        match &self.login {
+            #[cfg(feature = "aws")]
+            Login::Aws(_) => {
+                let code = refusal.name.as_deref().unwrap_or_default();
+                crate::aws::skew(code, &refusal.words, date, now)
+            }
+            Login::Key(_) | Login::Bearer(_) | Login::ApiKey(_) | Login::Open => None,
+        }
     }
 
     /// Adds what opens it to the headers of a call, which then is to be sent as it is.
@@ -123,6 +184,7 @@ impl Provider {
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
     pub(crate) fn open(
         &self,
+        access: &ProviderAccess,
         url: &Url,
         headers: &mut HeaderMap,
         body: &[u8],
@@ -131,17 +193,25 @@ impl Provider {
         if let Some((name, value)) = &self.header {
             headers.insert(name.clone(), value.clone());
         }
-        match &self.login {
+        match (&self.login, access) {
             #[cfg(feature = "aws")]
-            Login::Aws(login) => login.open(url, headers, body, now).map_err(|error| error.to_string()),
-            Login::Key(_) | Login::Bearer(_) | Login::Open => Ok(()),
+            (Login::Aws(login), ProviderAccess::Keys(keys)) => {
+                login.open(keys, url, headers, body, now).map_err(|error| error.to_string())
+            }
+            (_, _) => Ok(()),
         }
     }
 
     /// A name that tells it from others, with no secret in it.
     pub(crate) fn name(&self) -> String {
-        let login =
-            self.login.secrets().iter().map(|secret| format!(":{}", secret.name())).collect::<String>();
+        let login = match &self.login {
+            Login::Key(secret) | Login::Bearer(secret) | Login::ApiKey(secret) => {
+                format!(":{}", secret.name())
+            }
+            #[cfg(feature = "aws")]
+            Login::Aws(login) => login.name(),
+            Login::Open => String::new(),
+        };
         format!("{}{login}", self.base)
     }
 
@@ -214,7 +284,9 @@ mod tests {
         let key = Secret::new("canary-12345");
         let provider = Provider::new("https://h", Login::Key(key)).unwrap();
         let mut headers = HeaderMap::new();
-        provider.open(&provider.url("/"), &mut headers, b"", SystemTime::now()).unwrap();
+        provider
+            .open(&ProviderAccess::Login, &provider.url("/"), &mut headers, b"", SystemTime::now())
+            .unwrap();
         assert_eq!(headers["x-api-key"], "canary-12345");
         let printed = format!("{provider:?} {headers:?} {}", provider.hide_in("no canary-12345!"));
         assert!(!printed.contains("canary"), "{printed}");

@@ -18,6 +18,8 @@ pub const MAX_DOUBLINGS: u32 = 4;
 pub enum Seen {
     /// There was no connection: nothing was sent.
     Unsent,
+    /// There are no keys to sign with: nothing was sent.
+    NoKeys,
     /// The connection ended, or nothing came in time, before an answer began.
     Lost,
     /// A status that is no success.
@@ -88,6 +90,7 @@ pub fn verdict(seen: &Seen) -> Verdict {
     match seen {
         Seen::Unsent | Seen::Lost | Seen::Cut => Verdict::Again(None),
         Seen::Endless => Verdict::Down(None),
+        Seen::NoKeys => Verdict::Key,
         Seen::Nonsense => Verdict::Nonsense,
         Seen::Event(Kind::Passing | Kind::RateLimit | Kind::Other) => Verdict::Again(None),
         Seen::Event(Kind::Spend) => Verdict::Cap(None),
@@ -235,6 +238,7 @@ mod tests {
         assert_eq!(verdict(&Seen::Event(Kind::TooLong)), Verdict::TooLong);
         assert_eq!(verdict(&Seen::Event(Kind::Key)), Verdict::Key);
         assert_eq!(verdict(&Seen::Endless), Verdict::Down(None));
+        assert_eq!(verdict(&Seen::NoKeys), Verdict::Key);
         assert_eq!(verdict(&Seen::Nonsense), Verdict::Nonsense);
     }
 

@@ -1,6 +1,7 @@
 //! A streamed answer, folded from bytes into a message: pure, the same for every way of cutting it into pieces, and
 //! bounded whatever comes.
 
+mod chat;
 mod event;
 #[cfg(feature = "aws")]
 mod event_stream;
@@ -188,7 +189,10 @@ impl Fold {
     ///
     /// # Errors
     /// [`Broken`]: it is none.
-    pub fn finish(self) -> Result<Complete, Broken> {
+    pub fn finish(mut self) -> Result<Complete, Broken> {
+        for event in self.source.close() {
+            self.take(event)?;
+        }
         if !self.done {
             return Err(self.other_thing().unwrap_or(Broken::Cut));
         }
@@ -251,6 +255,7 @@ impl Fold {
             }
             // Kinds of events may be added, says the API's policy on versions; none of them is content.
             Event::Ping | Event::Other => return Ok(false),
+            Event::Hidden { bytes } => self.weigh(bytes)?,
         }
         Ok(true)
     }

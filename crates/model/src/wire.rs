@@ -5,6 +5,7 @@
 #[cfg(feature = "aws")]
 pub mod bedrock;
 mod body;
+pub mod chat;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 #[cfg(feature = "aws")]
 use self::bedrock::Bedrock;
+use self::chat::Chat;
 use crate::messages::Request;
 use crate::price::{Price, Prices};
 use crate::retry::{self, Kind};
@@ -28,6 +30,8 @@ pub enum Wire {
     /// `InvokeModelWithResponseStream` of Amazon Bedrock.
     #[cfg(feature = "aws")]
     Bedrock(Bedrock),
+    /// Chat Completions.
+    Chat(Chat),
 }
 
 /// One call as it is sent, but for what opens the provider.
@@ -72,6 +76,7 @@ impl Wire {
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(bedrock) => bedrock.answer(request, max_tokens),
+            Self::Chat(chat) => chat.answer(request, max_tokens),
         }
     }
 
@@ -84,6 +89,7 @@ impl Wire {
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(bedrock) => bedrock.count(request),
+            Self::Chat(_) => None,
         }
     }
 
@@ -93,6 +99,7 @@ impl Wire {
             Self::Messages => Form::Messages,
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => Form::EventStream,
+            Self::Chat(_) => Form::Chat,
         }
     }
 
@@ -110,6 +117,7 @@ impl Wire {
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => bedrock::refusal(headers, body),
+            Self::Chat(_) => chat::refusal(body),
         }
     }
 
@@ -119,6 +127,7 @@ impl Wire {
             Self::Messages => retry::kind(name, words),
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => bedrock::kind(name, words).unwrap_or_else(|| retry::kind(name, words)),
+            Self::Chat(_) => chat::kind(name, words).unwrap_or_else(|| retry::kind(name, words)),
         }
     }
 
@@ -134,6 +143,7 @@ impl Wire {
             // What a model costs there differs by region, and from its price elsewhere: its own id alone counts.
             #[cfg(feature = "aws")]
             Self::Bedrock(bedrock) => bedrock.id(model).unwrap_or(model),
+            Self::Chat(_) => model,
         }
     }
 
@@ -145,6 +155,8 @@ impl Wire {
             // It has one price for a model in each region, and the answer does not name the region.
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => false,
+            // A server answers by the exact name of what an alias stands for, or by none.
+            Self::Chat(_) => false,
         }
     }
 }

@@ -143,6 +143,13 @@ fn another_model_may_mend_and_the_keys_of_the_first_stay_what_they_are() {
     assert_eq!((mender.name.as_str(), mender.base_url.as_deref()), ("m-1", Some("https://other.example")));
     assert_ne!(mender, &config.model);
     assert_eq!(of("[converge]\nfixer = \"\"\n").unwrap().converge.fixer, None);
+    let roles = of(&format!(
+        "{one}[converge]\nauditor = \"mender\"\n[review]\nmodel = \"mender\"\n[sync]\nmodel = \"mender\"\n"
+    ));
+    let roles = roles.unwrap().roles;
+    for name in [roles.auditor, roles.reviewer, roles.porter] {
+        assert_eq!(name.as_deref(), Some("mender"));
+    }
     // By variables alone, too, beside those of `[model]`.
     let given = [
         ("TRUING_MODEL__MENDER__NAME", "m-1"),
@@ -164,6 +171,7 @@ fn another_model_may_mend_and_the_keys_of_the_first_stay_what_they_are() {
             "truing.toml:3: `model.mender.api_key` has to be said (`model.mender.name` is set)",
         ),
         ("[model.Mender]\nname = \"m-1\"\n", "`Mender` cannot be the name of a section of `model`"),
+        ("[review]\nmodel = \"x\"\n", "must be the NAME of a `[model.NAME]`, not `x`: there is none"),
         ("[converge]\nfixer = \"x\"\n", "must be the NAME of a `[model.NAME]`, not `x`: there is none"),
         (&format!("{one}[converge]\nfixer = \"x\"\n"), "not `x`: there are `mender`"),
     ] {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::bedrock;
 use super::script::{Block, Place, Usage};
+use super::{bedrock, chat};
 
 /// How many characters of text or JSON one event has.
 const PIECE: usize = 16;
@@ -25,15 +25,53 @@ pub(super) enum Form {
     Messages,
     /// Amazon Bedrock: frames of its own.
     Bedrock,
+    /// Chat Completions: server-sent events of its own.
+    Chat,
 }
 
 impl Form {
+    /// The whole stream of an answer.
+    pub(super) fn stream(self, ready: &Ready) -> Vec<Event> {
+        match self {
+            Self::Messages | Self::Bedrock => stream(ready),
+            Self::Chat => chat::stream(ready),
+        }
+    }
+
+    /// The bytes that begin a text after the start of an answer.
+    pub(super) fn text_block(self) -> Vec<u8> {
+        match self {
+            Self::Messages | Self::Bedrock => self.event(&text_block()),
+            Self::Chat => Vec::new(),
+        }
+    }
+
+    /// The bytes of more text.
+    pub(super) fn text(self, more: &str) -> Vec<u8> {
+        match self {
+            Self::Messages | Self::Bedrock => self.event(&text(more)),
+            Self::Chat => self.event(&chat::text(more)),
+        }
+    }
+
+    /// The bytes that keep a connection open.
+    pub(super) fn ping(self) -> Vec<u8> {
+        match self {
+            Self::Messages | Self::Bedrock => self.event(&ping()),
+            Self::Chat => b": ping\n\n".to_vec(),
+        }
+    }
+
     /// An event's bytes.
     pub(super) fn event(self, data: &Value) -> Vec<u8> {
         let name = data.get("type").and_then(Value::as_str).unwrap_or("message");
         match self {
             Self::Messages => format!("event: {name}\ndata: {data}\n\n").into_bytes(),
             Self::Bedrock => bedrock::chunk(data.to_string().as_bytes()),
+            Self::Chat => match data {
+                Value::String(word) => format!("data: {word}\n\n").into_bytes(),
+                _ => format!("data: {data}\n\n").into_bytes(),
+            },
         }
     }
 
@@ -44,6 +82,7 @@ impl Form {
                 self.event(&json!({"type": "error", "error": {"type": kind, "message": message}}))
             }
             Self::Bedrock => bedrock::exception(kind, message),
+            Self::Chat => self.event(&chat::error(500, kind, message)),
         }
     }
 
@@ -53,13 +92,14 @@ impl Form {
         match self {
             Self::Messages => [b"event: content_block_delta\ndata: ", data.as_slice(), b"\n\n"].concat(),
             Self::Bedrock => bedrock::chunk(data),
+            Self::Chat => [b"data: ", data.as_slice(), b"\n\n"].concat(),
         }
     }
 
     /// The media type of an answer.
     pub(super) fn content_type(self) -> &'static str {
         match self {
-            Self::Messages => "text/event-stream; charset=utf-8",
+            Self::Messages | Self::Chat => "text/event-stream; charset=utf-8",
             Self::Bedrock => "application/vnd.amazon.eventstream",
         }
     }
@@ -76,23 +116,23 @@ pub(super) struct Event {
 }
 
 /// A ping.
-pub(super) fn ping() -> Value {
+fn ping() -> Value {
     json!({"type": "ping"})
 }
 
 /// More text for block 0.
-pub(super) fn text(text: &str) -> Value {
+fn text(text: &str) -> Value {
     delta(0, json!({"type": "text_delta", "text": text}))
 }
 
 /// The start of a text block.
-pub(super) fn text_block() -> Value {
+fn text_block() -> Value {
     let block = json!({"type": "text", "text": ""});
     json!({"type": "content_block_start", "index": 0, "content_block": block})
 }
 
 /// The whole stream.
-pub(super) fn stream(ready: &Ready) -> Vec<Event> {
+fn stream(ready: &Ready) -> Vec<Event> {
     let mut events = vec![event(start(ready), Some(Place::Start), 0), event(ping(), None, 0)];
     for (index, block) in ready.blocks.iter().enumerate() {
         let opened = json!({"type": "content_block_start", "index": index, "content_block": opening(ready, index, block)});
@@ -186,7 +226,7 @@ fn whole(ready: &Ready, index: usize, block: &Block) -> Value {
 }
 
 /// A name for a call that no other has.
-fn tool_id(ready: &Ready, index: usize) -> String {
+pub(super) fn tool_id(ready: &Ready, index: usize) -> String {
     format!("toolu_{}_{index}", ready.id.trim_start_matches("msg_"))
 }
 
@@ -215,12 +255,12 @@ fn pieces(block: &Block) -> Vec<(Value, Option<Place>)> {
     }
 }
 
-fn object(input: &Value) -> Value {
+pub(super) fn object(input: &Value) -> Value {
     if input.is_null() { json!({}) } else { input.clone() }
 }
 
 /// Long texts in fewer pieces: not more than some thousand.
-fn split(text: &str) -> impl Iterator<Item = String> {
+pub(super) fn split(text: &str) -> impl Iterator<Item = String> {
     let chars: Vec<char> = text.chars().collect();
     let piece = PIECE.max(chars.len() / 2000);
     chars.chunks(piece).map(|chunk| chunk.iter().collect()).collect::<Vec<String>>().into_iter()

@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
 use super::bedrock::{self, Action};
+use super::chat;
 use super::events::{self, Event, Form, Ready};
 use super::script::{Fault, KEY, Place};
 use super::signature::{self, MESSAGES};
@@ -65,6 +66,9 @@ async fn answer(
 ) -> Response {
     if let Some((id, action)) = bedrock::call(head.uri.path()).filter(|_| head.method == Method::POST) {
         return by_bedrock(shared, head, body, number, (&id, action)).await;
+    }
+    if chat::is_call(head.uri.path()) && head.method == Method::POST {
+        return by_chat(shared, head, body, number).await;
     }
     let is_count = match (head.method.as_str(), head.uri.path()) {
         ("POST", "/v1/messages") => false,
@@ -136,6 +140,42 @@ async fn by_bedrock(
     }
     match shared.pick(KEY, &head.headers, &body, number) {
         Some(picked) => say(shared, picked, (Form::Bedrock, true), number).await,
+        None => wrong("the script has no answer left for it"),
+    }
+}
+
+/// The same as servers of Chat Completions do it.
+async fn by_chat(
+    shared: &Arc<Shared>,
+    head: &axum::http::request::Parts,
+    body: &Bytes,
+    number: u64,
+) -> Response {
+    match chat::credential(head) {
+        Ok(key) if shared.knows(&key) => {}
+        Ok(_) => return chat::refusal(401, "", "Incorrect API key provided"),
+        Err(what) => {
+            shared.violation(number, what);
+            return chat::refusal(401, "", what);
+        }
+    }
+    let wrong = |what: &str| {
+        shared.violation(number, what);
+        chat::refusal(400, "", what)
+    };
+    let body = serde_json::from_slice(body).map_err(|error| error.to_string());
+    let body = match body.and_then(|body: Value| chat::request(&body)) {
+        Ok(body) => body,
+        Err(what) => return wrong(&what),
+    };
+    if body["stream"] != true {
+        return wrong("the fake only streams");
+    }
+    match shared.pick(KEY, &head.headers, &body, number) {
+        Some(mut picked) => {
+            picked.ready.usage = chat::counted(picked.ready.usage);
+            say(shared, picked, (Form::Chat, true), number).await
+        }
         None => wrong("the script has no answer left for it"),
     }
 }
@@ -239,6 +279,7 @@ async fn say(shared: &Arc<Shared>, picked: Picked, (form, is_stream): (Form, boo
                 Form::Messages if error.is_empty() => refusal(*status, kind(*status), message),
                 Form::Messages => refusal(*status, error, message),
                 Form::Bedrock => bedrock::refusal(*status, error, message),
+                Form::Chat => chat::refusal(*status, error, message),
             };
             for (name, value) in headers {
                 if let (Ok(name), Ok(value)) =
@@ -344,7 +385,7 @@ impl Stream {
         if self.wrong(&fault, Place::Headers, &[]).await.is_err() {
             return;
         }
-        let events = events::stream(ready);
+        let events = self.form.stream(ready);
         for (index, event) in events.iter().enumerate() {
             if let Some(Fault::Drip { millis }) = fault {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -411,13 +452,13 @@ impl Stream {
                 Err(Over)
             }
             Some(Fault::Endless) if here == Place::Start => {
-                self.event(&events::text_block()).await?;
+                self.piece(self.form.text_block()).await?;
                 loop {
-                    self.event(&events::text("and so on, ")).await?;
+                    self.piece(self.form.text("and so on, ")).await?;
                 }
             }
             Some(Fault::Pings { millis }) if here == Place::Start => loop {
-                self.event(&events::ping()).await?;
+                self.piece(self.form.ping()).await?;
                 tokio::time::sleep(Duration::from_millis(*millis)).await;
             },
             Some(

@@ -13,7 +13,7 @@ pub const AWS_REGION: &str = "eu-central-1";
 /// The workspace that pays.
 pub const AWS_WORKSPACE: &str = "wrkspc_example";
 /// The requirements of a service of AWS for a signature.
-pub(super) struct Service {
+pub(crate) struct SignedService {
     name: &'static str,
     /// The workspace that it must name; none: it has none.
     workspace: Option<&'static str>,
@@ -22,14 +22,17 @@ pub(super) struct Service {
 }
 
 /// The Messages API on AWS.
-pub(super) const MESSAGES: Service = Service {
+pub(super) const MESSAGES: SignedService = SignedService {
     name: "aws-external-anthropic",
     workspace: Some(AWS_WORKSPACE),
     signed: &["host", "x-amz-date", "anthropic-workspace-id", "anthropic-version"],
 };
 /// Amazon Bedrock.
-pub(super) const BEDROCK: Service =
-    Service { name: "bedrock", workspace: None, signed: &["host", "x-amz-date"] };
+pub(super) const BEDROCK: SignedService =
+    SignedService { name: "bedrock", workspace: None, signed: &["host", "x-amz-date"] };
+/// The service that gives temporary keys.
+pub(crate) const STS: SignedService =
+    SignedService { name: "sts", workspace: None, signed: &["host", "x-amz-date"] };
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// How old a signature may be, in seconds.
 const MAX_AGE: i64 = 5 * 60;
@@ -45,7 +48,7 @@ pub(super) fn is_signed(head: &Parts) -> bool {
 }
 
 /// Is the signature by the key that is known?
-pub(super) fn check(head: &Parts, body: &[u8], service: &Service) -> Result<bool, &'static str> {
+pub(crate) fn check(head: &Parts, body: &[u8], service: &SignedService) -> Result<bool, &'static str> {
     if text(head, "anthropic-workspace-id") != service.workspace {
         return Err("anthropic-workspace-id: not the workspace of this key");
     }

@@ -60,10 +60,10 @@ pub enum Refused {
         /// The provider's words, cleaned and bounded.
         what: String,
     },
-    /// The key is wrong or may not do this.
-    #[error("the provider refuses the key: {what}")]
+    /// The key is wrong or may not do this, or there is none.
+    #[error("no access to the provider: {what}")]
     Unauthorized {
-        /// The provider's words, cleaned and bounded.
+        /// The provider's words, cleaned and bounded, or the reason for which there is no key.
         what: String,
     },
     /// The provider calls the request wrong: repeating it would not help.

@@ -156,7 +156,9 @@ impl Call<'_> {
             }
             Err(failure) => {
                 match &failure.seen {
-                    retry::Seen::Unsent | retry::Seen::Status(_) => ticket.nothing().await,
+                    retry::Seen::Unsent | retry::Seen::NoKeys | retry::Seen::Status(_) => {
+                        ticket.nothing().await
+                    }
                     retry::Seen::Lost
                     | retry::Seen::Cut
                     | retry::Seen::Event(_)

@@ -4,6 +4,8 @@
 mod common;
 mod fallback;
 mod faults;
+#[cfg(feature = "aws")]
+mod keys;
 mod money;
 mod stage;
 mod stalls;

@@ -139,7 +139,8 @@ impl Ticket {
             }
             None => {
                 let unseen = sent.elapsed().as_secs().min(MAX_UNSEEN_SECONDS) * MAX_TOKENS_PER_SECOND;
-                self.price.most(self.likely, unseen.min(most))
+                // Some count nothing before the end.
+                self.price.most(self.likely, unseen.max(self.meter.content_bytes).min(most))
             }
         };
         (cost.min(self.amount), Known::Estimated)

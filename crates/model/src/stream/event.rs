@@ -33,6 +33,11 @@ pub(super) enum Event {
     Error {
         error: Failure,
     },
+    /// Content that is paid for and not kept: no event of the API, but of sources that translate.
+    #[serde(skip)]
+    Hidden {
+        bytes: usize,
+    },
     #[serde(other)]
     Other,
 }
@@ -113,6 +118,19 @@ pub(super) struct RawUsage {
     cache_creation_input_tokens: Option<u64>,
     #[serde(default)]
     cache_creation: Option<RawCreation>,
+}
+
+impl RawUsage {
+    /// Counts of a whole answer; of caches: what was read, and what was written.
+    pub(super) fn of(input: u64, output: u64, cache: (u64, u64)) -> Self {
+        Self {
+            input_tokens: Some(input),
+            output_tokens: Some(output),
+            cache_read_input_tokens: Some(cache.0),
+            cache_creation_input_tokens: Some(cache.1),
+            ..Self::default()
+        }
+    }
 }
 
 /// What was written to caches, by how long they live.

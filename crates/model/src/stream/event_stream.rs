@@ -37,7 +37,8 @@ struct Kind {
 /// The payload of a piece of the answer.
 #[derive(Deserialize)]
 struct Chunk {
-    bytes: String,
+    #[serde(default)]
+    bytes: Option<String>,
 }
 
 /// The payload of an exception.
@@ -107,7 +108,10 @@ fn told(kind: Kind, payload: &[u8]) -> Result<Event, Broken> {
     match (kind.message.as_str(), kind.event.as_str()) {
         ("event", CHUNK) => {
             let chunk: Chunk = serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
-            event(&BASE64_STANDARD.decode(chunk.bytes).map_err(|_| bad("its content is no Base64"))?)
+            // Some keep a connection open by pieces without content.
+            let Some(bytes) = chunk.bytes else { return Ok(Event::Other) };
+            let bytes = BASE64_STANDARD.decode(bytes).map_err(|_| bad("its content is no Base64"))?;
+            event(&bytes)
         }
         // Kinds may be added.
         ("event", _) => Ok(Event::Other),

@@ -3,6 +3,7 @@
 //! ([`super::Fold`]).
 
 use super::Broken;
+use super::chat::Chunks;
 use super::event::Event;
 #[cfg(feature = "aws")]
 use super::event_stream::Frames;
@@ -16,6 +17,8 @@ pub enum Form {
     /// Frames of `application/vnd.amazon.eventstream`; each holds an event of the Messages API in Base64.
     #[cfg(feature = "aws")]
     EventStream,
+    /// Server-sent events; the data of each is a chunk of a chat completion.
+    Chat,
 }
 
 /// The bytes of one answer on their way to events.
@@ -24,6 +27,7 @@ pub(super) enum Source {
     Messages(Framing),
     #[cfg(feature = "aws")]
     EventStream(Frames),
+    Chat(Chunks),
 }
 
 impl Source {
@@ -32,6 +36,7 @@ impl Source {
             Form::Messages => Self::Messages(Framing::default()),
             #[cfg(feature = "aws")]
             Form::EventStream => Self::EventStream(Frames::default()),
+            Form::Chat => Self::Chat(Chunks::default()),
         }
     }
 
@@ -44,6 +49,17 @@ impl Source {
             },
             #[cfg(feature = "aws")]
             Self::EventStream(frames) => frames.push(bytes),
+            Self::Chat(chunks) => chunks.push(bytes),
+        }
+    }
+
+    /// The bytes are over: the events that they leave to be said.
+    pub(super) fn close(&mut self) -> Vec<Event> {
+        match self {
+            Self::Messages(_) => Vec::new(),
+            #[cfg(feature = "aws")]
+            Self::EventStream(_) => Vec::new(),
+            Self::Chat(chunks) => chunks.close(),
         }
     }
 }

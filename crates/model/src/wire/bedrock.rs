@@ -71,7 +71,7 @@ struct Models {
 struct Model {
     /// Bedrock's id, with its prefix.
     id: String,
-    /// The id without a prefix, by which tokens are counted; none: an id of the operator's.
+    /// The id without a prefix, by which tokens are counted; none: they are not, or it is an id of the operator's.
     base: Option<String>,
     without: Vec<Field>,
 }
@@ -110,6 +110,8 @@ struct Entry {
     prefixes: Vec<String>,
     #[serde(default)]
     without: Vec<Field>,
+    #[serde(default)]
+    counts: bool,
 }
 
 impl Bedrock {
@@ -123,7 +125,7 @@ impl Bedrock {
         let prefixes = table.region.iter().find(|row| region.starts_with(&row.begins));
         let prefixes = prefixes.map(|row| row.prefixes.as_slice()).unwrap_or_default();
         let mut by_name = BTreeMap::new();
-        for Entry { name, id, prefixes: has, without } in table.model {
+        for Entry { name, id, prefixes: has, without, counts } in table.model {
             let id = match own.get(&name) {
                 Some(own) => own.clone(),
                 None => match prefixes.iter().find(|prefix| has.contains(prefix)) {
@@ -131,7 +133,7 @@ impl Bedrock {
                     None => continue,
                 },
             };
-            let base = table_id(own, &name, &id);
+            let base = table_id(own, &name, &id).filter(|_| counts);
             by_name.insert(name, Model { id, base, without });
         }
         for (name, id) in own {
@@ -269,8 +271,12 @@ mod tests {
             ("eu-central-1", "claude-opus-5-5", Some("eu.anthropic.claude-opus-5-5")),
             ("us-east-1", "claude-sonnet-4-5", Some("us.anthropic.claude-sonnet-4-5-20250929-v1:0")),
             ("us-gov-west-1", "claude-opus-5-5", Some("us-gov.anthropic.claude-opus-5-5")),
-            ("ap-northeast-1", "claude-sonnet-5-5", Some("jp.anthropic.claude-sonnet-5-5")),
-            ("ap-northeast-1", "claude-fable-5", Some("apac.anthropic.claude-fable-5")),
+            ("ap-northeast-1", "claude-opus-5-5", Some("jp.anthropic.claude-opus-5-5")),
+            ("ap-northeast-1", "claude-fable-5", None),
+            ("ca-central-1", "claude-opus-5-5", Some("us.anthropic.claude-opus-5-5")),
+            ("ap-south-1", "claude-haiku-4-5", Some("in.anthropic.claude-haiku-4-5-20251001-v1:0")),
+            ("ap-south-1", "claude-opus-5-5", Some("global.anthropic.claude-opus-5-5")),
+            ("ap-southeast-1", "claude-opus-5-5", Some("global.anthropic.claude-opus-5-5")),
             ("sa-east-1", "claude-sonnet-5-5", Some("global.anthropic.claude-sonnet-5-5")),
             // Nothing leaves a geography by itself.
             ("eu-central-1", "claude-mythos-5-1", None),
@@ -307,9 +313,15 @@ mod tests {
     #[test]
     fn every_id_of_the_table_has_a_price() {
         let prices = Prices::bedrock().unwrap();
-        for region in
-            ["us-east-1", "us-gov-west-1", "eu-west-1", "ap-northeast-1", "ap-southeast-2", "sa-east-1"]
-        {
+        for region in [
+            "us-east-1",
+            "us-gov-west-1",
+            "eu-west-1",
+            "ap-northeast-1",
+            "ap-southeast-2",
+            "ap-south-1",
+            "sa-east-1",
+        ] {
             for model in bedrock(region).0.by_name.values() {
                 assert!(prices.of(&model.id).is_some(), "{}", model.id);
             }
@@ -335,6 +347,7 @@ mod tests {
 
         let call = bedrock.count(&request("claude-sonnet-4-5")).unwrap();
         assert_eq!(call.path, "/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens");
+        assert!(bedrock.count(&request("claude-opus-5-5")).is_none(), "its tokens are not counted there");
         assert!(bedrock.answer(&request("claude-unknown"), 1).is_err());
     }
 

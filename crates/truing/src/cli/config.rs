@@ -1,5 +1,7 @@
 //! `truing config`: what is configured, by whom, and what could be.
 
+mod live;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -34,6 +36,9 @@ enum What {
     Check {
         /// The file [default: the operator's, as `--config` or TRUING_CONFIG names it; else truing.toml here]
         file: Option<PathBuf>,
+        /// Ask each configured model for one word, with variables; costs at most $0.05 a model
+        #[arg(long, conflicts_with = "file")]
+        live: bool,
     },
 }
 
@@ -44,7 +49,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         What::Schema => {
             context.output.data(format_args!("{:#}\n", truing_config::generate::schema()))?;
         }
-        What::Check { file } => check(file.as_deref(), context)?,
+        What::Check { live: true, .. } => return live::check(&context.config(&[])?, context),
+        What::Check { file, live: false } => check(file.as_deref(), context)?,
     }
     Ok(Exit::Done)
 }

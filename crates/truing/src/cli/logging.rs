@@ -48,6 +48,8 @@ pub(crate) fn start(style: LogStyle, output: Output) -> Log {
     let (ours, others) = (level(told), level(told.saturating_sub(2)));
     // A prefix: it covers every crate of the workspace.
     let filter = Targets::new().with_default(others).with_target("truing", ours);
+    // AWS's libraries write whole answers of STS, with the keys in them.
+    let filter = filter.with_target("aws", LevelFilter::OFF);
     // A command's own answer says when money runs out. A service has none.
     let filter = match style {
         LogStyle::Human => filter.with_target(BUDGET, level(told.saturating_sub(1))),

@@ -190,7 +190,10 @@ async fn look(target: Option<&str>, context: &Context, found: &mut Found) -> Res
 /// Are the keys of the models there?
 fn models(config: &Config, context: &Context, found: &mut Found) {
     match wiring::converge::is_auditor_ready(config, &context.environment) {
-        Ok(()) => found.good("model", format!("{}: its key is there; nothing was sent", config.model.name)),
+        Ok(()) => {
+            let audits = config.with_named_model(config.roles.auditor.as_ref()).model.name;
+            found.good("model", format!("{audits}: its key is there; nothing was sent"));
+        }
         Err(error) => found.error("model", error),
     }
     match wiring::converge::is_fixer_ready(config, &context.environment) {

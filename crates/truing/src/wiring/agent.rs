@@ -50,6 +50,7 @@ pub fn native(
     ledger: Store,
     role: Role,
 ) -> Result<Agent, CliError> {
+    let config = &of_role(config, role);
     let ways = (ready(config, environment, role)?, fallback(config, environment, role)?);
     super::conceal::conceal(config, environment);
     let runtime = runtime(config, environment, role)?;
@@ -63,8 +64,21 @@ pub fn native(
 /// # Errors
 /// As [`native`].
 pub fn is_ready(config: &Config, environment: &Environment, role: Role) -> Result<(), CliError> {
+    let config = &of_role(config, role);
     ready(config, environment, role)?;
     fallback(config, environment, role).map(drop)
+}
+
+/// With the model of this work in the place of `[model]`. A fixer's, and one that is checked, are placed by the caller.
+fn of_role(config: &Config, role: Role) -> Config {
+    let roles = &config.roles;
+    let name = match role {
+        Role::Reviewer => &roles.reviewer,
+        Role::Auditor => &roles.auditor,
+        Role::Porter => &roles.porter,
+        Role::Fixer | Role::Checker => return config.clone(),
+    };
+    config.with_named_model(name.as_ref())
 }
 
 /// The way to the model, if nothing that other programs say is against it.
@@ -100,6 +114,7 @@ pub async fn recorded(
     file: &Path,
 ) -> Result<(Agent, Arc<Recording>), CliError> {
     let agent = native(config, environment, ledger, Role::Reviewer)?;
+    let config = &of_role(config, Role::Reviewer);
     let mut secrets = ready(config, environment, Role::Reviewer)?.secrets;
     secrets.extend(
         fallback(config, environment, Role::Reviewer)?.into_iter().flat_map(|other| other.way.secrets),

@@ -65,10 +65,10 @@ pub fn is_auditor_ready(config: &Config, environment: &Environment) -> Result<()
     agent::is_ready(config, environment, Role::Auditor)
 }
 
-/// The configuration of the model that fixes, if that is another one.
+/// The configuration of the model that fixes, if that is another one than audits.
 fn fixer(config: &Config) -> Option<Config> {
-    let model = config.models.get(config.converge.fixer.as_ref()?)?.clone();
-    Some(config.with_model(model))
+    let (fixer, auditor) = (&config.converge.fixer, &config.roles.auditor);
+    (fixer != auditor).then(|| config.with_named_model(fixer.as_ref()))
 }
 
 /// Could the model that fixes be asked, if that is another one? Nothing is sent.

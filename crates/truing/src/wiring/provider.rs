@@ -1,16 +1,18 @@
 //! From a configuration to a provider of models: where it is, how it is asked, what opens it, and what it costs.
 
+#[cfg(feature = "aws")]
+use std::ffi::OsStr;
+
 use truing_config::Config;
 use truing_config::environment::Environment;
 #[cfg(feature = "aws")]
 use truing_config::model::BEDROCK_TOKEN;
-use truing_config::model::{ModelConfig, ProviderKind};
-#[cfg(feature = "aws")]
+use truing_config::model::{ModelConfig, OPENAI_KEY, ProviderKind};
 use truing_config::secret::Secret as Place;
 use truing_core::secret::Secret;
 use truing_loops::budget::Priced;
 #[cfg(feature = "aws")]
-use truing_model::aws::{AwsLogin, Service};
+use truing_model::aws::{AwsKeys, AwsLogin, KeyChain, KeySource, Service};
 #[cfg(feature = "aws")]
 use truing_model::price::Price;
 use truing_model::price::Prices;
@@ -18,6 +20,9 @@ use truing_model::provider::{Login, Provider, ProviderError};
 use truing_model::wire::Wire;
 #[cfg(feature = "aws")]
 use truing_model::wire::bedrock::Bedrock;
+use truing_model::wire::chat::{Chat, KeyHeader};
+
+use url::Url;
 
 use super::role::Role;
 use crate::cli::error::CliError;
@@ -69,10 +74,11 @@ pub(super) fn nobody() -> Result<Way, ProviderError> {
 }
 
 /// The form of requests to the provider; what is declared of its model counts there by the provider's own name, too.
-#[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "all are asked in the same way"))]
+#[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only Bedrock has names of its own"))]
 fn wire(config: &Config, prices: &mut Prices, role: Role) -> Result<Wire, CliError> {
     match config.model.provider {
         ProviderKind::Anthropic => Ok(Wire::Messages),
+        ProviderKind::OpenAi => chat(&config.model).map(Wire::Chat),
         #[cfg(feature = "aws")]
         ProviderKind::Aws => Ok(Wire::Messages),
         #[cfg(feature = "aws")]
@@ -93,12 +99,24 @@ fn wire(config: &Config, prices: &mut Prices, role: Role) -> Result<Wire, CliErr
     }
 }
 
+/// Where OpenAI's own API is.
+const OPENAI: &str = "https://api.openai.com/v1";
+
+/// The way to a server of Chat Completions.
+fn chat(model: &ModelConfig) -> Result<Chat, CliError> {
+    let address = model.base_url.as_deref().unwrap_or(OPENAI);
+    let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    Chat::new(&host, model.api_version.clone(), model.effort.clone())
+        .map_err(|error| CliError::failed("model", error.to_string()))
+}
+
 /// The address of the model.
 fn address(model: &ModelConfig, role: Role) -> Result<String, CliError> {
     #[cfg(feature = "aws")]
     let region = model.region.as_deref().unwrap_or_default();
     match (&model.base_url, model.provider) {
         (Some(address), _) => Ok(address.clone()),
+        (None, ProviderKind::OpenAi) => Ok(OPENAI.to_owned()),
         (None, ProviderKind::Anthropic) => {
             Err(missing((model, "base_url"), "https://api.anthropic.com", role))
         }
@@ -133,6 +151,24 @@ fn login(model: &ModelConfig, environment: &Environment, role: Role) -> Result<L
     };
     match model.provider {
         ProviderKind::Anthropic => key().map(Login::Key),
+        ProviderKind::OpenAi => {
+            let chat = chat(model)?;
+            let header = match chat.server().key {
+                KeyHeader::Bearer => Login::Bearer,
+                KeyHeader::ApiKey => Login::ApiKey,
+            };
+            let is_usual = model.api_key == Place::Env(OPENAI_KEY.to_owned());
+            let is_set = environment.get(OPENAI_KEY).is_some_and(|key| !key.is_empty());
+            match (is_usual, chat.is_local(), chat.server().is_openai) {
+                (false, _, _) | (true, _, true) => key().map(header),
+                (true, true, false) if is_set => key().map(header),
+                (true, true, false) => Ok(Login::Open),
+                // OpenAI's key is for OpenAI alone.
+                (true, false, false) => Err(role
+                    .refused("model_key", format!("[{}]: `api_key` does not say where this server's key is", model.section))
+                    .hint("say it: api_key = { env = \"OTHER_API_KEY\" }; `OPENAI_API_KEY` is sent to OpenAI alone")),
+            }
+        }
         #[cfg(feature = "aws")]
         ProviderKind::Aws => {
             let region = region(model, role)?;
@@ -160,27 +196,38 @@ fn region(model: &ModelConfig, role: Role) -> Result<String, CliError> {
     region.ok_or_else(|| missing((model, "region"), REGION, role))
 }
 
-/// A key of AWS, from the variables that all of its programs take.
+/// Keys of AWS: those in the variables that all of its programs take, else by its chain, which is asked with the first call.
 #[cfg(feature = "aws")]
 fn aws(
     (model, service, region): (&ModelConfig, Service, String),
     environment: &Environment,
     role: Role,
 ) -> Result<AwsLogin, CliError> {
-    let variable = |name: &'static str| {
-        let value = environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
-        value.ok_or_else(|| {
+    let text = |name: &str| environment.get(name).and_then(|value| value.to_str());
+    let variable = |name: &'static str| text(name).filter(|value| !value.is_empty());
+    let keys = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
+        (Some(key_id), Some(secret_key)) => KeySource::Fixed(AwsKeys {
+            key_id: key_id.to_owned(),
+            secret_key: Secret::new(secret_key),
+            session_token: variable("AWS_SESSION_TOKEN").map(Secret::new),
+        }),
+        (None, None) => {
+            let owned = |(name, value): (&str, &OsStr)| Some((name.to_owned(), value.to_str()?.to_owned()));
+            let all = ["AWS_", "HOME"].into_iter().flat_map(|begin| environment.with_prefix(begin));
+            let chain = KeyChain::new(all.filter_map(owned), &region);
+            KeySource::Chain(
+                chain.map_err(|error| role.refused("model", format!("[{}]: {error}", model.section)))?,
+            )
+        }
+        (key_id, _) => {
+            let name = if key_id.is_none() { "AWS_ACCESS_KEY_ID" } else { "AWS_SECRET_ACCESS_KEY" };
             let provider = model.provider.as_str();
             let message = format!("variable {name} is not set, but the provider \"{provider}\" needs it");
-            role.refused("model_key", message)
-                .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: `aws configure export-credentials --format env` prints them")
-        })
+            return Err(role.refused("model_key", message).hint(
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or none of them: then AWS's own chain is asked (profiles, \
+                 web identity, containers, instances)",
+            ));
+        }
     };
-    Ok(AwsLogin {
-        service,
-        region,
-        key_id: variable("AWS_ACCESS_KEY_ID")?.to_owned(),
-        secret_key: Secret::new(variable("AWS_SECRET_ACCESS_KEY")?),
-        session_token: variable("AWS_SESSION_TOKEN").ok().map(Secret::new),
-    })
+    Ok(AwsLogin { service, region, keys })
 }

@@ -15,13 +15,15 @@ pub enum Role {
     Fixer,
     /// Code for a sync job.
     Porter,
+    /// One word, to see that it answers.
+    Checker,
 }
 
 impl Role {
     /// The error where its model cannot be asked; of a converge run it is the refusal R3.
     pub(super) fn refused(self, code: &'static str, message: String) -> CliError {
         let worker = match self {
-            Self::Reviewer | Self::Porter => return CliError::usage(code, message),
+            Self::Reviewer | Self::Porter | Self::Checker => return CliError::usage(code, message),
             Self::Auditor => "auditor",
             Self::Fixer => "fixer",
         };
@@ -32,7 +34,7 @@ impl Role {
     pub(super) fn without(self) -> &'static str {
         match self {
             Self::Reviewer => ", or review without a model: `--runtime rules`",
-            Self::Auditor | Self::Fixer | Self::Porter => "",
+            Self::Auditor | Self::Fixer | Self::Porter | Self::Checker => "",
         }
     }
 }

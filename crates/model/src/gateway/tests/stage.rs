@@ -34,6 +34,8 @@ pub(super) enum Way {
     /// The same, with signed requests.
     #[cfg(feature = "aws")]
     Signed,
+    /// Chat Completions.
+    Chat,
 }
 
 impl Way {
@@ -43,11 +45,12 @@ impl Way {
         Self::Bedrock,
         #[cfg(feature = "aws")]
         Self::Signed,
+        Self::Chat,
     ];
 
     pub(super) fn sends_its_key(self) -> bool {
         match self {
-            Self::Messages => true,
+            Self::Messages | Self::Chat => true,
             #[cfg(feature = "aws")]
             Self::Bedrock => true,
             #[cfg(feature = "aws")]
@@ -59,21 +62,31 @@ impl Way {
     pub(super) fn to(self, model: &FakeModel) -> Provider {
         match self {
             Self::Messages => Provider::new(model.url(), Login::Key(Secret::new(KEY))).unwrap(),
+            Self::Chat => {
+                let chat = crate::wire::chat::Chat::new("localhost", None, None).unwrap();
+                let provider = Provider::new(&format!("{}/v1", model.url()), Login::Bearer(Secret::new(KEY)));
+                provider.unwrap().with_wire(crate::wire::Wire::Chat(chat))
+            }
             #[cfg(feature = "aws")]
             Self::Bedrock => bedrock(model, Login::Bearer(Secret::new(KEY))),
             #[cfg(feature = "aws")]
             Self::Signed => {
-                let login = crate::aws::AwsLogin {
-                    service: crate::aws::Service::Bedrock,
-                    region: AWS_REGION.to_owned(),
+                let keys = crate::aws::AwsKeys {
                     key_id: AWS_KEY_ID.to_owned(),
                     secret_key: Secret::new(aws_secret_key()),
                     session_token: None,
                 };
-                bedrock(model, Login::Aws(login))
+                signed(model, crate::aws::KeySource::Fixed(keys))
             }
         }
     }
+}
+
+/// Amazon Bedrock, with requests that are signed by keys of this source.
+#[cfg(feature = "aws")]
+pub(super) fn signed(model: &FakeModel, keys: crate::aws::KeySource) -> Provider {
+    let (service, region) = (crate::aws::Service::Bedrock, AWS_REGION.to_owned());
+    bedrock(model, Login::Aws(crate::aws::AwsLogin { service, region, keys }))
 }
 
 #[cfg(feature = "aws")]
@@ -283,7 +296,8 @@ impl Stage {
     }
 
     pub(super) fn requests(&self) -> usize {
-        let asks = |path: &str| path == "/v1/messages" || path.ends_with("/invoke-with-response-stream");
+        let ends = ["/v1/messages", "/invoke-with-response-stream", "/v1/chat/completions"];
+        let asks = |path: &str| ends.iter().any(|end| path.ends_with(end));
         self.model.log().iter().filter(|logged| asks(&logged.path)).count()
     }
 }

@@ -17,6 +17,8 @@ struct Kind {
     path: &'static str,
 }
 
+const OWN_KEY: &str = "provider = \"openai\"\napi_key = { env = \"OTHER_KEY\" }\n";
+const CHAT: &str = "/chat/completions";
 const MESSAGES: &str = "/v1/messages";
 const BEDROCK: &str = "/model/eu.anthropic.claude-sonnet-5-5/invoke-with-response-stream";
 
@@ -47,6 +49,8 @@ fn kinds() -> Vec<Kind> {
         kind("bedrock, by a token", &bedrock, token.clone(), 6600, BEDROCK),
         kind("bedrock, by the variables of others", "", chosen.concat(), 6600, BEDROCK),
         kind("bedrock, by an id of one's own", &format!("{bedrock}{own}"), token, 6000, global),
+        kind("openai", "provider = \"openai\"\n", vec![("OPENAI_API_KEY", KEY.to_owned())], 6000, CHAT),
+        kind("openai, by a key of one's own", OWN_KEY, vec![("OTHER_KEY", KEY.to_owned())], 6000, CHAT),
     ]
 }
 
@@ -92,8 +96,6 @@ fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
         assert_eq!(scene.model.log().len(), 0);
     };
     refused("", &["region"]);
-    // The first party's key, which is set, is not sent to anybody else.
-    refused("region = \"eu-central-1\"\n", &["AWS_ACCESS_KEY_ID", "bedrock"]);
     let token = "region = \"eu-central-1\"\napi_key = { env = \"ANTHROPIC_API_KEY\" }\n";
     refused(&format!("{token}name = \"claude-mythos-5-1\"\n"), &["claude-mythos-5-1", "model_ids"]);
     refused(&format!("{token}model_ids = [\"x\"]\n"), &["model.model_ids", "table"]);
@@ -101,6 +103,23 @@ fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
     let arn = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x";
     let own = format!("{token}model_ids = {{ \"claude-sonnet-5-5\" = \"{arn}\" }}\n");
     refused(&own, &[arn, "[price.\"claude-sonnet-5-5\"]"]);
+}
+
+#[test]
+fn without_a_key_of_aws_its_chain_is_asked_and_half_a_key_is_none() {
+    let scene = Scene::of([]).with("provider = \"bedrock\"\nregion = \"eu-central-1\"\n");
+    let half = scene.command(&[]).env("AWS_SECRET_ACCESS_KEY", aws_secret_key()).output().unwrap();
+    let half = Ran::from(half);
+    assert!(half.exit == 2 && half.err.contains("AWS_ACCESS_KEY_ID"), "{} {}", half.exit, half.err);
+    // The first party's key, which is set, is not sent to anybody else.
+    let none =
+        scene.command(&["--format", "json"]).env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
+    let none = Ran::from(none);
+    assert!(none.exit != 0, "{}", none.out);
+    for place in ["AWS_ACCESS_KEY_ID", "~/.aws/config", "AWS_WEB_IDENTITY_TOKEN_FILE"] {
+        assert!(none.out.contains(place), "{place}: {} {}", none.out, none.err);
+    }
+    assert_eq!(scene.model.log().len(), 0);
 }
 
 #[test]
@@ -152,4 +171,61 @@ fn the_prices_of_bedrock_are_shown_where_the_model_or_its_fallback_is_asked_ther
             ran.err
         );
     }
+}
+
+#[test]
+fn a_server_of_chat_completions_gets_no_other_server_s_key() {
+    let scene = Scene::of([report(&[finding()])]).with("provider = \"openai\"\n");
+    // The key of Anthropic's API, which the scene sets, is not for another provider.
+    let told = Ran::from(scene.command(&["--format", "json"]).output().unwrap()).json();
+    assert_eq!(told["outcome"]["kind"], "degraded", "{told:#}");
+    let log = scene.model.log();
+    assert!(log.iter().all(|request| !request.headers.contains_key("authorization")), "{log:#?}");
+    scene.model.forgive();
+
+    let of = |address: &str, variables: &[(&str, &str)]| {
+        let scene = Scene::of([]).with("provider = \"openai\"\n");
+        let mut command = scene.command(&[]);
+        Ran::from(
+            command.env("TRUING_MODEL__BASE_URL", address).envs(variables.iter().copied()).output().unwrap(),
+        )
+    };
+    let without = of("https://api.openai.com/v1", &[]);
+    assert!(without.exit == 2 && without.err.contains("OPENAI_API_KEY"), "{without:?}");
+    let other = of("https://openrouter.ai/api/v1", &[("OPENAI_API_KEY", "canary")]);
+    assert!(other.exit == 2 && other.err.contains("`OPENAI_API_KEY` is sent to OpenAI alone"), "{other:?}");
+}
+
+#[test]
+fn each_configured_model_is_asked_for_one_word() {
+    let scene = Scene::of([Answer::text("yes").usage(10, 1).times(0)]);
+    let url = scene.model.url().to_owned();
+    let scene = scene.with(&format!(
+        "[model.chat]\nprovider = \"openai\"\nbase_url = \"{url}/v1\"\napi_key = {{ env = \"CHAT_KEY\" }}\nname = \"m\"\n\
+         [model.unset]\napi_key = {{ env = \"UNSET_KEY\" }}\nname = \"claude-opus-5-5\"\n[price.m]\ninput = 1\noutput = 2\n"
+    ));
+    drop(scene.command(&[])); // Its file is written.
+    let mut command =
+        scene.place.command(&["--config", "../op.toml", "config", "check", "--live", "--format", "json"]);
+    command.env("ANTHROPIC_API_KEY", KEY).env("CHAT_KEY", KEY);
+    let ran = Ran::from(command.output().unwrap());
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert!(ran.err.contains("3 models are asked for one word"), "{}", ran.err);
+    let rows = ran.json();
+    let of = |row: usize, field: &str| rows[row][field].clone();
+    assert_eq!(
+        [0, 1, 2].map(|row| of(row, "section")),
+        ["model", "model.chat", "model.unset"].map(Value::from)
+    );
+    assert_eq!([0, 1, 2].map(|row| of(row, "ok")), [true, true, false].map(Value::from));
+    assert_eq!(of(1, "cost_micro_usd"), json!(12));
+    assert!(of(2, "reason").as_str().unwrap().contains("UNSET_KEY"), "{rows:#}");
+    assert_eq!(scene.model.log().len(), 2);
+    // What was spent is in the records.
+    let shown =
+        scene.place.command(&["--config", "../op.toml", "budget", "show", "--format", "json"]).output();
+    let spent = Ran::from(shown.unwrap()).json();
+    let all =
+        spent.as_array().unwrap().iter().map(|row| row["spent_micro_usd"].as_u64().unwrap()).sum::<u64>();
+    assert!(all >= 12, "{spent:#}");
 }

@@ -1,0 +1,296 @@
+//! [`FakeAws`]: where keys of AWS come from, on loopback: STS, the credentials service of a container, the metadata of an
+//! instance. Each refuses what the real one refuses.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+use crate::model::signature::{self, STS};
+use crate::model::{AWS_KEY_ID, aws_secret_key};
+use crate::server;
+
+/// The audience of tokens that STS takes.
+pub const AUDIENCE: &str = "sts.amazonaws.com";
+/// The path of a container's credentials.
+pub const CONTAINER_PATH: &str = "/v1/credentials";
+/// The token of that service.
+pub const CONTAINER_TOKEN: &str = "container-canary-7";
+/// The name of an instance's role.
+const INSTANCE_ROLE: &str = "instance-role";
+/// The largest request that is read.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The behaviour of the services.
+#[derive(Clone, Debug)]
+pub struct AwsBehaviour {
+    /// The time at which the next keys end.
+    pub ends: SystemTime,
+    /// Roles that may not be assumed.
+    pub denied: Vec<String>,
+    /// An answer to everything instead.
+    pub status: Option<u16>,
+    /// The lead of the services' clock.
+    pub ahead: SignedDuration,
+    /// The time before an answer.
+    pub delay: Duration,
+    /// The beginning of session tokens, before their number.
+    pub session: String,
+}
+
+/// The server. It ends, with all its connections, when this is dropped.
+pub struct FakeAws {
+    shared: Arc<Mutex<AwsServices>>,
+    url: String,
+    task: AbortHandle,
+}
+
+struct AwsServices {
+    behaviour: AwsBehaviour,
+    /// Method and path, and the action of STS.
+    log: Vec<String>,
+    given: u64,
+    metadata_token: Option<String>,
+}
+
+impl Drop for FakeAws {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl std::fmt::Debug for FakeAws {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeAws").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl FakeAws {
+    /// Starts the services on one free port of 127.0.0.1, inside the running tokio runtime. Their keys last an hour.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub async fn start() -> std::io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let behaviour = AwsBehaviour {
+            ends: SystemTime::now() + Duration::from_secs(3600),
+            denied: Vec::new(),
+            status: None,
+            ahead: SignedDuration::ZERO,
+            delay: Duration::ZERO,
+            session: "session-canary".to_owned(),
+        };
+        let shared = AwsServices { behaviour, log: Vec::new(), given: 0, metadata_token: None };
+        let shared = Arc::new(Mutex::new(shared));
+        let router = Router::new().fallback(any).with_state(shared.clone());
+        let task = tokio::spawn(server::serve(listener, router)).abort_handle();
+        Ok(Self { shared, url, task })
+    }
+
+    /// The address of all of them.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Changes the behaviour of all services.
+    pub fn behave(&self, change: impl FnOnce(&mut AwsBehaviour)) {
+        change(&mut lock(&self.shared).behaviour);
+    }
+
+    /// All that was asked: method and path, and the action of STS.
+    pub fn log(&self) -> Vec<String> {
+        lock(&self.shared).log.clone()
+    }
+}
+
+/// A token that says who its bearer is, for this audience, which ends after so many seconds.
+pub fn web_identity(subject: &str, audience: &str, lasts: i64) -> String {
+    let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let head = part(json!({"alg": "RS256", "typ": "JWT"}));
+    let ends = Timestamp::now().as_second().saturating_add(lasts);
+    format!("{head}.{}.canary-signature", part(json!({"aud": [audience], "exp": ends, "sub": subject})))
+}
+
+fn lock(shared: &Mutex<AwsServices>) -> MutexGuard<'_, AwsServices> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn any(State(shared): State<Arc<Mutex<AwsServices>>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
+    let fields: Vec<(String, String)> = url_fields(&body);
+    let field = |wanted: &str| {
+        let found = fields.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_str()).unwrap_or_default()
+    };
+    let asked = format!("{} {} {}", head.method, head.uri.path(), field("Action")).trim().to_owned();
+    let behaviour = {
+        let mut shared = lock(&shared);
+        shared.log.push(asked);
+        shared.behaviour.clone()
+    };
+    tokio::time::sleep(behaviour.delay).await;
+    let mut response = match behaviour.status.and_then(|status| StatusCode::from_u16(status).ok()) {
+        Some(status) => (status, "down").into_response(),
+        None => match (head.method.clone(), head.uri.path()) {
+            (Method::POST, "/") => sts(&shared, &head, &body, field, &behaviour),
+            (Method::GET, CONTAINER_PATH) => container(&shared, &head),
+            (_, path) if path.starts_with("/latest/") => metadata(&shared, &head),
+            _ => (StatusCode::NOT_FOUND, "no such path").into_response(),
+        },
+    };
+    let now = Timestamp::now().saturating_add(behaviour.ahead).unwrap_or(Timestamp::UNIX_EPOCH);
+    if let Ok(date) = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().parse() {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
+}
+
+/// The fields of a form.
+fn url_fields(body: &[u8]) -> Vec<(String, String)> {
+    let url = reqwest::Url::parse(&format!("http://x/?{}", String::from_utf8_lossy(body)));
+    url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
+}
+
+fn sts<'a>(
+    shared: &Mutex<AwsServices>,
+    head: &Parts,
+    body: &[u8],
+    field: impl Fn(&str) -> &'a str,
+    behaviour: &AwsBehaviour,
+) -> Response {
+    let (action, role) = (field("Action"), field("RoleArn"));
+    let allowed = match action {
+        "AssumeRoleWithWebIdentity" => web(field("WebIdentityToken")),
+        "AssumeRole" => signed(head, body, behaviour.ahead),
+        _ => Err((400, "InvalidAction", "Could not find operation".to_owned())),
+    };
+    if let Err((status, code, message)) = allowed {
+        return fault(status, code, &message);
+    }
+    if behaviour.denied.iter().any(|denied| denied == role) {
+        let message = format!("User is not authorized to perform: sts:{action} on resource: {role}");
+        return fault(403, "AccessDenied", &message);
+    }
+    let given = give(shared);
+    let text = |name: &str| given.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let keys = format!(
+        "<AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken>\
+         <Expiration>{}</Expiration>",
+        text("AccessKeyId"),
+        text("SecretAccessKey"),
+        text("Token"),
+        text("Expiration"),
+    );
+    let user =
+        "<Arn>arn:aws:sts::123456789012:assumed-role/role/session</Arn><AssumedRoleId>A:s</AssumedRoleId>";
+    let answer = format!(
+        "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result><Credentials>{keys}\
+         </Credentials><AssumedRoleUser>{user}</AssumedRoleUser></{action}Result><ResponseMetadata>\
+         <RequestId>1</RequestId></ResponseMetadata></{action}Response>"
+    );
+    ([(header::CONTENT_TYPE, "text/xml")], answer).into_response()
+}
+
+type StsRefusal = (u16, &'static str, String);
+
+/// Does STS take this token?
+fn web(token: &str) -> Result<(), StsRefusal> {
+    let payload = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+    let payload: Option<Value> = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+    let Some(payload) = payload else {
+        let message = "The ID Token provided is not a valid JWT.".to_owned();
+        return Err((400, "InvalidIdentityToken", message));
+    };
+    if payload["aud"] != json!([AUDIENCE]) {
+        return Err((400, "InvalidIdentityToken", "Incorrect token audience".to_owned()));
+    }
+    if payload["exp"].as_i64().is_none_or(|ends| ends <= Timestamp::now().as_second()) {
+        let message = "Token expired: current date/time must be before the expiration".to_owned();
+        return Err((400, "ExpiredTokenException", message));
+    }
+    Ok(())
+}
+
+/// Is the request signed, by the clock of STS?
+fn signed(head: &Parts, body: &[u8], ahead: SignedDuration) -> Result<(), StsRefusal> {
+    let mismatch = |message: &str| (403, "SignatureDoesNotMatch", message.to_owned());
+    if ahead.abs() > SignedDuration::from_mins(5) {
+        return Err(mismatch("Signature expired: 20270101T000000Z is now earlier than 20270101T010000Z"));
+    }
+    match signature::check(head, body, &STS) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(mismatch("The request signature we calculated does not match")),
+        Err(what) => Err((403, "InvalidClientTokenId", what.to_owned())),
+    }
+}
+
+fn fault(status: u16, code: &str, message: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let body = format!(
+        "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+         <Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+    );
+    (status, [(header::CONTENT_TYPE, "text/xml")], body).into_response()
+}
+
+fn container(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
+    if head.headers.get(header::AUTHORIZATION).is_none_or(|token| token != CONTAINER_TOKEN) {
+        let body = json!({"code": "AccessDeniedException", "message": "the token is missing or wrong"});
+        return (StatusCode::FORBIDDEN, body.to_string()).into_response();
+    }
+    give(shared).to_string().into_response()
+}
+
+/// Version 2 of an instance's metadata: nothing without a token, which is made by a `PUT` with its time.
+fn metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
+    const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    if (head.method.as_str(), head.uri.path()) == ("PUT", "/latest/api/token") {
+        let ttl = text(TTL).filter(|ttl| ttl.parse().is_ok_and(|ttl: u32| (1..=21_600).contains(&ttl)));
+        let Some(ttl) = ttl else { return StatusCode::BAD_REQUEST.into_response() };
+        let mut shared = lock(shared);
+        let token = format!("metadata-canary-{}", shared.log.len());
+        shared.metadata_token = Some(token.clone());
+        return ([(TTL, ttl.to_owned())], token).into_response();
+    }
+    let token = text("x-aws-ec2-metadata-token");
+    if token.is_none() || lock(shared).metadata_token.as_deref() != token {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let path = head.uri.path().strip_prefix("/latest/meta-data/iam/security-credentials/");
+    match path {
+        Some("") => INSTANCE_ROLE.into_response(),
+        Some(INSTANCE_ROLE) => give(shared).to_string().into_response(),
+        Some(_) | None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The next keys. The fake provider of models knows them.
+fn give(shared: &Mutex<AwsServices>) -> Value {
+    let mut shared = lock(shared);
+    shared.given += 1;
+    let ends = Timestamp::try_from(shared.behaviour.ends).unwrap_or(Timestamp::UNIX_EPOCH);
+    json!({
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "LastUpdated": "2026-01-01T00:00:00Z",
+        "AccessKeyId": AWS_KEY_ID,
+        "SecretAccessKey": aws_secret_key(),
+        "Token": format!("{}-{}", shared.behaviour.session, shared.given),
+        "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    })
+}

@@ -1,0 +1,326 @@
+//! The same scripts in the form of Chat Completions. Written from OpenAI's published description of the API, without the code
+//! that speaks it; what the description requires of a request is required here.
+
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::events::{Event, Ready, object, split, tool_id};
+use super::script::{Block, Place, Usage};
+
+/// The last data of a stream.
+pub(super) const DONE: &str = "[DONE]";
+/// The longest name of a function.
+const MAX_NAME: usize = 64;
+
+/// Is it the path of a call? What stands before it differs between servers.
+pub(super) fn is_call(path: &str) -> bool {
+    path.ends_with("/chat/completions")
+}
+
+/// The one credential of a request.
+pub(super) fn credential(head: &Parts) -> Result<String, &'static str> {
+    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    if head.headers.contains_key("x-api-key") || head.headers.contains_key("anthropic-version") {
+        return Err("a header of another service");
+    }
+    let bearer = text("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or_default());
+    match (text("api-key"), bearer) {
+        (Some(_), Some(_)) => Err("two credentials in one request"),
+        (Some(key), None) | (None, Some(key)) => Ok(key.to_owned()),
+        (None, None) => Err("no credential"),
+    }
+}
+
+/// The request as the Messages API would have it; or what is wrong with it.
+pub(super) fn request(body: &Value) -> Result<Value, String> {
+    let wrong = |what: &str| Err(what.to_owned());
+    if body["model"].as_str().is_none_or(str::is_empty) {
+        return wrong("you must provide a model parameter");
+    }
+    for field in ["system", "max_tokens_to_sample", "thinking", "output_config", "anthropic_version"] {
+        if body.get(field).is_some() {
+            return Err(format!("Unrecognized request argument supplied: {field}"));
+        }
+    }
+    if body["stream"] != true && body.get("stream_options").is_some() {
+        return wrong("stream_options: only allowed when `stream` is enabled");
+    }
+    let limits = [&body["max_tokens"], &body["max_completion_tokens"]];
+    let limit = match limits.map(Value::as_u64) {
+        [Some(_), Some(_)] => return wrong("max_tokens and max_completion_tokens are set both"),
+        [limit, other] => limit.or(other),
+    };
+    let Some(said) = body["messages"].as_array().filter(|said| !said.is_empty()) else {
+        return wrong("[] is too short - 'messages'");
+    };
+    let tools = body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let tools = tools.iter().map(tool).collect::<Result<Vec<Value>, String>>()?;
+    if tools.is_empty() && body.get("tool_choice").is_some() {
+        return wrong("'tool_choice' is only allowed when 'tools' are specified");
+    }
+    let mut system = Vec::new();
+    let mut messages: Vec<Value> = Vec::new();
+    let mut open: Vec<String> = Vec::new();
+    for (index, message) in said.iter().enumerate() {
+        let at = |what: &str| Err(format!("messages.[{index}]: {what}"));
+        let role = message["role"].as_str().unwrap_or_default();
+        if role != "tool" && !open.is_empty() {
+            return at(
+                "an assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'",
+            );
+        }
+        let text = match &message["content"] {
+            Value::String(text) => text.clone(),
+            Value::Null if role == "assistant" => String::new(),
+            _ => return at("content: expected a string"),
+        };
+        let block = json!({"type": "text", "text": text});
+        match role {
+            "system" | "developer" if messages.is_empty() => system.push(block),
+            "system" | "developer" => messages.push(json!({"role": "system", "content": [block]})),
+            "user" => add(&mut messages, "user", block),
+            "tool" => {
+                let id = message["tool_call_id"].as_str().unwrap_or_default();
+                let Some(place) = open.iter().position(|known| known == id) else {
+                    return at(
+                        "messages with role 'tool' must be a response to a preceding message with 'tool_calls'",
+                    );
+                };
+                open.remove(place);
+                add(
+                    &mut messages,
+                    "user",
+                    json!({"type": "tool_result", "tool_use_id": id, "content": text}),
+                );
+            }
+            "assistant" => {
+                let mut content = Vec::new();
+                if !text.is_empty() {
+                    content.push(block);
+                }
+                for call in message["tool_calls"].as_array().into_iter().flatten() {
+                    let (id, function) = (&call["id"], &call["function"]);
+                    let input = function["arguments"]
+                        .as_str()
+                        .and_then(|text| serde_json::from_str::<Value>(text).ok());
+                    let (Some(id), Some(input), "function") =
+                        (id.as_str(), input, call["type"].as_str().unwrap_or_default())
+                    else {
+                        return at(
+                            "tool_calls: expected an id, the type 'function', and arguments in a string of JSON",
+                        );
+                    };
+                    open.push(id.to_owned());
+                    content.push(
+                        json!({"type": "tool_use", "id": id, "name": function["name"], "input": input}),
+                    );
+                }
+                if content.is_empty() {
+                    return at("content: an assistant message needs content or tool_calls");
+                }
+                messages.push(json!({"role": "assistant", "content": content}));
+            }
+            _ => return at("role: expected one of 'system', 'user', 'assistant', 'tool', 'developer'"),
+        }
+    }
+    let mut request = Map::from_iter([
+        ("model".to_owned(), body["model"].clone()),
+        ("max_tokens".to_owned(), json!(limit.unwrap_or(128_000))),
+        ("messages".to_owned(), Value::Array(messages)),
+        ("stream".to_owned(), body["stream"].clone()),
+    ]);
+    if !system.is_empty() {
+        request.insert("system".to_owned(), Value::Array(system));
+    }
+    if !tools.is_empty() {
+        request.insert("tools".to_owned(), Value::Array(tools));
+        let choice = match &body["tool_choice"] {
+            Value::String(word) if word == "required" => json!({"type": "any"}),
+            Value::String(word) => json!({"type": word}),
+            Value::Object(_) => json!({"type": "tool", "name": body["tool_choice"]["function"]["name"]}),
+            _ => json!({"type": "auto"}),
+        };
+        request.insert("tool_choice".to_owned(), choice);
+    }
+    Ok(Value::Object(request))
+}
+
+/// A block of a message by this author, who may have said something just before.
+fn add(messages: &mut Vec<Value>, role: &str, block: Value) {
+    let last = messages.last_mut().filter(|message| message["role"] == role);
+    match last.and_then(|message| message["content"].as_array_mut()) {
+        Some(content) => content.push(block),
+        None => messages.push(json!({"role": role, "content": [block]})),
+    }
+}
+
+fn tool(tool: &Value) -> Result<Value, String> {
+    let function = &tool["function"];
+    let name = function["name"].as_str().unwrap_or_default();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if tool["type"] != "function" || name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_plain) {
+        return Err(format!("tools: invalid function '{name}'"));
+    }
+    if !function["parameters"].is_object() {
+        return Err(format!("tools: the parameters of '{name}' are no schema"));
+    }
+    Ok(json!({"name": name, "description": function["description"], "input_schema": function["parameters"]}))
+}
+
+/// A refusal.
+pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Response {
+    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (code, axum::Json(error(status, kind, message))).into_response()
+}
+
+/// The error that is sent with a status, or in a stream.
+pub(super) fn error(status: u16, kind: &str, message: &str) -> Value {
+    let (usual, code) = match status {
+        401 => ("invalid_request_error", Some("invalid_api_key")),
+        402 => ("billing_error", Some("billing_hard_limit_reached")),
+        403 => ("permission_error", None),
+        404 => ("invalid_request_error", Some("model_not_found")),
+        413 => ("invalid_request_error", Some("context_length_exceeded")),
+        429 => ("requests", Some("rate_limit_exceeded")),
+        500..=599 => ("server_error", None),
+        _ => ("invalid_request_error", None),
+    };
+    let (kind, code) = if kind.is_empty() { (usual, code) } else { (kind, None) };
+    json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
+}
+
+/// The counts of a provider that writes no caches.
+pub(super) fn counted(usage: Usage) -> Usage {
+    let input = usage.input + usage.cache_write_5m + usage.cache_write_1h;
+    Usage { input, cache_write_5m: 0, cache_write_1h: 0, ..usage }
+}
+
+/// The whole stream.
+pub(super) fn stream(ready: &Ready) -> Vec<Event> {
+    let event = |choice: Value, place: Option<Place>, content: usize| Event {
+        data: chunk(ready, &[choice]),
+        place,
+        content,
+    };
+    let mut events = vec![event(delta(json!({"role": "assistant", "content": ""})), Some(Place::Start), 0)];
+    let mut calls = 0;
+    for (index, block) in ready.blocks.iter().enumerate() {
+        match block {
+            Block::Text { text } => {
+                events.extend(split(text).map(|piece| {
+                    let size = piece.len();
+                    event(delta(json!({"content": piece})), Some(Place::Text), size)
+                }));
+            }
+            Block::Thinking { thinking, signature: _ } => {
+                events.extend(split(thinking).map(|piece| {
+                    let size = piece.len();
+                    event(delta(json!({"reasoning_content": piece})), None, size)
+                }));
+            }
+            Block::RedactedThinking { .. } => {}
+            Block::ToolUse { name, input, json } => {
+                let function = json!({"name": name, "arguments": ""});
+                let id = tool_id(ready, index);
+                let call = json!({"index": calls, "id": id, "type": "function", "function": function});
+                events.push(event(delta(json!({"tool_calls": [call]})), None, 0));
+                let written = json.clone().unwrap_or_else(|| object(input).to_string());
+                events.extend(split(&written).map(|piece| {
+                    let size = piece.len();
+                    let call = json!({"index": calls, "function": {"arguments": piece}});
+                    event(delta(json!({"tool_calls": [call]})), Some(Place::ToolJson), size)
+                }));
+                calls += 1;
+            }
+        }
+        // The end of a block is not said.
+        if let Some(last) = events.last_mut() {
+            last.place = Some(Place::Block);
+        }
+    }
+    let end = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": reason(&ready.stop)});
+    events.push(event(end, Some(Place::Stop), 0));
+    let mut last = chunk(ready, &[]);
+    last["usage"] = usage(&ready.usage);
+    events.push(Event { data: last, place: None, content: 0 });
+    events.push(Event { data: DONE.into(), place: None, content: 0 });
+    events
+}
+
+/// More text, of no answer in particular.
+pub(super) fn text(text: &str) -> Value {
+    json!({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [delta(json!({"content": text}))]})
+}
+
+fn chunk(ready: &Ready, choices: &[Value]) -> Value {
+    let id = format!("chatcmpl-{}", ready.id.trim_start_matches("msg_"));
+    json!({"id": id, "object": "chat.completion.chunk", "created": 1_700_000_000, "model": ready.model,
+        "system_fingerprint": null, "choices": choices, "usage": null})
+}
+
+fn delta(delta: Value) -> Value {
+    json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": null})
+}
+
+fn usage(usage: &Usage) -> Value {
+    let prompt = usage.input + usage.cache_read;
+    json!({
+        "prompt_tokens": prompt,
+        "completion_tokens": usage.output,
+        "total_tokens": prompt + usage.output,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    })
+}
+
+fn reason(stop: &str) -> &str {
+    match stop {
+        "end_turn" | "stop_sequence" => "stop",
+        "tool_use" => "tool_calls",
+        "max_tokens" => "length",
+        "refusal" => "content_filter",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_the_api_refuses_is_refused() {
+        let good = json!({"model": "m", "messages": [{"role": "user", "content": "q"}], "stream": true});
+        assert_eq!(
+            request(&good).unwrap()["messages"],
+            json!([{"role": "user", "content": [{"type": "text", "text": "q"}]}])
+        );
+        let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        let called = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+        let answered = json!({"role": "tool", "tool_call_id": "c", "content": "r"});
+        for (messages, is_good) in [
+            (json!([called, answered]), true),
+            (json!([called]), true),
+            (json!([called, {"role": "user", "content": "q"}]), false),
+            (json!([answered]), false),
+            (json!([{"role": "assistant", "content": ""}]), false),
+            (json!([{"role": "user", "content": [{"type": "tool_result"}]}]), false),
+            (json!([]), false),
+        ] {
+            let body = json!({"model": "m", "messages": messages, "stream": true});
+            assert_eq!(request(&body).is_ok(), is_good, "{body}");
+        }
+        for (field, value) in [
+            ("system", json!("s")),
+            ("tool_choice", json!("auto")),
+            ("tools", json!([{"name": "read", "input_schema": {}}])),
+            ("stream", json!(false)),
+        ] {
+            let mut body =
+                json!({"model": "m", "messages": good["messages"], "stream": true, "stream_options": {}});
+            body[field] = value;
+            assert!(request(&body).is_err(), "{field}");
+        }
+    }
+}

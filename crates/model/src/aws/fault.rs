@@ -1,0 +1,250 @@
+//! Words about keys of AWS that did not come, for people: what was looked at, what was asked, and what to do.
+
+use std::error::Error;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use aws_config::meta::ProviderChainError;
+use aws_credential_types::provider::error::CredentialsError;
+use jiff::{SignedDuration, Timestamp};
+use truing_core::line;
+
+use super::http::{ExchangeResult, HttpExchange};
+use super::refusal::KeyRefusal;
+use super::variables::AwsVariables;
+
+/// A clock that is wrong by less is right: signatures hold for five minutes.
+const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
+/// The most of the library's words, in characters.
+const MAX_WORDS: usize = 300;
+
+/// The reason why there are no keys.
+pub(super) fn words(
+    error: &CredentialsError,
+    exchanges: &[HttpExchange],
+    variables: &AwsVariables,
+    now: SystemTime,
+) -> String {
+    if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+        return nothing(error, exchanges, variables);
+    }
+    if let Some(failed) = exchanges.last().filter(|exchange| exchange.is_failed()) {
+        return of_exchange(failed, variables, now);
+    }
+    if let Some(cause) = cause::<io::Error>(error) {
+        let file =
+            ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"].into_iter().find_map(
+                |name| Some((name, variables.get(name)?)).filter(|(_, path)| std::fs::read(path).is_err()),
+            );
+        return match file {
+            Some((name, path)) => format!("the token in {path} ({name}) cannot be read: {cause}"),
+            None => format!("a file that {} names cannot be read: {cause}", profile(variables)),
+        };
+    }
+    format!("{}: {}", profile(variables), said(error))
+}
+
+/// The reason why there are none in time.
+pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> String {
+    let last = exchanges.last().map(|exchange| format!(", last after asking {}", exchange.address));
+    let last = last.unwrap_or_else(|| ": does its `credential_process` wait for somebody?".to_owned());
+    format!("no keys of AWS came within {} s{last}", after.as_secs())
+}
+
+/// The reason why keys that came are of no use.
+pub(super) fn ended(exchanges: &[HttpExchange], now: SystemTime) -> String {
+    let by = exchanges.last().map_or_else(
+        || "a profile of AWS gives".to_owned(),
+        |exchange| format!("{} gives", service(exchange)),
+    );
+    let skew = exchanges.iter().rev().find_map(|exchange| match &exchange.seen {
+        ExchangeResult::Answer { date, .. } => by_clock(*date, now),
+        ExchangeResult::Nothing(_) => None,
+    });
+    format!("{by} keys that have ended already{}", skew.map(|words| format!(": {words}")).unwrap_or_default())
+}
+
+/// Words about a clock, if a refusal says that it is wrong. `date` is the time by the service's own clock.
+pub(crate) fn skew(code: &str, message: &str, date: Option<Timestamp>, now: SystemTime) -> Option<String> {
+    let is_of_time = ["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"].contains(&code);
+    let is_of_signature = ["SignatureDoesNotMatch", "InvalidSignatureException"].contains(&code);
+    let says = ["signature expired", "signature not yet current", "request has expired"];
+    let says = says.iter().any(|words| message.to_ascii_lowercase().contains(words));
+    if !is_of_time && !is_of_signature && !says {
+        return None;
+    }
+    match by_clock(date, now) {
+        Some(words) => Some(words),
+        None if is_of_time || says => Some("is this machine's clock right?".to_owned()),
+        None => None,
+    }
+}
+
+fn by_clock(date: Option<Timestamp>, now: SystemTime) -> Option<String> {
+    let ahead = Timestamp::try_from(now).ok()?.duration_since(date?);
+    if ahead.abs() < MAX_SKEW {
+        return None;
+    }
+    let by = match ahead.abs() {
+        long if long >= SignedDuration::from_hours(2) => line::counted(long.as_hours(), "hour"),
+        // To the nearest: the date of an answer has no fractions.
+        short => line::counted(short.saturating_add(SignedDuration::from_secs(30)).as_mins(), "minute"),
+    };
+    let way = if ahead.is_positive() { "ahead of" } else { "behind" };
+    Some(format!("this machine's clock is {by} {way} that of AWS: set it"))
+}
+
+/// The service that was asked.
+fn service(exchange: &HttpExchange) -> String {
+    let name = match (exchange.is_sts, exchange.asked.contains("/latest/")) {
+        (true, _) => "AWS STS",
+        (false, true) => "the metadata service of this instance",
+        (false, false) => "the credentials service of this container",
+    };
+    format!("{name} ({})", exchange.address)
+}
+
+/// Words about a request that failed.
+fn of_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: SystemTime) -> String {
+    let service = service(exchange);
+    let (status, date, refusal) = match &exchange.seen {
+        ExchangeResult::Nothing(cause) => return format!("{service} cannot be reached: {cause}"),
+        ExchangeResult::Answer { status, date, refusal } => (*status, *date, refusal),
+    };
+    let says = says(status, refusal);
+    let code = refusal.code.as_str();
+    if let Some(clock) = skew(code, &refusal.message, date, now) {
+        return format!("{service} refuses the signature ({says}): {clock}");
+    }
+    let token_file = |name: &str| match variables.get(name) {
+        Some(path) => format!("the token in {path} ({name})"),
+        None => format!("the token of {}", profile(variables)),
+    };
+    let of_token = ["ExpiredTokenException", "InvalidIdentityToken", "IDPRejectedClaim"].contains(&code);
+    match (&exchange.role, exchange.is_sts) {
+        (Some(_), true) if of_token => {
+            let token = token_file("AWS_WEB_IDENTITY_TOKEN_FILE");
+            format!("{service} refuses {token}: {says}; who renews the file, and for which audience?")
+        }
+        (Some(role), true) if code.starts_with("AccessDenied") => {
+            format!("{service} refuses the role {role}: {says}; does its trust policy allow this identity?")
+        }
+        (Some(role), true) => format!("{service} does not give the role {role}: {says}"),
+        (_, false)
+            if [401, 403].contains(&status)
+                && variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").is_some() =>
+        {
+            let token = token_file("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+            format!("{service} refuses {token}: {says}")
+        }
+        (_, _) => format!("{service} gives no keys: {says}"),
+    }
+}
+
+fn says(status: u16, KeyRefusal { code, message }: &KeyRefusal) -> String {
+    let words = [code.as_str(), message.as_str()];
+    let words: Vec<&str> = words.into_iter().filter(|words| !words.is_empty()).collect();
+    if words.is_empty() {
+        format!("status {status}")
+    } else {
+        format!("status {status}, {}", words.join(": "))
+    }
+}
+
+/// No place has any: all that were looked at.
+fn nothing(error: &CredentialsError, exchanges: &[HttpExchange], variables: &AwsVariables) -> String {
+    let web = match (variables.get("AWS_WEB_IDENTITY_TOKEN_FILE"), variables.get("AWS_ROLE_ARN")) {
+        (Some(_), None) => "AWS_WEB_IDENTITY_TOKEN_FILE (without AWS_ROLE_ARN)",
+        (_, _) => "AWS_WEB_IDENTITY_TOKEN_FILE (not set)",
+    };
+    let metadata =
+        if variables.get("AWS_EC2_METADATA_DISABLED").is_some_and(|is| is.eq_ignore_ascii_case("true")) {
+            "an instance's metadata (AWS_EC2_METADATA_DISABLED)".to_owned()
+        } else {
+            let seen = exchanges.last().map(|exchange| match &exchange.seen {
+                ExchangeResult::Nothing(cause) => {
+                    format!(" at {} ({})", exchange.address, line::clean(cause, 80))
+                }
+                ExchangeResult::Answer { status, refusal, .. } => {
+                    format!(" at {} ({})", exchange.address, says(*status, refusal))
+                }
+            });
+            format!("an instance's metadata{}", seen.unwrap_or_default())
+        };
+    let of_profile = cause::<ProviderChainError<CredentialsError>>(error)
+        .and_then(|chain| chain.attempts().iter().find(|attempt| attempt.name() == "Profile"))
+        .and_then(|attempt| attempt.error().source())
+        .map(|cause| format!(" ({})", line::clean(&cause.to_string(), 80)));
+    format!(
+        "there are no keys of AWS: looked at AWS_ACCESS_KEY_ID (not set), {}{}, {web}, AWS_CONTAINER_CREDENTIALS_FULL_URI \
+         (not set), {metadata}",
+        profile(variables),
+        of_profile.unwrap_or_default(),
+    )
+}
+
+fn profile(variables: &AwsVariables) -> String {
+    let [config, credentials] = variables.profile_files();
+    format!("profile `{}` of {config} and {credentials}", variables.profile())
+}
+
+/// The first cause of this type.
+fn cause<T: Error + 'static>(error: &CredentialsError) -> Option<&T> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The words of the library, without those that only lead to others.
+fn said(error: &CredentialsError) -> String {
+    let mut last = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        last = error.to_string();
+        cause = error.source();
+    }
+    line::clean(&last, MAX_WORDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> SystemTime {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap().into()
+    }
+
+    #[test]
+    fn a_wrong_clock_is_named_by_how_much() {
+        let date = Timestamp::from_second(1_800_000_000).ok();
+        let expired = "Signature expired: 20270115T071300Z is now earlier than 20270115T075500Z";
+        for (code, message, seconds, expected) in [
+            ("InvalidSignatureException", expired, -1020, Some("17 minutes behind")),
+            ("RequestTimeTooSkewed", "", 3 * 3600, Some("3 hours ahead of")),
+            (
+                "SignatureDoesNotMatch",
+                "The request signature we calculated",
+                600,
+                Some("10 minutes ahead of"),
+            ),
+            ("RequestTimeTooSkewed", "", 30, Some("clock right?")),
+            // A wrong key.
+            ("SignatureDoesNotMatch", "The request signature we calculated", 30, None),
+            ("AccessDenied", "", 3600, None),
+        ] {
+            let words = skew(code, message, date, at(seconds));
+            match expected {
+                Some(expected) => {
+                    assert!(words.as_ref().is_some_and(|words| words.contains(expected)), "{words:?}")
+                }
+                None => assert_eq!(words, None, "{code}"),
+            }
+        }
+        assert!(skew("RequestTimeTooSkewed", "", None, at(0)).is_some());
+    }
+}

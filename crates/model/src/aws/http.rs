@@ -1,0 +1,302 @@
+//! The HTTP client of AWS's library: our own, bounded in time and size, following no redirect, and using no proxy for
+//! addresses that only this machine reaches. It notes what it saw, for words about a failure.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use jiff::Timestamp;
+use reqwest::header::{DATE, HeaderMap};
+use reqwest::{Method, Response};
+use truing_core::line;
+use truing_core::loopback::is_loopback;
+use truing_core::secret::Secret;
+use url::{Host, Url, form_urlencoded};
+
+use super::refusal::{KeyRefusal, refusal};
+use crate::text::{date, error_chain};
+
+/// The time for a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// For an answer, unless the library wants it sooner.
+const ANSWER: Duration = Duration::from_secs(10);
+/// The longest answer that is read.
+const MAX_BYTES: usize = 1024 * 1024;
+/// The number of times that the same is asked in vain, whatever the library wants.
+const MAX_FAILURES: usize = 2;
+/// The most that is repeated of others' words, in characters.
+const MAX_WORDS: usize = 200;
+
+/// A request, and its result.
+#[derive(Clone, Debug)]
+pub(super) struct HttpExchange {
+    /// Method, scheme, host and path.
+    pub(super) asked: String,
+    /// Scheme, host and port.
+    pub(super) address: String,
+    /// It is a call of STS.
+    pub(super) is_sts: bool,
+    /// The role that is to be assumed.
+    pub(super) role: Option<String>,
+    pub(super) seen: ExchangeResult,
+}
+
+/// The result of a request.
+#[derive(Clone, Debug)]
+pub(super) enum ExchangeResult {
+    /// An answer, whatever its status.
+    Answer {
+        status: u16,
+        /// The time by the clock of the service.
+        date: Option<Timestamp>,
+        /// Nothing, of a success.
+        refusal: KeyRefusal,
+    },
+    /// No answer, for this reason.
+    Nothing(String),
+}
+
+impl HttpExchange {
+    pub(super) fn is_failed(&self) -> bool {
+        match &self.seen {
+            ExchangeResult::Answer { status, .. } => !(200..300).contains(status),
+            ExchangeResult::Nothing(_) => true,
+        }
+    }
+}
+
+/// The client, with what it saw since [`ChainClient::begin`].
+#[derive(Clone)]
+pub(super) struct ChainClient {
+    out: reqwest::Client,
+    /// The same without a proxy.
+    here: reqwest::Client,
+    exchanges: Arc<Mutex<Vec<HttpExchange>>>,
+}
+
+impl ChainClient {
+    pub(super) fn new() -> Result<Self, reqwest::Error> {
+        let builder = || {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .connect_timeout(CONNECT)
+                // Asked once an hour.
+                .pool_max_idle_per_host(0)
+        };
+        let out = builder().build()?;
+        let here = builder().no_proxy().build()?;
+        Ok(Self { out, here, exchanges: Arc::default() })
+    }
+
+    /// The same, having seen nothing.
+    pub(super) fn begin(&self) -> Self {
+        Self { exchanges: Arc::default(), ..self.clone() }
+    }
+
+    pub(super) fn exchanges(&self) -> Vec<HttpExchange> {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn send(self, request: HttpRequest, limit: Duration) -> Result<HttpResponse, ConnectorError> {
+        let url = Url::parse(request.uri()).map_err(|error| ConnectorError::user(error.into()))?;
+        let asking = OpenExchange::new(&url, &request);
+        let failed = |old: &HttpExchange| old.asked == asking.asked && old.is_failed();
+        if self.exchanges().into_iter().filter(failed).count() >= MAX_FAILURES {
+            return Err(ConnectorError::user("asked often enough".into()));
+        }
+        let answer = match client(&url, &self) {
+            Some(client) => match tokio::time::timeout(limit, exchange(client, &url, &request)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
+            },
+            None => {
+                Err("it is neither https:// nor this machine, so that anybody could read along".to_owned())
+            }
+        };
+        let seen = match &answer {
+            Ok((response, body)) => asking.answered(response, body),
+            Err(cause) => ExchangeResult::Nothing(line::clean(cause, MAX_WORDS)),
+        };
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).push(asking.exchange(seen));
+        let (head, body) = answer.map_err(|cause| ConnectorError::io(cause.into()))?;
+        let status = StatusCode::try_from(head.status).map_err(|error| ConnectorError::user(error.into()))?;
+        let mut response = HttpResponse::new(status, SdkBody::from(body));
+        for (name, value) in &head.headers {
+            // What is no text is nothing that the library reads.
+            if let Ok(value) = value.to_str() {
+                let _ = response.headers_mut().try_append(name.as_str().to_owned(), value.to_owned());
+            }
+        }
+        Ok(response)
+    }
+}
+
+impl std::fmt::Debug for ChainClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Http")
+    }
+}
+
+impl HttpClient for ChainClient {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        let connect = settings.connect_timeout().unwrap_or(CONNECT).min(CONNECT);
+        let limit = settings.read_timeout().unwrap_or(ANSWER).min(ANSWER) + connect;
+        SharedHttpConnector::new(TimedClient { http: self.clone(), limit })
+    }
+}
+
+/// The client with the time that one exchange may take.
+#[derive(Debug)]
+struct TimedClient {
+    http: ChainClient,
+    limit: Duration,
+}
+
+impl HttpConnector for TimedClient {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.http.clone().send(request, self.limit))
+    }
+}
+
+/// The head of an answer.
+struct AnswerHead {
+    status: u16,
+    headers: HeaderMap,
+}
+
+/// An exchange before its answer.
+struct OpenExchange {
+    asked: String,
+    address: String,
+    is_sts: bool,
+    role: Option<String>,
+    /// Credentials that go along, and may not be repeated, should the answer do so.
+    secrets: Vec<Secret>,
+}
+
+impl OpenExchange {
+    fn new(url: &Url, request: &HttpRequest) -> Self {
+        let address = url.origin().ascii_serialization();
+        let fields: Vec<(String, String)> =
+            form_urlencoded::parse(request.body().bytes().unwrap_or_default()).into_owned().collect();
+        let field = |wanted: &str| {
+            let found = fields.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.clone())
+        };
+        let headers = ["authorization", "x-amz-security-token", "x-aws-ec2-metadata-token"];
+        let headers = headers.into_iter().filter_map(|name| request.headers().get(name)).map(str::to_owned);
+        Self {
+            asked: format!("{} {address}{}", request.method(), url.path()),
+            address,
+            is_sts: field("Action").is_some(),
+            role: field("RoleArn"),
+            secrets: headers.chain(field("WebIdentityToken")).map(Secret::new).collect(),
+        }
+    }
+
+    fn answered(&self, head: &AnswerHead, body: &[u8]) -> ExchangeResult {
+        let is_success = (200..300).contains(&head.status);
+        let KeyRefusal { code, message } = if is_success { KeyRefusal::default() } else { refusal(body) };
+        let hidden = |text: String| {
+            let hidden = self.secrets.iter().fold(text, |text, secret| secret.hide_in(&text));
+            line::clean(&hidden, MAX_WORDS)
+        };
+        ExchangeResult::Answer {
+            status: head.status,
+            date: head.headers.get(DATE).and_then(|value| date(value.to_str().ok()?)),
+            refusal: KeyRefusal { code: hidden(code), message: hidden(message) },
+        }
+    }
+
+    fn exchange(self, seen: ExchangeResult) -> HttpExchange {
+        let Self { asked, address, is_sts, role, secrets: _ } = self;
+        HttpExchange { asked, address, is_sts, role, seen }
+    }
+}
+
+/// The client for an address; none: what is sent there could be read by others.
+fn client<'a>(url: &Url, http: &'a ChainClient) -> Option<&'a reqwest::Client> {
+    let is_here = is_here(url);
+    match url.scheme() {
+        "http" if is_here => Some(&http.here),
+        "https" if is_here => Some(&http.here),
+        "https" => Some(&http.out),
+        _ => None,
+    }
+}
+
+/// Is it an address that only this machine reaches: its own, or those at which AWS serves metadata to an instance or container?
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => is_loopback(name),
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local(),
+        // Those of AWS: fd00:ec2::/32.
+        Some(Host::Ipv6(address)) => {
+            IpAddr::V6(address).is_loopback() || address.segments().starts_with(&[0xfd00, 0x0ec2])
+        }
+        None => false,
+    }
+}
+
+async fn exchange(
+    client: &reqwest::Client,
+    url: &Url,
+    request: &HttpRequest,
+) -> Result<(AnswerHead, Vec<u8>), String> {
+    let method = Method::from_bytes(request.method().as_bytes()).map_err(|error| error.to_string())?;
+    let mut sent = client.request(method, url.clone());
+    for (name, value) in request.headers().iter() {
+        sent = sent.header(name, value);
+    }
+    if let Some(body) = request.body().bytes() {
+        sent = sent.body(body.to_vec());
+    }
+    let failed = |error: reqwest::Error| error_chain(&error.without_url());
+    let mut response: Response = sent.send().await.map_err(failed)?;
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(failed)? {
+        if body.len() + piece.len() > MAX_BYTES {
+            return Err(format!("its answer is longer than {MAX_BYTES} bytes"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok((AnswerHead { status: response.status().as_u16(), headers: response.headers().clone() }, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_asked_without_a_proxy_and_nothing_else_without_tls() {
+        let http = ChainClient::new().unwrap();
+        let way = |url: &str| {
+            client(&Url::parse(url).unwrap(), &http).map(|client| std::ptr::eq(client, &http.here))
+        };
+        for here in [
+            "http://169.254.169.254/latest",
+            "http://169.254.170.2",
+            "http://169.254.170.23/v1/credentials",
+            "http://[fd00:ec2::254]/",
+            "http://[::1]:1",
+            "http://localhost:1",
+        ] {
+            assert_eq!(way(here), Some(true), "{here}");
+        }
+        assert_eq!(way("https://sts.eu-central-1.amazonaws.com/"), Some(false));
+        for refused in
+            ["http://sts.amazonaws.com", "http://10.0.0.1/", "http://[fd00:ec3::1]/", "ftp://localhost"]
+        {
+            assert_eq!(way(refused), None, "{refused}");
+        }
+    }
+}

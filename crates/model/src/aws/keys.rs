@@ -1,0 +1,21 @@
+//! Keys by which requests to AWS are signed.
+
+use truing_core::secret::Secret;
+
+/// Keys that sign requests to AWS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AwsKeys {
+    /// The id of the key.
+    pub key_id: String,
+    /// The key, which is secret.
+    pub secret_key: Secret,
+    /// The token that belongs to a temporary one.
+    pub session_token: Option<Secret>,
+}
+
+impl AwsKeys {
+    /// Everything in it that must not be seen.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        std::iter::once(&self.secret_key).chain(&self.session_token)
+    }
+}

@@ -1,0 +1,72 @@
+//! Reads refusals of STS, of a container's agent and of an instance's metadata.
+
+use serde::Deserialize;
+use truing_core::line;
+
+/// Longer ones say nothing more.
+const MAX_BYTES: usize = 64 * 1024;
+/// The most that is repeated of a text that is neither XML nor JSON, in characters.
+const MAX_TEXT: usize = 100;
+
+/// The content of a refusal.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct KeyRefusal {
+    /// Its type; may be empty.
+    pub(super) code: String,
+    /// Its words; may be empty.
+    pub(super) message: String,
+}
+
+/// Reads the body of a refusal.
+pub(super) fn refusal(body: &[u8]) -> KeyRefusal {
+    #[derive(Deserialize)]
+    struct JsonRefusal {
+        #[serde(default, alias = "Code", alias = "__type")]
+        code: String,
+        #[serde(default, alias = "Message")]
+        message: String,
+    }
+    if let Ok(JsonRefusal { code, message }) = serde_json::from_slice(body) {
+        return KeyRefusal { code, message };
+    }
+    let text = String::from_utf8_lossy(body.get(..MAX_BYTES).unwrap_or(body));
+    match (element(&text, "Code"), element(&text, "Message")) {
+        (None, None) if text.trim_start().starts_with('<') => KeyRefusal::default(),
+        (None, None) => KeyRefusal { code: String::new(), message: line::clean(&text, MAX_TEXT) },
+        (code, message) => {
+            KeyRefusal { code: code.unwrap_or_default(), message: message.unwrap_or_default() }
+        }
+    }
+}
+
+/// The text of the first element of this name in an error of STS, which has no attributes there.
+fn element(text: &str, name: &str) -> Option<String> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    let references =
+        [("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    Some(references.iter().fold(text.trim().to_owned(), |text, (from, to)| text.replace(from, to)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_read_in_each_form() {
+        let expected =
+            |code: &str, message: &str| KeyRefusal { code: code.to_owned(), message: message.to_owned() };
+        let xml = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\n\
+                   <Message>Not &quot;you&quot;</Message></Error></ErrorResponse>";
+        for (body, expected) in [
+            (xml, expected("AccessDenied", "Not \"you\"")),
+            (r#"{"code": "A", "message": "m"}"#, expected("A", "m")),
+            (r#"{"__type": "B", "Message": "m"}"#, expected("B", "m")),
+            ("<html><p>no</p></html>", expected("", "")),
+            ("no token\n", expected("", "no token")),
+            ("", expected("", "")),
+        ] {
+            assert_eq!(refusal(body.as_bytes()), expected, "{body}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! One pass through AWS's chain of credentials, by the library of AWS over our own HTTP client: files are read anew, and
+//! nothing of it is kept.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_types::os_shim_internal::Env;
+use tokio::time::timeout;
+use truing_core::secret::Secret;
+
+use super::fault;
+use super::http::ChainClient;
+use super::keys::AwsKeys;
+use super::variables::AwsVariables;
+
+/// The longest time that a pass may take, with a role behind a role and a program that asks for a password.
+const MAX_TIME: Duration = Duration::from_secs(30);
+/// The number of times that a failing service is asked.
+const MAX_ATTEMPTS: u32 = 2;
+
+/// Keys, and when they end.
+#[derive(Clone)]
+pub(super) struct KeyLease {
+    pub(super) keys: AwsKeys,
+    /// None: they do not end.
+    pub(super) ends: Option<SystemTime>,
+}
+
+/// The way to keys.
+pub(super) struct KeyFetcher {
+    variables: AwsVariables,
+    region: String,
+    http: ChainClient,
+}
+
+impl KeyFetcher {
+    pub(super) fn new(variables: HashMap<String, String>, region: &str) -> Result<Self, reqwest::Error> {
+        let variables = AwsVariables::from(variables);
+        let region = variables.region().unwrap_or(region).to_owned();
+        Ok(Self { variables, region, http: ChainClient::new()? })
+    }
+
+    /// Keys, or why there are none, for people.
+    pub(super) async fn fetch(&self, now: SystemTime) -> Result<KeyLease, String> {
+        let http = self.http.begin();
+        let loader = ConfigLoader::default()
+            .behavior_version(BehaviorVersion::latest())
+            .env(Env::from(self.variables.all().clone()))
+            .region(Region::new(self.region.clone()))
+            .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+            .http_client(http.clone());
+        let pass = async {
+            let config = loader.load().await;
+            match config.credentials_provider() {
+                Some(provider) => provider.provide_credentials().await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let found = match timeout(MAX_TIME, pass).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                return Err(fault::words(&error, &http.exchanges(), &self.variables, now));
+            }
+            Err(_) => return Err(fault::timed_out(&http.exchanges(), MAX_TIME)),
+        };
+        let credentials = found.ok_or_else(|| "AWS's library knows no way to credentials".to_owned())?;
+        let ends = credentials.expiry();
+        if ends.is_some_and(|ends| ends <= now) {
+            return Err(fault::ended(&http.exchanges(), now));
+        }
+        let keys = AwsKeys {
+            key_id: credentials.access_key_id().to_owned(),
+            secret_key: Secret::new(credentials.secret_access_key()),
+            session_token: credentials.session_token().map(Secret::new),
+        };
+        Ok(KeyLease { keys, ends })
+    }
+
+    /// A name that no other chain has.
+    pub(super) fn name(&self) -> String {
+        let role = self.variables.get("AWS_ROLE_ARN").unwrap_or_default();
+        format!("chain:{}:{role}", self.variables.profile())
+    }
+}

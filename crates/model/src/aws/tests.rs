@@ -1,0 +1,99 @@
+//! Keys of AWS against services on loopback that refuse what the real ones refuse. Variables are data; files are real ones,
+//! in a folder of the test's own.
+
+mod faults;
+mod keeping;
+mod signature;
+mod sources;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+use truing_core::secret::Secret;
+use truing_fakes::aws::{AUDIENCE, CONTAINER_PATH, CONTAINER_TOKEN, FakeAws, web_identity};
+use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
+
+use super::{AwsKeys, KeyChain};
+
+const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
+const STS_LOGGED: &str = "POST / AssumeRoleWithWebIdentity";
+
+/// The services, a folder for files, and the variables.
+struct Place {
+    aws: FakeAws,
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Place {
+    /// With nothing that leads to keys, and no way off this machine.
+    async fn new() -> Self {
+        let (aws, folder) = (FakeAws::start().await.unwrap(), tempfile::tempdir().unwrap());
+        let place = Self { aws, folder, variables: Vec::new() };
+        let (home, url) = (place.folder.path().display().to_string(), place.aws.url().to_owned());
+        place
+            .with("HOME", &home)
+            .with("AWS_REGION", AWS_REGION)
+            .with("AWS_ENDPOINT_URL_STS", &url)
+            .with("AWS_EC2_METADATA_DISABLED", "true")
+    }
+
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// With a role and a token for it, as a pod of Kubernetes has them.
+    fn with_web_identity(self) -> Self {
+        let path = self.write("token", &web_identity("pod-1", AUDIENCE, 3600));
+        self.with("AWS_WEB_IDENTITY_TOKEN_FILE", text(&path)).with("AWS_ROLE_ARN", ROLE)
+    }
+
+    fn with_container(self) -> Self {
+        let path = self.write("container-token", CONTAINER_TOKEN);
+        let url = format!("{}{CONTAINER_PATH}", self.aws.url());
+        self.with("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)
+            .with("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", text(&path))
+    }
+
+    fn with_metadata(self) -> Self {
+        let url = self.aws.url().to_owned();
+        self.with("AWS_EC2_METADATA_DISABLED", "false").with("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)
+    }
+
+    fn chain(&self) -> KeyChain {
+        KeyChain::new(self.variables.clone(), AWS_REGION).unwrap()
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The keys that the services give, by how many they gave before.
+fn given(number: u32) -> AwsKeys {
+    AwsKeys {
+        key_id: AWS_KEY_ID.to_owned(),
+        secret_key: Secret::new(aws_secret_key()),
+        session_token: Some(Secret::new(format!("session-canary-{number}"))),
+    }
+}
+
+fn later(now: SystemTime, minutes: u64) -> SystemTime {
+    now + Duration::from_secs(minutes * 60)
+}
+
+/// Nothing of a credential stands in it.
+fn assert_clean(shown: &str) {
+    let secret = aws_secret_key();
+    assert!(!shown.contains("canary") && !shown.contains(&secret), "{shown}");
+}

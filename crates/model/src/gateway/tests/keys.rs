@@ -1,0 +1,95 @@
+//! A provider that is opened by keys of AWS's chain: they are fetched with the first call, replaced where the provider
+//! calls them expired, and where there are none the call ends with the reason.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use truing_fakes::aws::{AUDIENCE, FakeAws, web_identity};
+use truing_fakes::model::{AWS_REGION, Answer as Says, Fault, Script};
+
+use super::stage::{Stage, Way, patience, prices, request, signed, user};
+use crate::aws::{KeyChain, KeySource};
+use crate::gateway::{Answer, Gateway, Model as _, Refused};
+
+const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
+
+/// Asks once, in a process that has a role and a token for it.
+async fn ask(aws: &FakeAws, says: Vec<Says>) -> (Stage, Gateway, Result<Answer, Refused>) {
+    let stage = Stage::by(Way::Signed, Script::of(says), 10_000_000, patience()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, web_identity("pod-1", AUDIENCE, 3600)).unwrap();
+    let variables = [
+        ("HOME", folder.path().to_str().unwrap()),
+        ("AWS_ENDPOINT_URL_STS", aws.url()),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+        ("AWS_ROLE_ARN", ROLE),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let provider = signed(&stage.model, KeySource::Chain(KeyChain::new(variables, AWS_REGION).unwrap()));
+    let ledger = std::sync::Arc::new(stage.book.clone());
+    let gateway = Gateway::new(provider, prices(), ledger, (stage.wall.clone(), None), patience()).unwrap();
+    let result = stage.session_by(&gateway).ask(&request(&[user("hello")])).await;
+    assert_eq!(stage.book.open(), 0, "everything is settled");
+    assert_eq!(stage.model.violations(), [""; 0]);
+    let shown = format!("{gateway:?} {result:?}");
+    assert!(!shown.contains("canary"), "{shown}");
+    (stage, gateway, result)
+}
+
+fn refusal(error: &str, message: &str, headers: &[(&str, String)]) -> Says {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let headers: BTreeMap<_, _> = headers.collect();
+    Says::fault(Fault::Status { status: 403, error: error.into(), message: message.into(), headers })
+}
+
+#[tokio::test]
+async fn one_fetch_opens_many_calls() {
+    let aws = FakeAws::start().await.unwrap();
+    let (stage, gateway, result) = ask(&aws, vec![Says::text("yes").times(0)]).await;
+    assert!(result.is_ok(), "{result:?}");
+    assert!(stage.session_by(&gateway).ask(&request(&[user("again")])).await.is_ok());
+    assert_eq!((stage.requests(), aws.log().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn keys_that_the_provider_calls_expired_are_replaced_and_the_call_is_repeated_once() {
+    let expired =
+        || refusal("ExpiredTokenException", "The security token included in the request is expired", &[]);
+    let aws = FakeAws::start().await.unwrap();
+    let (stage, _, result) = ask(&aws, vec![expired(), Says::text("yes")]).await;
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!((stage.requests(), aws.log().len()), (2, 2));
+
+    let aws = FakeAws::start().await.unwrap();
+    let (stage, _, result) = ask(&aws, vec![expired().times(0)]).await;
+    assert!(matches!(result, Err(Refused::Unauthorized { .. })), "{result:?}");
+    assert_eq!((stage.requests(), aws.log().len()), (2, 2));
+    assert_eq!(stage.book.spent(), 0);
+}
+
+#[tokio::test]
+async fn without_keys_nothing_is_sent_and_nothing_is_paid() {
+    let aws = FakeAws::start().await.unwrap();
+    aws.behave(|aws| aws.denied = vec![ROLE.to_owned()]);
+    let (stage, gateway, result) = ask(&aws, vec![Says::text("yes")]).await;
+    let words = result.unwrap_err().to_string();
+    assert!(words.starts_with("no access to the provider: AWS STS (http://127.0.0.1"), "{words}");
+    assert!(words.contains(ROLE), "{words}");
+    // Another run hears the same, and STS hears nothing.
+    assert!(stage.session_by(&gateway).ask(&request(&[user("hello")])).await.is_err());
+    assert_eq!((stage.requests(), aws.log().len(), stage.book.spent()), (0, 1, 0));
+}
+
+#[tokio::test]
+async fn a_clock_that_the_provider_does_not_share_is_named() {
+    let aws = FakeAws::start().await.unwrap();
+    let date = Timestamp::now() + SignedDuration::from_mins(17);
+    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let words = "Signature expired: 20270101T000000Z is now earlier than 20270101T001200Z";
+    let says = refusal("InvalidSignatureException", words, &[("date", date)]);
+    let (stage, _, result) = ask(&aws, vec![says.times(0)]).await;
+    let said = result.unwrap_err().to_string();
+    assert!(said.contains("this machine's clock is 17 minutes behind") && said.contains(words), "{said}");
+    assert_eq!(stage.requests(), 1);
+}

@@ -1,0 +1,304 @@
+//! From the chunks of a streamed chat completion to the events of the Messages API. Servers differ: a call of a tool may lack its
+//! index or its id, an id may come twice, arguments may come in pieces or as an object, usage in any chunk or in none, and the
+//! reason to stop may not say that tools are called.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::event::{Delta, End, Event, Failure, RawUsage, Start};
+use super::sse::Framing;
+use super::{Broken, bad_event};
+use crate::wire::chat;
+
+/// The data of the last event.
+const DONE: &[u8] = b"[DONE]";
+
+/// The chunks of one answer on their way to events.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    framing: Framing,
+    has_begun: bool,
+    /// The block of text, while it is open.
+    text: Option<usize>,
+    calls: Vec<CallBlock>,
+    /// How many blocks there are.
+    blocks: usize,
+    stop: Option<String>,
+    usage: Option<ChatUsage>,
+    is_over: bool,
+}
+
+/// A call of a tool that is being written.
+#[derive(Debug)]
+struct CallBlock {
+    block: usize,
+    /// Its place among the calls, as the server counts.
+    index: Option<u64>,
+    /// Its id, as the server gave it.
+    id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    choices: Option<Vec<Choice>>,
+    #[serde(default)]
+    usage: Option<ChatUsage>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: u64,
+    #[serde(default)]
+    delta: Option<ChatDelta>,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ChatDelta {
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
+    /// Thoughts: they are shown by some, and go back to none.
+    #[serde(default, alias = "reasoning")]
+    reasoning_content: Option<String>,
+    #[serde(default)]
+    tool_calls: Option<Vec<ToolCall>>,
+}
+
+#[derive(Deserialize)]
+struct ToolCall {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    function: Option<Function>,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    arguments: Option<Value>,
+}
+
+/// Tokens as a server counts them.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct ChatUsage {
+    #[serde(default)]
+    prompt_tokens: Option<u64>,
+    #[serde(default)]
+    completion_tokens: Option<u64>,
+    #[serde(default)]
+    total_tokens: Option<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Option<PromptDetails>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct PromptDetails {
+    #[serde(default)]
+    cached_tokens: Option<u64>,
+    #[serde(default)]
+    cache_write_tokens: Option<u64>,
+}
+
+impl Chunks {
+    /// Takes more bytes; every event that they complete.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<Event, Broken>> {
+        let Ok(all) = self.framing.push(bytes) else { return vec![Err(Broken::TooLarge("an event"))] };
+        let mut events = Vec::new();
+        for data in all {
+            if self.is_over {
+                break;
+            }
+            if data == DONE {
+                events.extend(self.end().into_iter().map(Ok));
+                continue;
+            }
+            match serde_json::from_slice::<Chunk>(&data) {
+                Ok(chunk) => {
+                    if let Err(broken) = self.take(chunk, &mut events) {
+                        events.push(Err(broken));
+                    }
+                }
+                Err(error) => events.push(Err(bad_event(&error))),
+            }
+        }
+        events
+    }
+
+    /// The events that end the message, if it has a reason to stop: some servers close without a last event.
+    pub(super) fn close(&mut self) -> Vec<Event> {
+        if self.stop.is_some() && !self.is_over { self.end() } else { Vec::new() }
+    }
+
+    fn end(&mut self) -> Vec<Event> {
+        self.is_over = true;
+        let open = self.text.take().into_iter().chain(self.calls.iter().map(|call| call.block));
+        let mut events: Vec<Event> = open.map(|index| Event::ContentBlockStop { index }).collect();
+        let delta =
+            End { stop_reason: self.stop.take().map(|reason| stop_reason(reason, !self.calls.is_empty())) };
+        events.push(Event::MessageDelta { delta, usage: self.usage.and_then(ChatUsage::counted) });
+        events.push(Event::MessageStop);
+        events
+    }
+
+    fn take(&mut self, chunk: Chunk, events: &mut Vec<Result<Event, Broken>>) -> Result<(), Broken> {
+        let Chunk { model, choices, usage, error } = chunk;
+        if let Some(error) = error.filter(|error| !error.is_null()) {
+            let chat::Failure { name: kind, message } = chat::failure(&error);
+            events.push(Ok(Event::Error { error: Failure { kind, message } }));
+            return Ok(());
+        }
+        if !std::mem::replace(&mut self.has_begun, true) {
+            let message = Start { model: model.unwrap_or_default(), usage: None };
+            events.push(Ok(Event::MessageStart { message }));
+        }
+        // Counts are of all so far: a later one replaces an earlier.
+        self.usage = usage.or(self.usage);
+        // Nobody asked for more than one answer.
+        for Choice { index: _, delta, finish_reason } in
+            choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0)
+        {
+            if let Some(delta) = delta {
+                self.grow(delta, events)?;
+            }
+            self.stop = finish_reason.filter(|reason| !reason.is_empty()).or(self.stop.take());
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self, delta: ChatDelta, events: &mut Vec<Result<Event, Broken>>) -> Result<(), Broken> {
+        let ChatDelta { content, refusal, reasoning_content, tool_calls } = delta;
+        if let Some(bytes) = reasoning_content.map(|text| text.len()).filter(|bytes| *bytes > 0) {
+            events.push(Ok(Event::Hidden { bytes }));
+        }
+        if refusal.as_ref().is_some_and(|words| !words.is_empty()) {
+            self.stop = Some("content_filter".to_owned());
+        }
+        for text in [content, refusal].into_iter().flatten().filter(|text| !text.is_empty()) {
+            let index = match self.text {
+                Some(index) => index,
+                None => {
+                    let index = self.start(json!({"type": "text", "text": ""}), events);
+                    self.text = Some(index);
+                    index
+                }
+            };
+            events.push(Ok(Event::ContentBlockDelta { index, delta: Delta::TextDelta { text } }));
+        }
+        for call in tool_calls.unwrap_or_default() {
+            self.call(call, events)?;
+        }
+        Ok(())
+    }
+
+    /// More of a call of a tool: of the one with its index, else of the one with its id, else of the last.
+    fn call(&mut self, call: ToolCall, events: &mut Vec<Result<Event, Broken>>) -> Result<(), Broken> {
+        let ToolCall { index, id, function } = call;
+        let id = id.filter(|id| !id.is_empty());
+        let (name, arguments) = function.map_or((None, None), |function| (function.name, function.arguments));
+        let name = name.filter(|name| !name.is_empty());
+        let known = match (index, &id) {
+            (Some(_), _) => self.calls.iter().find(|call| call.index == index),
+            (None, Some(_)) => self.calls.iter().find(|call| call.id == id && name.is_none()),
+            (None, None) if name.is_none() => self.calls.last(),
+            (None, None) => None,
+        };
+        let block = match known {
+            // A name is said once: another one at a known index is another call, as some servers count all as the first.
+            Some(call) if name.is_none() || id.is_none() || call.id == id => call.block,
+            Some(_) | None => {
+                let name = name.ok_or(Broken::Disorder("it calls a tool without a name"))?;
+                if let Some(index) = self.text.take() {
+                    events.push(Ok(Event::ContentBlockStop { index }));
+                }
+                let block = self.start(
+                    json!({"type": "tool_use", "id": self.unique(id.as_deref()), "name": name, "input": {}}),
+                    events,
+                );
+                if let Some(call) = self.calls.iter_mut().find(|call| index.is_some() && call.index == index)
+                {
+                    call.index = None;
+                }
+                self.calls.push(CallBlock { block, index, id });
+                block
+            }
+        };
+        let partial_json = match arguments {
+            None | Some(Value::Null) => return Ok(()),
+            Some(Value::String(text)) => text,
+            Some(whole @ (Value::Object(_) | Value::Array(_) | Value::Bool(_) | Value::Number(_))) => {
+                whole.to_string()
+            }
+        };
+        let delta = Delta::InputJsonDelta { partial_json };
+        events.push(Ok(Event::ContentBlockDelta { index: block, delta }));
+        Ok(())
+    }
+
+    /// An id that no call of this answer has.
+    fn unique(&self, id: Option<&str>) -> String {
+        let taken: BTreeSet<&str> = self.calls.iter().filter_map(|call| call.id.as_deref()).collect();
+        match id {
+            Some(id) if !taken.contains(id) => id.to_owned(),
+            Some(id) => format!("{id}-{}", self.calls.len()),
+            None => format!("call-{}", self.calls.len()),
+        }
+    }
+
+    fn start(&mut self, block: Value, events: &mut Vec<Result<Event, Broken>>) -> usize {
+        let index = self.blocks;
+        self.blocks += 1;
+        let content_block = match block {
+            Value::Object(block) => block,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Map::new()
+            }
+        };
+        events.push(Ok(Event::ContentBlockStart { index, content_block }));
+        index
+    }
+}
+
+/// The reason to stop by the Messages API's name. Some servers say `stop` where tools are called.
+fn stop_reason(reason: String, has_calls: bool) -> String {
+    match reason.as_str() {
+        "stop" | "eos" | "tool_calls" | "function_call" if has_calls => "tool_use".to_owned(),
+        "stop" | "eos" => "end_turn".to_owned(),
+        "tool_calls" | "function_call" => "tool_use".to_owned(),
+        "length" => "max_tokens".to_owned(),
+        "content_filter" => "refusal".to_owned(),
+        _ => reason,
+    }
+}
+
+impl ChatUsage {
+    /// The same as the Messages API counts: what came from a cache, or was written to one, is not in the input. None if something
+    /// is not counted.
+    fn counted(self) -> Option<RawUsage> {
+        let details = self.prompt_tokens_details;
+        let part = |tokens: Option<u64>, of: u64| tokens.unwrap_or(0).min(of);
+        let (prompt, completion) = (self.prompt_tokens?, self.completion_tokens?);
+        let cached = part(details.and_then(|details| details.cached_tokens), prompt);
+        let written = part(details.and_then(|details| details.cache_write_tokens), prompt - cached);
+        // Some count what a model thinks in the total alone.
+        let output = completion.max(self.total_tokens.unwrap_or(0).saturating_sub(prompt));
+        Some(RawUsage::of(prompt - cached - written, output, (cached, written)))
+    }
+}

@@ -1,0 +1,209 @@
+//! Streams as servers of Chat Completions send them, each with what it comes to.
+
+use serde_json::{Value, json};
+use truing_core::ledger::Usage;
+
+use crate::messages::{Block, Known, Stop};
+use crate::stream::{Broken, Complete, Fold, Form, INVALID_JSON, Progress};
+
+/// Chunks with these deltas, and the last words of a stream.
+fn stream(deltas: &[Value], reason: &str, usage: Value) -> String {
+    let mut text = String::new();
+    let mut say = |choice: Value, usage: &Value| {
+        let choices = if choice.is_null() { json!([]) } else { json!([choice]) };
+        let chunk = json!({"id": "c", "object": "chat.completion.chunk", "model": "m-1", "choices": choices, "usage": usage});
+        text.push_str(&format!("data: {chunk}\n\n"));
+    };
+    for delta in deltas {
+        say(json!({"index": 0, "delta": delta, "finish_reason": null}), &Value::Null);
+    }
+    say(json!({"index": 0, "delta": {}, "finish_reason": reason}), &Value::Null);
+    if !usage.is_null() {
+        say(Value::Null, &usage);
+    }
+    text + "data: [DONE]\n\n"
+}
+
+fn read(text: &str) -> Result<Complete, Broken> {
+    let mut fold = Fold::new(Form::Chat);
+    fold.push(text.as_bytes())?;
+    fold.finish()
+}
+
+fn usage() -> Value {
+    json!({"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107, "prompt_tokens_details": {"cached_tokens": 40}})
+}
+
+fn call(id: &str, name: &str, input: Value) -> Block {
+    Block::Known(Known::ToolUse { id: id.into(), name: name.into(), input })
+}
+
+#[test]
+fn text_is_an_answer_with_what_it_used_whatever_the_pieces() {
+    let text = stream(
+        &[json!({"role": "assistant", "content": ""}), json!({"content": "Hel"}), json!({"content": "lo"})],
+        "stop",
+        usage(),
+    );
+    let whole = read(&text).unwrap();
+    assert_eq!(
+        (whole.message.content.as_slice(), whole.stop),
+        ([Block::text("Hello")].as_slice(), Stop::EndTurn)
+    );
+    assert_eq!(whole.model, "m-1");
+    let used = Usage { input: 60, output: 7, cache_read: 40, cache_write_5m: 0, cache_write_1h: 0 };
+    assert_eq!(whole.usage, Some(used));
+    for size in [1, 7, 64] {
+        let mut fold = Fold::new(Form::Chat);
+        let progress = text.as_bytes().chunks(size).map(|piece| fold.push(piece).unwrap()).last();
+        assert_eq!((progress, fold.finish().unwrap()), (Some(Progress::Done), whole.clone()), "{size}");
+    }
+}
+
+#[test]
+fn calls_of_tools_are_put_together_however_a_server_numbers_them() {
+    let pieces = [
+        json!({"content": "Let me see."}),
+        json!({"tool_calls": [{"index": 0, "id": "a", "type": "function", "function": {"name": "read", "arguments": ""}}]}),
+        json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"path\":"}}]}),
+        json!({"tool_calls": [{"index": 1, "id": "b", "type": "function", "function": {"name": "list", "arguments": "{}"}}]}),
+        json!({"tool_calls": [{"index": 0, "function": {"arguments": "\"x\"}"}}]}),
+    ];
+    let expected =
+        [Block::text("Let me see."), call("a", "read", json!({"path": "x"})), call("b", "list", json!({}))];
+    let answer = read(&stream(&pieces, "tool_calls", usage())).unwrap();
+    assert_eq!((answer.message.content.as_slice(), answer.stop), (expected.as_slice(), Stop::ToolUse));
+
+    // Whole calls: one index for all, none, no ids, one id for all, arguments as an object, and `stop` as the reason.
+    let object = json!({"path": "x"});
+    for (first, second, ids) in [
+        (json!({"index": 0, "id": "a"}), json!({"index": 0, "id": "b"}), ["a", "b"]),
+        (json!({"id": "a"}), json!({"id": "b"}), ["a", "b"]),
+        (json!({}), json!({}), ["call-0", "call-1"]),
+        (json!({"index": 0, "id": "a"}), json!({"index": 1, "id": "a"}), ["a", "a-1"]),
+        (json!({"id": ""}), json!({"id": ""}), ["call-0", "call-1"]),
+    ] {
+        let whole = |mut call: Value, name: &str, arguments: Value| {
+            call["function"] = json!({"name": name, "arguments": arguments});
+            json!({"tool_calls": [call]})
+        };
+        let text = object.to_string();
+        let pieces = [whole(first.clone(), "read", object.clone()), whole(second, "list", json!(text))];
+        let expected = [call(ids[0], "read", object.clone()), call(ids[1], "list", object.clone())];
+        let answer = read(&stream(&pieces, "stop", Value::Null)).unwrap();
+        assert_eq!(
+            (answer.message.content.as_slice(), answer.stop),
+            (expected.as_slice(), Stop::ToolUse),
+            "{first}"
+        );
+        assert_eq!(answer.usage, None, "nothing was counted");
+    }
+}
+
+#[test]
+fn arguments_that_are_no_object_go_back_to_the_model() {
+    for (arguments, kept) in [("{\"a\":", "{\"a\":"), ("[1]", "[1]")] {
+        let pieces = [
+            json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "read", "arguments": arguments}}]}),
+        ];
+        let answer = read(&stream(&pieces, "tool_calls", usage())).unwrap();
+        let expected = call("a", "read", json!({INVALID_JSON: kept}));
+        assert_eq!(answer.message.content, [expected]);
+    }
+}
+
+#[test]
+fn reasons_to_stop_have_their_own_names() {
+    for (reason, expected) in [
+        ("stop", Ok(Stop::EndTurn)),
+        ("length", Ok(Stop::MaxTokens)),
+        ("content_filter", Ok(Stop::Refusal)),
+        ("tool_calls", Err(Broken::Disorder("it stopped to call a tool and names none"))),
+        ("abort", Err(Broken::UnknownStop("abort".into()))),
+    ] {
+        let answer = read(&stream(&[json!({"content": "x"})], reason, usage()));
+        assert_eq!(answer.map(|answer| answer.stop), expected, "{reason}");
+    }
+    let refused = read(&stream(&[json!({"refusal": "I will not."})], "stop", usage())).unwrap();
+    assert_eq!(
+        (refused.message.content.as_slice(), refused.stop),
+        ([Block::text("I will not.")].as_slice(), Stop::Refusal)
+    );
+}
+
+#[test]
+fn thoughts_count_and_are_not_kept() {
+    for field in ["reasoning_content", "reasoning"] {
+        let mut fold = Fold::new(Form::Chat);
+        let text = stream(&[json!({field: "0123456789"}), json!({"content": "x"})], "stop", Value::Null);
+        let (first, rest) = text.split_at(text.find("\n\n").unwrap() + 2);
+        assert_eq!(fold.push(first.as_bytes()), Ok(Progress::Moved), "thinking is progress");
+        assert_eq!(fold.meter().content_bytes, 10);
+        fold.push(rest.as_bytes()).unwrap();
+        assert_eq!(fold.finish().unwrap().message.content, [Block::text("x")]);
+    }
+}
+
+#[test]
+fn a_stream_that_is_no_whole_answer_is_none() {
+    let whole = stream(&[json!({"content": "x"})], "stop", usage());
+    let ends = whole.find("data: [DONE]").unwrap();
+    assert_eq!(
+        read(&whole[..ends]).unwrap().usage.map(|usage| usage.output),
+        Some(7),
+        "closed without a last event"
+    );
+    let reason = whole.find("\"finish_reason\":\"stop\"").unwrap();
+    let cut = whole[..reason].rfind("data: ").unwrap();
+    assert_eq!(read(&whole[..cut]), Err(Broken::Cut));
+    assert_eq!(
+        read("data: [DONE]\n\n"),
+        Err(Broken::Disorder("it does not begin with the start of a message"))
+    );
+    assert_eq!(read(""), Err(Broken::Empty));
+    assert_eq!(read("<!doctype html>"), Err(Broken::Html));
+    assert_eq!(read(r#"{"error": {"message": "no"}}"#), Err(Broken::NotAStream));
+    assert!(matches!(read("data: {\n\n"), Err(Broken::BadEvent(_))));
+    let nameless = [json!({"tool_calls": [{"index": 0, "id": "a", "function": {"arguments": "{}"}}]})];
+    assert_eq!(
+        read(&stream(&nameless, "tool_calls", usage())),
+        Err(Broken::Disorder("it calls a tool without a name"))
+    );
+    let error = r#"data: {"error": {"message": "Overloaded", "type": "server_error", "code": 503}}"#;
+    let expected = Broken::StatusAnswer { kind: "server_error".into(), message: "Overloaded".into() };
+    assert_eq!(read(&format!("{error}\n\n")), Err(expected));
+}
+
+#[test]
+fn usage_may_come_with_any_chunk_and_the_last_counts() {
+    let text = concat!(
+        "data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":1}}\n\n",
+        "data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"y\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\n",
+        ": OPENROUTER PROCESSING\n\n",
+        "data: [DONE]\n\n",
+    );
+    let answer = read(text).unwrap();
+    assert_eq!(
+        answer.usage,
+        Some(Usage { input: 5, output: 2, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 })
+    );
+    let half = text.replace("\"prompt_tokens\":5,", "");
+    assert_eq!(read(&half).unwrap().usage, None, "half a count is none");
+}
+
+#[test]
+fn thoughts_and_written_caches_are_counted_wherever_a_server_has_them() {
+    let count = |usage: Value| {
+        let answer = read(&stream(&[json!({"content": "x"})], "stop", usage)).unwrap();
+        answer.usage.unwrap()
+    };
+    let in_total = json!({"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 157});
+    assert_eq!(count(in_total).output, 57);
+    let details = json!({"cached_tokens": 60, "cache_write_tokens": 30});
+    let written =
+        count(json!({"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": details}));
+    assert_eq!((written.input, written.cache_read, written.cache_write_5m), (10, 60, 30));
+    let wrong = json!({"cached_tokens": 900, "cache_write_tokens": 30});
+    let wrong = count(json!({"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": wrong}));
+    assert_eq!((wrong.input, wrong.cache_read, wrong.cache_write_5m), (0, 100, 0));
+}

@@ -1,0 +1,23 @@
+//! Texts of HTTP: dates of headers, and errors with their causes.
+
+use std::error::Error;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+
+/// A date of a header.
+pub(crate) fn date(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_zoned(text).ok().map(Timestamp::from)
+}
+
+/// An error with its causes, which say more than itself.
+pub(crate) fn error_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,483 @@
+//! Chat Completions, which OpenAI's API and many other servers have: requests are translated from the Messages API, and what
+//! it has no word for (marks of caches, thinking, effort) is left out. What differs between servers is data.
+//! <https://platform.openai.com/docs/api-reference/chat>
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use truing_core::loopback::is_loopback;
+use url::form_urlencoded;
+
+use super::{Call, Refusal, Unsendable};
+use crate::messages::{Block, Known, Message, Request, Role, Tool};
+use crate::retry::Kind;
+
+/// The path of a call below the address, which ends with `/v1` at most servers.
+const PATH: &str = "/chat/completions";
+/// The text of a message that would have none.
+const EMPTY: &str = "(nothing)";
+
+/// Types and codes of errors, in lower case; of what is not here its words and the status decide.
+const ERRORS: &[(&str, Kind)] = &[
+    ("insufficient_quota", Kind::Spend),
+    ("rate_limit_exceeded", Kind::RateLimit),
+    ("rate_limit_error", Kind::RateLimit),
+    ("requests", Kind::RateLimit),
+    ("tokens", Kind::RateLimit),
+    ("context_length_exceeded", Kind::TooLong),
+    ("exceed_context_size_error", Kind::TooLong),
+    ("invalid_api_key", Kind::Key),
+    ("authentication_error", Kind::Key),
+    ("permission_error", Kind::Key),
+    ("server_error", Kind::Passing),
+    ("api_error", Kind::Passing),
+    ("engine_overloaded", Kind::Passing),
+    ("billing_hard_limit_reached", Kind::Spend),
+    ("budget_exceeded", Kind::Spend),
+    ("internalservererror", Kind::Passing),
+    ("overloaded_error", Kind::Passing),
+    ("unsupported_parameter", Kind::Request),
+    ("unsupported_value", Kind::Request),
+    ("badrequesterror", Kind::Request),
+    ("deploymentnotfound", Kind::Request),
+    ("invalid_request_error", Kind::Request),
+    ("model_not_found", Kind::Request),
+    ("not_found_error", Kind::Request),
+];
+/// Words of an error that is called wrong input and is too much of it.
+const TOO_LONG: [&str; 4] = [
+    "maximum context length",
+    "context length exceeded",
+    "exceeds the available context",
+    "prompt is too long",
+];
+/// Words of a server, or of a model, that lets no tools be called, and what is said before them.
+const NO_TOOLS: [(&str, &str); 6] = [
+    (
+        "function tools with reasoning_effort",
+        "this model calls tools only without thinking: set `effort = \"none\"` in its section",
+    ),
+    ("support tools", TOOLLESS),
+    ("support tool use", TOOLLESS),
+    ("the provided 'tool_choice'", TOOLLESS),
+    ("--enable-auto-tool-choice", TOOLLESS),
+    ("requires --jinja", TOOLLESS),
+];
+const TOOLLESS: &str = "this model, or its server, lets no tools be called, which a review needs";
+
+/// The way to a server of Chat Completions.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    server: Arc<ChatServer>,
+    /// Azure's version of its API.
+    api_version: Option<String>,
+    /// How much a model is to think, where it lets itself be asked.
+    effort: Option<String>,
+    is_local: bool,
+}
+
+/// What differs between servers of Chat Completions.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatServer {
+    /// Its hosts, or the ends of their names after a dot.
+    #[serde(default)]
+    hosts: Vec<String>,
+    /// The field that limits the tokens of an answer.
+    #[serde(default = "max_tokens")]
+    limit: String,
+    /// The header that holds the key.
+    #[serde(default)]
+    pub key: KeyHeader,
+    /// Is it OpenAI's own?
+    #[serde(default)]
+    pub is_openai: bool,
+}
+
+/// The header that holds a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+pub enum KeyHeader {
+    /// `Authorization: Bearer`.
+    #[default]
+    #[serde(rename = "bearer")]
+    Bearer,
+    /// `api-key`, as Azure has it.
+    #[serde(rename = "api-key")]
+    ApiKey,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    server: Vec<ChatServer>,
+    other: ChatServer,
+}
+
+fn max_tokens() -> String {
+    "max_tokens".to_owned()
+}
+
+impl Chat {
+    /// The server at this host, by the built-in table.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn new(
+        host: &str,
+        api_version: Option<String>,
+        effort: Option<String>,
+    ) -> Result<Self, toml::de::Error> {
+        let Table { server, other } = toml::from_str(include_str!("../../data/chat.toml"))?;
+        let is_host = |end: &String| host == end || (end.starts_with('.') && host.ends_with(end));
+        let server = server.into_iter().find(|server| server.hosts.iter().any(is_host)).unwrap_or(other);
+        Ok(Self { server: Arc::new(server), api_version, effort, is_local: is_loopback(host) })
+    }
+
+    /// Is it on this machine?
+    pub fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// What this server does in its own way.
+    pub fn server(&self) -> &ChatServer {
+        &self.server
+    }
+
+    /// The call that asks for a streamed answer.
+    pub(super) fn answer(&self, request: &Request, max_tokens: u32) -> Result<Call, Unsendable> {
+        let mut body = body(request);
+        body.insert(self.server.limit.clone(), json!(max_tokens));
+        if let Some(effort) = &self.effort {
+            body.insert("reasoning_effort".to_owned(), json!(effort));
+        }
+        let query = self.api_version.as_deref().map(|version| {
+            let version: String = form_urlencoded::byte_serialize(version.as_bytes()).collect();
+            format!("?api-version={version}")
+        });
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (ACCEPT, HeaderValue::from_static("text/event-stream, application/json")),
+        ]);
+        let body = Bytes::from(serde_json::to_vec(&body)?);
+        Ok(Call { path: format!("{PATH}{}", query.unwrap_or_default()), headers, body })
+    }
+}
+
+/// A request, but for its limit of tokens.
+fn body(request: &Request) -> Map<String, Value> {
+    // Every field is named, so that a new one cannot be forgotten.
+    let Request { model, max_tokens: _, system, messages, tools, tool_choice, thinking: _, output_config } =
+        request;
+    let mut said = Vec::new();
+    let operator = texts(system);
+    if !operator.is_empty() {
+        said.push(json!({"role": "system", "content": operator}));
+    }
+    messages.iter().for_each(|message| say(message, &mut said));
+    let mut body = Map::from_iter([
+        ("model".to_owned(), json!(model)),
+        ("messages".to_owned(), Value::Array(said)),
+        ("stream".to_owned(), json!(true)),
+        ("stream_options".to_owned(), json!({"include_usage": true})),
+    ]);
+    if !tools.is_empty() {
+        body.insert("tools".to_owned(), tools.iter().map(tool).collect());
+        if let Some(choice) = tool_choice {
+            body.extend(choices(choice));
+        }
+    }
+    let format = output_config.as_ref().and_then(|config| config.get("format"));
+    if let Some(schema) = format.and_then(|format| format.get("schema")) {
+        let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
+        body.insert("response_format".to_owned(), format);
+    }
+    body
+}
+
+fn tool(tool: &Tool) -> Value {
+    let Tool { name, description, input_schema, cache_control: _ } = tool;
+    json!({"type": "function", "function": {"name": name, "description": description, "parameters": input_schema}})
+}
+
+/// Which tools must or may be called.
+fn choices(choice: &Value) -> Vec<(String, Value)> {
+    let wanted = match choice["type"].as_str() {
+        Some("any") => json!("required"),
+        Some("none") => json!("none"),
+        Some("tool") => json!({"type": "function", "function": {"name": choice["name"]}}),
+        _ => json!("auto"),
+    };
+    let is_single = choice["disable_parallel_tool_use"] == true;
+    let single = is_single.then(|| ("parallel_tool_calls".to_owned(), json!(false)));
+    std::iter::once(("tool_choice".to_owned(), wanted)).chain(single).collect()
+}
+
+/// The messages that one message becomes: results of tools are messages of their own, and come first.
+fn say(message: &Message, said: &mut Vec<Value>) {
+    let Message { role, content } = message;
+    let text = texts(content);
+    match role {
+        // Many templates take one message of the operator, at the beginning.
+        Role::System => said.push(json!({"role": "user", "content": text})),
+        Role::User => {
+            let before = said.len();
+            for block in content {
+                if let Block::Known(Known::ToolResult { tool_use_id, content, is_error, cache_control: _ }) =
+                    block
+                {
+                    let content = if *is_error { format!("Error: {content}") } else { content.clone() };
+                    said.push(json!({"role": "tool", "tool_call_id": tool_use_id, "content": content}));
+                }
+            }
+            if !text.is_empty() {
+                said.push(json!({"role": "user", "content": text}));
+            } else if said.len() == before {
+                said.push(json!({"role": "user", "content": EMPTY}));
+            }
+        }
+        Role::Assistant => {
+            let calls: Vec<Value> = content.iter().filter_map(call).collect();
+            let mut message = json!({"role": "assistant", "content": text});
+            if calls.is_empty() {
+                if text.is_empty() {
+                    message["content"] = json!(EMPTY);
+                }
+            } else {
+                message["tool_calls"] = Value::Array(calls);
+            }
+            said.push(message);
+        }
+    }
+}
+
+/// The call of a tool that a block is.
+fn call(block: &Block) -> Option<Value> {
+    match block {
+        Block::Known(Known::ToolUse { id, name, input }) => {
+            let function = json!({"name": name, "arguments": input.to_string()});
+            Some(json!({"id": id, "type": "function", "function": function}))
+        }
+        Block::Known(Known::Text { .. } | Known::ToolResult { .. }) | Block::Other(_) => None,
+    }
+}
+
+/// The words of blocks. A block of another kind has them in its `text`, or has none that a model reads.
+fn texts(blocks: &[Block]) -> String {
+    let words = |block: &Block| match block {
+        Block::Known(Known::Text { text, cache_control: _ }) => Some(text.clone()),
+        Block::Known(Known::ToolUse { .. } | Known::ToolResult { .. }) => None,
+        Block::Other(other) => other["text"].as_str().map(str::to_owned),
+    };
+    blocks.iter().filter_map(words).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Reads a refusal. Servers differ: the error is an object, a text, or the whole body.
+pub(super) fn refusal(body: &[u8]) -> Refusal {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return Refusal::default() };
+    let error = body.get("error").unwrap_or(&body);
+    let Failure { name, message } = failure(error);
+    let lower = message.to_ascii_lowercase();
+    let hint = NO_TOOLS.iter().find(|(words, _)| lower.contains(words));
+    let words = hint.map_or(message.clone(), |(_, hint)| format!("{hint}: {message}"));
+    Refusal { name: Some(name).filter(|name| !name.is_empty()), words }
+}
+
+/// An error: what it is called, and its words.
+pub(crate) struct Failure {
+    pub(crate) name: String,
+    pub(crate) message: String,
+}
+
+/// Reads an error, alone or in a stream.
+pub(crate) fn failure(error: &Value) -> Failure {
+    let word = |key: &str| match &error[key] {
+        Value::String(word) => Some(word.clone()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    let is_known = |name: &String| ERRORS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let named = [word("code"), word("type")];
+    let name = named.iter().flatten().find(|name| is_known(name)).or(named[1].as_ref()).or(named[0].as_ref());
+    let message = match error {
+        Value::String(words) => words.clone(),
+        _ => word("message").or_else(|| word("detail")).unwrap_or_default(),
+    };
+    Failure { name: name.cloned().unwrap_or_default(), message }
+}
+
+/// The meaning of an error; none: it is not one of these.
+pub(super) fn kind(name: &str, words: &str) -> Option<Kind> {
+    let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
+    if TOO_LONG.iter().any(|long| words.contains(long)) {
+        return Some(Kind::TooLong);
+    }
+    // Some say so by a status of another meaning.
+    if NO_TOOLS.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
+        return Some(Kind::Request);
+    }
+    ERRORS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(host: &str) -> Chat {
+        Chat::new(host, None, None).unwrap()
+    }
+
+    fn sent(host: &str, request: &Request) -> Value {
+        serde_json::from_slice(&chat(host).answer(request, 700).unwrap().body).unwrap()
+    }
+
+    fn request(messages: Vec<Message>) -> Request {
+        Request {
+            model: "m".into(),
+            max_tokens: 9000,
+            system: vec![Block::text("be"), Block::text("kind")],
+            messages,
+            tools: vec![Tool {
+                name: "read".into(),
+                description: "reads".into(),
+                input_schema: json!({"type": "object"}),
+                cache_control: Some(json!({"type": "ephemeral"})),
+            }],
+            tool_choice: Some(json!({"type": "any", "disable_parallel_tool_use": true})),
+            thinking: Some(json!({"type": "adaptive"})),
+            output_config: Some(
+                json!({"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}}),
+            ),
+        }
+    }
+
+    #[test]
+    fn a_request_is_said_in_its_words_and_what_it_has_no_word_for_is_left_out() {
+        let called = Known::ToolUse { id: "c1".into(), name: "read".into(), input: json!({"path": "a"}) };
+        let result = Known::ToolResult {
+            tool_use_id: "c1".into(),
+            content: "no such file".into(),
+            is_error: true,
+            cache_control: Some(json!({"type": "ephemeral"})),
+        };
+        let thought = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
+        let messages = vec![
+            Message { role: Role::User, content: vec![Block::text("q")] },
+            Message { role: Role::Assistant, content: vec![Block::Other(thought), Block::Known(called)] },
+            Message { role: Role::User, content: vec![Block::text("go on"), Block::Known(result)] },
+        ];
+        let expected = json!({
+            "model": "m",
+            "max_tokens": 700,
+            "stream": true,
+            "stream_options": {"include_usage": true},
+            "messages": [
+                {"role": "system", "content": "be\n\nkind"},
+                {"role": "user", "content": "q"},
+                {"role": "assistant", "content": "", "tool_calls": [
+                    {"id": "c1", "type": "function", "function": {"name": "read", "arguments": "{\"path\":\"a\"}"}},
+                ]},
+                {"role": "tool", "tool_call_id": "c1", "content": "Error: no such file"},
+                {"role": "user", "content": "go on"},
+            ],
+            "tools": [{"type": "function", "function": {"name": "read", "description": "reads", "parameters": {"type": "object"}}}],
+            "tool_choice": "required",
+            "parallel_tool_calls": false,
+            "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}},
+        });
+        assert_eq!(sent("localhost", &request(messages)), expected);
+    }
+
+    #[test]
+    fn a_server_is_asked_in_its_own_way() {
+        for (host, field, key, is_openai) in [
+            ("api.openai.com", "max_completion_tokens", KeyHeader::Bearer, true),
+            ("ours.openai.azure.com", "max_completion_tokens", KeyHeader::ApiKey, false),
+            ("openrouter.ai", "max_tokens", KeyHeader::Bearer, false),
+            ("localhost", "max_tokens", KeyHeader::Bearer, false),
+            ("api.openai.com.evil.example", "max_tokens", KeyHeader::Bearer, false),
+        ] {
+            let body = sent(host, &request(Vec::new()));
+            assert_eq!(body[field], 700, "{host}");
+            let server = chat(host).server().clone();
+            assert_eq!((server.key, server.is_openai), (key, is_openai), "{host}");
+        }
+        let azure =
+            Chat::new("ours.openai.azure.com", Some("2024-10-21&x".into()), Some("none".into())).unwrap();
+        let call = azure.answer(&request(Vec::new()), 1).unwrap();
+        assert_eq!(call.path, "/chat/completions?api-version=2024-10-21%26x");
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
+        assert_eq!(body["reasoning_effort"], "none");
+    }
+
+    #[test]
+    fn tools_may_be_forced_named_or_forbidden() {
+        for (choice, expected) in [
+            (json!({"type": "auto"}), json!("auto")),
+            (json!({"type": "none"}), json!("none")),
+            (
+                json!({"type": "tool", "name": "read"}),
+                json!({"type": "function", "function": {"name": "read"}}),
+            ),
+        ] {
+            let request = Request { tool_choice: Some(choice), ..request(Vec::new()) };
+            let body = sent("localhost", &request);
+            assert_eq!((&body["tool_choice"], &body["parallel_tool_calls"]), (&expected, &Value::Null));
+        }
+        let without = Request { tools: Vec::new(), ..request(Vec::new()) };
+        assert!(sent("localhost", &without).get("tool_choice").is_none());
+    }
+
+    #[test]
+    fn errors_are_read_in_whatever_form_a_server_has() {
+        for (body, name, words, expected) in [
+            (
+                r#"{"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}}"#,
+                Some("insufficient_quota"),
+                "You exceeded your current quota",
+                Some(Kind::Spend),
+            ),
+            (
+                r#"{"error": {"message": "Rate limit reached", "type": "requests", "param": null, "code": "rate_limit_exceeded"}}"#,
+                Some("rate_limit_exceeded"),
+                "Rate limit reached",
+                Some(Kind::RateLimit),
+            ),
+            (
+                r#"{"error": {"message": "This model's maximum context length is 8192 tokens.", "type": "invalid_request_error", "code": "context_length_exceeded"}}"#,
+                Some("context_length_exceeded"),
+                "This model's maximum context length is 8192 tokens.",
+                Some(Kind::TooLong),
+            ),
+            (
+                r#"{"error": {"code": 400, "message": "the request exceeds the available context size", "type": "exceed_context_size_error"}}"#,
+                Some("exceed_context_size_error"),
+                "the request exceeds the available context size",
+                Some(Kind::TooLong),
+            ),
+            (
+                r#"{"object": "error", "message": "The model does not exist.", "type": "NotFoundError", "code": 404}"#,
+                Some("NotFoundError"),
+                "The model does not exist.",
+                None,
+            ),
+            (
+                r#"{"error": "model 'x' does not support tools"}"#,
+                None,
+                "this model, or its server, lets no tools be called, which a review needs: model 'x' does not support tools",
+                Some(Kind::Request),
+            ),
+            (r#"{"detail": "Not authenticated"}"#, None, "Not authenticated", None),
+            ("<html>", None, "", None),
+            ("[1]", None, "", None),
+        ] {
+            let told = refusal(body.as_bytes());
+            assert_eq!((told.name.as_deref(), told.words.as_str()), (name, words), "{body}");
+            assert_eq!(kind(told.name.as_deref().unwrap_or_default(), &told.words), expected, "{body}");
+        }
+        for (name, _) in ERRORS {
+            assert_eq!(*name, name.to_ascii_lowercase());
+        }
+    }
+}

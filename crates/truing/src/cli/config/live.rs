@@ -1,0 +1,115 @@
+//! `truing config check --live`: each configured model is asked for one word, so that its address, key, role, name and price are
+//! known to work before a run needs them.
+
+use serde::Serialize;
+use truing_config::Config;
+use truing_config::model::ModelConfig;
+use truing_core::ledger::Purse;
+use truing_core::money::MicroUsd;
+use truing_core::port::Clock as _;
+use truing_core::switch::RepositoryRef;
+use truing_loops::machine::{SystemClock, new_run_id};
+use truing_model::gateway::Model as _;
+use truing_model::messages::{Block, Message, Request, Role};
+use truing_store::Store;
+
+use crate::cli::Context;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::runtime;
+use crate::wiring;
+use crate::wiring::role::Role as ModelRole;
+
+/// The most that one question may cost.
+const MOST: MicroUsd = MicroUsd(50_000);
+/// The most tokens of an answer: fewer are refused by some providers.
+const ANSWER_TOKENS: u32 = 16;
+/// The question.
+const QUESTION: &str = "Answer with the one word: yes";
+
+/// The result for one model.
+#[derive(Serialize)]
+struct Row {
+    section: String,
+    provider: &'static str,
+    model: String,
+    ok: bool,
+    /// The model that answered, as the provider calls it.
+    answered_by: Option<String>,
+    cost_micro_usd: u64,
+    reason: Option<String>,
+}
+
+/// Asks every configured model.
+///
+/// # Errors
+/// Exit 3 for a store that cannot be opened.
+pub(super) fn check(config: &Config, context: &Context) -> Result<Exit, CliError> {
+    let models: Vec<ModelConfig> = std::iter::once(&config.model)
+        .chain(config.models.values())
+        .map(|model| ModelConfig { fallback: None, ..model.clone() })
+        .collect();
+    let (count, most) = (models.len(), MOST);
+    let them = if count == 1 { "one model is".to_owned() } else { format!("{count} models are") };
+    context.output.say(format_args!("{them} asked for one word; each answer costs {most} at most"));
+    let rows = runtime::start()?.block_on(async {
+        let ledger = wiring::open_store(config, &context.environment).await?;
+        let mut rows = Vec::new();
+        for model in models {
+            rows.push(row(&config.with_model(model), &ledger, context).await);
+        }
+        Ok::<_, CliError>(rows)
+    })?;
+    context.output.answer(&rows, || rows.iter().map(line).collect::<String>())?;
+    Ok(if rows.iter().all(|row| row.ok) { Exit::Done } else { Exit::No })
+}
+
+/// Asks the model of `[model]`.
+async fn row(config: &Config, ledger: &Store, context: &Context) -> Row {
+    let ModelConfig { section, provider, name, .. } = &config.model;
+    let row = Row {
+        section: section.clone(),
+        provider: provider.as_str(),
+        model: name.clone(),
+        ok: false,
+        answered_by: None,
+        cost_micro_usd: 0,
+        reason: None,
+    };
+    let agent = match wiring::agent::native(config, &context.environment, ledger.clone(), ModelRole::Checker)
+    {
+        Ok(agent) => agent,
+        Err(error) => {
+            let words = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
+            return Row { reason: Some(words.join("; ")), ..row };
+        }
+    };
+    let request = Request {
+        model: name.clone(),
+        max_tokens: ANSWER_TOKENS,
+        system: Vec::new(),
+        messages: vec![Message { role: Role::User, content: vec![Block::text(QUESTION)] }],
+        tools: Vec::new(),
+        tool_choice: None,
+        thinking: None,
+        output_config: None,
+    };
+    let purse = Purse::of_run(new_run_id(), MOST, &[], SystemClock.now());
+    let gate = wiring::agent::run_gate(&agent, RepositoryRef::default());
+    match agent.gateway.session(purse, [name.clone()], gate).ask(&request).await {
+        Ok(answer) => Row { ok: true, answered_by: Some(answer.model), cost_micro_usd: answer.cost.0, ..row },
+        Err(refused) => Row { reason: Some(refused.to_string()), ..row },
+    }
+}
+
+/// A row for people.
+fn line(row: &Row) -> String {
+    let Row { section, provider, model, answered_by, cost_micro_usd, reason, .. } = row;
+    let name = format!("[{section}] {model} by {provider}");
+    match (answered_by, reason) {
+        (_, Some(reason)) => format!("{name}: {reason}\n"),
+        (Some(by), None) if by != model && !by.is_empty() => {
+            format!("{name}: {by} has answered, for {}\n", MicroUsd(*cost_micro_usd))
+        }
+        (_, None) => format!("{name}: it has answered, for {}\n", MicroUsd(*cost_micro_usd)),
+    }
+}
