@@ -58,8 +58,8 @@ pub(super) fn of(
             | ["tool", _, "command" | "format" | "paths" | "exit"]
             | ["rules" | "prompts", "dir"]
             | ["budget", "prices"]
-            | ["model", "region" | "workspace_id"]
-            | ["model", _, "region" | "workspace_id" | "api_key" | "name"]
+            | ["model", "region" | "workspace_id" | "api_version" | "effort"]
+            | ["model", _, "region" | "workspace_id" | "api_version" | "effort" | "api_key" | "name"]
             | ["team" | "repo" | "price" | "notify" | "telemetry", ..] => Some(Value::Unset),
             _ => None,
         },

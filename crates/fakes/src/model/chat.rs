@@ -74,7 +74,9 @@ pub(super) fn request(body: &Value) -> Result<Value, String> {
         let text = match &message["content"] {
             Value::String(text) => text.clone(),
             Value::Null if role == "assistant" => String::new(),
-            _ => return at("content: expected a string"),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                return at("content: expected a string");
+            }
         };
         let block = json!({"type": "text", "text": text});
         match role {
@@ -140,7 +142,7 @@ pub(super) fn request(body: &Value) -> Result<Value, String> {
             Value::String(word) if word == "required" => json!({"type": "any"}),
             Value::String(word) => json!({"type": word}),
             Value::Object(_) => json!({"type": "tool", "name": body["tool_choice"]["function"]["name"]}),
-            _ => json!({"type": "auto"}),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => json!({"type": "auto"}),
         };
         request.insert("tool_choice".to_owned(), choice);
     }

@@ -68,9 +68,10 @@ impl Form {
         match self {
             Self::Messages => format!("event: {name}\ndata: {data}\n\n").into_bytes(),
             Self::Bedrock => bedrock::chunk(data.to_string().as_bytes()),
-            Self::Chat => match data {
-                Value::String(word) => format!("data: {word}\n\n").into_bytes(),
-                _ => format!("data: {data}\n\n").into_bytes(),
+            // The last data is a word, and no JSON.
+            Self::Chat => match data.as_str() {
+                Some(word) => format!("data: {word}\n\n").into_bytes(),
+                None => format!("data: {data}\n\n").into_bytes(),
             },
         }
     }

@@ -157,7 +157,7 @@ impl Call<'_> {
             Err(failure) => {
                 match &failure.seen {
                     retry::Seen::Unsent | retry::Seen::NoKeys | retry::Seen::Status(_) => {
-                        ticket.nothing().await
+                        ticket.nothing().await;
                     }
                     retry::Seen::Lost
                     | retry::Seen::Cut

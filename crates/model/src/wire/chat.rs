@@ -302,7 +302,9 @@ pub(crate) fn failure(error: &Value) -> Failure {
     let name = named.iter().flatten().find(|name| is_known(name)).or(named[1].as_ref()).or(named[0].as_ref());
     let message = match error {
         Value::String(words) => words.clone(),
-        _ => word("message").or_else(|| word("detail")).unwrap_or_default(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            word("message").or_else(|| word("detail")).unwrap_or_default()
+        }
     };
     Failure { name: name.cloned().unwrap_or_default(), message }
 }
