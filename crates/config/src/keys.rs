@@ -111,6 +111,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "price.NAME",
         "What a model costs that Truing does not know, or at another provider, in US dollars per million tokens; by the name that is asked for, in quotes. A model without a price is not used. `truing budget prices` shows all.",
     ),
+    ("sync", "The model that works for the jobs below."),
     (
         "sync.NAME",
         "One job that follows an upstream package, under a name of your choice: lower-case letters, digits and `-`. Paths begin in the project's folder.",

@@ -237,10 +237,8 @@ pub(super) fn stream(ready: &Ready) -> Vec<Event> {
                 calls += 1;
             }
         }
-        // The end of a block is not said.
-        if let Some(last) = events.last_mut() {
-            last.place = Some(Place::Block);
-        }
+        // The end of a block is not said: a chunk that brings nothing stands for it.
+        events.push(event(delta(json!({})), Some(Place::Block), 0));
     }
     let end = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": reason(&ready.stop)});
     events.push(event(end, Some(Place::Stop), 0));

@@ -29,6 +29,7 @@ pub(super) struct Chunks {
     /// How many blocks there are.
     blocks: usize,
     stop: Option<String>,
+    has_refused: bool,
     usage: Option<ChatUsage>,
     is_over: bool,
 }
@@ -151,8 +152,15 @@ impl Chunks {
         self.is_over = true;
         let open = self.text.take().into_iter().chain(self.calls.iter().map(|call| call.block));
         let mut events: Vec<Event> = open.map(|index| Event::ContentBlockStop { index }).collect();
-        let delta =
-            End { stop_reason: self.stop.take().map(|reason| stop_reason(reason, !self.calls.is_empty())) };
+        let delta = End {
+            stop_reason: self.stop.take().map(|reason| {
+                if self.has_refused {
+                    "refusal".to_owned()
+                } else {
+                    stop_reason(reason, !self.calls.is_empty())
+                }
+            }),
+        };
         events.push(Event::MessageDelta { delta, usage: self.usage.and_then(ChatUsage::counted) });
         events.push(Event::MessageStop);
         events
@@ -189,7 +197,7 @@ impl Chunks {
             events.push(Ok(Event::Hidden { bytes }));
         }
         if refusal.as_ref().is_some_and(|words| !words.is_empty()) {
-            self.stop = Some("content_filter".to_owned());
+            self.has_refused = true;
         }
         for text in [content, refusal].into_iter().flatten().filter(|text| !text.is_empty()) {
             let index = match self.text {

@@ -43,7 +43,6 @@ const ERRORS: &[(&str, Kind)] = &[
     ("unsupported_value", Kind::Request),
     ("badrequesterror", Kind::Request),
     ("deploymentnotfound", Kind::Request),
-    ("invalid_request_error", Kind::Request),
     ("model_not_found", Kind::Request),
     ("not_found_error", Kind::Request),
 ];

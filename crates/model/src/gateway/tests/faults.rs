@@ -215,6 +215,11 @@ async fn thinking_comes_back_as_it_was_signed() {
     for way in Way::ALL {
         let (_, answer) = ask(*way, says.clone(), patience()).await;
         let content = serde_json::to_value(answer.unwrap().message.content).unwrap();
+        if *way == Way::Chat {
+            // It takes no thoughts back: they are not kept.
+            assert_eq!((content.as_array().unwrap().len(), &content[0]["type"]), (1, &json!("tool_use")));
+            continue;
+        }
         assert_eq!(content[0], json!({"type": "thinking", "thinking": "hm, é", "signature": "c2ln"}));
         assert_eq!(content[1], json!({"type": "redacted_thinking", "data": "eA=="}));
     }
