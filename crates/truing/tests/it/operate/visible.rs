@@ -112,19 +112,19 @@ async fn metrics_have_an_address_of_their_own_if_one_is_configured() {
 async fn a_store_that_cannot_be_written_is_not_ready() {
     let site = Site::new().await;
     let server = site.serve();
-    let url = server.url.clone();
-    assert_eq!(get(&url, "/readyz").0, 200);
+    let url = server.url.as_str();
+    assert_eq!(get(url, "/readyz").0, 200);
     let other = rusqlite::Connection::open(database(site.home.path())).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let deadline = Instant::now() + PATIENCE;
-    while get(&url, "/readyz").0 != 503 {
+    while get(url, "/readyz").0 != 503 {
         assert!(Instant::now() < deadline, "a store that another keeps locked is ready");
     }
     // It can be read still.
-    let (status, text) = get(&url, "/metrics");
+    let (status, text) = get(url, "/metrics");
     assert!(status == 200 && text.contains("truing_store_up 1"), "{text}");
     drop(other);
-    while get(&url, "/readyz").0 != 200 {
+    while get(url, "/readyz").0 != 200 {
         assert!(Instant::now() < deadline, "it does not come back");
     }
 }
@@ -268,8 +268,7 @@ async fn the_commands_of_every_runbook_work_as_written() {
     let server = site.serve();
     site.open("one").await;
     site.deliver().await;
-    let url = server.url.clone();
-    let host = url.as_str();
+    let host = server.url.as_str();
     let bin = site.home.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_truing"), bin.join("truing")).unwrap();

@@ -93,7 +93,7 @@ fn a_hash_test_becomes_a_manifest() {
     for (digest, told) in
         [(sha1(HELPER), None), ("a".repeat(40), Some("a digest that demo 1.0.0 does not have"))]
     {
-        site.write("tests/test_patches.py", &test.replace("HASH", &digest));
+        site.write("tests/test_patches.py", test.replace("HASH", &digest));
         let file = format!("{digest}.json");
         let arguments =
             ["init", "demo", "--import", "tests/test_patches.py", "--output", &file, "--format", "json"];

@@ -57,7 +57,7 @@ fn a_missing_manifest_is_one_to_be_written() {
     assert_eq!(told.matches("cannot be read").count(), 1, "{told}");
     let made = site.sync(&["init", "demo", "--repo", "fol", "--output", "fol/tests/test_patches.json"]);
     assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
-    site.write("truing.toml", &nested.replace(".py", ".json"));
+    site.write("truing.toml", nested.replace(".py", ".json"));
     assert_eq!(site.decide(&["--repo", "fol", "--to", "1.0.1"]).0["decision"], "relax");
     site.refuses(&["--repo", "nosuchdir"], 2, &["there is no folder nosuchdir"]);
 }

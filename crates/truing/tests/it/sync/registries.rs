@@ -45,7 +45,7 @@ fn crates(releases: &[(&str, &str, bool)]) -> Registry {
 fn a_caret_range_skips_what_it_admits_and_names_no_change_below() {
     let site = crates(&[("1.0.0", RUN, false), ("1.0.1", "pub fn run(a: u8) -> u8 { a + 1 }\n", false)]);
     for range in ["^1.0.0", "1.0.0", "1"] {
-        site.write("Cargo.toml", &format!("[dependencies]\ndemo = {{ version = \"{range}\" }}\n"));
+        site.write("Cargo.toml", format!("[dependencies]\ndemo = {{ version = \"{range}\" }}\n"));
         let (answer, exit) = site.decide(&[]);
         assert_eq!((&answer["decision"], exit), (&json!("skip"), Some(0)), "{range}: {answer}");
         assert_eq!(
@@ -168,7 +168,7 @@ fn a_package_of_npm_is_followed_by_file_and_name_and_whole_files() {
 fn what_is_too_young_is_not_followed() {
     let site = npm(&[("1.0.0", SCRIPT, json!({})), ("1.0.1", SCRIPT, json!({}))]);
     let job = "[sync.demo]\nregistry = \"npm\"\npackage = \"@ours/demo\"\n";
-    site.write("truing.toml", &format!("{job}min_age = \"1h\"\n"));
+    site.write("truing.toml", format!("{job}min_age = \"1h\"\n"));
     assert_eq!(site.decide(&[]).0["to"], "1.0.1");
     let site = crates(&[("1.0.0", RUN, false), ("1.0.1", RUN, false)]);
     site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\nmin_age = \"366d\"\n");

@@ -130,7 +130,7 @@ fn what_nothing_is_pinned_of_is_decided_as_far_as_it_can_be() {
     // What the project mirrors can be compared all the same.
     let (answer, _) = decide(&site, &["--mirror", "demo/=ours/", "--to", "1.0.1"]);
     assert_eq!(answer["decision"], "relax", "{answer}");
-    site.write("pins.json", &json!({ "demo.m:Base.run": [sha1(RUN)] }).to_string());
+    site.write("pins.json", json!({ "demo.m:Base.run": [sha1(RUN)] }).to_string());
     let (answer, _) = decide(&site, &["--manifest", "pins.json"]);
     assert_eq!(
         (&answer["decision"], &answer["changed"][0]["symbol"]),
@@ -242,7 +242,7 @@ fn a_file_that_is_not_there_is_told_before_anything_is_asked() {
 #[test]
 fn what_is_pinned_of_another_package_does_not_count() {
     let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
-    site.write("upstream.json", &json!({ "other.m:Base.run": [sha1(RUN)] }).to_string());
+    site.write("upstream.json", json!({ "other.m:Base.run": [sha1(RUN)] }).to_string());
     let output = sync(&site, &["decide", "demo", "--format", "json"]);
     let told = text(output.stderr);
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
