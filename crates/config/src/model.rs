@@ -37,11 +37,11 @@ pub struct ModelConfig {
 /// The `NAME`s of the `[model.NAME]`s that do one kind of work, which are there; none: `[model]` does it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RoleModels {
-    /// Reviews.
+    /// The model that reviews.
     pub reviewer: Option<String>,
-    /// Audits.
+    /// The model that audits.
     pub auditor: Option<String>,
-    /// Writes code for sync jobs.
+    /// The model that writes code for sync jobs.
     pub porter: Option<String>,
 }
 

@@ -5,6 +5,8 @@
 //! Where the branch is and who sees what is the business of a [`Workspace`]: a branch of a local repository ([`local`]), or
 //! a pull request. After every act the run is kept, so whoever dies goes on where it was.
 
+// long: the order of acts of one loop, each of which is a module below.
+
 mod audit;
 mod check;
 mod describe;

@@ -4,6 +4,8 @@
 //! Each runs in the sandbox, without a network, on files that it may only read, and is told of changed files alone where it
 //! allows that. The reader's process reads what it prints, as it reads an output of `--from` (docs/adr/0090).
 
+// long: what others see of linters; how they run is in the modules below.
+
 mod alone;
 mod base;
 mod baseline;

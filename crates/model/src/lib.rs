@@ -4,6 +4,7 @@
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod cassette;
+mod chat_error;
 mod client;
 pub mod gateway;
 pub mod messages;

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 #[cfg(feature = "aws")]
 use self::bedrock::Bedrock;
-use self::chat::Chat;
+use self::chat::ChatWire;
 use crate::messages::Request;
 use crate::price::{Price, Prices};
 use crate::retry::{self, Kind};
@@ -30,8 +30,8 @@ pub enum Wire {
     /// `InvokeModelWithResponseStream` of Amazon Bedrock.
     #[cfg(feature = "aws")]
     Bedrock(Bedrock),
-    /// Chat Completions.
-    Chat(Chat),
+    /// Chat Completions, as OpenAI and many others have them.
+    Chat(ChatWire),
 }
 
 /// One call as it is sent, but for what opens the provider.

@@ -106,7 +106,7 @@ impl Database {
         done
     }
 
-    async fn transact<T>(&self, begin: &'static str, mut work: Work<T>) -> Result<T, StoreError>
+    async fn transact<T>(&self, begin: &'static str, mut work: BoxedWork<T>) -> Result<T, StoreError>
     where
         T: Send + 'static,
     {
@@ -131,7 +131,7 @@ impl Database {
 }
 
 /// Work in a transaction. In a box, so that what runs it is generated once a result, and not once a query.
-type Work<T> = Box<dyn Fn(&Connection) -> Result<T, Fault> + Send>;
+type BoxedWork<T> = Box<dyn Fn(&Connection) -> Result<T, Fault> + Send>;
 
 /// Runs work in a session, again where another transaction was in the way.
 fn run<T>(session: Session, begin: &str, work: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {

@@ -14,7 +14,7 @@ pub(super) const DONE: &str = "[DONE]";
 /// The longest name of a function.
 const MAX_NAME: usize = 64;
 
-/// Is it the path of a call? What stands before it differs between servers.
+/// Tells the path of a call from others. What stands before it differs between servers.
 pub(super) fn is_call(path: &str) -> bool {
     path.ends_with("/chat/completions")
 }
@@ -56,7 +56,7 @@ pub(super) fn request(body: &Value) -> Result<Value, String> {
         return wrong("[] is too short - 'messages'");
     };
     let tools = body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let tools = tools.iter().map(tool).collect::<Result<Vec<Value>, String>>()?;
+    let tools = tools.iter().map(checked_tool).collect::<Result<Vec<Value>, String>>()?;
     if tools.is_empty() && body.get("tool_choice").is_some() {
         return wrong("'tool_choice' is only allowed when 'tools' are specified");
     }
@@ -82,7 +82,7 @@ pub(super) fn request(body: &Value) -> Result<Value, String> {
         match role {
             "system" | "developer" if messages.is_empty() => system.push(block),
             "system" | "developer" => messages.push(json!({"role": "system", "content": [block]})),
-            "user" => add(&mut messages, "user", block),
+            "user" => add_block(&mut messages, "user", block),
             "tool" => {
                 let id = message["tool_call_id"].as_str().unwrap_or_default();
                 let Some(place) = open.iter().position(|known| known == id) else {
@@ -91,7 +91,7 @@ pub(super) fn request(body: &Value) -> Result<Value, String> {
                     );
                 };
                 open.remove(place);
-                add(
+                add_block(
                     &mut messages,
                     "user",
                     json!({"type": "tool_result", "tool_use_id": id, "content": text}),
@@ -150,7 +150,7 @@ pub(super) fn request(body: &Value) -> Result<Value, String> {
 }
 
 /// A block of a message by this author, who may have said something just before.
-fn add(messages: &mut Vec<Value>, role: &str, block: Value) {
+fn add_block(messages: &mut Vec<Value>, role: &str, block: Value) {
     let last = messages.last_mut().filter(|message| message["role"] == role);
     match last.and_then(|message| message["content"].as_array_mut()) {
         Some(content) => content.push(block),
@@ -158,7 +158,7 @@ fn add(messages: &mut Vec<Value>, role: &str, block: Value) {
     }
 }
 
-fn tool(tool: &Value) -> Result<Value, String> {
+fn checked_tool(tool: &Value) -> Result<Value, String> {
     let function = &tool["function"];
     let name = function["name"].as_str().unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -171,7 +171,7 @@ fn tool(tool: &Value) -> Result<Value, String> {
     Ok(json!({"name": name, "description": function["description"], "input_schema": function["parameters"]}))
 }
 
-/// A refusal.
+/// A refusal in the form of this API.
 pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (code, axum::Json(error(status, kind, message))).into_response()
@@ -199,27 +199,28 @@ pub(super) fn counted(usage: Usage) -> Usage {
     Usage { input, cache_write_5m: 0, cache_write_1h: 0, ..usage }
 }
 
-/// The whole stream.
+/// The whole stream of an answer.
 pub(super) fn stream(ready: &Ready) -> Vec<Event> {
     let event = |choice: Value, place: Option<Place>, content: usize| Event {
-        data: chunk(ready, &[choice]),
+        data: chat_chunk(ready, &[choice]),
         place,
         content,
     };
-    let mut events = vec![event(delta(json!({"role": "assistant", "content": ""})), Some(Place::Start), 0)];
+    let mut events =
+        vec![event(choice_delta(json!({"role": "assistant", "content": ""})), Some(Place::Start), 0)];
     let mut calls = 0;
     for (index, block) in ready.blocks.iter().enumerate() {
         match block {
             Block::Text { text } => {
                 events.extend(split(text).map(|piece| {
                     let size = piece.len();
-                    event(delta(json!({"content": piece})), Some(Place::Text), size)
+                    event(choice_delta(json!({"content": piece})), Some(Place::Text), size)
                 }));
             }
             Block::Thinking { thinking, signature: _ } => {
                 events.extend(split(thinking).map(|piece| {
                     let size = piece.len();
-                    event(delta(json!({"reasoning_content": piece})), None, size)
+                    event(choice_delta(json!({"reasoning_content": piece})), None, size)
                 }));
             }
             Block::RedactedThinking { .. } => {}
@@ -227,23 +228,23 @@ pub(super) fn stream(ready: &Ready) -> Vec<Event> {
                 let function = json!({"name": name, "arguments": ""});
                 let id = tool_id(ready, index);
                 let call = json!({"index": calls, "id": id, "type": "function", "function": function});
-                events.push(event(delta(json!({"tool_calls": [call]})), None, 0));
+                events.push(event(choice_delta(json!({"tool_calls": [call]})), None, 0));
                 let written = json.clone().unwrap_or_else(|| object(input).to_string());
                 events.extend(split(&written).map(|piece| {
                     let size = piece.len();
                     let call = json!({"index": calls, "function": {"arguments": piece}});
-                    event(delta(json!({"tool_calls": [call]})), Some(Place::ToolJson), size)
+                    event(choice_delta(json!({"tool_calls": [call]})), Some(Place::ToolJson), size)
                 }));
                 calls += 1;
             }
         }
         // The end of a block is not said: a chunk that brings nothing stands for it.
-        events.push(event(delta(json!({})), Some(Place::Block), 0));
+        events.push(event(choice_delta(json!({})), Some(Place::Block), 0));
     }
-    let end = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": reason(&ready.stop)});
+    let end = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason(&ready.stop)});
     events.push(event(end, Some(Place::Stop), 0));
-    let mut last = chunk(ready, &[]);
-    last["usage"] = usage(&ready.usage);
+    let mut last = chat_chunk(ready, &[]);
+    last["usage"] = usage_json(&ready.usage);
     events.push(Event { data: last, place: None, content: 0 });
     events.push(Event { data: DONE.into(), place: None, content: 0 });
     events
@@ -251,20 +252,20 @@ pub(super) fn stream(ready: &Ready) -> Vec<Event> {
 
 /// More text, of no answer in particular.
 pub(super) fn text(text: &str) -> Value {
-    json!({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [delta(json!({"content": text}))]})
+    json!({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice_delta(json!({"content": text}))]})
 }
 
-fn chunk(ready: &Ready, choices: &[Value]) -> Value {
+fn chat_chunk(ready: &Ready, choices: &[Value]) -> Value {
     let id = format!("chatcmpl-{}", ready.id.trim_start_matches("msg_"));
     json!({"id": id, "object": "chat.completion.chunk", "created": 1_700_000_000, "model": ready.model,
         "system_fingerprint": null, "choices": choices, "usage": null})
 }
 
-fn delta(delta: Value) -> Value {
+fn choice_delta(delta: Value) -> Value {
     json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": null})
 }
 
-fn usage(usage: &Usage) -> Value {
+fn usage_json(usage: &Usage) -> Value {
     let prompt = usage.input + usage.cache_read;
     json!({
         "prompt_tokens": prompt,
@@ -275,7 +276,7 @@ fn usage(usage: &Usage) -> Value {
     })
 }
 
-fn reason(stop: &str) -> &str {
+fn finish_reason(stop: &str) -> &str {
     match stop {
         "end_turn" | "stop_sequence" => "stop",
         "tool_use" => "tool_calls",

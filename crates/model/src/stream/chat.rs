@@ -13,20 +13,20 @@ use serde_json::{Map, Value, json};
 use super::event::{Delta, End, Event, Failure, RawUsage, Start};
 use super::sse::Framing;
 use super::{Broken, bad_event};
-use crate::wire::chat;
+use crate::chat_error::{ChatError, read_error};
 
 /// The data of the last event.
 const DONE: &[u8] = b"[DONE]";
 
 /// The chunks of one answer on their way to events.
 #[derive(Debug, Default)]
-pub(super) struct Chunks {
+pub(super) struct ChatChunks {
     framing: Framing,
     has_begun: bool,
     /// The block of text, while it is open.
     text: Option<usize>,
     calls: Vec<CallBlock>,
-    /// How many blocks there are.
+    /// Count of the blocks so far.
     blocks: usize,
     stop: Option<String>,
     has_refused: bool,
@@ -45,11 +45,11 @@ struct CallBlock {
 }
 
 #[derive(Deserialize)]
-struct Chunk {
+struct ChatChunk {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
-    choices: Option<Vec<Choice>>,
+    choices: Option<Vec<ChatChoice>>,
     #[serde(default)]
     usage: Option<ChatUsage>,
     #[serde(default)]
@@ -57,7 +57,7 @@ struct Chunk {
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct ChatChoice {
     #[serde(default)]
     index: u64,
     #[serde(default)]
@@ -86,11 +86,11 @@ struct ToolCall {
     #[serde(default)]
     id: Option<String>,
     #[serde(default)]
-    function: Option<Function>,
+    function: Option<FunctionCall>,
 }
 
 #[derive(Deserialize)]
-struct Function {
+struct FunctionCall {
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
@@ -118,7 +118,7 @@ struct PromptDetails {
     cache_write_tokens: Option<u64>,
 }
 
-impl Chunks {
+impl ChatChunks {
     /// Takes more bytes; every event that they complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<Event, Broken>> {
         let Ok(all) = self.framing.push(bytes) else { return vec![Err(Broken::TooLarge("an event"))] };
@@ -128,12 +128,12 @@ impl Chunks {
                 break;
             }
             if data == DONE {
-                events.extend(self.end().into_iter().map(Ok));
+                events.extend(self.end_message().into_iter().map(Ok));
                 continue;
             }
-            match serde_json::from_slice::<Chunk>(&data) {
+            match serde_json::from_slice::<ChatChunk>(&data) {
                 Ok(chunk) => {
-                    if let Err(broken) = self.take(chunk, &mut events) {
+                    if let Err(broken) = self.take_chunk(chunk, &mut events) {
                         events.push(Err(broken));
                     }
                 }
@@ -145,10 +145,10 @@ impl Chunks {
 
     /// The events that end the message, if it has a reason to stop: some servers close without a last event.
     pub(super) fn close(&mut self) -> Vec<Event> {
-        if self.stop.is_some() && !self.is_over { self.end() } else { Vec::new() }
+        if self.stop.is_some() && !self.is_over { self.end_message() } else { Vec::new() }
     }
 
-    fn end(&mut self) -> Vec<Event> {
+    fn end_message(&mut self) -> Vec<Event> {
         self.is_over = true;
         let open = self.text.take().into_iter().chain(self.calls.iter().map(|call| call.block));
         let mut events: Vec<Event> = open.map(|index| Event::ContentBlockStop { index }).collect();
@@ -166,10 +166,14 @@ impl Chunks {
         events
     }
 
-    fn take(&mut self, chunk: Chunk, events: &mut Vec<Result<Event, Broken>>) -> Result<(), Broken> {
-        let Chunk { model, choices, usage, error } = chunk;
+    fn take_chunk(
+        &mut self,
+        chunk: ChatChunk,
+        events: &mut Vec<Result<Event, Broken>>,
+    ) -> Result<(), Broken> {
+        let ChatChunk { model, choices, usage, error } = chunk;
         if let Some(error) = error.filter(|error| !error.is_null()) {
-            let chat::Failure { name: kind, message } = chat::failure(&error);
+            let ChatError { name: kind, message } = read_error(&error);
             events.push(Ok(Event::Error { error: Failure { kind, message } }));
             return Ok(());
         }
@@ -180,18 +184,22 @@ impl Chunks {
         // Counts are of all so far: a later one replaces an earlier.
         self.usage = usage.or(self.usage);
         // Nobody asked for more than one answer.
-        for Choice { index: _, delta, finish_reason } in
+        for ChatChoice { index: _, delta, finish_reason } in
             choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0)
         {
             if let Some(delta) = delta {
-                self.grow(delta, events)?;
+                self.take_delta(delta, events)?;
             }
             self.stop = finish_reason.filter(|reason| !reason.is_empty()).or(self.stop.take());
         }
         Ok(())
     }
 
-    fn grow(&mut self, delta: ChatDelta, events: &mut Vec<Result<Event, Broken>>) -> Result<(), Broken> {
+    fn take_delta(
+        &mut self,
+        delta: ChatDelta,
+        events: &mut Vec<Result<Event, Broken>>,
+    ) -> Result<(), Broken> {
         let ChatDelta { content, refusal, reasoning_content, tool_calls } = delta;
         if let Some(bytes) = reasoning_content.map(|text| text.len()).filter(|bytes| *bytes > 0) {
             events.push(Ok(Event::Hidden { bytes }));
@@ -203,7 +211,7 @@ impl Chunks {
             let index = match self.text {
                 Some(index) => index,
                 None => {
-                    let index = self.start(json!({"type": "text", "text": ""}), events);
+                    let index = self.start_block(json!({"type": "text", "text": ""}), events);
                     self.text = Some(index);
                     index
                 }
@@ -211,13 +219,13 @@ impl Chunks {
             events.push(Ok(Event::ContentBlockDelta { index, delta: Delta::TextDelta { text } }));
         }
         for call in tool_calls.unwrap_or_default() {
-            self.call(call, events)?;
+            self.take_call(call, events)?;
         }
         Ok(())
     }
 
     /// More of a call of a tool: of the one with its index, else of the one with its id, else of the last.
-    fn call(&mut self, call: ToolCall, events: &mut Vec<Result<Event, Broken>>) -> Result<(), Broken> {
+    fn take_call(&mut self, call: ToolCall, events: &mut Vec<Result<Event, Broken>>) -> Result<(), Broken> {
         let ToolCall { index, id, function } = call;
         let id = id.filter(|id| !id.is_empty());
         let (name, arguments) = function.map_or((None, None), |function| (function.name, function.arguments));
@@ -236,8 +244,8 @@ impl Chunks {
                 if let Some(index) = self.text.take() {
                     events.push(Ok(Event::ContentBlockStop { index }));
                 }
-                let block = self.start(
-                    json!({"type": "tool_use", "id": self.unique(id.as_deref()), "name": name, "input": {}}),
+                let block = self.start_block(
+                    json!({"type": "tool_use", "id": self.unique_id(id.as_deref()), "name": name, "input": {}}),
                     events,
                 );
                 if let Some(call) = self.calls.iter_mut().find(|call| index.is_some() && call.index == index)
@@ -261,7 +269,7 @@ impl Chunks {
     }
 
     /// An id that no call of this answer has.
-    fn unique(&self, id: Option<&str>) -> String {
+    fn unique_id(&self, id: Option<&str>) -> String {
         let taken: BTreeSet<&str> = self.calls.iter().filter_map(|call| call.id.as_deref()).collect();
         match id {
             Some(id) if !taken.contains(id) => id.to_owned(),
@@ -270,7 +278,7 @@ impl Chunks {
         }
     }
 
-    fn start(&mut self, block: Value, events: &mut Vec<Result<Event, Broken>>) -> usize {
+    fn start_block(&mut self, block: Value, events: &mut Vec<Result<Event, Broken>>) -> usize {
         let index = self.blocks;
         self.blocks += 1;
         let content_block = match block {

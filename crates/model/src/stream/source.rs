@@ -3,7 +3,7 @@
 //! ([`super::Fold`]).
 
 use super::Broken;
-use super::chat::Chunks;
+use super::chat::ChatChunks;
 use super::event::Event;
 #[cfg(feature = "aws")]
 use super::event_stream::Frames;
@@ -27,7 +27,7 @@ pub(super) enum Source {
     Messages(Framing),
     #[cfg(feature = "aws")]
     EventStream(Frames),
-    Chat(Chunks),
+    Chat(ChatChunks),
 }
 
 impl Source {
@@ -36,7 +36,7 @@ impl Source {
             Form::Messages => Self::Messages(Framing::default()),
             #[cfg(feature = "aws")]
             Form::EventStream => Self::EventStream(Frames::default()),
-            Form::Chat => Self::Chat(Chunks::default()),
+            Form::Chat => Self::Chat(ChatChunks::default()),
         }
     }
 

@@ -12,6 +12,7 @@ use truing_core::loopback::is_loopback;
 use url::form_urlencoded;
 
 use super::{Call, Refusal, Unsendable};
+use crate::chat_error::{ChatError, ERRORS, read_error};
 use crate::messages::{Block, Known, Message, Request, Role, Tool};
 use crate::retry::Kind;
 
@@ -20,32 +21,6 @@ const PATH: &str = "/chat/completions";
 /// The text of a message that would have none.
 const EMPTY: &str = "(nothing)";
 
-/// Types and codes of errors, in lower case; of what is not here its words and the status decide.
-const ERRORS: &[(&str, Kind)] = &[
-    ("insufficient_quota", Kind::Spend),
-    ("rate_limit_exceeded", Kind::RateLimit),
-    ("rate_limit_error", Kind::RateLimit),
-    ("requests", Kind::RateLimit),
-    ("tokens", Kind::RateLimit),
-    ("context_length_exceeded", Kind::TooLong),
-    ("exceed_context_size_error", Kind::TooLong),
-    ("invalid_api_key", Kind::Key),
-    ("authentication_error", Kind::Key),
-    ("permission_error", Kind::Key),
-    ("server_error", Kind::Passing),
-    ("api_error", Kind::Passing),
-    ("engine_overloaded", Kind::Passing),
-    ("billing_hard_limit_reached", Kind::Spend),
-    ("budget_exceeded", Kind::Spend),
-    ("internalservererror", Kind::Passing),
-    ("overloaded_error", Kind::Passing),
-    ("unsupported_parameter", Kind::Request),
-    ("unsupported_value", Kind::Request),
-    ("badrequesterror", Kind::Request),
-    ("deploymentnotfound", Kind::Request),
-    ("model_not_found", Kind::Request),
-    ("not_found_error", Kind::Request),
-];
 /// Words of an error that is called wrong input and is too much of it.
 const TOO_LONG: [&str; 4] = [
     "maximum context length",
@@ -69,16 +44,16 @@ const TOOLLESS: &str = "this model, or its server, lets no tools be called, whic
 
 /// The way to a server of Chat Completions.
 #[derive(Clone, Debug)]
-pub struct Chat {
+pub struct ChatWire {
     server: Arc<ChatServer>,
     /// Azure's version of its API.
     api_version: Option<String>,
-    /// How much a model is to think, where it lets itself be asked.
+    /// The effort that a model is asked for, where the operator says one.
     effort: Option<String>,
     is_local: bool,
 }
 
-/// What differs between servers of Chat Completions.
+/// Differences between servers of Chat Completions.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChatServer {
@@ -91,7 +66,7 @@ pub struct ChatServer {
     /// The header that holds the key.
     #[serde(default)]
     pub key: KeyHeader,
-    /// Is it OpenAI's own?
+    /// OpenAI's own: its key is sent to it alone.
     #[serde(default)]
     pub is_openai: bool,
 }
@@ -110,7 +85,7 @@ pub enum KeyHeader {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct ServerTable {
     server: Vec<ChatServer>,
     other: ChatServer,
 }
@@ -119,7 +94,7 @@ fn max_tokens() -> String {
     "max_tokens".to_owned()
 }
 
-impl Chat {
+impl ChatWire {
     /// The server at this host, by the built-in table.
     ///
     /// # Errors
@@ -129,25 +104,25 @@ impl Chat {
         api_version: Option<String>,
         effort: Option<String>,
     ) -> Result<Self, toml::de::Error> {
-        let Table { server, other } = toml::from_str(include_str!("../../data/chat.toml"))?;
+        let ServerTable { server, other } = toml::from_str(include_str!("../../data/chat.toml"))?;
         let is_host = |end: &String| host == end || (end.starts_with('.') && host.ends_with(end));
         let server = server.into_iter().find(|server| server.hosts.iter().any(is_host)).unwrap_or(other);
         Ok(Self { server: Arc::new(server), api_version, effort, is_local: is_loopback(host) })
     }
 
-    /// Is it on this machine?
+    /// Tells a server on this machine from others.
     pub fn is_local(&self) -> bool {
         self.is_local
     }
 
-    /// What this server does in its own way.
+    /// The differences of this server.
     pub fn server(&self) -> &ChatServer {
         &self.server
     }
 
     /// The call that asks for a streamed answer.
     pub(super) fn answer(&self, request: &Request, max_tokens: u32) -> Result<Call, Unsendable> {
-        let mut body = body(request);
+        let mut body = request_body(request);
         body.insert(self.server.limit.clone(), json!(max_tokens));
         if let Some(effort) = &self.effort {
             body.insert("reasoning_effort".to_owned(), json!(effort));
@@ -166,16 +141,16 @@ impl Chat {
 }
 
 /// A request, but for its limit of tokens.
-fn body(request: &Request) -> Map<String, Value> {
+fn request_body(request: &Request) -> Map<String, Value> {
     // Every field is named, so that a new one cannot be forgotten.
     let Request { model, max_tokens: _, system, messages, tools, tool_choice, thinking: _, output_config } =
         request;
     let mut said = Vec::new();
-    let operator = texts(system);
+    let operator = joined_text(system);
     if !operator.is_empty() {
         said.push(json!({"role": "system", "content": operator}));
     }
-    messages.iter().for_each(|message| say(message, &mut said));
+    messages.iter().for_each(|message| push_message(message, &mut said));
     let mut body = Map::from_iter([
         ("model".to_owned(), json!(model)),
         ("messages".to_owned(), Value::Array(said)),
@@ -183,9 +158,9 @@ fn body(request: &Request) -> Map<String, Value> {
         ("stream_options".to_owned(), json!({"include_usage": true})),
     ]);
     if !tools.is_empty() {
-        body.insert("tools".to_owned(), tools.iter().map(tool).collect());
+        body.insert("tools".to_owned(), tools.iter().map(function_tool).collect());
         if let Some(choice) = tool_choice {
-            body.extend(choices(choice));
+            body.extend(choice_fields(choice));
         }
     }
     let format = output_config.as_ref().and_then(|config| config.get("format"));
@@ -196,13 +171,13 @@ fn body(request: &Request) -> Map<String, Value> {
     body
 }
 
-fn tool(tool: &Tool) -> Value {
+fn function_tool(tool: &Tool) -> Value {
     let Tool { name, description, input_schema, cache_control: _ } = tool;
     json!({"type": "function", "function": {"name": name, "description": description, "parameters": input_schema}})
 }
 
-/// Which tools must or may be called.
-fn choices(choice: &Value) -> Vec<(String, Value)> {
+/// The fields that say which tools may be called.
+fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
     let wanted = match choice["type"].as_str() {
         Some("any") => json!("required"),
         Some("none") => json!("none"),
@@ -215,9 +190,9 @@ fn choices(choice: &Value) -> Vec<(String, Value)> {
 }
 
 /// The messages that one message becomes: results of tools are messages of their own, and come first.
-fn say(message: &Message, said: &mut Vec<Value>) {
+fn push_message(message: &Message, said: &mut Vec<Value>) {
     let Message { role, content } = message;
-    let text = texts(content);
+    let text = joined_text(content);
     match role {
         // Many templates take one message of the operator, at the beginning.
         Role::System => said.push(json!({"role": "user", "content": text})),
@@ -238,7 +213,7 @@ fn say(message: &Message, said: &mut Vec<Value>) {
             }
         }
         Role::Assistant => {
-            let calls: Vec<Value> = content.iter().filter_map(call).collect();
+            let calls: Vec<Value> = content.iter().filter_map(function_call).collect();
             let mut message = json!({"role": "assistant", "content": text});
             if calls.is_empty() {
                 if text.is_empty() {
@@ -253,7 +228,7 @@ fn say(message: &Message, said: &mut Vec<Value>) {
 }
 
 /// The call of a tool that a block is.
-fn call(block: &Block) -> Option<Value> {
+fn function_call(block: &Block) -> Option<Value> {
     match block {
         Block::Known(Known::ToolUse { id, name, input }) => {
             let function = json!({"name": name, "arguments": input.to_string()});
@@ -264,7 +239,7 @@ fn call(block: &Block) -> Option<Value> {
 }
 
 /// The words of blocks. A block of another kind has them in its `text`, or has none that a model reads.
-fn texts(blocks: &[Block]) -> String {
+fn joined_text(blocks: &[Block]) -> String {
     let words = |block: &Block| match block {
         Block::Known(Known::Text { text, cache_control: _ }) => Some(text.clone()),
         Block::Known(Known::ToolUse { .. } | Known::ToolResult { .. }) => None,
@@ -277,35 +252,11 @@ fn texts(blocks: &[Block]) -> String {
 pub(super) fn refusal(body: &[u8]) -> Refusal {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return Refusal::default() };
     let error = body.get("error").unwrap_or(&body);
-    let Failure { name, message } = failure(error);
+    let ChatError { name, message } = read_error(error);
     let lower = message.to_ascii_lowercase();
     let hint = NO_TOOLS.iter().find(|(words, _)| lower.contains(words));
     let words = hint.map_or(message.clone(), |(_, hint)| format!("{hint}: {message}"));
     Refusal { name: Some(name).filter(|name| !name.is_empty()), words }
-}
-
-/// An error: what it is called, and its words.
-pub(crate) struct Failure {
-    pub(crate) name: String,
-    pub(crate) message: String,
-}
-
-/// Reads an error, alone or in a stream.
-pub(crate) fn failure(error: &Value) -> Failure {
-    let word = |key: &str| match &error[key] {
-        Value::String(word) => Some(word.clone()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
-    };
-    let is_known = |name: &String| ERRORS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    let named = [word("code"), word("type")];
-    let name = named.iter().flatten().find(|name| is_known(name)).or(named[1].as_ref()).or(named[0].as_ref());
-    let message = match error {
-        Value::String(words) => words.clone(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            word("message").or_else(|| word("detail")).unwrap_or_default()
-        }
-    };
-    Failure { name: name.cloned().unwrap_or_default(), message }
 }
 
 /// The meaning of an error; none: it is not one of these.
@@ -325,15 +276,15 @@ pub(super) fn kind(name: &str, words: &str) -> Option<Kind> {
 mod tests {
     use super::*;
 
-    fn chat(host: &str) -> Chat {
-        Chat::new(host, None, None).unwrap()
+    fn chat_at(host: &str) -> ChatWire {
+        ChatWire::new(host, None, None).unwrap()
     }
 
-    fn sent(host: &str, request: &Request) -> Value {
-        serde_json::from_slice(&chat(host).answer(request, 700).unwrap().body).unwrap()
+    fn sent_body(host: &str, request: &Request) -> Value {
+        serde_json::from_slice(&chat_at(host).answer(request, 700).unwrap().body).unwrap()
     }
 
-    fn request(messages: Vec<Message>) -> Request {
+    fn sample_request(messages: Vec<Message>) -> Request {
         Request {
             model: "m".into(),
             max_tokens: 9000,
@@ -387,7 +338,7 @@ mod tests {
             "parallel_tool_calls": false,
             "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}},
         });
-        assert_eq!(sent("localhost", &request(messages)), expected);
+        assert_eq!(sent_body("localhost", &sample_request(messages)), expected);
     }
 
     #[test]
@@ -399,14 +350,14 @@ mod tests {
             ("localhost", "max_tokens", KeyHeader::Bearer, false),
             ("api.openai.com.evil.example", "max_tokens", KeyHeader::Bearer, false),
         ] {
-            let body = sent(host, &request(Vec::new()));
+            let body = sent_body(host, &sample_request(Vec::new()));
             assert_eq!(body[field], 700, "{host}");
-            let server = chat(host).server().clone();
+            let server = chat_at(host).server().clone();
             assert_eq!((server.key, server.is_openai), (key, is_openai), "{host}");
         }
         let azure =
-            Chat::new("ours.openai.azure.com", Some("2024-10-21&x".into()), Some("none".into())).unwrap();
-        let call = azure.answer(&request(Vec::new()), 1).unwrap();
+            ChatWire::new("ours.openai.azure.com", Some("2024-10-21&x".into()), Some("none".into())).unwrap();
+        let call = azure.answer(&sample_request(Vec::new()), 1).unwrap();
         assert_eq!(call.path, "/chat/completions?api-version=2024-10-21%26x");
         let body: Value = serde_json::from_slice(&call.body).unwrap();
         assert_eq!(body["reasoning_effort"], "none");
@@ -422,12 +373,12 @@ mod tests {
                 json!({"type": "function", "function": {"name": "read"}}),
             ),
         ] {
-            let request = Request { tool_choice: Some(choice), ..request(Vec::new()) };
-            let body = sent("localhost", &request);
+            let request = Request { tool_choice: Some(choice), ..sample_request(Vec::new()) };
+            let body = sent_body("localhost", &request);
             assert_eq!((&body["tool_choice"], &body["parallel_tool_calls"]), (&expected, &Value::Null));
         }
-        let without = Request { tools: Vec::new(), ..request(Vec::new()) };
-        assert!(sent("localhost", &without).get("tool_choice").is_none());
+        let without = Request { tools: Vec::new(), ..sample_request(Vec::new()) };
+        assert!(sent_body("localhost", &without).get("tool_choice").is_none());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) struct Readers {
 }
 
 /// A query. In a box, so that the thread's task is generated once a result, and not once a query.
-type Work<T> = Box<dyn FnOnce(&Statements) -> Result<T, Fault> + Send>;
+type BoxedQuery<T> = Box<dyn FnOnce(&Statements) -> Result<T, Fault> + Send>;
 
 impl Readers {
     pub(super) fn new(opened: Arc<DatabaseFile>, named: Arc<Named>) -> Self {
@@ -43,7 +43,7 @@ impl Readers {
         let stopped = || StoreError::Unavailable(format!("{}: reading was interrupted", path.display()));
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| stopped())?;
         let readers = Arc::clone(self);
-        let work: Work<T> = Box::new(work);
+        let work: BoxedQuery<T> = Box::new(work);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             readers.read_now(work).map_err(|fault| fault.told(readers.opened.path()))

@@ -20,7 +20,7 @@ use truing_model::provider::{Login, Provider, ProviderError};
 use truing_model::wire::Wire;
 #[cfg(feature = "aws")]
 use truing_model::wire::bedrock::Bedrock;
-use truing_model::wire::chat::{Chat, KeyHeader};
+use truing_model::wire::chat::{ChatWire, KeyHeader};
 
 use url::Url;
 
@@ -99,14 +99,14 @@ fn wire(config: &Config, prices: &mut Prices, role: Role) -> Result<Wire, CliErr
     }
 }
 
-/// Where OpenAI's own API is.
+/// The address of OpenAI's own API.
 const OPENAI: &str = "https://api.openai.com/v1";
 
 /// The way to a server of Chat Completions.
-fn chat(model: &ModelConfig) -> Result<Chat, CliError> {
+fn chat(model: &ModelConfig) -> Result<ChatWire, CliError> {
     let address = model.base_url.as_deref().unwrap_or(OPENAI);
     let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    Chat::new(&host, model.api_version.clone(), model.effort.clone())
+    ChatWire::new(&host, model.api_version.clone(), model.effort.clone())
         .map_err(|error| CliError::failed("model", error.to_string()))
 }
 

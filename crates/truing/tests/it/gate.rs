@@ -8,25 +8,25 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::workspace::{Workspace, has_namespaces};
+use crate::support::workspace::{CheckedRepository, has_namespaces};
 
 /// What the pack `core` finds.
 const SWALLOWED: &str = "try:\n    f()\nexcept:\n    pass\n";
 
 /// A repository with a gate.
-struct Site(Workspace);
+struct Site(CheckedRepository);
 
 impl Deref for Site {
-    type Target = Workspace;
+    type Target = CheckedRepository;
 
-    fn deref(&self) -> &Workspace {
+    fn deref(&self) -> &CheckedRepository {
         &self.0
     }
 }
 
 impl Site {
     fn unborn(configuration: &str) -> Self {
-        Self(Workspace::unborn(configuration))
+        Self(CheckedRepository::unborn(configuration))
     }
 
     /// On a branch, from a commit with a file of a hundred lines.

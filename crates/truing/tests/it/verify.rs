@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::workspace::{Workspace, has_namespaces};
+use crate::support::workspace::{CheckedRepository, has_namespaces};
 
 /// How long something may take that has to happen at once.
 const SOON: Duration = crate::support::HANGS;
@@ -47,19 +47,19 @@ fn index() -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 /// A repository with a commit.
-struct Site(Workspace);
+struct Site(CheckedRepository);
 
 impl Deref for Site {
-    type Target = Workspace;
+    type Target = CheckedRepository;
 
-    fn deref(&self) -> &Workspace {
+    fn deref(&self) -> &CheckedRepository {
         &self.0
     }
 }
 
 impl Site {
     fn new(configuration: &str) -> Self {
-        let site = Self(Workspace::unborn(configuration));
+        let site = Self(CheckedRepository::unborn(configuration));
         site.write("repository/src", "good\n");
         site.write("repository/uv.lock", "1\n");
         site.write("repository/.gitignore", "answer\n");

@@ -34,7 +34,7 @@ pub(super) enum Way {
     /// The same, with signed requests.
     #[cfg(feature = "aws")]
     Signed,
-    /// Chat Completions.
+    /// Chat Completions with a key.
     Chat,
 }
 
@@ -63,7 +63,7 @@ impl Way {
         match self {
             Self::Messages => Provider::new(model.url(), Login::Key(Secret::new(KEY))).unwrap(),
             Self::Chat => {
-                let chat = crate::wire::chat::Chat::new("localhost", None, None).unwrap();
+                let chat = crate::wire::chat::ChatWire::new("localhost", None, None).unwrap();
                 let provider = Provider::new(&format!("{}/v1", model.url()), Login::Bearer(Secret::new(KEY)));
                 provider.unwrap().with_wire(crate::wire::Wire::Chat(chat))
             }

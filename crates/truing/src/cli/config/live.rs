@@ -23,12 +23,12 @@ use crate::wiring::role::Role as ModelRole;
 const MOST: MicroUsd = MicroUsd(50_000);
 /// The most tokens of an answer: fewer are refused by some providers.
 const ANSWER_TOKENS: u32 = 16;
-/// The question.
+/// The question that each model gets.
 const QUESTION: &str = "Answer with the one word: yes";
 
 /// The result for one model.
 #[derive(Serialize)]
-struct Row {
+struct ModelCheck {
     section: String,
     provider: &'static str,
     model: String,
@@ -55,18 +55,18 @@ pub(super) fn check(config: &Config, context: &Context) -> Result<Exit, CliError
         let ledger = wiring::open_store(config, &context.environment).await?;
         let mut rows = Vec::new();
         for model in models {
-            rows.push(row(&config.with_model(model), &ledger, context).await);
+            rows.push(ask_model(&config.with_model(model), &ledger, context).await);
         }
         Ok::<_, CliError>(rows)
     })?;
-    context.output.answer(&rows, || rows.iter().map(line).collect::<String>())?;
+    context.output.answer(&rows, || rows.iter().map(check_line).collect::<String>())?;
     Ok(if rows.iter().all(|row| row.ok) { Exit::Done } else { Exit::No })
 }
 
 /// Asks the model of `[model]`.
-async fn row(config: &Config, ledger: &Store, context: &Context) -> Row {
+async fn ask_model(config: &Config, ledger: &Store, context: &Context) -> ModelCheck {
     let ModelConfig { section, provider, name, .. } = &config.model;
-    let row = Row {
+    let row = ModelCheck {
         section: section.clone(),
         provider: provider.as_str(),
         model: name.clone(),
@@ -80,7 +80,7 @@ async fn row(config: &Config, ledger: &Store, context: &Context) -> Row {
         Ok(agent) => agent,
         Err(error) => {
             let words = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
-            return Row { reason: Some(words.join("; ")), ..row };
+            return ModelCheck { reason: Some(words.join("; ")), ..row };
         }
     };
     let request = Request {
@@ -96,14 +96,16 @@ async fn row(config: &Config, ledger: &Store, context: &Context) -> Row {
     let purse = Purse::of_run(new_run_id(), MOST, &[], SystemClock.now());
     let gate = wiring::agent::run_gate(&agent, RepositoryRef::default());
     match agent.gateway.session(purse, [name.clone()], gate).ask(&request).await {
-        Ok(answer) => Row { ok: true, answered_by: Some(answer.model), cost_micro_usd: answer.cost.0, ..row },
-        Err(refused) => Row { reason: Some(refused.to_string()), ..row },
+        Ok(answer) => {
+            ModelCheck { ok: true, answered_by: Some(answer.model), cost_micro_usd: answer.cost.0, ..row }
+        }
+        Err(refused) => ModelCheck { reason: Some(refused.to_string()), ..row },
     }
 }
 
 /// A row for people.
-fn line(row: &Row) -> String {
-    let Row { section, provider, model, answered_by, cost_micro_usd, reason, .. } = row;
+fn check_line(row: &ModelCheck) -> String {
+    let ModelCheck { section, provider, model, answered_by, cost_micro_usd, reason, .. } = row;
     let name = format!("[{section}] {model} by {provider}");
     match (answered_by, reason) {
         (_, Some(reason)) => format!("{name}: {reason}\n"),

@@ -24,7 +24,7 @@ const LISTENS: &str = "health and metrics: ";
 pub(crate) struct Home {
     folder: TempDir,
     variables: Vec<(OsString, OsString)>,
-    /// Does every command name the operator's file?
+    /// Every command names the operator's file.
     is_configured: bool,
 }
 
@@ -169,7 +169,7 @@ impl Drop for Process {
 
 /// A server, which is killed with this.
 pub(crate) struct Server {
-    /// Where it listens, without a path.
+    /// Its address, without a path.
     pub(crate) url: String,
     pub(crate) child: Process,
     log: Option<JoinHandle<String>>,

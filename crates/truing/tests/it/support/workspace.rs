@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::home::Home;
 
-/// Does this machine let us make namespaces?
+/// Tells whether this machine lets us make namespaces.
 pub(crate) fn has_namespaces() -> bool {
     let mut unshare = Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
@@ -13,9 +13,9 @@ pub(crate) fn has_namespaces() -> bool {
 }
 
 /// A repository `repository`, an operator's file beside it, and a secret in the environment.
-pub(crate) struct Workspace(Home);
+pub(crate) struct CheckedRepository(Home);
 
-impl Workspace {
+impl CheckedRepository {
     /// A repository without a commit.
     pub(crate) fn unborn(configuration: &str) -> Self {
         let home = Home::bare().with("PATH", "/usr/local/bin:/usr/bin:/bin").with("SECRET", "canary");
@@ -42,7 +42,7 @@ impl Workspace {
         assert!(git.status().unwrap().success());
     }
 
-    /// Commits everything.
+    /// Commits everything that there is.
     pub(crate) fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "-m", "x"]);

@@ -62,7 +62,10 @@ impl Registry {
             .with("PIP_INDEX_URL", format!("http://{address}/simple/"))
             .with("npm_config_registry", format!("http://{address}/npm/"))
             .with("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "here")
-            .with("CARGO_REGISTRIES_HERE_INDEX", format!("sparse+http://{address}/index/"));
+            .with(
+                "CARGO_REGISTRIES_HERE_INDEX",
+                format!("sparse+{}", format_args!("http://{address}/index/")),
+            );
         for (name, content) in project {
             home.write(name, content);
         }
