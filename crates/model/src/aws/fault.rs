@@ -240,7 +240,7 @@ mod tests {
             let words = skew(code, message, date, at(seconds));
             match expected {
                 Some(expected) => {
-                    assert!(words.as_ref().is_some_and(|words| words.contains(expected)), "{words:?}")
+                    assert!(words.as_ref().is_some_and(|words| words.contains(expected)), "{words:?}");
                 }
                 None => assert_eq!(words, None, "{code}"),
             }

@@ -1,12 +1,32 @@
 //! The variables by which AWS's programs find credentials.
 
 use std::collections::HashMap;
+use std::path::Path;
+
+/// The variables that name the files of profiles.
+const FILES: [&str; 2] = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
+/// A file without a profile.
+const NO_FILE: &str = "/dev/null";
 
 /// Variables of AWS, by name.
 pub(super) struct AwsVariables(HashMap<String, String>);
 
 impl From<HashMap<String, String>> for AwsVariables {
-    fn from(all: HashMap<String, String>) -> Self {
+    /// Without variables that say nothing. Files of profiles, which may name programs, have a whole path: the library would look
+    /// for others in the current folder, which may be a repository of somebody else.
+    fn from(mut all: HashMap<String, String>) -> Self {
+        all.retain(|_, value| !value.trim().is_empty());
+        let has_home = all.get("HOME").is_some_and(|home| Path::new(home).is_absolute());
+        if !has_home {
+            all.remove("HOME");
+        }
+        for name in FILES {
+            let is_whole =
+                |file: &String| Path::new(file).is_absolute() || (has_home && file.starts_with("~/"));
+            if !all.get(name).map_or(has_home, is_whole) {
+                all.insert(name.to_owned(), NO_FILE.to_owned());
+            }
+        }
         Self(all)
     }
 }
@@ -35,5 +55,28 @@ impl AwsVariables {
             self.get("AWS_CONFIG_FILE").unwrap_or("~/.aws/config"),
             self.get("AWS_SHARED_CREDENTIALS_FILE").unwrap_or("~/.aws/credentials"),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_of_the_current_folder_has_profiles() {
+        let of = |all: &[(&str, &str)]| {
+            let all = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let variables = AwsVariables::from(all.collect::<HashMap<_, _>>());
+            variables.profile_files().map(str::to_owned)
+        };
+        let none = [NO_FILE, NO_FILE];
+        assert_eq!(of(&[("HOME", "/home/ann")]), ["~/.aws/config", "~/.aws/credentials"]);
+        assert_eq!(of(&[("HOME", "/home/ann"), ("AWS_CONFIG_FILE", "/etc/aws")])[0], "/etc/aws");
+        for wrong in [&[][..], &[("HOME", "")], &[("HOME", "here")]] {
+            assert_eq!(of(wrong), none, "{wrong:?}");
+        }
+        let relative =
+            [("HOME", "/home/ann"), ("AWS_CONFIG_FILE", ".aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~")];
+        assert_eq!(of(&relative), none);
     }
 }

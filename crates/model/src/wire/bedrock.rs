@@ -275,7 +275,7 @@ mod tests {
             ("ap-northeast-1", "claude-fable-5", None),
             ("ca-central-1", "claude-opus-5-5", Some("us.anthropic.claude-opus-5-5")),
             ("ap-south-1", "claude-haiku-4-5", Some("in.anthropic.claude-haiku-4-5-20251001-v1:0")),
-            ("ap-south-1", "claude-opus-5-5", Some("global.anthropic.claude-opus-5-5")),
+            ("ap-south-1", "claude-opus-5-5", None),
             ("ap-southeast-1", "claude-opus-5-5", Some("global.anthropic.claude-opus-5-5")),
             ("sa-east-1", "claude-sonnet-5-5", Some("global.anthropic.claude-sonnet-5-5")),
             // Nothing leaves a geography by itself.

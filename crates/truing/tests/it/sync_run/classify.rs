@@ -172,7 +172,7 @@ async fn doubt_asks_people_whatever_it_is() {
         ("other lines", told(&[no(OTHER), no(elsewhere)]), "", "excerpt"),
         ("other words", told(&[no(OTHER), no((MORE.0, MORE.1, "    return 2"))]), "", "excerpt"),
         ("prose", Answer::text("None of them matters."), "", "prose"),
-        ("no model", dead, "", "refuses the key"),
+        ("no model", dead, "", "no access to the provider"),
         ("a refusal", Answer::text("").stop("refusal"), "", "declines"),
         ("no money", both("no-port", "no-port"), "[budget]\nsync_usd = 0.000001\n", "money"),
         ("no turns", Answer::tool("list", json!({})).times(0), "", "turns"),
