@@ -195,7 +195,7 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
                 Answer::status(401).times(0),
             ],
             "partial",
-            "key",
+            "no access to the provider",
             2,
             true,
         ),
