@@ -12,11 +12,21 @@ use serde_json::{Map, Value, json};
 
 use super::event::{Delta, End, Event, Failure, RawUsage, Start};
 use super::sse::Framing;
-use super::{Broken, bad_event};
 use crate::chat_error::{ChatError, read_error};
 
 /// The data of the last event.
 const DONE: &[u8] = b"[DONE]";
+
+/// The reasons for which a chunk is none.
+#[derive(Debug)]
+pub(super) enum ChunkFault {
+    /// It is longer than any event.
+    TooLong,
+    /// It is no JSON of a chunk.
+    Json(serde_json::Error),
+    /// It calls a tool and does not name it.
+    Nameless,
+}
 
 /// The chunks of one answer on their way to events.
 #[derive(Debug, Default)]
@@ -120,8 +130,8 @@ struct PromptDetails {
 
 impl ChatChunks {
     /// Takes more bytes; every event that they complete.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<Event, Broken>> {
-        let Ok(all) = self.framing.push(bytes) else { return vec![Err(Broken::TooLarge("an event"))] };
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<Event, ChunkFault>> {
+        let Ok(all) = self.framing.push(bytes) else { return vec![Err(ChunkFault::TooLong)] };
         let mut events = Vec::new();
         for data in all {
             if self.is_over {
@@ -133,11 +143,11 @@ impl ChatChunks {
             }
             match serde_json::from_slice::<ChatChunk>(&data) {
                 Ok(chunk) => {
-                    if let Err(broken) = self.take_chunk(chunk, &mut events) {
-                        events.push(Err(broken));
+                    if let Err(fault) = self.take_chunk(chunk, &mut events) {
+                        events.push(Err(fault));
                     }
                 }
-                Err(error) => events.push(Err(bad_event(&error))),
+                Err(error) => events.push(Err(ChunkFault::Json(error))),
             }
         }
         events
@@ -169,8 +179,8 @@ impl ChatChunks {
     fn take_chunk(
         &mut self,
         chunk: ChatChunk,
-        events: &mut Vec<Result<Event, Broken>>,
-    ) -> Result<(), Broken> {
+        events: &mut Vec<Result<Event, ChunkFault>>,
+    ) -> Result<(), ChunkFault> {
         let ChatChunk { model, choices, usage, error } = chunk;
         if let Some(error) = error.filter(|error| !error.is_null()) {
             let ChatError { name: kind, message } = read_error(&error);
@@ -198,8 +208,8 @@ impl ChatChunks {
     fn take_delta(
         &mut self,
         delta: ChatDelta,
-        events: &mut Vec<Result<Event, Broken>>,
-    ) -> Result<(), Broken> {
+        events: &mut Vec<Result<Event, ChunkFault>>,
+    ) -> Result<(), ChunkFault> {
         let ChatDelta { content, refusal, reasoning_content, tool_calls } = delta;
         if let Some(bytes) = reasoning_content.map(|text| text.len()).filter(|bytes| *bytes > 0) {
             events.push(Ok(Event::Hidden { bytes }));
@@ -225,7 +235,11 @@ impl ChatChunks {
     }
 
     /// More of a call of a tool: of the one with its index, else of the one with its id, else of the last.
-    fn take_call(&mut self, call: ToolCall, events: &mut Vec<Result<Event, Broken>>) -> Result<(), Broken> {
+    fn take_call(
+        &mut self,
+        call: ToolCall,
+        events: &mut Vec<Result<Event, ChunkFault>>,
+    ) -> Result<(), ChunkFault> {
         let ToolCall { index, id, function } = call;
         let id = id.filter(|id| !id.is_empty());
         let (name, arguments) = function.map_or((None, None), |function| (function.name, function.arguments));
@@ -240,7 +254,7 @@ impl ChatChunks {
             // A name is said once: another one at a known index is another call, as some servers count all as the first.
             Some(call) if name.is_none() || id.is_none() || call.id == id => call.block,
             Some(_) | None => {
-                let name = name.ok_or(Broken::Disorder("it calls a tool without a name"))?;
+                let name = name.ok_or(ChunkFault::Nameless)?;
                 if let Some(index) = self.text.take() {
                     events.push(Ok(Event::ContentBlockStop { index }));
                 }
@@ -278,7 +292,7 @@ impl ChatChunks {
         }
     }
 
-    fn start_block(&mut self, block: Value, events: &mut Vec<Result<Event, Broken>>) -> usize {
+    fn start_block(&mut self, block: Value, events: &mut Vec<Result<Event, ChunkFault>>) -> usize {
         let index = self.blocks;
         self.blocks += 1;
         let content_block = match block {

@@ -3,7 +3,7 @@
 //! ([`super::Fold`]).
 
 use super::Broken;
-use super::chat::ChatChunks;
+use super::chat::{ChatChunks, ChunkFault};
 use super::event::Event;
 #[cfg(feature = "aws")]
 use super::event_stream::Frames;
@@ -49,7 +49,9 @@ impl Source {
             },
             #[cfg(feature = "aws")]
             Self::EventStream(frames) => frames.push(bytes),
-            Self::Chat(chunks) => chunks.push(bytes),
+            Self::Chat(chunks) => {
+                chunks.push(bytes).into_iter().map(|event| event.map_err(chunk_fault)).collect()
+            }
         }
     }
 
@@ -61,6 +63,14 @@ impl Source {
             Self::EventStream(_) => Vec::new(),
             Self::Chat(chunks) => chunks.close(),
         }
+    }
+}
+
+fn chunk_fault(fault: ChunkFault) -> Broken {
+    match fault {
+        ChunkFault::TooLong => Broken::TooLarge("an event"),
+        ChunkFault::Json(error) => super::bad_event(&error),
+        ChunkFault::Nameless => Broken::Disorder("it calls a tool without a name"),
     }
 }
 
