@@ -463,7 +463,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("anthropic"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `openai` is every server that speaks Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, Ollama); `aws` is the one on AWS, `bedrock` is Amazon Bedrock. Requests to both are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary one, `AWS_SESSION_TOKEN`; without these, by keys of AWS's own chain (profiles, web identity, containers, instances), which are renewed before they end; those to Bedrock have a bearer token instead where `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
+        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `openai` is every server that speaks Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, Ollama); `aws` is the one on AWS, `bedrock` is Amazon Bedrock. Requests to `aws` and `bedrock` are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary one, `AWS_SESSION_TOKEN`; without these, by keys of AWS's own chain (profiles, web identity, containers, instances), which are renewed before they end; those to Bedrock have a bearer token instead where `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
     },
     Key {
         path: "model.region",
@@ -503,7 +503,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("https://api.anthropic.com"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`. With the providers `aws` and `bedrock` it is the region's own, unless this key is set. With the provider `openai` it is what `/chat/completions` is added to, and `https://api.openai.com/v1` unless this key is set.",
+        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`, which counts for the provider `anthropic` alone. With the providers `aws` and `bedrock` it is the region's own, unless this key is set. With the provider `openai` it is what `/chat/completions` is added to, and `https://api.openai.com/v1` unless this key is set.",
     },
     Key {
         path: "model.api_key",

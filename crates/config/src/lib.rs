@@ -46,7 +46,7 @@ pub use forges::ForgeConfig;
 use keys::{Key, Named, Repository, SECTIONS};
 use layer::{Flag, Names, Owner, SourceFile};
 use mcp::McpConfig;
-use model::ModelConfig;
+use model::{ModelConfig, ProviderKind};
 pub use plain::open_plain;
 use problem::{ConfigError, Origin, Problem};
 pub use rules::{READING_TIME, RulesConfig};
@@ -285,8 +285,15 @@ impl Config {
         let variables = layer::of_variables(environment, &mut problems);
         let flags = layer::of_flags(flags, environment, &mut problems);
         let decided = |key: &str| [&variables, &flags].iter().any(|layer| layer.entries.contains_key(key));
-        let foreign = layer::of_foreign(environment, decided, &mut problems);
+        let mut foreign = layer::of_foreign(environment, decided, &mut problems);
         ConfigError::if_any(problems)?;
+        let provider = [&flags, &variables, &foreign, &file]
+            .into_iter()
+            .find_map(|layer| Some(&layer.entries.get(layer::PROVIDER)?.value));
+        // The variable has the address of the Messages API: code and key of another provider do not go there.
+        if provider.is_some_and(|provider| *provider != Value::Choice(ProviderKind::Anthropic.as_str())) {
+            foreign.entries.remove(layer::BASE_URL);
+        }
 
         let mut settings = BTreeMap::new();
         let mut names = Names::new();

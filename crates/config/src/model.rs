@@ -154,16 +154,12 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
         _ => None,
     })?;
     let address = path("base_url");
-    let is_unsaid = || {
-        let origin = &settings.setting(&address)?.origin;
-        Ok::<_, ConfigError>(matches!(origin, Origin::Default | Origin::Foreign(_)))
-    };
-    let is_elsewhere = match provider {
+    let is_default = settings.setting(&address)?.origin == Origin::Default;
+    let has_own_default = match provider {
         ProviderKind::Anthropic => false,
-        // What others say of it, they say of another provider.
-        ProviderKind::OpenAi => is_unsaid()?,
+        ProviderKind::OpenAi => true,
         #[cfg(feature = "aws")]
-        ProviderKind::Aws | ProviderKind::Bedrock => is_unsaid()?,
+        ProviderKind::Aws | ProviderKind::Bedrock => true,
     };
     let api_key = path("api_key");
     let api_key = match (settings.secret(&api_key)?, provider) {
@@ -184,7 +180,7 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
     Ok(ModelConfig {
         section: section.to_owned(),
         provider,
-        base_url: if is_elsewhere { None } else { Some(settings.url(&address)?) },
+        base_url: if is_default && has_own_default { None } else { Some(settings.url(&address)?) },
         api_key,
         region: settings.name_if_any(&path("region"))?,
         workspace_id: settings.name_if_any(&path("workspace_id"))?,

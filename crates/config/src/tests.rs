@@ -455,6 +455,25 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
     );
 }
 
+#[test]
+fn the_address_of_the_messages_api_is_not_another_providers() {
+    let foreign = [("ANTHROPIC_BASE_URL", "https://gateway.example")];
+    let model = |text: &str, given: &[(&str, &str)]| {
+        let file = operator(text);
+        Config::resolve(&variables(given), Some(&file), &[]).unwrap().model.base_url
+    };
+    let ours = "[model]\nprovider = \"openai\"\nbase_url = \"https://ours.example/v1\"\n";
+    assert_eq!(model(ours, &foreign).as_deref(), Some("https://ours.example/v1"));
+    assert_eq!(model("[model]\nprovider = \"openai\"\n", &foreign), None);
+    let by_variable = [foreign[0], ("TRUING_MODEL__PROVIDER", "openai")];
+    assert_eq!(
+        model("model.base_url = \"https://ours.example/v1\"\n", &by_variable).as_deref(),
+        Some("https://ours.example/v1")
+    );
+    let back = [foreign[0], ("TRUING_MODEL__PROVIDER", "anthropic")];
+    assert_eq!(model(ours, &back).as_deref(), Some("https://gateway.example"));
+}
+
 #[cfg(feature = "aws")]
 #[test]
 fn the_api_on_aws_is_chosen_by_the_variables_of_others_and_has_an_address_of_its_own() {

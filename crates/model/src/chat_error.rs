@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::retry::Kind;
 
-/// Types and codes of errors, in lower case; of what is not here its words and the status decide.
+/// Types and codes of errors, in lower case, then codes that are the status of an answer that has begun; of what is not here its words and the status decide.
 pub(crate) const ERRORS: &[(&str, Kind)] = &[
     ("insufficient_quota", Kind::Spend),
     ("rate_limit_exceeded", Kind::RateLimit),
@@ -29,6 +29,14 @@ pub(crate) const ERRORS: &[(&str, Kind)] = &[
     ("deploymentnotfound", Kind::Request),
     ("model_not_found", Kind::Request),
     ("not_found_error", Kind::Request),
+    ("notfounderror", Kind::Request),
+    ("400", Kind::Request),
+    ("401", Kind::Key),
+    ("402", Kind::Spend),
+    ("403", Kind::Key),
+    ("404", Kind::Request),
+    ("413", Kind::TooLong),
+    ("429", Kind::RateLimit),
 ];
 
 /// An error by its name, with its words.
@@ -44,7 +52,8 @@ pub(crate) fn read_error(error: &Value) -> ChatError {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
     };
     let is_known = |name: &String| ERRORS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    let named = [word("code"), word("type")];
+    let number = error["code"].as_u64().map(|code| code.to_string());
+    let named = [word("code"), word("type"), number];
     let name = named.iter().flatten().find(|name| is_known(name)).or(named[1].as_ref()).or(named[0].as_ref());
     let message = match error {
         Value::String(words) => words.clone(),

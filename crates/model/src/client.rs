@@ -44,6 +44,21 @@ pub struct Patience {
     pub total: Duration,
 }
 
+impl Patience {
+    /// For servers of Chat Completions: without a graphics card one reads a long prompt for minutes before its first word, and some
+    /// think in silence.
+    pub fn of_chat() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        Self {
+            begin: minutes(10),
+            piece: minutes(5),
+            progress: minutes(10),
+            total: minutes(20),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Patience {
     fn default() -> Self {
         Self {
@@ -244,7 +259,8 @@ pub(crate) async fn read(
     begin: Instant,
     mut note: impl FnMut(Meter) + Send,
 ) -> Result<Complete, Failure> {
-    let broken = |broken| broken_off(wire, broken);
+    // The beginning of what comes in place of a stream.
+    let mut head = Vec::new();
     let mut fold = Fold::new(wire.form());
     let end = Instant::now() + patience.total;
     let mut moved = None;
@@ -252,7 +268,7 @@ pub(crate) async fn read(
     loop {
         let piece = match timeout_at(deadline, pieces.next()).await {
             Ok(Ok(Some(piece))) => piece,
-            Ok(Ok(None)) => return fold.finish().map_err(broken),
+            Ok(Ok(None)) => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
             Ok(Err(what)) => {
                 let what = format!("the answer broke off: {what}");
                 return Err(Failure { seen: Seen::Cut, what });
@@ -261,9 +277,12 @@ pub(crate) async fn read(
         };
         let progress = fold.push(&piece);
         note(fold.meter());
+        if !fold.has_begun() && head.len() + piece.len() <= MAX_REFUSAL_BYTES {
+            head.extend_from_slice(&piece);
+        }
         let now = Instant::now();
-        match progress.map_err(broken)? {
-            Progress::Done => return fold.finish().map_err(broken),
+        match progress.map_err(|broken| broken_off(wire, broken, &head))? {
+            Progress::Done => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
             Progress::Moved => moved = Some(now),
             Progress::Idle => moved = moved.or(Some(now)),
         }
@@ -281,8 +300,17 @@ fn stalled(is_end: bool, begun: bool) -> Failure {
     Failure { seen, what: what.to_owned() }
 }
 
-fn broken_off(wire: &Wire, broken: Broken) -> Failure {
+/// The failure of a stream that is no answer; `head` is the beginning of what came in its place.
+fn broken_off(wire: &Wire, broken: Broken, head: &[u8]) -> Failure {
     let what = broken.to_string();
+    // Some servers refuse with the status of a success.
+    if broken == Broken::NotAStream {
+        let Refusal { name, words } = wire.refusal(&HeaderMap::new(), head);
+        if !words.is_empty() {
+            let seen = Seen::Event(wire.kind(name.as_deref().unwrap_or_default(), &words));
+            return Failure { seen, what: format!("an error in place of an answer: {words}") };
+        }
+    }
     let seen = match broken {
         Broken::Cut => Seen::Cut,
         Broken::StatusAnswer { kind, message } => Seen::Event(wire.kind(&kind, &message)),

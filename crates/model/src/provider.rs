@@ -117,7 +117,7 @@ impl Provider {
     }
 
     /// The form in which it is asked.
-    pub(crate) fn wire(&self) -> &Wire {
+    pub fn wire(&self) -> &Wire {
         &self.wire
     }
 

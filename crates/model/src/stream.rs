@@ -176,6 +176,11 @@ impl Fold {
         })
     }
 
+    /// Tells whether an event has come.
+    pub fn has_begun(&self) -> bool {
+        self.events > 0
+    }
+
     /// What is known of the cost.
     pub fn meter(&self) -> Meter {
         Meter {

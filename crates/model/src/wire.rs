@@ -147,6 +147,16 @@ impl Wire {
         }
     }
 
+    /// Tells whether a stream has begun, and moves, while a model writes or thinks. Servers of Chat Completions think in silence.
+    pub(crate) fn shows_what_is_written(&self) -> bool {
+        match self {
+            Self::Messages => true,
+            #[cfg(feature = "aws")]
+            Self::Bedrock(_) => true,
+            Self::Chat(_) => false,
+        }
+    }
+
     /// Is an answer by another model than was asked for priced by that one's name?
     pub(crate) fn prices_who_answers(&self) -> bool {
         match self {

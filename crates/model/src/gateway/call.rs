@@ -148,6 +148,10 @@ impl Call<'_> {
             Ok(answered) => {
                 let over = answered.complete.usage.and_then(|usage| overrun(&usage, max_tokens));
                 let answer = self.answer(answered, prompt, price, ticket).await;
+                // Some servers do not say which model answers.
+                let is_named = !answer.model.is_empty();
+                let model = if is_named { answer.model } else { request.model.clone() };
+                let answer = Answer { model, ..answer };
                 match over {
                     // It is paid, and the last one: who passes one limit holds no other.
                     Some(what) => Err(Ended::Refused(Refused::Nonsense { what })),

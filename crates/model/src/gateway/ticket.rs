@@ -138,7 +138,10 @@ impl Ticket {
                 self.price.cost(&Usage { output, ..usage })
             }
             None => {
-                let unseen = sent.elapsed().as_secs().min(MAX_UNSEEN_SECONDS) * MAX_TOKENS_PER_SECOND;
+                let seconds = sent.elapsed().as_secs();
+                let is_seen = self.shared.client.wire().shows_what_is_written();
+                let seconds = if is_seen { seconds.min(MAX_UNSEEN_SECONDS) } else { seconds };
+                let unseen = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
                 // Some count nothing before the end.
                 self.price.most(self.likely, unseen.max(self.meter.content_bytes).min(most))
             }

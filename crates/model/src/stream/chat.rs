@@ -40,6 +40,7 @@ pub(super) struct ChatChunks {
     blocks: usize,
     stop: Option<String>,
     has_refused: bool,
+    /// The last whole count: it is of all so far.
     usage: Option<ChatUsage>,
     is_over: bool,
 }
@@ -61,7 +62,7 @@ struct ChatChunk {
     #[serde(default)]
     choices: Option<Vec<ChatChoice>>,
     #[serde(default)]
-    usage: Option<ChatUsage>,
+    usage: Value,
     #[serde(default)]
     error: Option<Value>,
 }
@@ -82,9 +83,11 @@ struct ChatDelta {
     content: Option<String>,
     #[serde(default)]
     refusal: Option<String>,
-    /// Thoughts: they are shown by some, and go back to none.
-    #[serde(default, alias = "reasoning")]
-    reasoning_content: Option<String>,
+    /// Thoughts: they are shown by some, by some of them under both names, and go back to none.
+    #[serde(default)]
+    reasoning_content: Value,
+    #[serde(default)]
+    reasoning: Value,
     #[serde(default)]
     tool_calls: Option<Vec<ToolCall>>,
 }
@@ -108,24 +111,15 @@ struct FunctionCall {
 }
 
 /// Tokens as a server counts them.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 struct ChatUsage {
-    #[serde(default)]
-    prompt_tokens: Option<u64>,
-    #[serde(default)]
-    completion_tokens: Option<u64>,
-    #[serde(default)]
-    total_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
-    #[serde(default)]
-    cache_write_tokens: Option<u64>,
+    /// Tokens of the prompt, with those below.
+    prompt: u64,
+    output: u64,
+    /// Tokens that came from a cache.
+    cached: u64,
+    /// Tokens that were written to a cache.
+    written: u64,
 }
 
 impl ChatChunks {
@@ -137,8 +131,10 @@ impl ChatChunks {
             if self.is_over {
                 break;
             }
-            if data == DONE {
-                events.extend(self.end_message().into_iter().map(Ok));
+            if data.trim_ascii() == DONE {
+                // Without a reason to stop the answer was cut before.
+                events.extend(self.close().into_iter().map(Ok));
+                self.is_over = true;
                 continue;
             }
             match serde_json::from_slice::<ChatChunk>(&data) {
@@ -171,7 +167,9 @@ impl ChatChunks {
                 }
             }),
         };
-        events.push(Event::MessageDelta { delta, usage: self.usage.and_then(ChatUsage::counted) });
+        // What was written cannot have had no tokens.
+        let usage = self.usage.filter(|usage| usage.output > 0 || self.blocks == 0);
+        events.push(Event::MessageDelta { delta, usage: usage.map(ChatUsage::raw) });
         events.push(Event::MessageStop);
         events
     }
@@ -187,16 +185,15 @@ impl ChatChunks {
             events.push(Ok(Event::Error { error: Failure { kind, message } }));
             return Ok(());
         }
-        if !std::mem::replace(&mut self.has_begun, true) {
-            let message = Start { model: model.unwrap_or_default(), usage: None };
-            events.push(Ok(Event::MessageStart { message }));
-        }
-        // Counts are of all so far: a later one replaces an earlier.
-        self.usage = usage.or(self.usage);
-        // Nobody asked for more than one answer.
-        for ChatChoice { index: _, delta, finish_reason } in
-            choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0)
-        {
+        self.usage = ChatUsage::read(&usage).or(self.usage);
+        // No request asks for more than one answer.
+        let choices = choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0);
+        for ChatChoice { index: _, delta, finish_reason } in choices {
+            // Azure's first chunk has neither a choice nor a model.
+            if !std::mem::replace(&mut self.has_begun, true) {
+                let message = Start { model: model.clone().unwrap_or_default(), usage: None };
+                events.push(Ok(Event::MessageStart { message }));
+            }
             if let Some(delta) = delta {
                 self.take_delta(delta, events)?;
             }
@@ -210,8 +207,9 @@ impl ChatChunks {
         delta: ChatDelta,
         events: &mut Vec<Result<Event, ChunkFault>>,
     ) -> Result<(), ChunkFault> {
-        let ChatDelta { content, refusal, reasoning_content, tool_calls } = delta;
-        if let Some(bytes) = reasoning_content.map(|text| text.len()).filter(|bytes| *bytes > 0) {
+        let ChatDelta { content, refusal, reasoning_content, reasoning, tool_calls } = delta;
+        let thoughts = [&reasoning_content, &reasoning].into_iter().filter_map(|text| text.as_str());
+        if let Some(bytes) = thoughts.map(str::len).max().filter(|bytes| *bytes > 0) {
             events.push(Ok(Event::Hidden { bytes }));
         }
         if refusal.as_ref().is_some_and(|words| !words.is_empty()) {
@@ -244,6 +242,7 @@ impl ChatChunks {
         let id = id.filter(|id| !id.is_empty());
         let (name, arguments) = function.map_or((None, None), |function| (function.name, function.arguments));
         let name = name.filter(|name| !name.is_empty());
+        let arguments = arguments.filter(|arguments| !arguments.is_null() && *arguments != "");
         let known = match (index, &id) {
             (Some(_), _) => self.calls.iter().find(|call| call.index == index),
             (None, Some(_)) => self.calls.iter().find(|call| call.id == id && name.is_none()),
@@ -253,6 +252,8 @@ impl ChatChunks {
         let block = match known {
             // A name is said once: another one at a known index is another call, as some servers count all as the first.
             Some(call) if name.is_none() || id.is_none() || call.id == id => call.block,
+            // Some announce a call before they name it.
+            None if name.is_none() && arguments.is_none() => return Ok(()),
             Some(_) | None => {
                 let name = name.ok_or(ChunkFault::Nameless)?;
                 if let Some(index) = self.text.take() {
@@ -312,23 +313,35 @@ fn stop_reason(reason: String, has_calls: bool) -> String {
         "stop" | "eos" | "tool_calls" | "function_call" if has_calls => "tool_use".to_owned(),
         "stop" | "eos" => "end_turn".to_owned(),
         "tool_calls" | "function_call" => "tool_use".to_owned(),
-        "length" => "max_tokens".to_owned(),
+        "length" | "model_length" => "max_tokens".to_owned(),
         "content_filter" => "refusal".to_owned(),
         _ => reason,
     }
 }
 
 impl ChatUsage {
-    /// The same as the Messages API counts: what came from a cache, or was written to one, is not in the input. None if something
-    /// is not counted.
-    fn counted(self) -> Option<RawUsage> {
-        let details = self.prompt_tokens_details;
-        let part = |tokens: Option<u64>, of: u64| tokens.unwrap_or(0).min(of);
-        let (prompt, completion) = (self.prompt_tokens?, self.completion_tokens?);
-        let cached = part(details.and_then(|details| details.cached_tokens), prompt);
-        let written = part(details.and_then(|details| details.cache_write_tokens), prompt - cached);
+    /// Reads a count; none: a part of it is missing, or no token is counted of a prompt that had some.
+    fn read(usage: &Value) -> Option<Self> {
+        let prompt = token_count(&usage["prompt_tokens"]).filter(|prompt| *prompt > 0)?;
+        let completion = token_count(&usage["completion_tokens"])?;
+        let part =
+            |key: &str, of: u64| token_count(&usage["prompt_tokens_details"][key]).unwrap_or(0).min(of);
+        let cached = part("cached_tokens", prompt);
+        let written = part("cache_write_tokens", prompt - cached);
         // Some count what a model thinks in the total alone.
-        let output = completion.max(self.total_tokens.unwrap_or(0).saturating_sub(prompt));
-        Some(RawUsage::of(prompt - cached - written, output, (cached, written)))
+        let total = token_count(&usage["total_tokens"]).unwrap_or(0);
+        Some(Self { prompt, output: completion.max(total.saturating_sub(prompt)), cached, written })
     }
+
+    /// The same as the Messages API counts: what came from a cache, or was written to one, is not in the input.
+    fn raw(self) -> RawUsage {
+        let Self { prompt, output, cached, written } = self;
+        RawUsage::of(prompt - cached - written, output, (cached, written))
+    }
+}
+
+/// A count of tokens. Some servers write it with a decimal point.
+fn token_count(value: &Value) -> Option<u64> {
+    let rounded = || format!("{:.0}", value.as_f64().filter(|count| *count >= 0.0)?.ceil()).parse().ok();
+    value.as_u64().or_else(rounded)
 }

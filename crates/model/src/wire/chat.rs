@@ -150,7 +150,8 @@ fn request_body(request: &Request) -> Map<String, Value> {
     if !operator.is_empty() {
         said.push(json!({"role": "system", "content": operator}));
     }
-    messages.iter().for_each(|message| push_message(message, &mut said));
+    let mut names = CallNames::default();
+    messages.iter().for_each(|message| push_message(message, &mut names, &mut said));
     let mut body = Map::from_iter([
         ("model".to_owned(), json!(model)),
         ("messages".to_owned(), Value::Array(said)),
@@ -189,8 +190,31 @@ fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
     std::iter::once(("tool_choice".to_owned(), wanted)).chain(single).collect()
 }
 
+/// The ids of calls in one request. A server may give one id to several calls, or characters that another refuses; so each
+/// call gets its number, in nine letters and digits, as the strictest wants it.
+#[derive(Default)]
+struct CallNames {
+    count: usize,
+    /// The calls of the last message with calls: the id that each had, and the one that it has got.
+    last: Vec<(String, String)>,
+}
+
+impl CallNames {
+    fn add(&mut self, id: &str) -> String {
+        let name = format!("call{:05}", self.count);
+        self.count += 1;
+        self.last.push((id.to_owned(), name.clone()));
+        name
+    }
+
+    fn find(&self, id: &str) -> String {
+        let name = self.last.iter().find(|(known, _)| known == id);
+        name.map_or_else(|| id.to_owned(), |(_, name)| name.clone())
+    }
+}
+
 /// The messages that one message becomes: results of tools are messages of their own, and come first.
-fn push_message(message: &Message, said: &mut Vec<Value>) {
+fn push_message(message: &Message, names: &mut CallNames, said: &mut Vec<Value>) {
     let Message { role, content } = message;
     let text = joined_text(content);
     match role {
@@ -198,13 +222,8 @@ fn push_message(message: &Message, said: &mut Vec<Value>) {
         Role::System => said.push(json!({"role": "user", "content": text})),
         Role::User => {
             let before = said.len();
-            for block in content {
-                if let Block::Known(Known::ToolResult { tool_use_id, content, is_error, cache_control: _ }) =
-                    block
-                {
-                    let content = if *is_error { format!("Error: {content}") } else { content.clone() };
-                    said.push(json!({"role": "tool", "tool_call_id": tool_use_id, "content": content}));
-                }
+            for (id, content) in content.iter().filter_map(tool_result) {
+                said.push(json!({"role": "tool", "tool_call_id": names.find(&id), "content": content}));
             }
             if !text.is_empty() {
                 said.push(json!({"role": "user", "content": text}));
@@ -213,7 +232,8 @@ fn push_message(message: &Message, said: &mut Vec<Value>) {
             }
         }
         Role::Assistant => {
-            let calls: Vec<Value> = content.iter().filter_map(function_call).collect();
+            names.last.clear();
+            let calls: Vec<Value> = content.iter().filter_map(|block| function_call(block, names)).collect();
             let mut message = json!({"role": "assistant", "content": text});
             if calls.is_empty() {
                 if text.is_empty() {
@@ -227,12 +247,30 @@ fn push_message(message: &Message, said: &mut Vec<Value>) {
     }
 }
 
+/// The result of a tool that a block is: the id of the call, and the words.
+fn tool_result(block: &Block) -> Option<(String, String)> {
+    let (id, content, is_error) = match block {
+        Block::Known(Known::ToolResult { tool_use_id, content, is_error, cache_control: _ }) => {
+            (tool_use_id.clone(), content.clone(), *is_error)
+        }
+        // The `claude` program writes the content as blocks.
+        Block::Other(other) if other["type"] == "tool_result" => {
+            let words = |block: &Value| block["text"].as_str().map(str::to_owned);
+            let parts = other["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let text = parts.iter().filter_map(words).collect::<Vec<_>>().join("\n\n");
+            (other["tool_use_id"].as_str()?.to_owned(), text, other["is_error"] == true)
+        }
+        Block::Known(Known::Text { .. } | Known::ToolUse { .. }) | Block::Other(_) => return None,
+    };
+    Some((id, if is_error { format!("Error: {content}") } else { content }))
+}
+
 /// The call of a tool that a block is.
-fn function_call(block: &Block) -> Option<Value> {
+fn function_call(block: &Block, names: &mut CallNames) -> Option<Value> {
     match block {
         Block::Known(Known::ToolUse { id, name, input }) => {
             let function = json!({"name": name, "arguments": input.to_string()});
-            Some(json!({"id": id, "type": "function", "function": function}))
+            Some(json!({"id": names.add(id), "type": "function", "function": function}))
         }
         Block::Known(Known::Text { .. } | Known::ToolResult { .. }) | Block::Other(_) => None,
     }
@@ -328,9 +366,9 @@ mod tests {
                 {"role": "system", "content": "be\n\nkind"},
                 {"role": "user", "content": "q"},
                 {"role": "assistant", "content": "", "tool_calls": [
-                    {"id": "c1", "type": "function", "function": {"name": "read", "arguments": "{\"path\":\"a\"}"}},
+                    {"id": "call00000", "type": "function", "function": {"name": "read", "arguments": "{\"path\":\"a\"}"}},
                 ]},
-                {"role": "tool", "tool_call_id": "c1", "content": "Error: no such file"},
+                {"role": "tool", "tool_call_id": "call00000", "content": "Error: no such file"},
                 {"role": "user", "content": "go on"},
             ],
             "tools": [{"type": "function", "function": {"name": "read", "description": "reads", "parameters": {"type": "object"}}}],
@@ -342,9 +380,41 @@ mod tests {
     }
 
     #[test]
+    fn calls_have_ids_of_their_own_whatever_a_server_gave_them() {
+        let calls = |id: &str| {
+            let called = Known::ToolUse { id: id.into(), name: "read".into(), input: json!({}) };
+            Message { role: Role::Assistant, content: vec![Block::Known(called)] }
+        };
+        // The form in which the `claude` program has it.
+        let result = |id: &str, words: &str| {
+            let content = json!([{"type": "text", "text": words}, {"type": "image"}]);
+            let block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
+            Message { role: Role::User, content: vec![Block::Other(block)] }
+        };
+        let messages = vec![
+            calls("a/b"),
+            result("a/b", "one"),
+            calls("a/b"),
+            result("a/b", "two"),
+            result("z", "three"),
+        ];
+        let body = sent_body("localhost", &sample_request(messages));
+        let said: Vec<&Value> = body["messages"].as_array().unwrap().iter().skip(1).collect();
+        assert_eq!(
+            (&said[0]["tool_calls"][0]["id"], &said[2]["tool_calls"][0]["id"]),
+            (&json!("call00000"), &json!("call00001"))
+        );
+        let results = [(1, "call00000", "one"), (3, "call00001", "two"), (4, "z", "three")];
+        for (at, id, words) in results {
+            assert_eq!(*said[at], json!({"role": "tool", "tool_call_id": id, "content": words}));
+        }
+    }
+
+    #[test]
     fn a_server_is_asked_in_its_own_way() {
         for (host, field, key, is_openai) in [
             ("api.openai.com", "max_completion_tokens", KeyHeader::Bearer, true),
+            ("eu.api.openai.com", "max_completion_tokens", KeyHeader::Bearer, true),
             ("ours.openai.azure.com", "max_completion_tokens", KeyHeader::ApiKey, false),
             ("openrouter.ai", "max_tokens", KeyHeader::Bearer, false),
             ("localhost", "max_tokens", KeyHeader::Bearer, false),
@@ -412,7 +482,7 @@ mod tests {
                 r#"{"object": "error", "message": "The model does not exist.", "type": "NotFoundError", "code": 404}"#,
                 Some("NotFoundError"),
                 "The model does not exist.",
-                None,
+                Some(Kind::Request),
             ),
             (
                 r#"{"error": "model 'x' does not support tools"}"#,
@@ -421,6 +491,12 @@ mod tests {
                 Some(Kind::Request),
             ),
             (r#"{"detail": "Not authenticated"}"#, None, "Not authenticated", None),
+            (
+                r#"{"error": {"code": 402, "message": "Insufficient credits"}}"#,
+                Some("402"),
+                "Insufficient credits",
+                Some(Kind::Spend),
+            ),
             ("<html>", None, "", None),
             ("[1]", None, "", None),
         ] {

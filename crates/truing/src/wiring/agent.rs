@@ -9,6 +9,7 @@ use truing_agent::native::Limits;
 use truing_agent::runtime::Runtime as Conversation;
 use truing_agent::sandbox::SandboxError;
 use truing_config::environment::Environment;
+use truing_config::model::ProviderKind;
 use truing_config::problem::{ConfigError, Origin};
 use truing_config::sync::JobConfig;
 use truing_config::{Config, Runtime, SkillsDir, layer};
@@ -28,6 +29,7 @@ use truing_model::price::Prices;
 #[cfg(feature = "demo")]
 use truing_model::provider::Login;
 use truing_model::provider::{Provider, ProviderError};
+use truing_model::wire::Wire;
 use truing_reader::redact::redact;
 use truing_service::worker::STEP_TIME;
 use truing_store::Store;
@@ -136,6 +138,7 @@ pub async fn recorded(
 /// # Errors
 /// Exit 2 for a file that is no cassette.
 pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<Agent, CliError> {
+    let config = &of_role(config, Role::Reviewer);
     let hide = Hide { secrets: Vec::new(), redact };
     let cassette = Cassette::read(file, hide).map_err(|error| {
         CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
@@ -160,7 +163,13 @@ pub fn scripted(address: &str, key: &str, ledger: Store) -> Result<(Gateway, Str
 
 fn gateway(provider: Provider, prices: Prices, ledger: Store) -> Result<Gateway, ProviderError> {
     let common = ledger.common();
-    Gateway::new(provider, prices, Arc::new(ledger), (Arc::new(SystemClock), common), Patience::default())
+    let patience = match provider.wire() {
+        Wire::Chat(_) => Patience::of_chat(),
+        Wire::Messages => Patience::default(),
+        #[cfg(feature = "aws")]
+        Wire::Bedrock(_) => Patience::default(),
+    };
+    Gateway::new(provider, prices, Arc::new(ledger), (Arc::new(SystemClock), common), patience)
 }
 
 fn agent(
@@ -208,6 +217,10 @@ fn sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
 /// What holds the conversation. Where no model is configured to review, one that works for another loop is asked by this
 /// process.
 fn runtime(config: &Config, environment: &Environment, role: Role) -> Result<Conversation, CliError> {
+    // A question of one word is no conversation, and needs no other program.
+    if role == Role::Checker {
+        return Ok(Conversation::Native);
+    }
     match config.review.runtime {
         Runtime::Rules | Runtime::Native => Ok(Conversation::Native),
         Runtime::Cli => {
@@ -347,7 +360,8 @@ fn judge(config: &Config, environment: &Environment, role: Role) -> Result<(), C
     let ours = config.settings().any(|(path, setting)| {
         path == layer::BASE_URL && matches!(setting.origin, Origin::Flag(_) | Origin::Variable(_))
     });
-    match layer::wrong_address(environment).filter(|_| !ours) {
+    let counts = !ours && config.model.provider == ProviderKind::Anthropic;
+    match layer::wrong_address(environment).filter(|_| counts) {
         Some(problem) => Err(ConfigError::from(problem).into()),
         None => Ok(()),
     }

@@ -165,8 +165,8 @@ fn login(model: &ModelConfig, environment: &Environment, role: Role) -> Result<L
                 (true, true, false) => Ok(Login::Open),
                 // OpenAI's key is for OpenAI alone.
                 (true, false, false) => Err(role
-                    .refused("model_key", format!("[{}]: `api_key` does not say where this server's key is", model.section))
-                    .hint("say it: api_key = { env = \"OTHER_API_KEY\" }; `OPENAI_API_KEY` is sent to OpenAI alone")),
+                    .refused("model_key", format!("[{}]: `api_key` names no key of this server", model.section))
+                    .hint("name it: api_key = { env = \"OTHER_API_KEY\" }; `OPENAI_API_KEY` is sent to OpenAI and to servers on this machine alone")),
             }
         }
         #[cfg(feature = "aws")]

@@ -100,6 +100,7 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
         ("unknown error in the stream", stream_error("odd_error"), "down", 3),
         ("bad request in the stream", stream_error("invalid_request_error"), "request", 1),
         ("billing in the stream", stream_error("billing_error"), "cap", 1),
+        ("200 overloaded", status(200, "overloaded_error", "busy", &[]), "down", 3),
         ("bad JSON", Says::fault(Fault::BadJson { after: Place::Start }), "nonsense", 1),
         ("empty", Says::fault(Fault::Empty), "nonsense", 1),
         ("HTML", Says::fault(Fault::Html), "nonsense", 1),
@@ -119,6 +120,16 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
                 "{way:?}, {fault}: each try is paid on its own"
             );
         }
+    }
+}
+
+/// Bedrock names its errors in a header.
+#[tokio::test]
+async fn an_error_with_the_status_of_a_success_is_read() {
+    for way in [Way::Messages, Way::Chat] {
+        let wrong = status(200, "invalid_request_error", "no", &[]);
+        let (stage, result) = ask(way, wrong, patience()).await;
+        assert_eq!((name(&result), stage.requests()), ("request", 1), "{way:?}: {result:?}");
     }
 }
 

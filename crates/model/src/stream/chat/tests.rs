@@ -133,9 +133,14 @@ fn reasons_to_stop_have_their_own_names() {
 
 #[test]
 fn thoughts_count_and_are_not_kept() {
-    for field in ["reasoning_content", "reasoning"] {
+    for thought in [
+        json!({"reasoning_content": "0123456789"}),
+        json!({"reasoning": "0123456789"}),
+        json!({"reasoning": "0123456789", "reasoning_content": "0123456789"}),
+        json!({"reasoning": "0123456789", "reasoning_content": null}),
+    ] {
         let mut fold = Fold::new(Form::Chat);
-        let text = stream(&[json!({field: "0123456789"}), json!({"content": "x"})], "stop", Value::Null);
+        let text = stream(&[thought, json!({"content": "x"})], "stop", Value::Null);
         let (first, rest) = text.split_at(text.find("\n\n").unwrap() + 2);
         assert_eq!(fold.push(first.as_bytes()), Ok(Progress::Moved), "thinking is progress");
         assert_eq!(fold.meter().content_bytes, 10);
@@ -156,10 +161,8 @@ fn a_stream_that_is_no_whole_answer_is_none() {
     let reason = whole.find("\"finish_reason\":\"stop\"").unwrap();
     let cut = whole[..reason].rfind("data: ").unwrap();
     assert_eq!(read(&whole[..cut]), Err(Broken::Cut));
-    assert_eq!(
-        read("data: [DONE]\n\n"),
-        Err(Broken::Disorder("it does not begin with the start of a message"))
-    );
+    assert_eq!(read("data: [DONE]\n\n"), Err(Broken::Cut));
+    assert_eq!(read(&format!("{}data: [DONE] \n\n", &whole[..cut])), Err(Broken::Cut), "no reason to stop");
     assert_eq!(read(""), Err(Broken::Empty));
     assert_eq!(read("<!doctype html>"), Err(Broken::Html));
     assert_eq!(read(r#"{"error": {"message": "no"}}"#), Err(Broken::NotAStream));
@@ -189,6 +192,44 @@ fn usage_may_come_with_any_chunk_and_the_last_counts() {
     );
     let half = text.replace("\"prompt_tokens\":5,", "");
     assert_eq!(read(&half).unwrap().usage, None, "half a count is none");
+    let last = text.replace(
+        "\"prompt_tokens\":5,\"completion_tokens\":2",
+        "\"prompt_tokens\":0,\"completion_tokens\":0",
+    );
+    assert_eq!(read(&last).unwrap().usage.map(|usage| usage.output), Some(1), "the last whole count stays");
+}
+
+#[test]
+fn a_count_is_believed_only_where_it_can_be_one() {
+    let count = |usage: Value| read(&stream(&[json!({"content": "x"})], "stop", usage)).unwrap().usage;
+    for wrong in [
+        json!({"prompt_tokens": 0, "completion_tokens": 7}),
+        json!({"prompt_tokens": 100, "completion_tokens": 0}),
+        json!({"prompt_tokens": -1, "completion_tokens": 7}),
+        json!({"prompt_tokens": "100", "completion_tokens": 7}),
+        json!([100, 7]),
+        json!("none"),
+    ] {
+        assert_eq!(count(wrong.clone()), None, "{wrong}");
+    }
+    let decimal = count(json!({"prompt_tokens": 100.0, "completion_tokens": 6.5})).unwrap();
+    assert_eq!((decimal.input, decimal.output), (100, 7));
+}
+
+#[test]
+fn a_chunk_without_a_choice_does_not_begin_the_answer() {
+    let filter = r#"data: {"model": "", "choices": [], "prompt_filter_results": []}"#;
+    let text = stream(&[json!({"content": "x"})], "stop", usage());
+    assert_eq!(read(&format!("{filter}\n\n{text}")).unwrap().model, "m-1");
+}
+
+#[test]
+fn a_call_may_be_announced_before_its_name() {
+    let piece = |function: Value| json!({"tool_calls": [{"index": 0, "id": "a", "function": function}]});
+    let pieces =
+        [piece(json!({"name": "", "arguments": ""})), piece(json!({"name": "read", "arguments": "{}"}))];
+    let answer = read(&stream(&pieces, "tool_calls", usage())).unwrap();
+    assert_eq!(answer.message.content, [call("a", "read", json!({}))]);
 }
 
 #[test]

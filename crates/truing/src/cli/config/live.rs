@@ -2,27 +2,31 @@
 //! known to work before a run needs them.
 
 use serde::Serialize;
+use serde_json::json;
 use truing_config::Config;
 use truing_config::model::ModelConfig;
+use truing_config::problem::Origin;
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::port::Clock as _;
 use truing_core::switch::RepositoryRef;
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_model::gateway::Model as _;
-use truing_model::messages::{Block, Message, Request, Role};
+use truing_model::messages::{Block, Message, Request, Role, Tool};
 use truing_store::Store;
 
 use crate::cli::Context;
+use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::runtime;
+use crate::cli::target::switched_on;
 use crate::wiring;
 use crate::wiring::role::Role as ModelRole;
 
 /// The most that one question may cost.
 const MOST: MicroUsd = MicroUsd(50_000);
-/// The most tokens of an answer: fewer are refused by some providers.
-const ANSWER_TOKENS: u32 = 16;
+/// The most tokens of an answer: some models think before they write a word.
+const ANSWER_TOKENS: u32 = 1024;
 /// The question that each model gets.
 const QUESTION: &str = "Answer with the one word: yes";
 
@@ -42,9 +46,11 @@ struct ModelCheck {
 /// Asks every configured model.
 ///
 /// # Errors
-/// Exit 3 for a store that cannot be opened.
+/// Exit 3 for a store that cannot be opened; exit 4 while the kill switch is on.
 pub(super) fn check(config: &Config, context: &Context) -> Result<Exit, CliError> {
-    let models: Vec<ModelConfig> = std::iter::once(&config.model)
+    let first = Some(&config.model).filter(|_| config.models.is_empty() || is_configured(config));
+    let models: Vec<ModelConfig> = first
+        .into_iter()
         .chain(config.models.values())
         .map(|model| ModelConfig { fallback: None, ..model.clone() })
         .collect();
@@ -53,6 +59,7 @@ pub(super) fn check(config: &Config, context: &Context) -> Result<Exit, CliError
     context.output.say(format_args!("{them} asked for one word; each answer costs {most} at most"));
     let rows = runtime::start()?.block_on(async {
         let ledger = wiring::open_store(config, &context.environment).await?;
+        switched_on(&ledger, &RepositoryRef::default()).await?;
         let mut rows = Vec::new();
         for model in models {
             rows.push(ask_model(&config.with_model(model), &ledger, context).await);
@@ -63,7 +70,13 @@ pub(super) fn check(config: &Config, context: &Context) -> Result<Exit, CliError
     Ok(if rows.iter().all(|row| row.ok) { Exit::Done } else { Exit::No })
 }
 
-/// Asks the model of `[model]`.
+/// Tells whether anything is said of `[model]`.
+fn is_configured(config: &Config) -> bool {
+    let is_of_it = |path: &str| path.strip_prefix("model.").is_some_and(|key| !key.contains('.'));
+    config.settings().any(|(path, setting)| is_of_it(&path) && setting.origin != Origin::Default)
+}
+
+/// Asks the model of `[model]`. It gets a tool, as reviews have them: a server that lets none be called refuses it.
 async fn ask_model(config: &Config, ledger: &Store, context: &Context) -> ModelCheck {
     let ModelConfig { section, provider, name, .. } = &config.model;
     let row = ModelCheck {
@@ -88,7 +101,12 @@ async fn ask_model(config: &Config, ledger: &Store, context: &Context) -> ModelC
         max_tokens: ANSWER_TOKENS,
         system: Vec::new(),
         messages: vec![Message { role: Role::User, content: vec![Block::text(QUESTION)] }],
-        tools: Vec::new(),
+        tools: vec![Tool {
+            name: "report".to_owned(),
+            description: "Reports a problem. There is none now.".to_owned(),
+            input_schema: json!({"type": "object", "properties": {}}),
+            cache_control: None,
+        }],
         tool_choice: None,
         thinking: None,
         output_config: None,
@@ -106,12 +124,12 @@ async fn ask_model(config: &Config, ledger: &Store, context: &Context) -> ModelC
 /// A row for people.
 fn check_line(row: &ModelCheck) -> String {
     let ModelCheck { section, provider, model, answered_by, cost_micro_usd, reason, .. } = row;
-    let name = format!("[{section}] {model} by {provider}");
-    match (answered_by, reason) {
-        (_, Some(reason)) => format!("{name}: {reason}\n"),
-        (Some(by), None) if by != model && !by.is_empty() => {
-            format!("{name}: {by} has answered, for {}\n", MicroUsd(*cost_micro_usd))
-        }
-        (_, None) => format!("{name}: it has answered, for {}\n", MicroUsd(*cost_micro_usd)),
-    }
+    let name = format!("[{section}] {model} by {provider}: ");
+    let cost = MicroUsd(*cost_micro_usd);
+    let words = match (answered_by, reason) {
+        (_, Some(reason)) => reason.clone(),
+        (Some(by), None) if by != model && !by.is_empty() => format!("{by} has answered, for {cost}"),
+        (_, None) => format!("it has answered, for {cost}"),
+    };
+    folded(&name, &words) + "\n"
 }

@@ -194,7 +194,10 @@ fn a_server_of_chat_completions_gets_no_other_server_s_key() {
     let without = of("https://api.openai.com/v1", &[]);
     assert!(without.exit == 2 && without.err.contains("OPENAI_API_KEY"), "{without:?}");
     let other = of("https://openrouter.ai/api/v1", &[("OPENAI_API_KEY", "canary")]);
-    assert!(other.exit == 2 && other.err.contains("`OPENAI_API_KEY` is sent to OpenAI alone"), "{other:?}");
+    assert!(
+        other.exit == 2 && other.err.contains("`OPENAI_API_KEY` is sent to OpenAI and to servers on this"),
+        "{other:?}"
+    );
 }
 
 #[test]
@@ -229,4 +232,11 @@ fn each_configured_model_is_asked_for_one_word() {
     let all =
         spent.as_array().unwrap().iter().map(|row| row["spent_micro_usd"].as_u64().unwrap()).sum::<u64>();
     assert!(all >= 12, "{spent:#}");
+
+    let switch = scene.place.command(&["--config", "../op.toml", "kill", "on"]).output().unwrap();
+    assert!(switch.status.success(), "{switch:?}");
+    let held = scene.place.command(&["--config", "../op.toml", "config", "check", "--live"]).output();
+    let held = Ran::from(held.unwrap());
+    assert!(held.exit == 4 && held.err.contains("kill switch"), "{held:?}");
+    assert_eq!(scene.model.log().len(), 2, "no model is asked while it is on");
 }
