@@ -54,6 +54,18 @@ fn a_model_that_nobody_knows_has_no_price() {
 }
 
 #[test]
+fn one_region_alone_costs_at_bedrock_what_a_geography_does() {
+    let prices = Prices::bedrock().unwrap();
+    let alone: Vec<_> = prices.all().filter(|(id, _)| id.starts_with("anthropic.")).collect();
+    assert!(!alone.is_empty());
+    for (id, price) in alone {
+        let of = |geography: &str| prices.of(&format!("{geography}.{id}")).map(|price| price.cost(&EACH));
+        assert_eq!(Some(price.cost(&EACH)), of("us"), "{id}");
+        assert!(Some(price.cost(&EACH)) > of("global"), "{id}");
+    }
+}
+
+#[test]
 fn the_switch_to_the_dearer_tier_is_exact_and_for_the_whole_request() {
     let price = builtin("claude-haiku-5-5");
     let usage = |input, cache_read, cache_write_5m| Usage {
