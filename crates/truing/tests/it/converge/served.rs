@@ -16,10 +16,10 @@ pub(crate) const NATIVE: &str = "[review]\nexisting = \"review\"\nruntime = \"na
 /// The same, and a review begins at once.
 pub(crate) const HASTY: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n\
     debounce = \"50ms\"\n";
-/// How long a condition may take to come true on a busy machine.
+/// The longest time in which a condition comes true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How many runs of this loop ended so, by the metrics of a server.
+/// The number of runs of this loop that ended so, by the metrics of a server.
 pub(crate) fn runs(server: &Server, of: &str, outcome: &str) -> u64 {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
