@@ -1,4 +1,4 @@
-//! [`FakeAws`]: where keys of AWS come from, on loopback: STS, the credentials service of a container, the metadata of an
+//! [`FakeAws`] gives keys of AWS on loopback: STS, the credentials service of a container, the metadata of an
 //! instance. Each refuses what the real one refuses.
 
 use std::net::SocketAddr;
@@ -44,8 +44,10 @@ pub struct AwsBehaviour {
     pub status: Option<u16>,
     /// The lead of the services' clock.
     pub ahead: SignedDuration,
-    /// The time before an answer.
-    pub delay: Duration,
+    /// No answer at all, to anything.
+    pub is_silent: bool,
+    /// The code of an error that metadata services send in place of keys, under the status of a success.
+    pub error: Option<String>,
     /// The beginning of session tokens, before their number.
     pub session: String,
 }
@@ -90,7 +92,8 @@ impl FakeAws {
             denied: Vec::new(),
             status: None,
             ahead: SignedDuration::ZERO,
-            delay: Duration::ZERO,
+            is_silent: false,
+            error: None,
             session: "session-canary".to_owned(),
         };
         let shared = AwsServices { behaviour, log: Vec::new(), given: 0, metadata_token: None };
@@ -142,7 +145,9 @@ async fn any(State(shared): State<Arc<Mutex<AwsServices>>>, request: Request) ->
         shared.log.push(asked);
         shared.behaviour.clone()
     };
-    tokio::time::sleep(behaviour.delay).await;
+    if behaviour.is_silent {
+        std::future::pending::<()>().await;
+    }
     let mut response = match behaviour.status.and_then(|status| StatusCode::from_u16(status).ok()) {
         Some(status) => (status, "down").into_response(),
         None => match (head.method.clone(), head.uri.path()) {
@@ -207,7 +212,7 @@ fn sts<'a>(
 
 type StsRefusal = (u16, &'static str, String);
 
-/// Does STS take this token?
+/// Checks a token as STS does.
 fn web(token: &str) -> Result<(), StsRefusal> {
     let payload = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
     let payload: Option<Value> = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
@@ -225,7 +230,7 @@ fn web(token: &str) -> Result<(), StsRefusal> {
     Ok(())
 }
 
-/// Is the request signed, by the clock of STS?
+/// Checks the signature of a request, by the clock of STS.
 fn signed(head: &Parts, body: &[u8], ahead: SignedDuration) -> Result<(), StsRefusal> {
     let mismatch = |message: &str| (403, "SignatureDoesNotMatch", message.to_owned());
     if ahead.abs() > SignedDuration::from_mins(5) {
@@ -279,9 +284,12 @@ fn metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     }
 }
 
-/// The next keys. The fake provider of models knows them.
+/// The next keys, which the fake provider of models knows, or an error.
 fn give(shared: &Mutex<AwsServices>) -> Value {
     let mut shared = lock(shared);
+    if let Some(code) = &shared.behaviour.error {
+        return json!({"Code": code, "Message": "the service is at fault", "LastUpdated": "2026-01-01T00:00:00Z"});
+    }
     shared.given += 1;
     let ends = Timestamp::try_from(shared.behaviour.ends).unwrap_or(Timestamp::UNIX_EPOCH);
     json!({

@@ -21,7 +21,7 @@ use truing_core::secret::Secret;
 use url::Url;
 
 pub use self::chain::KeyChain;
-pub(crate) use self::fault::skew;
+pub(crate) use self::fault::{KeyFault, skew};
 pub use self::keys::AwsKeys;
 use crate::wire::Refusal;
 
@@ -31,7 +31,7 @@ const SERVICE: &str = "aws-external-anthropic";
 const BEDROCK: &str = "bedrock";
 /// The header that names the workspace, which every call must.
 const WORKSPACE: &str = "anthropic-workspace-id";
-/// Who gave the keys, for messages of the library.
+/// The giver of keys, in messages of the library.
 const GIVEN_BY: &str = "truing";
 
 /// A service of AWS that has models.
@@ -66,10 +66,10 @@ pub struct AwsLogin {
     pub keys: KeySource,
 }
 
-/// Why a request cannot be signed.
+/// The reason why a request cannot be signed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignError {
-    /// What the library says.
+    /// The words of the library.
     #[error("the request cannot be signed: {0}")]
     Library(String),
     /// Something that cannot stand in a header.
@@ -88,26 +88,32 @@ impl AwsLogin {
     /// Keys that are valid now.
     ///
     /// # Errors
-    /// The reason why there are none, for people.
-    pub(crate) async fn keys(&self, now: SystemTime) -> Result<AwsKeys, String> {
+    /// The reason why there are none.
+    pub(crate) async fn keys(&self) -> Result<AwsKeys, KeyFault> {
         match &self.keys {
             KeySource::Fixed(keys) => Ok(keys.clone()),
-            KeySource::Chain(chain) => chain.keys(now).await,
+            KeySource::Chain(chain) => chain.keys(&SystemTime::now).await,
         }
     }
 
     /// Other keys in place of those that a refusal of this type calls expired or unknown; none: there are no others.
+    ///
+    /// # Errors
+    /// The reason why others may come later.
     pub(crate) async fn keys_instead_of(
         &self,
         used: &AwsKeys,
         refusal: &Refusal,
-        now: SystemTime,
-    ) -> Option<AwsKeys> {
+    ) -> Result<Option<AwsKeys>, KeyFault> {
         match &self.keys {
             KeySource::Chain(chain) if is_expired(refusal) => {
-                chain.instead_of(used, now).await.ok().flatten()
+                match chain.instead_of(used, &SystemTime::now).await {
+                    // The refusal of the keys at hand says more.
+                    Err(fault) if !fault.is_passing => Ok(None),
+                    other => other,
+                }
             }
-            KeySource::Chain(_) | KeySource::Fixed(_) => None,
+            KeySource::Chain(_) | KeySource::Fixed(_) => Ok(None),
         }
     }
 
@@ -187,7 +193,7 @@ impl AwsLogin {
     }
 }
 
-/// Does a refusal say that a key has ended, or that it is not known any more?
+/// Tells whether a refusal says that a key has ended, or that it is not known any more.
 fn is_expired(refusal: &Refusal) -> bool {
     const CODES: [&str; 4] =
         ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];

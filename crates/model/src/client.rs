@@ -10,12 +10,12 @@ use tokio::time::{Instant, timeout_at};
 use truing_core::line;
 
 use crate::provider::{Provider, ProviderAccess, ProviderError};
-use crate::retry::{self, Seen, StatusAnswer};
+use crate::retry::{self, Failure, Seen, StatusAnswer};
 use crate::stream::{Broken, Complete, Fold, Meter, Progress};
 use crate::text::{date, error_chain};
 use crate::wire::{self, Call, Refusal, Wire};
 
-/// How much of a refusal's body is read; what it says fits easily.
+/// The most that is read of a refusal's body; what it says fits easily.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// The most of a provider's words that are repeated, in characters.
 const MAX_WORDS: usize = 500;
@@ -25,7 +25,7 @@ const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 /// Shorter than servers keep idle connections, so that none is used that they are about to close.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// How long to wait for a provider.
+/// The times for which a provider is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Patience {
     /// So many tries of one call.
@@ -74,13 +74,13 @@ impl Default for Patience {
     }
 }
 
-/// A try that failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Failure {
-    /// For the table.
-    pub(crate) seen: Seen,
-    /// For people.
-    pub(crate) what: String,
+/// The progress of a call, for whoever pays for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CallProgress {
+    /// The request goes out.
+    Sent,
+    /// So much is known of the cost.
+    Metered(Meter),
 }
 
 /// An answer, and the provider's name for it.
@@ -98,7 +98,7 @@ pub(crate) struct Client {
     pub(crate) patience: Patience,
 }
 
-/// Where the pieces of an answer come from.
+/// A source of the pieces of an answer.
 pub(crate) trait Pieces: Send {
     /// The next one; none at the end. An error is why there is no more.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, String>> + Send;
@@ -132,16 +132,17 @@ impl Client {
         self.provider.wire()
     }
 
-    /// Asks for one streamed answer, which must begin before `begin`. `note` is told what is known of the cost.
+    /// Asks for one streamed answer, which must begin before `begin`. `note` gets the progress of the call.
     pub(crate) async fn stream(
         &self,
         call: Call,
         begin: Instant,
-        note: impl FnMut(Meter) + Send,
+        mut note: impl FnMut(CallProgress) + Send,
     ) -> Result<Answered, Failure> {
-        let mut response = self.post(call, begin).await?;
+        let mut response = self.post(call, begin, || note(CallProgress::Sent)).await?;
         let request_id = request_id(response.headers());
-        let complete = read(&mut response, (self.wire(), &self.patience), begin, note).await;
+        let meter = |meter| note(CallProgress::Metered(meter));
+        let complete = read(&mut response, (self.wire(), &self.patience), begin, meter).await;
         match complete {
             Ok(complete) => Ok(Answered { complete, request_id }),
             Err(failure) => Err(self.named(failure, &request_id)),
@@ -150,7 +151,7 @@ impl Client {
 
     /// Asks how many tokens a request has. It costs nothing.
     pub(crate) async fn count(&self, call: Call, begin: Instant) -> Result<u64, Failure> {
-        let mut response = self.post(call, begin).await?;
+        let mut response = self.post(call, begin, || {}).await?;
         let body = bounded(&mut response, begin).await;
         wire::counted(&body).map_err(|error| Failure {
             seen: Seen::Nonsense,
@@ -158,22 +159,24 @@ impl Client {
         })
     }
 
-    /// Sends a call; its answer, if that is a success.
-    async fn post(&self, call: Call, begin: Instant) -> Result<Response, Failure> {
-        let now = SystemTime::now();
-        let access = self.provider.access(now).await.map_err(|fault| {
-            let what = line::cut(self.provider.hide_in(&line::visible(&fault)), MAX_FAULT);
-            Failure { seen: Seen::NoKeys, what }
-        })?;
-        let mut response = self.send(&call, &access, begin).await?;
+    /// Sends a call; its answer, if that is a success. `sent` is called just before each request.
+    async fn post(
+        &self,
+        call: Call,
+        begin: Instant,
+        mut sent: impl FnMut() + Send,
+    ) -> Result<Response, Failure> {
+        let access = self.keys(self.provider.access(), begin).await?;
+        let mut response = self.send(&call, &access, begin, &mut sent).await?;
         if response.status() == StatusCode::OK {
             return Ok(response);
         }
         let mut body = bounded(&mut response, begin).await;
         let refusal = self.wire().refusal(response.headers(), &body);
         // A key may end, or be replaced, before the time that was said: once.
-        if let Some(access) = self.provider.access_instead_of(&access, &refusal, now).await {
-            response = self.send(&call, &access, begin).await?;
+        let other = self.provider.access_instead_of(&access, &refusal);
+        if let Some(access) = self.keys(other, begin).await? {
+            response = self.send(&call, &access, begin, &mut sent).await?;
             if response.status() == StatusCode::OK {
                 return Ok(response);
             }
@@ -183,13 +186,38 @@ impl Client {
         Err(self.named(self.refused(response.status(), response.headers(), &body), &request_id))
     }
 
+    /// Waits for keys as long as for the beginning of an answer.
+    async fn keys<T>(
+        &self,
+        fetch: impl Future<Output = Result<T, Failure>> + Send,
+        begin: Instant,
+    ) -> Result<T, Failure> {
+        match timeout_at(begin, fetch).await {
+            Ok(fetched) => fetched.map_err(|failure| {
+                let what = line::cut(self.provider.hide_in(&line::visible(&failure.what)), MAX_FAULT);
+                Failure { what, ..failure }
+            }),
+            Err(_) => {
+                let what = format!("the keys to {} did not come in time", self.provider.host());
+                Err(Failure { seen: Seen::Unsent, what })
+            }
+        }
+    }
+
     /// Sends a call once; its answer, whatever that says.
-    async fn send(&self, call: &Call, access: &ProviderAccess, begin: Instant) -> Result<Response, Failure> {
+    async fn send(
+        &self,
+        call: &Call,
+        access: &ProviderAccess,
+        begin: Instant,
+        sent: &mut (impl FnMut() + Send),
+    ) -> Result<Response, Failure> {
         let Call { path, headers, body } = call;
         let (url, mut headers) = (self.provider.url(path), headers.clone());
         let unsent = |what| Failure { seen: Seen::Unsent, what };
         self.provider.open(access, &url, &mut headers, body, SystemTime::now()).map_err(unsent)?;
         let request = self.http.post(url).headers(headers).body(body.clone());
+        sent();
         match timeout_at(begin, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.unanswered(error)),
@@ -347,7 +375,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-/// How long a refusal asks to wait: milliseconds, seconds, or a date, which is taken by the provider's own clock.
+/// The time that a refusal asks to wait: milliseconds, seconds, or a date, which is taken by the provider's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Some(millis) = text(headers, "retry-after-ms").and_then(|value| value.parse().ok()) {
         return Some(Duration::from_millis(millis));

@@ -9,6 +9,9 @@ use truing_core::loopback::is_loopback;
 use truing_core::secret::Secret;
 use url::Url;
 
+use crate::retry::Failure;
+#[cfg(feature = "aws")]
+use crate::retry::Seen;
 use crate::wire::{Refusal, Wire};
 
 /// What opens a provider.
@@ -133,34 +136,36 @@ impl Provider {
     /// Its keys, as they are now.
     ///
     /// # Errors
-    /// The reason why there are no keys, for people.
-    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is fetched"))]
-    pub(crate) async fn access(&self, now: SystemTime) -> Result<ProviderAccess, String> {
+    /// There are no keys.
+    pub(crate) async fn access(&self) -> Result<ProviderAccess, Failure> {
         match &self.login {
             #[cfg(feature = "aws")]
-            Login::Aws(login) => login.keys(now).await.map(ProviderAccess::Keys),
+            Login::Aws(login) => login.keys().await.map(ProviderAccess::Keys).map_err(keyless),
             Login::Key(_) | Login::Bearer(_) | Login::ApiKey(_) | Login::Open => Ok(ProviderAccess::Login),
         }
     }
 
     /// Other keys in place of those that it refused as expired; none: there are no others.
+    ///
+    /// # Errors
+    /// Others may come later.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is fetched"))]
     pub(crate) async fn access_instead_of(
         &self,
         used: &ProviderAccess,
         refusal: &Refusal,
-        now: SystemTime,
-    ) -> Option<ProviderAccess> {
+    ) -> Result<Option<ProviderAccess>, Failure> {
         match (&self.login, used) {
             #[cfg(feature = "aws")]
             (Login::Aws(login), ProviderAccess::Keys(keys)) => {
-                login.keys_instead_of(keys, refusal, now).await.map(ProviderAccess::Keys)
+                let keys = login.keys_instead_of(keys, refusal).await.map_err(keyless)?;
+                Ok(keys.map(ProviderAccess::Keys))
             }
             #[cfg(feature = "aws")]
             (Login::Key(_) | Login::Bearer(_) | Login::ApiKey(_) | Login::Open, ProviderAccess::Keys(_)) => {
-                None
+                Ok(None)
             }
-            (_, ProviderAccess::Login) => None,
+            (_, ProviderAccess::Login) => Ok(None),
         }
     }
 
@@ -235,6 +240,12 @@ impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Provider").field("base", &self.base.as_str()).finish_non_exhaustive()
     }
+}
+
+/// The failure of a try that has no keys to sign with.
+#[cfg(feature = "aws")]
+fn keyless(fault: crate::aws::KeyFault) -> Failure {
+    Failure { seen: if fault.is_passing { Seen::Unsent } else { Seen::NoKeys }, what: fault.words }
 }
 
 fn hidden(text: &str) -> Result<HeaderValue, ProviderError> {

@@ -16,7 +16,7 @@ pub const MAX_DOUBLINGS: u32 = 4;
 /// What was seen of a failed try.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Seen {
-    /// There was no connection: nothing was sent.
+    /// There was no connection, to the provider or to the service that gives the keys to it: nothing was sent.
     Unsent,
     /// There are no keys to sign with: nothing was sent.
     NoKeys,
@@ -32,6 +32,15 @@ pub enum Seen {
     Endless,
     /// The provider sent no answer of its API.
     Nonsense,
+}
+
+/// A try that failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Failure {
+    /// The outcome that the table knows.
+    pub(crate) seen: Seen,
+    /// The reason in words for people.
+    pub(crate) what: String,
 }
 
 /// What a refusal says.

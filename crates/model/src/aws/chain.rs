@@ -2,20 +2,24 @@
 //! in hand where that fails.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use truing_core::given_secrets;
 use truing_core::secret::Secret;
 
+use super::fault::KeyFault;
 use super::keys::AwsKeys;
-use super::source::{KeyFetcher, KeyLease};
+use super::source::{KeyClock, KeyFetcher, KeyLease};
 
 /// Keys are fetched anew so long before they end. Metadata services have the next ones by then.
 const EARLY: Duration = Duration::from_secs(5 * 60);
 /// The time after a failed attempt in which none is made.
 const PAUSE: Duration = Duration::from_secs(10);
-/// The same while there are valid keys, or after keys came that end soon.
+/// The same after a failure that may have passed by then.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+/// The same while there are keys that outlast it, or after keys came that end soon.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Keys by AWS's own chain: variables, profiles, web identity, containers, an instance's metadata. Clones are the same one.
@@ -33,12 +37,12 @@ struct ChainState {
 #[derive(Default)]
 struct KeyState {
     fetched: Option<KeyLease>,
-    /// All that were fetched and had not ended at the last fetch: they are hidden in all that is shown.
+    /// All keys that were fetched, until they have ended: no text that is shown has them in it.
     given: Vec<KeyLease>,
     /// The reason why the last fetch failed.
-    fault: Option<String>,
-    /// Nothing is fetched before, as long as there are keys or a reason.
-    pause: Option<SystemTime>,
+    fault: Option<KeyFault>,
+    /// The time in which nothing is fetched, as long as there are keys or a reason. A clock that is set back is before it.
+    pause: Option<Range<SystemTime>>,
 }
 
 /// The way in which a call gets its keys.
@@ -50,49 +54,42 @@ enum KeyDecision {
     /// There are none: they are fetched.
     Fetch,
     /// There are none, and it is too early to ask again.
-    Refuse(String),
+    Refuse(KeyFault),
 }
 
 impl KeyState {
     fn way(&self, now: SystemTime) -> KeyDecision {
-        let is_paused = self.pause.is_some_and(|pause| now < pause);
-        let Some(KeyLease { keys, ends }) = &self.fetched else {
-            return match &self.fault {
-                Some(fault) if is_paused => KeyDecision::Refuse(fault.clone()),
-                Some(_) | None => KeyDecision::Fetch,
-            };
-        };
-        let lasts = |span| ends.is_none_or(|ends| ends > now + span);
-        match (lasts(EARLY), lasts(Duration::ZERO)) {
-            (true, _) => KeyDecision::Use(keys.clone()),
-            (false, true) if is_paused => KeyDecision::Use(keys.clone()),
-            (false, true) => KeyDecision::Renew(keys.clone()),
-            (false, false) => match &self.fault {
-                Some(fault) if is_paused => KeyDecision::Refuse(fault.clone()),
-                Some(_) | None => KeyDecision::Fetch,
-            },
+        let is_paused = self.pause.as_ref().is_some_and(|pause| pause.contains(&now));
+        match (&self.fetched, &self.fault) {
+            (Some(lease), _) if lease.lasts(now + EARLY) => KeyDecision::Use(lease.keys.clone()),
+            (Some(lease), _) if lease.lasts(now) && is_paused => KeyDecision::Use(lease.keys.clone()),
+            (Some(lease), _) if lease.lasts(now) => KeyDecision::Renew(lease.keys.clone()),
+            (_, Some(fault)) if is_paused => KeyDecision::Refuse(fault.clone()),
+            (_, _) => KeyDecision::Fetch,
         }
     }
 
     /// Takes what a fetch gave, which is hidden from now on; what has ended is not any more.
     fn take(&mut self, fetched: KeyLease, now: SystemTime) {
-        self.given.retain(|old| {
-            let lasts = old.ends.is_none_or(|ends| ends > now);
-            if !lasts {
-                old.keys.secrets().for_each(|secret| given_secrets::forget(secret.expose()));
-            }
-            lasts
-        });
-        for secret in fetched.keys.secrets() {
+        for old in self.given.extract_if(.., |old| !old.lasts(now)) {
+            old.keys.secrets().for_each(|secret| given_secrets::forget(secret.expose()));
+        }
+        self.give(&fetched);
+        // What has ended may have a part in common with what has not.
+        for secret in self.given.iter().flat_map(|lease| lease.keys.secrets()) {
             given_secrets::keep(secret.expose());
         }
-        let lasts_long = fetched.ends.is_none_or(|ends| ends > now + EARLY);
-        if !self.given.iter().any(|old| old.keys == fetched.keys) {
-            self.given.push(fetched.clone());
-        }
         self.fault = None;
-        self.pause = (!lasts_long).then(|| now + LONG_PAUSE);
+        self.pause = (!fetched.lasts(now + EARLY)).then(|| now..now + LONG_PAUSE);
         self.fetched = Some(fetched);
+    }
+
+    /// Adds a lease to those that were given. Keys that come again are kept until the later end.
+    fn give(&mut self, fetched: &KeyLease) {
+        match self.given.iter_mut().find(|old| old.keys == fetched.keys) {
+            Some(old) => old.ends = old.ends.zip(fetched.ends).map(|(old, new)| old.max(new)),
+            None => self.given.push(fetched.clone()),
+        }
     }
 
     /// Gives up what is at hand.
@@ -100,9 +97,13 @@ impl KeyState {
         (self.fetched, self.fault, self.pause) = (None, None, None);
     }
 
-    fn fail(&mut self, fault: String, now: SystemTime) {
-        let is_valid = self.fetched.as_ref().is_some_and(|old| old.ends.is_none_or(|ends| ends > now));
-        self.pause = Some(now + if is_valid { LONG_PAUSE } else { PAUSE });
+    fn fail(&mut self, fault: KeyFault, now: SystemTime) {
+        let pause = match &self.fetched {
+            Some(lease) if lease.lasts(now + LONG_PAUSE) => LONG_PAUSE,
+            Some(_) | None if fault.is_passing => SHORT_PAUSE,
+            Some(_) | None => PAUSE,
+        };
+        self.pause = Some(now..now + pause);
         self.fault = Some(fault);
     }
 }
@@ -128,9 +129,9 @@ impl KeyChain {
     /// Keys that are valid now.
     ///
     /// # Errors
-    /// The reason why there are none, for people.
-    pub(super) async fn keys(&self, now: SystemTime) -> Result<AwsKeys, String> {
-        let way = self.held().way(now);
+    /// The reason why there are none.
+    pub(super) async fn keys(&self, clock: KeyClock<'_>) -> Result<AwsKeys, KeyFault> {
+        let way = self.held().way(clock());
         let _flight = match way {
             KeyDecision::Use(keys) => return Ok(keys),
             KeyDecision::Refuse(fault) => return Err(fault),
@@ -142,18 +143,16 @@ impl KeyChain {
             KeyDecision::Fetch => self.0.flight.lock().await,
         };
         // Whoever had the turn before may have fetched them, or failed.
-        let way = self.held().way(now);
+        let way = self.held().way(clock());
         match way {
             KeyDecision::Use(keys) => Ok(keys),
             KeyDecision::Refuse(fault) => Err(fault),
-            KeyDecision::Renew(keys) => {
-                if let Err(fault) = self.fetch(now).await {
-                    tracing::warn!("keys of AWS cannot be renewed, those at hand are still valid: {fault}");
-                    return Ok(keys);
-                }
-                self.held().fetched.as_ref().map(|new| new.keys.clone()).map_or(Ok(keys), Ok)
-            }
-            KeyDecision::Fetch => self.fetch(now).await,
+            KeyDecision::Renew(keys) => Ok(self.fetch(clock).await.unwrap_or_else(|fault| {
+                let words = fault.words;
+                tracing::warn!("keys of AWS cannot be renewed, those at hand are still valid: {words}");
+                keys
+            })),
+            KeyDecision::Fetch => self.fetch(clock).await,
         }
     }
 
@@ -164,15 +163,15 @@ impl KeyChain {
     pub(super) async fn instead_of(
         &self,
         used: &AwsKeys,
-        now: SystemTime,
-    ) -> Result<Option<AwsKeys>, String> {
+        clock: KeyClock<'_>,
+    ) -> Result<Option<AwsKeys>, KeyFault> {
         {
             let mut held = self.held();
             if held.fetched.as_ref().is_some_and(|fetched| fetched.keys == *used) {
                 held.drop_keys();
             }
         }
-        let keys = self.keys(now).await?;
+        let keys = self.keys(clock).await?;
         Ok(Some(keys).filter(|keys| keys != used))
     }
 
@@ -187,9 +186,10 @@ impl KeyChain {
         held.given.iter().flat_map(|fetched| fetched.keys.secrets()).cloned().collect()
     }
 
-    async fn fetch(&self, now: SystemTime) -> Result<AwsKeys, String> {
-        let fetched = self.0.source.fetch(now).await;
-        let mut held = self.held();
+    async fn fetch(&self, clock: KeyClock<'_>) -> Result<AwsKeys, KeyFault> {
+        let gave_before = !self.held().given.is_empty();
+        let fetched = self.0.source.fetch(gave_before, clock).await;
+        let (mut held, now) = (self.held(), clock());
         match fetched {
             Ok(fetched) => {
                 let keys = fetched.keys.clone();
@@ -211,5 +211,32 @@ impl KeyChain {
 impl fmt::Debug for KeyChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chain").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(token: &str, ends: SystemTime) -> KeyLease {
+        let session_token = Some(Secret::new(token));
+        let keys =
+            AwsKeys { key_id: "id".to_owned(), secret_key: Secret::new("lease-secret"), session_token };
+        KeyLease { keys, ends: Some(ends) }
+    }
+
+    #[test]
+    fn keys_that_come_again_are_hidden_until_their_later_end() {
+        let now = SystemTime::UNIX_EPOCH;
+        let hour = |hours: u64| now + Duration::from_secs(hours * 3600);
+        let is_hidden = |token: &str| given_secrets::values().contains(token);
+        let mut state = KeyState::default();
+        state.take(lease("lease-again", hour(1)), now);
+        state.take(lease("lease-again", hour(3)), now);
+        state.take(lease("lease-other", hour(4)), hour(2));
+        assert!(is_hidden("lease-again") && is_hidden("lease-secret"));
+        state.take(lease("lease-last", hour(5)), hour(3));
+        assert!(!is_hidden("lease-again"));
+        assert!(is_hidden("lease-secret"), "others that are valid have it, too");
     }
 }

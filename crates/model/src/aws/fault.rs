@@ -9,7 +9,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use jiff::{SignedDuration, Timestamp};
 use truing_core::line;
 
-use super::http::{ExchangeResult, HttpExchange};
+use super::http::{ExchangeResult, HttpExchange, UNPROTECTED};
 use super::refusal::KeyRefusal;
 use super::variables::AwsVariables;
 
@@ -18,53 +18,106 @@ const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
 /// The most of the library's words, in characters.
 const MAX_WORDS: usize = 300;
 
+/// Codes of STS that speak of STS itself: the same request may succeed a moment later.
+const PASSING: [&str; 6] = [
+    "IDPCommunicationError",
+    "InternalFailure",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "Throttling",
+    "ThrottlingException",
+];
+
 /// The reason why there are no keys.
-pub(super) fn words(
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct KeyFault {
+    /// The reason in words for people.
+    pub(crate) words: String,
+    /// A service is away or fails: it may give keys a moment later.
+    pub(crate) is_passing: bool,
+}
+
+impl KeyFault {
+    /// A fault that stays until somebody mends it.
+    pub(super) fn lasting(words: String) -> Self {
+        Self { words, is_passing: false }
+    }
+}
+
+/// The reason why there are no keys. `gave_before`: there were some before.
+pub(super) fn fault(
     error: &CredentialsError,
     exchanges: &[HttpExchange],
     variables: &AwsVariables,
+    gave_before: bool,
     now: SystemTime,
-) -> String {
+) -> KeyFault {
+    let last = exchanges.last();
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
-        return nothing(error, exchanges, variables);
+        // Metadata that never answered may not be there: most machines are no instances.
+        let is_passing = last.is_some_and(|last| (gave_before || last.is_answered()) && is_passing(last));
+        return KeyFault { words: nothing(error, exchanges, variables), is_passing };
     }
-    if let Some(failed) = exchanges.last().filter(|exchange| exchange.is_failed()) {
-        return of_exchange(failed, variables, now);
+    match last {
+        Some(last) if last.is_failed() => {
+            KeyFault { words: of_exchange(last, variables, now), is_passing: is_passing(last) }
+        }
+        // The answer was a success, and has no keys in it.
+        Some(last) => KeyFault::lasting(format!("{} gives no keys: {}", service(last), said(error))),
+        None => KeyFault::lasting(of_files(error, variables)),
     }
-    if let Some(cause) = cause::<io::Error>(error) {
-        let file =
-            ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"].into_iter().find_map(
-                |name| Some((name, variables.get(name)?)).filter(|(_, path)| std::fs::read(path).is_err()),
-            );
-        return match file {
-            Some((name, path)) => format!("the token in {path} ({name}) cannot be read: {cause}"),
-            None => format!("a file that {} names cannot be read: {cause}", profile(variables)),
-        };
-    }
-    format!("{}: {}", profile(variables), said(error))
 }
 
-/// The reason why there are none in time.
-pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> String {
+/// Tells whether a service is away or fails, in place of refusing.
+fn is_passing(exchange: &HttpExchange) -> bool {
+    match &exchange.seen {
+        ExchangeResult::Answer { status, refusal, .. } => {
+            matches!(status, 408 | 429 | 500..=599) || PASSING.contains(&refusal.code.as_str())
+        }
+        ExchangeResult::Nothing(_) => true,
+        ExchangeResult::Unprotected => false,
+    }
+}
+
+/// Words about keys that no service was asked for.
+fn of_files(error: &CredentialsError, variables: &AwsVariables) -> String {
+    let Some(cause) = cause::<io::Error>(error) else {
+        return format!("{}: {}", profile(variables), said(error));
+    };
+    let names = ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
+    let file = names
+        .into_iter()
+        .find_map(|name| Some((name, variables.get(name)?)).filter(|(_, path)| std::fs::read(path).is_err()));
+    match file {
+        Some((name, path)) => format!("the token in {path} ({name}) cannot be read: {cause}"),
+        None => format!("a file that {} names cannot be read: {cause}", profile(variables)),
+    }
+}
+
+/// The reason why no keys came in time.
+pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> KeyFault {
     let last = exchanges.last().map(|exchange| format!(", last after asking {}", exchange.address));
+    let is_passing = last.is_some();
     let last = last.unwrap_or_else(|| ": does its `credential_process` wait for somebody?".to_owned());
-    format!("no keys of AWS came within {} s{last}", after.as_secs())
+    KeyFault { words: format!("no keys of AWS came within {} s{last}", after.as_secs()), is_passing }
 }
 
 /// The reason why keys that came are of no use.
-pub(super) fn ended(exchanges: &[HttpExchange], now: SystemTime) -> String {
+pub(super) fn ended(exchanges: &[HttpExchange], now: SystemTime) -> KeyFault {
     let by = exchanges.last().map_or_else(
         || "a profile of AWS gives".to_owned(),
         |exchange| format!("{} gives", service(exchange)),
     );
     let skew = exchanges.iter().rev().find_map(|exchange| match &exchange.seen {
         ExchangeResult::Answer { date, .. } => by_clock(*date, now),
-        ExchangeResult::Nothing(_) => None,
+        ExchangeResult::Nothing(_) | ExchangeResult::Unprotected => None,
     });
-    format!("{by} keys that have ended already{}", skew.map(|words| format!(": {words}")).unwrap_or_default())
+    let clock = skew.map(|words| format!(": {words}")).unwrap_or_default();
+    KeyFault::lasting(format!("{by} keys that have ended already{clock}"))
 }
 
-/// Words about a clock, if a refusal says that it is wrong. `date` is the time by the service's own clock.
+/// Words about this machine's clock, if a refusal says that the time of a request is wrong. `date` is the time by the service's
+/// own clock.
 pub(crate) fn skew(code: &str, message: &str, date: Option<Timestamp>, now: SystemTime) -> Option<String> {
     let is_of_time = ["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"].contains(&code);
     let is_of_signature = ["SignatureDoesNotMatch", "InvalidSignatureException"].contains(&code);
@@ -109,6 +162,7 @@ fn of_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: SystemTim
     let service = service(exchange);
     let (status, date, refusal) = match &exchange.seen {
         ExchangeResult::Nothing(cause) => return format!("{service} cannot be reached: {cause}"),
+        ExchangeResult::Unprotected => return format!("{service} is not asked: {UNPROTECTED}"),
         ExchangeResult::Answer { status, date, refusal } => (*status, *date, refusal),
     };
     let says = says(status, refusal);
@@ -151,7 +205,7 @@ fn says(status: u16, KeyRefusal { code, message }: &KeyRefusal) -> String {
     }
 }
 
-/// No place has any: all that were looked at.
+/// Words about keys that no place has: they name each place that was looked at.
 fn nothing(error: &CredentialsError, exchanges: &[HttpExchange], variables: &AwsVariables) -> String {
     let web = match (variables.get("AWS_WEB_IDENTITY_TOKEN_FILE"), variables.get("AWS_ROLE_ARN")) {
         (Some(_), None) => "AWS_WEB_IDENTITY_TOKEN_FILE (without AWS_ROLE_ARN)",
@@ -168,6 +222,7 @@ fn nothing(error: &CredentialsError, exchanges: &[HttpExchange], variables: &Aws
                 ExchangeResult::Answer { status, refusal, .. } => {
                     format!(" at {} ({})", exchange.address, says(*status, refusal))
                 }
+                ExchangeResult::Unprotected => format!(" at {} ({UNPROTECTED})", exchange.address),
             });
             format!("an instance's metadata{}", seen.unwrap_or_default())
         };

@@ -34,6 +34,9 @@ const MAX_BYTES: usize = 1024 * 1024;
 const MAX_FAILURES: usize = 2;
 /// The most that is repeated of others' words, in characters.
 const MAX_WORDS: usize = 200;
+/// The reason why an address is not asked.
+pub(super) const UNPROTECTED: &str =
+    "it is neither https:// nor this machine, so that anybody could read along";
 
 /// A request, and its result.
 #[derive(Clone, Debug)]
@@ -62,13 +65,22 @@ pub(super) enum ExchangeResult {
     },
     /// No answer, for this reason.
     Nothing(String),
+    /// Nothing was sent, since others could read it ([`UNPROTECTED`]).
+    Unprotected,
 }
 
 impl HttpExchange {
     pub(super) fn is_failed(&self) -> bool {
         match &self.seen {
             ExchangeResult::Answer { status, .. } => !(200..300).contains(status),
-            ExchangeResult::Nothing(_) => true,
+            ExchangeResult::Nothing(_) | ExchangeResult::Unprotected => true,
+        }
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        match &self.seen {
+            ExchangeResult::Answer { .. } => true,
+            ExchangeResult::Nothing(_) | ExchangeResult::Unprotected => false,
         }
     }
 }
@@ -106,6 +118,10 @@ impl ChainClient {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn note(&self, exchange: HttpExchange) {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+    }
+
     async fn send(self, request: HttpRequest, limit: Duration) -> Result<HttpResponse, ConnectorError> {
         let url = Url::parse(request.uri()).map_err(|error| ConnectorError::user(error.into()))?;
         let asking = OpenExchange::new(&url, &request);
@@ -113,25 +129,24 @@ impl ChainClient {
         if self.exchanges().into_iter().filter(failed).count() >= MAX_FAILURES {
             return Err(ConnectorError::user("asked often enough".into()));
         }
-        let answer = match client(&url, &self) {
-            Some(client) => match tokio::time::timeout(limit, exchange(client, &url, &request)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
-            },
-            None => {
-                Err("it is neither https:// nor this machine, so that anybody could read along".to_owned())
-            }
+        let Some(client) = client(&url, &self) else {
+            self.note(asking.exchange(ExchangeResult::Unprotected));
+            return Err(ConnectorError::user(UNPROTECTED.into()));
+        };
+        let answer = match tokio::time::timeout(limit, exchange(client, &url, &request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
         };
         let seen = match &answer {
             Ok((response, body)) => asking.answered(response, body),
             Err(cause) => ExchangeResult::Nothing(line::clean(cause, MAX_WORDS)),
         };
-        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).push(asking.exchange(seen));
+        self.note(asking.exchange(seen));
         let (head, body) = answer.map_err(|cause| ConnectorError::io(cause.into()))?;
         let status = StatusCode::try_from(head.status).map_err(|error| ConnectorError::user(error.into()))?;
         let mut response = HttpResponse::new(status, SdkBody::from(body));
         for (name, value) in &head.headers {
-            // What is no text is nothing that the library reads.
+            // The library reads headers that are text.
             if let Ok(value) = value.to_str() {
                 let _ = response.headers_mut().try_append(name.as_str().to_owned(), value.to_owned());
             }
@@ -234,7 +249,7 @@ fn client<'a>(url: &Url, http: &'a ChainClient) -> Option<&'a reqwest::Client> {
     }
 }
 
-/// Is it an address that only this machine reaches: its own, or those at which AWS serves metadata to an instance or container?
+/// Tells whether only this machine reaches an address: its own, and those at which AWS serves metadata to an instance or container.
 fn is_here(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_loopback(name),

@@ -11,7 +11,7 @@ use aws_types::os_shim_internal::Env;
 use tokio::time::timeout;
 use truing_core::secret::Secret;
 
-use super::fault;
+use super::fault::{self, KeyFault};
 use super::http::ChainClient;
 use super::keys::AwsKeys;
 use super::variables::AwsVariables;
@@ -21,12 +21,22 @@ const MAX_TIME: Duration = Duration::from_secs(30);
 /// The number of times that a failing service is asked.
 const MAX_ATTEMPTS: u32 = 2;
 
+/// A clock: the time is read anew after each wait.
+pub(super) type KeyClock<'a> = &'a (dyn Fn() -> SystemTime + Sync);
+
 /// Keys, and when they end.
 #[derive(Clone)]
 pub(super) struct KeyLease {
     pub(super) keys: AwsKeys,
     /// None: they do not end.
     pub(super) ends: Option<SystemTime>,
+}
+
+impl KeyLease {
+    /// Tells whether the keys have not ended at this time.
+    pub(super) fn lasts(&self, at: SystemTime) -> bool {
+        self.ends.is_none_or(|ends| ends > at)
+    }
 }
 
 /// The way to keys.
@@ -43,8 +53,8 @@ impl KeyFetcher {
         Ok(Self { variables, region, http: ChainClient::new()? })
     }
 
-    /// Keys, or why there are none, for people.
-    pub(super) async fn fetch(&self, now: SystemTime) -> Result<KeyLease, String> {
+    /// Keys, or the reason why there are none. `gave_before`: there were some before.
+    pub(super) async fn fetch(&self, gave_before: bool, clock: KeyClock<'_>) -> Result<KeyLease, KeyFault> {
         let http = self.http.begin();
         let loader = ConfigLoader::default()
             .behavior_version(BehaviorVersion::latest())
@@ -62,21 +72,19 @@ impl KeyFetcher {
         let found = match timeout(MAX_TIME, pass).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
-                return Err(fault::words(&error, &http.exchanges(), &self.variables, now));
+                return Err(fault::fault(&error, &http.exchanges(), &self.variables, gave_before, clock()));
             }
             Err(_) => return Err(fault::timed_out(&http.exchanges(), MAX_TIME)),
         };
-        let credentials = found.ok_or_else(|| "AWS's library knows no way to credentials".to_owned())?;
-        let ends = credentials.expiry();
-        if ends.is_some_and(|ends| ends <= now) {
-            return Err(fault::ended(&http.exchanges(), now));
-        }
+        let credentials =
+            found.ok_or_else(|| KeyFault::lasting("AWS's library knows no way to credentials".to_owned()))?;
         let keys = AwsKeys {
             key_id: credentials.access_key_id().to_owned(),
             secret_key: Secret::new(credentials.secret_access_key()),
             session_token: credentials.session_token().map(Secret::new),
         };
-        Ok(KeyLease { keys, ends })
+        let (lease, now) = (KeyLease { keys, ends: credentials.expiry() }, clock());
+        if lease.lasts(now) { Ok(lease) } else { Err(fault::ended(&http.exchanges(), now)) }
     }
 
     /// A name that no other chain has.

@@ -14,7 +14,7 @@ use truing_core::secret::Secret;
 use truing_fakes::aws::{AUDIENCE, CONTAINER_PATH, CONTAINER_TOKEN, FakeAws, web_identity};
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
 
-use super::{AwsKeys, KeyChain};
+use super::{AwsKeys, KeyChain, KeyFault};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
 const STS_LOGGED: &str = "POST / AssumeRoleWithWebIdentity";
@@ -86,6 +86,11 @@ fn given(number: u32) -> AwsKeys {
         secret_key: Secret::new(aws_secret_key()),
         session_token: Some(Secret::new(format!("session-canary-{number}"))),
     }
+}
+
+/// The keys that a chain gives at this time.
+async fn keys(chain: &KeyChain, now: SystemTime) -> Result<AwsKeys, KeyFault> {
+    chain.keys(&|| now).await
 }
 
 fn later(now: SystemTime, minutes: u64) -> SystemTime {

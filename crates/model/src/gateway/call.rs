@@ -16,10 +16,10 @@ use super::circuit::Admitted;
 use super::settling::{Account, UnderWay};
 use super::shared::Shared;
 use super::ticket::{Ticket, overrun, possible};
-use crate::client::{Answered, Failure};
+use crate::client::Answered;
 use crate::messages::Request;
 use crate::price::Price;
-use crate::retry::{self, Verdict};
+use crate::retry::{self, Failure, Verdict};
 
 /// An answer that could have fewer tokens than this is not begun.
 pub const LEAST_TOKENS: u32 = 1024;
@@ -142,8 +142,8 @@ impl Call<'_> {
                 return Err(Ended::Refused(Refused::Rejected { what: error.to_string() }));
             }
         };
-        ticket.sent(max_tokens);
-        let answered = self.shared.client.stream(call, begin, |meter| ticket.note(meter)).await;
+        ticket.max_tokens = max_tokens;
+        let answered = self.shared.client.stream(call, begin, |progress| ticket.note(progress)).await;
         match answered {
             Ok(answered) => {
                 let over = answered.complete.usage.and_then(|usage| overrun(&usage, max_tokens));

@@ -11,6 +11,7 @@ use truing_core::money::MicroUsd;
 
 use super::settling::{Account, UnderWay};
 use super::shared::Shared;
+use crate::client::CallProgress;
 use crate::price::Price;
 use crate::stream::Meter;
 
@@ -93,15 +94,12 @@ impl Ticket {
         }
     }
 
-    /// The request goes out, for an answer of so many tokens.
-    pub(super) fn sent(&mut self, max_tokens: u32) {
-        self.max_tokens = max_tokens;
-        self.sent = Some(Instant::now());
-    }
-
-    /// What is known of the cost by now.
-    pub(super) fn note(&mut self, meter: Meter) {
-        self.meter = meter;
+    /// Takes the progress of the call.
+    pub(super) fn note(&mut self, progress: CallProgress) {
+        match progress {
+            CallProgress::Sent => self.sent = Some(Instant::now()),
+            CallProgress::Metered(meter) => self.meter = meter,
+        }
     }
 
     /// The provider did nothing for it.

@@ -6,13 +6,27 @@ use jiff::SignedDuration;
 use truing_fakes::aws::{AUDIENCE, web_identity};
 use truing_fakes::model::{AWS_KEY_ID, aws_secret_key};
 
-use super::{Place, ROLE, assert_clean, later};
+use super::{Place, ROLE, assert_clean, keys, later};
+use crate::aws::KeyFault;
 
-/// The words, and how many requests came before them.
+/// A fault that stays, and how many requests came before it.
 async fn fault(place: &Place) -> (String, usize) {
+    let (KeyFault { words, is_passing }, asked) = any_fault(place).await;
+    assert!(!is_passing, "{words}");
+    (words, asked)
+}
+
+/// A fault that may pass, and how many requests came before it.
+async fn outage(place: &Place) -> (String, usize) {
+    let (KeyFault { words, is_passing }, asked) = any_fault(place).await;
+    assert!(is_passing, "{words}");
+    (words, asked)
+}
+
+async fn any_fault(place: &Place) -> (KeyFault, usize) {
     let before = place.aws.log().len();
-    let fault = place.chain().keys(SystemTime::now()).await.unwrap_err();
-    assert_clean(&fault);
+    let fault = keys(&place.chain(), SystemTime::now()).await.unwrap_err();
+    assert_clean(&fault.words);
     (fault, place.aws.log().len() - before)
 }
 
@@ -82,20 +96,34 @@ async fn a_denied_role_is_named() {
 async fn a_service_that_is_down_is_named_by_its_address_and_asked_twice_at_most() {
     let place = Place::new().await.with_web_identity();
     place.aws.behave(|aws| aws.status = Some(503));
-    let (said, asked) = fault(&place).await;
+    let (said, asked) = outage(&place).await;
     assert_says(&said, &["AWS STS", place.aws.url(), "503"]);
     assert_eq!(asked, 2);
     let place = place.with("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9");
-    assert_says(&fault(&place).await.0, &["AWS STS (http://127.0.0.1:9) cannot be reached"]);
+    assert_says(&outage(&place).await.0, &["AWS STS (http://127.0.0.1:9) cannot be reached"]);
     // A key is not sent where others could read it.
     let place = place.with("AWS_ENDPOINT_URL_STS", "http://sts.example.org");
     assert_says(&fault(&place).await.0, &["http://sts.example.org", "https://"]);
 
     for place in [Place::new().await.with_container(), Place::new().await.with_metadata()] {
         place.aws.behave(|aws| aws.status = Some(503));
-        let (said, asked) = fault(&place).await;
+        let (said, asked) = outage(&place).await;
         assert_says(&said, &[place.aws.url(), "503"]);
         assert_eq!(asked, 2, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_answers_with_an_error_under_the_status_of_a_success_is_named() {
+    let places = [
+        (Place::new().await.with_container(), "the credentials service of this container"),
+        (Place::new().await.with_metadata(), "the metadata service of this instance"),
+    ];
+    for (place, service) in places {
+        place.aws.behave(|aws| aws.error = Some("AssumeRoleUnauthorizedAccess".to_owned()));
+        let (said, _) = fault(&place).await;
+        assert_says(&said, &[service, place.aws.url(), "AssumeRoleUnauthorizedAccess"]);
+        assert!(!said.contains("profile"), "{said}");
     }
 }
 

@@ -3,20 +3,20 @@
 use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinSet;
-use truing_fakes::aws::{AUDIENCE, web_identity};
+use truing_fakes::aws::{AUDIENCE, FakeAws, web_identity};
 
-use super::{Place, ROLE, STS_LOGGED, given, later};
+use super::{Place, ROLE, STS_LOGGED, given, keys, later};
 
 #[tokio::test]
 async fn keys_are_fetched_anew_before_they_end() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
     place.aws.behave(|aws| aws.ends = later(now, 60));
-    assert_eq!(chain.keys(now).await, Ok(given(1)));
-    assert_eq!(chain.keys(later(now, 54)).await, Ok(given(1)));
+    assert_eq!(keys(&chain, now).await, Ok(given(1)));
+    assert_eq!(keys(&chain, later(now, 54)).await, Ok(given(1)));
     place.aws.behave(|aws| aws.ends = later(now, 120));
-    assert_eq!(chain.keys(later(now, 56)).await, Ok(given(2)));
-    assert_eq!(chain.keys(later(now, 114)).await, Ok(given(2)));
+    assert_eq!(keys(&chain, later(now, 56)).await, Ok(given(2)));
+    assert_eq!(keys(&chain, later(now, 114)).await, Ok(given(2)));
     assert_eq!(place.aws.log().len(), 2);
 }
 
@@ -24,12 +24,11 @@ async fn keys_are_fetched_anew_before_they_end() {
 async fn many_calls_at_once_fetch_once() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.behave(|aws| aws.delay = Duration::from_millis(50));
     let ask = |now| {
         let mut calls = JoinSet::new();
         for _ in 0..20 {
             let chain = chain.clone();
-            calls.spawn(async move { chain.keys(now).await });
+            calls.spawn(async move { keys(&chain, now).await });
         }
         calls.join_all()
     };
@@ -50,37 +49,37 @@ async fn keys_that_are_still_valid_outlast_a_failed_fetch() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
     place.aws.behave(|aws| aws.ends = later(now, 60));
-    assert_eq!(chain.keys(now).await, Ok(given(1)));
+    assert_eq!(keys(&chain, now).await, Ok(given(1)));
     // The role is revoked in the middle of a run.
     place.aws.behave(|aws| aws.denied = vec![ROLE.to_owned()]);
     for seconds in [0, 1, 30] {
-        assert_eq!(chain.keys(later(now, 56) + Duration::from_secs(seconds)).await, Ok(given(1)));
+        assert_eq!(keys(&chain, later(now, 56) + Duration::from_secs(seconds)).await, Ok(given(1)));
     }
     assert_eq!(place.aws.log().len(), 2, "it is not asked again at once");
-    let fault = chain.keys(later(now, 61)).await.unwrap_err();
-    assert!(fault.contains(ROLE), "{fault}");
-    assert_eq!(chain.keys(later(now, 61)).await, Err(fault));
+    let fault = keys(&chain, later(now, 61)).await.unwrap_err();
+    assert!(fault.words.contains(ROLE), "{fault:?}");
+    assert_eq!(keys(&chain, later(now, 61)).await, Err(fault));
     assert_eq!(place.aws.log().len(), 3);
     // And comes back.
     place.aws.behave(|aws| (aws.denied, aws.ends) = (Vec::new(), later(now, 200)));
-    assert_eq!(chain.keys(later(now, 62)).await, Ok(given(2)));
+    assert_eq!(keys(&chain, later(now, 62)).await, Ok(given(2)));
 }
 
 #[tokio::test]
 async fn a_token_is_read_at_each_fetch() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    assert_eq!(chain.keys(now).await, Ok(given(1)));
+    assert_eq!(keys(&chain, now).await, Ok(given(1)));
     // The first one has ended meanwhile, and another is in the file.
     let path = place.write("token", &web_identity("pod-1", AUDIENCE, -1));
-    assert!(place.chain().keys(now).await.is_err());
+    assert!(keys(&place.chain(), now).await.is_err());
     place.write("token", &web_identity("pod-1", AUDIENCE, 3600));
     place.aws.behave(|aws| aws.ends = later(now, 180));
-    assert_eq!(chain.keys(later(now, 70)).await, Ok(given(2)));
+    assert_eq!(keys(&chain, later(now, 70)).await, Ok(given(2)));
     // And then it is gone.
     std::fs::remove_file(&path).unwrap();
-    let fault = chain.keys(later(now, 181)).await.unwrap_err();
-    assert!(fault.contains(path.to_str().unwrap()), "{fault}");
+    let fault = keys(&chain, later(now, 181)).await.unwrap_err();
+    assert!(fault.words.contains(path.to_str().unwrap()), "{fault:?}");
     assert_eq!(place.aws.log().len(), 3, "without a token nobody is asked");
 }
 
@@ -88,14 +87,67 @@ async fn a_token_is_read_at_each_fetch() {
 async fn keys_that_a_service_calls_expired_are_replaced_once() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    let first = chain.keys(now).await.unwrap();
-    assert_eq!(chain.instead_of(&first, now).await, Ok(Some(given(2))));
+    let first = keys(&chain, now).await.unwrap();
+    assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
     // Another call that used the first ones finds the second ones.
-    assert_eq!(chain.instead_of(&first, now).await, Ok(Some(given(2))));
+    assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
     assert_eq!(place.aws.log().len(), 2);
     // Where the same comes again there is nothing to try.
     let place = place.with("AWS_ACCESS_KEY_ID", "AKIDFIRST").with("AWS_SECRET_ACCESS_KEY", "a-fixed-secret");
     let chain = place.chain();
-    let fixed = chain.keys(now).await.unwrap();
-    assert_eq!(chain.instead_of(&fixed, now).await, Ok(None));
+    let fixed = keys(&chain, now).await.unwrap();
+    assert_eq!(chain.instead_of(&fixed, &|| now).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_ends_the_pause_after_a_failure() {
+    let place = Place::new().await.with_web_identity();
+    let (chain, now) = (place.chain(), SystemTime::now());
+    place.aws.behave(|aws| aws.denied = vec![ROLE.to_owned()]);
+    assert!(keys(&chain, later(now, 180)).await.is_err());
+    place.aws.behave(|aws| aws.denied = Vec::new());
+    assert!(keys(&chain, later(now, 180)).await.is_err(), "it is paused");
+    assert_eq!(keys(&chain, now).await, Ok(given(1)));
+}
+
+#[tokio::test]
+async fn the_time_is_read_after_keys_came_and_after_another_call_had_its_turn() {
+    let place = Place::new().await.with_web_identity();
+    let (chain, now) = (place.chain(), SystemTime::now());
+    let late = || if place.aws.log().is_empty() { now } else { later(now, 56) };
+    // The second call waits for the first one, and finds keys that are to be renewed.
+    let (first, second) = tokio::join!(keys(&chain, now), chain.keys(&late));
+    assert_eq!((first, second), (Ok(given(1)), Ok(given(2))));
+
+    let place = Place::new().await.with_web_identity();
+    let late = || if place.aws.log().is_empty() { now } else { later(now, 61) };
+    let fault = place.chain().keys(&late).await.unwrap_err();
+    assert!(fault.words.contains("ended already"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_was_away_is_asked_again_after_a_second() {
+    let place = Place::new().await.with_web_identity();
+    let (chain, now) = (place.chain(), SystemTime::now());
+    place.aws.behave(|aws| aws.status = Some(503));
+    let fault = keys(&chain, now).await.unwrap_err();
+    assert!(fault.is_passing, "{fault:?}");
+    place.aws.behave(|aws| aws.status = None);
+    assert_eq!(keys(&chain, now).await, Err(fault));
+    assert_eq!(keys(&chain, now + Duration::from_secs(1)).await, Ok(given(1)));
+}
+
+#[tokio::test]
+async fn metadata_that_gave_keys_before_is_away_and_not_missing() {
+    let place = Place::new().await.with_metadata();
+    let (chain, now) = (place.chain(), SystemTime::now());
+    assert_eq!(keys(&chain, now).await, Ok(given(1)));
+    let Place { aws, folder, variables } = place;
+    let others = Place { aws: FakeAws::start().await.unwrap(), folder, variables };
+    drop(aws);
+    let fault = keys(&chain, later(now, 61)).await.unwrap_err();
+    assert!(fault.is_passing && fault.words.contains("an instance's metadata at"), "{fault:?}");
+    // A machine that never had any may be no instance.
+    let fault = keys(&others.chain(), now).await.unwrap_err();
+    assert!(!fault.is_passing, "{fault:?}");
 }

@@ -6,7 +6,7 @@ use truing_core::given_secrets;
 use truing_fakes::aws::{AUDIENCE, CONTAINER_TOKEN, web_identity};
 use truing_fakes::model::{AWS_KEY_ID, aws_secret_key};
 
-use super::{Place, STS_LOGGED, assert_clean, given};
+use super::{Place, STS_LOGGED, assert_clean, given, keys};
 
 fn profile_keys() -> String {
     format!("aws_access_key_id = {AWS_KEY_ID}\naws_secret_access_key = {}\n", aws_secret_key())
@@ -16,8 +16,8 @@ fn profile_keys() -> String {
 async fn variables_come_first() {
     let place = Place::new().await.with_web_identity();
     let place = place.with("AWS_ACCESS_KEY_ID", "AKIDFIRST").with("AWS_SECRET_ACCESS_KEY", "a-fixed-secret");
-    let keys = place.chain().keys(SystemTime::now()).await.unwrap();
-    assert_eq!((keys.key_id.as_str(), keys.secret_key.expose()), ("AKIDFIRST", "a-fixed-secret"));
+    let found = keys(&place.chain(), SystemTime::now()).await.unwrap();
+    assert_eq!((found.key_id.as_str(), found.secret_key.expose()), ("AKIDFIRST", "a-fixed-secret"));
     assert_eq!(place.aws.log(), [""; 0]);
 }
 
@@ -27,7 +27,7 @@ async fn a_web_identity_is_exchanged_for_keys() {
     // Other tests forget theirs in the same process.
     place.aws.behave(|aws| aws.session = "web-canary".to_owned());
     let chain = place.chain();
-    assert!(chain.keys(SystemTime::now()).await.is_ok());
+    assert!(keys(&chain, SystemTime::now()).await.is_ok());
     assert_eq!(place.aws.log(), [STS_LOGGED]);
     // What came is hidden everywhere, and shown nowhere.
     assert!(given_secrets::values().contains("web-canary-1"));
@@ -38,17 +38,17 @@ async fn a_web_identity_is_exchanged_for_keys() {
 #[tokio::test]
 async fn a_container_gives_keys_for_the_token_in_its_file_or_variable() {
     let place = Place::new().await.with_container();
-    assert_eq!(place.chain().keys(SystemTime::now()).await, Ok(given(1)));
+    assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(1)));
     let mut place = place.with("AWS_CONTAINER_AUTHORIZATION_TOKEN", CONTAINER_TOKEN);
     place.variables.retain(|(name, _)| name != "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-    assert_eq!(place.chain().keys(SystemTime::now()).await, Ok(given(2)));
+    assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(2)));
     assert_eq!(place.aws.log(), ["GET /v1/credentials"; 2]);
 }
 
 #[tokio::test]
 async fn an_instance_gives_keys_by_its_metadata() {
     let place = Place::new().await.with_metadata();
-    assert_eq!(place.chain().keys(SystemTime::now()).await, Ok(given(1)));
+    assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(1)));
     let path = "/latest/meta-data/iam/security-credentials/";
     assert_eq!(
         place.aws.log(),
@@ -59,8 +59,8 @@ async fn an_instance_gives_keys_by_its_metadata() {
 #[tokio::test]
 async fn a_profile_gives_keys_as_it_says() {
     let place = Place::new().await;
-    let keys = profile_keys();
-    place.write(".aws/credentials", &format!("[default]\n{keys}[base]\n{keys}"));
+    let lines = profile_keys();
+    place.write(".aws/credentials", &format!("[default]\n{lines}[base]\n{lines}"));
     let program = place.write(
         "keys.json",
         r#"{"Version": 1, "AccessKeyId": "AKIDPROGRAM", "SecretAccessKey": "by-a-program"}"#,
@@ -76,15 +76,15 @@ async fn a_profile_gives_keys_as_it_says() {
     let elsewhere = place.write("elsewhere/config", &config);
     let place = place.with("AWS_CONFIG_FILE", super::text(&elsewhere));
 
-    let keys = place.chain().keys(SystemTime::now()).await.unwrap();
-    assert_eq!((keys.key_id.as_str(), keys.session_token), (AWS_KEY_ID, None));
+    let found = keys(&place.chain(), SystemTime::now()).await.unwrap();
+    assert_eq!((found.key_id.as_str(), found.session_token), (AWS_KEY_ID, None));
     let place = place.with("AWS_PROFILE", "program");
-    assert_eq!(place.chain().keys(SystemTime::now()).await.unwrap().key_id, "AKIDPROGRAM");
+    assert_eq!(keys(&place.chain(), SystemTime::now()).await.unwrap().key_id, "AKIDPROGRAM");
     assert_eq!(place.aws.log(), [""; 0]);
     // The role's request is signed by the keys of the other profile.
     let place = place.with("AWS_PROFILE", "role");
-    assert_eq!(place.chain().keys(SystemTime::now()).await, Ok(given(1)));
+    assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(1)));
     let place = place.with("AWS_PROFILE", "web");
-    assert_eq!(place.chain().keys(SystemTime::now()).await, Ok(given(2)));
+    assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(2)));
     assert_eq!(place.aws.log(), ["POST / AssumeRole", STS_LOGGED]);
 }

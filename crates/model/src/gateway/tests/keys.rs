@@ -2,20 +2,25 @@
 //! calls them expired, and where there are none the call ends with the reason.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+use tokio::time::Instant;
+use truing_core::ledger::Known;
 use truing_fakes::aws::{AUDIENCE, FakeAws, web_identity};
 use truing_fakes::model::{AWS_REGION, Answer as Says, Fault, Script};
 
-use super::stage::{Stage, Way, patience, prices, request, signed, user};
+use super::stage::{MODEL, Stage, Way, patience, prices, request, signed, user};
 use crate::aws::{KeyChain, KeySource};
-use crate::gateway::{Answer, Gateway, Model as _, Refused};
+use crate::gateway::{Answer, Gateway, Model as _, Patience, Refused};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
 
-/// Asks once, in a process that has a role and a token for it.
-async fn ask(aws: &FakeAws, says: Vec<Says>) -> (Stage, Gateway, Result<Answer, Refused>) {
-    let stage = Stage::by(Way::Signed, Script::of(says), 10_000_000, patience()).await;
+/// A process that has a role and a token for it, in this folder.
+async fn process(aws: &FakeAws, says: Vec<Says>, patience: Patience) -> (Stage, Gateway, TempDir) {
+    let stage = Stage::by(Way::Signed, Script::of(says), 10_000_000, patience).await;
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     std::fs::write(&token, web_identity("pod-1", AUDIENCE, 3600)).unwrap();
@@ -27,8 +32,14 @@ async fn ask(aws: &FakeAws, says: Vec<Says>) -> (Stage, Gateway, Result<Answer, 
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let provider = signed(&stage.model, KeySource::Chain(KeyChain::new(variables, AWS_REGION).unwrap()));
-    let ledger = std::sync::Arc::new(stage.book.clone());
-    let gateway = Gateway::new(provider, prices(), ledger, (stage.wall.clone(), None), patience()).unwrap();
+    let ledger = Arc::new(stage.book.clone());
+    let gateway = Gateway::new(provider, prices(), ledger, (stage.wall.clone(), None), patience).unwrap();
+    (stage, gateway, folder)
+}
+
+/// Asks once in such a process.
+async fn ask(aws: &FakeAws, says: Vec<Says>) -> (Stage, Gateway, Result<Answer, Refused>) {
+    let (stage, gateway, _folder) = process(aws, says, patience()).await;
     let result = stage.session_by(&gateway).ask(&request(&[user("hello")])).await;
     assert_eq!(stage.book.open(), 0, "everything is settled");
     assert_eq!(stage.model.violations(), [""; 0]);
@@ -79,6 +90,61 @@ async fn without_keys_nothing_is_sent_and_nothing_is_paid() {
     // Another run hears the same, and STS hears nothing.
     assert!(stage.session_by(&gateway).ask(&request(&[user("hello")])).await.is_err());
     assert_eq!((stage.requests(), aws.log().len(), stage.book.spent()), (0, 1, 0));
+}
+
+#[tokio::test]
+async fn a_service_of_keys_that_is_away_is_tried_again_and_leads_to_the_fallback() {
+    let aws = FakeAws::start().await.unwrap();
+    aws.behave(|aws| aws.status = Some(503));
+    let (stage, gateway, result) = ask(&aws, vec![Says::text("first").times(0)]).await;
+    let Err(Refused::Unavailable { what, .. }) = result else { panic!("{result:?}") };
+    assert!(what.contains("AWS STS (http://127.0.0.1") && what.contains("503"), "{what}");
+    assert_eq!((gateway.retries(), stage.requests(), stage.book.spent()), (2, 0, 0));
+
+    let second = Stage::new(Script::of([Says::text("second")])).await;
+    let gateway = gateway.with_fallback("second", second.gateway.clone(), MODEL);
+    let answer = stage.session_by(&gateway).ask(&request(&[user("hello")])).await.unwrap();
+    assert!(answer.served_by.is_some(), "{answer:?}");
+    assert_eq!((stage.requests(), second.requests()), (0, 1));
+}
+
+#[tokio::test]
+async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
+    let aws = FakeAws::start().await.unwrap();
+    let expired = || refusal("ExpiredTokenException", "The security token is expired", &[]);
+    let patience = Patience { begin: Duration::from_secs(2), ..patience() };
+    let (stage, gateway, _folder) =
+        process(&aws, vec![Says::text("yes"), expired().times(0)], patience).await;
+    assert!(stage.session_by(&gateway).ask(&request(&[user("hello")])).await.is_ok());
+    // The next keys, and the first ones of another process, do not come.
+    aws.behave(|aws| aws.is_silent = true);
+    let (other, first, _folder) = process(&aws, vec![Says::text("yes")], patience).await;
+    for (stage, gateway) in [(&stage, gateway), (&other, first)] {
+        let begun = Instant::now();
+        let result = stage.session_by(&gateway).ask(&request(&[user("hello")])).await;
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        let Err(Refused::Unavailable { what, .. }) = result else { panic!("{result:?}") };
+        assert!(what.contains("did not come in time"), "{what}");
+    }
+    assert_eq!((stage.requests(), other.requests(), other.book.spent()), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_before_its_keys_came_costs_nothing() {
+    let aws = FakeAws::start().await.unwrap();
+    aws.behave(|aws| aws.is_silent = true);
+    let (stage, gateway, _folder) = process(&aws, vec![Says::text("yes")], patience()).await;
+    let (session, request) = (stage.session_by(&gateway), request(&[user("hello")]));
+    tokio::select! {
+        _ = session.ask(&request) => panic!("there are no keys"),
+        () = async {
+            while aws.log().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+    gateway.quiet().await;
+    assert_eq!((stage.requests(), stage.book.settled()), (0, vec![(0, Known::Metered)]));
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::client::{Failure, Patience, Pieces, read};
-use crate::retry::Seen;
+use crate::client::{Patience, Pieces, read};
+use crate::retry::{Failure, Seen};
 use crate::stream::Complete;
 use crate::wire::Wire;
 
