@@ -66,6 +66,18 @@ async fn keys_that_are_still_valid_outlast_a_failed_fetch() {
 }
 
 #[tokio::test]
+async fn keys_that_end_soon_after_a_failed_fetch_are_not_missed_for_the_rest_of_its_pause() {
+    let place = Place::new().await.with_web_identity();
+    let (chain, now) = (place.chain(), SystemTime::now());
+    place.aws.behave(|aws| aws.ends = later(now, 60));
+    assert_eq!(keys(&chain, now).await, Ok(given(1)));
+    place.aws.behave(|aws| aws.status = Some(503));
+    assert_eq!(keys(&chain, later(now, 59) + Duration::from_secs(30)).await, Ok(given(1)));
+    place.aws.behave(|aws| (aws.status, aws.ends) = (None, later(now, 120)));
+    assert_eq!(keys(&chain, later(now, 60)).await, Ok(given(2)));
+}
+
+#[tokio::test]
 async fn a_token_is_read_at_each_fetch() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
