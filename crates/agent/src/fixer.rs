@@ -1,6 +1,6 @@
 //! The tools of a fixer: `edit`, `write` and `run`, on a private clone, besides those that read.
 //!
-//! Each call is judged by the policy of the workshop's profile (`fixer`, or `sync` for a port) first, and a denial names the rule that would allow it.
+//! Each call is judged by the workshop's policy first, and a denial names the rule that would allow it.
 //! Files are changed by this process, which follows no link and does not touch git's folder; commands run in the sandbox,
 //! where only the clone and private folders can be written. Nobody but a fixer gets these tools, and there are none where
 //! the sandbox is weaker than `full`: below, a command could write git's folder. Without `run` they need no sandbox.
@@ -9,6 +9,7 @@ mod change;
 mod run;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use truing_core::policy::{Action, Policy, PolicyError, ProfileName, Verdict};
+use truing_core::policy::{Action, Policy, PolicyRule, Verdict};
 use truing_core::port::ReaderError;
 use truing_model::messages::Tool;
 
@@ -35,7 +36,7 @@ const RUN: &str = "run";
 pub const TIME: Duration = Duration::from_secs(20 * 60);
 
 /// The clone that a fixer works on, and what its commands may use.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Workshop {
     /// The folder of the clone.
     pub clone: PathBuf,
@@ -43,14 +44,14 @@ pub struct Workshop {
     pub programs: Vec<PathBuf>,
     /// How long a command may take.
     pub time: Duration,
-    /// What it may do at all.
-    pub profile: ProfileName,
+    /// The policy that judges each change and each command.
+    pub policy: Arc<Policy>,
 }
 
 impl Workshop {
-    /// With the system's programs, [`TIME`], and what a fixer may do.
-    pub fn new(clone: PathBuf) -> Self {
-        Self { clone, programs: Vec::new(), time: TIME, profile: ProfileName::Fixer }
+    /// With the system's programs, and [`TIME`].
+    pub fn new(clone: PathBuf, policy: Arc<Policy>) -> Self {
+        Self { clone, programs: Vec::new(), time: TIME, policy }
     }
 }
 
@@ -58,7 +59,6 @@ impl Workshop {
 pub struct Fixer {
     reading: Box<dyn Tools>,
     workshop: Workshop,
-    policy: Policy,
     tree: Tree,
     /// Are commands run?
     runs: bool,
@@ -72,9 +72,6 @@ pub enum FixerError {
     /// The sandbox.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// What it may do is not known.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
     /// The clone cannot be opened.
     #[error(transparent)]
     Clone(#[from] ReaderError),
@@ -87,9 +84,9 @@ enum Wrong {
     Input { tool: &'static str, source: serde_json::Error },
     #[error("denied: {reason}; {}", .rule.as_ref().map_or_else(
         || "no rule can allow it".to_owned(),
-        |rule| format!("the rule that would allow it: {rule}")
+        |rule| format!("the rule that would allow it: {}", rule.text)
     ))]
-    Denied { reason: String, rule: Option<String> },
+    Denied { reason: String, rule: Option<PolicyRule> },
     #[error(transparent)]
     Change(#[from] change::NotChanged),
     #[error(transparent)]
@@ -137,9 +134,8 @@ impl Fixer {
     /// # Errors
     /// [`FixerError`]: the folder cannot be opened.
     pub fn without_commands(reading: Box<dyn Tools>, workshop: Workshop) -> Result<Self, FixerError> {
-        let policy = Policy::shipped(workshop.profile)?;
         let tree = Tree::open(&workshop.clone)?;
-        Ok(Self { reading, workshop, policy, tree, runs: false, turn: Mutex::default() })
+        Ok(Self { reading, workshop, tree, runs: false, turn: Mutex::default() })
     }
 
     /// The clone.
@@ -148,7 +144,7 @@ impl Fixer {
     }
 
     fn allow(&self, action: Action<'_>) -> Result<(), Wrong> {
-        match self.policy.judge(action) {
+        match self.workshop.policy.judge(action) {
             Verdict::Allow { .. } => Ok(()),
             Verdict::Deny { rule, reason } => Err(Wrong::Denied { reason, rule }),
         }

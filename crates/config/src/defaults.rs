@@ -56,7 +56,7 @@ pub(super) fn of(
             | ["mcp", _, "url" | "forge" | "transport" | "token" | "tools"]
             | ["forge", _, "app_id" | "private_key" | "marker_key" | "email" | "account" | "halted"]
             | ["tool", _, "command" | "format" | "paths" | "exit"]
-            | ["rules" | "prompts", "dir"]
+            | ["rules" | "prompts" | "policy", "dir"]
             | ["budget", "prices"]
             | ["model", "region" | "workspace_id" | "api_version" | "effort"]
             | ["model", _, "region" | "workspace_id" | "api_version" | "effort" | "api_key" | "name"]

@@ -85,6 +85,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ),
     ("rules", "What the rules look at."),
     ("prompts", "What models are told. `truing prompts list` shows it."),
+    ("policy", "What agents may do: commands, files, tools of servers. `truing policy show` shows it."),
     ("sandbox", "Where commands of agents run, and repository files are read."),
     (
         "verify",
@@ -951,6 +952,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "A folder with prompts of your own, `review/role.md` and the like: one replaces the built-in one of its name. Try them with `truing prompts check`.",
+    },
+    Key {
+        path: "policy.dir",
+        kind: Kind::Folder,
+        default: Default::Computed { words: "none", example: "\"/etc/truing/policy\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "A folder with lists of your own of what agents may do: `profiles/fixer.toml` and the like replace the built-in ones, `grammar/PROGRAM.toml` adds commands, `never.toml` adds paths that no agent changes. `truing policy show` prints the built-in ones as a start; `truing policy check` tries one.",
     },
     Key {
         path: "sandbox.level",

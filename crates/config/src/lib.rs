@@ -87,6 +87,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// What models are told.
     pub prompts: PromptsConfig,
+    /// Section `policy`.
+    pub policy: PolicyConfig,
     /// Section `sandbox`.
     pub sandbox: SandboxConfig,
     /// The repository's own set-up and checks.
@@ -204,6 +206,13 @@ pub enum Runtime {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PromptsConfig {
     /// A folder with further prompts, which replace those of the same name.
+    pub dir: Option<PathBuf>,
+}
+
+/// Section `policy`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PolicyConfig {
+    /// A folder with the operator's profiles and grammars.
     pub dir: Option<PathBuf>,
 }
 
@@ -471,6 +480,7 @@ impl Config {
             tools: tool::all(&of, names.get(&Named::Tool))?,
             rules: rules::of(&of)?,
             prompts: PromptsConfig { dir: of.path("prompts.dir")? },
+            policy: PolicyConfig { dir: of.path("policy.dir")? },
             sandbox: SandboxConfig { level: of.word("sandbox.level", Level::named)? },
             verify: verify::of(&of)?,
             converge: converge::of(&of, names.get(&Named::Reviewer), names.get(&Named::Model))?,

@@ -11,6 +11,7 @@
 mod command;
 mod file;
 mod kind;
+mod limits;
 #[cfg(test)]
 mod manuals;
 mod refusal;
@@ -18,38 +19,38 @@ mod refusal;
 mod tests;
 
 pub use command::{Accepted, Command};
+pub use file::{CommandClass, PolicyFile, PolicyFileError};
 pub use kind::Kind;
 pub use refusal::Refusal;
-
-use file::ProgramFile;
 
 /// The most words of one command line.
 pub const MAX_WORDS: usize = 512;
 /// The longest word, in bytes.
 pub const MAX_WORD_BYTES: usize = 8 << 10;
 
-/// The shipped grammars.
-const FILES: &[(&str, &str)] = &[
-    ("cargo.toml", include_str!("../grammar/cargo.toml")),
-    ("git.toml", include_str!("../grammar/git.toml")),
-    ("go.toml", include_str!("../grammar/go.toml")),
-    ("node.toml", include_str!("../grammar/node.toml")),
-    ("npm.toml", include_str!("../grammar/npm.toml")),
-    ("pytest.toml", include_str!("../grammar/pytest.toml")),
-    ("rg.toml", include_str!("../grammar/rg.toml")),
-    ("ruff.toml", include_str!("../grammar/ruff.toml")),
-    ("uv.toml", include_str!("../grammar/uv.toml")),
+/// The shipped grammars, below the folder of a policy.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("grammar/cargo.toml", include_str!("../grammar/cargo.toml")),
+    ("grammar/dotnet.toml", include_str!("../grammar/dotnet.toml")),
+    ("grammar/git.toml", include_str!("../grammar/git.toml")),
+    ("grammar/go.toml", include_str!("../grammar/go.toml")),
+    ("grammar/gradle.toml", include_str!("../grammar/gradle.toml")),
+    ("grammar/make.toml", include_str!("../grammar/make.toml")),
+    ("grammar/maven.toml", include_str!("../grammar/maven.toml")),
+    ("grammar/mypy.toml", include_str!("../grammar/mypy.toml")),
+    ("grammar/node-bin.toml", include_str!("../grammar/node-bin.toml")),
+    ("grammar/node.toml", include_str!("../grammar/node.toml")),
+    ("grammar/nox.toml", include_str!("../grammar/nox.toml")),
+    ("grammar/npm.toml", include_str!("../grammar/npm.toml")),
+    ("grammar/pre-commit.toml", include_str!("../grammar/pre-commit.toml")),
+    ("grammar/pytest.toml", include_str!("../grammar/pytest.toml")),
+    ("grammar/rg.toml", include_str!("../grammar/rg.toml")),
+    ("grammar/ruby.toml", include_str!("../grammar/ruby.toml")),
+    ("grammar/ruff.toml", include_str!("../grammar/ruff.toml")),
+    ("grammar/tox.toml", include_str!("../grammar/tox.toml")),
+    ("grammar/unittest.toml", include_str!("../grammar/unittest.toml")),
+    ("grammar/uv.toml", include_str!("../grammar/uv.toml")),
 ];
-
-/// A grammar file that cannot be used.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the grammar file {file} is wrong: {what}")]
-pub struct GrammarError {
-    /// Which file.
-    pub file: String,
-    /// What is wrong with it.
-    pub what: String,
-}
 
 /// All known commands.
 #[derive(Clone, Debug, Default)]
@@ -62,14 +63,46 @@ impl Grammar {
     ///
     /// # Errors
     /// If one of the files is wrong.
-    pub fn shipped() -> Result<Self, GrammarError> {
+    pub fn shipped() -> Result<Self, Vec<PolicyFileError>> {
         let mut commands = Vec::new();
-        for (file, text) in FILES {
-            let wrong = |what: String| GrammarError { file: (*file).to_owned(), what };
-            let parsed: ProgramFile = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-            commands.extend(parsed.commands().map_err(wrong)?);
+        for (name, text) in SHIPPED {
+            commands.extend(file::read_commands(&PolicyFile::shipped(name, text), None)?);
         }
         Ok(Self { commands })
+    }
+
+    /// These, with an operator's files: one with the name of a shipped file replaces it, any other is added.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files.
+    pub fn with_files(&self, files: &[&PolicyFile]) -> Result<Self, Vec<PolicyFileError>> {
+        let replaced: Vec<String> =
+            files.iter().map(|file| PolicyFile::shipped(&file.name, "").shown).collect();
+        let mut commands: Vec<Command> =
+            self.commands.iter().filter(|command| !replaced.contains(&command.file)).cloned().collect();
+        let mut problems = Vec::new();
+        for file in files {
+            match file::read_commands(file, Some(&self.commands)) {
+                Ok(more) => commands.extend(more),
+                Err(more) => problems.extend(more),
+            }
+        }
+        if problems.is_empty() { Ok(Self { commands }) } else { Err(problems) }
+    }
+
+    /// The commands that two files list, each with both files: a line of such a command has to be allowed by both.
+    pub fn listed_twice(&self) -> Vec<(String, [&str; 2])> {
+        let mut twice = Vec::new();
+        for (at, command) in self.commands.iter().enumerate() {
+            let before = self.commands.iter().take(at).find(|other| other.name() == command.name());
+            twice.extend(before.map(|other| (command.name(), [other.file(), command.file()])));
+        }
+        twice
+    }
+
+    /// The command of this name.
+    pub fn find(&self, name: &str) -> Option<&Command> {
+        self.commands.iter().find(|command| command.name() == name)
     }
 
     /// Every command.
@@ -88,13 +121,22 @@ impl Grammar {
         if known.peek().is_none() {
             return Err(Refusal::Program { program: (*program).to_owned() });
         }
-        let command = known
-            .filter(|command| command.begins(words))
-            .max_by_key(|command| command.words().len())
-            .ok_or_else(|| Refusal::Command {
-                command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" "),
-            })?;
-        command.accept(words.get(command.words().len()..).unwrap_or_default())
+        let known: Vec<&Command> = known.filter(|command| command.begins(words)).collect();
+        let most = known.iter().map(|command| command.words().len()).max().ok_or_else(|| {
+            Refusal::Command { command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" ") }
+        })?;
+        // Where two files list one command, the stricter holds.
+        let mut accepted = Err(Refusal::Nothing);
+        for command in known.into_iter().filter(|command| command.words().len() == most) {
+            let more = command.accept(words.get(most..).unwrap_or_default())?;
+            accepted = Ok(match accepted {
+                Ok(Accepted { class: CommandClass::RunsCode, .. }) => {
+                    Accepted { class: CommandClass::RunsCode, ..more }
+                }
+                Ok(Accepted { class: CommandClass::Reads, .. }) | Err(_) => more,
+            });
+        }
+        accepted
     }
 }
 

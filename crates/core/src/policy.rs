@@ -1,19 +1,23 @@
 //! What an agent may do: commands, files and operations of MCP servers, each allowed by name in its profile.
 //!
 //! Everything else is denied, and each denial names the rule that would allow it. Profiles are data
-//! (`crates/core/profiles/*.toml`), and so is what no profile can allow (`never.toml` there). The policy judges words;
+//! (`crates/core/profiles/*.toml`, or an operator's files in their place), and so is what no profile can allow (`never.toml` there). The policy judges words;
 //! a link that leads elsewhere, or a test that does more than it says, is what the sandbox is for.
 
 mod never;
 mod profile;
+mod shell;
 
-use serde::Serialize;
+use std::sync::Arc;
+
 use truing_diff::RepoPath;
 
-use crate::grammar::{Grammar, GrammarError};
+use crate::grammar::{Accepted, CommandClass, Grammar, SHIPPED};
+pub use crate::grammar::{PolicyFile, PolicyFileError};
 use never::Never;
+pub use profile::ProfileName;
 use profile::{Profile, Verb};
-pub use profile::{ProfileError, ProfileName};
+pub use shell::{ShellSyntaxError, plain_words};
 
 /// What an agent asks to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,36 +34,43 @@ pub enum Action<'a> {
     Mcp(&'a str),
 }
 
+/// A line of a profile or of a grammar, with the file that it stands in, or would stand in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyRule {
+    /// The line: `fixer: run "cargo test"`.
+    pub text: String,
+    /// The file, for people.
+    pub file: String,
+}
+
 /// The answer.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(tag = "decision", rename_all = "snake_case")]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// It may be done.
     Allow {
-        /// The rule that allows it.
-        rule: String,
+        /// The rules that allow it.
+        rules: Vec<PolicyRule>,
+        /// It runs code of the repository.
+        runs_code: bool,
     },
     /// It may not.
     Deny {
         /// The rule that would allow it; none where no rule can.
-        rule: Option<String>,
+        rule: Option<PolicyRule>,
         /// What is wrong.
         reason: String,
     },
 }
 
-/// A policy that cannot be read.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum PolicyError {
-    /// A grammar is wrong.
-    #[error(transparent)]
-    Grammar(#[from] GrammarError),
-    /// A profile is wrong.
-    #[error(transparent)]
-    Profile(#[from] ProfileError),
-    /// The list of paths that nobody changes is wrong.
-    #[error("the list of paths that no agent changes is wrong: {0}")]
-    Never(String),
+/// The policies of all profiles, by the shipped files and an operator's.
+#[derive(Clone, Debug)]
+pub struct PolicySet {
+    reviewer: Arc<Policy>,
+    auditor: Arc<Policy>,
+    fixer: Arc<Policy>,
+    sync: Arc<Policy>,
+    files: Vec<PolicyFile>,
+    notes: Vec<String>,
 }
 
 /// One profile over the known commands.
@@ -67,20 +78,119 @@ pub enum PolicyError {
 pub struct Policy {
     name: ProfileName,
     profile: Profile,
-    never: Never,
-    grammar: Grammar,
+    never: Arc<Never>,
+    grammar: Arc<Grammar>,
+    /// Command lines that are allowed as they stand, each with the key that lists it.
+    exact: Vec<(String, Vec<String>)>,
+}
+
+impl PolicySet {
+    /// The shipped policies.
+    ///
+    /// # Errors
+    /// If one of the files is wrong.
+    pub fn shipped() -> Result<Self, Vec<PolicyFileError>> {
+        Self::new(&[])
+    }
+
+    /// The shipped policies with an operator's files: `profiles/NAME.toml` replaces a profile, `grammar/NAME.toml` adds commands or
+    /// replaces the shipped file of its name, `never.toml` adds paths that no agent changes.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files, a name that none of them has among it.
+    pub fn new(files: &[PolicyFile]) -> Result<Self, Vec<PolicyFileError>> {
+        let mut problems: Vec<_> =
+            files.iter().filter(|file| !is_file_name(&file.name)).map(unknown_file).collect();
+        let grammars: Vec<&PolicyFile> =
+            files.iter().filter(|file| file.name.starts_with(GRAMMAR) && is_file_name(&file.name)).collect();
+        let shipped = Grammar::shipped()?;
+        let grammar = shipped.with_files(&grammars).map_err(|more| problems.extend(more)).unwrap_or(shipped);
+        let grammar = Arc::new(grammar);
+        let find = |name: &str| files.iter().find(|file| file.name == name);
+        let never = Never::new(find(never::FILE)).map_err(|error| problems.push(error)).ok().map(Arc::new);
+        let mut read = |name: ProfileName| {
+            let shipped = name.shipped_file();
+            let file = find(&name.file_name()).unwrap_or(&shipped);
+            let profile = Profile::read(name, file, &grammar).map_err(|more| problems.extend(more)).ok()?;
+            let (never, grammar) = (Arc::clone(never.as_ref()?), Arc::clone(&grammar));
+            Some(Arc::new(Policy { name, profile, never, grammar, exact: Vec::new() }))
+        };
+        let [reviewer, auditor, fixer, sync] = ProfileName::ALL.map(&mut read);
+        let (Some(reviewer), Some(auditor), Some(fixer), Some(sync), true) =
+            (reviewer, auditor, fixer, sync, problems.is_empty())
+        else {
+            return Err(problems);
+        };
+        let notes = grammar.listed_twice().into_iter().map(|(command, [one, other])| {
+            format!("{one} and {other} both list `{command}`: what one of them refuses is refused")
+        });
+        let notes = notes.collect();
+        let mut in_effect: Vec<PolicyFile> =
+            shipped_files().filter(|file| find(&file.name).is_none()).collect();
+        in_effect.extend(files.iter().cloned());
+        in_effect.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(Self { reviewer, auditor, fixer, sync, files: in_effect, notes })
+    }
+
+    /// The policy of a profile.
+    pub fn of_profile(&self, name: ProfileName) -> &Arc<Policy> {
+        match name {
+            ProfileName::Reviewer => &self.reviewer,
+            ProfileName::Auditor => &self.auditor,
+            ProfileName::Fixer => &self.fixer,
+            ProfileName::Sync => &self.sync,
+        }
+    }
+
+    /// The files in effect, by name: the shipped ones that no operator's file replaces, and the operator's.
+    pub fn files(&self) -> &[PolicyFile] {
+        &self.files
+    }
+
+    /// Sentences for the operator about files that contradict each other.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+fn shipped_files() -> impl Iterator<Item = PolicyFile> {
+    let grammars = SHIPPED.iter().map(|(name, text)| PolicyFile::shipped(name, text));
+    grammars.chain(ProfileName::ALL.map(ProfileName::shipped_file)).chain([never::shipped_file()])
+}
+
+/// The folder of grammars below that of a policy.
+const GRAMMAR: &str = "grammar/";
+
+/// Tells whether a policy has a file of this name.
+fn is_file_name(name: &str) -> bool {
+    let is_grammar =
+        name.strip_prefix(GRAMMAR).is_some_and(|rest| rest.ends_with(".toml") && !rest.contains('/'));
+    is_grammar || name == never::FILE || ProfileName::ALL.iter().any(|profile| profile.file_name() == name)
+}
+
+fn unknown_file(file: &PolicyFile) -> PolicyFileError {
+    let profiles = ProfileName::ALL.map(ProfileName::file_name).join(", ");
+    file.error(
+        None,
+        format!("no file of a policy is called so: {profiles}, grammar/PROGRAM.toml, never.toml are"),
+    )
 }
 
 impl Policy {
-    /// The shipped policy of a profile.
-    ///
-    /// # Errors
-    /// If one of its files is wrong.
-    pub fn shipped(name: ProfileName) -> Result<Self, PolicyError> {
-        let grammar = Grammar::shipped()?;
-        let known: Vec<String> = grammar.commands().iter().map(|command| command.name()).collect();
-        let never = Never::shipped().map_err(PolicyError::Never)?;
-        Ok(Self { name, profile: Profile::shipped(name, &known)?, never, grammar })
+    /// The same, with command lines that are allowed as they stand, each with the key that lists it: `verify.check`. Profiles that
+    /// only read allow none.
+    #[must_use]
+    pub fn with_exact(&self, exact: Vec<(String, Vec<String>)>) -> Self {
+        let exact = match self.name {
+            ProfileName::Reviewer | ProfileName::Auditor => Vec::new(),
+            ProfileName::Fixer | ProfileName::Sync => exact,
+        };
+        Self { exact, ..self.clone() }
+    }
+
+    /// The name of its profile.
+    pub fn name(&self) -> ProfileName {
+        self.name
     }
 
     /// Decides.
@@ -96,37 +206,57 @@ impl Policy {
 
     /// A command line, and the one that it runs, where it runs one. Both must be allowed.
     fn run(&self, argv: &[&str]) -> Verdict {
+        if let Some((key, _)) = self.exact.iter().find(|(_, words)| words == argv) {
+            let rule = PolicyRule { text: format!("{key}: {argv:?}"), file: "the configuration".to_owned() };
+            return Verdict::Allow { rules: vec![rule], runs_code: true };
+        }
         let accepted = match self.command(argv) {
             Ok(accepted) => accepted,
             Err(denied) => return denied,
         };
+        let is_code = |accepted: &Accepted<'_>| accepted.class == CommandClass::RunsCode;
         let Some(inner) = accepted.runs else {
-            return Verdict::Allow { rule: self.run_rule(&accepted.command) };
+            let rules = vec![self.run_rule(&accepted.command)];
+            return Verdict::Allow { rules, runs_code: is_code(&accepted) };
         };
         match self.command(inner) {
             Ok(within) if within.runs.is_some() => {
                 deny(format!("`{}` may not run `{}`", accepted.command, within.command), None)
             }
             Ok(within) => {
+                let runs_code = is_code(&accepted) || is_code(&within);
                 let rules = [accepted.command, within.command].map(|command| self.run_rule(&command));
-                Verdict::Allow { rule: rules.join(", ") }
+                Verdict::Allow { rules: rules.into(), runs_code }
             }
             Err(denied) => denied,
         }
     }
 
-    fn command<'a>(&'a self, argv: &'a [&str]) -> Result<crate::grammar::Accepted<'a>, Verdict> {
-        let accepted =
-            self.grammar.accept(argv).map_err(|refusal| deny(refusal.to_string(), refusal.needed()))?;
+    fn command<'a>(&'a self, argv: &'a [&str]) -> Result<Accepted<'a>, Verdict> {
+        let accepted = self.grammar.accept(argv).map_err(|refusal| {
+            let program = argv.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
+            let listed = self.grammar.commands().iter().find(|command| command.is_of(program));
+            let file = listed
+                .map_or_else(|| format!("{GRAMMAR}{program}.toml"), |command| command.file().to_owned());
+            let rule = refusal.needed().map(|text| PolicyRule { text, file });
+            deny(refusal.to_string(), rule)
+        })?;
         if self.profile.runs(&accepted.command) {
             return Ok(accepted);
         }
         let reason = format!("`{}` is not allowed to `{}`", accepted.command, self.name.as_str());
-        Err(deny(reason, Some(self.run_rule(&accepted.command))))
+        let may = accepted.class == CommandClass::Reads || self.name.runs_code();
+        Err(deny(reason, Some(self.run_rule(&accepted.command)).filter(|_| may)))
     }
 
-    fn run_rule(&self, command: &str) -> String {
-        format!("{}: run {command:?}", self.name.as_str())
+    /// A line of the profile.
+    fn rule(&self, text: String) -> PolicyRule {
+        let text = format!("{}: {text}", self.name.as_str());
+        PolicyRule { text, file: self.profile.file.clone() }
+    }
+
+    fn run_rule(&self, command: &str) -> PolicyRule {
+        self.rule(format!("run {command:?}"))
     }
 
     fn file(&self, verb: Verb, path: &str) -> Verdict {
@@ -136,22 +266,22 @@ impl Policy {
             return deny(format!("{path:?} is no path of a file in the tree"), None);
         }
         let (profile, does) = (self.name.as_str(), verb.as_str());
-        let rule = |glob: &str| format!("{profile}: {does} {glob:?}");
+        let rule = |glob: &str| self.rule(format!("{does} {glob:?}"));
         if verb != Verb::Read
             && let Some((class, entry)) = self.never.forbids(&as_file)
         {
             return deny(format!("no agent may {does} {path:?}: it {class} ({entry:?})"), None);
         }
         match self.profile.file(verb, path) {
-            Some(glob) => Verdict::Allow { rule: rule(glob) },
+            Some(glob) => allow(rule(glob)),
             None => deny(format!("`{profile}` may not {does} {path:?}"), Some(rule(path))),
         }
     }
 
     fn mcp(&self, operation: &str) -> Verdict {
-        let rule = format!("{}: mcp {operation:?}", self.name.as_str());
+        let rule = self.rule(format!("mcp {operation:?}"));
         if self.profile.calls(operation) {
-            return Verdict::Allow { rule };
+            return allow(rule);
         }
         deny(format!("`{}` may not call {operation:?}", self.name.as_str()), Some(rule))
     }
@@ -167,6 +297,10 @@ impl Verdict {
     }
 }
 
-fn deny(reason: String, rule: Option<String>) -> Verdict {
+fn allow(rule: PolicyRule) -> Verdict {
+    Verdict::Allow { rules: vec![rule], runs_code: false }
+}
+
+fn deny(reason: String, rule: Option<PolicyRule>) -> Verdict {
     Verdict::Deny { rule, reason }
 }

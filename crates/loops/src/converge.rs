@@ -35,6 +35,7 @@ use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
 use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
+use truing_core::policy::Policy;
 use truing_core::port::{Clock as _, ForgeError, Gate, Runs, StoreError};
 use truing_core::run::StepCost;
 use truing_core::slot::Why;
@@ -67,6 +68,8 @@ pub struct Looks {
     pub verifier: Option<Verifier>,
     /// Folders with programs that a fixer's commands may run, besides the system's.
     pub programs: Vec<std::path::PathBuf>,
+    /// The policy of fixers, which allows the commands of the gate and the checks as they stand.
+    pub policy: Arc<Policy>,
     /// What the gate's rules look at.
     pub scope: Scope,
     /// Linters, whose findings belong to the gate.

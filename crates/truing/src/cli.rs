@@ -246,7 +246,9 @@ fn formats(words: &[&str]) -> &'static [Format] {
         ["review"] => Format::OF_REVIEWS,
         ["rules"] | ["rules", "check"] => Format::OF_FINDINGS,
         ["report"] => Format::OF_RUNS,
-        ["completions" | "man" | "mcp" | "help", ..] | ["sandbox", "run"] => Format::TEXT,
+        ["completions" | "man" | "mcp" | "help", ..] | ["sandbox", "run"] | ["policy", "hook"] => {
+            Format::TEXT
+        }
         _ => Format::PLAIN,
     }
 }

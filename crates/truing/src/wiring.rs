@@ -6,6 +6,7 @@ pub mod converge;
 mod forges;
 pub mod jobs;
 mod mcp;
+pub mod policy;
 mod programs;
 mod provider;
 pub mod role;

@@ -25,7 +25,7 @@ use truing_config::{Config, REPOSITORY_FILE};
 use truing_core::RepoPath;
 use truing_core::id::PrId;
 use truing_core::markdown;
-use truing_core::policy::{Action, Policy, ProfileName};
+use truing_core::policy::{Action, PolicyFile, PolicySet, ProfileName, plain_words};
 use truing_core::registry::Registry;
 use truing_core::version::Style;
 use truing_forge::marker::{self, MarkerKeys};
@@ -458,10 +458,16 @@ fn secrets(text: &str, _: &Path) {
 
 fn command(text: &str, _: &Path) {
     let argv: Vec<&str> = text.split(' ').collect();
+    let policies = PolicySet::shipped().unwrap();
     for profile in [ProfileName::Reviewer, ProfileName::Fixer] {
-        let _ = Policy::shipped(profile).unwrap().judge(Action::Run(&argv));
+        let _ = policies.of_profile(profile).judge(Action::Run(&argv));
     }
-    let _ = Policy::shipped(ProfileName::Fixer).unwrap().judge(Action::Write(text));
+    let _ = policies.of_profile(ProfileName::Fixer).judge(Action::Write(text));
+    let _ = plain_words(text);
+    for name in ["grammar/x.toml", "profiles/fixer.toml", "never.toml"] {
+        let file = PolicyFile { name: name.to_owned(), shown: name.to_owned(), text: text.to_owned() };
+        let _ = PolicySet::new(&[file]);
+    }
 }
 
 /// A file with this text.

@@ -5,6 +5,7 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use truing_agent::fixer::{Fixer, FixerError, Workshop};
 use truing_agent::native::{Output, Tools};
 use truing_agent::sandbox::Level;
 use truing_core::agent::MAX_OUTPUT_BYTES;
+use truing_core::policy::{Policy, PolicySet, ProfileName};
 use truing_model::messages::Tool;
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};
@@ -134,7 +136,7 @@ impl Stage {
 
     fn fixer(&self, time: Duration) -> Fixer {
         let workshop =
-            Workshop { programs: vec![self.programs()], time, ..Workshop::new(self.path("clone")) };
+            Workshop { programs: vec![self.programs()], time, ..Workshop::new(self.path("clone"), policy()) };
         Fixer::new(Box::new(Reads::default()), workshop, Level::Full).unwrap()
     }
 
@@ -174,10 +176,17 @@ impl Stage {
     }
 }
 
+/// The policy of fixers, with a check of the configuration.
+fn policy() -> Arc<Policy> {
+    let exact = vec![("verify.check".to_owned(), vec!["pytest".to_owned(), "--a-check".to_owned()])];
+    Arc::new(PolicySet::shipped().unwrap().of_profile(ProfileName::Fixer).with_exact(exact))
+}
+
 fn a_weaker_sandbox_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for level in [Level::None, Level::Landlock] {
-        let refused = Fixer::new(Box::new(Reads::default()), Workshop::new(folder.path().to_owned()), level);
+        let workshop = Workshop::new(folder.path().to_owned(), policy());
+        let refused = Fixer::new(Box::new(Reads::default()), workshop, level);
         assert!(matches!(refused, Err(FixerError::Sandbox(_))), "{level:?}");
     }
 }

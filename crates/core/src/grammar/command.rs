@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::file::CommandClass;
 use super::{Kind, Refusal};
 
 /// A command: a program, the words that name the command, and what may follow them.
@@ -11,6 +12,9 @@ use super::{Kind, Refusal};
 pub struct Command {
     pub(super) programs: Vec<String>,
     pub(super) words: Vec<String>,
+    pub(super) class: CommandClass,
+    /// The file that lists it, for people.
+    pub(super) file: String,
     pub(super) flags: Flags,
     pub(super) pattern: Option<Pattern>,
     pub(super) operands: Option<Kind>,
@@ -21,7 +25,7 @@ pub struct Command {
 }
 
 /// Flags by name, and how short ones are written.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Flags {
     pub(super) known: BTreeMap<String, Takes>,
     short: Short,
@@ -87,16 +91,15 @@ pub(super) struct Tail {
 pub struct Accepted<'a> {
     /// The command's name, as profiles list it.
     pub command: String,
+    /// What it does with the repository.
+    pub class: CommandClass,
     /// The line that this one runs, where it runs another: not judged yet.
     pub runs: Option<&'a [&'a str]>,
 }
 
 impl Flags {
-    pub(super) fn new(known: BTreeMap<String, Takes>, short: Short) -> Result<Self, String> {
-        match known.keys().find(|name| !name.starts_with('-') || name.len() < 2 || name.contains('=')) {
-            Some(name) => Err(format!("{name:?} is no name of a flag")),
-            None => Ok(Self { known, short }),
-        }
+    pub(super) fn new(known: BTreeMap<String, Takes>, short: Short) -> Self {
+        Self { known, short }
     }
 
     /// Reads a word that begins with `-`, and `next`, the word after it, if that is its value. Which flags were
@@ -191,7 +194,18 @@ impl Command {
         program.into_iter().chain(self.words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
     }
 
-    pub(super) fn is_of(&self, program: &str) -> bool {
+    /// What it does with the repository.
+    pub fn class(&self) -> CommandClass {
+        self.class
+    }
+
+    /// The file that lists it, for people.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Tells whether its program has this name.
+    pub fn is_of(&self, program: &str) -> bool {
         self.programs.iter().any(|name| name == program)
     }
 
@@ -220,18 +234,19 @@ impl Command {
                 continue;
             }
             if self.runs {
-                return Ok(Accepted { command: name, runs: words.get(at..) });
+                return Ok(Accepted { command: name, class: self.class, runs: words.get(at..) });
             }
             operands.push(*word);
             at += 1;
         }
         // Programs take flags behind an operand, too: what the first one is depends on all of them.
         for (before, word) in operands.into_iter().enumerate() {
+            self.refuse_assignment(&name, word)?;
             operand(&name, word, self.kind_of(before, &seen))?;
         }
         match self.runs {
             true => Err(Refusal::Nothing),
-            false => Ok(Accepted { command: name, runs: None }),
+            false => Ok(Accepted { command: name, class: self.class, runs: None }),
         }
     }
 
@@ -247,12 +262,25 @@ impl Command {
             let took = if is_flag(word) {
                 tail.flags.read(&name, word, next)?.1
             } else {
+                self.refuse_assignment(&name, word)?;
                 operand(&name, word, tail.operands.as_ref())?;
                 false
             };
             at += 1 + usize::from(took);
         }
         Ok(())
+    }
+
+    /// Programs that run code take `NAME=value` for a variable, wherever it stands among operands.
+    fn refuse_assignment(&self, name: &str, word: &str) -> Result<(), Refusal> {
+        // Parameters of a test stand behind `::`.
+        let head = word.split_once("::").map_or(word, |(head, _)| head);
+        match self.class {
+            CommandClass::RunsCode if head.contains('=') => {
+                Err(Refusal::Assignment { command: name.to_owned(), word: word.to_owned() })
+            }
+            CommandClass::RunsCode | CommandClass::Reads => Ok(()),
+        }
     }
 
     /// What the operand after `before` others must be.

@@ -1,88 +1,207 @@
 //! The form of a grammar file: one program, its commands, and groups of flags that several of them have.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Deserialize;
+use toml::Spanned;
 
-use super::Command;
-use super::command::{Flags, Pattern, Short, Tail, Takes};
+use super::command::{Command, Flags, Pattern, Short, Tail, Takes};
+use super::limits;
+use crate::nesting::is_too_deep;
 
-/// One file.
+/// A file of a policy: a grammar, a profile or a list of paths.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyFile {
+    /// Its path below the policy's folder: `grammar/make.toml`.
+    pub name: String,
+    /// Its path for people.
+    pub shown: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// An error in a file of a policy.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{file}{}: {what}", .line.map(|line| format!(":{line}")).unwrap_or_default())]
+pub struct PolicyFileError {
+    /// The file, for people.
+    pub file: String,
+    /// The line, counted from one.
+    pub line: Option<usize>,
+    /// The error, and what would be right.
+    pub what: String,
+}
+
+impl PolicyFile {
+    /// One that Truing ships.
+    pub(crate) fn shipped(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), shown: format!("truing's own {name}"), text: text.to_owned() }
+    }
+
+    /// An error at bytes of its text.
+    pub(crate) fn error(&self, at: Option<Range<usize>>, what: impl Into<String>) -> PolicyFileError {
+        let before = at.and_then(|at| self.text.get(..at.start));
+        let line = before.map(|before| before.matches('\n').count() + 1);
+        PolicyFileError { file: self.shown.clone(), line, what: what.into() }
+    }
+
+    /// Its content in a form.
+    pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, PolicyFileError> {
+        if is_too_deep(&self.text) {
+            return Err(self.error(None, "its values are nested too deeply"));
+        }
+        toml::from_str(&self.text).map_err(|error| self.error(error.span(), error.message()))
+    }
+}
+
+/// What a command does with the repository.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandClass {
+    /// It reads it, or rewrites files by rules of its own.
+    Reads,
+    /// It runs code of it: tests, build scripts, hooks.
+    RunsCode,
+}
+
+/// The form of one grammar file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ProgramFile {
-    /// What the program is called; the first is its name in rules.
-    programs: Vec<String>,
-    /// How its short flags are written.
+struct ProgramFile {
+    /// The names of the program; the first is its name in rules.
+    programs: Spanned<Vec<String>>,
+    /// The way in which its short flags are written.
     short: Short,
+    /// The class of those of its commands that have none of their own.
+    class: CommandClass,
     /// Flags under a name.
     #[serde(default)]
-    group: BTreeMap<String, BTreeMap<String, Takes>>,
+    group: BTreeMap<String, FlagTable>,
     command: Vec<CommandFile>,
 }
 
-/// One command.
+/// Flags by name.
+type FlagTable = BTreeMap<Spanned<String>, Takes>;
+
+/// The form of one command.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CommandFile {
-    /// Where it belongs to another program than the file's.
-    programs: Option<Vec<String>>,
+    /// The program, where it is another than the file's.
+    programs: Option<Spanned<Vec<String>>>,
     /// The words after the program that name it.
     #[serde(default)]
-    words: Vec<String>,
+    words: Vec<Spanned<String>>,
+    /// Its class, where it is another than the file's.
+    class: Option<CommandClass>,
     /// Groups whose flags it has.
     #[serde(default)]
-    groups: Vec<String>,
+    groups: Vec<Spanned<String>>,
     /// Its own flags.
     #[serde(default)]
-    flags: BTreeMap<String, Takes>,
-    /// What its first operand is, where that differs.
-    pattern: Option<Pattern>,
-    /// What its operands are; without it, it takes none.
-    operands: Option<super::Kind>,
+    flags: FlagTable,
+    /// The type of its first operand, where that differs.
+    pattern: Option<Spanned<Pattern>>,
+    /// The type of its operands; without it, it takes none.
+    operands: Option<Spanned<super::Kind>>,
     /// Flags of which one has to stand there for it to take operands.
     #[serde(default)]
     operands_with: Vec<String>,
     /// What may follow `--`; without it, nothing.
     after_dashes: Option<TailFile>,
     /// Its operands are another command line.
-    #[serde(default)]
-    runs: bool,
+    runs: Option<Spanned<bool>>,
 }
 
-/// What follows `--`.
+/// The form of what follows `--`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TailFile {
     #[serde(default)]
-    flags: BTreeMap<String, Takes>,
-    operands: Option<super::Kind>,
+    flags: FlagTable,
+    operands: Option<Spanned<super::Kind>>,
 }
 
-impl ProgramFile {
-    /// Its commands, with the flags of their groups.
-    pub(super) fn commands(self) -> Result<Vec<Command>, String> {
-        let Self { programs, short, group, command } = self;
-        let of = |file: CommandFile| {
-            let mut flags = file.flags;
-            for name in &file.groups {
-                let known = group.get(name).ok_or_else(|| format!("there is no group {name:?}"))?;
-                flags.extend(known.clone());
+/// The commands of a grammar file. Of an operator's file, each has to keep to what grammars may list; what `shipped` lists of the
+/// same command it may list too.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub(super) fn read_commands(
+    file: &PolicyFile,
+    shipped: Option<&[Command]>,
+) -> Result<Vec<Command>, Vec<PolicyFileError>> {
+    let ProgramFile { programs, short, class, group, command } = file.parse().map_err(|error| vec![error])?;
+    let mut problems = Vec::new();
+    let mut commands = Vec::new();
+    for form in command {
+        let mut wrong = |at: Range<usize>, what: String| problems.push(file.error(Some(at), what));
+        let programs = form.programs.as_ref().unwrap_or(&programs);
+        if programs.get_ref().is_empty() {
+            wrong(programs.span(), "a command needs a program".to_owned());
+            continue;
+        }
+        let mut flags = form.flags;
+        for name in &form.groups {
+            match group.get(name.get_ref()) {
+                Some(known) => flags.extend(known.clone()),
+                None => wrong(name.span(), format!("there is no group {:?}", name.get_ref())),
             }
-            let tail = file.after_dashes.map(|tail| {
-                Ok::<_, String>(Tail { flags: Flags::new(tail.flags, short)?, operands: tail.operands })
-            });
-            Ok(Command {
-                programs: file.programs.unwrap_or_else(|| programs.clone()),
-                words: file.words,
-                flags: Flags::new(flags, short)?,
-                pattern: file.pattern,
-                operands: file.operands,
-                operands_with: file.operands_with,
-                tail: tail.transpose()?,
-                runs: file.runs,
-            })
+        }
+        let tail = form.after_dashes.unwrap_or(TailFile { flags: FlagTable::new(), operands: None });
+        for name in flags.keys().chain(tail.flags.keys()) {
+            if !is_flag_name(name.get_ref()) {
+                wrong(name.span(), format!("{:?} is no name of a flag", name.get_ref()));
+            }
+        }
+        let known = |flags: &FlagTable| {
+            flags.iter().map(|(name, takes)| (name.get_ref().clone(), takes.clone())).collect()
         };
-        command.into_iter().map(of).collect()
+        let has_tail = !tail.flags.is_empty() || tail.operands.is_some();
+        let built = Command {
+            programs: programs.get_ref().clone(),
+            words: form.words.iter().map(|word| word.get_ref().clone()).collect(),
+            class: form.class.unwrap_or(class),
+            file: file.shown.clone(),
+            flags: Flags::new(known(&flags), short),
+            pattern: form.pattern.as_ref().map(|pattern| pattern.get_ref().clone()),
+            operands: form.operands.as_ref().map(|kind| kind.get_ref().clone()),
+            operands_with: form.operands_with,
+            tail: has_tail.then(|| Tail {
+                flags: Flags::new(known(&tail.flags), short),
+                operands: tail.operands.as_ref().map(|kind| kind.get_ref().clone()),
+            }),
+            runs: form.runs.as_ref().is_some_and(|runs| *runs.get_ref()),
+        };
+        if let Some(shipped) = shipped {
+            let same = shipped.iter().find(|command| command.name() == built.name());
+            for (part, what) in limits::violations(&built, same) {
+                let at = match part {
+                    limits::CommandPart::Program => Some(programs.span()),
+                    limits::CommandPart::Word(at) => form.words.get(at).map(Spanned::span),
+                    limits::CommandPart::Flag(name) => spanned(&flags, &name),
+                    limits::CommandPart::TailFlag(name) => spanned(&tail.flags, &name),
+                    limits::CommandPart::Pattern => form.pattern.as_ref().map(Spanned::span),
+                    limits::CommandPart::Operands => form.operands.as_ref().map(Spanned::span),
+                    limits::CommandPart::TailOperands => tail.operands.as_ref().map(Spanned::span),
+                    limits::CommandPart::Runs => form.runs.as_ref().map(Spanned::span),
+                };
+                wrong(at.unwrap_or_else(|| programs.span()), what);
+            }
+        }
+        commands.push(built);
     }
+    if problems.is_empty() { Ok(commands) } else { Err(problems) }
+}
+
+fn spanned(flags: &FlagTable, name: &str) -> Option<Range<usize>> {
+    flags.keys().find(|flag| flag.get_ref() == name).map(Spanned::span)
+}
+
+fn is_flag_name(name: &str) -> bool {
+    name.starts_with('-')
+        && name.len() > 1
+        && !name.contains(['=', ' '])
+        && !name.chars().any(char::is_control)
 }

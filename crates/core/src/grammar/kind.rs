@@ -53,6 +53,11 @@ pub enum Named {
     Test,
     /// A revision, a range of them, a file in one, or a path.
     Revision,
+    /// A target or a task of a build, or several: letters, digits and `_ . , : / + -`, beginning with a letter, a digit, `_`, `.` or
+    /// `:`; it neither leaves the tree nor names git's folder.
+    Target,
+    /// A package, with or without a version: `NAME==VERSION`.
+    Requirement,
 }
 
 impl Kind {
@@ -92,8 +97,21 @@ impl Named {
             }
             Self::Test => is_path(value.split_once("::").map_or(value, |(path, _)| path)),
             Self::Revision => is_revision(value),
+            Self::Target => is_target(value),
+            Self::Requirement => {
+                let (name, version) = value.split_once("==").unwrap_or((value, "0"));
+                is_word(name) && is_word(version)
+            }
         }
     }
+}
+
+fn is_target(value: &str) -> bool {
+    let begins = value.starts_with(|first: char| first.is_alphanumeric() || "_.:".contains(first));
+    let is_part = |part: &str| part != ".." && !part.eq_ignore_ascii_case(".git");
+    begins
+        && value.chars().all(|letter| letter.is_alphanumeric() || "_.,:/+-".contains(letter))
+        && value.split(['/', ':', ',']).all(is_part)
 }
 
 fn is_text(value: &str) -> bool {
@@ -182,6 +200,8 @@ impl fmt::Display for Kind {
                 Named::Lines => "lines of a file inside the tree, `FIRST,LAST:FILE`",
                 Named::Test => "a test inside the tree",
                 Named::Revision => "a revision or a path inside the tree",
+                Named::Target => "a name of a target",
+                Named::Requirement => "a package, or `NAME==VERSION`",
             }),
         }
     }

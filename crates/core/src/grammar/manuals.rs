@@ -9,15 +9,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::command::Flags;
 use super::*;
 
-const MANUALS: [&str; 9] = [
+const MANUALS: [&str; 20] = [
     include_str!("../../tests/data/policy/flags/cargo.txt"),
+    include_str!("../../tests/data/policy/flags/dotnet.txt"),
     include_str!("../../tests/data/policy/flags/git.txt"),
     include_str!("../../tests/data/policy/flags/go.txt"),
+    include_str!("../../tests/data/policy/flags/gradle.txt"),
+    include_str!("../../tests/data/policy/flags/make.txt"),
+    include_str!("../../tests/data/policy/flags/maven.txt"),
+    include_str!("../../tests/data/policy/flags/mypy.txt"),
+    include_str!("../../tests/data/policy/flags/node-bin.txt"),
     include_str!("../../tests/data/policy/flags/node.txt"),
+    include_str!("../../tests/data/policy/flags/nox.txt"),
     include_str!("../../tests/data/policy/flags/npm.txt"),
+    include_str!("../../tests/data/policy/flags/pre-commit.txt"),
     include_str!("../../tests/data/policy/flags/pytest.txt"),
     include_str!("../../tests/data/policy/flags/rg.txt"),
+    include_str!("../../tests/data/policy/flags/ruby.txt"),
     include_str!("../../tests/data/policy/flags/ruff.txt"),
+    include_str!("../../tests/data/policy/flags/tox.txt"),
+    include_str!("../../tests/data/policy/flags/unittest.txt"),
     include_str!("../../tests/data/policy/flags/uv.txt"),
 ];
 
@@ -45,8 +56,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 /// Commands whose manual is another's.
 const MANUAL_OF: &[(&str, &str)] = &[("node --test", "node"), ("python -m pytest", "pytest")];
 
-/// The words behind `--` are for the repository's script.
-const OF_SCRIPTS: &[&str] = &["npm run --", "npm test --"];
+/// The words behind `--` are for the repository's script or command.
+const OF_SCRIPTS: &[&str] = &["nox --", "npm run --", "npm test --", "tox --", "tox run --"];
 
 /// The class of each flag, by command.
 fn classed() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {

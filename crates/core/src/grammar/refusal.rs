@@ -65,6 +65,14 @@ pub enum Refusal {
         /// What it must be.
         kind: Kind,
     },
+    /// An operand that sets a variable.
+    #[error("{word:?} sets a variable of `{command}`")]
+    Assignment {
+        /// The command.
+        command: String,
+        /// The word.
+        word: String,
+    },
     /// A word that is no flag, where the command takes none, or none like it.
     #[error("{word:?} is not {}, as `{command}` takes", .kind.as_ref().map_or("a flag".to_owned(), Kind::to_string))]
     Operand {
@@ -81,7 +89,11 @@ impl Refusal {
     /// The rule that a grammar would need for it; none where no rule can allow it.
     pub fn needed(&self) -> Option<String> {
         match self {
-            Self::Nothing | Self::TooLong | Self::Control { .. } | Self::NoValue { .. } => None,
+            Self::Nothing
+            | Self::TooLong
+            | Self::Control { .. }
+            | Self::NoValue { .. }
+            | Self::Assignment { .. } => None,
             Self::Program { program } => Some(format!("grammar: program {program:?}")),
             Self::Command { command } => Some(format!("grammar: command {command:?}")),
             Self::Flag { command, flag } | Self::Alone { command, flag } => {

@@ -37,7 +37,7 @@ fn flag_words((name, takes): (&String, &Takes), attached: bool) -> Vec<String> {
         Takes::Nothing(_) if name == "-NUMBER" => vec!["-3".to_owned()],
         Takes::Nothing(_) => vec![name.clone()],
         Takes::Optional { .. } if !attached => vec![name.clone()],
-        Takes::Optional { optional: kind } | Takes::Attached { attached: kind } if name.starts_with("--") => {
+        Takes::Optional { optional: kind } | Takes::Attached { attached: kind } if name.len() > 2 => {
             vec![format!("{name}={}", sample(kind))]
         }
         Takes::Optional { optional: kind } | Takes::Attached { attached: kind } => {

@@ -3,7 +3,19 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
+use toml::Spanned;
 use truing_diff::RepoPath;
+
+use crate::glob::is_bounded;
+use crate::grammar::{PolicyFile, PolicyFileError};
+
+/// The name of its file below the folder of a policy.
+pub(super) const FILE: &str = "never.toml";
+
+/// The list that Truing ships.
+pub(super) fn shipped_file() -> PolicyFile {
+    PolicyFile::shipped(FILE, include_str!("../../profiles/never.toml"))
+}
 
 /// The number of globs of an entry: for itself, and for what is below it.
 const GLOBS: usize = 2;
@@ -22,7 +34,7 @@ struct Class {
     /// What happens with them: follows "it ".
     name: String,
     /// Globs, relative to any folder.
-    paths: Vec<String>,
+    paths: Vec<Spanned<String>>,
 }
 
 /// The shipped list.
@@ -35,21 +47,34 @@ pub(super) struct Never {
 }
 
 impl Never {
-    pub(super) fn shipped() -> Result<Self, String> {
-        let file: NeverFile =
-            toml::from_str(include_str!("../../profiles/never.toml")).map_err(|error| error.to_string())?;
+    /// The shipped list, and what an operator's file adds to it.
+    ///
+    /// # Errors
+    /// What is wrong with a file.
+    pub(super) fn new(more: Option<&PolicyFile>) -> Result<Self, PolicyFileError> {
+        let shipped = shipped_file();
         let (mut entries, mut set) = (Vec::new(), GlobSetBuilder::new());
-        for Class { name, paths } in file.class {
-            for path in paths {
-                let globs: [String; GLOBS] = [format!("**/{path}"), format!("**/{path}/**")];
-                for glob in globs {
-                    let glob = GlobBuilder::new(&glob).literal_separator(true).case_insensitive(true).build();
-                    set.add(glob.map_err(|error| error.to_string())?);
+        for file in std::iter::once(&shipped).chain(more) {
+            let form: NeverFile = file.parse()?;
+            for Class { name, paths } in form.class {
+                for path in paths {
+                    let globs: [String; GLOBS] =
+                        [format!("**/{}", path.get_ref()), format!("**/{}/**", path.get_ref())];
+                    for glob in globs {
+                        let wrong = |what: String| {
+                            file.error(Some(path.span()), format!("{glob:?} is no glob: {what}"))
+                        };
+                        is_bounded(&glob).map_err(|error| wrong(error.to_string()))?;
+                        let built =
+                            GlobBuilder::new(&glob).literal_separator(true).case_insensitive(true).build();
+                        set.add(built.map_err(|error| wrong(error.kind().to_string()))?);
+                    }
+                    entries.push((name.clone(), path.into_inner()));
                 }
-                entries.push((name.clone(), path));
             }
         }
-        Ok(Self { entries, set: set.build().map_err(|error| error.to_string())? })
+        let set = set.build().map_err(|error| shipped.error(None, error.to_string()))?;
+        Ok(Self { entries, set })
     }
 
     /// Why this path is not to be changed: the class and the entry that it falls under, in whatever way a file system

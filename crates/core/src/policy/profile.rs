@@ -1,9 +1,14 @@
 //! A profile: the list of what one kind of agent may do.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::glob::is_bounded;
+use crate::grammar::{Command, CommandClass, Grammar, PolicyFile, PolicyFileError};
 
 /// The kinds of agents.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -33,24 +38,29 @@ impl ProfileName {
         }
     }
 
-    fn text(self) -> &'static str {
-        match self {
+    /// The shipped file of this profile.
+    pub(super) fn shipped_file(self) -> PolicyFile {
+        let text = match self {
             Self::Reviewer => include_str!("../../profiles/reviewer.toml"),
             Self::Auditor => include_str!("../../profiles/auditor.toml"),
             Self::Fixer => include_str!("../../profiles/fixer.toml"),
             Self::Sync => include_str!("../../profiles/sync.toml"),
+        };
+        PolicyFile::shipped(&self.file_name(), text)
+    }
+
+    /// The name of its file below the folder of a policy.
+    pub fn file_name(self) -> String {
+        format!("profiles/{}.toml", self.as_str())
+    }
+
+    /// Tells whether its agents change files and run code: fixers and porters, in the sandbox.
+    pub(super) fn runs_code(self) -> bool {
+        match self {
+            Self::Reviewer | Self::Auditor => false,
+            Self::Fixer | Self::Sync => true,
         }
     }
-}
-
-/// A profile that cannot be used.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the profile `{}` is wrong: {what}", .profile.as_str())]
-pub struct ProfileError {
-    /// Which one.
-    pub profile: ProfileName,
-    /// What is wrong with it.
-    pub what: String,
 }
 
 /// The form of a profile's file.
@@ -58,13 +68,13 @@ pub struct ProfileError {
 #[serde(deny_unknown_fields)]
 struct ProfileFile {
     /// Commands, by their names in the grammars.
-    run: BTreeSet<String>,
+    run: Vec<Spanned<String>>,
     /// Globs of files that may be read.
-    read: Vec<String>,
+    read: Vec<Spanned<String>>,
     /// Globs of files that may be changed.
-    edit: Vec<String>,
+    edit: Vec<Spanned<String>>,
     /// Globs of files that may be written.
-    write: Vec<String>,
+    write: Vec<Spanned<String>>,
     /// Operations of MCP servers, `SERVER/NAME`.
     mcp: BTreeSet<String>,
 }
@@ -72,6 +82,8 @@ struct ProfileFile {
 /// A profile.
 #[derive(Clone, Debug)]
 pub(super) struct Profile {
+    /// Its file, for people.
+    pub(super) file: String,
     run: BTreeSet<String>,
     read: Globs,
     edit: Globs,
@@ -87,23 +99,51 @@ struct Globs {
 }
 
 impl Profile {
-    /// A shipped profile; `known` are the commands that there are.
-    pub(super) fn shipped(name: ProfileName, known: &[String]) -> Result<Self, ProfileError> {
-        Self::parse(name.text(), known).map_err(|what| ProfileError { profile: name, what })
-    }
-
-    pub(super) fn parse(text: &str, known: &[String]) -> Result<Self, String> {
-        let file: ProfileFile = toml::from_str(text).map_err(|error| error.to_string())?;
-        if let Some(command) = file.run.iter().find(|command| !known.contains(command)) {
-            return Err(format!("no grammar has the command {command:?}"));
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file: a command that no grammar has, or that runs the repository's code where only fixers
+    /// and porters may, or a bad glob.
+    pub(super) fn read(
+        name: ProfileName,
+        file: &PolicyFile,
+        grammar: &Grammar,
+    ) -> Result<Self, Vec<PolicyFileError>> {
+        let form: ProfileFile = file.parse().map_err(|error| vec![error])?;
+        let mut problems = Vec::new();
+        for command in &form.run {
+            let wrong = match grammar.find(command.get_ref()).map(Command::class) {
+                None => format!("no grammar has the command {:?}", command.get_ref()),
+                Some(CommandClass::RunsCode) if !name.runs_code() => {
+                    format!(
+                        "`{}` runs code of the repository, which only `fixer` and `sync` may",
+                        command.get_ref()
+                    )
+                }
+                Some(CommandClass::RunsCode | CommandClass::Reads) => continue,
+            };
+            problems.push(file.error(Some(command.span()), wrong));
         }
-        Ok(Self {
-            run: file.run,
-            read: Globs::new(file.read)?,
-            edit: Globs::new(file.edit)?,
-            write: Globs::new(file.write)?,
-            mcp: file.mcp,
-        })
+        let changes = form.edit.iter().chain(&form.write);
+        if let Some(glob) = changes.into_iter().next().filter(|_| !name.runs_code()) {
+            let what = format!("`{}` changes no file: its `edit` and `write` are empty", name.as_str());
+            problems.push(file.error(Some(glob.span()), what));
+        }
+        let mut globs = |texts: Vec<Spanned<String>>| {
+            Globs::new(texts).map_err(|(at, what)| problems.push(file.error(Some(at), what))).ok()
+        };
+        let built = (globs(form.read), globs(form.edit), globs(form.write));
+        match built {
+            (Some(read), Some(edit), Some(write)) if problems.is_empty() => Ok(Self {
+                file: file.shown.clone(),
+                run: form.run.into_iter().map(Spanned::into_inner).collect(),
+                read,
+                edit,
+                write,
+                mcp: form.mcp,
+            }),
+            _ => Err(problems),
+        }
     }
 
     pub(super) fn runs(&self, command: &str) -> bool {
@@ -146,31 +186,23 @@ impl Verb {
 }
 
 impl Globs {
-    fn new(texts: Vec<String>) -> Result<Self, String> {
+    fn new(texts: Vec<Spanned<String>>) -> Result<Self, (Range<usize>, String)> {
         let mut set = GlobSetBuilder::new();
         for text in &texts {
+            let wrong = |what: String| (text.span(), format!("{:?} is no glob: {what}", text.get_ref()));
+            is_bounded(text.get_ref()).map_err(|error| wrong(error.to_string()))?;
             // Some file systems do not tell `.GitHub` from `.github`.
-            let glob = GlobBuilder::new(text).literal_separator(true).case_insensitive(true).build();
-            set.add(glob.map_err(|error| error.to_string())?);
+            let glob =
+                GlobBuilder::new(text.get_ref()).literal_separator(true).case_insensitive(true).build();
+            set.add(glob.map_err(|error| wrong(error.kind().to_string()))?);
         }
-        Ok(Self { texts, set: set.build().map_err(|error| error.to_string())? })
+        let end = texts.last().map_or(0..0, Spanned::span);
+        let set = set.build().map_err(|error| (end, error.to_string()))?;
+        Ok(Self { texts: texts.into_iter().map(Spanned::into_inner).collect(), set })
     }
 
     fn first(&self, path: &str) -> Option<&str> {
         let at = self.set.matches(path).into_iter().min()?;
         self.texts.get(at).map(String::as_str)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_profile_that_names_no_known_command_is_refused() {
-        let text = "run = [\"git psh\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n";
-        let error = Profile::parse(text, &["git push".to_owned()]).unwrap_err();
-        assert!(error.contains("git psh"), "{error}");
-        assert!(Profile::parse(&text.replace("psh", "push"), &["git push".to_owned()]).is_ok());
     }
 }

@@ -13,6 +13,7 @@ mod grammar;
 mod identity;
 mod markdown;
 mod policy;
+mod policy_files;
 mod publish;
 mod recheck;
 mod slot;

@@ -18,7 +18,7 @@ use truing_core::commit::Identity;
 use truing_core::converge::{Candidate, Event, Problem, Word};
 use truing_core::finding::Finding;
 use truing_core::id::{FindingId, Sha};
-use truing_core::policy::{Action, Policy, ProfileName};
+use truing_core::policy::{Action, Policy};
 use truing_core::port::Clock as _;
 use truing_core::{RepoPath, line};
 use truing_diff::parse;
@@ -73,7 +73,7 @@ enum Work {
 struct Allowed {
     /// Those of the change, and those that findings name.
     paths: BTreeSet<RepoPath>,
-    policy: Policy,
+    policy: Arc<Policy>,
 }
 
 impl Allowed {
@@ -182,7 +182,7 @@ impl Runner<'_> {
         let diff = self.commit_diff(&base, head).await?.diff;
         let changed = parse(&diff).files.into_iter().map(|file| file.path);
         let found = self.record.detail.state.found.iter().map(|finding| finding.raw.place.path.clone());
-        let policy = Policy::shipped(ProfileName::Fixer)?;
+        let policy = Arc::clone(&self.looks.policy);
         Ok(Allowed { paths: changed.chain(found).collect(), policy })
     }
 
@@ -230,7 +230,7 @@ impl Runner<'_> {
         let workshop = Workshop {
             programs: self.looks.programs.clone(),
             time: time.min(truing_agent::fixer::TIME),
-            ..Workshop::new(clone.to_owned())
+            ..Workshop::new(clone.to_owned(), Arc::clone(&allowed.policy))
         };
         let fixer =
             Fixer::new(Box::new(agent.reader.tools(request, Vec::new())), workshop, self.agents.sandbox)?;

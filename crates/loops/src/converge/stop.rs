@@ -7,7 +7,6 @@ use truing_agent::prompt::PromptError;
 use truing_agent::verify::VerifyError;
 use truing_core::converge::{Code, Exit};
 use truing_core::id::{Millis, Sha, Token};
-use truing_core::policy::PolicyError;
 use truing_core::port::{Halt, HaltReason, ReaderError, StoreError};
 use truing_core::slot::Why;
 use truing_git::GitError;
@@ -57,9 +56,6 @@ pub enum Stop {
     /// A fixer has no tools.
     #[error(transparent)]
     Fixer(#[from] FixerError),
-    /// What may be changed is not known.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
     /// A file that cannot be taken over.
     #[error("the fix is refused: {0}")]
     File(#[from] NotTaken),
@@ -125,7 +121,6 @@ impl Stop {
             | Self::Reader(_)
             | Self::Prompt(_)
             | Self::Fixer(_)
-            | Self::Policy(_)
             | Self::File(_)
             | Self::Verify(_)
             | Self::Folder(_)
@@ -155,7 +150,6 @@ impl Stop {
             | Self::Reader(_)
             | Self::Prompt(_)
             | Self::Fixer(_)
-            | Self::Policy(_)
             | Self::File(_)
             | Self::Verify(_)
             | Self::Folder(_)

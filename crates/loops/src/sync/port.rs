@@ -21,7 +21,7 @@ use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
 use truing_core::id::{Millis, RunId, Sha};
 use truing_core::money::MicroUsd;
-use truing_core::policy::{PolicyError, ProfileName};
+use truing_core::policy::Policy;
 use truing_core::port::{Gate, HaltReason, ReaderError};
 use truing_core::sync::job::Said;
 use truing_git::{GitError, Mirror, PrivateFolder};
@@ -48,6 +48,8 @@ pub struct Porter {
     pub agent: Agent,
     /// Folders with programs that the model's commands may run, besides the system's.
     pub programs: Vec<std::path::PathBuf>,
+    /// The policy of ports, which allows the project's checks as they stand.
+    pub policy: Arc<Policy>,
 }
 
 impl fmt::Debug for Porter {
@@ -74,9 +76,6 @@ pub enum PortError {
     /// The model has no tools.
     #[error(transparent)]
     Fixer(#[from] FixerError),
-    /// What may be changed is not known.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
     /// A glob of the job.
     #[error("`bump.paths` of the job: {0}")]
     Globs(#[from] globset::Error),
@@ -147,7 +146,7 @@ impl Port<'_> {
         saved: Option<(&Sha, &str)>,
         spent: &mut Spent,
     ) -> Result<Ported, PortError> {
-        let allowed = Allowed::new(self.job)?;
+        let allowed = Allowed::new(self.job, Arc::clone(&self.porter.policy))?;
         let bench = PrivateFolder::new()?;
         self.mirror.private_clone(self.tip, &[], bench.path()).await?;
         let handover = match saved {
@@ -178,7 +177,7 @@ impl Port<'_> {
         handover: Option<&str>,
         spent: &mut Spent,
     ) -> Result<Ran<Work>, PortError> {
-        let Porter { agent, programs, .. } = self.porter;
+        let Porter { agent, programs, policy } = self.porter;
         let repository = self.job.repo.as_deref().unwrap_or_default();
         let (purse, most) = agent.budgets.purse_of_sync(self.run.clone(), repository, self.now);
         let told = told::prompt(self, handover).await?;
@@ -186,8 +185,7 @@ impl Port<'_> {
         let workshop = Workshop {
             programs: programs.clone(),
             time: self.job.wall.min(truing_agent::fixer::TIME),
-            profile: ProfileName::Sync,
-            ..Workshop::new(bench.path().to_owned())
+            ..Workshop::new(bench.path().to_owned(), Arc::clone(policy))
         };
         let (.., reader) = self.tools;
         // Other work of this task, such as renewing its lease, must not wait for it.

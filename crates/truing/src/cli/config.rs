@@ -164,6 +164,10 @@ fn check(named: Option<&Path>, context: &Context) -> Result<(), CliError> {
         if let Ok(packs) = wiring::packs(&config.rules) {
             packs.known(&config.rules.packs).map_err(wiring::reader_error)?;
         }
+        match wiring::policy::policies(&config) {
+            Err(error) if error.code == wiring::policy::BAD_POLICY => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
     }
     context.output.answer(&json!({ "file": source.name, "ok": true }), || format!("{}: fine\n", source.name))
 }

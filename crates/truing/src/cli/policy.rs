@@ -1,28 +1,41 @@
-//! `truing policy check`: what an agent may do, and which rule says so. Decides as every run does; does nothing.
+//! `truing policy`: what an agent may do, and which rule says so. Decides as every run does; does nothing.
+
+mod hook;
+mod show;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use clap::{ArgGroup, Subcommand, ValueEnum};
 use serde::Serialize;
-use truing_core::policy::{Action, Policy, ProfileName, Verdict};
+use truing_core::policy::{Action, Policy, PolicyRule, ProfileName, Verdict};
 
 use super::Context;
 use super::error::{CliError, Exit};
+use crate::wiring;
 
 /// Show what an agent may do, and which rule decides
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    command: PolicyCommand,
 }
 
 #[derive(Subcommand, Debug)]
-enum What {
+enum PolicyCommand {
     /// Show whether an agent may run a command, read or edit a file, or call a tool
     ///
-    /// Prints allow (exit 0) or deny (exit 1), and the rule that allows it or that would be needed. Runs nothing.
+    /// Prints allow (exit 0) or deny (exit 1), and the rule that allows it or that would be needed, with its file. Runs nothing.
     Check(Check),
+    /// Print the lists in effect, as a start for files of your own
+    ///
+    /// Without a name: the files, and where each is from. With one: the file of a profile, of a program or `never`, to be saved in the
+    /// folder that `policy.dir` names.
+    Show(show::ShowCommand),
+    /// Answer one PreToolUse call of Claude Code
+    ///
+    /// Reads the call as JSON on standard input and prints allow or deny with the reason. What cannot be judged is blocked (exit 2).
+    Hook(hook::HookCommand),
 }
 
 #[derive(clap::Args, Debug)]
@@ -74,39 +87,54 @@ impl From<ProfileFlag> for ProfileName {
 
 /// The answer for scripts.
 #[derive(Serialize)]
-struct Answer {
+struct PolicyAnswer {
     decision: &'static str,
     profile: ProfileName,
-    /// The rule that allows it, or would; none where no rule can.
+    /// The rules that allow it, or the one that would; none where no rule can.
     rule: Option<String>,
+    /// The file of the rule.
+    file: Option<String>,
     reason: Option<String>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    match &args.what {
-        What::Check(check) => check.run(context),
+    match &args.command {
+        PolicyCommand::Check(check) => check.run(context),
+        PolicyCommand::Show(show) => show.run(context),
+        PolicyCommand::Hook(hook) => hook.run(context),
     }
 }
 
 impl Check {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let profile = ProfileName::from(self.profile);
-        let policy =
-            Policy::shipped(profile).map_err(|error| CliError::failed("policy", error.to_string()))?;
-        let verdict = self.judged(&policy);
-        let exit = if verdict.is_allowed() { Exit::Done } else { Exit::No };
-        let answer = match verdict {
-            Verdict::Allow { rule } => Answer { decision: "allow", profile, rule: Some(rule), reason: None },
-            Verdict::Deny { rule, reason } => {
-                Answer { decision: "deny", profile, rule, reason: Some(reason) }
+        let config = context.config(&[])?;
+        let policy = match profile {
+            ProfileName::Fixer => wiring::policy::fixer(&config)?,
+            ProfileName::Sync => wiring::policy::porter(&config)?,
+            ProfileName::Reviewer | ProfileName::Auditor => {
+                wiring::policy::policies(&config)?.of_profile(profile).clone()
             }
         };
+        let verdict = self.judge(&policy);
+        let exit = if verdict.is_allowed() { Exit::Done } else { Exit::No };
+        let joined = |rules: &[PolicyRule], part: fn(&PolicyRule) -> &str| {
+            let mut parts: Vec<&str> = rules.iter().map(part).collect();
+            parts.dedup();
+            Some(parts.join(", ")).filter(|all| !all.is_empty())
+        };
+        let (decision, rules, reason) = match verdict {
+            Verdict::Allow { rules, runs_code: _ } => ("allow", rules, None),
+            Verdict::Deny { rule, reason } => ("deny", rule.into_iter().collect(), Some(reason)),
+        };
+        let (rule, file) = (joined(&rules, |rule| &rule.text), joined(&rules, |rule| &rule.file));
+        let answer = PolicyAnswer { decision, profile, rule, file, reason };
         context.output.answer(&answer, || answer.text())?;
         Ok(exit)
     }
 
     /// Rules are text: what is none matches none.
-    fn judged(&self, policy: &Policy) -> Verdict {
+    fn judge(&self, policy: &Policy) -> Verdict {
         let not_text = || Verdict::Deny { rule: None, reason: "it is not UTF-8".to_owned() };
         let one = |what: &Option<OsString>, action: fn(&str) -> Action<'_>| {
             let what = what.as_ref()?;
@@ -123,7 +151,7 @@ impl Check {
     }
 }
 
-impl Answer {
+impl PolicyAnswer {
     fn text(&self) -> String {
         let mut text = self.decision.to_owned();
         if let Some(reason) = &self.reason {
@@ -131,6 +159,9 @@ impl Answer {
         }
         if let Some(rule) = &self.rule {
             let _ = write!(text, "\nrule: {rule}");
+        }
+        if let Some(file) = &self.file {
+            let _ = write!(text, "\nfile: {file}");
         }
         text + "\n"
     }

@@ -325,6 +325,7 @@ pub fn porter(
         Ok::<_, CliError>(Porter {
             agent: native(config, environment, ledger.clone(), Role::Porter)?,
             programs: verify.programs.clone(),
+            policy: super::policy::porter(config)?,
         })
     };
     match porter() {

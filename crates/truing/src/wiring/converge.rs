@@ -40,6 +40,7 @@ pub fn looks(config: &Config, environment: &Environment) -> Result<Looks, CliErr
     Ok(Looks {
         verifier: verifier.transpose()?,
         programs: checks.programs.clone(),
+        policy: super::policy::fixer(config)?,
         scope: super::scope(config, super::lines_key(config, environment)?)?,
         toolbox: super::tools::of_service(config, environment)?,
         project: None,

@@ -377,15 +377,20 @@ fn colour_comes_only_when_asked_for_where_there_is_no_terminal() {
 fn policy_check_allows_by_a_rule_and_denies_with_the_one_that_would_be_needed() {
     let check = |arguments: &[&str]| Home::bare().run(&[&["policy", "check"], arguments].concat());
     let allowed = check(&["--", "git", "log", "--oneline", "-n", "5"]);
-    assert_eq!((allowed.exit, allowed.out.as_str()), (0, "allow\nrule: fixer: run \"git log\"\n"));
+    assert_eq!(
+        (allowed.exit, allowed.out.as_str()),
+        (0, "allow\nrule: fixer: run \"git log\"\nfile: truing's own profiles/fixer.toml\n")
+    );
     let denied = check(&["--format", "json", "--", "git", "log", "--output=x"]);
     assert_eq!(denied.exit, 1);
     let rule = r#"grammar: command "git log", flag "--output""#;
     let reason = r#""--output" is no flag that `git log` may have"#;
-    let expected = json!({"decision": "deny", "profile": "fixer", "rule": rule, "reason": reason});
+    let file = "truing's own grammar/git.toml";
+    let expected =
+        json!({"decision": "deny", "profile": "fixer", "rule": rule, "file": file, "reason": reason});
     assert_eq!(denied.json(), expected);
-    let denied = check(&["--profile", "reviewer", "--", "cargo", "test"]);
-    assert_eq!((denied.exit, denied.out.lines().last()), (1, Some("rule: reviewer: run \"cargo test\"")));
+    let denied = check(&["--profile", "reviewer", "--", "git", "restore", "a"]);
+    assert_eq!((denied.exit, denied.out.lines().nth(1)), (1, Some("rule: reviewer: run \"git restore\"")));
     assert_eq!(check(&["--profile", "reviewer", "--read", "src/a.rs"]).exit, 0);
     assert_eq!(check(&["--profile", "sync", "--edit", ".github/workflows/ci.yml"]).exit, 1);
     assert_eq!(check(&["--profile", "sync", "--mcp", "truing/gh_get_pull_request"]).exit, 0);

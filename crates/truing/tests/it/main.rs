@@ -20,6 +20,7 @@ mod gate;
 mod online;
 mod operate;
 
+mod policy;
 mod prompts;
 mod reader;
 mod report;

@@ -2,6 +2,7 @@
 //! followed: a model's commands may have left some.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use globset::GlobSet;
 use truing_agent::verify::decides_set_up;
@@ -9,7 +10,7 @@ use truing_config::sync::JobConfig;
 use truing_config::value;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::policy::{Action, Policy, ProfileName};
+use truing_core::policy::{Action, Policy};
 use truing_git::{Mirror, PrivateFolder};
 
 use super::PortError;
@@ -20,7 +21,7 @@ use crate::sync::news;
 #[derive(Debug)]
 pub(in crate::sync) struct Allowed {
     globs: GlobSet,
-    policy: Policy,
+    policy: Arc<Policy>,
     /// What the server writes itself,
     own: Vec<RepoPath>,
     /// and lock commands do.
@@ -28,12 +29,12 @@ pub(in crate::sync) struct Allowed {
 }
 
 impl Allowed {
-    /// By the job's globs and the policy of the profile `sync`.
-    pub(super) fn new(job: &JobConfig) -> Result<Self, PortError> {
+    /// By the job's globs and the policy of ports.
+    pub(super) fn new(job: &JobConfig, policy: Arc<Policy>) -> Result<Self, PortError> {
         let own = [&job.constraint_file, &job.manifest].map(|path| RepoPath::from(path.as_str())).into_iter();
         Ok(Self {
             globs: value::globs(&job.ports)?,
-            policy: Policy::shipped(ProfileName::Sync)?,
+            policy,
             locks: value::globs(&job.lock_files)?,
             own: own.chain(news::paths(job)).collect(),
         })

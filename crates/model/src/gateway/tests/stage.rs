@@ -1,6 +1,7 @@
 //! What the tests play on: a fake provider, a ledger in memory, a gateway between them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,6 +37,19 @@ pub(super) enum Way {
     Signed,
     /// Chat Completions with a key.
     Chat,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Messages => "Messages API",
+            #[cfg(feature = "aws")]
+            Self::Bedrock => "Bedrock, bearer token",
+            #[cfg(feature = "aws")]
+            Self::Signed => "Bedrock, signed",
+            Self::Chat => "Chat Completions",
+        })
+    }
 }
 
 impl Way {

@@ -21,7 +21,7 @@ use truing_config::environment::Environment;
 use truing_config::{Config, RulesConfig, SandboxConfig};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::policy::ProfileName;
+use truing_core::policy::{Policy, PolicySet, ProfileName};
 use truing_core::port::{Clock as _, RecordStore};
 use truing_core::switch::RepositoryRef;
 use truing_fakes::model::{Answer, FakeModel, KEY, Script, When};
@@ -123,11 +123,22 @@ impl Stage {
             Report::Audit => self.ask::<Audit>(case, &filled, &tools).await,
             Report::Described => self.ask::<Described>(case, &filled, &tools).await,
             Report::Work => {
-                let workshop = Workshop { profile: ProfileName::Sync, ..Workshop::new(tree) };
+                let workshop = Workshop::new(tree, self.policy(ProfileName::Sync)?);
                 self.ask::<Work>(case, &filled, &fixing(tools, workshop)?).await
             }
-            Report::Mended => self.ask::<Mended>(case, &filled, &fixing(tools, Workshop::new(tree))?).await,
+            Report::Mended => {
+                let workshop = Workshop::new(tree, self.policy(ProfileName::Fixer)?);
+                self.ask::<Mended>(case, &filled, &fixing(tools, workshop)?).await
+            }
         }
+    }
+
+    /// Cases are of Truing's own prompts and tools: no operator's files count.
+    fn policy(&self, name: ProfileName) -> Result<Arc<Policy>, CliError> {
+        let policies = PolicySet::shipped().map_err(|problems| {
+            CliError::failed("policy", problems.first().map(ToString::to_string).unwrap_or_default())
+        })?;
+        Ok(Arc::clone(policies.of_profile(name)))
     }
 
     async fn ask<F: Form>(

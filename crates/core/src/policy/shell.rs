@@ -1,0 +1,155 @@
+//! Words of a command line that was written for a shell, where no shell would see more in it than these words.
+
+/// The reason for which a text is more than words.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ShellSyntaxError {
+    /// A character that a shell acts on, or may act on.
+    #[error("{0:?} is for a shell: only plain words are judged")]
+    Character(char),
+    /// A word that a shell expands or takes for an assignment.
+    #[error("a shell makes something else of {0:?}: only plain words are judged")]
+    Word(String),
+    /// A quote without its end, or in the middle of a word.
+    #[error("a quoted word stands alone, between blanks: {0:?} does not")]
+    Quote(String),
+}
+
+/// The words of a text, if every shell makes exactly these of it: letters, digits and signs that mean nothing, or one pair of quotes
+/// around a whole word without anything that expands.
+///
+/// # Errors
+/// [`ShellSyntaxError`]: it has another meaning to some shell.
+///
+/// # Examples
+/// ```
+/// use truing_core::policy::plain_words;
+/// assert_eq!(plain_words("git grep 'two words' src").unwrap(), ["git", "grep", "two words", "src"]);
+/// assert!(plain_words("git log; id").is_err());
+/// ```
+pub fn plain_words(text: &str) -> Result<Vec<&str>, ShellSyntaxError> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_matches([' ', '\t']);
+    while !rest.is_empty() {
+        let quote = rest.chars().next().filter(|first| matches!(first, '\'' | '"'));
+        let (word, after) = match quote {
+            Some(quote) => {
+                let inner = rest.get(1..).unwrap_or_default();
+                let (word, after) =
+                    inner.split_once(quote).ok_or_else(|| ShellSyntaxError::Quote(rest.to_owned()))?;
+                if !after.is_empty() && !after.starts_with([' ', '\t']) {
+                    return Err(ShellSyntaxError::Quote(rest.to_owned()));
+                }
+                let expands = |letter: char| letter.is_control() || quote == '"' && "$`\\!".contains(letter);
+                if let Some(letter) = word.chars().find(|letter| expands(*letter)) {
+                    return Err(ShellSyntaxError::Character(letter));
+                }
+                // `'git'` is a program like any other, and `'A=b'` one that no grammar has.
+                (word, after)
+            }
+            None => {
+                let (word, after) = rest.split_at(rest.find([' ', '\t']).unwrap_or(rest.len()));
+                check_bare(word, words.is_empty())?;
+                (word, after)
+            }
+        };
+        words.push(word);
+        rest = after.trim_start_matches([' ', '\t']);
+    }
+    Ok(words)
+}
+
+/// Refuses a bare word that a shell makes something else of.
+fn check_bare(word: &str, is_first: bool) -> Result<(), ShellSyntaxError> {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "_-./,:+@%=~^".contains(letter);
+    if let Some(letter) = word.chars().find(|letter| !is_plain(*letter)) {
+        return Err(ShellSyntaxError::Character(letter));
+    }
+    // Home folders, commands by name (`=ls`), assignments, and patterns of zsh.
+    let is_expanded =
+        word.starts_with(['~', '=', '^']) || [":~", "=~"].iter().any(|home| word.contains(home));
+    if is_expanded || is_first && word.contains('=') {
+        return Err(ShellSyntaxError::Word(word.to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_shell_acts_on_is_a_word() {
+        for text in [
+            "git log; id",
+            "git log && id",
+            "git log | sh",
+            "git log & id",
+            "git log > f",
+            "git log < f",
+            "git log\nid",
+            "git log\rid",
+            "$(id)",
+            "git log $(id)",
+            "git log `id`",
+            "git log $HOME",
+            "git log \"$HOME\"",
+            "git log \"`id`\"",
+            "FOO=1 git log",
+            "rg x *",
+            "rg x a?",
+            "rg x [a]",
+            "rg x {a,b}",
+            "rg x ~/a",
+            "rg x ~",
+            "rg x --a=~/b",
+            "=git log",
+            "git log #x",
+            "!git",
+            "git log 'a",
+            "git log a'b'",
+            "git log 'a'b",
+            "git log \"a\\\"b\"",
+            "(git log)",
+            "git\u{a0}log",
+            "git log \\; id",
+            "rg x ^a",
+            "git log $'a'",
+            "git log \"a!b\"",
+        ] {
+            assert!(plain_words(text).is_err(), "{text:?}: {:?}", plain_words(text));
+        }
+        assert_eq!(plain_words("").unwrap(), [""; 0]);
+        assert_eq!(
+            plain_words(" git\tdiff  HEAD~1 HEAD^ --stat=80 ").unwrap(),
+            ["git", "diff", "HEAD~1", "HEAD^", "--stat=80"]
+        );
+        assert_eq!(plain_words("rg 'a|b $x' \"c d\" ''").unwrap(), ["rg", "a|b $x", "c d", ""]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        /// A shell that prints its words prints these.
+        #[test]
+        fn shells_make_the_same_words_of_it(
+            parts in prop::collection::vec(
+                select(vec!["a", "B9", " ", "  ", "'", "\"", "=", "~", "^", "-", ".", "/", ":", ",", "+", "@", "%", "$", ";", "*", "\\", "é", "#", "!", "x"]),
+                0..12,
+            )
+        ) {
+            let text = format!("a{}", parts.concat());
+            if let Ok(words) = plain_words(&text) {
+                for shell in ["sh", "bash"] {
+                    let script = format!("printf '%s\\0' {text}");
+                    let Ok(output) = Command::new(shell).args(["-c", &script]).env("HOME", "/elsewhere").output() else { continue };
+                    let expected: String = words.iter().map(|word| format!("{word}\0")).collect();
+                    prop_assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{}: {}", shell, text);
+                }
+            }
+        }
+    }
+}

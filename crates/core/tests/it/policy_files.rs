@@ -1,0 +1,395 @@
+//! An operator's files of a policy: what they change, what they may not, and the line of each error.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select, subsequence};
+use truing_core::grammar::Grammar;
+use truing_core::policy::{Action, Policy, PolicyFile, PolicySet, ProfileName, Verdict};
+
+fn file(name: &str, text: &str) -> PolicyFile {
+    PolicyFile { name: name.to_owned(), shown: format!("/policy/{name}"), text: text.to_owned() }
+}
+
+/// A profile of fixers that runs these commands.
+fn fixer(commands: &[&str]) -> PolicyFile {
+    let text = format!(
+        "run = {commands:?}\nread = [\"**\"]\nedit = [\"src/**\"]\nwrite = []\nmcp = [\"docs/search\"]\n"
+    );
+    file("profiles/fixer.toml", &text)
+}
+
+fn policy(files: &[PolicyFile]) -> Arc<Policy> {
+    let policies = PolicySet::new(files).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    Arc::clone(policies.of_profile(ProfileName::Fixer))
+}
+
+fn judge(policy: &Policy, line: &str) -> Verdict {
+    let words: Vec<&str> = line.split(' ').collect();
+    policy.judge(Action::Run(&words))
+}
+
+/// The errors of files, one a line.
+fn errors(files: &[PolicyFile]) -> Vec<String> {
+    PolicySet::new(files).map(drop).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+const SCONS: &str = "programs = [\"scons\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n\n[[command]]\noperands = \"word\"\n[command.flags]\n\"-j\" = \"small\"\n\"-Q\" = \"alone\"\n";
+
+#[test]
+fn a_profile_is_replaced_and_a_program_is_added() {
+    let files = [file("grammar/scons.toml", SCONS), fixer(&["scons", "git log"])];
+    let policy = policy(&files);
+    for line in ["scons", "scons -j 4 test", "scons -Qj4 test", "git log --oneline"] {
+        assert!(judge(&policy, line).is_allowed(), "{line}");
+    }
+    for line in ["cargo test", "scons -f x", "scons A=b", "scons ../x", "scons -j 0"] {
+        assert!(!judge(&policy, line).is_allowed(), "{line}");
+    }
+    assert!(policy.judge(Action::Edit("src/a.c")).is_allowed());
+    assert!(!policy.judge(Action::Edit("docs/a.md")).is_allowed());
+    assert!(policy.judge(Action::Mcp("docs/search")).is_allowed());
+    let Verdict::Allow { rules, runs_code } = judge(&policy, "scons test") else { panic!("denied") };
+    assert_eq!((rules[0].file.as_str(), runs_code), ("/policy/profiles/fixer.toml", true));
+    let Verdict::Deny { rule: Some(rule), .. } = judge(&policy, "scons -f x") else { panic!("no rule") };
+    assert_eq!(rule.file, "/policy/grammar/scons.toml");
+    let Verdict::Deny { rule: Some(rule), .. } = judge(&policy, "meson test") else { panic!("no rule") };
+    assert_eq!(
+        (rule.text.as_str(), rule.file.as_str()),
+        ("grammar: program \"meson\"", "grammar/meson.toml")
+    );
+}
+
+#[test]
+fn where_two_files_list_one_command_the_stricter_holds() {
+    let other = SCONS.replace("\"-Q\" = \"alone\"\n", "\"-n\" = \"alone\"\n");
+    let files = [file("grammar/one.toml", SCONS), file("grammar/other.toml", &other), fixer(&["scons"])];
+    let policies = PolicySet::new(&files).unwrap();
+    let policy = policies.of_profile(ProfileName::Fixer);
+    assert!(judge(policy, "scons -j 4 test").is_allowed());
+    for line in ["scons -Q", "scons -n"] {
+        assert!(!judge(policy, line).is_allowed(), "{line}");
+    }
+    let note = "/policy/grammar/one.toml and /policy/grammar/other.toml both list `scons`: what one of them refuses is refused";
+    assert_eq!(policies.notes(), [note]);
+}
+
+#[test]
+fn a_file_with_the_name_of_a_shipped_one_replaces_it() {
+    let strict = "programs = [\"rg\"]\nshort = \"bundled\"\nclass = \"reads\"\n\n[[command]]\noperands = \"path\"\n[command.pattern]\nis = \"text\"\nunless = []\n";
+    let policy = policy(&[file("grammar/rg.toml", strict), fixer(&["rg"])]);
+    assert!(judge(&policy, "rg a.b src").is_allowed());
+    assert!(!judge(&policy, "rg -n a src").is_allowed());
+}
+
+#[test]
+fn the_shipped_files_are_a_start() {
+    let shipped = PolicySet::shipped().unwrap();
+    let copies: Vec<PolicyFile> = shipped
+        .files()
+        .iter()
+        .filter(|shipped| shipped.name != "never.toml")
+        .map(|shipped| file(&shipped.name, &shipped.text))
+        .collect();
+    assert!(PolicySet::new(&copies).is_ok(), "{:#?}", PolicySet::new(&copies).map(drop));
+    // Added to the shipped list, it changes nothing.
+    let never = shipped.files().iter().find(|shipped| shipped.name == "never.toml").unwrap();
+    assert!(PolicySet::new(&[file("never.toml", &never.text)]).is_ok());
+}
+
+#[test]
+fn paths_are_added_to_those_that_no_agent_changes() {
+    let more = "[[class]]\nname = \"is the law\"\npaths = [\"LICENSE\"]\n";
+    let policy = policy(&[file("never.toml", more)]);
+    assert!(!policy.judge(Action::Edit("LICENSE")).is_allowed());
+    assert!(!policy.judge(Action::Edit(".github/workflows/ci.yml")).is_allowed(), "the shipped list stays");
+    assert!(policy.judge(Action::Edit("src/a.rs")).is_allowed());
+}
+
+#[test]
+fn every_error_has_its_file_and_line() {
+    for (name, text, expected) in [
+        (
+            "profiles/fixer.toml",
+            "run = [\n  \"git psh\",\n]\nread = []\nedit = []\nwrite = []\nmcp = []\n",
+            "2: no grammar has the command \"git psh\"",
+        ),
+        (
+            "profiles/fixer.toml",
+            "run = []\nread = []\nedit = []\nwrite = []\nmcp = []\nrum = []\n",
+            "6: unknown field `rum`, expected one of `run`, `read`, `edit`, `write`, `mcp`",
+        ),
+        (
+            "profiles/fixer.toml",
+            "run = []\nread = []\nedit = [\"a[\"]\nwrite = []\nmcp = []\n",
+            "3: \"a[\" is no glob: unclosed character class; missing ']'",
+        ),
+        (
+            "profiles/reviewer.toml",
+            "run = [\"cargo test\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n",
+            "1: `cargo test` runs code of the repository, which only `fixer` and `sync` may",
+        ),
+        (
+            "profiles/auditor.toml",
+            "run = []\nread = []\nedit = [\"**\"]\nwrite = []\nmcp = []\n",
+            "3: `auditor` changes no file: its `edit` and `write` are empty",
+        ),
+        (
+            "grammar/x.toml",
+            "programs = [\"x\"]\nshort = \"bundled\"\n[[command]]\n",
+            "1: missing field `class`",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("scons", "bash"),
+            "1: \"bash\" starts other programs, or reaches the network: no grammar may list it",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("scons", "/bin/x"),
+            "1: \"/bin/x\" is no bare name of a program, nor one below .venv/bin/, venv/bin/, node_modules/.bin/, vendor/bin/, bin/, ./",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("scons", "node_modules/.bin/bash"),
+            "1: \"node_modules/.bin/bash\" starts other programs, or reaches the network: no grammar may list it",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("\"-Q\"", "\"-f\""),
+            "9: \"-f\" may name a command, a file of rules, a place to write, a variable or a server: no grammar may list it",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("\"-Q\" = \"alone\"", "\"--mode\" = \"text\""),
+            "9: text may be a command or a file to a program: take `word`, `path`, or a list of values",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("operands = \"word\"", "operands = \"text\""),
+            "6: text may be a command or a file to a program: take `word`, `path`, or a list of values",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("operands = \"word\"", "operands = [\"A=b\"]"),
+            "6: \"A=b\" is no plain value: letters, digits, and `_ . , : + - / @` not at the beginning",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("operands = \"word\"", "runs = true"),
+            "6: a command that runs another line of words is Truing's alone to know",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("operands = \"word\"", "words = [\"-c\"]"),
+            "6: \"-c\" is no word that names a command",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("operands = \"word\"", "groups = [\"g\"]"),
+            "6: there is no group \"g\"",
+        ),
+        ("grammar/x.toml", &SCONS.replace("\"-Q\"", "\"Q\""), "9: \"Q\" is no name of a flag"),
+        ("grammar/x.toml", "x", "1: key with no value, expected `=`"),
+        (
+            "never.toml",
+            "[[class]]\nname = \"a\"\npaths = [\"a[\"]\n",
+            "3: \"**/a[\" is no glob: unclosed character class; missing ']'",
+        ),
+    ] {
+        let got = errors(&[file(name, text)]);
+        assert_eq!(got, [format!("/policy/{name}:{expected}")], "{text}");
+    }
+    let interpreter = SCONS.replace("scons", "python3.12");
+    assert!(
+        errors(&[file("grammar/x.toml", &interpreter)])[0]
+            .contains("its commands begin with \"-m\" and one name")
+    );
+    let pip = SCONS.replace("scons", "python").replace("operands = \"word\"", "words = [\"-m\", \"pip\"]");
+    assert_eq!(errors(&[file("grammar/x.toml", &pip)]).len(), 1);
+    let module = pip.replace("\"pip\"", "\"mymodule\"");
+    assert!(PolicySet::new(&[file("grammar/x.toml", &module)]).is_ok());
+    let unknown = errors(&[file("profiles/fixr.toml", "")]);
+    assert!(
+        unknown[0].starts_with("/policy/profiles/fixr.toml: no file of a policy is called so"),
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn a_file_with_several_errors_has_them_all() {
+    let text = SCONS
+        .replace("\"-Q\"", "\"-f\"")
+        .replace("\"-j\" = \"small\"", "\"--output\" = \"path\"")
+        .replace("scons", "ssh");
+    let got = errors(&[file("grammar/x.toml", &text), fixer(&["nothing"])]);
+    assert_eq!(got.len(), 4, "{got:#?}");
+}
+
+#[test]
+fn commands_of_the_configuration_are_allowed_as_they_stand() {
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let exact = vec![("converge.gate".to_owned(), words("make -f ci.mk check"))];
+    let policies = PolicySet::shipped().unwrap();
+    for (profile, allowed) in [
+        (ProfileName::Fixer, true),
+        (ProfileName::Sync, true),
+        (ProfileName::Reviewer, false),
+        (ProfileName::Auditor, false),
+    ] {
+        let policy = policies.of_profile(profile).with_exact(exact.clone());
+        assert_eq!(judge(&policy, "make -f ci.mk check").is_allowed(), allowed, "{profile:?}");
+        for line in ["make -f ci.mk", "make -f ci.mk check all", "make check -f ci.mk"] {
+            assert!(!judge(&policy, line).is_allowed(), "{profile:?}: {line}");
+        }
+    }
+}
+
+/// Words that make a line run a shell, write elsewhere or reach the network, whatever program it is of. What only a shell acts on is a
+/// word like any other: there is none.
+fn hostile_tail() -> impl Strategy<Value = Vec<String>> {
+    let words = |line: &'static str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    select(
+        [
+            "-c id",
+            "-cid",
+            "--config=x",
+            "--exec id",
+            "--exec=id",
+            "-f x",
+            "-fx",
+            "--file=../x",
+            "SHELL=/bin/sh",
+            "CC=evil",
+            "PATH=.:$PATH all",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "~/x",
+            "@x",
+            "--output=/tmp/x",
+            "-o /tmp/x",
+            "-o/tmp/x",
+            "--init-script x",
+            "-I x",
+            "-Ix",
+            "-D x=y",
+            "-Dexec.executable=sh",
+            "--eval=x",
+            "-e x",
+            "--require=x",
+            "--plugin=x",
+            "--directory=..",
+            "-C ..",
+            "--prefix=/",
+            "--proxy=h:1",
+            "--index-url=http://h",
+            "--registry=http://h",
+            "-- -c id",
+            "--env A=b",
+            "-x id",
+            ".git/hooks/x",
+            "x.git/../.git/config",
+            "--shell=sh",
+            "--command=id",
+            "--import=x",
+            "--settings=x",
+            "--rcfile=x",
+        ]
+        .map(words)
+        .to_vec(),
+    )
+}
+
+/// Parts of grammars as an operator may write them, good and bad.
+fn flag_name() -> impl Strategy<Value = &'static str> {
+    select(vec![
+        "-q",
+        "-v",
+        "-j",
+        "-n",
+        "-k",
+        "-c",
+        "-f",
+        "-C",
+        "-o",
+        "-e",
+        "-x",
+        "-I",
+        "-D",
+        "--jobs",
+        "--quiet",
+        "--config",
+        "--exec",
+        "--output",
+        "--file",
+        "--shell",
+        "--init-script",
+        "--env",
+        "--settings",
+        "--filter",
+        "--match",
+        "--proxy",
+        "--import",
+        "--require",
+        "--directory",
+        "--plugin",
+        "--eval",
+        "--command",
+    ])
+}
+
+fn value_kind() -> impl Strategy<Value = &'static str> {
+    select(vec![
+        "\"alone\"",
+        "\"number\"",
+        "\"small\"",
+        "\"word\"",
+        "\"path\"",
+        "\"test\"",
+        "\"text\"",
+        "\"revision\"",
+        "\"glob\"",
+        "[\"a\", \"b\"]",
+        "{ optional = \"word\" }",
+    ])
+}
+
+/// The hostile lines, also of those who had not seen the grammars.
+fn hostile_lines() -> Vec<Vec<String>> {
+    let files = [include_str!("../data/policy/hostile.txt"), include_str!("../data/policy/own/hostile.txt")];
+    let lines = files.into_iter().flat_map(str::lines).filter(|line| !line.starts_with('#'));
+    let words = lines.map(|line| serde_json::from_str(line.split_once(' ').unwrap().1).unwrap());
+    // What a job that follows a package is for.
+    words.filter(|words: &Vec<String>| words.first().is_none_or(|program| program != "uv")).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(50))]
+    /// Of 50 profiles and grammars of operators that are accepted, whatever they list, none allows one of 1,000 hostile lines: 20
+    /// made for the operator's program, or from the lists.
+    #[test]
+    fn no_operators_policy_allows_a_hostile_line(
+        flags in prop::collection::btree_map(flag_name(), value_kind(), 0..8),
+        operands in proptest::option::of(select(vec!["\"path\"", "\"word\"", "\"test\"", "\"package\"", "\"revision\"", "\"text\"", "\"target\"", "[\"all\"]"])),
+        program in select(vec!["scons", "meson", "bash", "node_modules/.bin/ava", "python", "ninja-build"]),
+        commands in subsequence(Grammar::shipped().unwrap().commands().iter().map(|command| command.name()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), 0..40),
+        tails in prop::collection::vec(hostile_tail(), 20),
+        lines in prop::collection::vec(select(hostile_lines()), 20),
+    ) {
+        let rows: Vec<String> = flags.iter().map(|(name, kind)| format!("{name:?} = {kind}\n")).collect();
+        let operands = operands.map(|kind| format!("operands = {kind}\n")).unwrap_or_default();
+        let grammar = format!("programs = [{program:?}]\nshort = \"bundled\"\nclass = \"runs_code\"\n[[command]]\n{operands}[command.flags]\n{}", rows.concat());
+        let own = file("grammar/own.toml", &grammar);
+        let accepted = PolicySet::new(std::slice::from_ref(&own)).is_ok();
+        let names: Vec<&str> = commands.iter().map(String::as_str).chain(accepted.then_some(program)).collect();
+        let files: Vec<PolicyFile> = accepted.then_some(own).into_iter().chain([fixer(&names)]).collect();
+        let policy = policy(&files);
+        let made = tails.into_iter().map(|tail| std::iter::once(program.to_owned()).chain(tail).collect::<Vec<_>>());
+        for words in made.chain(lines) {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            prop_assert!(!policy.judge(Action::Run(&words)).is_allowed(), "{words:?} by {grammar}");
+        }
+    }
+}

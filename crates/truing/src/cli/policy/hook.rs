@@ -1,0 +1,269 @@
+//! `truing policy hook`: one call of a tool, as Claude Code's PreToolUse hooks get it, judged by a profile.
+//!
+//! Claude Code goes on with a call whose hook fails, but for exit 2: so every call that is judged is answered with exit 0 and one
+//! object, and whatever cannot be judged is exit 2 with nothing on standard output.
+//! <https://code.claude.com/docs/en/hooks>
+
+use std::io::{Read as _, Write as _};
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use truing_config::environment::Environment;
+use truing_core::policy::{Action, Policy, ProfileName, Verdict, plain_words};
+
+use super::ProfileFlag;
+use crate::cli::Context;
+use crate::cli::error::{CliError, Exit};
+use crate::wiring;
+
+/// The longest call, in bytes: files are written by calls.
+const MAX_CALL_BYTES: u64 = 64 << 20;
+/// The event of which a call is judged.
+const EVENT: &str = "PreToolUse";
+/// Tools that touch nothing but the conversation. They are left to the permissions of Claude Code.
+const OF_CONVERSATION: [&str; 11] = [
+    "TodoWrite",
+    "TaskCreate",
+    "TaskGet",
+    "TaskList",
+    "TaskUpdate",
+    "TaskStop",
+    "ToolSearch",
+    "EnterPlanMode",
+    "ExitPlanMode",
+    "AskUserQuestion",
+    "WaitForMcpServers",
+];
+
+#[derive(clap::Args, Debug)]
+pub(super) struct HookCommand {
+    /// Whose permissions
+    #[arg(long, value_name = "P", value_enum, default_value = "fixer")]
+    profile: ProfileFlag,
+    /// The folder of the repository [default: CLAUDE_PROJECT_DIR, else the folder above with `.git`]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// All of Claude Code runs in a sandbox without network, so commands may run code of the repository
+    #[arg(long)]
+    sandboxed: bool,
+}
+
+/// The part of a call that is judged. Further fields come with newer versions.
+#[derive(Deserialize)]
+struct HookCall {
+    hook_event_name: String,
+    cwd: PathBuf,
+    tool_name: String,
+    tool_input: Value,
+}
+
+/// The answer to a call.
+#[derive(Debug, PartialEq, Eq)]
+enum HookAnswer {
+    Allow(String),
+    Deny(String),
+    /// The tool is left to the program's own permissions.
+    None,
+}
+
+impl HookCommand {
+    pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        // Exit 2 alone blocks a call.
+        self.answer(context).map_err(|error| CliError { exit: Exit::Usage, ..error })
+    }
+
+    fn answer(&self, context: &Context) -> Result<Exit, CliError> {
+        let wrong = |what: String| CliError::usage("hook", what);
+        let mut text = Vec::new();
+        let taken = std::io::stdin().lock().take(MAX_CALL_BYTES + 1).read_to_end(&mut text);
+        taken.map_err(|error| wrong(format!("standard input cannot be read: {error}")))?;
+        if text.len() as u64 > MAX_CALL_BYTES {
+            return Err(wrong(format!("the call has more than {MAX_CALL_BYTES} bytes")));
+        }
+        let call: HookCall = serde_json::from_slice(&text)
+            .map_err(|error| wrong(format!("standard input is no call of a PreToolUse hook: {error}")))?;
+        if call.hook_event_name != EVENT {
+            return Err(wrong(format!("the event {:?} is not {EVENT}", call.hook_event_name)));
+        }
+        let config = context.config(&[])?;
+        let profile = ProfileName::from(self.profile);
+        let policy = match profile {
+            ProfileName::Fixer => wiring::policy::fixer(&config)?,
+            ProfileName::Sync => wiring::policy::porter(&config)?,
+            ProfileName::Reviewer | ProfileName::Auditor => {
+                wiring::policy::policies(&config)?.of_profile(profile).clone()
+            }
+        };
+        let root = self.root(&call.cwd, &context.environment)?;
+        let judge = CallJudge { policy: &policy, root: &root, cwd: &call.cwd, is_sandboxed: self.sandboxed };
+        let answer = match judge.judge(&call.tool_name, &call.tool_input) {
+            HookAnswer::None => json!({}),
+            HookAnswer::Allow(reason) => decision("allow", &reason),
+            HookAnswer::Deny(reason) => decision("deny", &reason),
+        };
+        // Without an answer the call would go on: a reader that is gone is an error here.
+        let mut stdout = std::io::stdout().lock();
+        let written = writeln!(stdout, "{answer}").and_then(|()| stdout.flush());
+        written.map_err(|error| wrong(format!("the answer cannot be written: {error}")))?;
+        Ok(Exit::Done)
+    }
+
+    /// The folder of the repository, without links.
+    fn root(&self, cwd: &Path, environment: &Environment) -> Result<PathBuf, CliError> {
+        let named = self.root.clone().or_else(|| environment.get("CLAUDE_PROJECT_DIR").map(PathBuf::from));
+        let above = || cwd.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
+        let root = named.or_else(above).ok_or_else(|| {
+            CliError::usage("hook", format!("no folder above {} has `.git`", cwd.display()))
+                .hint("name the folder of the repository: `--root DIR`")
+        })?;
+        root.canonicalize()
+            .map_err(|error| CliError::usage("hook", format!("{} cannot be opened: {error}", root.display())))
+    }
+}
+
+fn decision(word: &str, reason: &str) -> Value {
+    json!({"hookSpecificOutput": {
+        "hookEventName": EVENT,
+        "permissionDecision": word,
+        "permissionDecisionReason": format!("truing policy: {reason}"),
+    }})
+}
+
+/// The place in which a call is judged.
+struct CallJudge<'a> {
+    policy: &'a Policy,
+    root: &'a Path,
+    cwd: &'a Path,
+    is_sandboxed: bool,
+}
+
+impl CallJudge<'_> {
+    fn judge(&self, tool: &str, input: &Value) -> HookAnswer {
+        let result = match tool {
+            "Bash" => self.command(input),
+            "Read" => self.file(input, "file_path", |path| Action::Read(path)),
+            "Edit" | "MultiEdit" => self.file(input, "file_path", |path| Action::Edit(path)),
+            "Write" => self.file(input, "file_path", |path| Action::Write(path)),
+            "NotebookEdit" => self.file(input, "notebook_path", |path| Action::Edit(path)),
+            "Glob" | "Grep" | "LS" => self.folder(tool, input),
+            _ if OF_CONVERSATION.contains(&tool) => return HookAnswer::None,
+            _ => self.operation(tool),
+        };
+        result.unwrap_or_else(HookAnswer::Deny)
+    }
+
+    /// A command line, which Claude Code gives to a shell.
+    fn command(&self, input: &Value) -> Result<HookAnswer, String> {
+        let command = text(input, "command")?;
+        if input["dangerouslyDisableSandbox"] == true {
+            return Err("no command may leave the sandbox of Claude Code".to_owned());
+        }
+        let words = plain_words(command).map_err(|error| error.to_string())?;
+        let cwd = self
+            .cwd
+            .canonicalize()
+            .map_err(|error| format!("the working folder cannot be opened: {error}"))?;
+        if !cwd.starts_with(self.root) {
+            return Err("commands run in the folder of the repository alone".to_owned());
+        }
+        match self.policy.judge(Action::Run(&words)) {
+            Verdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => Err(
+                "it runs code of the repository, and this hook sees no sandbox: `--sandboxed` says that all of Claude Code runs in one"
+                    .to_owned(),
+            ),
+            verdict => Ok(answer(verdict)),
+        }
+    }
+
+    /// A file that is read or changed.
+    fn file(&self, input: &Value, field: &str, action: fn(&str) -> Action<'_>) -> Result<HookAnswer, String> {
+        let named = text(input, field)?;
+        let (path, has_link) = self.relative(named)?;
+        let path = path.to_str().ok_or_else(|| format!("{named:?} is not UTF-8"))?;
+        match action(path) {
+            Action::Edit(_) | Action::Write(_) if has_link => Err(format!("{named:?} leads through a link")),
+            action => Ok(answer(self.policy.judge(action))),
+        }
+    }
+
+    /// A folder that is searched: allowed where any file of it may be read.
+    fn folder(&self, tool: &str, input: &Value) -> Result<HookAnswer, String> {
+        for field in ["pattern", "glob"] {
+            // The pattern of Grep is of text.
+            let is_path = (tool, field) != ("Grep", "pattern");
+            let pattern = input[field].as_str().filter(|_| is_path).map(Path::new);
+            if pattern.is_some_and(|pattern| {
+                pattern.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
+            }) {
+                return Err(format!("the pattern of `{tool}` leaves the folder"));
+            }
+        }
+        let named = input["path"].as_str().map_or_else(|| self.cwd.to_owned(), PathBuf::from);
+        let (path, _) = self.relative(named.to_str().ok_or("the folder is not UTF-8")?)?;
+        let is_file = self.root.join(&path).is_file();
+        let inner = if is_file { path } else { path.join("any") };
+        let inner = inner.to_str().ok_or("the folder is not UTF-8")?;
+        Ok(answer(self.policy.judge(Action::Read(inner))))
+    }
+
+    /// An operation of an MCP server.
+    fn operation(&self, tool: &str) -> Result<HookAnswer, String> {
+        let parts: Vec<&str> = tool.strip_prefix("mcp__").unwrap_or_default().split("__").collect();
+        match parts.as_slice() {
+            [server, name] if !server.is_empty() && !name.is_empty() => {
+                Ok(answer(self.policy.judge(Action::Mcp(&format!("{server}/{name}")))))
+            }
+            _ => Err(format!("no rule can allow the tool {tool:?}")),
+        }
+    }
+
+    /// The path below the repository that a name leads to, and whether it leads there through a link.
+    fn relative(&self, named: &str) -> Result<(PathBuf, bool), String> {
+        let whole = self.cwd.join(named);
+        if whole.components().any(|part| part == Component::ParentDir) {
+            return Err(format!("{named:?} has `..` in it"));
+        }
+        // The part that exists is followed; the rest is new.
+        let mut rest = Vec::new();
+        let mut there = whole.as_path();
+        let resolved = loop {
+            match there.canonicalize() {
+                Ok(resolved) => break resolved,
+                // A link to nothing.
+                Err(_) if there.symlink_metadata().is_ok() => {
+                    return Err(format!("{named:?} leads through a link"));
+                }
+                Err(error) => {
+                    let (Some(above), Some(name)) = (there.parent(), there.file_name()) else {
+                        return Err(format!("{named:?} cannot be found: {error}"));
+                    };
+                    rest.push(name);
+                    there = above;
+                }
+            }
+        };
+        let resolved: PathBuf = std::iter::once(resolved.as_os_str()).chain(rest.into_iter().rev()).collect();
+        let outside = || format!("{named:?} is outside of the repository");
+        let path = resolved.strip_prefix(self.root).map_err(|_| outside())?.to_owned();
+        // A link above the root is none of the repository's.
+        let has_link = !whole.ends_with(&path);
+        Ok((path, has_link))
+    }
+}
+
+fn text<'a>(input: &'a Value, field: &str) -> Result<&'a str, String> {
+    input[field].as_str().ok_or_else(|| format!("the call has no `{field}`"))
+}
+
+fn answer(verdict: Verdict) -> HookAnswer {
+    match verdict {
+        Verdict::Allow { rules, runs_code: _ } => {
+            HookAnswer::Allow(rules.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>().join(", "))
+        }
+        Verdict::Deny { rule: Some(rule), reason } => {
+            HookAnswer::Deny(format!("{reason}; the rule that would allow it: {} ({})", rule.text, rule.file))
+        }
+        Verdict::Deny { rule: None, reason } => HookAnswer::Deny(format!("{reason}; no rule can allow it")),
+    }
+}

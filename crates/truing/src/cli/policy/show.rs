@@ -1,0 +1,66 @@
+//! `truing policy show`: the files of the policy in effect.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use truing_core::policy::PolicyFile;
+
+use crate::cli::Context;
+use crate::cli::error::{CliError, Exit};
+use crate::wiring;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct ShowCommand {
+    /// A profile (`fixer`), a program with a grammar (`cargo`), or `never`
+    #[arg(value_name = "PROFILE")]
+    name: Option<String>,
+}
+
+/// A file of the policy, for scripts.
+#[derive(Serialize)]
+struct FileRow<'a> {
+    name: &'a str,
+    /// The file that counts.
+    from: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
+
+impl ShowCommand {
+    pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+        let policies = wiring::policy::policies(&context.config(&[])?)?;
+        match &self.name {
+            None => {
+                let rows: Vec<FileRow<'_>> = policies.files().iter().map(|file| row(file, false)).collect();
+                context.output.answer(&rows, || {
+                    let mut text = String::new();
+                    for FileRow { name, from, .. } in &rows {
+                        let _ = writeln!(text, "{name:<24} {from}");
+                    }
+                    text + "\nOne file: `truing policy show NAME`, such as `truing policy show fixer`\n"
+                })?;
+            }
+            Some(name) => {
+                let stems: Vec<&str> = policies.files().iter().map(stem).collect();
+                let file = policies.files().iter().find(|file| stem(file) == name).ok_or_else(|| {
+                    let near = wiring::nearest(name, stems.iter().copied());
+                    let near = near.map(|near| format!("did you mean `{near}`? "));
+                    CliError::usage("unknown_policy", format!("no file of the policy is called `{name}`"))
+                        .hint(format!("{}there are: {}", near.unwrap_or_default(), stems.join(", ")))
+                })?;
+                context.output.answer(&row(file, true), || file.text.clone())?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn row(file: &PolicyFile, has_text: bool) -> FileRow<'_> {
+    FileRow { name: &file.name, from: &file.shown, text: has_text.then_some(file.text.as_str()) }
+}
+
+/// The name of a file without its folder and its ending.
+fn stem(file: &PolicyFile) -> &str {
+    let name = file.name.rsplit('/').next().unwrap_or(&file.name);
+    name.trim_end_matches(".toml")
+}

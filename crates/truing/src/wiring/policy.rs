@@ -1,0 +1,106 @@
+//! The policies of agents: those that Truing ships, with the files of the operator's folder.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use truing_config::Config;
+use truing_core::policy::{Policy, PolicyFile, PolicyFileError, PolicySet, ProfileName};
+
+use crate::cli::error::CliError;
+
+/// The word of the errors of files of a policy.
+pub const BAD_POLICY: &str = "bad_policy";
+
+/// The longest file of a policy, in bytes.
+const MAX_FILE_BYTES: u64 = 256 << 10;
+/// The most files and folders of a policy.
+const MAX_FILES: usize = 200;
+/// The folders of a policy.
+const FOLDERS: [&str; 3] = ["", "profiles", "grammar"];
+
+/// The policies of all profiles.
+///
+/// # Errors
+/// Exit 2 for a folder that cannot be read, or a file in it that is wrong: each error with its line.
+pub fn policies(config: &Config) -> Result<PolicySet, CliError> {
+    let files = config.policy.dir.as_deref().map(read_folder).transpose()?.unwrap_or_default();
+    let policies = PolicySet::new(&files).map_err(|problems| refused(&problems))?;
+    for note in policies.notes() {
+        tracing::warn!("{note}");
+    }
+    Ok(policies)
+}
+
+/// The policy of fixers: the commands of the gate and of the checks are allowed as they stand.
+///
+/// # Errors
+/// As [`policies`].
+pub fn fixer(config: &Config) -> Result<Arc<Policy>, CliError> {
+    let gate = config.converge.gate.iter().map(|words| ("converge.gate".to_owned(), words.clone()));
+    let exact = checks(config).chain(gate).collect();
+    Ok(Arc::new(policies(config)?.of_profile(ProfileName::Fixer).with_exact(exact)))
+}
+
+/// The policy of ports: the commands of the checks are allowed as they stand.
+///
+/// # Errors
+/// As [`policies`].
+pub fn porter(config: &Config) -> Result<Arc<Policy>, CliError> {
+    Ok(Arc::new(policies(config)?.of_profile(ProfileName::Sync).with_exact(checks(config).collect())))
+}
+
+fn checks(config: &Config) -> impl Iterator<Item = (String, Vec<String>)> {
+    config.verify.check.iter().map(|words| ("verify.check".to_owned(), words.clone()))
+}
+
+fn refused(problems: &[PolicyFileError]) -> CliError {
+    let mut errors = problems.iter().map(|problem| CliError::usage(BAD_POLICY, problem.to_string()));
+    let first = errors.next().unwrap_or_else(|| CliError::usage(BAD_POLICY, "the policy cannot be read"));
+    let hint = "`policy.dir` says where the files are; `truing policy show` prints the built-in ones";
+    CliError { more: errors.collect(), ..first }.hint(hint)
+}
+
+/// The files of a policy's folder, in the order of their names. `README.md` and hidden files are none.
+fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
+    let unreadable = |path: &Path, why: &dyn std::fmt::Display| {
+        CliError::usage("policy_folder", format!("policy.dir: {} cannot be read: {why}", path.display()))
+            .hint("name a folder with `profiles/`, `grammar/` or `never.toml`, as `truing policy show` prints them")
+    };
+    let mut files = Vec::new();
+    for below in FOLDERS {
+        let path = folder.join(below);
+        let entries = match std::fs::read_dir(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !below.is_empty() => continue,
+            entries => entries.map_err(|error| unreadable(&path, &error))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(|error| unreadable(&path, &error))?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+                return Err(unreadable(&path, &"its name is not UTF-8"));
+            };
+            let is_known_folder = below.is_empty() && FOLDERS.contains(&name) && path.is_dir();
+            if name.starts_with('.') || name == "README.md" || is_known_folder {
+                continue;
+            }
+            if files.len() == MAX_FILES {
+                return Err(unreadable(folder, &format!("it has more than {MAX_FILES} files")));
+            }
+            let name = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+            let text = read_text(&path).map_err(|error| unreadable(&path, &error))?;
+            files.push(PolicyFile { name, shown: path.display().to_string(), text });
+        }
+    }
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(files)
+}
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(std::io::Error::other(format!("it is longer than {MAX_FILE_BYTES} bytes")));
+    }
+    Ok(text)
+}

@@ -1,0 +1,211 @@
+//! `truing policy`: an operator's files, what is shown of them, and the answers to calls of Claude Code's tools.
+
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::support::home::{Home, Ran};
+
+const PROFILE: &str = "run = [\"scons\", \"git log\"]\nread = [\"**\"]\nedit = [\"src/**\"]\nwrite = [\"src/**\"]\nmcp = [\"docs/search\"]\n";
+const SCONS: &str = "programs = [\"scons\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n\n[[command]]\noperands = \"word\"\n";
+
+/// A home with a policy of its own.
+fn home() -> Home {
+    let home = Home::bare();
+    home.write("policy/profiles/fixer.toml", PROFILE);
+    home.write("policy/grammar/scons.toml", SCONS);
+    home.write("policy/README.md", "Ours.\n");
+    home.write("truing.toml", "policy.dir = \"policy\"\n[verify]\ncheck = [[\"make\", \"-f\", \"ci.mk\"]]\n");
+    home
+}
+
+#[test]
+fn an_operators_files_count_and_their_errors_have_a_line() {
+    let home = home();
+    let check =
+        |words: &[&str]| home.run(&[&["policy", "check", "--config", "truing.toml", "--"], words].concat());
+    let allowed = check(&["scons", "test"]);
+    assert!(allowed.exit == 0 && allowed.out.contains("policy/profiles/fixer.toml"), "{allowed:?}");
+    assert_eq!(check(&["cargo", "test"]).exit, 1);
+    assert_eq!(
+        check(&["make", "-f", "ci.mk"]).out,
+        "allow\nrule: verify.check: [\"make\", \"-f\", \"ci.mk\"]\nfile: the configuration\n"
+    );
+
+    home.write("policy/grammar/scons.toml", &SCONS.replace("\"word\"", "\"text\""));
+    home.write("policy/profiles/fixr.toml", "");
+    for command in [&["policy", "check", "--", "rg", "x"][..], &["config", "check"], &["policy", "show"]] {
+        let (first, rest) = command.split_at(2);
+        let wrong = home.run(&[first, &["--config", "truing.toml"], rest].concat());
+        assert_eq!(wrong.exit, 2, "{wrong:?}");
+        assert!(wrong.err.contains("policy/grammar/scons.toml:6: text may be a command"), "{}", wrong.err);
+        assert!(
+            wrong.err.contains("policy/profiles/fixr.toml: no file of a policy is called so"),
+            "{}",
+            wrong.err
+        );
+    }
+    home.write("truing.toml", "policy.dir = \"elsewhere\"\n");
+    let gone = check(&["rg", "x"]);
+    assert!(gone.exit == 2 && gone.err.contains("policy.dir: "), "{gone:?}");
+}
+
+#[test]
+fn the_files_in_effect_are_shown() {
+    let home = home();
+    let show = |words: &[&str]| home.run(&[&["policy", "show", "--config", "truing.toml"], words].concat());
+    let all = show(&[]);
+    let line =
+        |name: &str| all.out.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    assert!(line("profiles/fixer.toml").ends_with("policy/profiles/fixer.toml"), "{}", all.out);
+    assert!(line("profiles/sync.toml").ends_with("truing's own profiles/sync.toml"), "{}", all.out);
+    assert_eq!(show(&["fixer"]).out, PROFILE);
+    let shipped = show(&["cargo"]).out;
+    assert!(shipped.contains("programs = [\"cargo\"]"), "{shipped}");
+    let rows = show(&["--format", "json"]).json();
+    assert!(rows.as_array().unwrap().iter().any(|row| row["name"] == "grammar/scons.toml"), "{rows:#}");
+    let unknown = show(&["fixr"]);
+    assert!(unknown.exit == 2 && unknown.err.contains("did you mean `fixer`?"), "{unknown:?}");
+}
+
+/// The answer to a call of a tool in a repository.
+fn ask(home: &Home, options: &[&str], call: &str) -> Ran {
+    let mut command = home.command(&[&["policy", "hook", "--config", "truing.toml"], options].concat());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(call.as_bytes()).unwrap();
+    Ran::from(child.wait_with_output().unwrap())
+}
+
+fn call(home: &Home, tool: &str, input: &Value) -> String {
+    json!({"hook_event_name": "PreToolUse", "cwd": home.path().join("repo"), "tool_name": tool, "tool_input": input, "session_id": "s"}).to_string()
+}
+
+#[test]
+fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
+    let home = home();
+    home.write("repo/.git/HEAD", "ref: refs/heads/main\n");
+    home.write("repo/src/a.py", "x = 1\n");
+    home.write("outside.txt", "secret\n");
+    let repo = home.path().join("repo");
+    symlink(home.path().join("outside.txt"), repo.join("src/link")).unwrap();
+    symlink("nothing", repo.join("src/dangling")).unwrap();
+    let file = |name: &str| json!({"file_path": repo.join(name)});
+    let bash = |command: &str| json!({"command": command});
+    let decision = |tool: &str, input: &Value| {
+        let ran = ask(&home, &[], &call(&home, tool, input));
+        assert_eq!((ran.exit, ran.err.as_str()), (0, ""), "{tool} {input}: {ran:?}");
+        let answer = ran.json()["hookSpecificOutput"].clone();
+        assert_eq!(answer["hookEventName"], "PreToolUse", "{answer}");
+        (
+            answer["permissionDecision"].as_str().unwrap().to_owned(),
+            answer["permissionDecisionReason"].as_str().unwrap().to_owned(),
+        )
+    };
+    for (tool, input) in [
+        ("Bash", bash("git log --oneline -n 5")),
+        ("Read", file("src/a.py")),
+        ("Read", json!({"file_path": "src/a.py"})),
+        ("Edit", file("src/a.py")),
+        ("MultiEdit", file("src/a.py")),
+        ("Write", file("src/new/b.py")),
+        ("NotebookEdit", json!({"notebook_path": repo.join("src/a.ipynb")})),
+        ("Glob", json!({"pattern": "**/*.py"})),
+        ("Grep", json!({"pattern": "/etc/..", "path": "src", "glob": "*.py"})),
+        ("LS", json!({"path": repo})),
+        ("mcp__docs__search", json!({})),
+    ] {
+        assert_eq!(decision(tool, &input).0, "allow", "{tool} {input}");
+    }
+    for (tool, input, reason) in [
+        ("Bash", bash("git log; id"), "';' is for a shell"),
+        ("Bash", bash("git log && id"), "'&' is for a shell"),
+        ("Bash", bash("git log $(id)"), "is for a shell"),
+        ("Bash", bash("git log > f"), "'>' is for a shell"),
+        ("Bash", bash("FOO=1 git log"), "a shell makes something else of \"FOO=1\""),
+        (
+            "Bash",
+            bash("git push"),
+            "the rule that would allow it: grammar: command \"git push\" (truing's own grammar/git.toml)",
+        ),
+        ("Bash", bash("scons test"), "it runs code of the repository, and this hook sees no sandbox"),
+        (
+            "Bash",
+            json!({"command": "git log", "dangerouslyDisableSandbox": true}),
+            "no command may leave the sandbox",
+        ),
+        ("Bash", json!({}), "the call has no `command`"),
+        ("Read", json!({"file_path": "/etc/passwd"}), "is outside of the repository"),
+        ("Read", file("src/link"), "is outside of the repository"),
+        ("Write", file("src/dangling"), "leads through a link"),
+        ("Edit", file("../outside.txt"), "has `..` in it"),
+        ("Edit", file("README.md"), "`fixer` may not edit \"README.md\""),
+        ("Write", file(".git/hooks/pre-commit"), "is no path of a file in the tree"),
+        ("Glob", json!({"pattern": "/etc/*"}), "leaves the folder"),
+        ("Glob", json!({"pattern": "../*"}), "leaves the folder"),
+        ("Grep", json!({"pattern": "x", "path": "/etc"}), "is outside of the repository"),
+        ("mcp__docs__delete", json!({}), "may not call \"docs/delete\""),
+        ("mcp__docs__a__b", json!({}), "no rule can allow the tool"),
+        ("WebFetch", json!({"url": "https://example.com"}), "no rule can allow the tool"),
+        ("Task", json!({"prompt": "x"}), "no rule can allow the tool"),
+    ] {
+        let (decision, told) = decision(tool, &input);
+        assert!(decision == "deny" && told.contains(reason), "{tool} {input}: {decision}: {told}");
+    }
+    let sandboxed = ask(&home, &["--sandboxed"], &call(&home, "Bash", &bash("scons test"))).json();
+    assert_eq!(sandboxed["hookSpecificOutput"]["permissionDecision"], "allow");
+    let outside = call(&home, "Bash", &bash("git log")).replace("/repo\"", "\"");
+    let outside = ask(&home, &["--root", "repo"], &outside).json();
+    assert_eq!(outside["hookSpecificOutput"]["permissionDecision"], "deny");
+    assert_eq!(ask(&home, &[], &call(&home, "TodoWrite", &json!({}))).out, "{}\n");
+}
+
+/// The settings of the example and those of the page are the same, and their command answers.
+#[test]
+fn the_example_for_claude_codes_action_is_a_hook_that_answers() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let example = std::fs::read_to_string(root.join("examples/ci/claude-code-action.yml")).unwrap();
+    let settings: Value = serde_json::from_str(example.split_once("settings: |\n").unwrap().1).unwrap();
+    let page = std::fs::read_to_string(root.join("docs/policy.md")).unwrap();
+    let shown: Value =
+        serde_json::from_str(page.split_once("```json\n").unwrap().1.split_once("```").unwrap().0).unwrap();
+    assert_eq!(settings, shown);
+    let hook = &settings["hooks"]["PreToolUse"][0]["hooks"][0];
+    assert_eq!(hook["onFailure"], "block");
+    let words = hook["command"].as_str().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words[..3], ["/usr/local/bin/truing", "policy", "hook"]);
+
+    let home = home();
+    home.write("repo/.git/HEAD", "ref: refs/heads/main\n");
+    let answer =
+        ask(&home, &["--profile", "fixer"], &call(&home, "Bash", &json!({"command": "git log"}))).json();
+    assert_eq!(answer["hookSpecificOutput"]["permissionDecision"], "allow");
+}
+
+/// Claude Code goes on after every other failure.
+#[test]
+fn a_call_that_cannot_be_judged_is_blocked() {
+    let home = home();
+    home.write("repo/.git/HEAD", "ref: refs/heads/main\n");
+    let good = call(&home, "Bash", &json!({"command": "git log"}));
+    let no_root = call(&home, "Bash", &json!({"command": "git log"})).replace("/repo\"", "\"");
+    for text in ["", "{", "[]", "{}", &good.replace("PreToolUse", "PostToolUse"), &no_root] {
+        let ran = ask(&home, &[], text);
+        assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{text}: {ran:?}");
+        assert!(!ran.err.is_empty(), "{text}");
+    }
+    assert_eq!(ask(&home, &[], &good).exit, 0);
+    home.write("policy/profiles/fixer.toml", "run = 1\n");
+    let wrong = ask(&home, &[], &good);
+    assert_eq!((wrong.exit, wrong.out.as_str()), (2, ""), "{wrong:?}");
+    home.write("policy/profiles/fixer.toml", PROFILE);
+    // A reader that is gone gets no answer, and no answer is an allowance.
+    let mut command = home.command(&["policy", "hook", "--config", "truing.toml"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    child.stdin.take().unwrap().write_all(good.as_bytes()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+}
