@@ -53,7 +53,7 @@ pub(super) fn of(
             ["reviewer", _, key] => Some(converge::default(name(), key)),
             ["sync", ..]
             | ["server", "metrics_listen"]
-            | ["mcp", _, "url" | "forge" | "transport" | "token" | "tools"]
+            | ["mcp", _, "url" | "forge" | "transport" | "token" | "headers" | "tools"]
             | ["forge", _, "app_id" | "private_key" | "marker_key" | "email" | "account" | "halted"]
             | ["tool", _, "command" | "format" | "paths" | "exit"]
             | ["rules" | "prompts" | "policy", "dir"]

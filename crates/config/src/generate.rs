@@ -209,7 +209,7 @@ fn default_as_toml(key: &Key) -> String {
         (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
         (Default::Text(text), Kind::Integer(..) | Kind::Usd(_) | Kind::Flag) => text.to_owned(),
         (Default::Text(text), Kind::Codes) => format!("[{}]", text.replace(',', ", ")),
-        (Default::Text(text), Kind::Ids) => format!("{{{text}}}"),
+        (Default::Text(text), Kind::Ids | Kind::Headers) => format!("{{{text}}}"),
         (
             Default::Text(""),
             Kind::Globs
@@ -286,6 +286,9 @@ const REPOSITORY_PATTERN: &str = "^[^/]*/[^/]*$";
 /// Lengths of time, as a regular expression.
 const DURATION_PATTERN: &str = "^([0-9]+(w|d|h|m|s|ms))+$";
 
+/// Names of headers, as a regular expression.
+const HEADER_PATTERN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$";
+
 fn schema_of(key: &Key) -> Json {
     let mut schema = match key.kind {
         Kind::Store(schemes) => {
@@ -333,6 +336,11 @@ fn schema_of(key: &Key) -> Json {
         Kind::Ids => json!({
             "type": "object", "additionalProperties": { "type": "string", "pattern": "^[!-~]+$" }
         }),
+        Kind::Headers => json!({
+            "type": "object",
+            "propertyNames": { "pattern": HEADER_PATTERN },
+            "additionalProperties": secret_schema()
+        }),
         Kind::Codes => json!({
             "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 0, "maximum": 255 }
         }),
@@ -342,7 +350,7 @@ fn schema_of(key: &Key) -> Json {
         (Default::Variable(name), _) => Some(json!({ "env": name })),
         (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
         // None has a default with anything in it.
-        (Default::Text(_), Kind::Ids) => Some(json!({})),
+        (Default::Text(_), Kind::Ids | Kind::Headers) => Some(json!({})),
         (Default::Text(text), Kind::Codes) => {
             Some(json!(text.split(',').filter_map(|code| code.parse::<i32>().ok()).collect::<Vec<_>>()))
         }
@@ -446,6 +454,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Usd(most) => format!("US dollars, 0 to {most}"),
         Kind::Secret => "secret".to_owned(),
         Kind::Secrets => "list of secrets".to_owned(),
+        Kind::Headers => "table of headers, each with its secret (in a variable: a JSON object)".to_owned(),
         Kind::Sink(schemes) => {
             format!("URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
         }

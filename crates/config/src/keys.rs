@@ -825,6 +825,14 @@ pub const KEYS: &[Key] = &[
         doc: "What is sent to `url` as `Authorization: Bearer`.",
     },
     Key {
+        path: "mcp.NAME.headers",
+        kind: Kind::Headers,
+        default: Default::Computed { words: "none", example: "{ \"X-API-Key\" = { env = \"DOCS_KEY\" } }" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Headers that are sent to `url` with every request, each with the place of its secret. They are sent nowhere else. Those that HTTP or the protocol sets itself are refused, and so is `Authorization` beside `token`.",
+    },
+    Key {
         path: "mcp.NAME.tools",
         kind: Kind::Names,
         default: Default::Computed { words: "has to be said", example: "[\"search\"]" },

@@ -42,6 +42,8 @@ pub enum Kind {
     Secret,
     /// Where several secrets are kept.
     Secrets,
+    /// A table of headers of HTTP, each with the place of its secret.
+    Headers,
     /// A URL that may be a secret, such as a webhook's: written out, or kept where secrets are. Of one of these
     /// schemes; where it is written out, without a password, and shown without its path.
     Sink(&'static [&'static str]),
@@ -119,6 +121,7 @@ impl Kind {
             Self::Usd(_) => "2.50",
             Self::Secret => "{ env = \"VARIABLE\" }",
             Self::Secrets => "[{ env = \"VARIABLE\" }]",
+            Self::Headers => "{ \"X-API-Key\" = { env = \"VARIABLE\" } }",
             Self::Sink(_) => "\"https://hooks.example.org/…\" or { env = \"VARIABLE\" }",
             Self::Globs => "[\"vendor/**\"]",
             Self::Pairs => "[\"botocore/=aiobotocore/\"]",

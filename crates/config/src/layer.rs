@@ -233,6 +233,7 @@ impl Walk<'_> {
         let read = match (key.kind, value.get_ref()) {
             (kind, DeValue::Table(table)) if kind.is_secret() => self.secret(path, table),
             (Kind::Secrets, DeValue::Array(places)) => self.secrets(path, places),
+            (Kind::Headers, DeValue::Table(table)) => Ok(self.headers(path, table)),
             (kind, value) => {
                 // A program of the repository is looked for in whatever tree is looked at.
                 let is_own = self.owner == Owner::Repository && kind == Kind::Command;
@@ -273,6 +274,37 @@ impl Walk<'_> {
             }
         }
         Ok(Some(Value::Secrets(all)))
+    }
+
+    /// Headers, each with the place of its secret. Nothing, if what is wrong with one of them is told already.
+    fn headers(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<Value> {
+        let mut all = BTreeMap::new();
+        let mut is_whole = true;
+        for (name, place) in table {
+            let (start, name) = (name.span().start, name.get_ref().as_ref());
+            let of_header: Vec<&str> = path.iter().copied().chain([cut(name)]).collect();
+            let read = match place.get_ref() {
+                DeValue::Table(fields) => self.secret(&of_header, fields),
+                other @ (DeValue::String(_)
+                | DeValue::Integer(_)
+                | DeValue::Float(_)
+                | DeValue::Boolean(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_)) => Value::from_toml(Kind::Secret, other, &self.file.folder).map(Some),
+            };
+            let added = match read {
+                Ok(Some(Value::Secret(secret))) => value::add_header(&mut all, name, secret).map(|()| true),
+                // What is unknown in it is told already.
+                Ok(Some(_) | None) => Ok(false),
+                Err(wrong) => Err(wrong),
+            };
+            is_whole &= added.unwrap_or_else(|wrong| {
+                let key = format!("{}.{:?}", path.join("."), cut(name));
+                self.problem(start, |at| Problem::of_value(at, key, wrong));
+                false
+            });
+        }
+        is_whole.then_some(Value::SecretTable(all))
     }
 
     /// `{ env = "VARIABLE" }` or `{ file = "PATH" }`. Nothing, if unknown keys in it are told already.

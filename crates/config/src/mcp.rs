@@ -1,5 +1,6 @@
 //! The MCP servers whose tools a model may call.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub enum McpWay {
         url: String,
         /// What opens it.
         token: Option<Secret>,
+        /// Other headers of each request.
+        headers: BTreeMap<String, Secret>,
     },
     /// HTTP with events.
     Sse {
@@ -46,6 +49,8 @@ pub enum McpWay {
         url: String,
         /// What opens it.
         token: Option<Secret>,
+        /// Other headers of each request.
+        headers: BTreeMap<String, Secret>,
     },
     /// Our own tools of this forge.
     Forge(String),
@@ -85,6 +90,7 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<McpConfig, ConfigEr
     })?;
     let command = settings.list(&path("command"))?;
     let (url, token) = (settings.url_if_any(&path("url"))?, settings.secret(&path("token"))?);
+    let headers = settings.secret_table(&path("headers"))?;
     let read: Vec<PathBuf> = settings.list(&path("read"))?.into_iter().map(PathBuf::from).collect();
     let env = settings.list(&path("env"))?;
     let forge = settings.name_if_any(&path("forge"))?;
@@ -93,11 +99,15 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<McpConfig, ConfigEr
         ("read", !read.is_empty(), !command.is_empty(), "a `command`"),
         ("env", !env.is_empty(), !command.is_empty(), "a `command`"),
         ("token", token.is_some(), url.is_some(), "a `url`"),
+        ("headers", !headers.is_empty(), url.is_some(), "a `url`"),
         ("transport", transport.is_some(), forge.is_none(), "a `command` or a `url`"),
     ] {
         if is_said && !fits {
             return Err(wrong(key, &format!("goes with {ways}")));
         }
+    }
+    if token.is_some() && headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
+        return Err(wrong("headers", "must not set `Authorization` beside `token`, which is sent in it"));
     }
     let way = match ((!command.is_empty()).then_some(command), url, forge) {
         (None, None, None) => {
@@ -106,8 +116,10 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<McpConfig, ConfigEr
         (Some(command), None, None) if matches!(transport, Some(Transport::Stdio) | None) => {
             McpWay::Program { command, read, env }
         }
-        (None, Some(url), None) if transport == Some(Transport::Sse) => McpWay::Sse { url, token },
-        (None, Some(url), None) if transport != Some(Transport::Stdio) => McpWay::Http { url, token },
+        (None, Some(url), None) if transport == Some(Transport::Sse) => McpWay::Sse { url, token, headers },
+        (None, Some(url), None) if transport != Some(Transport::Stdio) => {
+            McpWay::Http { url, token, headers }
+        }
         (None, None, Some(forge)) => McpWay::Forge(forge),
         (Some(_), None, None) => {
             return Err(wrong(
@@ -140,3 +152,6 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<McpConfig, ConfigEr
         max_output: max_output.map_err(|_| bug(&path("max_output")))?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,17 @@ impl Typed<'_> {
         self.get(path, |value| if let Value::Secrets(all) = value { Some(all.clone()) } else { None })
     }
 
+    pub(super) fn secret_table(&self, path: &str) -> Result<BTreeMap<String, Secret>, ConfigError> {
+        let all =
+            self.if_any(
+                path,
+                |value| {
+                    if let Value::SecretTable(all) = value { Some(all.clone()) } else { None }
+                },
+            )?;
+        Ok(all.unwrap_or_default())
+    }
+
     /// Where the store is, and the folder of this machine's own.
     pub(super) fn store(&self) -> Result<StoreConfig, ConfigError> {
         let [url, records] = ["store.url", "store.records"].map(|key| self.setting(key));

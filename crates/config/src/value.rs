@@ -35,7 +35,8 @@ pub use length::ShownDuration;
 use length::duration;
 pub use length::milliseconds;
 use linter::{codes, codes_in_toml, format_of_output};
-use places::{no_secrets, place, place_in_toml, secrets};
+pub(crate) use places::add_header;
+use places::{headers, no_headers, no_secrets, place, place_in_toml, secrets};
 pub(super) use program::starts_here;
 use program::{command, commands, no_command, no_commands, program};
 
@@ -90,6 +91,7 @@ impl Value {
                 None => must("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
             }),
             Kind::Secrets => Err(must(no_secrets())),
+            Kind::Headers => Err(must(no_headers())),
             Kind::Codes => codes_in_toml(value),
             Kind::Ids => ids_in_toml(value),
             Kind::Store(_)
@@ -178,6 +180,8 @@ impl Value {
             Kind::Secret => Err(Wrong::Literal),
             Kind::Secrets if text.trim().is_empty() => Ok(Self::Secrets(Vec::new())),
             Kind::Secrets => secrets(text, folder).map(Self::Secrets),
+            Kind::Headers if text.trim().is_empty() => Ok(Self::SecretTable(Default::default())),
+            Kind::Headers => headers(text, folder).map(Self::SecretTable),
             Kind::Globs
             | Kind::Pairs
             | Kind::Repositories
@@ -222,6 +226,9 @@ impl Value {
             Self::Name(name) => json!(name),
             Self::Secret(secret) => place(secret),
             Self::Secrets(all) => all.iter().map(place).collect(),
+            Self::SecretTable(all) => {
+                all.iter().map(|(name, secret)| (name.clone(), place(secret))).collect()
+            }
             Self::List(items) => json!(items),
             Self::Commands(all) => json!(all),
             Self::Codes(codes) => json!(codes),
@@ -253,6 +260,13 @@ impl fmt::Display for Value {
             Self::Ids(ids) => {
                 let one = |(name, id): (&String, &String)| format!("{} = {}", string(name), string(id));
                 write!(f, "{{ {} }}", ids.iter().map(one).collect::<Vec<_>>().join(", "))
+            }
+            Self::SecretTable(all) if all.is_empty() => f.write_str("{}"),
+            Self::SecretTable(all) => {
+                let one = |(name, secret): (&String, &Secret)| {
+                    format!("{} = {}", string(name), place_in_toml(secret))
+                };
+                write!(f, "{{ {} }}", all.iter().map(one).collect::<Vec<_>>().join(", "))
             }
             Self::Secret(secret) => f.write_str(&place_in_toml(secret)),
             Self::Secrets(all) => {

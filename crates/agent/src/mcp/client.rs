@@ -32,7 +32,7 @@ use truing_reader::redact::redact;
 use truing_core::agent::MAX_OUTPUT_BYTES;
 
 use crate::native::{Output, Tools};
-pub use server::{Address, Server, Way, Within};
+pub use server::{Address, HeaderError, Server, Way, Within};
 
 use offer::Offered;
 use server::Serving;

@@ -133,7 +133,7 @@ async fn ask(calls: Vec<(String, Value)>) {
     let url = std::env::args().next_back().unwrap();
     let config = Server {
         name: "suite".to_owned(),
-        way: Way::Http(Address { url, token: None }),
+        way: Way::Http(Address::new(url, None)),
         tools: calls.iter().map(|(name, _)| name.clone()).collect(),
         time: WAITS,
         most: 10_000,

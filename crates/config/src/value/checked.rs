@@ -39,6 +39,8 @@ pub enum Value {
     Secret(Secret),
     /// Where several are.
     Secrets(Vec<Secret>),
+    /// Names, each with the place of a secret.
+    SecretTable(BTreeMap<String, Secret>),
     /// Globs, names, networks or folders.
     List(Vec<String>),
     /// Commands, each a program and its arguments.
@@ -47,6 +49,32 @@ pub enum Value {
     Codes(Vec<i32>),
     /// Names, each with an id.
     Ids(BTreeMap<String, String>),
+}
+
+impl Value {
+    /// The places of all secrets in it.
+    pub fn secrets(&self) -> Vec<&Secret> {
+        match self {
+            Self::Secret(secret) => vec![secret],
+            Self::Secrets(all) => all.iter().collect(),
+            Self::SecretTable(all) => all.values().collect(),
+            Self::Unset
+            | Self::Store(_)
+            | Self::Address(_)
+            | Self::Integer(_)
+            | Self::Duration(..)
+            | Self::Choice(_)
+            | Self::Flag(_)
+            | Self::Url(_)
+            | Self::Path(_)
+            | Self::Usd(..)
+            | Self::Name(_)
+            | Self::List(_)
+            | Self::Commands(_)
+            | Self::Codes(_)
+            | Self::Ids(_) => Vec::new(),
+        }
+    }
 }
 
 /// The fault in a value.

@@ -27,21 +27,91 @@ pub(super) fn place_in_toml(secret: &Secret) -> String {
     }
 }
 
+/// A place of a secret in a variable, as JSON: `{"env": "OLD_KEY"}`.
+type PlaceFields = BTreeMap<String, String>;
+
+/// The secret's place that a variable has; one that is of another form is `wrong`.
+fn read_place(fields: &PlaceFields, folder: &Path, wrong: &'static str) -> Result<Secret, Wrong> {
+    let mut fields = fields.iter();
+    match (fields.next().map(|(name, value)| (name.as_str(), value)), fields.next()) {
+        (Some(("env", name)), None) => secret_variable(name),
+        (Some(("file", path)), None) => secret_file(path, folder),
+        (Some(_) | None, _) => Err(must(wrong)),
+    }
+}
+
 /// Places of secrets in a variable, as JSON: `[{"env": "OLD_KEY"}]`.
 pub(super) fn secrets(text: &str, folder: &Path) -> Result<Vec<Secret>, Wrong> {
-    let all: Vec<BTreeMap<String, String>> = serde_json::from_str(text).map_err(|_| must(no_secrets()))?;
-    let place = |one: &BTreeMap<String, String>| {
-        let mut fields = one.iter();
-        match (fields.next().map(|(name, value)| (name.as_str(), value)), fields.next()) {
-            (Some(("env", name)), None) => secret_variable(name),
-            (Some(("file", path)), None) => secret_file(path, folder),
-            (Some(_) | None, _) => Err(must(no_secrets())),
-        }
-    };
-    all.iter().map(place).collect()
+    let all: Vec<PlaceFields> = serde_json::from_str(text).map_err(|_| must(no_secrets()))?;
+    all.iter().map(|fields| read_place(fields, folder, no_secrets())).collect()
 }
 
 /// The form of such a list.
 pub(super) fn no_secrets() -> &'static str {
     "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as JSON"
+}
+
+/// Headers in a variable, as JSON: `{"X-API-Key": {"env": "DOCS_KEY"}}`.
+pub(super) fn headers(text: &str, folder: &Path) -> Result<BTreeMap<String, Secret>, Wrong> {
+    let given: BTreeMap<String, PlaceFields> = serde_json::from_str(text).map_err(|_| must(no_headers()))?;
+    let mut all = BTreeMap::new();
+    for (name, fields) in &given {
+        add_header(&mut all, name, read_place(fields, folder, no_headers())?)?;
+    }
+    Ok(all)
+}
+
+/// The form of such a table.
+pub(super) fn no_headers() -> &'static str {
+    "be a table of headers and the places of their secrets, such as { \"X-API-Key\" = { env = \"VARIABLE\" } }, \
+     in a variable as JSON"
+}
+
+/// The most bytes of a header's name.
+const MAX_HEADER_NAME: usize = 100;
+
+/// Headers that HTTP or the Model Context Protocol sets, whatever is configured.
+const RESERVED_HEADERS: [&str; 14] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "last-event-id",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Beginnings of the names of such headers.
+const RESERVED_PREFIXES: [&str; 2] = ["mcp-", "proxy-"];
+
+/// Adds a header: one that has a name of RFC 9110, is nobody else's, and is not there yet, whatever its case.
+pub(crate) fn add_header(
+    all: &mut BTreeMap<String, Secret>,
+    name: &str,
+    secret: Secret,
+) -> Result<(), Wrong> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || name.len() > MAX_HEADER_NAME || !name.bytes().all(is_token) {
+        return Err(must(format_args!(
+            "name headers with letters, digits and signs such as `-`, {MAX_HEADER_NAME} at most"
+        )));
+    }
+    let lower = name.to_ascii_lowercase();
+    if RESERVED_HEADERS.contains(&lower.as_str())
+        || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+    {
+        return Err(must(format_args!("not set `{name}`, which HTTP or the protocol sets itself")));
+    }
+    if all.keys().any(|other| other.eq_ignore_ascii_case(name)) {
+        return Err(must(format_args!("have `{name}` once, whatever its case")));
+    }
+    all.insert(name.to_owned(), secret);
+    Ok(())
 }

@@ -4,7 +4,6 @@
 use truing_agent::outgoing::{hide_folder, hide_repository};
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_config::value::Value;
 use truing_core::given_secrets::{keep, keep_if_credential};
 
 use super::forges::MARKER_KEY;
@@ -20,15 +19,8 @@ const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "A
 /// From now on all of it is left out, whether this command needs it or not: what cannot be read is given to nobody.
 pub(crate) fn conceal(config: &Config, environment: &Environment) {
     for (_, setting) in config.settings() {
-        let secrets = if let Value::Secret(secret) = &setting.value {
-            std::slice::from_ref(secret)
-        } else if let Value::Secrets(all) = &setting.value {
-            all
-        } else {
-            continue;
-        };
         // Reading keeps it; one that cannot be read was given to nobody.
-        secrets.iter().for_each(|secret| drop(secret.read(environment)));
+        setting.value.secrets().into_iter().for_each(|secret| drop(secret.read(environment)));
     }
     for name in CREDENTIALS {
         environment.get(name).and_then(|value| value.to_str()).into_iter().for_each(keep);

@@ -1,5 +1,6 @@
 //! From `[mcp.NAME]` to servers that reviews start.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use truing_agent::mcp::client::{Address, Server, Way, Within};
@@ -57,11 +58,11 @@ pub(super) fn servers(
                     variables: variables.collect::<Result<_, _>>()?,
                 }));
             }
-            McpWay::Http { url, token } => {
-                servers.push(server(Way::Http(address(name, url, token.as_ref(), environment)?)));
+            McpWay::Http { url, token, headers } => {
+                servers.push(server(Way::Http(address(name, url, token.as_ref(), headers, environment)?)));
             }
-            McpWay::Sse { url, token } => {
-                servers.push(server(Way::Sse(address(name, url, token.as_ref(), environment)?)));
+            McpWay::Sse { url, token, headers } => {
+                servers.push(server(Way::Sse(address(name, url, token.as_ref(), headers, environment)?)));
             }
             McpWay::Forge(forge) => {
                 let folder = super::own_folder(config)?;
@@ -102,7 +103,9 @@ fn handed_on(
     environment: &Environment,
 ) -> Result<(String, Hidden), CliError> {
     let wrong = |why: String| CliError::usage("mcp_variable", format!("mcp.{name}.env: {why}"));
-    let keeps = |value: &Value| matches!(value, Value::Secret(Secret::Env(kept)) if kept == variable);
+    let keeps = |value: &Value| {
+        value.secrets().iter().any(|secret| matches!(secret, Secret::Env(kept) if kept == variable))
+    };
     let is_ours = variable.starts_with("TRUING_")
         || CREDENTIALS.contains(&variable)
         || config.settings().any(|(_, setting)| keeps(&setting.value));
@@ -124,6 +127,7 @@ fn address(
     name: &str,
     url: &str,
     token: Option<&Secret>,
+    headers: &BTreeMap<String, Secret>,
     environment: &Environment,
 ) -> Result<Address, CliError> {
     let read = |secret: &Secret| match secret.read(environment) {
@@ -131,5 +135,16 @@ fn address(
         Err(error) => Err(CliError::usage("mcp_token", format!("mcp.{name}.token: {error}"))
             .hint("put the server's token there, or leave `token` out")),
     };
-    Ok(Address { url: url.to_owned(), token: token.map(read).transpose()? })
+    let mut address = Address::new(url, token.map(read).transpose()?);
+    for (header, secret) in headers {
+        let wrong = |why: String| {
+            CliError::usage("mcp_header", format!("mcp.{name}.headers.{header:?}: {why}"))
+                .hint("put the header's value there, in one line, or leave the header out")
+        };
+        let value = secret.read(environment).map_err(|error| wrong(error.to_string()))?;
+        address
+            .add_header(header, &Hidden::new(value.expose()))
+            .map_err(|error| wrong(format!("{secret}: {error}")))?;
+    }
+    Ok(address)
 }

@@ -73,14 +73,7 @@ fn concealed(config: &Config) -> Vec<PathBuf> {
         if let Value::Path(path) = &setting.value {
             concealed.push(path.clone());
         }
-        let secrets = if let Value::Secret(secret) = &setting.value {
-            std::slice::from_ref(secret)
-        } else if let Value::Secrets(secrets) = &setting.value {
-            secrets.as_slice()
-        } else {
-            &[]
-        };
-        concealed.extend(secrets.iter().filter_map(Secret::file).map(Path::to_owned));
+        concealed.extend(setting.value.secrets().into_iter().filter_map(Secret::file).map(Path::to_owned));
     }
     // What is shown is named without links.
     concealed.iter().map(|file| resolve_links(file)).collect()

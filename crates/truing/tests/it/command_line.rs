@@ -339,6 +339,18 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
         ("mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"search\"] }", true),
         ("mcp.docs = { command = [\"docs\", \"--stdio\"], tools = [\"search\"] }", true),
         ("mcp.docs = { command = \"docs --stdio\", tools = [\"search\"] }", false),
+        (
+            "mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"a\"], headers = { \"X-API-Key\" = { env = \"K\" } } }",
+            true,
+        ),
+        (
+            "mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"a\"], headers = { \"X-API-Key\" = \"hush\" } }",
+            false,
+        ),
+        (
+            "mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"a\"], headers = { \"X API\" = { env = \"K\" } } }",
+            false,
+        ),
         ("mcp.Docs = { forge = \"github\", tools = [\"gh_get_pull_request\"] }", false),
     ] {
         let instance = serde_json::to_value(toml::from_str::<toml::Table>(file).unwrap()).unwrap();

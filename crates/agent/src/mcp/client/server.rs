@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::DuplexStream;
 use truing_core::secret::Secret;
 
@@ -57,6 +58,38 @@ pub struct Address {
     pub url: String,
     /// The secret that opens it.
     pub token: Option<Secret>,
+    /// Other headers of each request, none of which is shown.
+    pub(super) headers: HeaderMap,
+}
+
+/// A header that cannot be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum HeaderError {
+    /// It has no name of a header.
+    #[error("it is no header's name")]
+    Name,
+    /// Its value has other characters than a header may have.
+    #[error("it holds what no header may have, such as a line break")]
+    Value,
+}
+
+impl Address {
+    /// A server's place, without headers beside its token's.
+    pub fn new(url: impl Into<String>, token: Option<Secret>) -> Self {
+        Self { url: url.into(), token, headers: HeaderMap::new() }
+    }
+
+    /// Adds a header to each request.
+    ///
+    /// # Errors
+    /// A name or a value that HTTP does not allow; neither is in the error.
+    pub fn add_header(&mut self, name: &str, value: &Secret) -> Result<(), HeaderError> {
+        let name: HeaderName = name.parse().map_err(|_| HeaderError::Name)?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| HeaderError::Value)?;
+        value.set_sensitive(true);
+        self.headers.insert(name, value);
+        Ok(())
+    }
 }
 
 /// Tools of this process, served to whoever holds the other end of a pipe.

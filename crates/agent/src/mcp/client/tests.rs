@@ -27,6 +27,8 @@ use crate::mcp::connections::{Bounds, serve};
 use crate::mcp::http::{Answer, Door};
 use crate::mcp::{Called, Handler, Hints, Offer};
 
+mod headers;
+
 const TOKEN: &str = "the-right-token";
 
 /// The run's own tools.
@@ -412,7 +414,7 @@ async fn listens<F: Future<Output = Answer> + Send + 'static>(
 }
 
 fn at(url: &str, token: Option<&str>) -> Address {
-    Address { url: url.to_owned(), token: token.map(Secret::new) }
+    Address::new(url, token.map(Secret::new))
 }
 
 #[tokio::test]
@@ -524,14 +526,14 @@ async fn what_a_server_over_http_does_instead_of_answering_is_bounded_and_told()
     }
 }
 
-/// A server with events: it says where it listens, and answers there.
-async fn with_events(place: &'static str) -> String {
+/// A server with events that this header opens: it says where it listens, and answers there.
+async fn with_events(place: &'static str, header: &'static str, opens: String) -> String {
     let (say, said) = tokio::sync::mpsc::channel::<String>(8);
     let said = Arc::new(Mutex::new(Some(said)));
     listens(move |request| {
-        let (say, said) = (say.clone(), said.clone());
+        let (say, said, opens) = (say.clone(), said.clone(), opens.clone());
         async move {
-            if request.headers()["authorization"] != format!("Bearer {TOKEN}") {
+            if request.headers()[header] != opens {
                 return words(StatusCode::UNAUTHORIZED, "text/plain", "");
             }
             if request.method() == hyper::Method::GET {
@@ -561,10 +563,10 @@ async fn with_events(place: &'static str) -> String {
 
 #[tokio::test]
 async fn an_older_server_answers_with_events_and_learns_the_token_alone() {
-    let url = with_events("/messages?session=1").await;
+    let url = with_events("/messages?session=1", "authorization", format!("Bearer {TOKEN}")).await;
     let (output, problems) = tried(Way::Sse(at(&url, Some(TOKEN)))).await;
     assert_eq!((output.text.as_str(), problems), ("well", vec![]));
-    let url = with_events("http://127.0.0.1:1/messages").await;
+    let url = with_events("http://127.0.0.1:1/messages", "authorization", format!("Bearer {TOKEN}")).await;
     let (_, problems) = tried(Way::Sse(at(&url, Some(TOKEN)))).await;
     assert_eq!(told(&problems), ["it wants messages sent to another server"]);
     let url = listens(|_| async { endless("text/event-stream", b"data: xxxxxxxxxx\n") }).await;

@@ -1,4 +1,4 @@
-//! Requests to a server over HTTP: with its token, within bounds, and to no other place.
+//! Requests to a server over HTTP: with its token and headers, within bounds, and to no other place.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -86,6 +86,7 @@ impl Web {
             .user_agent(concat!("truing/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
+            .default_headers(address.headers.clone())
             .connect_timeout(CONNECT);
         // The environment's proxy is for the way out; a server on this machine is not on it.
         let url = Url::parse(&address.url).map_err(|error| format!("its address is no URL: {error}"))?;

@@ -213,6 +213,23 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
             "url = \"https://example.org\"\ntools = [\"a\"]\ntoken = { env = \"GONE\" }\n".into(),
             "variable GONE is not set",
         ),
+        (
+            "url = \"https://example.org\"\ntools = [\"a\"]\nheaders = { X-Key = { env = \"GONE\" } }\n"
+                .into(),
+            "mcp.docs.headers.\"X-Key\": variable GONE is not set",
+        ),
+        (
+            format!(
+                "{command}tools = [\"a\"]\nenv = [\"OLD\"]\n[forge.github]\nprevious_marker_keys = [{{ env = \"OLD\" }}]\n"
+            ),
+            "OLD holds a credential",
+        ),
+        (
+            format!(
+                "{command}tools = [\"a\"]\nenv = [\"KEY\"]\n[mcp.b]\nurl = \"https://example.org\"\ntools = [\"a\"]\nheaders = {{ X-Key = {{ env = \"KEY\" }} }}\n"
+            ),
+            "KEY holds a credential",
+        ),
     ] {
         let scene = Scene::of([]).with(&format!("[mcp.docs]\n{config}"));
         let ran = scene.review(&[]);

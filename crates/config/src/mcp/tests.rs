@@ -1,0 +1,121 @@
+//! Headers of servers, as files and variables configure them.
+
+use super::*;
+use crate::Config;
+use crate::environment::Environment;
+use crate::layer::SourceFile;
+
+const SERVER: &str = "[mcp.docs]\nurl = \"https://docs.example.org/mcp\"\ntools = [\"search\"]\n";
+const VARIABLE: &str = "TRUING_MCP__DOCS__HEADERS";
+
+fn resolved(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let file = SourceFile { name: "truing.toml".into(), folder: "/etc/truing".into(), text: text.into() };
+    Config::resolve(&Environment::new(variables.iter().copied(), "/here"), Some(&file), &[])
+}
+
+/// The headers of a server, whose lines are added to its table.
+fn headers(more: &str, variables: &[(&str, &str)]) -> Vec<(String, Secret)> {
+    let config = resolved(&format!("{SERVER}{more}"), variables).unwrap();
+    match config.mcp["docs"].way.clone() {
+        McpWay::Http { headers, .. } | McpWay::Sse { headers, .. } => headers.into_iter().collect(),
+        way @ (McpWay::Program { .. } | McpWay::Forge(_)) => panic!("{way:?}"),
+    }
+}
+
+fn refused(text: &str, variables: &[(&str, &str)]) -> String {
+    resolved(text, variables).unwrap_err().to_string()
+}
+
+#[test]
+fn a_server_has_headers_whose_secrets_are_elsewhere() {
+    let (key, team) = (Secret::Env("DOCS_KEY".into()), Secret::File("/etc/truing/team".into()));
+    let both = [("X-API-Key".to_owned(), key.clone()), ("X-Team".to_owned(), team)];
+    for table in [
+        "headers = { \"X-API-Key\" = { env = \"DOCS_KEY\" }, X-Team = { file = \"team\" } }\n",
+        "transport = \"sse\"\n[mcp.docs.headers]\nX-API-Key.env = \"DOCS_KEY\"\nX-Team = { file = \"team\" }\n",
+    ] {
+        assert_eq!(headers(table, &[]), both, "{table}");
+    }
+    assert_eq!(headers("", &[]), []);
+    assert_eq!(headers("headers = {}\n", &[]), []);
+
+    // A variable takes the place of the whole table.
+    let table = "headers = { X-Other = { env = \"OTHER\" } }\n";
+    let one = [(VARIABLE, r#"{"X-API-Key": {"env": "DOCS_KEY"}}"#)];
+    assert_eq!(headers(table, &one), [("X-API-Key".to_owned(), key)]);
+    assert_eq!(headers(table, &[(VARIABLE, "")]), []);
+}
+
+#[test]
+fn the_headers_are_shown_by_the_places_of_their_secrets() {
+    let text =
+        format!("{SERVER}headers = {{ X-Key = {{ env = \"KEY\" }}, X-Team = {{ file = \"team\" }} }}\n");
+    let config = resolved(&text, &[("KEY", "hush")]).unwrap();
+    let (_, setting) = config.settings().find(|(key, _)| *key == "mcp.docs.headers").unwrap();
+    assert_eq!(
+        setting.value.to_string(),
+        "{ \"X-Key\" = { env = \"KEY\" }, \"X-Team\" = { file = \"/etc/truing/team\" } }"
+    );
+    let json = serde_json::json!({ "X-Key": { "env": "KEY" }, "X-Team": { "file": "/etc/truing/team" } });
+    assert_eq!(setting.value.to_json(), json);
+    assert_eq!(setting.value.secrets().len(), 2);
+    // What is shown can be written.
+    let shown = format!("{SERVER}headers = {}\n", setting.value);
+    assert_eq!(resolved(&shown, &[]).unwrap().mcp["docs"], config.mcp["docs"]);
+}
+
+#[test]
+fn a_header_that_is_wrong_is_named_with_its_line_and_a_secret_is_not_shown() {
+    let long = "x".repeat(101);
+    for (headers, said) in [
+        ("X-API-Key = \"hush\"", "mcp.docs.headers.\"X-API-Key\""),
+        ("X-API-Key = 1", "must be { env"),
+        ("X-API-Key = {}", "must be { env"),
+        ("X-API-Key = { env = \"hush\" }", "in capitals"),
+        ("X-API-Key = { env = \"A\", file = \"a\" }", "not both"),
+        ("X-API-Key = { evn = \"A\" }", "X-API-Key"),
+        ("\"X API\" = { env = \"A\" }", "must name headers with letters"),
+        ("\"\" = { env = \"A\" }", "must name headers with letters"),
+        ("\"X\\r\\nY\" = { env = \"A\" }", "must name headers with letters"),
+        (&format!("{long} = {{ env = \"A\" }}"), "must name headers with letters"),
+        ("HOST = { env = \"A\" }", "must not set `HOST`"),
+        ("Content-Length = { env = \"A\" }", "must not set"),
+        ("Mcp-Session-Id = { env = \"A\" }", "must not set"),
+        ("Proxy-Authorization = { env = \"A\" }", "must not set"),
+        ("X-Key = { env = \"A\" }\nx-key = { env = \"B\" }", "once, whatever its case"),
+    ] {
+        let told =
+            refused(&format!("{SERVER}[mcp.docs.headers]\nX-Fine = {{ env = \"A\" }}\n{headers}\n"), &[]);
+        let line = if headers.contains("\nx-key") { "truing.toml:7" } else { "truing.toml:6" };
+        assert!(told.contains(said) && told.contains(line), "{headers}: {told}");
+        assert!(!told.contains("hush") && !told.contains('\r'), "{headers}: {told}");
+    }
+    for wrong in [
+        r#"{"X-API-Key": "hush"}"#,
+        r#"{"X-API-Key": {"env": "hush"}}"#,
+        r#"{"X-API-Key": {"env": "A", "file": "hush"}}"#,
+        r#"{"Host": {"env": "A"}}"#,
+        r#"{"X-Key": {"env": "A"}, "x-key": {"env": "B"}}"#,
+        "X-API-Key=hush",
+        "[]",
+    ] {
+        let told = refused(SERVER, &[(VARIABLE, wrong)]);
+        assert!(told.contains(VARIABLE) && !told.contains("hush"), "{wrong}: {told}");
+    }
+    // It is a table: no variable has the place of all of it.
+    let told = refused(SERVER, &[("TRUING_MCP__DOCS__HEADERS__ENV", "KEY")]);
+    assert!(told.contains("TRUING_MCP__DOCS__HEADERS__ENV"), "{told}");
+}
+
+#[test]
+fn headers_go_with_a_url_and_authorization_without_a_token() {
+    let key = "headers = { X-API-Key = { env = \"A\" } }\n";
+    for way in ["command = [\"docs\"]\n", "forge = \"hub\"\n"] {
+        let told = refused(&format!("[mcp.docs]\ntools = [\"a\"]\n{way}{key}"), &[]);
+        assert!(told.contains("`mcp.docs.headers` goes with a `url`"), "{told}");
+    }
+    let basic = "headers = { authorization = { env = \"A\" } }\n";
+    assert_eq!(headers(basic, &[]), [("authorization".to_owned(), Secret::Env("A".into()))]);
+    let told = refused(&format!("{SERVER}{basic}token = {{ env = \"T\" }}\n"), &[]);
+    assert!(told.contains("`mcp.docs.headers` must not set `Authorization`"), "{told}");
+}
