@@ -276,7 +276,7 @@ impl Walk<'_> {
         Ok(Some(Value::Secrets(all)))
     }
 
-    /// Headers, each with the place of its secret. Nothing, if what is wrong with one of them is told already.
+    /// Headers, each with the place of its secret. None, if a problem of one of them is on the list already.
     fn headers(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<Value> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
@@ -294,7 +294,7 @@ impl Walk<'_> {
             };
             let added = match read {
                 Ok(Some(Value::Secret(secret))) => value::add_header(&mut all, name, secret).map(|()| true),
-                // What is unknown in it is told already.
+                // Unknown keys in it are on the list already.
                 Ok(Some(_) | None) => Ok(false),
                 Err(wrong) => Err(wrong),
             };

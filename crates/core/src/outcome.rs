@@ -205,6 +205,9 @@ pub struct Modelled {
     /// Calls of what it may not call, each with how often.
     #[serde(default)]
     pub denials: BTreeMap<String, u32>,
+    /// The ends of its conversations, by word (`done`, `turns`, `spend_cap`, …), each with how often.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ends: BTreeMap<String, u32>,
     /// Findings of it that were not believed, by reason.
     #[serde(default)]
     pub dropped: BTreeMap<String, u32>,

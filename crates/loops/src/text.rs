@@ -1,6 +1,8 @@
 //! What people read on a pull request: pure functions from findings and outcomes to Markdown. Whatever others wrote
 //! (paths, rules, reasons) goes through [`truing_core::markdown`].
 
+mod remarks;
+
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -11,10 +13,12 @@ use truing_core::increment::{History, Increment, Tally};
 use truing_core::line::clean;
 use truing_core::markdown::{block, code, plain, titled};
 use truing_core::outcome::{
-    Coverage, Modelled, NotReviewed, Outcome, OutcomeKind, Remembered, ReviewRecord, WalkthroughLine,
+    Coverage, Modelled, NotReviewed, Outcome, OutcomeKind, ReviewRecord, WalkthroughLine,
 };
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
+
+pub use self::remarks::remarks;
 
 /// Findings and files listed in a summary; the rest is counted.
 const MAX_LISTED: usize = 50;
@@ -22,10 +26,6 @@ const MAX_LISTED: usize = 50;
 const MAX_MODEL_CHARS: usize = 80;
 /// The longest name of a tool, in characters.
 const MAX_TOOL_CHARS: usize = 40;
-/// The number of files that could not be passed to a linter and are named; the rest is counted.
-const MAX_UNLINTED: usize = 10;
-/// The longest path of one, in characters.
-const MAX_PATH_CHARS: usize = 200;
 /// Comments that suppress nothing and are listed in a summary; the rest is counted.
 const MAX_IDLE: usize = 5;
 /// Commits named in a summary.
@@ -107,44 +107,6 @@ fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
-}
-
-/// Remarks on a review: the repository's own words that the model was told, and where they are from; memory and skills that did
-/// not count; linters that did not look.
-pub fn remarks(record: &ReviewRecord) -> Vec<String> {
-    let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
-    let memory = memory.into_iter().flat_map(|Remembered { own, notes, .. }| {
-        let own = own.iter().map(|own| format!("the model was told what the repository's {own} says"));
-        own.chain(notes.iter().cloned())
-    });
-    let skipped = record.detail.tools.iter().filter_map(|tool| {
-        let name = clean(&tool.name, MAX_TOOL_CHARS);
-        Some(format!("{name} did not look: {}", tool.skipped.as_ref()?))
-    });
-    let kept_open = record.detail.tools.iter().filter_map(|tool| {
-        let (name, why) = (clean(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
-        // A failed one resolves nothing either, and the outcome says why.
-        tool.failed.is_none().then(|| format!("earlier findings of {name} stay open: {why}"))
-    });
-    let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {
-        let name = clean(&tool.name, MAX_TOOL_CHARS);
-        let paths =
-            tool.unlinted.iter().take(MAX_UNLINTED).map(|path| clean(&path.to_string(), MAX_PATH_CHARS));
-        let paths = paths.collect::<Vec<_>>().join(", ");
-        let files = counted(tool.unlinted.len(), "file");
-        format!("{name} did not look at {files} with names that are not UTF-8: {paths}")
-    });
-    let of_base = record.detail.tools.iter().filter(|tool| !tool.base_configuration.is_empty()).map(|tool| {
-        let (name, paths) = (clean(&tool.name, MAX_TOOL_CHARS), &tool.base_configuration);
-        let named = paths.iter().take(MAX_UNLINTED).map(|path| clean(&path.to_string(), MAX_PATH_CHARS));
-        let named = named.collect::<Vec<_>>().join(", ");
-        format!("{name} looked with the configuration of the base: this change touches {named}")
-    });
-    let outdated = (record.detail.outdated_dismissals > 0).then(|| {
-        let dismissals = counted(record.detail.outdated_dismissals as usize, "earlier dismissal");
-        format!("not covered by {dismissals} any more: lines with a secret, which may be another one by now; look again")
-    });
-    memory.chain(skipped).chain(of_base).chain(kept_open).chain(unlinted).chain(outdated).collect()
 }
 
 /// The summary comment.

@@ -70,6 +70,7 @@ struct Inner {
     run_seconds: Histogram,
     model_tokens: IntCounterVec,
     model_denials: IntCounter,
+    model_ends: IntCounterVec,
     model_retries: IntCounter,
     mcp_failures: IntCounterVec,
     linter_runs: IntCounterVec,
@@ -114,6 +115,7 @@ impl Metrics {
             run_seconds: made.histogram("truing_run_seconds", RUN_SECONDS)?,
             model_tokens: made.vec("truing_model_tokens_total", IntCounterVec::new)?,
             model_denials: made.one("truing_model_denials_total", IntCounter::with_opts)?,
+            model_ends: made.vec("truing_model_ends_total", IntCounterVec::new)?,
             model_retries: made.one("truing_model_retries_total", IntCounter::with_opts)?,
             mcp_failures: made.vec("truing_mcp_failures_total", IntCounterVec::new)?,
             linter_runs: made.vec("truing_linter_runs_total", IntCounterVec::new)?,
@@ -254,6 +256,9 @@ impl Counts for Metrics {
         }
         let denials = modelled.denials.values().map(|count| u64::from(*count)).sum();
         self.0.model_denials.inc_by(denials);
+        for (end, count) in &modelled.ends {
+            self.0.model_ends.with_label_values(&[end]).inc_by(u64::from(*count));
+        }
         for (server, count) in &modelled.servers_failed {
             self.0.mcp_failures.with_label_values(&[server]).inc_by(u64::from(*count));
         }

@@ -75,6 +75,35 @@ pub enum Limit {
 }
 
 impl End {
+    /// One word for it, for records and metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Limit(Limit::Turns) => "turns",
+            Self::Limit(Limit::Time) => "time",
+            Self::Limit(Limit::Money) => "money",
+            Self::Limit(Limit::Calls) => "calls",
+            Self::Declined => "declined",
+            Self::Cut => "cut",
+            Self::Full => "context",
+            Self::Unreadable(_) => "unreadable",
+            Self::Refused(Refused::Budget { .. }) => "budget",
+            Self::Refused(Refused::SpendCap { .. }) => "spend_cap",
+            Self::Refused(Refused::Unavailable { .. }) => "unavailable",
+            Self::Refused(Refused::Halted(_)) => "halted",
+            Self::Refused(
+                Refused::NotAllowed(_)
+                | Refused::Unauthorized { .. }
+                | Refused::Rejected { .. }
+                | Refused::TooLong { .. }
+                | Refused::Nonsense { .. }
+                | Refused::Ledger(_)
+                | Refused::Drift { .. },
+            ) => "refused",
+            Self::Failed(_) => "failed",
+        }
+    }
+
     /// Is the result whole?
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::Done)

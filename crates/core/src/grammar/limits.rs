@@ -124,7 +124,7 @@ fn program_fault(program: &str, words: &[String]) -> Option<String> {
         return Some(format!("{program:?} is no bare name of a program, nor one below {folders}"));
     }
     let bare = bare_name(name);
-    if limits.folders.is_empty() || limits.programs.iter().any(|refused| *refused == bare) {
+    if limits.folders.is_empty() || limits.programs.contains(&bare) {
         return Some(format!(
             "{program:?} starts other programs, or reaches the network: no grammar may list it"
         ));

@@ -64,7 +64,7 @@ impl Never {
                         let wrong = |what: String| {
                             file.error(Some(path.span()), format!("{glob:?} is no glob: {what}"))
                         };
-                        is_bounded(&glob).map_err(|error| wrong(error.to_string()))?;
+                        is_bounded(&glob).map_err(wrong)?;
                         let built =
                             GlobBuilder::new(&glob).literal_separator(true).case_insensitive(true).build();
                         set.add(built.map_err(|error| wrong(error.kind().to_string()))?);

@@ -190,7 +190,7 @@ impl Globs {
         let mut set = GlobSetBuilder::new();
         for text in &texts {
             let wrong = |what: String| (text.span(), format!("{:?} is no glob: {what}", text.get_ref()));
-            is_bounded(text.get_ref()).map_err(|error| wrong(error.to_string()))?;
+            is_bounded(text.get_ref()).map_err(wrong)?;
             // Some file systems do not tell `.GitHub` from `.github`.
             let glob =
                 GlobBuilder::new(text.get_ref()).literal_separator(true).case_insensitive(true).build();

@@ -120,7 +120,8 @@ impl Agent {
             budget::exceeded(&id, level);
         }
         let end = redact(&words(&ran.end));
-        tracing::info!(run, who, end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
+        let denied: u32 = ran.denials.values().sum();
+        tracing::info!(run, who, end, turns = ran.turns, cost = ran.cost.0, denied, "the model has ended");
         ran
     }
 }

@@ -102,6 +102,12 @@ pub const METRICS: &[Metric] = &[
     ),
     metric("truing_model_denials_total", Kind::Counter, &[], "Calls of a tool that the model may not call."),
     metric(
+        "truing_model_ends_total",
+        Kind::Counter,
+        &["end"],
+        "Conversations with a model in reviews, by how they ended: done; turns, time, money, calls are limits of the run; budget and spend_cap are money that is used up, here and at the provider; unavailable, refused, declined, cut, context, unreadable, failed, halted.",
+    ),
+    metric(
         "truing_model_retries_total",
         Kind::Counter,
         &[],

@@ -55,6 +55,7 @@ fn by_a_model() -> ReviewRecord {
     let tokens = Usage { input: 1, output: 2, cache_read: 3, cache_write_5m: 4, cache_write_1h: 5 };
     let denials = [("run".to_owned(), 3), ("write".to_owned(), 4)].into();
     let servers_failed = [("docs".to_owned(), 2)].into();
+    let ends = [("turns".to_owned(), 1)].into();
     let outcome = Outcome::of_rules(&Coverage::default());
     let run = |name: &str, findings| ToolRun { name: name.into(), findings, ..ToolRun::default() };
     let tools = vec![
@@ -64,7 +65,7 @@ fn by_a_model() -> ReviewRecord {
     ];
     let detail =
         ReviewDetail { tools, ..ReviewDetail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome) };
-    let did = Modelled { tokens, denials, servers_failed, ..Modelled::default() };
+    let did = Modelled { tokens, denials, ends, servers_failed, ..Modelled::default() };
     let asked = AskedModel { turns: 1, cost: MicroUsd(250_000), did, ..AskedModel::default() };
     ReviewRecord::begin(RunId::new("r"), Key::new("pr/hub/1/1"), detail, Millis(0)).asked(Some(asked))
 }
@@ -132,6 +133,7 @@ fn figures_are_told_as_they_are() {
         "truing_model_tokens_total{kind=\"cache_read\"} 3",
         "truing_model_tokens_total{kind=\"cache_write\"} 9",
         "truing_model_denials_total 7",
+        "truing_model_ends_total{end=\"turns\"} 1",
         "truing_mcp_failures_total{server=\"docs\"} 2",
         "truing_model_retries_total 5",
     ] {

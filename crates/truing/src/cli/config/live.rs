@@ -56,10 +56,10 @@ pub(super) fn check(config: &Config, context: &Context) -> Result<Exit, CliError
         .collect();
     let (count, most) = (models.len(), MOST);
     let them = if count == 1 { "one model is".to_owned() } else { format!("{count} models are") };
-    context.output.say(format_args!("{them} asked for one word; each answer costs {most} at most"));
     let rows = runtime::start()?.block_on(async {
         let ledger = wiring::open_store(config, &context.environment).await?;
         switched_on(&ledger, &RepositoryRef::default()).await?;
+        context.output.say(format_args!("{them} asked for one word; each answer costs {most} at most"));
         let mut rows = Vec::new();
         for model in models {
             rows.push(ask_model(&config.with_model(model), &ledger, context).await);

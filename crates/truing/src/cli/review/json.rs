@@ -1,5 +1,7 @@
 //! A review for programs: the object `truing.review/1`, on one line.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use truing_core::finding::{
     AnchorKind, Category, Evidence, Finding, FindingStatus, Severity, Side, Source, Suggestion,
@@ -54,6 +56,9 @@ struct Report<'a> {
     /// What each of several reviewers did.
     #[serde(skip_serializing_if = "Option::is_none")]
     specialists: Option<&'a [Specialist]>,
+    /// Calls of tools that the model was denied, by tool, each with how often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denials: Option<&'a BTreeMap<String, u32>>,
     /// Lines on what the change does and where to look first.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     walkthrough: &'a [WalkthroughLine],
@@ -158,6 +163,12 @@ pub(super) fn report(
             .as_ref()
             .map(|did| did.specialists.as_slice())
             .filter(|all| !all.is_empty()),
+        denials: record
+            .detail
+            .modelled
+            .as_ref()
+            .map(|did| &did.denials)
+            .filter(|denials| !denials.is_empty()),
         walkthrough: record.detail.walkthrough(),
         publish,
         not_fixed,

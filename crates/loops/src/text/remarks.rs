@@ -1,0 +1,100 @@
+//! Remarks on a review: sentences about the model and the linters that are no findings.
+
+use truing_core::line::{clean, counted};
+use truing_core::outcome::{Remembered, ReviewRecord};
+
+use super::MAX_TOOL_CHARS;
+
+/// The most names of denied tools that are listed.
+const MAX_DENIED: usize = 10;
+/// The number of files that could not be passed to a linter and are named; the rest is counted.
+const MAX_UNLINTED: usize = 10;
+/// The longest path of one, in characters.
+const MAX_PATH_CHARS: usize = 200;
+
+/// Remarks on a review: the repository's own words that the model has read, and where they are from; memory and skills that did
+/// not count; calls that the model was denied; linters that did not look.
+pub fn remarks(record: &ReviewRecord) -> Vec<String> {
+    let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
+    let memory = memory.into_iter().flat_map(|Remembered { own, notes, .. }| {
+        let own = own.iter().map(|own| format!("the model was told what the repository's {own} says"));
+        own.chain(notes.iter().cloned())
+    });
+    let skipped = record.detail.tools.iter().filter_map(|tool| {
+        let name = clean(&tool.name, MAX_TOOL_CHARS);
+        Some(format!("{name} did not look: {}", tool.skipped.as_ref()?))
+    });
+    let kept_open = record.detail.tools.iter().filter_map(|tool| {
+        let (name, why) = (clean(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
+        // A failed one resolves nothing either, and the outcome says why.
+        tool.failed.is_none().then(|| format!("earlier findings of {name} stay open: {why}"))
+    });
+    let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {
+        let name = clean(&tool.name, MAX_TOOL_CHARS);
+        let paths =
+            tool.unlinted.iter().take(MAX_UNLINTED).map(|path| clean(&path.to_string(), MAX_PATH_CHARS));
+        let paths = paths.collect::<Vec<_>>().join(", ");
+        let files = counted(tool.unlinted.len(), "file");
+        format!("{name} did not look at {files} with names that are not UTF-8: {paths}")
+    });
+    let of_base = record.detail.tools.iter().filter(|tool| !tool.base_configuration.is_empty()).map(|tool| {
+        let (name, paths) = (clean(&tool.name, MAX_TOOL_CHARS), &tool.base_configuration);
+        let named = paths.iter().take(MAX_UNLINTED).map(|path| clean(&path.to_string(), MAX_PATH_CHARS));
+        let named = named.collect::<Vec<_>>().join(", ");
+        format!("{name} looked with the configuration of the base: this change touches {named}")
+    });
+    let outdated = (record.detail.outdated_dismissals > 0).then(|| {
+        let dismissals = counted(record.detail.outdated_dismissals as usize, "earlier dismissal");
+        format!("not covered by {dismissals} any more: lines with a secret, which may be another one by now; look again")
+    });
+    memory
+        .chain(denied(record))
+        .chain(skipped)
+        .chain(of_base)
+        .chain(kept_open)
+        .chain(unlinted)
+        .chain(outdated)
+        .collect()
+}
+
+/// The calls that the model was denied, in one sentence.
+fn denied(record: &ReviewRecord) -> Option<String> {
+    let denials = &record.detail.modelled.as_ref()?.denials;
+    let all: u32 = denials.values().fold(0, |sum, count| sum.saturating_add(*count));
+    let named = denials
+        .iter()
+        .take(MAX_DENIED)
+        .map(|(name, count)| format!("{} ({count})", clean(name, MAX_TOOL_CHARS)));
+    let mut named: Vec<String> = named.collect();
+    named.extend((denials.len() > MAX_DENIED).then(|| format!("{} more", denials.len() - MAX_DENIED)));
+    let calls = counted(all as usize, "call");
+    (all > 0).then(|| format!("the model was denied {calls} of tools: {}", named.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::id::{Key, Millis, RunId, Sha};
+    use truing_core::outcome::{Coverage, Modelled, Outcome, ReviewDetail};
+
+    use super::*;
+
+    #[test]
+    fn denied_calls_are_named_by_tool_and_bounded() {
+        let sha = Sha::parse(&"a".repeat(40)).unwrap();
+        let remark = |denials: &[(&str, u32)]| {
+            let mut detail =
+                ReviewDetail::new(Some(sha.clone()), sha.clone(), Outcome::of_rules(&Coverage::default()));
+            let denials = denials.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+            detail.modelled = Some(Modelled { denials, ..Modelled::default() });
+            remarks(&ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0)))
+        };
+        assert_eq!(remark(&[]), [""; 0]);
+        assert_eq!(
+            remark(&[("bash", 3), ("run", 1)]),
+            ["the model was denied 4 calls of tools: bash (3), run (1)"]
+        );
+        let names: Vec<String> = (10..22).map(|number| format!("t{number}")).collect();
+        let many: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        assert!(remark(&many)[0].ends_with("t19 (1), 2 more"), "{:?}", remark(&many));
+    }
+}
