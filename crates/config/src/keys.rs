@@ -846,7 +846,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("30s"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "How long it may take to be ready, and for one call. One that takes longer is not asked again in that review.",
+        doc: "How long it may take to be ready, and for one call, with the wait for calls of others in the same run. One that takes longer by itself is not asked again in that review.",
     },
     Key {
         path: "mcp.NAME.max_output",

@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use truing_model::messages::Tool;
 use truing_reader::redact::redact;
 
@@ -145,12 +145,28 @@ impl Servers {
             let text = "denied: the input holds what looks like a secret, which is not handed to others";
             return Output { text: text.to_owned(), is_error: true, denied: true };
         }
-        let mut session = session.lock().await;
+        let end = Instant::now() + config.time;
+        let busy = || {
+            let time = config.time.as_secs_f32();
+            failed(format!(
+                "the server `{}` had other calls to answer first, and did not answer this one within {time} s: ask \
+                 again later, or go on without it",
+                config.name
+            ))
+        };
+        // Models of one run share it: that others are asking is part of the time of a call.
+        let (mut session, has_waited) = match session.try_lock() {
+            Ok(session) => (session, false),
+            Err(_) => match timeout_at(end, session.lock()).await {
+                Ok(session) => (session, true),
+                Err(_) => return busy(),
+            },
+        };
         // Taken out: a call that is given up in the middle takes the session with it, and no later call hears its answer.
         let Some(open) = session.take() else {
             return failed(format!("the server `{}` cannot be used any more: go on without it", config.name));
         };
-        let called = timeout(config.time, open.call(tool, arguments.clone())).await;
+        let called = timeout_at(end, open.call(tool, arguments.clone())).await;
         let lost = match called {
             Ok(Ok(result)) => {
                 *session = Some(open);
@@ -161,6 +177,11 @@ impl Servers {
                 return failed(said::bounded(&said::plain(&why), config.most.min(MAX_OUTPUT_BYTES)));
             }
             Ok(Err(CallError::Lost(why))) => open.lost(why).await,
+            // It had less than its time. Its answer, if it comes, has the number of this call alone.
+            Err(_) if has_waited => {
+                *session = Some(open);
+                return busy();
+            }
             Err(_) => {
                 open.end().await;
                 format!("it did not answer a call of `{tool}` within {} s", config.time.as_secs_f32()).into()

@@ -28,6 +28,7 @@ use crate::mcp::http::{Answer, Door};
 use crate::mcp::{Called, Handler, Hints, Offer};
 
 mod headers;
+mod shared;
 
 const TOKEN: &str = "the-right-token";
 
@@ -105,6 +106,7 @@ fn told(problems: &[Problem]) -> Vec<&str> {
 enum Does {
     Result(Value),
     Error(&'static str),
+    Later(Duration, Value),
     Nothing,
     Leaves,
     Says(Vec<u8>),
@@ -129,6 +131,10 @@ fn scripted(does: impl Fn(&str, &Value) -> Does + Send + Sync + 'static) -> Way 
                 let said = match does(asked["method"].as_str().unwrap(), &asked["params"]) {
                     Does::Result(result) => answer("result", result),
                     Does::Error(message) => answer("error", json!({"code": -32000, "message": message})),
+                    Does::Later(time, result) => {
+                        tokio::time::sleep(time).await;
+                        answer("result", result)
+                    }
                     Does::Nothing => continue,
                     Does::Leaves => return,
                     Does::Says(bytes) => bytes,
