@@ -125,6 +125,8 @@ impl Grammar {
         let most = known.iter().map(|command| command.words().len()).max().ok_or_else(|| {
             Refusal::Command { command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" ") }
         })?;
+        // A program below a folder is one of the clone, whatever its name.
+        let is_own = program.contains('/');
         // Where two files list one command, the stricter holds.
         let mut accepted = Err(Refusal::Nothing);
         for command in known.into_iter().filter(|command| command.words().len() == most) {
@@ -136,7 +138,10 @@ impl Grammar {
                 Ok(Accepted { class: CommandClass::Reads, .. }) | Err(_) => more,
             });
         }
-        accepted
+        accepted.map(|accepted| match is_own {
+            true => Accepted { class: CommandClass::RunsCode, ..accepted },
+            false => accepted,
+        })
     }
 }
 

@@ -221,6 +221,7 @@ impl Command {
     pub(super) fn accept<'a>(&self, words: &'a [&'a str]) -> Result<Accepted<'a>, Refusal> {
         let name = self.name();
         let (mut at, mut seen, mut operands) = (0, Vec::new(), Vec::new());
+        self.refuse_files_of_words(&name, words)?;
         while let Some(word) = words.get(at) {
             let rest = words.get(at + 1..).unwrap_or_default();
             if *word == "--" {
@@ -269,6 +270,17 @@ impl Command {
             at += 1 + usize::from(took);
         }
         Ok(())
+    }
+
+    /// Programs that run code may take `@FILE` for the words in the file, also as the value of a flag.
+    fn refuse_files_of_words(&self, name: &str, words: &[&str]) -> Result<(), Refusal> {
+        let file = words.iter().find(|word| word.starts_with('@'));
+        match (self.class, file) {
+            (CommandClass::RunsCode, Some(word)) if !self.runs => {
+                Err(Refusal::WordsFile { command: name.to_owned(), word: (*word).to_owned() })
+            }
+            (CommandClass::RunsCode | CommandClass::Reads, _) => Ok(()),
+        }
     }
 
     /// Programs that run code take `NAME=value` for a variable, wherever it stands among operands.

@@ -56,7 +56,7 @@ pub enum Named {
     /// A target or a task of a build, or several: letters, digits and `_ . , : / + -`, beginning with a letter, a digit, `_`, `.` or
     /// `:`; it neither leaves the tree nor names git's folder.
     Target,
-    /// A package, with or without a version: `NAME==VERSION`.
+    /// A package by its name, with or without a version: `NAME==VERSION`.
     Requirement,
 }
 
@@ -100,7 +100,8 @@ impl Named {
             Self::Target => is_target(value),
             Self::Requirement => {
                 let (name, version) = value.split_once("==").unwrap_or((value, "0"));
-                is_word(name) && is_word(version)
+                // `@` and `:` are of addresses.
+                [name, version].iter().all(|part| is_word(part) && !part.contains(['@', ':', ',']))
             }
         }
     }

@@ -65,6 +65,14 @@ pub enum Refusal {
         /// What it must be.
         kind: Kind,
     },
+    /// A word that stands for the words of a file.
+    #[error("{word:?} may stand for words of a file to `{command}`")]
+    WordsFile {
+        /// The command.
+        command: String,
+        /// The word.
+        word: String,
+    },
     /// An operand that sets a variable.
     #[error("{word:?} sets a variable of `{command}`")]
     Assignment {
@@ -93,6 +101,7 @@ impl Refusal {
             | Self::TooLong
             | Self::Control { .. }
             | Self::NoValue { .. }
+            | Self::WordsFile { .. }
             | Self::Assignment { .. } => None,
             Self::Program { program } => Some(format!("grammar: program {program:?}")),
             Self::Command { command } => Some(format!("grammar: command {command:?}")),

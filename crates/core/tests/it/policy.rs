@@ -76,6 +76,33 @@ fn every_ordinary_line_of_build_tools_is_allowed_to_those_who_fix_code_and_to_no
     }
 }
 
+#[test]
+fn what_runs_code_of_the_clone_is_said_to() {
+    for (line, expected) in [
+        ("ruff check .", false),
+        (".venv/bin/ruff check .", true),
+        ("cargo fmt --all", true),
+        ("git log", false),
+        ("uv run ruff check", true),
+        ("make", true),
+    ] {
+        let argv: Vec<&str> = line.split(' ').collect();
+        match policy(ProfileName::Fixer).judge(Action::Run(&argv)) {
+            Verdict::Allow { runs_code, .. } => assert_eq!(runs_code, expected, "{line}"),
+            Verdict::Deny { reason, .. } => panic!("{line}: {reason}"),
+        }
+    }
+    for line in [
+        "pytest -k @words",
+        "pytest -m @words",
+        "dotnet test --filter @words",
+        "make @words",
+        "uv lock -P six@git+ssh:host",
+    ] {
+        assert!(!runs(ProfileName::Sync, line), "{line}");
+    }
+}
+
 fn policy(name: ProfileName) -> Arc<Policy> {
     static SHIPPED: LazyLock<PolicySet> = LazyLock::new(|| PolicySet::shipped().unwrap());
     Arc::clone(SHIPPED.of_profile(name))

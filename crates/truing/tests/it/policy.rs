@@ -154,6 +154,10 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
         let (decision, told) = decision(tool, &input);
         assert!(decision == "deny" && told.contains(reason), "{tool} {input}: {decision}: {told}");
     }
+    let below = call(&home, "Bash", &bash("git log")).replace("/repo\"", "/repo/src\"");
+    let below = ask(&home, &[], &below).json();
+    let reason = below["hookSpecificOutput"]["permissionDecisionReason"].as_str().unwrap();
+    assert!(reason.contains("git runs in the root"), "{reason}");
     let sandboxed = ask(&home, &["--sandboxed"], &call(&home, "Bash", &bash("scons test"))).json();
     assert_eq!(sandboxed["hookSpecificOutput"]["permissionDecision"], "allow");
     let outside = call(&home, "Bash", &bash("git log")).replace("/repo\"", "\"");

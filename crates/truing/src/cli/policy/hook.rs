@@ -167,12 +167,16 @@ impl CallJudge<'_> {
         if !cwd.starts_with(self.root) {
             return Err("commands run in the folder of the repository alone".to_owned());
         }
+        // Git takes a folder with the right files for a repository, and runs what its configuration names.
+        if words.first() == Some(&"git") && cwd != self.root {
+            return Err("git runs in the root of the repository alone".to_owned());
+        }
         match self.policy.judge(Action::Run(&words)) {
             Verdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => Err(
                 "it runs code of the repository, and this hook sees no sandbox: `--sandboxed` says that all of Claude Code runs in one"
                     .to_owned(),
             ),
-            verdict => Ok(answer(verdict)),
+            verdict @ (Verdict::Allow { .. } | Verdict::Deny { .. }) => Ok(answer(verdict)),
         }
     }
 
@@ -183,7 +187,11 @@ impl CallJudge<'_> {
         let path = path.to_str().ok_or_else(|| format!("{named:?} is not UTF-8"))?;
         match action(path) {
             Action::Edit(_) | Action::Write(_) if has_link => Err(format!("{named:?} leads through a link")),
-            action => Ok(answer(self.policy.judge(action))),
+            action @ (Action::Run(_)
+            | Action::Read(_)
+            | Action::Edit(_)
+            | Action::Write(_)
+            | Action::Mcp(_)) => Ok(answer(self.policy.judge(action))),
         }
     }
 

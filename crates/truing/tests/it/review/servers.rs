@@ -226,7 +226,7 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
         ),
         (
             format!(
-                "{command}tools = [\"a\"]\nenv = [\"KEY\"]\n[mcp.b]\nurl = \"https://example.org\"\ntools = [\"a\"]\nheaders = {{ X-Key = {{ env = \"KEY\" }} }}\n"
+                "{command}tools = [\"a\"]\nenv = [\"KEY\"]\n[mcp.z]\nurl = \"https://example.org\"\ntools = [\"a\"]\nheaders = {{ X-Key = {{ env = \"KEY\" }} }}\n"
             ),
             "KEY holds a credential",
         ),
