@@ -68,9 +68,9 @@ pub enum Refusal {
     /// A word that stands for the words of a file.
     #[error("{word:?} may stand for words of a file to `{command}`")]
     WordsFile {
-        /// The command.
+        /// The command that was called.
         command: String,
-        /// The word.
+        /// The word that begins with `@`.
         word: String,
     },
     /// An operand that sets a variable.
