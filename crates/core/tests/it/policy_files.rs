@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use proptest::sample::{Index, select, subsequence};
+use proptest::sample::{select, subsequence};
 use truing_core::grammar::Grammar;
 use truing_core::policy::{Action, Policy, PolicyFile, PolicySet, ProfileName, Verdict};
 

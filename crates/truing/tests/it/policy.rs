@@ -34,7 +34,7 @@ fn an_operators_files_count_and_their_errors_have_a_line() {
         "allow\nrule: verify.check: [\"make\", \"-f\", \"ci.mk\"]\nfile: the configuration\n"
     );
 
-    home.write("policy/grammar/scons.toml", &SCONS.replace("\"word\"", "\"text\""));
+    home.write("policy/grammar/scons.toml", SCONS.replace("\"word\"", "\"text\""));
     home.write("policy/profiles/fixr.toml", "");
     for command in [&["policy", "check", "--", "rg", "x"][..], &["config", "check"], &["policy", "show"]] {
         let (first, rest) = command.split_at(2);
