@@ -91,7 +91,7 @@ pub(super) struct Tail {
 pub struct Accepted<'a> {
     /// The command's name, as profiles list it.
     pub command: String,
-    /// What it does with the repository.
+    /// Its use of the repository: it reads it, or runs its code.
     pub class: CommandClass,
     /// The line that this one runs, where it runs another: not judged yet.
     pub runs: Option<&'a [&'a str]>,
@@ -194,7 +194,7 @@ impl Command {
         program.into_iter().chain(self.words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
     }
 
-    /// What it does with the repository.
+    /// Its use of the repository: it reads it, or runs its code.
     pub fn class(&self) -> CommandClass {
         self.class
     }

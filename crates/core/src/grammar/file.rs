@@ -55,7 +55,7 @@ impl PolicyFile {
     }
 }
 
-/// What a command does with the repository.
+/// The use that a command makes of the repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandClass {

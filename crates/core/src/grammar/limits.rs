@@ -1,4 +1,4 @@
-//! What no operator's grammar may list, whatever it says of it (`crates/core/grammar/limits.toml`): shells and programs that start
+//! Limits of operators' grammars (`crates/core/grammar/limits.toml`): shells and programs that start
 //! others, flags that name a command, another file of rules, a place to write or a server, and text where a program may take it for
 //! any of these. Pure; the shipped grammars were judged flag by flag (`tests/data/policy/flags`).
 
@@ -53,7 +53,7 @@ pub(super) enum CommandPart {
 
 fn limits() -> &'static LimitsFile {
     static LIMITS: LazyLock<LimitsFile> = LazyLock::new(|| {
-        // A test reads the file; an empty list would allow everything, so a wrong one refuses everything.
+        // A test reads the file. A wrong one leaves no folders, and without folders no program is accepted.
         toml::from_str(include_str!("../../grammar/limits.toml")).unwrap_or_else(|_| LimitsFile {
             programs: Vec::new(),
             interpreter: Vec::new(),

@@ -50,7 +50,7 @@ impl Never {
     /// The shipped list, and what an operator's file adds to it.
     ///
     /// # Errors
-    /// What is wrong with a file.
+    /// The first error of a file.
     pub(super) fn new(more: Option<&PolicyFile>) -> Result<Self, PolicyFileError> {
         let shipped = shipped_file();
         let (mut entries, mut set) = (Vec::new(), GlobSetBuilder::new());

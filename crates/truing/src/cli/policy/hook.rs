@@ -38,7 +38,7 @@ const OF_CONVERSATION: [&str; 11] = [
 
 #[derive(clap::Args, Debug)]
 pub(super) struct HookCommand {
-    /// Whose permissions
+    /// The profile whose permissions count
     #[arg(long, value_name = "P", value_enum, default_value = "fixer")]
     profile: ProfileFlag,
     /// The folder of the repository [default: CLAUDE_PROJECT_DIR, else the folder above with `.git`]
