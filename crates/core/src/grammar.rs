@@ -128,14 +128,17 @@ impl Grammar {
         // A program below a folder is one of the clone, whatever its name.
         let is_own = program.contains('/');
         // Where two files list one command, the stricter holds.
-        let mut accepted = Err(Refusal::Nothing);
+        let mut accepted: Result<Accepted<'a>, Refusal> = Err(Refusal::Nothing);
         for command in known.into_iter().filter(|command| command.words().len() == most) {
             let more = command.accept(words.get(most..).unwrap_or_default())?;
             accepted = Ok(match accepted {
-                Ok(Accepted { class: CommandClass::RunsCode, .. }) => {
-                    Accepted { class: CommandClass::RunsCode, ..more }
-                }
-                Ok(Accepted { class: CommandClass::Reads, .. }) | Err(_) => more,
+                // The inner line is judged if one of them says that there is one.
+                Ok(before) => Accepted {
+                    class: if before.class == CommandClass::RunsCode { before.class } else { more.class },
+                    runs: before.runs.or(more.runs),
+                    ..more
+                },
+                Err(_) => more,
             });
         }
         accepted.map(|accepted| match is_own {

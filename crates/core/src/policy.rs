@@ -241,11 +241,11 @@ impl Policy {
             let rule = refusal.needed().map(|text| PolicyRule { text, file });
             deny(refusal.to_string(), rule)
         })?;
-        if self.profile.runs(&accepted.command) {
+        let may = accepted.class == CommandClass::Reads || self.name.runs_code();
+        if may && self.profile.runs(&accepted.command) {
             return Ok(accepted);
         }
         let reason = format!("`{}` is not allowed to `{}`", accepted.command, self.name.as_str());
-        let may = accepted.class == CommandClass::Reads || self.name.runs_code();
         Err(deny(reason, Some(self.run_rule(&accepted.command)).filter(|_| may)))
     }
 

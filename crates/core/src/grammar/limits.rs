@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Kind;
 use super::command::{Command, Flags, Takes};
+use super::file::CommandClass;
 use super::kind::Named;
 
 /// The form of the data.
@@ -105,6 +106,15 @@ pub(super) fn violations(command: &Command, shipped: Option<&Command>) -> Vec<(C
     let own = shipped.and_then(|shipped| shipped.pattern.as_ref()).map(|pattern| &pattern.is);
     let fault = pattern.filter(|pattern| own != Some(*pattern)).and_then(value_fault);
     found.extend(fault.map(|what| (CommandPart::Pattern, what)));
+    if command.class == CommandClass::Reads && shipped.is_some_and(|own| own.class == CommandClass::RunsCode)
+    {
+        let what = format!("`{}` runs code of the repository: its class is `runs_code`", command.name());
+        found.push((CommandPart::Program, what));
+    }
+    if !command.runs && shipped.is_some_and(|shipped| shipped.runs) {
+        let what = "the command runs another line of words: it needs `runs = true`";
+        found.push((CommandPart::Runs, what.to_owned()));
+    }
     if command.runs && !shipped.is_some_and(|shipped| shipped.runs) {
         let what = "a command that runs another line of words is Truing's alone to know";
         found.push((CommandPart::Runs, what.to_owned()));

@@ -218,6 +218,24 @@ fn every_error_has_its_file_and_line() {
 }
 
 #[test]
+fn no_file_of_an_operator_makes_a_command_harmless_that_is_not() {
+    let reads =
+        "programs = [\"cargo\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = [\"test\"]\n";
+    assert!(
+        errors(&[file("grammar/cargo.toml", reads)])[0].contains("`cargo test` runs code of the repository")
+    );
+    let silent = "programs = [\"bundle\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n[[command]]\nwords = [\"exec\"]\noperands = \"target\"\n";
+    for name in ["grammar/own.toml", "grammar/ruby.toml"] {
+        assert!(errors(&[file(name, silent)])[0].contains("it needs `runs = true`"), "{name}");
+    }
+    let text = "run = [\"ruff check\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n";
+    let policies = PolicySet::new(&[file("profiles/reviewer.toml", text)]).unwrap();
+    let reviewer = policies.of_profile(ProfileName::Reviewer);
+    assert!(judge(reviewer, "ruff check src").is_allowed());
+    assert!(!judge(reviewer, ".venv/bin/ruff check src").is_allowed(), "it is a program of the clone");
+}
+
+#[test]
 fn a_file_with_several_errors_has_them_all() {
     let text = SCONS
         .replace("\"-Q\"", "\"-f\"")
