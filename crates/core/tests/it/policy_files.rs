@@ -228,11 +228,15 @@ fn no_file_of_an_operator_makes_a_command_harmless_that_is_not() {
     for name in ["grammar/own.toml", "grammar/ruby.toml"] {
         assert!(errors(&[file(name, silent)])[0].contains("it needs `runs = true`"), "{name}");
     }
-    let text = "run = [\"ruff check\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n";
-    let policies = PolicySet::new(&[file("profiles/reviewer.toml", text)]).unwrap();
+    let lint = file(
+        "grammar/xlint.toml",
+        "programs = [\"xlint\", \".venv/bin/xlint\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\noperands = \"path\"\n",
+    );
+    let text = "run = [\"xlint\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n";
+    let policies = PolicySet::new(&[lint, file("profiles/reviewer.toml", text)]).unwrap();
     let reviewer = policies.of_profile(ProfileName::Reviewer);
-    assert!(judge(reviewer, "ruff check src").is_allowed());
-    assert!(!judge(reviewer, ".venv/bin/ruff check src").is_allowed(), "it is a program of the clone");
+    assert!(judge(reviewer, "xlint src").is_allowed());
+    assert!(!judge(reviewer, ".venv/bin/xlint src").is_allowed(), "it is a program of the clone");
 }
 
 #[test]

@@ -97,6 +97,10 @@ fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {
+    // A pipe would be waited for without end.
+    if !path.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is no file"));
+    }
     let mut text = String::new();
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_FILE_BYTES {

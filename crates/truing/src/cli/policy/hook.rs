@@ -156,7 +156,7 @@ impl CallJudge<'_> {
     /// A command line, which Claude Code gives to a shell.
     fn command(&self, input: &Value) -> Result<HookAnswer, String> {
         let command = text(input, "command")?;
-        if input["dangerouslyDisableSandbox"] == true {
+        if !matches!(input["dangerouslyDisableSandbox"], Value::Null | Value::Bool(false)) {
             return Err("no command may leave the sandbox of Claude Code".to_owned());
         }
         let words = plain_words(command).map_err(|error| error.to_string())?;
@@ -170,6 +170,14 @@ impl CallJudge<'_> {
         // Git takes a folder with the right files for a repository, and runs what its configuration names.
         if words.first() == Some(&"git") && cwd != self.root {
             return Err("git runs in the root of the repository alone".to_owned());
+        }
+        // A link of the repository may lead a command out of it.
+        for word in words.iter().skip(1) {
+            let value = word.split_once('=').map_or(*word, |(_, value)| value);
+            let there = cwd.join(value).canonicalize();
+            if there.is_ok_and(|there| !there.starts_with(self.root)) {
+                return Err(format!("{value:?} leads out of the repository"));
+            }
         }
         match self.policy.judge(Action::Run(&words)) {
             Verdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => Err(
@@ -200,14 +208,20 @@ impl CallJudge<'_> {
         for field in ["pattern", "glob"] {
             // The pattern of Grep is of text.
             let is_path = (tool, field) != ("Grep", "pattern");
-            let pattern = input[field].as_str().filter(|_| is_path).map(Path::new);
+            let pattern = text_if_any(input, field)?;
+            if is_path
+                && pattern.is_some_and(|pattern| !is_plain_path(pattern) || pattern.contains(['{', '!']))
+            {
+                return Err(format!("the pattern of `{tool}` is no plain one"));
+            }
+            let pattern = pattern.filter(|_| is_path).map(Path::new);
             if pattern.is_some_and(|pattern| {
                 pattern.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
             }) {
                 return Err(format!("the pattern of `{tool}` leaves the folder"));
             }
         }
-        let named = input["path"].as_str().map_or_else(|| self.cwd.to_owned(), PathBuf::from);
+        let named = text_if_any(input, "path")?.map_or_else(|| self.cwd.to_owned(), PathBuf::from);
         let (path, _) = self.relative(named.to_str().ok_or("the folder is not UTF-8")?)?;
         let is_file = self.root.join(&path).is_file();
         let inner = if is_file { path } else { path.join("any") };
@@ -228,6 +242,9 @@ impl CallJudge<'_> {
 
     /// The path below the repository that a name leads to, and whether it leads there through a link.
     fn relative(&self, named: &str) -> Result<(PathBuf, bool), String> {
+        if !is_plain_path(named) {
+            return Err(format!("{named:?} is no plain path"));
+        }
         let whole = self.cwd.join(named);
         if whole.components().any(|part| part == Component::ParentDir) {
             return Err(format!("{named:?} has `..` in it"));
@@ -262,6 +279,23 @@ impl CallJudge<'_> {
 
 fn text<'a>(input: &'a Value, field: &str) -> Result<&'a str, String> {
     input[field].as_str().ok_or_else(|| format!("the call has no `{field}`"))
+}
+
+/// The text of a field that may be missing.
+fn text_if_any<'a>(input: &'a Value, field: &str) -> Result<Option<&'a str>, String> {
+    match &input[field] {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Err(format!("`{field}` of the call is no text"))
+        }
+    }
+}
+
+/// Tells whether a path is one that nothing expands or trims.
+fn is_plain_path(path: &str) -> bool {
+    let is_blank = |letter: char| letter.is_whitespace() || letter == '\u{feff}';
+    !path.starts_with('~') && !path.starts_with(is_blank) && !path.ends_with(is_blank)
 }
 
 fn answer(verdict: Verdict) -> HookAnswer {
