@@ -15,6 +15,7 @@ use prometheus::{
     Counter, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use truing_agent::native;
 use truing_core::ledger::Usage;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
@@ -166,6 +167,10 @@ impl Metrics {
         }
         for kind in TOKENS {
             inner.model_tokens.with_label_values(&[kind]);
+        }
+        // A series that is born with its first event has no increase.
+        for end in native::End::LABELS {
+            inner.model_ends.with_label_values(&[end]);
         }
         for result in RESULTS {
             inner.webhooks.with_label_values(&[result]);

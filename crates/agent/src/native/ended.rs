@@ -75,8 +75,27 @@ pub enum Limit {
 }
 
 impl End {
-    /// One word for it, for records and metrics.
-    pub fn word(&self) -> &'static str {
+    /// The labels that [`End::label`] gives.
+    pub const LABELS: [&str; 15] = [
+        "done",
+        "turns",
+        "time",
+        "money",
+        "calls",
+        "declined",
+        "cut",
+        "context",
+        "unreadable",
+        "budget",
+        "spend_cap",
+        "unavailable",
+        "halted",
+        "refused",
+        "failed",
+    ];
+
+    /// Its label in records and metrics.
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Limit(Limit::Turns) => "turns",

@@ -197,7 +197,7 @@ pub(super) fn together(looks: &[ReviewerRun], found: &[u32], did: Modelled, now:
             let sum = all.denials.entry(redact(name)).or_default();
             *sum = sum.saturating_add(*count);
         }
-        let ended = all.ends.entry(ran.end.word().to_owned()).or_default();
+        let ended = all.ends.entry(ran.end.label().to_owned()).or_default();
         *ended = ended.saturating_add(1);
         let part = Part::of(ran, now).after_failures(*failures).part;
         if let Some(name) = specialist {

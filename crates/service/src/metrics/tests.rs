@@ -134,6 +134,7 @@ fn figures_are_told_as_they_are() {
         "truing_model_tokens_total{kind=\"cache_write\"} 9",
         "truing_model_denials_total 7",
         "truing_model_ends_total{end=\"turns\"} 1",
+        "truing_model_ends_total{end=\"spend_cap\"} 0",
         "truing_mcp_failures_total{server=\"docs\"} 2",
         "truing_model_retries_total 5",
     ] {

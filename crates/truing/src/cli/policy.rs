@@ -109,13 +109,7 @@ impl Check {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let profile = ProfileName::from(self.profile);
         let config = context.config(&[])?;
-        let policy = match profile {
-            ProfileName::Fixer => wiring::policy::fixer(&config)?,
-            ProfileName::Sync => wiring::policy::porter(&config)?,
-            ProfileName::Reviewer | ProfileName::Auditor => {
-                wiring::policy::policies(&config)?.of_profile(profile).clone()
-            }
-        };
+        let policy = wiring::policy::policy_of(&config, profile)?;
         let verdict = self.judge(&policy);
         let exit = if verdict.is_allowed() { Exit::Done } else { Exit::No };
         let joined = |rules: &[PolicyRule], part: fn(&PolicyRule) -> &str| {

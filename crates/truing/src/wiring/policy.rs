@@ -33,6 +33,18 @@ pub fn policies(config: &Config) -> Result<PolicySet, CliError> {
     Ok(policies)
 }
 
+/// The policy of a profile, as its runs have it.
+///
+/// # Errors
+/// As [`policies`].
+pub fn policy_of(config: &Config, profile: ProfileName) -> Result<Arc<Policy>, CliError> {
+    match profile {
+        ProfileName::Fixer => fixer(config),
+        ProfileName::Sync => porter(config),
+        ProfileName::Reviewer | ProfileName::Auditor => Ok(Arc::clone(policies(config)?.of_profile(profile))),
+    }
+}
+
 /// The policy of fixers: the commands of the gate and of the checks are allowed as they stand.
 ///
 /// # Errors

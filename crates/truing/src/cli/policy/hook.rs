@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_config::environment::Environment;
-use truing_core::policy::{Action, Policy, ProfileName, Verdict, plain_words};
+use truing_core::policy::{Action, Policy, Verdict, plain_words};
 
 use super::ProfileFlag;
 use crate::cli::Context;
@@ -59,7 +59,6 @@ struct HookCall {
 }
 
 /// The answer to a call.
-#[derive(Debug, PartialEq, Eq)]
 enum HookAnswer {
     Allow(String),
     Deny(String),
@@ -87,14 +86,7 @@ impl HookCommand {
             return Err(wrong(format!("the event {:?} is not {EVENT}", call.hook_event_name)));
         }
         let config = context.config(&[])?;
-        let profile = ProfileName::from(self.profile);
-        let policy = match profile {
-            ProfileName::Fixer => wiring::policy::fixer(&config)?,
-            ProfileName::Sync => wiring::policy::porter(&config)?,
-            ProfileName::Reviewer | ProfileName::Auditor => {
-                wiring::policy::policies(&config)?.of_profile(profile).clone()
-            }
-        };
+        let policy = wiring::policy::policy_of(&config, self.profile.into())?;
         let root = self.root(&call.cwd, &context.environment)?;
         let judge = CallJudge { policy: &policy, root: &root, cwd: &call.cwd, is_sandboxed: self.sandboxed };
         let answer = match judge.judge(&call.tool_name, &call.tool_input) {
