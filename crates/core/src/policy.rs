@@ -234,8 +234,10 @@ impl Policy {
 
     fn command<'a>(&'a self, argv: &'a [&str]) -> Result<Accepted<'a>, Verdict> {
         let accepted = self.grammar.accept(argv).map_err(|refusal| {
-            let program = argv.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
-            let listed = self.grammar.commands().iter().find(|command| command.is_of(program));
+            let whole = argv.first().copied().unwrap_or_default();
+            let program = whole.rsplit('/').next().unwrap_or_default();
+            let find = |name: &str| self.grammar.commands().iter().find(|command| command.is_of(name));
+            let listed = find(whole).or_else(|| find(program));
             let file = listed
                 .map_or_else(|| format!("{GRAMMAR}{program}.toml"), |command| command.file().to_owned());
             let rule = refusal.needed().map(|text| PolicyRule { text, file });

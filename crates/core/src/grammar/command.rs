@@ -20,6 +20,8 @@ pub struct Command {
     pub(super) operands: Option<Kind>,
     /// Operands are allowed beside one of these flags alone; none: always.
     pub(super) operands_with: Vec<String>,
+    /// Words that the first operand may not be: the program takes them for commands of its own.
+    pub(super) operands_not: Vec<String>,
     pub(super) tail: Option<Tail>,
     pub(super) runs: bool,
 }
@@ -28,7 +30,7 @@ pub struct Command {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Flags {
     pub(super) known: BTreeMap<String, Takes>,
-    short: Short,
+    pub(super) short: Short,
 }
 
 /// What a flag takes.
@@ -243,7 +245,8 @@ impl Command {
         // Programs take flags behind an operand, too: what the first one is depends on all of them.
         for (before, word) in operands.into_iter().enumerate() {
             self.refuse_assignment(&name, word)?;
-            operand(&name, word, self.kind_of(before, &seen))?;
+            let is_command = before == 0 && self.operands_not.iter().any(|refused| refused == word);
+            operand(&name, word, self.kind_of(before, &seen).filter(|_| !is_command))?;
         }
         match self.runs {
             true => Err(Refusal::Nothing),

@@ -74,7 +74,7 @@ struct ProgramFile {
     /// The way in which its short flags are written.
     short: Short,
     /// The class of those of its commands that have none of their own.
-    class: CommandClass,
+    class: Spanned<CommandClass>,
     /// Flags under a name.
     #[serde(default)]
     group: BTreeMap<String, FlagTable>,
@@ -94,7 +94,7 @@ struct CommandFile {
     #[serde(default)]
     words: Vec<Spanned<String>>,
     /// Its class, where it is another than the file's.
-    class: Option<CommandClass>,
+    class: Option<Spanned<CommandClass>>,
     /// Groups whose flags it has.
     #[serde(default)]
     groups: Vec<Spanned<String>>,
@@ -108,6 +108,9 @@ struct CommandFile {
     /// Flags of which one has to stand there for it to take operands.
     #[serde(default)]
     operands_with: Vec<String>,
+    /// Words that its first operand may not be.
+    #[serde(default)]
+    operands_not: Vec<String>,
     /// What may follow `--`; without it, nothing.
     after_dashes: Option<TailFile>,
     /// Its operands are another command line.
@@ -142,6 +145,7 @@ pub(super) fn read_commands(
             wrong(programs.span(), "a command needs a program".to_owned());
             continue;
         }
+        let command_class = form.class.as_ref().unwrap_or(&class);
         let mut flags = form.flags;
         for name in &form.groups {
             match group.get(name.get_ref()) {
@@ -162,12 +166,13 @@ pub(super) fn read_commands(
         let built = Command {
             programs: programs.get_ref().clone(),
             words: form.words.iter().map(|word| word.get_ref().clone()).collect(),
-            class: form.class.unwrap_or(class),
+            class: *command_class.get_ref(),
             file: file.shown.clone(),
             flags: Flags::new(known(&flags), short),
             pattern: form.pattern.as_ref().map(|pattern| pattern.get_ref().clone()),
             operands: form.operands.as_ref().map(|kind| kind.get_ref().clone()),
             operands_with: form.operands_with,
+            operands_not: form.operands_not,
             tail: has_tail.then(|| Tail {
                 flags: Flags::new(known(&tail.flags), short),
                 operands: tail.operands.as_ref().map(|kind| kind.get_ref().clone()),
@@ -175,10 +180,10 @@ pub(super) fn read_commands(
             runs: form.runs.as_ref().is_some_and(|runs| *runs.get_ref()),
         };
         if let Some(shipped) = shipped {
-            let same = shipped.iter().find(|command| command.name() == built.name());
-            for (part, what) in limits::violations(&built, same) {
+            for (part, what) in limits::violations(&built, shipped) {
                 let at = match part {
                     limits::CommandPart::Program => Some(programs.span()),
+                    limits::CommandPart::Class => Some(command_class.span()),
                     limits::CommandPart::Word(at) => form.words.get(at).map(Spanned::span),
                     limits::CommandPart::Flag(name) => spanned(&flags, &name),
                     limits::CommandPart::TailFlag(name) => spanned(&tail.flags, &name),

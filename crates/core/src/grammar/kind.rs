@@ -11,6 +11,58 @@ use crate::glob::is_bounded;
 /// The most digits of a number.
 const MAX_DIGITS: usize = 9;
 
+/// Modules of Python that run other code, install packages, write files or use the network.
+pub(super) const REFUSED_MODULES: [&str; 48] = [
+    "IPython",
+    "antigravity",
+    "asyncio",
+    "bdb",
+    "build",
+    "cProfile",
+    "cgi",
+    "code",
+    "codeop",
+    "compileall",
+    "coverage",
+    "ctypes",
+    "doctest",
+    "ensurepip",
+    "ftplib",
+    "http",
+    "idlelib",
+    "ipykernel",
+    "jupyter",
+    "multiprocessing",
+    "os",
+    "pdb",
+    "pip",
+    "pipx",
+    "profile",
+    "pty",
+    "pydoc",
+    "runpy",
+    "setuptools",
+    "shutil",
+    "site",
+    "smtplib",
+    "socketserver",
+    "sqlite3",
+    "subprocess",
+    "sys",
+    "tarfile",
+    "telnetlib",
+    "timeit",
+    "trace",
+    "turtle",
+    "twine",
+    "uv",
+    "venv",
+    "virtualenv",
+    "webbrowser",
+    "xmlrpc",
+    "zipapp",
+];
+
 /// A type of values.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(untagged)]
@@ -56,6 +108,22 @@ pub enum Named {
     /// A target or a task of a build, or several: letters, digits and `_ . , : / + -`, beginning with a letter, a digit, `_`, `.` or
     /// `:`; it neither leaves the tree nor names git's folder.
     Target,
+    /// A task of a build, `NAME` or `:PROJECT:NAME`.
+    Task,
+    /// A tag of tests, and `~` before it leaves its tests out.
+    Tag,
+    /// A module of Python with tests, or one of its classes and functions: `tests.test_a`; or a path that ends with `.py`. Not a module
+    /// that runs other code: unittest calls a function that it is given.
+    Module,
+    /// A session with its parameters: `tests(django='5.2')`.
+    Session,
+    /// An expression that chooses tests, for programs that take `@FILE` for the words of a file: text that begins with neither `@` nor
+    /// `-`.
+    Expression,
+    /// An expression of `dotnet test --filter`, without characters of MSBuild.
+    Filter,
+    /// Names of classes and methods with the wildcards of Maven's Surefire.
+    Surefire,
     /// A package by its name, with or without a version: `NAME==VERSION`.
     Requirement,
 }
@@ -98,11 +166,23 @@ impl Named {
             Self::Test => is_path(value.split_once("::").map_or(value, |(path, _)| path)),
             Self::Revision => is_revision(value),
             Self::Target => is_target(value),
-            Self::Requirement => {
-                let (name, version) = value.split_once("==").unwrap_or((value, "0"));
-                // `@` and `:` are of addresses.
-                [name, version].iter().all(|part| is_word(part) && !part.contains(['@', ':', ',']))
+            Self::Task => {
+                value.strip_prefix(':').unwrap_or(value).split(':').all(|name| is_name(name, "_.+-"))
             }
+            Self::Tag => is_word(value.strip_prefix('~').unwrap_or(value)),
+            Self::Module => is_module(value),
+            Self::Session => is_session(value),
+            Self::Expression => is_text(value) && !value.is_empty() && !value.starts_with(['@', '-']),
+            Self::Filter => {
+                value.starts_with(|first: char| first.is_alphanumeric() || "_(".contains(first))
+                    && value.chars().all(|letter| letter.is_alphanumeric() || "_ .,~=!&|()+:-`".contains(letter))
+            }
+            Self::Surefire => {
+                let names = value.strip_prefix('!').unwrap_or(value);
+                !names.is_empty()
+                    && names.chars().all(|letter| letter.is_alphanumeric() || "_.,*?#+!$-".contains(letter))
+            }
+            Self::Requirement => is_requirement(value),
         }
     }
 }
@@ -113,6 +193,43 @@ fn is_target(value: &str) -> bool {
     begins
         && value.chars().all(|letter| letter.is_alphanumeric() || "_.,:/+-".contains(letter))
         && value.split(['/', ':', ',']).all(is_part)
+}
+
+/// A letter, a digit or `_`, and more of these or of `others`.
+fn is_name(value: &str, others: &str) -> bool {
+    value.starts_with(|first: char| first.is_alphanumeric() || first == '_')
+        && value.chars().all(|letter| letter.is_alphanumeric() || others.contains(letter))
+}
+
+fn is_module(value: &str) -> bool {
+    if value.ends_with(".py") {
+        return is_path(value);
+    }
+    let is_refused = value.split('.').next().is_some_and(|first| REFUSED_MODULES.contains(&first));
+    !is_refused && value.split('.').all(|name| is_name(name, "_"))
+}
+
+/// A word and, in brackets at its end, the parameters that a session was made with.
+fn is_session(value: &str) -> bool {
+    let Some(inner) = value.strip_suffix(')') else { return is_word(value) && !value.contains('@') };
+    inner.split_once('(').is_some_and(|(name, parameters)| {
+        is_word(name)
+            && !name.contains('@')
+            && parameters.chars().all(|letter| letter.is_alphanumeric() || " _.,='\"+-".contains(letter))
+    })
+}
+
+/// By the rules of names and versions of Python's packages; `@` and `:` are of addresses.
+fn is_requirement(value: &str) -> bool {
+    let (name, version) = value.split_once("==").unwrap_or((value, "0"));
+    let has = |part: &str, more: &str| {
+        part.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(char::from(byte)))
+    };
+    has(name, "._-")
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.ends_with(|last: char| last.is_ascii_alphanumeric())
+        && version.starts_with(|first: char| first.is_ascii_digit())
+        && has(version, ".!+_-")
 }
 
 fn is_text(value: &str) -> bool {
@@ -202,6 +319,13 @@ impl fmt::Display for Kind {
                 Named::Test => "a test inside the tree",
                 Named::Revision => "a revision or a path inside the tree",
                 Named::Target => "a name of a target",
+                Named::Task => "a task, `NAME` or `:PROJECT:NAME`",
+                Named::Tag => "a tag, or `~TAG`",
+                Named::Module => "a module with tests, or a path that ends with `.py`",
+                Named::Session => "a session, or `NAME(PARAMETERS)`",
+                Named::Expression => "an expression that begins with neither `@` nor `-`",
+                Named::Filter => "a filter of letters, digits and `_ . , ~ = ! & | ( ) + : -`",
+                Named::Surefire => "names of tests with `* ? # , !`",
                 Named::Requirement => "a package, or `NAME==VERSION`",
             }),
         }

@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::Kind;
-use super::command::{Command, Flags, Takes};
+use super::command::{Command, Flags, Short, Takes};
 use super::file::CommandClass;
-use super::kind::Named;
+use super::kind::{Named, REFUSED_MODULES};
 
 /// The form of the data.
 #[derive(Deserialize)]
@@ -33,15 +33,13 @@ struct InterpreterLimit {
     programs: Vec<String>,
     /// The first word that a command of it has to have; none: it has no command.
     word: Option<String>,
-    /// Second words that it may not have.
-    #[serde(default)]
-    not: Vec<String>,
 }
 
 /// A part of a command that is not allowed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum CommandPart {
     Program,
+    Class,
     /// The word at this place.
     Word(usize),
     Flag(String),
@@ -66,17 +64,19 @@ fn limits() -> &'static LimitsFile {
     &LIMITS
 }
 
-/// The parts of an operator's command that are not allowed, each with the reason; `shipped` is Truing's own of the same name.
-pub(super) fn violations(command: &Command, shipped: Option<&Command>) -> Vec<(CommandPart, String)> {
+/// The parts of an operator's command that are not allowed, each with the reason; `shipped` are Truing's own commands.
+///
+/// A command that only reads is Truing's own, with no flag and no operand that Truing's own lacks: a flag may start a program, and
+/// only a manual says so. Any other command runs in the sandbox as code of the repository does.
+pub(super) fn violations(command: &Command, shipped: &[Command]) -> Vec<(CommandPart, String)> {
+    let own = shipped.iter().find(|own| own.name() == command.name());
     let mut found = Vec::new();
     for program in &command.programs {
-        if !shipped.is_some_and(|shipped| shipped.programs.contains(program))
-            && let Some(what) = program_fault(program, &command.words)
-        {
-            found.push((CommandPart::Program, what));
-        }
+        let is_own = own.is_some_and(|own| own.programs.contains(program));
+        let fault = if is_own { None } else { program_fault(program, command, shipped) };
+        found.extend(fault.map(|what| (CommandPart::Program, what)));
     }
-    if shipped.is_none() {
+    if own.is_none() {
         let wrong = command.words.iter().enumerate().filter(|(at, word)| !is_plain_word(*at, word));
         found.extend(
             wrong.map(|(at, word)| {
@@ -84,46 +84,96 @@ pub(super) fn violations(command: &Command, shipped: Option<&Command>) -> Vec<(C
             }),
         );
     }
+    found.extend(class_fault(command, own).map(|what| (CommandPart::Class, what)));
+    let reads = command.class == CommandClass::Reads;
     let flags_of = |flags: &Flags, own: Option<&Flags>, part: fn(String) -> CommandPart| -> Vec<_> {
-        let is_shipped = |name: &String, takes| own.is_some_and(|own| own.known.get(name) == Some(takes));
-        let judged = flags.known.iter().filter(|(name, takes)| !is_shipped(name, takes));
-        judged.filter_map(|(name, takes)| Some((part(name.clone()), flag_fault(name, takes)?))).collect()
+        let is_own = |name: &String, takes| own.is_some_and(|own| own.known.get(name) == Some(takes));
+        let more = flags.known.iter().filter(|(name, takes)| !is_own(name, takes));
+        let fault = |(name, takes): (&String, &Takes)| match reads {
+            true => Some(format!("`{}` has no flag {name} of this type in Truing's own grammar: with it, its class is `runs_code`", command.name())),
+            false => flag_fault(name, takes, flags.short),
+        };
+        more.filter_map(|(name, takes)| Some((part(name.clone()), fault((name, takes))?))).collect()
     };
-    found.extend(flags_of(&command.flags, shipped.map(|shipped| &shipped.flags), CommandPart::Flag));
-    let own_tail = shipped.and_then(|shipped| shipped.tail.as_ref());
+    found.extend(flags_of(&command.flags, own.map(|own| &own.flags), CommandPart::Flag));
+    let own_tail = own.and_then(|own| own.tail.as_ref());
     if let Some(tail) = &command.tail {
         found.extend(flags_of(&tail.flags, own_tail.map(|tail| &tail.flags), CommandPart::TailFlag));
-        let is_shipped = own_tail.is_some_and(|own| own.operands == tail.operands);
-        let fault = tail.operands.as_ref().filter(|_| !is_shipped).and_then(value_fault);
+        let own = own_tail.and_then(|own| own.operands.as_ref());
+        let fault = operand_fault(tail.operands.as_ref(), own, reads);
         found.extend(fault.map(|what| (CommandPart::TailOperands, what)));
     }
-    let operands = command.operands.as_ref();
-    let is_shipped = shipped.is_some_and(|shipped| shipped.operands == command.operands);
-    found.extend(
-        operands.filter(|_| !is_shipped).and_then(value_fault).map(|what| (CommandPart::Operands, what)),
-    );
+    let fault = operand_fault(command.operands.as_ref(), own.and_then(|own| own.operands.as_ref()), reads);
+    found.extend(fault.map(|what| (CommandPart::Operands, what)));
     let pattern = command.pattern.as_ref().map(|pattern| &pattern.is);
-    let own = shipped.and_then(|shipped| shipped.pattern.as_ref()).map(|pattern| &pattern.is);
-    let fault = pattern.filter(|pattern| own != Some(*pattern)).and_then(value_fault);
+    let own_pattern = own.and_then(|own| own.pattern.as_ref());
+    let fault = operand_fault(pattern, own_pattern.map(|pattern| &pattern.is), reads);
     found.extend(fault.map(|what| (CommandPart::Pattern, what)));
-    if command.class == CommandClass::Reads && shipped.is_some_and(|own| own.class == CommandClass::RunsCode)
-    {
-        let what = format!("`{}` runs code of the repository: its class is `runs_code`", command.name());
-        found.push((CommandPart::Program, what));
+    if let Some(own) = own {
+        found.extend(loosened(command, own));
     }
-    if !command.runs && shipped.is_some_and(|shipped| shipped.runs) {
-        let what = "the command runs another line of words: it needs `runs = true`";
-        found.push((CommandPart::Runs, what.to_owned()));
-    }
-    if command.runs && !shipped.is_some_and(|shipped| shipped.runs) {
+    if command.runs && !own.is_some_and(|own| own.runs) {
         let what = "a command that runs another line of words is Truing's alone to know";
         found.push((CommandPart::Runs, what.to_owned()));
     }
     found
 }
 
+/// The reason for which a command may not be of its class.
+fn class_fault(command: &Command, own: Option<&Command>) -> Option<String> {
+    let name = command.name();
+    match (command.class, own.map(|own| own.class)) {
+        (CommandClass::RunsCode, _) | (CommandClass::Reads, Some(CommandClass::Reads)) => None,
+        (CommandClass::Reads, Some(CommandClass::RunsCode)) => {
+            Some(format!("`{name}` runs code of the repository: its class is `runs_code`"))
+        }
+        (CommandClass::Reads, None) => Some(format!(
+            "Truing does not know `{name}`, which may start other programs: its class is `runs_code`"
+        )),
+    }
+}
+
+/// Refusals of Truing's own command that an operator's lacks.
+fn loosened(command: &Command, own: &Command) -> Vec<(CommandPart, String)> {
+    let mut found = Vec::new();
+    if own.runs && !command.runs {
+        let what = "the command runs another line of words: it needs `runs = true`";
+        found.push((CommandPart::Runs, what.to_owned()));
+    }
+    if command.operands.is_none() && command.pattern.is_none() {
+        return found;
+    }
+    if !own.operands_not.iter().all(|word| command.operands_not.contains(word)) {
+        let what = format!("the program takes some operands for commands: it needs `operands_not = {:?}`", own.operands_not);
+        found.push((CommandPart::Operands, what));
+    }
+    let flags = &command.operands_with;
+    let is_free = flags.is_empty() || !flags.iter().all(|flag| own.operands_with.contains(flag));
+    if !own.operands_with.is_empty() && is_free {
+        let what = format!("it takes operands beside some flags alone: it needs `operands_with = {:?}`", own.operands_with);
+        found.push((CommandPart::Operands, what));
+    }
+    if let (Some(pattern), Some(own)) = (&command.pattern, &own.pattern) {
+        let mut listed = own.unless.iter().filter(|flag| command.flags.known.contains_key(*flag));
+        if !listed.all(|flag| pattern.unless.contains(flag)) {
+            let what = format!("it has no pattern beside some flags: it needs `unless = {:?}`", own.unless);
+            found.push((CommandPart::Pattern, what));
+        }
+    }
+    found
+}
+
+/// The reason for which operands may not be of a type.
+fn operand_fault(kind: Option<&Kind>, own: Option<&Kind>, reads: bool) -> Option<String> {
+    let kind = kind.filter(|kind| own != Some(*kind))?;
+    match reads {
+        true => Some("Truing's own grammar has operands of another type: with these, its class is `runs_code`".to_owned()),
+        false => value_fault(kind),
+    }
+}
+
 /// The reason for which a program may not be named.
-fn program_fault(program: &str, words: &[String]) -> Option<String> {
+fn program_fault(program: &str, command: &Command, shipped: &[Command]) -> Option<String> {
     let limits = limits();
     let in_folder = limits.folders.iter().find_map(|folder| program.strip_prefix(folder.as_str()));
     let name = in_folder.unwrap_or(program);
@@ -139,14 +189,21 @@ fn program_fault(program: &str, words: &[String]) -> Option<String> {
             "{program:?} starts other programs, or reaches the network: no grammar may list it"
         ));
     }
-    let interpreter = limits.interpreter.iter().find(|one| one.programs.contains(&bare))?;
-    let first = words.first().filter(|word| Some(*word) == interpreter.word.as_ref());
-    let second = words.get(1);
-    match (&interpreter.word, first, second) {
-        (Some(_), Some(_), Some(module)) if !interpreter.not.contains(module) => None,
+    let Some(interpreter) = limits.interpreter.iter().find(|one| one.programs.contains(&bare)) else {
+        let is_known = shipped.iter().any(|own| own.is_of(name) || own.is_of(&bare));
+        let is_new = !shipped.iter().any(|own| own.name() == command.name());
+        return (is_known && is_new).then(|| {
+            format!("`{}` is none of the commands of {name:?} that Truing knows: list its line in `verify.check`, where it is allowed as it stands", command.name())
+        });
+    };
+    let first = command.words.first().filter(|word| Some(*word) == interpreter.word.as_ref());
+    let module = command.words.get(1).and_then(|module| module.split('.').next());
+    let is_refused = |module: &str| REFUSED_MODULES.contains(&module);
+    match (&interpreter.word, first, module) {
+        (Some(_), Some(_), Some(module)) if !is_refused(module) => None,
         (Some(word), _, _) => Some(format!(
             "{program:?} runs whatever it is given: its commands begin with {word:?} and one name, and not {}",
-            interpreter.not.join(", ")
+            REFUSED_MODULES.join(", ")
         )),
         (None, _, _) => Some(format!("{program:?} runs whatever it is given: no grammar may list it")),
     }
@@ -168,9 +225,20 @@ fn is_plain_word(at: usize, word: &str) -> bool {
 }
 
 /// The reason for which a command may not have a flag.
-fn flag_fault(name: &str, takes: &Takes) -> Option<String> {
+fn flag_fault(name: &str, takes: &Takes, short: Short) -> Option<String> {
     let limits = limits();
-    if limits.flags.iter().any(|refused| refused == name) {
+    let letters = flag_letters(name);
+    let is_refused = |refused: &String| match refused.strip_prefix("--") {
+        Some(_) => letters == flag_letters(refused),
+        // `-Dname` defines a variable where short flags are whole words.
+        None => {
+            name == refused
+                || short == Short::Whole
+                    && ["-D", "-I", "-X"].contains(&refused.as_str())
+                    && name.starts_with(refused.as_str())
+        }
+    };
+    if limits.flags.iter().any(is_refused) {
         return Some(format!(
             "{name:?} may name a command, a file of rules, a place to write, a variable or a server: no grammar may list it"
         ));
@@ -179,10 +247,16 @@ fn flag_fault(name: &str, takes: &Takes) -> Option<String> {
         Takes::Nothing(_) => return None,
         Takes::Value(kind) | Takes::Optional { optional: kind } | Takes::Attached { attached: kind } => kind,
     };
-    if is_free_text(kind) && limits.text_flags.iter().any(|flag| flag == name) {
+    let is_expression = matches!(kind, Kind::Named(Named::Expression));
+    if is_expression && limits.text_flags.iter().any(|flag| flag == name) {
         return None;
     }
     value_fault(kind)
+}
+
+/// A flag without its dashes and underscores, in lower case: `--Config_File` is `configfile`.
+fn flag_letters(name: &str) -> String {
+    name.chars().filter(|letter| !"-_".contains(*letter)).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 /// The reason for which values of a type may not be taken.
@@ -196,7 +270,7 @@ fn value_fault(kind: &Kind) -> Option<String> {
             ))
         }
         Kind::Named(_) if is_free_text(kind) => Some(
-            "text may be a command or a file to a program: take `word`, `path`, or a list of values"
+            "text may be a command or a file to a program: take `word`, `path` or a list of values; a flag that chooses tests takes `expression`"
                 .to_owned(),
         ),
         Kind::Named(_) => None,
@@ -212,7 +286,14 @@ fn is_plain_value(word: &str) -> bool {
 fn is_free_text(kind: &Kind) -> bool {
     match kind {
         Kind::OneOf(_) => false,
-        Kind::Named(Named::Text | Named::Format) => true,
+        Kind::Named(
+            Named::Text
+            | Named::Format
+            | Named::Expression
+            | Named::Filter
+            | Named::Session
+            | Named::Surefire,
+        ) => true,
         Kind::Named(
             Named::Number
             | Named::Small
@@ -227,6 +308,9 @@ fn is_free_text(kind: &Kind) -> bool {
             | Named::Test
             | Named::Revision
             | Named::Target
+            | Named::Task
+            | Named::Tag
+            | Named::Module
             | Named::Requirement,
         ) => false,
     }

@@ -163,12 +163,12 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("\"-Q\" = \"alone\"", "\"--mode\" = \"text\""),
-            "9: text may be a command or a file to a program: take `word`, `path`, or a list of values",
+            "9: text may be a command or a file to a program: take `word`, `path` or a list of values; a flag that chooses tests takes `expression`",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "operands = \"text\""),
-            "6: text may be a command or a file to a program: take `word`, `path`, or a list of values",
+            "6: text may be a command or a file to a program: take `word`, `path` or a list of values; a flag that chooses tests takes `expression`",
         ),
         (
             "grammar/x.toml",
@@ -184,6 +184,41 @@ fn every_error_has_its_file_and_line() {
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "words = [\"-c\"]"),
             "6: \"-c\" is no word that names a command",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("\"-Q\"", "\"-Config_File\""),
+            "9: \"-Config_File\" may name a command, a file of rules, a place to write, a variable or a server: no grammar may list it",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("bundled", "whole").replace("\"-Q\"", "\"-Dname\""),
+            "9: \"-Dname\" may name a command, a file of rules, a place to write, a variable or a server: no grammar may list it",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("runs_code", "reads"),
+            "3: Truing does not know `scons`, which may start other programs: its class is `runs_code`",
+        ),
+        (
+            "grammar/x.toml",
+            &SCONS.replace("scons", "git").replace("operands = \"word\"", "words = [\"push\"]"),
+            "1: `git push` is none of the commands of \"git\" that Truing knows: list its line in `verify.check`, where it is allowed as it stands",
+        ),
+        (
+            "grammar/git.toml",
+            "programs = [\"git\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = [\"log\"]\n[command.flags]\n\"--ext-diff\" = \"alone\"\n",
+            "7: `git log` has no flag --ext-diff of this type in Truing's own grammar: with it, its class is `runs_code`",
+        ),
+        (
+            "grammar/node-bin.toml",
+            "programs = [\"node_modules/.bin/mocha\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n[[command]]\noperands = \"path\"\n",
+            "5: the program takes some operands for commands: it needs `operands_not = [\"init\", \"inspect\", \"debug\"]`",
+        ),
+        (
+            "grammar/git.toml",
+            "programs = [\"git\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = [\"branch\"]\noperands = \"text\"\n",
+            "6: it takes operands beside some flags alone: it needs `operands_with = [\"--list\", \"-l\"]`",
         ),
         (
             "grammar/x.toml",
@@ -208,6 +243,8 @@ fn every_error_has_its_file_and_line() {
     );
     let pip = SCONS.replace("scons", "python").replace("operands = \"word\"", "words = [\"-m\", \"pip\"]");
     assert_eq!(errors(&[file("grammar/x.toml", &pip)]).len(), 1);
+    let main = pip.replace("\"pip\"", "\"pip.__main__\"");
+    assert_eq!(errors(&[file("grammar/x.toml", &main)]).len(), 1);
     let module = pip.replace("\"pip\"", "\"mymodule\"");
     assert!(PolicySet::new(&[file("grammar/x.toml", &module)]).is_ok());
     let unknown = errors(&[file("profiles/fixr.toml", "")]);
@@ -228,15 +265,15 @@ fn no_file_of_an_operator_makes_a_command_harmless_that_is_not() {
     for name in ["grammar/own.toml", "grammar/ruby.toml"] {
         assert!(errors(&[file(name, silent)])[0].contains("it needs `runs = true`"), "{name}");
     }
-    let lint = file(
-        "grammar/xlint.toml",
-        "programs = [\"xlint\", \".venv/bin/xlint\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\noperands = \"path\"\n",
+    let rg = file(
+        "grammar/rg.toml",
+        "programs = [\"rg\", \".venv/bin/rg\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\npattern = { is = \"text\", unless = [] }\noperands = \"path\"\n",
     );
-    let text = "run = [\"xlint\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n";
-    let policies = PolicySet::new(&[lint, file("profiles/reviewer.toml", text)]).unwrap();
+    let text = "run = [\"rg\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n";
+    let policies = PolicySet::new(&[rg, file("profiles/reviewer.toml", text)]).unwrap();
     let reviewer = policies.of_profile(ProfileName::Reviewer);
-    assert!(judge(reviewer, "xlint src").is_allowed());
-    assert!(!judge(reviewer, ".venv/bin/xlint src").is_allowed(), "it is a program of the clone");
+    assert!(judge(reviewer, "rg x src").is_allowed());
+    assert!(!judge(reviewer, ".venv/bin/rg x src").is_allowed(), "it is a program of the clone");
 }
 
 #[test]
@@ -318,6 +355,10 @@ fn hostile_tail() -> impl Strategy<Value = Vec<String>> {
             "--import=x",
             "--settings=x",
             "--rcfile=x",
+            "-k @x",
+            "-k@x",
+            "--filter=@x",
+            "--match @x",
         ]
         .map(words)
         .to_vec(),
@@ -371,6 +412,7 @@ fn value_kind() -> impl Strategy<Value = &'static str> {
         "\"path\"",
         "\"test\"",
         "\"text\"",
+        "\"expression\"",
         "\"revision\"",
         "\"glob\"",
         "[\"a\", \"b\"]",

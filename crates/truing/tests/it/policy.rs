@@ -92,6 +92,8 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     let repo = home.path().join("repo");
     symlink(home.path().join("outside.txt"), repo.join("src/link")).unwrap();
     symlink("nothing", repo.join("src/dangling")).unwrap();
+    // A link to a folder above it: the name that it leads to ends as the named one does.
+    symlink("..", repo.join("src/up")).unwrap();
     let file = |name: &str| json!({"file_path": repo.join(name)});
     let bash = |command: &str| json!({"command": command});
     let decision = |tool: &str, input: &Value| {
@@ -142,6 +144,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
             "no command may leave the sandbox",
         ),
         ("Bash", bash("git log src/link"), "leads out of the repository"),
+        ("Write", file("src/up/src/a.py"), "leads through a link"),
         ("Bash", json!({}), "the call has no `command`"),
         ("Write", json!({"file_path": "~/.bashrc"}), "is no plain path"),
         ("Write", json!({"file_path": " .git/config"}), "is no plain path"),
@@ -218,6 +221,11 @@ fn a_call_that_cannot_be_judged_is_blocked() {
     let wrong = ask(&home, &[], &good);
     assert_eq!((wrong.exit, wrong.out.as_str()), (2, ""), "{wrong:?}");
     home.write("policy/profiles/fixer.toml", PROFILE);
+    let mut nowhere = home.command(&["policy", "hook", "--config", "truing.toml"]);
+    let mut child =
+        nowhere.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(good.as_bytes()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "a closed standard output");
     // A reader that is gone gets no answer, and no answer is an allowance.
     let mut command = home.command(&["policy", "hook", "--config", "truing.toml"]);
     let mut child =

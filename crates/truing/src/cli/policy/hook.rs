@@ -4,13 +4,17 @@
 //! object, and whatever cannot be judged is exit 2 with nothing on standard output.
 //! <https://code.claude.com/docs/en/hooks>
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_config::environment::Environment;
 use truing_core::policy::{Action, Policy, Verdict, plain_words};
+use truing_diff::RepoPath;
 
 use super::ProfileFlag;
 use crate::cli::Context;
@@ -63,7 +67,7 @@ enum HookAnswer {
     Allow(String),
     Deny(String),
     /// The tool is left to the program's own permissions.
-    None,
+    Abstain,
 }
 
 impl HookCommand {
@@ -90,11 +94,15 @@ impl HookCommand {
         let root = self.root(&call.cwd, &context.environment)?;
         let judge = CallJudge { policy: &policy, root: &root, cwd: &call.cwd, is_sandboxed: self.sandboxed };
         let answer = match judge.judge(&call.tool_name, &call.tool_input) {
-            HookAnswer::None => json!({}),
+            HookAnswer::Abstain => json!({}),
             HookAnswer::Allow(reason) => decision("allow", &reason),
             HookAnswer::Deny(reason) => decision("deny", &reason),
         };
-        // Without an answer the call would go on: a reader that is gone is an error here.
+        // Without an answer the call would go on: a reader that is gone is an error here, and so is a closed standard output, which
+        // is opened as the null device before the program begins.
+        if leads_nowhere().unwrap_or(true) {
+            return Err(wrong("standard output is closed, or the null device".to_owned()));
+        }
         let mut stdout = std::io::stdout().lock();
         let written = writeln!(stdout, "{answer}").and_then(|()| stdout.flush());
         written.map_err(|error| wrong(format!("the answer cannot be written: {error}")))?;
@@ -112,6 +120,13 @@ impl HookCommand {
         root.canonicalize()
             .map_err(|error| CliError::usage("hook", format!("{} cannot be opened: {error}", root.display())))
     }
+}
+
+/// Tells whether standard output is the null device.
+fn leads_nowhere() -> std::io::Result<bool> {
+    let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
+    let null = std::fs::metadata("/dev/null")?;
+    Ok(stdout.file_type().is_char_device() && stdout.rdev() == null.rdev())
 }
 
 fn decision(word: &str, reason: &str) -> Value {
@@ -139,7 +154,7 @@ impl CallJudge<'_> {
             "Write" => self.file(input, "file_path", |path| Action::Write(path)),
             "NotebookEdit" => self.file(input, "notebook_path", |path| Action::Edit(path)),
             "Glob" | "Grep" | "LS" => self.folder(tool, input),
-            _ if OF_CONVERSATION.contains(&tool) => return HookAnswer::None,
+            _ if OF_CONVERSATION.contains(&tool) => return HookAnswer::Abstain,
             _ => self.operation(tool),
         };
         result.unwrap_or_else(HookAnswer::Deny)
@@ -152,13 +167,7 @@ impl CallJudge<'_> {
             return Err("no command may leave the sandbox of Claude Code".to_owned());
         }
         let words = plain_words(command).map_err(|error| error.to_string())?;
-        let cwd = self
-            .cwd
-            .canonicalize()
-            .map_err(|error| format!("the working folder cannot be opened: {error}"))?;
-        if !cwd.starts_with(self.root) {
-            return Err("commands run in the folder of the repository alone".to_owned());
-        }
+        let cwd = self.working_folder()?;
         // Git takes a folder with the right files for a repository, and runs what its configuration names.
         if words.first() == Some(&"git") && cwd != self.root {
             return Err("git runs in the root of the repository alone".to_owned());
@@ -178,6 +187,21 @@ impl CallJudge<'_> {
             ),
             verdict @ (Verdict::Allow { .. } | Verdict::Deny { .. }) => Ok(answer(verdict)),
         }
+    }
+
+    /// The folder in which a command runs, without links.
+    fn working_folder(&self) -> Result<PathBuf, String> {
+        let opened = self.cwd.canonicalize();
+        let cwd = opened.map_err(|error| format!("the working folder cannot be opened: {error}"))?;
+        let outside = "commands run in a folder of the repository alone";
+        let inner = cwd.strip_prefix(self.root).map_err(|_| outside.to_owned())?;
+        let is_root = inner.as_os_str().is_empty();
+        let inner = inner.to_str().ok_or("the working folder is not UTF-8")?;
+        // Git's own folder is none of the repository's, and neither is a file.
+        if !self.cwd.is_absolute() || !cwd.is_dir() || !is_root && !RepoPath::from_bytes(inner).may_be_written() {
+            return Err(outside.to_owned());
+        }
+        Ok(cwd)
     }
 
     /// A file that is read or changed.
@@ -264,7 +288,9 @@ impl CallJudge<'_> {
         let outside = || format!("{named:?} is outside of the repository");
         let path = resolved.strip_prefix(self.root).map_err(|_| outside())?.to_owned();
         // A link above the root is none of the repository's.
-        let has_link = !whole.ends_with(&path);
+        let is_root = |folder: &&Path| folder.canonicalize().is_ok_and(|folder| folder == self.root);
+        let top = whole.ancestors().filter(is_root).last();
+        let has_link = top.and_then(|top| whole.strip_prefix(top).ok()) != Some(path.as_path());
         Ok((path, has_link))
     }
 }

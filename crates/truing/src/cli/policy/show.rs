@@ -12,7 +12,7 @@ use crate::wiring;
 #[derive(clap::Args, Debug)]
 pub(super) struct ShowCommand {
     /// A profile (`fixer`), a program with a grammar (`cargo`), or `never`
-    #[arg(value_name = "PROFILE")]
+    #[arg(value_name = "NAME")]
     name: Option<String>,
 }
 
