@@ -175,7 +175,9 @@ impl Named {
             Self::Expression => is_text(value) && !value.is_empty() && !value.starts_with(['@', '-']),
             Self::Filter => {
                 value.starts_with(|first: char| first.is_alphanumeric() || "_(".contains(first))
-                    && value.chars().all(|letter| letter.is_alphanumeric() || "_ .,~=!&|()+:-`".contains(letter))
+                    && value
+                        .chars()
+                        .all(|letter| letter.is_alphanumeric() || "_ .,~=!&|()+:-`".contains(letter))
             }
             Self::Surefire => {
                 let names = value.strip_prefix('!').unwrap_or(value);

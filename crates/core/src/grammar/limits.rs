@@ -90,7 +90,10 @@ pub(super) fn violations(command: &Command, shipped: &[Command]) -> Vec<(Command
         let is_own = |name: &String, takes| own.is_some_and(|own| own.known.get(name) == Some(takes));
         let more = flags.known.iter().filter(|(name, takes)| !is_own(name, takes));
         let fault = |(name, takes): (&String, &Takes)| match reads {
-            true => Some(format!("`{}` has no flag {name} of this type in Truing's own grammar: with it, its class is `runs_code`", command.name())),
+            true => Some(format!(
+                "`{}` has no flag {name} of this type in Truing's own grammar: with it, its class is `runs_code`",
+                command.name()
+            )),
             false => flag_fault(name, takes, flags.short),
         };
         more.filter_map(|(name, takes)| Some((part(name.clone()), fault((name, takes))?))).collect()
@@ -144,13 +147,19 @@ fn loosened(command: &Command, own: &Command) -> Vec<(CommandPart, String)> {
         return found;
     }
     if !own.operands_not.iter().all(|word| command.operands_not.contains(word)) {
-        let what = format!("the program takes some operands for commands: it needs `operands_not = {:?}`", own.operands_not);
+        let what = format!(
+            "the program takes some operands for commands: it needs `operands_not = {:?}`",
+            own.operands_not
+        );
         found.push((CommandPart::Operands, what));
     }
     let flags = &command.operands_with;
     let is_free = flags.is_empty() || !flags.iter().all(|flag| own.operands_with.contains(flag));
     if !own.operands_with.is_empty() && is_free {
-        let what = format!("it takes operands beside some flags alone: it needs `operands_with = {:?}`", own.operands_with);
+        let what = format!(
+            "it takes operands beside some flags alone: it needs `operands_with = {:?}`",
+            own.operands_with
+        );
         found.push((CommandPart::Operands, what));
     }
     if let (Some(pattern), Some(own)) = (&command.pattern, &own.pattern) {
@@ -167,7 +176,10 @@ fn loosened(command: &Command, own: &Command) -> Vec<(CommandPart, String)> {
 fn operand_fault(kind: Option<&Kind>, own: Option<&Kind>, reads: bool) -> Option<String> {
     let kind = kind.filter(|kind| own != Some(*kind))?;
     match reads {
-        true => Some("Truing's own grammar has operands of another type: with these, its class is `runs_code`".to_owned()),
+        true => Some(
+            "Truing's own grammar has operands of another type: with these, its class is `runs_code`"
+                .to_owned(),
+        ),
         false => value_fault(kind),
     }
 }

@@ -198,7 +198,10 @@ impl CallJudge<'_> {
         let is_root = inner.as_os_str().is_empty();
         let inner = inner.to_str().ok_or("the working folder is not UTF-8")?;
         // Git's own folder is none of the repository's, and neither is a file.
-        if !self.cwd.is_absolute() || !cwd.is_dir() || !is_root && !RepoPath::from_bytes(inner).may_be_written() {
+        if !self.cwd.is_absolute()
+            || !cwd.is_dir()
+            || !is_root && !RepoPath::from_bytes(inner).may_be_written()
+        {
             return Err(outside.to_owned());
         }
         Ok(cwd)
