@@ -1,9 +1,9 @@
 //! What leaves for a model, without what is none of its business: credentials of this program, and where on this machine a
 //! repository lies.
 //!
-//! All that a model is told passes here, whatever runtime holds the conversation: what a run begins with, and what its
-//! tools answer. The text of a file is shown as it is but for those credentials: a model that is to quote or to mend it
-//! needs it to the letter.
+//! Every text for a model passes here, whatever runtime holds the conversation: the text that a run begins with, and the answers of
+//! its tools. Secrets of a known form are masked where text is still whole ([`truing_reader::mask`]: files, changes, values of
+//! prompts), and here once more.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -11,6 +11,7 @@ use std::sync::{PoisonError, RwLock};
 use async_trait::async_trait;
 use serde_json::Value;
 use truing_model::messages::Tool;
+use truing_reader::mask::{MASK, are_secrets_shown, count_masks, mask};
 use truing_reader::redact::without_given;
 
 use crate::native::{Brief, Output, Tools};
@@ -98,7 +99,24 @@ fn without_private(text: &str) -> String {
 /// What a run begins with, as a model may read it.
 pub(crate) fn brief(brief: &Brief) -> Brief {
     let Brief { model, system, task } = brief;
-    Brief { model: model.clone(), system: hidden(system), task: hidden(task) }
+    let mut task = hidden(task);
+    if let Some(masks) = masks_of(&task) {
+        task.push_str(&format!(
+            "\n\n{masks} cut from what you are shown; `{MASK}` stands for each. Quote it as it is, and put it into no file and no \
+             replacement."
+        ));
+    }
+    Brief { model: model.clone(), system: hidden(system), task }
+}
+
+/// The masks in a text, counted in words; none where there are none, or where secrets are shown.
+fn masks_of(text: &str) -> Option<String> {
+    match count_masks(text) {
+        0 => None,
+        _ if are_secrets_shown() => None,
+        1 => Some("1 value that looks like a secret was".to_owned()),
+        count => Some(format!("{count} values that look like secrets were")),
+    }
 }
 
 /// Tools whose answers a model may read.
@@ -113,7 +131,11 @@ impl Tools for Outgoing<'_> {
     async fn call(&self, name: &str, input: &Value) -> Output {
         let output = self.0.call(name, input).await;
         // An answer that is no error is text of files, or of a server of others; a command's has its paths taken out.
-        let text = if output.is_error { hidden(&output.text) } else { without_given(&output.text) };
+        let mut text = if output.is_error { hidden(&output.text) } else { without_given(&output.text) };
+        text = mask(&text).into_owned();
+        if let Some(masks) = masks_of(&text) {
+            text.push_str(&format!("\n[{masks} cut: `{MASK}`]"));
+        }
         Output { text, ..output }
     }
 

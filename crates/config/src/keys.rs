@@ -670,6 +670,14 @@ pub const KEYS: &[Key] = &[
         doc: "Let several reviewers look at each change side by side in place of one: security, code quality, test coverage, architecture, and up to four of the repository's own (`.claude/agents/NAME.md` of the branch that configures). Each may cost $0.50, and all together what a review may. See docs/specialists.md.",
     },
     Key {
+        path: "review.redact",
+        kind: Kind::Flag,
+        default: Default::Text("true"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Cut secrets of a known form (the rules of kind `secret`) out of every text for a model, in all loops: `[secret cut]` stands for each, in prompts and in the answers of tools. An edit of a fixer that would touch such a place is refused. With `false` models see files as they are, but for the credentials of this program.",
+    },
+    Key {
         path: "review.walkthrough",
         kind: Kind::Flag,
         default: Default::Text("false"),

@@ -156,6 +156,8 @@ pub struct ReviewConfig {
     pub max_turns: u32,
     /// Do several reviewers look at each change?
     pub specialists: bool,
+    /// Are secrets cut out of every text for a model?
+    pub redact: bool,
     /// Is the model asked for a walkthrough, too?
     pub walkthrough: bool,
     /// The linters that reviews run.
@@ -456,6 +458,7 @@ impl Config {
                 claude_start: of.duration("review.claude_start")?,
                 max_turns: of.number("review.max_turns")?,
                 specialists: of.flag("review.specialists")?,
+                redact: of.flag("review.redact")?,
                 walkthrough: of.flag("review.walkthrough")?,
                 tools: of.word("review.tools", Tools::named)?,
                 skills_dir: SkillsDir {

@@ -20,6 +20,7 @@ mod in_process;
 mod lines;
 mod linter_comments;
 mod literal;
+pub mod mask;
 pub mod output;
 pub mod pack;
 mod part;

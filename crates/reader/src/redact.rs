@@ -126,7 +126,8 @@ fn cut(secret: &str) -> String {
     format!("{readable}{CUT}{ends}")
 }
 
-fn found(text: &str) -> Result<Secrets, ReaderError> {
+/// The places of secrets in a text.
+pub(crate) fn found(text: &str) -> Result<Secrets, ReaderError> {
     let rules = RULES.as_ref().ok_or_else(|| ReaderError::Failed("the rules cannot be read".to_owned()))?;
     let mut ranges = rules.secrets(text.as_bytes())?;
     let decoded = DecodedWords::of(text);

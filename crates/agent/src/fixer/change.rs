@@ -1,7 +1,10 @@
 //! Files that a fixer changes: as text, exactly, whole or not at all.
 
+use std::ops::Range;
+
 use truing_core::RepoPath;
 use truing_reader::MAX_FILE_BYTES;
+use truing_reader::mask::{MASK, are_secrets_shown, count_masks, masked_places};
 
 use crate::tree::{Kept, Tree};
 
@@ -33,6 +36,11 @@ pub(super) enum NotChanged {
         "denied: `{0}` is not a plain file inside of the repository, or a link leads to it; no rule can allow it"
     )]
     NotPlain(String),
+    #[error(
+        "`{0}` holds values that look like secrets, and `{MASK}` stands for them in what you see. The change would touch one of them, or \
+         put the mask into the file, so it is refused. Change other lines with `edit`; a person has to replace a secret"
+    )]
+    Masked(String),
     #[error("`{path}` cannot be written: {source}")]
     Io { path: String, source: std::io::Error },
 }
@@ -47,6 +55,15 @@ pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Re
     let bytes = tree.read(&place).map_err(|kept| told(path, kept))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| NotChanged::NoText(path.to_owned()))?;
     let times = text.matches(old).count();
+    let secrets = masked_places(text);
+    let touches = |range: Range<usize>| {
+        secrets.iter().any(|secret| secret.start < range.end && range.start < secret.end)
+    };
+    let is_masked = times == 0 && old.contains(MASK) && !secrets.is_empty()
+        || text.match_indices(old).any(|(at, old)| touches(at..at + old.len()));
+    if is_masked {
+        return Err(NotChanged::Masked(path.to_owned()));
+    }
     match (times, all) {
         (0, _) => return Err(NotChanged::Absent(path.to_owned())),
         (1, _) | (_, true) => {}
@@ -55,6 +72,7 @@ pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Re
     // Many long replacements would be more than there is memory for.
     fits(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
     let changed = text.replace(old, new);
+    refuse_masks(path, text, &changed)?;
     tree.replace(&place, &bytes, changed.as_bytes()).map_err(|kept| told(path, kept))?;
     Ok(format!("{path}: replaced {times} time{}", if times == 1 { "" } else { "s" }))
 }
@@ -63,13 +81,27 @@ pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Re
 pub(super) fn write(tree: &Tree, path: &str, content: &str) -> Result<String, NotChanged> {
     let place = RepoPath::from(path);
     fits(path, content.len())?;
-    let written = match tree.read(&place) {
+    let before = tree.read(&place);
+    let text = String::from_utf8_lossy(before.as_deref().unwrap_or_default());
+    refuse_masks(path, &text, content)?;
+    // A model does not know what it was not shown: it cannot write such a file whole.
+    let is_kept = |secret: Range<usize>| text.get(secret).is_some_and(|secret| content.contains(secret));
+    if !masked_places(&text).into_iter().all(is_kept) {
+        return Err(NotChanged::Masked(path.to_owned()));
+    }
+    let written = match before {
         Ok(before) => tree.replace(&place, &before, content.as_bytes()).map(|_| "written anew"),
         Err(Kept::Changed) => tree.create(&place, content.as_bytes()).map(|()| "written, a new file"),
         Err(kept) => Err(kept),
     };
     let how = written.map_err(|kept| told(path, kept))?;
     Ok(format!("{path}: {how}, {} bytes", content.len()))
+}
+
+/// Refuses a content with more masks than before. A repository may hold the words themselves.
+fn refuse_masks(path: &str, before: &str, after: &str) -> Result<(), NotChanged> {
+    let is_added = !are_secrets_shown() && count_masks(after) > count_masks(before);
+    if is_added { Err(NotChanged::Masked(path.to_owned())) } else { Ok(()) }
 }
 
 /// May a file have so many bytes?

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::Workshop;
+use truing_reader::mask::mask_printed;
+
 use crate::command::{self, Bounds, End, Ended, MAX_PRINTED, NotRun, Written};
 use crate::outgoing::in_tree;
 use crate::sandbox::{Job, Level, Run};
@@ -42,7 +44,7 @@ fn told(workshop: &Workshop, ended: &Ended) -> String {
     };
     for (name, printed) in [("output", &ended.out), ("errors", &ended.err)] {
         if !printed.is_empty() {
-            text += &format!("--- {name}\n{}", in_tree(&printed.text(), &workshop.clone));
+            text += &format!("--- {name}\n{}", mask_printed(&in_tree(&printed.text(), &workshop.clone)));
             if !text.ends_with('\n') {
                 text.push('\n');
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use truing_core::line::is_hidden;
+use truing_reader::mask::mask;
 
 use super::problem::{PromptError, What};
 
@@ -99,7 +100,8 @@ impl Fence {
     /// Text of others between marks. The word itself cannot be in it, and what people do not see is written as an
     /// escape.
     pub fn around(&self, name: &str, text: &str) -> String {
-        let inside = shown(text);
+        let shown = shown(text);
+        let inside = mask(&shown);
         let Self(word) = self;
         // Last, so that nothing taken out or put in before leaves the word behind.
         let inside = inside.replace(word.as_str(), "[…]");

@@ -8,6 +8,7 @@ use truing_core::excerpt;
 use truing_core::finding::{Category, Place, RawFinding, Side, Source};
 use truing_core::line;
 use truing_core::recheck::MAX_SNIPPET_LINES;
+use truing_reader::mask::{MASK, mask};
 
 use super::proposed;
 use super::{Item, Items, MAX_BODY_BYTES, MAX_CODE_BYTES, MAX_FINDINGS, MAX_TITLE_CHARS};
@@ -162,8 +163,11 @@ pub(super) fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result
         return Err(Dropped::NoSuchFile);
     }
     let shown = is_there(text, (start_line, end_line), &excerpt)?;
+    // A model quotes the lines as it was shown them.
+    let masked = text.filter(|_| excerpt.contains(MASK)).map(mask);
+    let quoted = masked.as_deref().and_then(|masked| excerpt::lines(masked, (start_line, end_line)));
     let snippet = shown.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
-    let is_whole = excerpt::is_whole(&shown, &excerpt);
+    let is_whole = excerpt::is_whole(quoted.as_deref().unwrap_or(&shown), &excerpt);
     let raw = RawFinding {
         place: Place { path, side: Side::New, start_line, end_line },
         severity,
@@ -191,10 +195,16 @@ pub(super) fn is_there<'a>(
 ) -> Result<Vec<&'a str>, Dropped> {
     let shown = excerpt::lines(text.ok_or(Dropped::NoSuchFile)?, (start_line, end_line));
     let shown = shown.ok_or(Dropped::NoSuchLines)?;
-    if !excerpt::says(&shown, said) {
-        return Err(Dropped::OtherExcerpt);
+    if excerpt::says(&shown, said) {
+        return Ok(shown);
     }
-    Ok(shown)
+    let masked = text.filter(|_| said.contains(MASK)).map(mask);
+    let quoted = masked.as_deref().and_then(|masked| excerpt::lines(masked, (start_line, end_line)));
+    if quoted.is_some_and(|lines| excerpt::says(&lines, said)) {
+        Ok(shown)
+    } else {
+        Err(Dropped::OtherExcerpt)
+    }
 }
 
 /// Markdown without characters that hide, or change what follows. What else could act in it is made harmless by whoever

@@ -4,6 +4,7 @@
 use truing_core::finding::{RawFinding, Suggestion};
 use truing_core::line;
 use truing_core::recheck::MAX_SNIPPET_LINES;
+use truing_reader::mask::MASK;
 
 /// The longest replacement, in bytes and lines.
 const MAX_BYTES: usize = 4 << 10;
@@ -22,7 +23,8 @@ pub(super) fn with(raw: RawFinding, said: &str, is_whole: bool) -> RawFinding {
         return raw;
     }
     let lines = raw.place.end_line.saturating_sub(raw.place.start_line).saturating_add(1);
-    let is_plain = !text.contains(is_unseen);
+    // A mask in the place of a secret would be applied as it stands.
+    let is_plain = !text.contains(is_unseen) && !text.contains(MASK);
     let is_bounded = text.len() <= MAX_BYTES
         && text.lines().count() <= MAX_LINES
         && usize::try_from(lines).is_ok_and(|lines| lines <= MAX_SNIPPET_LINES);

@@ -31,6 +31,7 @@ pub(crate) fn tests() -> Vec<Test> {
             "a_whole_file_is_written_with_the_folders_above_it",
             a_whole_file_is_written_with_the_folders_above_it,
         ),
+        staged("no_change_touches_what_a_mask_stands_for", no_change_touches_what_a_mask_stands_for),
         staged(
             "a_command_tells_paths_as_the_other_tools_take_them",
             a_command_tells_paths_as_the_other_tools_take_them,
@@ -224,6 +225,35 @@ fn a_whole_file_is_written_with_the_folders_above_it(stage: &Stage) {
     let large = "x".repeat(6 << 20);
     assert!(stage.refused("write", &json!({ "path": "large", "content": large })).contains("at most"));
     assert!(!stage.path("clone/large").exists());
+}
+
+fn no_change_touches_what_a_mask_stands_for(stage: &Stage) {
+    let key = ["AKIA", "73U55XTPLPFT7V4S"].concat();
+    let text = format!("KEY = \"{key}\"\nport = 1\n");
+    stage.write("clone/conf.py", &text);
+    let edit = |old: &str, new: &str| json!({ "path": "conf.py", "old": old, "new": new });
+    for input in [
+        edit("KEY = \"[secret cut]\"", "KEY = load()"),
+        edit("port = 1", "port = \"[secret cut]\""),
+        edit(&key, "other"),
+        edit("KEY = \"AKIA", "KEY = \""),
+    ] {
+        let refused = stage.refused("edit", &input);
+        assert!(refused.contains("`[secret cut]` stands for them"), "{input}: {refused}");
+    }
+    for content in ["KEY = \"[secret cut]\"\nport = 2\n", "port = 2\n"] {
+        let refused = stage.refused("write", &json!({ "path": "conf.py", "content": content }));
+        assert!(refused.contains("a person has to replace a secret"), "{refused}");
+    }
+    stage.refused("write", &json!({ "path": "new.py", "content": "KEY = \"[secret cut]\"\n" }));
+    assert!(stage.text("clone/conf.py") == text && !stage.path("clone/new.py").exists());
+    stage.done("edit", &edit("port = 1", "port = 2"));
+    assert_eq!(stage.text("clone/conf.py"), text.replace("port = 1", "port = 2"));
+    // A repository may hold the words themselves.
+    stage.write("clone/words.txt", "[secret cut]\n");
+    stage.done("edit", &json!({ "path": "words.txt", "old": "[secret cut]", "new": "[secret cut]!" }));
+    let printed = stage.tests(&format!("echo 'key {key}'"));
+    assert!(printed.contains("key [secret cut]"), "{printed}");
 }
 
 fn a_command_tells_paths_as_the_other_tools_take_them(stage: &Stage) {

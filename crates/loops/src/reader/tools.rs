@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use truing_agent::native::{Output, Tools};
 use truing_model::messages::Tool;
+use truing_reader::mask::are_secrets_shown;
 use truing_reader::protocol::{
     Call, MAX_CALL_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, Opened, ProtocolError, Replied, ToolsRequest,
     checked_reply, encode,
@@ -157,7 +158,8 @@ struct Caller {
 
 impl Caller {
     fn start(tools: &ReaderTools) -> Result<Self, ChildError> {
-        let arguments = [OsStr::new("--tools")].into_iter();
+        let unmasked = are_secrets_shown().then_some("--unmasked");
+        let arguments = ["--tools"].into_iter().chain(unmasked).map(OsStr::new);
         Ok(Self { session: Session::start(&tools.program, &tools.request.tree, arguments)?, calls: None })
     }
 

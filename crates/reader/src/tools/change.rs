@@ -8,6 +8,7 @@ use super::index::Index;
 use super::list::counted;
 use super::page::{Page, line, visible};
 use super::{Reply, Wrong, parse};
+use crate::mask::{mask_bytes, mask_lines};
 
 /// What the model calls it.
 pub const DIFF: &str = "diff";
@@ -56,10 +57,12 @@ fn answer(change: &[u8], input: Input) -> Result<String, Wrong> {
     }
     for file in &chosen {
         page.item(|| format!("\n{}\n", named(file)));
+        let mut texts = masked_lines(file).into_iter();
         for hunk in &file.hunks {
             page.item(|| heading_of(hunk));
-            for text in hunk.lines() {
-                page.item(|| numbered(&text));
+            for shown in hunk.lines() {
+                let text = texts.next().unwrap_or_default();
+                page.item(|| numbered(&shown, &text));
             }
         }
     }
@@ -92,19 +95,41 @@ fn named(file: &FileDiff<'_>) -> String {
 
 fn heading_of(hunk: &Hunk<'_>) -> String {
     let Hunk { old_start, old_lines, new_start, new_lines, section, .. } = hunk;
-    let section = line(section, 1, MAX_LINE_CHARS);
+    let section = line(&mask_bytes(section), 1, MAX_LINE_CHARS);
     let text = format!("@@ -{old_start},{old_lines} +{new_start},{new_lines} @@ {section}");
     format!("{}\n", text.trim_end())
 }
 
+/// The texts of a file's lines in all its hunks, with masks for secrets: the file before and after is searched, each whole.
+fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
+    let lines: Vec<Line<'_>> = file.hunks.iter().flat_map(Hunk::lines).collect();
+    let text = |line: &Line<'_>| {
+        String::from_utf8_lossy(line.text.strip_suffix(b"\r").unwrap_or(line.text)).into_owned()
+    };
+    let raw: Vec<String> = lines.iter().map(text).collect();
+    let mut shown = raw.clone();
+    for left_out in [LineKind::Added, LineKind::Deleted] {
+        let is_of = |(line, _): &(&Line<'_>, &mut String)| line.kind != left_out;
+        let side: Vec<&str> = lines
+            .iter()
+            .zip(&raw)
+            .filter(|(line, _)| line.kind != left_out)
+            .map(|(_, text)| text.as_str())
+            .collect();
+        let of_side = lines.iter().zip(&mut shown).filter(is_of).map(|(_, text)| text);
+        mask_lines(of_side, &side);
+    }
+    shown
+}
+
 /// Old number, new number, mark and text.
-fn numbered(shown: &Line<'_>) -> String {
+fn numbered(shown: &Line<'_>, text: &str) -> String {
     let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
     let mark = match shown.kind {
         LineKind::Context => ' ',
         LineKind::Added => '+',
         LineKind::Deleted => '-',
     };
-    let text = shown.text.strip_suffix(b"\r").unwrap_or(shown.text);
-    format!("{:>6} {:>6} {mark}{}\n", number(shown.old), number(shown.new), line(text, 1, MAX_LINE_CHARS))
+    let text = line(text.as_bytes(), 1, MAX_LINE_CHARS);
+    format!("{:>6} {:>6} {mark}{text}\n", number(shown.old), number(shown.new))
 }

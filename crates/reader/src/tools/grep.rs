@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::time::Instant;
 
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
+use grep_searcher::sinks::Bytes;
 use grep_searcher::{Searcher, SearcherBuilder, Sink, SinkContext, SinkContextKind, SinkMatch};
 use memchr::memmem;
 use serde::Deserialize;
@@ -70,7 +71,17 @@ pub(super) fn answer(tree: &Tree, index: &Index, input: Input, end: Instant) -> 
             gaps.unread += 1;
             continue;
         };
+        // Masks are dear: most files hold no match. A pattern finds no secret, as the text is searched again with its masks.
+        let (text, mut matches) = (unix(content.bytes()), false);
+        let first = Bytes(|_, _| {
+            matches = true;
+            Ok(false)
+        });
+        if searcher.search_reader(&regex, Timed { rest: &text, end }, first).is_ok() && !matches {
+            continue;
+        }
         found.begin(path);
+        let content = content.masked();
         let text = unix(content.bytes());
         match searcher.search_reader(&regex, Timed { rest: &text, end }, &mut found) {
             Ok(()) => {}

@@ -32,7 +32,7 @@ pub(super) struct Input {
 
 pub(super) fn answer(tree: &Tree, index: &Index, input: Input) -> Result<String, Wrong> {
     let path = index.file(&input.path)?;
-    let content = text(tree, &path)?;
+    let content = text(tree, &path)?.masked();
     let lines = Lines::of(content.bytes());
     let (count, first) = (lines.count(), input.start_line.unwrap_or(1));
     if count == 0 {
@@ -80,7 +80,7 @@ pub(super) fn answer(tree: &Tree, index: &Index, input: Input) -> Result<String,
     Ok(answer)
 }
 
-/// A file's content, if it is text.
+/// A file's content without masks, if it is text.
 pub(super) fn text(tree: &Tree, path: &RepoPath) -> Result<Content, Wrong> {
     let why = |why| Wrong::NotReadable { path: path.clone(), why };
     let content = tree.read(path).map_err(|reason| match reason {

@@ -54,6 +54,7 @@ pub(super) fn answer(
         if wanted.find(content.bytes()).is_none() {
             continue;
         }
+        let content = content.masked();
         let text = text_of(content.bytes());
         let Ok(found) = definitions(language, &text, name, parsers, end) else {
             complex += 1;

@@ -331,6 +331,73 @@ fn the_change_is_shown_with_the_numbers_of_both_sides() {
     }
 }
 
+/// A private key of several lines, and a key of one.
+fn secrets() -> (String, String) {
+    let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
+    let pem =
+        ["-----BEGIN RSA PRIVATE", " KEY-----\n", &line.repeat(6), "-----END RSA PRIVATE", " KEY-----\n"];
+    (pem.concat(), ["AKIA", "73U55XTPLPFT7V4S"].concat())
+}
+
+#[test]
+fn no_page_shows_a_secret_and_no_pattern_finds_one() {
+    let (pem, key) = secrets();
+    let text = format!("def deploy():\n    key = \"{key}\"\n{pem}end\n");
+    let stage = Stage::new(&[("conf.py", text.as_bytes())]);
+    let all = stage.ask(TreeTool::Read, json!({"path": "conf.py"}));
+    assert!(all.contains("     2\t    key = \"[secret cut]\"\n"), "{all}");
+    assert!(all.ends_with("    11\tend\n"), "{all}");
+    let part = stage.ask(TreeTool::Read, json!({"path": "conf.py", "start_line": 5, "end_line": 6}));
+    assert!(part.ends_with("     5\t[secret cut]\n     6\t[secret cut]\n"), "{part}");
+    let column =
+        stage.ask(TreeTool::Read, json!({"path": "conf.py", "start_line": 2, "end_line": 2, "column": 18}));
+    assert!(!column.contains("5XTPLPFT"), "{column}");
+    for pattern in ["AKIA7", "MIIEpA", "[A-Z0-9]{20}"] {
+        let found = stage.ask(TreeTool::Grep, json!({"pattern": pattern}));
+        assert!(found.starts_with("No line matches"), "{found}");
+    }
+    let beside = stage.ask(TreeTool::Grep, json!({"pattern": "key ="}));
+    assert!(beside.contains("key = \"[secret cut]\""), "{beside}");
+    let symbol = stage.ask(TreeTool::Symbol, json!({"name": "deploy"}));
+    assert!(!symbol.contains("AKIA"), "{symbol}");
+}
+
+#[test]
+fn a_change_shows_no_secret_on_any_side() {
+    let (pem, key) = secrets();
+    let lines: Vec<&str> = pem.lines().collect();
+    let other = "MIIEpAIBAAKCAQEA0000000000000000PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn";
+    // One line of a key is replaced; then one of its lines is new; then it goes.
+    for (old, new, body) in [
+        (
+            8,
+            8,
+            [
+                &[
+                    " ".to_owned() + lines[0],
+                    " ".to_owned() + lines[1],
+                    "-".to_owned() + lines[2],
+                    "+".to_owned() + other,
+                ][..],
+                &lines[3..].iter().map(|line| format!(" {line}")).collect::<Vec<_>>(),
+            ]
+            .concat(),
+        ),
+        (0, 8, lines.iter().map(|line| format!("+{line}")).collect()),
+        (8, 0, lines.iter().map(|line| format!("-{line}")).collect()),
+    ] {
+        let change = format!(
+            "diff --git a/k b/k\n--- a/k\n+++ b/k\n@@ -1,{old} +1,{new} @@ key = {key}\n{}\n",
+            body.join("\n")
+        );
+        let shown = diff(change.as_bytes(), &json!({}));
+        assert!(!shown.is_error, "{}", shown.text);
+        assert!(!shown.text.contains("AKCAQEA") && !shown.text.contains(&key), "{}", shown.text);
+        assert!(shown.text.contains("[secret cut]"), "{}", shown.text);
+        assert_eq!(shown.text.lines().count(), 4 + body.len(), "{}", shown.text);
+    }
+}
+
 #[test]
 fn a_large_change_comes_in_pages() {
     let lines: String = (0..3_000).map(|number| format!("+{number} {}\n", "x".repeat(600))).collect();

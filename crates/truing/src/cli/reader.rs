@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use truing_agent::sandbox::Reading;
+use truing_reader::mask::show_secrets;
 use truing_reader::serve::{ServeError, serve_parent, serve_sources_to_parent, serve_tools_to_parent};
 
 use super::Context;
@@ -21,6 +22,9 @@ pub(super) struct Args {
     /// Carry out a model's calls of tools instead
     #[arg(long)]
     tools: bool,
+    /// Show secrets in the answers of tools
+    #[arg(long, requires = "tools")]
+    unmasked: bool,
     /// Tell what an archive in the folder holds instead
     #[arg(long, conflicts_with = "tools")]
     sources: bool,
@@ -41,6 +45,7 @@ pub(super) fn run(args: &Args, _: &Context) -> Result<Exit, CliError> {
 
 /// Confines this process, and then listens.
 fn serve(tree: &Path, args: &Args) -> Result<(), ServeError> {
+    show_secrets(args.unmasked);
     let sandbox = Reading::new(tree.to_owned(), args.rules.clone()).confine()?;
     match (args.tools, args.sources) {
         (true, _) => serve_tools_to_parent(sandbox),

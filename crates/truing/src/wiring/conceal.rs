@@ -5,6 +5,7 @@ use truing_agent::outgoing::{hide_folder, hide_repository};
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_core::given_secrets::{keep, keep_if_credential};
+use truing_reader::mask::show_secrets;
 
 use super::forges::MARKER_KEY;
 use super::programs::programs;
@@ -31,6 +32,7 @@ pub(crate) fn conceal(config: &Config, environment: &Environment) {
         let value = value.to_str().filter(|value| is_credential && !value.starts_with('/'));
         value.into_iter().for_each(keep_if_credential);
     }
+    show_secrets(!config.review.redact);
     for tree in programs(environment).trees() {
         hide_repository(tree);
     }

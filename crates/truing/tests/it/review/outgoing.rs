@@ -57,6 +57,59 @@ fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is
     }
 }
 
+/// A key that a rule knows, and one of several lines.
+fn secrets() -> [String; 2] {
+    let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
+    let pem =
+        ["-----BEGIN RSA PRIVATE", " KEY-----\n", &line.repeat(6), "-----END RSA PRIVATE", " KEY-----\n"];
+    [["AKIA", "73U55XTPLPFT7V4S"].concat(), pem.concat()]
+}
+
+#[test]
+fn secrets_of_the_tree_leave_for_no_model() {
+    let [key, pem] = secrets();
+    for (runtime, redact) in [("native", true), ("cli", true), ("native", false)] {
+        let Some(program) = (if runtime == "cli" { claude() } else { Some("claude".into()) }) else { return };
+        let mut quoting = crate::review::model::finding();
+        quoting["path"] = json!("conf.py");
+        (quoting["start_line"], quoting["end_line"]) = (json!(1), json!(1));
+        quoting["excerpt"] =
+            json!(if redact { "KEY = \"[secret cut]\"".to_owned() } else { format!("KEY = \"{key}\"") });
+        quoting["replacement"] = json!("KEY = \"[secret cut]\"");
+        let calls = [
+            read("conf.py"),
+            Answer::tool("read", json!({ "path": "conf.py", "start_line": 4 })).usage(100, 10),
+            Answer::tool("grep", json!({ "pattern": "KEY" })).usage(100, 10),
+            Answer::tool("diff", json!({ "path": "conf.py" })).usage(100, 10),
+        ];
+        let scene = Scene::of(calls.into_iter().chain([report(&[quoting])]))
+            .with(&format!("[review]\nclaude = {:?}\nredact = {redact}\n", program.display().to_string()))
+            .by(runtime);
+        scene.place.write("conf.py", &format!("KEY = \"{key}\"\nCERT = \"\"\"\n{pem}\"\"\"\n"));
+        scene.place.write("CLAUDE.md", &format!("The staging key is {key}.\n"));
+        let mut command = scene.command(&["--format", "json"]);
+        let ran = Ran::from(command.output().unwrap());
+        assert!(ran.exit < 2, "{runtime}: {}", ran.err);
+        let log = scene.model.log();
+        let asked: Vec<String> =
+            log.iter().map(|asked| format!("{:?}{:?}{}", asked.headers, asked.query, asked.body)).collect();
+        assert_eq!(asked.len(), 5, "{runtime}");
+        let all = asked.join("\n");
+        assert_eq!(all.contains(&key), !redact, "{runtime}");
+        assert_eq!(all.contains("AKCAQEA7Q8z"), !redact, "{runtime}");
+        assert_eq!(all.contains("cut from what you are shown"), redact, "{runtime}");
+        let findings = ran.json()["findings"].clone();
+        let found = findings
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|found| found["title"] == crate::review::model::finding()["title"]);
+        let found = found.unwrap_or_else(|| panic!("{runtime}: {findings:#}"));
+        assert!(found["suggestion"].is_null(), "a mask is applied by nobody: {found:#}");
+        assert!(!ran.out.contains(&key), "{runtime}");
+    }
+}
+
 /// Where git is configured to ignore a file, and by what.
 const IGNORED: [(&str, &str); 4] = [
     (".env", ".gitconfig"),
