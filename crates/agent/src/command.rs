@@ -108,7 +108,12 @@ pub(crate) async fn run_with<O: Hears, F: Future<Output = ()>>(
     let words = around.words;
     let server = async {
         // Without a socket the helper has failed: its end tells why.
-        if let Ok(socket) = socket(listening, words).await {
+        if let Ok((socket, listening)) = socket(listening).await {
+            match words {
+                // A command that does not read to the end tells by its own end why.
+                Some(words) => drop(tokio::task::spawn_blocking(move || listening.say(&words))),
+                None => drop(listening),
+            }
             serve(socket).await;
         }
         std::future::pending::<std::convert::Infallible>().await
@@ -119,16 +124,12 @@ pub(crate) async fn run_with<O: Hears, F: Future<Output = ()>>(
     }
 }
 
-/// The socket, as soon as it is there; what the command is to read is said meanwhile.
-async fn socket(listening: Listening, words: Option<Vec<u8>>) -> std::io::Result<tokio::net::TcpListener> {
+/// The socket, as soon as it is there, and what it came by.
+pub(crate) async fn socket(listening: Listening) -> std::io::Result<(tokio::net::TcpListener, Listening)> {
     let (socket, listening) =
         tokio::task::spawn_blocking(|| Ok::<_, std::io::Error>((listening.socket()?, listening))).await??;
-    if let Some(words) = words {
-        // A command that does not read to the end tells by its own end why.
-        tokio::task::spawn_blocking(move || listening.say(&words));
-    }
     socket.set_nonblocking(true)?;
-    tokio::net::TcpListener::from_std(socket)
+    Ok((tokio::net::TcpListener::from_std(socket)?, listening))
 }
 
 /// Hears what a command prints.

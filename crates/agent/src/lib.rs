@@ -13,6 +13,7 @@ pub mod memory;
 pub mod native;
 pub mod outgoing;
 pub mod prompt;
+pub mod proxy;
 pub mod runtime;
 pub mod sandbox;
 pub mod schema;

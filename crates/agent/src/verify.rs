@@ -1,7 +1,7 @@
 //! A repository's own set-up and checks: commands that somebody who may configure the repository has named, run on a
 //! private folder of its files.
 //!
-//! First the set-up, which may reach the listed registries through a proxy (`proxy`, `registry`) and nothing else; what
+//! First the set-up, which may reach the listed registries through a proxy (`registry`) and nothing else; what
 //! it leaves is kept (`cache`) under what decides it (`key`). Then the checks, each without network, on a copy (`copy`)
 //! of that. Both run in the sandbox, without secrets, inside limits of time, output, memory and disk (`usage`). What
 //! follows from the results is decided by `truing_core::verification`.
@@ -9,7 +9,6 @@
 mod cache;
 mod copy;
 mod key;
-mod proxy;
 mod registry;
 pub(crate) mod usage;
 
@@ -23,18 +22,19 @@ use truing_core::verification::{Checked, End, Ran, Verdict, Verification};
 use truing_reader::redact::redact;
 
 use crate::command::{self, Around, Bounds, Ended, NotRun, Printed, Written};
+use crate::proxy::{Proxy, Reached};
 use crate::sandbox::{Bound, Job, Level, Limits, PROXY, Room, Run, SandboxError, at_least};
 use cache::{Entry, Held};
-use proxy::Proxy;
 use usage::{Over, Usage};
 
 pub use cache::{Cache, Retention, Scope};
 pub use key::decides_set_up;
-pub use proxy::{Reached, Refused};
-pub use registry::{Index, Place, Registries, RegistryError};
+pub use registry::{Index, Registries, RegistryError};
 
 /// What the tree is called inside, always: environments of Python and builds of Rust remember where they were made.
 pub const INSIDE: &str = "/work";
+/// The key that lists what a set-up may reach.
+pub const REGISTRIES: &str = "verify.registries";
 /// What tools are told when there is no network, so that they do not wait for it.
 pub(crate) const OFFLINE: &[(&str, &str)] = &[
     ("GOPROXY", "off"),
@@ -290,7 +290,7 @@ impl Verifier {
             let (this, tree) = (self.clone(), tree.to_owned());
             blocking("a folder to set up in cannot be made", move || this.copied(&tree)).await?
         };
-        let proxy = Proxy::new(self.plan.registries.clone());
+        let proxy = Proxy::new(self.plan.registries.places.clone(), REGISTRIES);
         let at = held.path().join("tree");
         let written = self.written(&at, held.path()).await?;
         let mut ran = Vec::new();

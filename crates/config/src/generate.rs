@@ -5,7 +5,7 @@ use truing_core::linter::FORMATS;
 
 use super::keys::{self, Default, Key, Kind, Named, Repository, SECTIONS, own_variable};
 use super::kind::begins;
-use super::value::{NAME_PATTERN, ShownDuration};
+use super::value::{MAX_HOSTS, NAME_PATTERN, ShownDuration};
 
 /// The greatest line of a comment in the commented file.
 const WIDTH: usize = 100;
@@ -220,6 +220,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
+            | Kind::Hosts
             | Kind::Command
             | Kind::Commands
             | Kind::Secrets
@@ -237,6 +238,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
+            | Kind::Hosts
             | Kind::Networks,
         ) => {
             format!("[\"{}\"]", text.replace(',', "\", \""))
@@ -289,6 +291,9 @@ const DURATION_PATTERN: &str = "^([0-9]+(w|d|h|m|s|ms))+$";
 /// Names of headers, as a regular expression.
 const HEADER_PATTERN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$";
 
+/// Places, `host:port`, as a regular expression.
+const HOST_PATTERN: &str = "^([0-9a-z._-]+|\\[[0-9a-f:.]+\\]):[1-9][0-9]{0,4}$";
+
 fn schema_of(key: &Key) -> Json {
     let mut schema = match key.kind {
         Kind::Store(schemes) => {
@@ -332,6 +337,9 @@ fn schema_of(key: &Key) -> Json {
             json!({ "type": "array", "items": { "type": "string", "pattern": REPOSITORY_PATTERN } })
         }
         Kind::Packs => json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } }),
+        Kind::Hosts => json!({
+            "type": "array", "maxItems": MAX_HOSTS, "items": { "type": "string", "pattern": HOST_PATTERN }
+        }),
         Kind::Format => json!({ "enum": FORMATS }),
         Kind::Ids => json!({
             "type": "object", "additionalProperties": { "type": "string", "pattern": "^[!-~]+$" }
@@ -366,6 +374,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
+            | Kind::Hosts
             | Kind::Command
             | Kind::Commands
             | Kind::Secrets
@@ -471,6 +480,7 @@ fn type_in_words(kind: Kind) -> String {
                 known.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
             )
         }
+        Kind::Hosts => format!("list of `host:port`, {MAX_HOSTS} at most"),
         Kind::Folders => "list of paths of folders".to_owned(),
         Kind::Command => "command, as a list of words".to_owned(),
         Kind::Commands => "list of commands, each a list of words".to_owned(),

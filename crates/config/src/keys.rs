@@ -77,7 +77,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("review", "The review loop."),
     (
         "mcp.NAME",
-        "One MCP server whose tools a model may call in reviews and audits, besides its own, under a name of your choice: lower-case letters, digits and `-`. A server is a program (`command`), which runs in the sandbox, at `full`, without a network; or an address (`url`); or the tools are Truing's own (`forge`). It is started with each of them; a review without one that fails says so, and is partial.",
+        "One MCP server whose tools a model may call in reviews and audits, besides its own, under a name of your choice: lower-case letters, digits and `-`. A server is a program (`command`), which runs in the sandbox, at `full`, without a network but `hosts`; or an address (`url`); or the tools are Truing's own (`forge`). It is started with each of them; a review without one that fails says so, and is partial.",
     ),
     (
         "tool.NAME",
@@ -796,6 +796,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "Variables that are handed on to the program; it finds no others of this process. One that holds a credential of Truing's is refused.",
+    },
+    Key {
+        path: "mcp.NAME.hosts",
+        kind: Kind::Hosts,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Hosts that the program may connect to, each with its port; without them it has no network. A proxy that `HTTPS_PROXY` names leads to these alone, by TLS that asks for that very host, and at public addresses alone. What the program sends there nobody sees. A try to reach another host makes the review partial. For a server on a machine of your own, give its `url`.",
     },
     Key {
         path: "mcp.NAME.url",

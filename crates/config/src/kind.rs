@@ -73,6 +73,8 @@ pub enum Kind {
     Accounts,
     /// Words of these.
     Words(&'static [&'static str]),
+    /// Places on the internet, `host:port`.
+    Hosts,
     /// Folders' paths.
     Folders,
     /// A command: a program and its arguments; or none.
@@ -131,6 +133,7 @@ impl Kind {
             Self::Accounts => "[\"583231\"]",
             Self::Networks => "[\"10.0.0.0/8\"]",
             Self::Words(_) => "[\"pypi\"]",
+            Self::Hosts => "[\"api.example.org:443\"]",
             Self::Folders => "[\"/opt/toolchain\"]",
             Self::Command => "[\"docs-server\", \"--stdio\"]",
             Self::Commands => "[[\"cargo\", \"test\"]]",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::problem::{ConfigError, Problem};
 use super::secret::Secret;
-use super::value::Value;
+use super::value::{McpHost, Value, host};
 use super::{Typed, bug};
 
 /// Section `mcp.NAME`.
@@ -33,6 +33,8 @@ pub enum McpWay {
         read: Vec<PathBuf>,
         /// Variables that are handed on to it.
         env: Vec<String>,
+        /// What it may connect to; none: it has no network.
+        hosts: Vec<McpHost>,
     },
     /// Streamable HTTP.
     Http {
@@ -93,11 +95,15 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<McpConfig, ConfigEr
     let headers = settings.secret_table(&path("headers"))?;
     let read: Vec<PathBuf> = settings.list(&path("read"))?.into_iter().map(PathBuf::from).collect();
     let env = settings.list(&path("env"))?;
+    let hosts = settings.list(&path("hosts"))?;
+    let hosts = hosts.iter().map(|text| host(text).map_err(|_| bug(&path("hosts"))));
+    let hosts: Vec<McpHost> = hosts.collect::<Result<_, _>>()?;
     let forge = settings.name_if_any(&path("forge"))?;
     // Keys that are of one way alone.
     for (key, is_said, fits, ways) in [
         ("read", !read.is_empty(), !command.is_empty(), "a `command`"),
         ("env", !env.is_empty(), !command.is_empty(), "a `command`"),
+        ("hosts", !hosts.is_empty(), !command.is_empty(), "a `command`"),
         ("token", token.is_some(), url.is_some(), "a `url`"),
         ("headers", !headers.is_empty(), url.is_some(), "a `url`"),
         ("transport", transport.is_some(), forge.is_none(), "a `command` or a `url`"),
@@ -114,7 +120,7 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<McpConfig, ConfigEr
             return Err(wrong("command", "or `url` or `forge` has to be said: what the server is"));
         }
         (Some(command), None, None) if matches!(transport, Some(Transport::Stdio) | None) => {
-            McpWay::Program { command, read, env }
+            McpWay::Program { command, read, env, hosts }
         }
         (None, Some(url), None) if transport == Some(Transport::Sse) => McpWay::Sse { url, token, headers },
         (None, Some(url), None) if transport != Some(Transport::Stdio) => {

@@ -18,6 +18,7 @@ use truing_core::money::MicroUsd;
 use url::Url;
 
 mod checked;
+mod host;
 mod ids;
 mod length;
 mod linter;
@@ -30,6 +31,8 @@ use super::secret::{Secret, SecretText};
 pub use checked::Value;
 pub(crate) use checked::Wrong;
 use checked::must;
+pub use host::McpHost;
+pub(crate) use host::{MAX_HOSTS, host};
 use ids::{ids, ids_in_toml, is_model};
 pub use length::ShownDuration;
 use length::duration;
@@ -71,6 +74,7 @@ impl Value {
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
+            | Kind::Hosts
             | Kind::Networks => match strings(value) {
                 Some(items) => list(kind, items, folder),
                 None => Err(must("be a list of strings, such as [\"a\", \"b\"]")),
@@ -190,6 +194,7 @@ impl Value {
             | Kind::Accounts
             | Kind::Words(_)
             | Kind::Folders
+            | Kind::Hosts
             | Kind::Networks => {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(), folder)
             }
@@ -488,7 +493,7 @@ fn strings<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
     value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
 }
 
-/// Globs and networks that parse, folders, or names of packs; each once, in the given order.
+/// Globs, networks and hosts that parse, folders, or names of packs; each once, in the given order.
 fn list(kind: Kind, items: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
     for item in &items {
         if let Kind::Words(known) = kind
@@ -518,6 +523,9 @@ fn list(kind: Kind, items: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
         if kind == Kind::Names && (item.trim().is_empty() || item.chars().any(char::is_control)) {
             return Err(must(format_args!("hold names such as {}", kind.sample())));
         }
+        if kind == Kind::Hosts {
+            host(item).map_err(|wrong| must(format_args!("hold {wrong}")))?;
+        }
         if kind == Kind::Packs && !is_name(item) {
             return Err(must(format_args!(
                 "hold rule packs' names (lower-case letters, digits, `-`), not `{item}`"
@@ -529,6 +537,9 @@ fn list(kind: Kind, items: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
         false => item.to_owned(),
     };
     let items: Vec<String> = unique(items.into_iter().map(named));
+    if kind == Kind::Hosts && items.len() > MAX_HOSTS {
+        return Err(must(format_args!("hold {MAX_HOSTS} places at most, not {}", items.len())));
+    }
     if matches!(kind, Kind::Globs | Kind::Repositories) {
         items
             .iter()

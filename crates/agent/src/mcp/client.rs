@@ -32,6 +32,7 @@ use truing_reader::redact::redact;
 use truing_core::agent::MAX_OUTPUT_BYTES;
 
 use crate::native::{Output, Tools};
+use crate::proxy::{Proxy, Reached, Refused};
 pub use server::{Address, HeaderError, Server, Way, Within};
 
 use offer::Offered;
@@ -75,6 +76,8 @@ pub struct Servers {
 /// One of them; without a session once it is let go of.
 struct Running {
     config: Server,
+    /// The way out of its sandbox, if it may have one.
+    proxy: Option<Proxy>,
     session: Mutex<Option<Session>>,
 }
 
@@ -83,7 +86,9 @@ impl Servers {
     #[truing_core::boxed_future]
     pub async fn start(servers: &[Server]) -> Self {
         let mut started = Self::default();
-        for (config, ready) in servers.iter().zip(join_all(servers.iter().map(ready)).await) {
+        let proxies: Vec<Option<Proxy>> = servers.iter().map(Server::proxy).collect();
+        let ready = servers.iter().zip(&proxies).map(|(config, proxy)| ready(config, proxy.clone()));
+        for ((config, ready), proxy) in servers.iter().zip(join_all(ready).await).zip(proxies) {
             let session = match ready {
                 Ok((session, tools)) => {
                     started.take(config, tools);
@@ -94,7 +99,7 @@ impl Servers {
                     None
                 }
             };
-            started.all.push(Running { config: config.clone(), session: Mutex::new(session) });
+            started.all.push(Running { config: config.clone(), proxy, session: Mutex::new(session) });
         }
         started
     }
@@ -117,6 +122,43 @@ impl Servers {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
     }
 
+    /// Logs where its program has connected to. What it was kept from is a problem: it may have lacked that.
+    fn note_connections(&self, config: &Server, reached: &[Reached]) {
+        let mut refusals = 0;
+        for Reached { host, port, refused, times, sent, received } in reached {
+            let (server, host) = (&config.name, truing_core::line::clean(host, MAX_WORDS));
+            let Some(refused) = refused else {
+                tracing::info!(
+                    event = "mcp.connected",
+                    server,
+                    host,
+                    port,
+                    times,
+                    sent,
+                    received,
+                    "an MCP server's program has connected"
+                );
+                continue;
+            };
+            let why = refused.words(&config.hosts_key());
+            tracing::warn!(
+                event = "mcp.kept_from",
+                server,
+                host,
+                port,
+                times,
+                why,
+                "an MCP server's program was kept from a host"
+            );
+            // One that was allowed and is away may have answered the next time; its server says what came of it.
+            let was_kept = !matches!(refused, Refused::Unreachable(_));
+            refusals += usize::from(was_kept);
+            if was_kept && refusals <= MAX_PROBLEMS {
+                self.problem(config, &format!("it wanted {host}:{port}, which {why}").into());
+            }
+        }
+    }
+
     /// These tools and those of the servers.
     pub fn beside<'a>(&'a self, tools: &'a dyn Tools) -> Beside<'a> {
         Beside { tools, servers: self }
@@ -124,15 +166,20 @@ impl Servers {
 
     /// Ends what runs. The answer: what went wrong with any of them.
     #[truing_core::boxed_future]
-    pub async fn end(self) -> Vec<Problem> {
-        let sessions = self.all.into_iter().filter_map(|running| running.session.into_inner());
+    pub async fn end(mut self) -> Vec<Problem> {
+        let sessions = self.all.iter_mut().filter_map(|running| running.session.get_mut().take());
         join_all(sessions.map(|session| Box::pin(session.end()) as Serving)).await;
+        for Running { config, proxy, .. } in &self.all {
+            if let Some(proxy) = proxy {
+                self.note_connections(config, &proxy.reached());
+            }
+        }
         self.problems.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn called(&self, (at, tool): &(usize, String), input: &Value) -> Output {
         let failed = |text: String| Output { text, is_error: true, denied: false };
-        let Some(Running { config, session }) = self.all.get(*at) else {
+        let Some(Running { config, session, proxy: _ }) = self.all.get(*at) else {
             return failed("there is no such server".to_owned());
         };
         let Value::Object(arguments) = input else {
@@ -196,10 +243,10 @@ impl Servers {
 type Ready = Result<(Session, Vec<rmcp::model::Tool>), Why>;
 
 /// Starts one and asks for its tools, within its time.
-fn ready(config: &Server) -> Pin<Box<dyn Future<Output = Ready> + Send + '_>> {
+fn ready(config: &Server, proxy: Option<Proxy>) -> Pin<Box<dyn Future<Output = Ready> + Send + '_>> {
     Box::pin(async move {
         let begun = async {
-            let session = Session::open(&config.way).await?;
+            let session = Session::open(&config.way, proxy).await?;
             match session.tools(&config.tools).await {
                 Ok(tools) => Ok((session, tools)),
                 Err(why) => Err(session.lost(why).await),

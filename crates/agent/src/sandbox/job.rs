@@ -68,7 +68,7 @@ pub struct Job {
     pub variables: Vec<(String, String)>,
     /// Variables that name a server on its loopback interface; none: there is none. See [`Job::listening`].
     pub listens: Vec<String>,
-    /// Does it read what [`super::Listening::say`] says, as its standard input?
+    /// Does it read what is said by [`super::Listening`], as its standard input?
     pub hears: bool,
     /// Does the helper write [`super::watch::LOOKED`] to the output whenever it has looked? For tries.
     pub(super) shows_looks: bool,

@@ -66,6 +66,15 @@ impl Listening {
         }
     }
 
+    /// The other end of what a job hears ([`Job::hears`]), to write to while it runs. It is to be had after the socket.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn into_stream(self) -> io::Result<tokio::net::UnixStream> {
+        self.0.set_nonblocking(true)?;
+        tokio::net::UnixStream::from_std(self.0)
+    }
+
     /// Says all that a job hears ([`Job::hears`]), for a minute at most.
     ///
     /// # Errors

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use truing_core::verification::Ran;
 
 use super::copy;
-use super::proxy::Reached;
 use super::usage;
+use crate::proxy::Reached;
 
 /// What the names of folders begin with that are in use by a process, and gone with it.
 const HELD: &str = "held-";

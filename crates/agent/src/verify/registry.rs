@@ -2,12 +2,13 @@
 //! place.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use serde::Serialize;
 use truing_core::loopback::is_loopback;
 use truing_core::registry::Registry;
 use url::{Host, Url};
+
+use crate::proxy::{Place, plain};
 
 /// The addresses of a registry and of its files.
 fn hosts(registry: Registry) -> &'static [&'static str] {
@@ -38,19 +39,6 @@ const CERTIFICATES: &[&str] = &[
 ];
 /// Where the system has them, as the sandbox shows it.
 const SHOWN: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs", "/usr/"];
-
-/// A place that may be reached.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
-    /// The host, in small letters; an IPv6 address without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// Is it reached by TLS, of which nobody between sees more than the host? Else requests are passed on one by one.
-    pub tls: bool,
-    /// May it be at an address that is not public? Where the user says where it is.
-    pub private: bool,
-}
 
 /// What set-ups may reach, and what their tools are told of it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -186,11 +174,6 @@ impl Registries {
         }
         Ok(self)
     }
-
-    /// May it be reached?
-    pub(super) fn place(&self, host: &str, port: u16, tls: bool) -> Option<&Place> {
-        self.places.iter().find(|place| place.host == host && place.port == port && place.tls == tls)
-    }
 }
 
 /// Where an index is, as it is configured: `URL`, cargo's with `sparse+` before it, or uv's `NAME=URL`.
@@ -218,51 +201,6 @@ fn place(variable: &str, index: &str) -> Result<Place, RegistryError> {
     Ok(Place { host, port, tls, private: true })
 }
 
-/// A host as it is compared: in small letters, without brackets and the dot of the root.
-pub(super) fn plain(host: &str) -> String {
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
-}
-
-/// Networks that are nobody's or somebody's own: first address and length of the common beginning. From the registries
-/// of special addresses (RFC 6890 and its updates).
-const OWN: &[([u16; 8], u32)] = &[
-    ([0, 0, 0, 0, 0, 0xffff, 0x0000, 0], 96 + 8),
-    ([0, 0, 0, 0, 0, 0xffff, 0x0a00, 0], 96 + 8),
-    ([0, 0, 0, 0, 0, 0xffff, 0x6440, 0], 96 + 10),
-    ([0, 0, 0, 0, 0, 0xffff, 0x7f00, 0], 96 + 8),
-    ([0, 0, 0, 0, 0, 0xffff, 0xa9fe, 0], 96 + 16),
-    ([0, 0, 0, 0, 0, 0xffff, 0xac10, 0], 96 + 12),
-    ([0, 0, 0, 0, 0, 0xffff, 0xc000, 0], 96 + 24),
-    ([0, 0, 0, 0, 0, 0xffff, 0xc0a8, 0], 96 + 16),
-    ([0, 0, 0, 0, 0, 0xffff, 0xc612, 0], 96 + 15),
-    ([0, 0, 0, 0, 0, 0xffff, 0xe000, 0], 96 + 3),
-    // Unspecified, loopback, and IPv4 addresses written as IPv6 in other ways.
-    ([0, 0, 0, 0, 0, 0, 0, 0], 96),
-    ([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 32),
-    ([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
-    ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
-    // Unique local, link-local, site-local, multicast.
-    ([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
-    ([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
-    ([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10),
-    ([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
-];
-
-/// Is it an address of the whole internet, and of no network of somebody's own?
-pub(super) fn is_public(address: IpAddr) -> bool {
-    let address = match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    };
-    let bits = u128::from(address);
-    let own = |(first, length): &([u16; 8], u32)| {
-        let first = u128::from(std::net::Ipv6Addr::from(*first));
-        bits.checked_shr(128 - length) == first.checked_shr(128 - length)
-    };
-    !OWN.iter().any(own)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,7 +223,10 @@ mod tests {
             ],
         )
         .unwrap();
-        let reached = |host, port, tls| all.place(host, port, tls).map(|place| place.private);
+        let reached = |host, port, tls| {
+            let at = |place: &&Place| (place.host.as_str(), place.port, place.tls) == (host, port, tls);
+            all.places.iter().find(at).map(|place| place.private)
+        };
         assert_eq!(reached("pypi.org", 443, true), Some(false));
         assert_eq!(reached("mirror.example.org", 8443, true), Some(true));
         assert_eq!(reached("a.example.org", 443, true), Some(true));
@@ -332,7 +273,7 @@ mod tests {
             all = all.with(&Index { registry, named_by, address: address.to_owned() }).unwrap();
         }
         for host in ["one.example.org", "two.example.org", "three.example.org"] {
-            assert!(all.place(host, 443, true).is_some());
+            assert!(all.places.iter().any(|place| (place.host.as_str(), place.port) == (host, 443)));
         }
         let told: Vec<&str> = all.variables.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(told, ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "npm_config_registry"]);
@@ -348,43 +289,5 @@ mod tests {
             address: "https://me:hush@example.org".to_owned(),
         };
         assert!(matches!(all.with(&secret), Err(RegistryError::Password(_))));
-    }
-
-    #[test]
-    fn addresses_of_ones_own_are_not_public() {
-        for own in [
-            "10.1.2.3",
-            "127.0.0.1",
-            "169.254.169.254",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.168.1.1",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::1",
-            "::",
-            "::127.0.0.1",
-            "::ffff:10.0.0.1",
-            "fd00::1",
-            "fe80::1",
-            "ff02::1",
-            "64:ff9b::10.0.0.1",
-            "2002:a00::1",
-        ] {
-            assert!(!is_public(own.parse().unwrap()), "{own}");
-        }
-        for public in [
-            "151.101.0.223",
-            "172.32.0.1",
-            "11.0.0.0",
-            "100.128.0.1",
-            "223.255.255.255",
-            "2a04:4e42::223",
-            "192.0.1.1",
-        ] {
-            assert!(is_public(public.parse().unwrap()), "{public}");
-        }
     }
 }

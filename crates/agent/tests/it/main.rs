@@ -1,10 +1,11 @@
-//! The sandbox, a fixer's tools, and set-ups and checks, for real: one program, so that it is linked once.
+//! The sandbox, a fixer's tools, servers that reach hosts, and set-ups and checks, for real: one program, so that it is linked once.
 //!
 //! It has a `main` of its own: the sandbox's helper is the program that uses it, here this one. Its tests stand in
 //! tables, and are told, counted and chosen as those of any other program.
 
 mod fixer;
 mod sandbox;
+mod servers;
 mod support;
 mod verify;
 
@@ -23,10 +24,16 @@ fn main() -> ExitCode {
     match words.as_slice() {
         [_, sandbox::TRIES] => return sandbox::all_tries(),
         [_, sandbox::NESTED] => return sandbox::nested(),
+        [verify::HERE, servers::SERVES, rest @ ..] => return servers::serve(rest),
         [verify::HERE, rest @ ..] => return verify::inside(rest),
         _ => {}
     }
-    let subjects = [("fixer", fixer::tests()), ("sandbox", sandbox::tests()), ("verify", verify::tests())];
+    let subjects = [
+        ("fixer", fixer::tests()),
+        ("sandbox", sandbox::tests()),
+        ("servers", servers::tests()),
+        ("verify", verify::tests()),
+    ];
     let trials = subjects
         .into_iter()
         .flat_map(|(subject, tests)| tests.into_iter().map(move |test| test.trial(subject)))

@@ -16,10 +16,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use truing_agent::proxy::{Place, Refused};
 use truing_agent::sandbox::{Level, SandboxError};
-use truing_agent::verify::{
-    Bench, Cache, Place, Plan, Refused, Registries, Retention, Scope, SetUp, Verifier, VerifyError,
-};
+use truing_agent::verify::{Bench, Cache, Plan, Registries, Retention, Scope, SetUp, Verifier, VerifyError};
 use truing_core::verification::{End, Verdict, Verification};
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};
@@ -282,10 +281,7 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
     let many = set_up.reached.iter().find(|reached| reached.host == "…").unwrap();
     assert!(set_up.reached.len() < 270 && many.times > 30, "{many:?}");
     let said = &set_up.commands[0].output;
-    assert!(
-        said.contains("HTTP/1.1 403") && said.contains("is no registry that `verify.registries` lists"),
-        "{said}"
-    );
+    assert!(said.contains("HTTP/1.1 403") && said.contains("is not listed in `verify.registries`"), "{said}");
     assert!(said.contains("HTTP/1.1 405") && said.contains("HTTP/1.1 400"), "{said}");
     assert!(other.asked().is_empty() && stage.site.asked().is_empty());
 }

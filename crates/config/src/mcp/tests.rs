@@ -1,4 +1,4 @@
-//! Headers of servers, as files and variables configure them.
+//! Headers and hosts of servers, as files and variables configure them.
 
 use super::*;
 use crate::Config;
@@ -118,4 +118,75 @@ fn headers_go_with_a_url_and_authorization_without_a_token() {
     assert_eq!(headers(basic, &[]), [("authorization".to_owned(), Secret::Env("A".into()))]);
     let told = refused(&format!("{SERVER}{basic}token = {{ env = \"T\" }}\n"), &[]);
     assert!(told.contains("`mcp.docs.headers` must not set `Authorization`"), "{told}");
+}
+
+const PROGRAM: &str = "[mcp.docs]\ncommand = [\"docs\"]\ntools = [\"search\"]\n";
+
+#[test]
+fn a_program_has_no_hosts_but_those_that_are_listed() {
+    let hosts = |more: &str, variables: &[(&str, &str)]| {
+        let config = resolved(&format!("{PROGRAM}{more}"), variables).unwrap();
+        let McpWay::Program { hosts, .. } = config.mcp["docs"].way.clone() else { panic!("no program") };
+        hosts
+    };
+    let host = |name: &str, port| McpHost { name: name.into(), port };
+    assert_eq!(hosts("", &[]), []);
+    assert_eq!(
+        hosts(
+            "hosts = [\"api.example.org:443\", \"a_b.example.org:8443\", \"192.0.2.1:443\", \"[2001:db8::1]:443\"]\n",
+            &[]
+        ),
+        [
+            host("api.example.org", 443),
+            host("a_b.example.org", 8443),
+            host("192.0.2.1", 443),
+            host("[2001:db8::1]", 443)
+        ]
+    );
+    let one = [("TRUING_MCP__DOCS__HOSTS", "api.example.org:443, files.example.org:443")];
+    assert_eq!(hosts("", &one), [host("api.example.org", 443), host("files.example.org", 443)]);
+}
+
+#[test]
+fn a_host_that_is_wrong_is_named_with_its_line() {
+    for wrong in [
+        "",
+        "api.example.org",
+        "api.example.org:",
+        "api.example.org:0",
+        "api.example.org:0443",
+        "api.example.org:65536",
+        "api.example.org:443/",
+        "api.example.org:443?a",
+        "api.example.org:443#a",
+        "api.example.org.:443",
+        "API.example.org:443",
+        "api.example.org :443",
+        "*.example.org:443",
+        "*:443",
+        ":443",
+        "me@api.example.org:443",
+        "me:hush@api.example.org:443",
+        "https://api.example.org:443",
+        "exämple.org:443",
+        "127.1:443",
+        "2001:db8::1:443",
+    ] {
+        let told = refused(&format!("{PROGRAM}hosts = [\"fine.example.org:443\", {wrong:?}]\n"), &[]);
+        let said = "`mcp.docs.hosts` must hold hosts with their ports";
+        assert!(told.contains(said) && told.contains("truing.toml:4"), "{wrong}: {told}");
+        assert!(!told.contains("hush"), "{wrong}: {told}");
+    }
+    for own in ["localhost:443", "127.0.0.1:443", "[::1]:443"] {
+        let told = refused(&format!("{PROGRAM}hosts = [{own:?}]\n"), &[]);
+        assert!(told.contains("named by its `url`"), "{own}: {told}");
+    }
+    let many: Vec<String> = (0..33).map(|n| format!("host-{n}.example.org:443")).collect();
+    let told = refused(&format!("{PROGRAM}hosts = {many:?}\n"), &[]);
+    assert!(told.contains("32 places at most, not 33"), "{told}");
+    assert!(resolved(&format!("{PROGRAM}hosts = {:?}\n", &many[1..]), &[]).is_ok());
+    let told = refused(&format!("{PROGRAM}hosts = \"api.example.org:443\"\n"), &[]);
+    assert!(told.contains("list of strings"), "{told}");
+    let told = refused(&format!("{SERVER}hosts = [\"api.example.org:443\"]\n"), &[]);
+    assert!(told.contains("`mcp.docs.hosts` goes with a `command`"), "{told}");
 }

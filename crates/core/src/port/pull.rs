@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Actor, PullReview, PullState, Revision};
+use super::{Actor, Author, PullReview, PullState, Revision};
 use crate::converge::AuditScope;
 use crate::converge::readiness::Merge as Mergeable;
 use crate::finding::Place;
@@ -34,6 +34,10 @@ pub struct PullRequest {
     pub title: String,
     /// Its description; empty if there is none.
     pub description: String,
+    /// Who opened it; none if the account is gone.
+    pub author: Option<Author>,
+    /// Its labels; none where the forge has none.
+    pub labels: Option<Vec<String>>,
     /// The branch that it comes from; empty if that is gone.
     pub branch: String,
     /// The repository that its head is fetched from, where that alone has it: [`HeadRepository::has_head_alone`].

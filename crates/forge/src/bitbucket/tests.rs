@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use truing_core::effect::Effect;
 use truing_core::finding::{Place, Side};
-use truing_core::id::{CommentId, FindingId, Millis, PrId, Sha, Span, ThreadId, Topic};
+use truing_core::id::{AccountId, CommentId, FindingId, Millis, PrId, Sha, Span, ThreadId, Topic};
 use truing_core::port::{
-    CommentKind, ForgeError, ForgeRead as _, ForgeWrite as _, InlineDraft, Performed, PrState, PullComment,
+    Author, CommentKind, ForgeError, ForgeRead as _, ForgeWrite as _, InlineDraft, Performed, PrState, PullComment,
     PullDraft,
 };
 use truing_core::publish::{DesiredStatus, Hold, Item, Producer, StatusState, ThreadState};

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::port::{
-    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, Permit, PrState, PullActivity,
+    Actor, Author, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, Permit, PrState, PullActivity,
     PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Revision, Said, SetLabel,
 };
 use truing_core::publish::{Bounds, Item, Observed, Producer};
@@ -26,7 +26,7 @@ use super::auth::{Accounts, ExtraWrite, Scope};
 use super::id::Id;
 use super::observed::Listed;
 use super::session::paged;
-use super::{GITHUB, GitHub, wire};
+use super::{GITHUB, GitHub, account, wire};
 use crate::http::{Answer, Call, unavailable};
 use crate::marker::{Found, MarkerKeys};
 
@@ -203,6 +203,11 @@ impl GitHubClient {
             ("open", false) => PrState::Open,
             (_, _) => PrState::Closed,
         };
+        let author = pull.user.map(|user| Author {
+            id: account(user.id),
+            login: user.login.unwrap_or_default(),
+            is_person: user.kind == "User",
+        });
         Ok(PullRequest {
             revision: Revision { head: sha(&pull.head.sha)?, base: sha(&pull.base.sha)? },
             base_branch: pull.base.branch,
@@ -211,6 +216,8 @@ impl GitHubClient {
             url: pull.html_url,
             title: pull.title.unwrap_or_default(),
             description: pull.body.unwrap_or_default(),
+            author,
+            labels: pull.labels.map(|labels| labels.into_iter().map(|label| label.name).collect()),
             branch: pull.head.branch,
             head_repository: None,
         })

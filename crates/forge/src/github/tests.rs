@@ -2,8 +2,8 @@
 //! tested elsewhere, against a stateful one.
 
 use truing_core::finding::Place;
-use truing_core::id::{CommentId, FindingId, Millis, PrId, Sha, ThreadId};
-use truing_core::port::{ForgeRead as _, InlineDraft, PrState, PullRequest, Revision};
+use truing_core::id::{AccountId, CommentId, FindingId, Millis, PrId, Sha, ThreadId};
+use truing_core::port::{Author, ForgeRead as _, InlineDraft, PrState, PullRequest, Revision};
 use truing_core::publish::{DesiredStatus, Hold, Item, Observed, Producer, StatusState, Thread, ThreadState};
 
 mod refusals;
@@ -78,11 +78,17 @@ fn head() -> Sha {
     Sha::parse(HEAD).unwrap()
 }
 
-fn pull_body(state: &str, draft: bool, repository: u64) -> Reply {
-    ok(&json!({
+fn pull_json(state: &str, draft: bool, repository: u64) -> Value {
+    json!({
         "state": state, "draft": draft, "html_url": "https://github.com/octo/demo/pull/7", "mergeable": null,
         "title": "Mend it", "body": null, "head": { "sha": HEAD, "ref": "mend", "repo": null }, "base": { "sha": BASE, "ref": "main", "repo": { "id": repository } },
-    }))
+        "user": { "login": "renovate[bot]", "id": 29_139_614, "type": "Bot" },
+        "labels": [{ "id": 1, "name": "no-review", "default": false }, { "id": 2, "name": "Deps", "default": false }],
+    })
+}
+
+fn pull_body(state: &str, draft: bool, repository: u64) -> Reply {
+    ok(&pull_json(state, draft, repository))
 }
 
 #[tokio::test]
@@ -99,12 +105,28 @@ async fn a_pull_request_is_read_as_it_is_now() {
             url: "https://github.com/octo/demo/pull/7".into(),
             title: "Mend it".into(),
             description: String::new(),
+            author: Some(Author {
+                id: AccountId::new("29139614"),
+                login: "renovate[bot]".into(),
+                is_person: false,
+            }),
+            labels: Some(vec!["no-review".into(), "Deps".into()]),
             branch: "mend".into(),
             head_repository: None,
         };
         assert_eq!(pull(&server).pull_request().await, Ok(expected));
         assert_eq!(lines(&server.requests()), ["GET /repos/octo/demo/pulls/7"]);
     }
+}
+
+#[tokio::test]
+async fn a_pull_request_is_read_without_an_account_and_without_labels() {
+    let mut body = pull_json("open", false, 1_296_269);
+    body["user"] = Value::Null;
+    body["labels"] = json!([]);
+    let server = Server::new([ok(&body)]).await;
+    let read = pull(&server).pull_request().await.unwrap();
+    assert_eq!((read.author, read.labels), (None, Some(Vec::new())));
 }
 
 #[tokio::test]

@@ -27,9 +27,18 @@ pub(super) struct Pull {
     pub(super) html_url: String,
     pub(super) title: Option<String>,
     pub(super) body: Option<String>,
+    /// Null when the account is gone.
+    pub(super) user: Option<User>,
+    pub(super) labels: Option<Vec<Label>>,
     pub(super) head: Tip,
     /// Its commit can lag behind the branch.
     pub(super) base: Tip,
+}
+
+/// A label.
+#[derive(Deserialize)]
+pub(super) struct Label {
+    pub(super) name: String,
 }
 
 /// One end of a pull request. The head's repository is null when the fork is gone.

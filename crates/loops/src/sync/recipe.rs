@@ -5,7 +5,8 @@ use std::path::Path;
 
 use globset::GlobSet;
 use tokio::task::spawn_blocking;
-use truing_agent::verify::{Reached, Verifier, VerifyError, Worked};
+use truing_agent::proxy::Reached;
+use truing_agent::verify::{REGISTRIES, Verifier, VerifyError, Worked};
 use truing_config::sync::{JobConfig, places};
 use truing_config::value;
 use truing_core::RepoPath;
@@ -165,7 +166,7 @@ fn failure(ran: &Ran, reached: &[Reached]) -> RecipeError {
     }
     for Reached { host, port, refused, .. } in reached {
         if let Some(why) = refused {
-            said += &format!("\nit asked for {host}:{port}, which {}", why.words());
+            said += &format!("\nit asked for {host}:{port}, which {}", why.words(REGISTRIES));
         }
     }
     RecipeError::Failed { command: ran.argv.join(" "), end: ran.end, said }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
-use truing_agent::verify::{Reached, Verified};
+use truing_agent::proxy::Reached;
+use truing_agent::verify::{REGISTRIES, Verified};
 use truing_config::value::ShownDuration;
 use truing_core::line::{counted, visible};
 use truing_core::verification::{Checked, End, Ran, Verdict};
@@ -251,7 +252,12 @@ fn set_up_text(verified: &Verified, of: &str) -> String {
                 )
             }
             Some(why) => {
-                writeln!(text, "  REFUSED {host}:{port}, {}: it {}", counted(times, "time"), why.words())
+                writeln!(
+                    text,
+                    "  REFUSED {host}:{port}, {}: it {}",
+                    counted(times, "time"),
+                    why.words(REGISTRIES)
+                )
             }
         };
     }

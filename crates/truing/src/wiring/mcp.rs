@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use truing_agent::mcp::client::{Address, Server, Way, Within};
+use truing_agent::proxy::Place;
 use truing_agent::sandbox::{Level, at_least};
 use truing_config::Config;
 use truing_config::environment::Environment;
@@ -49,13 +50,14 @@ pub(super) fn servers(
             most: *max_output,
         };
         match way {
-            McpWay::Program { command, read, env } => {
+            McpWay::Program { command, read, env, hosts } => {
                 let variables = env.iter().map(|variable| handed_on(name, variable, config, environment));
                 servers.push(server(Way::Program {
                     command: command.clone(),
                     folder: super::own_folder(config)?.join(EMPTY),
                     read: folders(name, read)?,
                     variables: variables.collect::<Result<_, _>>()?,
+                    hosts: hosts.iter().map(|host| Place::public(&host.name, host.port)).collect(),
                 }));
             }
             McpWay::Http { url, token, headers } => {

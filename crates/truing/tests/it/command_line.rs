@@ -339,6 +339,14 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
         ("mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"search\"] }", true),
         ("mcp.docs = { command = [\"docs\", \"--stdio\"], tools = [\"search\"] }", true),
         ("mcp.docs = { command = \"docs --stdio\", tools = [\"search\"] }", false),
+        ("mcp.docs = { command = [\"docs\"], tools = [\"a\"], hosts = [\"api.example.org:443\"] }", true),
+        ("mcp.docs = { command = [\"docs\"], tools = [\"a\"], hosts = [\"[2001:db8::1]:443\"] }", true),
+        ("mcp.docs = { command = [\"docs\"], tools = [\"a\"], hosts = [\"api.example.org\"] }", false),
+        ("mcp.docs = { command = [\"docs\"], tools = [\"a\"], hosts = [\"*.example.org:443\"] }", false),
+        (
+            "mcp.docs = { command = [\"docs\"], tools = [\"a\"], hosts = [\"https://api.example.org:443\"] }",
+            false,
+        ),
         (
             "mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"a\"], headers = { \"X-API-Key\" = { env = \"K\" } } }",
             true,

@@ -220,7 +220,7 @@ fn a_host_that_is_no_registry_is_refused_and_told() {
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let said = text(&output.stdout);
     assert!(
-        said.contains("REFUSED example.org:80, 1 time: it is no registry that `verify.registries` lists"),
+        said.contains("REFUSED example.org:80, 1 time: it is not listed in `verify.registries`"),
         "{said}"
     );
 }

@@ -12,6 +12,7 @@ use tokio::io::DuplexStream;
 use truing_core::secret::Secret;
 
 use crate::mcp::{Toolset, over};
+use crate::proxy::{Place, Proxy};
 
 /// One server, as it is configured.
 #[derive(Clone, Debug)]
@@ -28,11 +29,28 @@ pub struct Server {
     pub most: usize,
 }
 
+impl Server {
+    /// The way out of its sandbox, if it may have one.
+    pub(super) fn proxy(&self) -> Option<Proxy> {
+        match &self.way {
+            Way::Program { hosts, .. } if !hosts.is_empty() => {
+                Some(Proxy::new(hosts.clone(), self.hosts_key()))
+            }
+            Way::Program { .. } | Way::Http(_) | Way::Sse(_) | Way::Within(_) => None,
+        }
+    }
+
+    /// The key that lists the hosts of its program.
+    pub(super) fn hosts_key(&self) -> String {
+        format!("mcp.{}.hosts", self.name)
+    }
+}
+
 /// The way to a server.
 #[derive(Clone)]
 pub enum Way {
-    /// A program that speaks over its standard streams, in the sandbox: without a network, and without any file but the
-    /// system's programs and these folders.
+    /// A program that speaks over its standard streams, in the sandbox: without any network but these hosts, and without
+    /// any file but the system's programs and these folders.
     Program {
         /// The program and its arguments.
         command: Vec<String>,
@@ -42,6 +60,8 @@ pub enum Way {
         read: Vec<PathBuf>,
         /// The variables that it finds, besides those of every sandbox.
         variables: Vec<(String, Secret)>,
+        /// The places that it may connect to, through a proxy; none: it has no network at all.
+        hosts: Vec<Place>,
     },
     /// Streamable HTTP.
     Http(Address),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -22,17 +22,19 @@ use rmcp::transport::streamable_http_client::{
 };
 use rmcp::transport::{DynamicTransportError, Transport};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::process::Child;
-use tokio::task::JoinHandle;
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::Way;
 use super::bound::{Lines, Meter, TooMuch};
 use super::sse::Events;
 use super::web::{Web, WebError, chain};
-use crate::command::{Bounds, Hears as _, Printed, begin};
+use crate::command::{Bounds, Hears as _, Printed, begin, socket};
 use crate::mcp::MAX_MESSAGE;
-use crate::sandbox::{COMPLAINT, Job, Level, Run};
+use crate::proxy::Proxy;
+use crate::sandbox::{COMPLAINT, Job, Level, PROXY, Run};
 
 /// The most pages of a list of tools.
 const MAX_PAGES: usize = 20;
@@ -40,6 +42,8 @@ const MAX_PAGES: usize = 20;
 const LEAVE: Duration = Duration::from_secs(2);
 /// Bytes of a pipe within this process.
 const PIPE: usize = 64 << 10;
+/// A program that was started without a way to speak with it.
+const NO_STREAMS: &str = "it has no streams";
 /// How long the last words of a program that was ended are waited for.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -65,6 +69,8 @@ struct Process {
     child: Child,
     /// What it says on its error stream.
     words: JoinHandle<Printed>,
+    /// What answers at its proxy, if it has one.
+    proxy: JoinSet<()>,
 }
 
 /// Why a server is of no use.
@@ -92,14 +98,22 @@ pub(super) enum CallError {
 
 impl Session {
     /// Begins one: the server runs, and has said what it is.
-    pub(super) async fn open(way: &Way) -> Result<Self, Why> {
+    pub(super) async fn open(way: &Way, proxy: Option<Proxy>) -> Result<Self, Why> {
         let meter = Meter::default();
         let (began, behind) = match way {
-            Way::Program { command, folder, read, variables } => {
-                let mut process = Process::start(command, folder, read, variables)?;
-                let streams = process.child.stdout.take().zip(process.child.stdin.take());
-                let (reader, writer) = streams.ok_or("it has no streams")?;
-                (over(reader, writer, &meter).await, Behind::Process(Box::new(process)))
+            Way::Program { command, folder, read, variables, hosts: _ } => {
+                let job = job(command, folder, read, variables)?;
+                let (began, process) = match proxy {
+                    None => {
+                        let (mut process, writer) = Process::start(&job)?;
+                        (over(process.output()?, writer, &meter).await, process)
+                    }
+                    Some(proxy) => {
+                        let (mut process, writer) = Process::start_with(job, proxy).await?;
+                        (over(process.output()?, writer, &meter).await, process)
+                    }
+                };
+                (began, Behind::Process(Box::new(process)))
             }
             Way::Within(within) => {
                 let (ours, theirs) = tokio::io::duplex(PIPE);
@@ -193,31 +207,38 @@ impl Behind {
 }
 
 impl Process {
-    fn start(
-        command: &[String],
-        folder: &Path,
-        read: &[PathBuf],
-        variables: &[(String, truing_core::secret::Secret)],
-    ) -> Result<Self, String> {
-        let told = |error: &dyn std::fmt::Display| format!("it cannot be started: {error}");
-        // Nothing is written to it, so that all may run in the same, and nothing is left of one that is killed.
-        std::fs::create_dir_all(folder).map_err(|error| told(&error))?;
-        let run = Run::Program(command.iter().map(Into::into).collect());
-        // Only there it has no network.
-        let mut job = Job::new(Level::Full, folder, run).map_err(|error| told(&error))?;
-        // Event loops are woken over sockets of their own.
-        job.sockets = true;
-        for folder in read {
-            let told = |error: std::io::Error| {
-                format!("it may read {}, which is not there: {error}", folder.display())
-            };
-            job.read.push(folder.canonicalize().map_err(told)?);
-        }
-        let variables = variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
-        job.variables = variables.collect();
-        let mut command = job.command().map_err(|error| told(&error))?;
+    /// Starts it, and gives what it reads from.
+    fn start(job: &Job) -> Result<(Self, ChildStdin), Why> {
+        let mut command = job.command().map_err(not_started)?;
         command.stdin(Stdio::piped());
-        let mut child = begin(command).map_err(|error| told(&error))?;
+        let mut process = Self::begin(command)?;
+        let input = process.child.stdin.take().ok_or(NO_STREAMS)?;
+        Ok((process, input))
+    }
+
+    /// The same, with a proxy as its one way out. It reads from what the proxy's socket came by.
+    async fn start_with(mut job: Job, proxy: Proxy) -> Result<(Self, UnixStream), Why> {
+        job.hears = true;
+        // Node does not look for a proxy unless it is told to.
+        job.variables.push(("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned()));
+        let (command, listening) = job.listening(&PROXY).map_err(not_started)?;
+        let mut process = Self::begin(command)?;
+        let handed = socket(listening).await;
+        match handed.and_then(|(socket, listening)| Ok((socket, listening.into_stream()?))) {
+            Ok((socket, input)) => {
+                process.proxy.spawn(proxy.serve(socket));
+                Ok((process, input))
+            }
+            Err(error) => Err(Why { what: not_started(error), said: process.end().await }),
+        }
+    }
+
+    fn output(&mut self) -> Result<ChildStdout, Why> {
+        Ok(self.child.stdout.take().ok_or(NO_STREAMS)?)
+    }
+
+    fn begin(command: Command) -> Result<Self, String> {
+        let mut child = begin(command).map_err(not_started)?;
         let stream = child.stderr.take();
         let words = tokio::spawn(async move {
             let mut heard = Printed::of(&Bounds { time: Duration::MAX, written: None, whole: false });
@@ -225,7 +246,7 @@ impl Process {
             let _ = heard.hear(stream).await;
             heard
         });
-        Ok(Self { child, words })
+        Ok(Self { child, words, proxy: JoinSet::new() })
     }
 
     /// What it said on its error stream.
@@ -236,6 +257,34 @@ impl Process {
         let text = heard.ok().and_then(Result::ok).map(|heard| heard.text()).unwrap_or_default();
         text.trim().trim_start_matches(COMPLAINT).to_owned()
     }
+}
+
+fn not_started(error: impl std::fmt::Display) -> String {
+    format!("it cannot be started: {error}")
+}
+
+/// A program in the sandbox, and what it may see.
+fn job(
+    command: &[String],
+    folder: &Path,
+    read: &[PathBuf],
+    variables: &[(String, truing_core::secret::Secret)],
+) -> Result<Job, String> {
+    // Nothing is written to it, so that all may run in the same, and nothing is left of one that is killed.
+    std::fs::create_dir_all(folder).map_err(not_started)?;
+    let run = Run::Program(command.iter().map(Into::into).collect());
+    // Only there it has no network but its own.
+    let mut job = Job::new(Level::Full, folder, run).map_err(not_started)?;
+    // Event loops are woken over sockets of their own.
+    job.sockets = true;
+    for folder in read {
+        let told =
+            |error: std::io::Error| format!("it may read {}, which is not there: {error}", folder.display());
+        job.read.push(folder.canonicalize().map_err(told)?);
+    }
+    let variables = variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    job.variables = variables.collect();
+    Ok(job)
 }
 
 type Began = Result<Service, Why>;

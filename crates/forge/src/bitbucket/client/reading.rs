@@ -37,6 +37,8 @@ impl<C: Calls> Client<C> {
             url: pull.url,
             title: pull.title,
             description: pull.text,
+            author: pull.author.map(|user| user.author()),
+            labels: None,
             branch: pull.head.branch,
             head_repository,
         })

@@ -67,6 +67,8 @@ async fn a_pull_request_has_full_hashes_which_are_asked_for_once() {
         (read.state, read.name.as_str(), read.base_branch.as_str()),
         (PrState::Open, "acme/demo#7", "main")
     );
+    let author = Author { id: AccountId::new("{a}"), login: "somebody".into(), is_person: true };
+    assert_eq!((read.author, read.labels), (Some(author), None));
     assert_eq!(client.pull_request().await.unwrap().state, PrState::Draft);
     assert_eq!(
         lines(&server.requests()),
@@ -77,6 +79,18 @@ async fn a_pull_request_has_full_hashes_which_are_asked_for_once() {
             "GET /base/repositories/acme/demo/pullrequests/7",
         ]
     );
+}
+
+#[tokio::test]
+async fn an_author_that_is_no_persons_account_or_is_gone_is_read() {
+    let machine = json!({ "type": "app_user", "uuid": "{b}", "display_name": "renovate" });
+    for (author, expected) in [(machine, Some(("{b}", false))), (Value::Null, None)] {
+        let mut body = body("OPEN", false, UUID);
+        body["author"] = author;
+        let server = Server::new([ok(&body), commit(BASE), newest(HEAD)]).await;
+        let read = pull(&server).pull_request().await.unwrap().author;
+        assert_eq!(read.as_ref().map(|author| (author.id.as_str(), author.is_person)), expected);
+    }
 }
 
 #[tokio::test]
@@ -129,7 +143,7 @@ async fn a_name_that_means_another_repository_by_now_is_not_found() {
 async fn an_access_token_is_sent_as_bearer_and_an_api_token_as_basic() {
     use base64::Engine as _;
     let server = Server::new([me(), me()]).await;
-    let author = truing_core::port::Author {
+    let author = Author {
         id: super::super::address::account(ME),
         login: "x".into(),
         is_person: true,
@@ -514,7 +528,7 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
 
 #[tokio::test]
 async fn nobody_is_obeyed_where_the_token_may_not_ask() {
-    let author = truing_core::port::Author {
+    let author = Author {
         id: super::super::address::account("{9}"),
         login: "x".into(),
         is_person: true,

@@ -62,6 +62,8 @@ async fn a_pull_request_is_read_below_the_servers_own_path() {
     let server = Server::new([pull_body(3)]).await;
     let read = pull_dc(&server).pull_request().await.unwrap();
     assert_eq!((read.revision.head, read.revision.base.as_str()), (head(), BASE));
+    let author = Author { id: AccountId::new("42"), login: "user42".into(), is_person: true };
+    assert_eq!((read.author, read.labels), (Some(author), None));
     assert_eq!(read.url, server.url("/base/projects/ACME/repos/demo/pull-requests/7").as_str());
     assert_eq!(
         lines(&server.requests()),
@@ -452,7 +454,7 @@ async fn a_repository_is_found_by_its_number_where_it_was_last_or_page_by_page()
 
 #[tokio::test]
 async fn only_the_account_with_this_number_may_write() {
-    let author = truing_core::port::Author {
+    let author = Author {
         id: super::super::address::account(9),
         login: "user9".into(),
         is_person: true,

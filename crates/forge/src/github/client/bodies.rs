@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::github::repository::bodies::Label;
-use crate::github::wire::User;
+use crate::github::wire::{Label, User};
 
 /// The pull request.
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::github::wire::User;
+use crate::github::wire::{Label, User};
 
 /// A repository that was asked for by itself.
 #[derive(Deserialize)]
@@ -43,12 +43,6 @@ pub(super) struct Pull {
     pub(super) head: crate::github::wire::Tip,
     pub(super) base: crate::github::wire::Tip,
     pub(super) labels: Vec<Label>,
-}
-
-/// A label.
-#[derive(Deserialize)]
-pub(in crate::github) struct Label {
-    pub(in crate::github) name: String,
 }
 
 /// A commit of a pull request.

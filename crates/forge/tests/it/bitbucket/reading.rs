@@ -42,6 +42,8 @@ async fn a_pull_request_is_read_with_whole_hashes() {
             (request.name, request.description.as_str()),
             (format!("acme/shop#{number}"), "What it does.")
         );
+        let author = request.author.unwrap();
+        assert_eq!((author.login.as_str(), author.is_person, request.labels), ("author", true, None));
         let now = open.now().await.unwrap();
         assert!(now.url.ends_with(&format!("/pull-requests/{number}")), "{}", now.url);
         assert_eq!(now.head.push, Some(true));

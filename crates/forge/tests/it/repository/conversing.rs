@@ -172,6 +172,10 @@ async fn a_label_is_obeyed_if_who_set_it_last_may_write() {
     shop.label(number, "converge", false, "eve").await.unwrap();
     shop.label(number, "converge", true, "ann").await.unwrap();
     assert_eq!(seen().await[2], of("converge", "ann", true));
+    let request = pull.pull_request().await.unwrap();
+    assert_eq!(request.labels.unwrap(), ["mine", "bots", "converge"]);
+    let author = request.author.unwrap();
+    assert_eq!((author.login.as_str(), author.is_person), ("author", true));
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
-//! The proxy between a set-up and the registries: it connects to listed hosts and to nothing else, and tells of
-//! every try.
+//! The proxy between a program in the sandbox and the hosts that somebody has listed for it: it connects to those and to
+//! nothing else, and tells of every try.
 //!
 //! A host's name is resolved here, its address checked, and that very address connected to. What goes through a tunnel
-//! (`CONNECT`) is TLS, which this process does not open; only that it begins with the host's own name is seen to. An
-//! index at an address of this machine may be without TLS: then requests that read are passed on one by one.
+//! (`CONNECT`) is TLS, which this process does not open; only that it begins with the host's own name is seen to. A
+//! place that is listed as one without TLS gets requests that read, one by one.
 
 mod meter;
+mod place;
 mod tunnel;
 
 use std::collections::BTreeMap;
@@ -29,8 +30,10 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::registry::{Place, Registries, is_public, plain};
 use meter::{Meter, Metered};
+pub use place::Place;
+use place::is_public;
+pub(crate) use place::plain;
 
 /// The most connections at once.
 const MAX_CONNECTIONS: usize = 128;
@@ -50,32 +53,35 @@ const MAX_HOST: usize = 255;
 const BETWEEN_NEIGHBOURS: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
-/// What is answered: words of ours, or what a registry says.
+/// What is answered: words of ours, or what a host says.
 type Answer = Response<Either<Full<Bytes>, Incoming>>;
 
 /// Why a connection was not made, or ended.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "why")]
 pub enum Refused {
-    /// No listed registry is there.
+    /// It is not listed.
     NotListed,
+    /// It is listed, and was asked for without TLS.
+    NotTls,
     /// Its name leads into somebody's own network.
     NotPublic,
     /// In a tunnel to it another host was asked for.
     OtherHost,
     /// It would change something.
     Method,
-    /// The set-up has moved all the bytes that it may.
+    /// All the bytes were moved that may be.
     TooMuch,
     /// It was allowed, and did not answer.
     Unreachable(String),
 }
 
 impl Refused {
-    /// In words that follow the host.
-    pub fn words(&self) -> String {
+    /// In words that follow the host. `key` is the one of the configuration that lists what may be reached.
+    pub fn words(&self, key: &str) -> String {
         match self {
-            Self::NotListed => "is no registry that `verify.registries` lists".to_owned(),
+            Self::NotListed => format!("is not listed in `{key}`"),
+            Self::NotTls => "is reached by TLS alone".to_owned(),
             Self::NotPublic => "has no public address".to_owned(),
             Self::OtherHost => "was to carry a connection to another host".to_owned(),
             Self::Method => "was asked for more than to read".to_owned(),
@@ -86,7 +92,9 @@ impl Refused {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotListed | Self::NotPublic | Self::OtherHost | Self::TooMuch => StatusCode::FORBIDDEN,
+            Self::NotListed | Self::NotTls | Self::NotPublic | Self::OtherHost | Self::TooMuch => {
+                StatusCode::FORBIDDEN
+            }
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unreachable(_) => StatusCode::BAD_GATEWAY,
         }
@@ -110,24 +118,27 @@ pub struct Reached {
     pub received: u64,
 }
 
-/// The proxy of one set-up. Cheap to clone: all are one.
+/// The proxy of one set-up, or of one server. Cheap to clone: all are one.
 #[derive(Clone)]
-pub(super) struct Proxy(Arc<Shared>);
+pub(crate) struct Proxy(Arc<Shared>);
 
 /// A host, its port, and why nothing came of it.
 type Try = (String, u16, Option<Refused>);
 
 struct Shared {
-    registries: Registries,
+    places: Vec<Place>,
+    key: String,
     connections: Arc<Semaphore>,
     meter: Arc<Meter>,
     seen: Mutex<BTreeMap<Try, Arc<Meter>>>,
 }
 
 impl Proxy {
-    pub(super) fn new(registries: Registries) -> Self {
+    /// One that leads to these places, which this key of the configuration lists.
+    pub(crate) fn new(places: Vec<Place>, key: impl Into<String>) -> Self {
         Self(Arc::new(Shared {
-            registries,
+            places,
+            key: key.into(),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             meter: Arc::new(Meter::of(MAX_BYTES)),
             seen: Mutex::default(),
@@ -135,7 +146,7 @@ impl Proxy {
     }
 
     /// Answers whoever connects, for ever. Letting go of it ends all connections.
-    pub(super) async fn serve(self, listener: TcpListener) {
+    pub(crate) async fn serve(self, listener: TcpListener) {
         let mut running = JoinSet::new();
         loop {
             let Ok(place) = self.0.connections.clone().acquire_owned().await else { return };
@@ -158,7 +169,7 @@ impl Proxy {
     }
 
     /// All that was tried, by host.
-    pub(super) fn reached(&self) -> Vec<Reached> {
+    pub(crate) fn reached(&self) -> Vec<Reached> {
         let seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let told = seen.iter().map(|((host, port, refused), meter)| {
             let (times, sent, received) = meter.read();
@@ -197,7 +208,7 @@ impl Proxy {
             self.pass_on(&host, port, request).await
         };
         answered.unwrap_or_else(|refused| {
-            let text = format!("truing: {host}:{port} {}\n", refused.words());
+            let text = format!("truing: {host}:{port} {}\n", refused.words(&self.0.key));
             let status = refused.status();
             self.note(&host, port, Some(refused));
             let mut answer = said(status, &text);
@@ -232,7 +243,7 @@ impl Proxy {
         }
     }
 
-    /// Passes a request that reads on to an index without TLS.
+    /// Passes a request that reads on to a place without TLS.
     async fn pass_on(
         &self,
         host: &str,
@@ -240,6 +251,7 @@ impl Proxy {
         mut request: Request<Incoming>,
     ) -> Result<Answer, Refused> {
         let unreachable = |error: hyper::Error| Refused::Unreachable(error.to_string());
+        self.listed(host, port, false)?;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Refused::Method);
         }
@@ -267,13 +279,22 @@ impl Proxy {
 
     /// Connects to a host that may be reached, at the address that was checked.
     async fn connect(&self, host: &str, port: u16, tls: bool) -> Result<Metered<TcpStream>, Refused> {
-        let place = self.0.registries.place(host, port, tls).ok_or(Refused::NotListed)?;
+        let place = self.listed(host, port, tls)?;
         if self.0.meter.is_empty() {
             return Err(Refused::TooMuch);
         }
         let stream = open(place).await?;
         let meter = self.note(host, port, None);
         Ok(Metered::new(stream, vec![meter, self.0.meter.clone()]))
+    }
+
+    /// The place that is listed there.
+    fn listed(&self, host: &str, port: u16, tls: bool) -> Result<&Place, Refused> {
+        let mut there =
+            self.0.places.iter().filter(|place| place.host == host && place.port == port).peekable();
+        let without_tls = if tls { Refused::NotListed } else { Refused::NotTls };
+        let refused = if there.peek().is_none() { Refused::NotListed } else { without_tls };
+        there.find(|place| place.tls == tls).ok_or(refused)
     }
 
     /// Counts a try, and gives what its bytes are counted with.

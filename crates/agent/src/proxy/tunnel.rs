@@ -8,8 +8,7 @@ use std::time::Duration;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 
-use super::Refused;
-use crate::verify::registry::plain;
+use super::{Refused, plain};
 
 /// How long a client may take to begin.
 const BEGINS: Duration = Duration::from_secs(30);

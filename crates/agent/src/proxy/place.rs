@@ -1,0 +1,111 @@
+//! Places that may be reached, and what is an address of the whole internet.
+
+use std::net::IpAddr;
+
+/// A place that may be reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The host, in small letters; an IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Is it reached by TLS, of which nobody between sees more than the host? Else requests are passed on one by one.
+    pub tls: bool,
+    /// May it be at an address that is not public? Where the user says where it is.
+    pub private: bool,
+}
+
+impl Place {
+    /// A host of the whole internet, by TLS alone.
+    pub fn public(host: &str, port: u16) -> Self {
+        Self { host: plain(host), port, tls: true, private: false }
+    }
+}
+
+/// A host as it is compared: in small letters, without brackets and the dot of the root.
+pub(crate) fn plain(host: &str) -> String {
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+/// Networks that are nobody's or somebody's own: first address and length of the common beginning. From the registries
+/// of special addresses (RFC 6890 and its updates).
+const OWN: &[([u16; 8], u32)] = &[
+    ([0, 0, 0, 0, 0, 0xffff, 0x0000, 0], 96 + 8),
+    ([0, 0, 0, 0, 0, 0xffff, 0x0a00, 0], 96 + 8),
+    ([0, 0, 0, 0, 0, 0xffff, 0x6440, 0], 96 + 10),
+    ([0, 0, 0, 0, 0, 0xffff, 0x7f00, 0], 96 + 8),
+    ([0, 0, 0, 0, 0, 0xffff, 0xa9fe, 0], 96 + 16),
+    ([0, 0, 0, 0, 0, 0xffff, 0xac10, 0], 96 + 12),
+    ([0, 0, 0, 0, 0, 0xffff, 0xc000, 0], 96 + 24),
+    ([0, 0, 0, 0, 0, 0xffff, 0xc0a8, 0], 96 + 16),
+    ([0, 0, 0, 0, 0, 0xffff, 0xc612, 0], 96 + 15),
+    ([0, 0, 0, 0, 0, 0xffff, 0xe000, 0], 96 + 3),
+    // Unspecified, loopback, and IPv4 addresses written as IPv6 in other ways.
+    ([0, 0, 0, 0, 0, 0, 0, 0], 96),
+    ([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 32),
+    ([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
+    ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
+    // Unique local, link-local, site-local, multicast.
+    ([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
+    ([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
+    ([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10),
+    ([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
+];
+
+/// Is it an address of the whole internet, and of no network of somebody's own?
+pub(super) fn is_public(address: IpAddr) -> bool {
+    let address = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    let bits = u128::from(address);
+    let own = |(first, length): &([u16; 8], u32)| {
+        let first = u128::from(std::net::Ipv6Addr::from(*first));
+        bits.checked_shr(128 - length) == first.checked_shr(128 - length)
+    };
+    !OWN.iter().any(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_ones_own_are_not_public() {
+        for own in [
+            "10.1.2.3",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "::127.0.0.1",
+            "::ffff:10.0.0.1",
+            "fd00::1",
+            "fe80::1",
+            "ff02::1",
+            "64:ff9b::10.0.0.1",
+            "2002:a00::1",
+        ] {
+            assert!(!is_public(own.parse().unwrap()), "{own}");
+        }
+        for public in [
+            "151.101.0.223",
+            "172.32.0.1",
+            "11.0.0.0",
+            "100.128.0.1",
+            "223.255.255.255",
+            "2a04:4e42::223",
+            "192.0.1.1",
+        ] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+    }
+}

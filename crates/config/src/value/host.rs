@@ -1,0 +1,36 @@
+//! Places on the internet, as `host:port`.
+
+use truing_core::loopback::is_loopback;
+use url::Url;
+
+/// The most of them in one list.
+pub(crate) const MAX_HOSTS: usize = 32;
+
+/// A host that a server's program may connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct McpHost {
+    /// Its name, or its address.
+    pub name: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// `host:port`, as a URL would have it and nothing else: what a URL writes otherwise would match no connection.
+///
+/// # Errors
+/// What a list of them has to hold.
+pub(crate) fn host(text: &str) -> Result<McpHost, &'static str> {
+    let wrong = "hosts with their ports and nothing else, such as api.example.org:443 (lower case, no `*`)";
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._[]:".contains(c);
+    let url = Url::parse(&format!("https://{text}")).map_err(|_| wrong)?;
+    let (Some(name), Some(port @ 1..)) = (url.host_str(), url.port_or_known_default()) else {
+        return Err(wrong);
+    };
+    if format!("{name}:{port}") != text || !name.chars().all(is_plain) || name.ends_with('.') {
+        return Err(wrong);
+    }
+    if is_loopback(name) {
+        return Err("public hosts, since a server on this machine is named by its `url`");
+    }
+    Ok(McpHost { name: name.to_owned(), port })
+}
