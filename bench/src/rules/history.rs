@@ -88,7 +88,8 @@ impl History {
         for path in paths {
             self.blobs.put(commit, path, folder.path())?;
         }
-        let request = ReadRequest { tree: folder.path().to_owned(), files, also_changed, packs };
+        let (tree, off) = (folder.path().to_owned(), Vec::new());
+        let request = ReadRequest { tree, files, also_changed, packs, off };
         Ok(Some(rules.read_blocking(&request)?.findings))
     }
 
@@ -120,7 +121,7 @@ impl History {
         let mut files: Vec<ChangedFile> = paths.filter(is_file).map(all).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let packs = vec![pack.to_owned()];
-        let request = ReadRequest { tree, files, also_changed: Vec::new(), packs };
+        let request = ReadRequest { tree, files, also_changed: Vec::new(), packs, off: Vec::new() };
         Ok(rules.read_blocking(&request)?.findings)
     }
 }

@@ -1,4 +1,4 @@
-//! What a repository and its operator tell every review: memory (`CLAUDE.md`) and skills, as pure functions of files.
+//! The words of a repository and its operator to every review: memory (`CLAUDE.md`, else `AGENTS.md`) and skills, as pure functions of files.
 //!
 //! Three layers stand side by side, and none replaces another: what is shipped, the operator's folder of skills, and the
 //! repository's own, which whoever calls this has taken from a commit that may configure. A skill is a folder with a file
@@ -42,7 +42,9 @@ const MAX_NOTE_CHARS: usize = 200;
 const MAX_SHOWN_CHARS: usize = 80;
 
 /// The file of a repository's memory: the first of these that is there.
-pub const MEMORY_FILES: [&str; 2] = ["CLAUDE.md", ".claude/CLAUDE.md"];
+pub const MEMORY_FILES: [&str; 3] = ["CLAUDE.md", ".claude/CLAUDE.md", AGENTS_FILE];
+/// The memory that many programs share. Repositories that have one of another name beside it mean that one here.
+const AGENTS_FILE: &str = "AGENTS.md";
 /// The folder of a repository that holds the rest.
 pub const FOLDER: &str = ".claude";
 /// The file of a skill, in its folder.
@@ -259,6 +261,9 @@ impl Making {
     fn memory(&mut self, file: &File) {
         let path = line::clean(&file.path, MAX_SHOWN_CHARS);
         if let Some((first, _)) = &self.memory {
+            if path == AGENTS_FILE {
+                return;
+            }
             let first = first.clone();
             return self.leave_out(&path, format!("`{first}` is the repository's memory"));
         }

@@ -1,6 +1,7 @@
 //! What is made from the table of keys: the commented file of `truing init`, the JSON Schema, the reference page.
 
 use serde_json::{Map, Value as Json, json};
+use truing_core::finding::Severity;
 use truing_core::linter::FORMATS;
 
 use super::keys::{self, Default, Key, Kind, Named, Repository, SECTIONS, own_variable};
@@ -209,13 +210,14 @@ fn default_as_toml(key: &Key) -> String {
         (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
         (Default::Text(text), Kind::Integer(..) | Kind::Usd(_) | Kind::Flag) => text.to_owned(),
         (Default::Text(text), Kind::Codes) => format!("[{}]", text.replace(',', ", ")),
-        (Default::Text(text), Kind::Ids | Kind::Headers) => format!("{{{text}}}"),
+        (Default::Text(text), Kind::Ids | Kind::Headers | Kind::Severities) => format!("{{{text}}}"),
         (
             Default::Text(""),
             Kind::Globs
             | Kind::Pairs
             | Kind::Repositories
             | Kind::Packs
+            | Kind::Rules
             | Kind::Names
             | Kind::Accounts
             | Kind::Words(_)
@@ -234,6 +236,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Pairs
             | Kind::Repositories
             | Kind::Packs
+            | Kind::Rules
             | Kind::Names
             | Kind::Accounts
             | Kind::Words(_)
@@ -288,6 +291,8 @@ const REPOSITORY_PATTERN: &str = "^[^/]*/[^/]*$";
 /// Lengths of time, as a regular expression.
 const DURATION_PATTERN: &str = "^([0-9]+(w|d|h|m|s|ms))+$";
 
+/// Names of rules, as a regular expression.
+const RULE_PATTERN: &str = "^[-_.0-9A-Za-z]+/[-_.0-9A-Za-z]+$";
 /// Names of headers, as a regular expression.
 const HEADER_PATTERN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$";
 
@@ -340,6 +345,12 @@ fn schema_of(key: &Key) -> Json {
         Kind::Hosts => json!({
             "type": "array", "maxItems": MAX_HOSTS, "items": { "type": "string", "pattern": HOST_PATTERN }
         }),
+        Kind::Rules => json!({ "type": "array", "items": { "type": "string", "pattern": RULE_PATTERN } }),
+        Kind::Severities => json!({
+            "type": "object",
+            "propertyNames": { "pattern": RULE_PATTERN },
+            "additionalProperties": { "enum": Severity::ALL.map(Severity::as_str) }
+        }),
         Kind::Format => json!({ "enum": FORMATS }),
         Kind::Ids => json!({
             "type": "object", "additionalProperties": { "type": "string", "pattern": "^[!-~]+$" }
@@ -358,7 +369,7 @@ fn schema_of(key: &Key) -> Json {
         (Default::Variable(name), _) => Some(json!({ "env": name })),
         (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
         // None has a default with anything in it.
-        (Default::Text(_), Kind::Ids | Kind::Headers) => Some(json!({})),
+        (Default::Text(_), Kind::Ids | Kind::Headers | Kind::Severities) => Some(json!({})),
         (Default::Text(text), Kind::Codes) => {
             Some(json!(text.split(',').filter_map(|code| code.parse::<i32>().ok()).collect::<Vec<_>>()))
         }
@@ -370,6 +381,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Pairs
             | Kind::Repositories
             | Kind::Packs
+            | Kind::Rules
             | Kind::Names
             | Kind::Accounts
             | Kind::Words(_)
@@ -471,6 +483,8 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Pairs => "list of pairs `UPSTREAM=OURS`".to_owned(),
         Kind::Repositories => "list of globs of `owner/name`".to_owned(),
         Kind::Packs => "list of rule packs' names".to_owned(),
+        Kind::Rules => "list of rules' names, `PACK/RULE`".to_owned(),
+        Kind::Severities => "table of rules and severities (in a variable: a JSON object)".to_owned(),
         Kind::Names => "list of names".to_owned(),
         Kind::Accounts => "list of accounts' numbers and names".to_owned(),
         Kind::Networks => "list of networks and addresses".to_owned(),

@@ -954,6 +954,22 @@ pub const KEYS: &[Key] = &[
         doc: "The rule packs to use. Flag `--pack`.",
     },
     Key {
+        path: "rules.off",
+        kind: Kind::Rules,
+        default: Default::Text(""),
+        repository: Repository::Adds,
+        since: "0.1.0",
+        doc: "Rules that are off, by the names that findings show: of a pack (`core/rust-dbg`), or of a linter (`ruff/E501`). What they found before is no part of a review any more, and is not called fixed.",
+    },
+    Key {
+        path: "rules.severity",
+        kind: Kind::Severities,
+        default: Default::Text(""),
+        repository: Repository::Adds,
+        since: "0.1.0",
+        doc: "Another severity for the findings of a rule of a pack or a linter, such as `{ \"core/rust-dbg\" = \"P2\" }`. A repository says it of rules of which the operator says nothing.",
+    },
+    Key {
         path: "rules.dir",
         kind: Kind::Folder,
         default: Default::Computed { words: "none", example: "\"/etc/truing/rules\"" },

@@ -67,6 +67,10 @@ pub enum Kind {
     Repositories,
     /// Rule packs' names.
     Packs,
+    /// Names of rules, each `PACK/RULE`.
+    Rules,
+    /// A table of rules' names, each with a severity.
+    Severities,
     /// Names of things elsewhere, such as packages.
     Names,
     /// Accounts' ids and names.
@@ -129,6 +133,8 @@ impl Kind {
             Self::Pairs => "[\"botocore/=aiobotocore/\"]",
             Self::Repositories => "[\"owner/*\"]",
             Self::Packs => "[\"core\"]",
+            Self::Rules => "[\"core/rust-dbg\"]",
+            Self::Severities => "{ \"core/rust-dbg\" = \"P2\" }",
             Self::Names => "[\"boto3\"]",
             Self::Accounts => "[\"583231\"]",
             Self::Networks => "[\"10.0.0.0/8\"]",

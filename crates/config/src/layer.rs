@@ -234,6 +234,7 @@ impl Walk<'_> {
             (kind, DeValue::Table(table)) if kind.is_secret() => self.secret(path, table),
             (Kind::Secrets, DeValue::Array(places)) => self.secrets(path, places),
             (Kind::Headers, DeValue::Table(table)) => Ok(self.headers(path, table)),
+            (Kind::Severities, DeValue::Table(table)) => Ok(self.severities(path, table)),
             (kind, value) => {
                 // A program of the repository is looked for in whatever tree is looked at.
                 let is_own = self.owner == Owner::Repository && kind == Kind::Command;
@@ -305,6 +306,24 @@ impl Walk<'_> {
             });
         }
         is_whole.then_some(Value::SecretTable(all))
+    }
+
+    /// Rules, each with its severity. None, if a problem of one of them is on the list already.
+    fn severities(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<Value> {
+        let mut all = BTreeMap::new();
+        let mut is_whole = true;
+        for (rule, severity) in table {
+            let (start, rule) = (rule.span().start, rule.get_ref().as_ref());
+            match value::severity_of(rule, severity.get_ref().as_str()) {
+                Ok(severity) => drop(all.insert(rule.to_owned(), severity)),
+                Err(wrong) => {
+                    let key = format!("{}.{:?}", path.join("."), cut(rule));
+                    self.problem(start, |at| Problem::of_value(at, key, wrong));
+                    is_whole = false;
+                }
+            }
+        }
+        is_whole.then_some(Value::Severities(all))
     }
 
     /// `{ env = "VARIABLE" }` or `{ file = "PATH" }`. Nothing, if unknown keys in it are told already.

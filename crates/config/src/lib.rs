@@ -359,6 +359,12 @@ impl Config {
                     *all = value::unique(all.drain(..).chain(more));
                     setting.added = Some(entry.origin);
                 }
+                (Repository::Adds, Value::Severities(all), Value::Severities(more)) => {
+                    for (rule, severity) in more {
+                        all.entry(rule).or_insert(severity);
+                    }
+                    setting.added = Some(entry.origin);
+                }
                 (Repository::Sets | Repository::SetsIfAllowed, value, own)
                     if setting.origin == Origin::Default =>
                 {

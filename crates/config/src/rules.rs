@@ -1,7 +1,10 @@
 //! Section `rules`: which packs look at what, and for how long.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use truing_core::finding::Severity;
 
 use super::Typed;
 use super::problem::ConfigError;
@@ -16,6 +19,10 @@ pub struct RulesConfig {
     pub ignore: Vec<String>,
     /// The rule packs to use.
     pub packs: Vec<String>,
+    /// Rules of packs and tools whose findings do not count.
+    pub off: Vec<String>,
+    /// Rules of packs and tools whose findings have another severity.
+    pub severity: BTreeMap<String, Severity>,
     /// A folder with further rule packs.
     pub dir: Option<PathBuf>,
     /// The time for reading the files of one review.
@@ -25,7 +32,14 @@ pub struct RulesConfig {
 impl Default for RulesConfig {
     /// No packs, and all the time that there is if nobody says otherwise.
     fn default() -> Self {
-        Self { ignore: Vec::new(), packs: Vec::new(), dir: None, time: READING_TIME }
+        Self {
+            ignore: Vec::new(),
+            packs: Vec::new(),
+            off: Vec::new(),
+            severity: BTreeMap::new(),
+            dir: None,
+            time: READING_TIME,
+        }
     }
 }
 
@@ -33,6 +47,8 @@ pub(super) fn of(settings: &Typed<'_>) -> Result<RulesConfig, ConfigError> {
     Ok(RulesConfig {
         ignore: settings.list("rules.ignore")?,
         packs: settings.list("rules.packs")?,
+        off: settings.list("rules.off")?,
+        severity: settings.severities("rules.severity")?,
         dir: settings.path("rules.dir")?,
         time: settings.duration("rules.time")?,
     })

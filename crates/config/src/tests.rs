@@ -9,6 +9,8 @@ use super::problem::MAX_PROBLEMS;
 use super::*;
 use std::path::Path;
 
+use truing_core::finding::Severity;
+
 fn operator(text: &str) -> SourceFile {
     SourceFile { name: "truing.toml".into(), folder: "/etc/truing".into(), text: text.into() }
 }
@@ -126,6 +128,57 @@ fn a_repository_sets_what_the_operator_leaves_open_and_adds_packs() {
     let closed = of_file("[rules]\nignore = []\npacks = []").unwrap().with_repository(&own).unwrap();
     assert!(closed.rules.ignore.is_empty());
     assert_eq!(closed.rules.packs, ["aiobotocore", "core"]);
+}
+
+#[test]
+fn rules_go_off_by_either_file_and_the_operators_severity_of_a_rule_stands() {
+    let own = repository(
+        "[rules]\noff = [\"core/rust-dbg\", \"ruff/E501\"]\n[rules.severity]\n\"core/x\" = \"P2\"\n\"core/y\" = \"P0\"\n",
+    );
+    let severities = |all: &[(&str, Severity)]| {
+        all.iter().map(|(rule, severity)| ((*rule).to_owned(), *severity)).collect::<BTreeMap<_, _>>()
+    };
+    let open = of_file("").unwrap();
+    assert_eq!((open.rules.off.len(), open.rules.severity.len()), (0, 0));
+    let open = open.with_repository(&own).unwrap();
+    assert_eq!(open.rules.off, ["core/rust-dbg", "ruff/E501"]);
+    assert_eq!(open.rules.severity, severities(&[("core/x", Severity::P2), ("core/y", Severity::P0)]));
+    let (_, severity) = open.settings().find(|(path, _)| path == "rules.severity").unwrap();
+    assert_eq!(severity.added.as_ref().unwrap().to_string(), ".truing.toml:3");
+
+    let file = "rules.off = [\"core/z\"]\nrules.severity = { \"core/x\" = \"P1\" }";
+    let set = of_file(file).unwrap().with_repository(&own).unwrap();
+    assert_eq!(set.rules.off, ["core/z", "core/rust-dbg", "ruff/E501"]);
+    assert_eq!(set.rules.severity, severities(&[("core/x", Severity::P1), ("core/y", Severity::P0)]));
+    let given = variables(&[
+        ("TRUING_RULES__OFF", "core/a,core/b"),
+        ("TRUING_RULES__SEVERITY", r#"{"core/a": "P2"}"#),
+    ]);
+    let config = Config::resolve(&given, None, &[]).unwrap();
+    assert_eq!(config.rules.off, ["core/a", "core/b"]);
+    assert_eq!(config.rules.severity, severities(&[("core/a", Severity::P2)]));
+}
+
+#[test]
+fn rules_and_severities_of_another_shape_are_told_with_their_line() {
+    insta::assert_snapshot!(told_of(
+        "[rules]\noff = [\"core/x\", \"print\"]\n[rules.severity]\n\"core/x\" = \"P3\"\n\"core/y\" = \"P2\"\nprint = \"P1\"\n\"core/z\" = 1\n"
+    ), @r#"
+    error: truing.toml:2: `rules.off` must hold rules' names, `PACK/RULE`, not `print`
+    hint: see `rules.off` in `truing config schema`
+    error: truing.toml:4: `rules.severity."core/x"` must be "P0", "P1" or "P2"
+    hint: see `rules.severity."core/x"` in `truing config schema`
+    error: truing.toml:6: `rules.severity."print"` must be named as a finding names its rule, `PACK/RULE`
+    hint: see `rules.severity."print"` in `truing config schema`
+    error: truing.toml:7: `rules.severity."core/z"` must be "P0", "P1" or "P2"
+    hint: see `rules.severity."core/z"` in `truing config schema`
+    "#);
+    insta::assert_snapshot!(told_of("rules.off = \"core/x\"\nrules.severity = [\"core/x\"]\n"), @r#"
+    error: truing.toml:1: `rules.off` must be a list of strings, such as ["a", "b"]
+    hint: see `rules.off` in `truing config schema`
+    error: truing.toml:2: `rules.severity` must be a table of rules and severities, such as { "core/rust-dbg" = "P2" } (in a variable: a JSON object)
+    hint: see `rules.severity` in `truing config schema`
+    "#);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use truing_core::finding::Severity;
 use truing_core::money::MicroUsd;
 use truing_core::port::Halted;
 use truing_core::price::{DeclaredPrice, Rate};
@@ -61,6 +62,10 @@ impl Typed<'_> {
 
     pub(super) fn ids(&self, path: &str) -> Result<BTreeMap<String, String>, ConfigError> {
         self.get(path, |value| if let Value::Ids(ids) = value { Some(ids.clone()) } else { None })
+    }
+
+    pub(super) fn severities(&self, path: &str) -> Result<BTreeMap<String, Severity>, ConfigError> {
+        self.get(path, |value| if let Value::Severities(all) = value { Some(all.clone()) } else { None })
     }
 
     pub(super) fn networks(&self, path: &str) -> Result<Vec<IpNet>, ConfigError> {

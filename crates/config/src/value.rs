@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 use toml::de::DeValue;
 use truing_core::branch_name::is_branch_name;
+use truing_core::finding::Severity;
 use truing_core::glob;
 use truing_core::loopback::is_loopback;
 use truing_core::money::MicroUsd;
@@ -24,6 +25,7 @@ mod length;
 mod linter;
 mod places;
 mod program;
+mod rule;
 
 use super::keys;
 use super::kind::{Kind, begins};
@@ -42,6 +44,8 @@ pub(crate) use places::add_header;
 use places::{headers, no_headers, no_secrets, place, place_in_toml, secrets};
 pub(super) use program::starts_here;
 use program::{command, commands, no_command, no_commands, program};
+pub(crate) use rule::severity_of;
+use rule::{is_rule, no_severities, severities};
 
 impl Value {
     /// A value of a file. Relative paths start at `folder`. Secrets' tables are read by the caller, which knows
@@ -70,6 +74,7 @@ impl Value {
             | Kind::Pairs
             | Kind::Repositories
             | Kind::Packs
+            | Kind::Rules
             | Kind::Names
             | Kind::Accounts
             | Kind::Words(_)
@@ -98,6 +103,7 @@ impl Value {
             Kind::Headers => Err(must(no_headers())),
             Kind::Codes => codes_in_toml(value),
             Kind::Ids => ids_in_toml(value),
+            Kind::Severities => Err(must(no_severities())),
             Kind::Store(_)
             | Kind::Address
             | Kind::Duration(..)
@@ -190,6 +196,7 @@ impl Value {
             | Kind::Pairs
             | Kind::Repositories
             | Kind::Packs
+            | Kind::Rules
             | Kind::Names
             | Kind::Accounts
             | Kind::Words(_)
@@ -201,6 +208,8 @@ impl Value {
             Kind::Format => format_of_output(text),
             Kind::Ids if text.trim().is_empty() => Ok(Self::Ids(Default::default())),
             Kind::Ids => ids(serde_json::from_str(text).ok()),
+            Kind::Severities if text.trim().is_empty() => Ok(Self::Severities(Default::default())),
+            Kind::Severities => severities(text).map(Self::Severities),
             Kind::Codes => codes(text.split(',').map(|code| code.trim().parse().ok()).collect()),
             Kind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
             Kind::Command => match serde_json::from_str::<Vec<String>>(text) {
@@ -238,6 +247,7 @@ impl Value {
             Self::Commands(all) => json!(all),
             Self::Codes(codes) => json!(codes),
             Self::Ids(ids) => json!(ids),
+            Self::Severities(all) => json!(all),
         }
     }
 }
@@ -265,6 +275,13 @@ impl fmt::Display for Value {
             Self::Ids(ids) => {
                 let one = |(name, id): (&String, &String)| format!("{} = {}", string(name), string(id));
                 write!(f, "{{ {} }}", ids.iter().map(one).collect::<Vec<_>>().join(", "))
+            }
+            Self::Severities(all) if all.is_empty() => f.write_str("{}"),
+            Self::Severities(all) => {
+                let one = |(rule, severity): (&String, &Severity)| {
+                    format!("{} = {}", string(rule), string(&severity.as_str()))
+                };
+                write!(f, "{{ {} }}", all.iter().map(one).collect::<Vec<_>>().join(", "))
             }
             Self::SecretTable(all) if all.is_empty() => f.write_str("{}"),
             Self::SecretTable(all) => {
@@ -525,6 +542,9 @@ fn list(kind: Kind, items: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
         }
         if kind == Kind::Hosts {
             host(item).map_err(|wrong| must(format_args!("hold {wrong}")))?;
+        }
+        if kind == Kind::Rules && !is_rule(item) {
+            return Err(must(format_args!("hold rules' names, `PACK/RULE`, not `{item}`")));
         }
         if kind == Kind::Packs && !is_name(item) {
             return Err(must(format_args!(

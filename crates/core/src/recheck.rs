@@ -37,6 +37,8 @@ pub struct Rechecked {
     pub outside: BTreeSet<FindingId>,
     /// Names of the rules that looked; none: that is not known.
     pub rules: BTreeSet<String>,
+    /// Rules, also of tools, that are off: what they would find is not known.
+    pub off: BTreeSet<String>,
     /// Rules whose findings on a file are there, and left to a linter that knows them better.
     pub left: BTreeSet<(String, RepoPath)>,
     /// Names of the tools that looked, each to its end.
@@ -73,7 +75,9 @@ impl Rechecked {
         let has_looked = |finding: &Finding| finding.raw.tool().is_some_and(|tool| self.tools.contains(tool));
         for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Tool) {
             let Some(before) = known.get(&finding.id) else { continue };
-            if !has_looked(finding) {
+            if before.is_open() && self.off.contains(&finding.raw.rule) {
+                finding.status = FindingStatus::Outside;
+            } else if !has_looked(finding) {
                 finding.status = before.status.clone();
             } else if matches!(finding.status, FindingStatus::Fixed(_))
                 && (self.old.contains(&finding.fingerprint) || self.unreported.contains(&finding.id))
@@ -81,7 +85,8 @@ impl Rechecked {
                 finding.status = FindingStatus::Outside;
             }
         }
-        let is_unused = |rule: &str| !self.rules.is_empty() && !self.rules.contains(rule);
+        let is_unused =
+            |rule: &str| self.off.contains(rule) || (!self.rules.is_empty() && !self.rules.contains(rule));
         for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Rule) {
             let was_open = known.get(&finding.id).is_some_and(|before| before.is_open());
             let RawFinding { rule, place, .. } = &finding.raw;

@@ -157,8 +157,8 @@ pub(super) fn look_again(
         recheck::recheck(&earlier.known, &mut found, &reviewers, &head, place)
     };
     reading.found = found;
-    let Rechecked { rules, left, tools, old, .. } = std::mem::take(&mut reading.rechecked);
-    Rechecked { rules, left, tools, old, ..rechecked }
+    let Rechecked { rules, off, left, tools, old, .. } = std::mem::take(&mut reading.rechecked);
+    Rechecked { rules, off, left, tools, old, ..rechecked }
 }
 
 /// The changed files that can be read.

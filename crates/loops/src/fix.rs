@@ -212,6 +212,7 @@ async fn reread(
         files: changed(read, files),
         also_changed: Vec::new(),
         packs: packs.to_vec(),
+        off: Vec::new(),
     };
     Ok(reader.read(&request).await.map_err(ReadingError::from)?.findings)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 use truing_core::code::LinesKey;
-use truing_core::finding::{Place, RawFinding, Side};
+use truing_core::finding::{Place, RawFinding, Severity, Side};
 use truing_core::id::Sha;
 use truing_core::identity::{Placed, Sighting};
 use truing_core::increment::Renames;
@@ -77,6 +77,10 @@ impl Change {
 pub struct Scope {
     /// Names of rule packs.
     pub packs: Vec<String>,
+    /// Rules whose findings do not count, also those of tools.
+    pub off: Vec<String>,
+    /// Rules whose findings have another severity than their pack or tool says.
+    pub severity: BTreeMap<String, Severity>,
     /// Files that are not reviewed.
     pub ignore: GlobSet,
     /// The patterns of those, as they are configured.
@@ -98,8 +102,13 @@ impl Scope {
         let (rules, tools) = (&config.rules, Wanted::of(config));
         let walkthrough = config.review.walkthrough;
         let (ignore, ignore_patterns) = (globs(&rules.ignore)?, rules.ignore.clone());
-        let packs = rules.packs.clone();
-        Ok(Self { packs, ignore, ignore_patterns, tools, walkthrough, lines_key })
+        let (packs, off, severity) = (rules.packs.clone(), rules.off.clone(), rules.severity.clone());
+        Ok(Self { packs, off, severity, ignore, ignore_patterns, tools, walkthrough, lines_key })
+    }
+
+    /// Gives a finding of a rule or a tool the severity that is configured for it, if one is.
+    pub fn rate(&self, raw: &mut RawFinding) {
+        raw.severity = self.severity.get(&raw.rule).copied().unwrap_or(raw.severity);
     }
 
     /// The patterns of files that are not reviewed which match none of these.
@@ -351,7 +360,8 @@ impl<'a> Plan<'a> {
             files.sort_by(|a, b| a.path.cmp(&b.path));
             let gaps = coverage.not_reviewed.iter().map(|gap| gap.path.clone());
             let also_changed = elsewhere.into_iter().chain(gaps).collect();
-            let request = ReadRequest { tree, files: to_read, also_changed, packs: scope.packs.clone() };
+            let (packs, off) = (scope.packs.clone(), scope.off.clone());
+            let request = ReadRequest { tree, files: to_read, also_changed, packs, off };
             let of_diff = files.iter().flat_map(|file| [Some(&file.path), file.old_path.as_ref()]).flatten();
             let touched = of_diff.chain(request.files.iter().map(|file| &file.path));
             let touched: Vec<RepoPath> = touched.cloned().collect();
@@ -372,7 +382,8 @@ impl<'a> Plan<'a> {
             coverage.reviewed.extend(cut);
             coverage.reviewed.sort();
             coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
-            let place = |raw: RawFinding| {
+            let place = |mut raw: RawFinding| {
+                scope.rate(&mut raw);
                 // A reader is not trusted with paths: what it says about files it was not given is dropped.
                 let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
                 let old_path = request.files.get(index)?.old_path.clone();
@@ -400,11 +411,13 @@ impl<'a> Plan<'a> {
                     printed.read((&request.tree, &request.files), reader).await?
                 };
                 files.retain(|path| !told.ignored.contains(path));
-                if add_runs(&mut tools, &told, &output) {
+                if add_runs(&mut tools, &told, &output, &request.off) {
                     looked_at.entry(tool_name(&output.tool)).or_default().extend(files);
                 }
                 told_before.begin_output();
-                let findings = told.findings.into_iter().filter(|raw| told_before.is_new(raw));
+                let is_off = |raw: &RawFinding| request.off.contains(&raw.rule);
+                let findings =
+                    told.findings.into_iter().filter(|raw| !is_off(raw) && told_before.is_new(raw));
                 found.extend(findings.filter_map(place));
             }
             told_before.name_others(&mut found);
@@ -421,7 +434,8 @@ impl<'a> Plan<'a> {
             tools.extend(skipped);
             let left = overlap::take_replaced(&mut found, &looked_at);
             let rules = report.rules.into_iter().collect();
-            let mut rechecked = Rechecked { rules, left, tools: looked, ..Rechecked::default() };
+            let off = request.off.iter().cloned().collect();
+            let mut rechecked = Rechecked { rules, off, left, tools: looked, ..Rechecked::default() };
             // Who reads for the rules does not know those of tools.
             let is_of_a_tool = |rule: &str| {
                 rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
@@ -440,7 +454,7 @@ impl<'a> Plan<'a> {
 }
 
 /// Adds the part of each tool of an output. Those whose findings are not all known have failed. The answer: are all known?
-fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) -> bool {
+fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput, off: &[String]) -> bool {
     let (first, more) = told.problems.split_at(told.problems.len().min(MAX_TOLD));
     let failed = match (first, more.len()) {
         ([], _) => None,
@@ -457,7 +471,8 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput) -
     if names.is_empty() {
         names.insert(tool_name(&output.tool));
     }
-    let of = |name: &String| told.findings.iter().filter(|raw| raw.tool() == Some(name)).count();
+    let counts = |raw: &&RawFinding, name: &str| raw.tool() == Some(name) && !off.contains(&raw.rule);
+    let of = |name: &String| told.findings.iter().filter(|raw| counts(raw, name)).count();
     for (at, name) in names.iter().enumerate() {
         let findings = u32::try_from(of(name)).unwrap_or(u32::MAX);
         // An output tells this of all its tools together.

@@ -148,8 +148,9 @@ pub(crate) struct One<'a> {
 impl<'a> One<'a> {
     /// Compiles the rules and opens the tree.
     pub(crate) fn new(reader: &'a InProcess, request: &ReadRequest) -> Result<Self, ReaderError> {
-        let rules =
-            RuleSet::new(reader.packs.select(&request.packs)?)?.with_max_findings(reader.max_findings);
+        let mut rules = reader.packs.select(&request.packs)?;
+        rules.retain(|rule| !request.off.contains(&rule.name));
+        let rules = RuleSet::new(rules)?.with_max_findings(reader.max_findings);
         Ok(Self { packs: &reader.packs, rules, tree: Tree::open(&request.tree)? })
     }
 

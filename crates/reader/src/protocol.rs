@@ -387,7 +387,13 @@ mod tests {
     pub(super) fn request() -> ReadRequest {
         let file = |path: &str| ChangedFile { path: path.into(), old_path: None, added: vec![(1, 9)] };
         let files = vec![file("a.py"), file("b.py")];
-        ReadRequest { tree: "/t".into(), files, also_changed: vec![], packs: vec!["core".into()] }
+        ReadRequest {
+            tree: "/t".into(),
+            files,
+            also_changed: vec![],
+            packs: vec!["core".into()],
+            off: vec![],
+        }
     }
 
     pub(super) fn finding(path: &str, line: u32) -> RawFinding {

@@ -168,10 +168,31 @@ fn memory_is_cut_at_a_line_and_follows_nothing() {
 }
 
 #[test]
+fn a_file_for_all_agents_is_the_memory_where_no_other_is() {
+    let read = |memory: Vec<File>| repository(Found { memory, ..Found::default() });
+    let agents = || file("AGENTS.md", "for all\n");
+    let alone = read(vec![agents()]);
+    assert_eq!((alone.text.as_str(), alone.own.as_deref()), ("for all\n", Some("AGENTS.md")));
+    assert_eq!(alone.notes, [""; 0]);
+    for other in ["CLAUDE.md", ".claude/CLAUDE.md"] {
+        let both = read(vec![file(other, "for one\n"), agents()]);
+        assert_eq!((both.text.as_str(), both.own.as_deref()), ("for one\n", Some(other)));
+        assert_eq!(both.notes, [""; 0], "many repositories have both");
+    }
+    let link = File { path: "CLAUDE.md".into(), content: Err("it is a link".into()) };
+    let linked = read(vec![link, agents()]);
+    assert_eq!((linked.text.as_str(), linked.own.as_deref()), ("for all\n", Some("AGENTS.md")));
+    assert_eq!(linked.notes, ["`CLAUDE.md` is left out: it is a link"]);
+}
+
+#[test]
 fn a_path_is_known_by_where_it_is() {
     for (path, role) in [
         ("CLAUDE.md", Some(Role::Memory)),
         (".claude/CLAUDE.md", Some(Role::Memory)),
+        ("AGENTS.md", Some(Role::Memory)),
+        ("docs/AGENTS.md", None),
+        (".claude/AGENTS.md", None),
         (".claude/skills/a/SKILL.md", Some(Role::Skill("a"))),
         (".claude/skills/a/b/SKILL.md", None),
         (".claude/skills/SKILL.md", None),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use truing_core::finding::Severity;
 use truing_core::money::MicroUsd;
 
 use crate::secret::Secret;
@@ -49,6 +50,8 @@ pub enum Value {
     Codes(Vec<i32>),
     /// Names, each with an id.
     Ids(BTreeMap<String, String>),
+    /// Rules' names, each with a severity.
+    Severities(BTreeMap<String, Severity>),
 }
 
 impl Value {
@@ -72,7 +75,8 @@ impl Value {
             | Self::List(_)
             | Self::Commands(_)
             | Self::Codes(_)
-            | Self::Ids(_) => Vec::new(),
+            | Self::Ids(_)
+            | Self::Severities(_) => Vec::new(),
         }
     }
 }

@@ -35,6 +35,9 @@ pub struct ReadRequest {
     pub also_changed: Vec<RepoPath>,
     /// Names of the rule packs to use.
     pub packs: Vec<String>,
+    /// Names of their rules that do not look.
+    #[serde(default)]
+    pub off: Vec<String>,
 }
 
 /// What was read and found.

@@ -124,6 +124,35 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
 }
 
 #[test]
+fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
+    let mut known =
+        [of_a_rule("core/off"), of_a_rule("core/used"), of_a_rule("ruff/E501"), of_a_rule("ruff/F401")];
+    known[2].raw.source = Source::Tool;
+    known[3].raw.source = Source::Tool;
+    let head = Sha::parse(&"a".repeat(40)).unwrap();
+    let fixed = FindingStatus::Fixed(head.clone());
+    let off: BTreeSet<String> = ["core/off", "ruff/E501"].map(str::to_owned).into();
+    for (rules, tools, of_others) in
+        [(vec!["core/used"], vec!["ruff"], &fixed), (vec![], vec![], &known[3].status)]
+    {
+        let mut gone = known.clone();
+        gone.iter_mut().for_each(|finding| finding.status = fixed.clone());
+        let rules = rules.into_iter().map(str::to_owned).collect();
+        let tools = tools.into_iter().map(str::to_owned).collect();
+        Rechecked { rules, tools, off: off.clone(), ..Rechecked::default() }.settle(&mut gone, &known, &head);
+        let expected = [FindingStatus::Outside, fixed.clone(), FindingStatus::Outside, of_others.clone()];
+        assert_eq!(gone.map(|finding| finding.status), expected);
+    }
+    // What people dismissed stays so.
+    let mut known = [of_a_rule("ruff/E501")];
+    known[0].raw.source = Source::Tool;
+    known[0].status = FindingStatus::Fixed(head.clone());
+    let mut gone = known.clone();
+    Rechecked { off, ..Rechecked::default() }.settle(&mut gone, &known, &head);
+    assert_eq!(gone[0].status, fixed);
+}
+
+#[test]
 fn a_finding_that_is_left_to_a_linter_is_not_called_fixed_and_one_of_another_file_is() {
     let mut known = [of_a_rule("core/left"), of_a_rule("core/left"), of_a_rule("core/other")];
     known[1].raw.place.path = "elsewhere.py".into();

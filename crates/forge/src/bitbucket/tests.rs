@@ -8,8 +8,8 @@ use truing_core::effect::Effect;
 use truing_core::finding::{Place, Side};
 use truing_core::id::{AccountId, CommentId, FindingId, Millis, PrId, Sha, Span, ThreadId, Topic};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeRead as _, ForgeWrite as _, InlineDraft, Performed, PrState, PullComment,
-    PullDraft,
+    Author, CommentKind, ForgeError, ForgeRead as _, ForgeWrite as _, InlineDraft, Performed, PrState,
+    PullComment, PullDraft,
 };
 use truing_core::publish::{DesiredStatus, Hold, Item, Producer, StatusState, ThreadState};
 use truing_git::Secret;

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::port::{
-    Actor, Author, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, Permit, PrState, PullActivity,
-    PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Revision, Said, SetLabel,
+    Actor, Author, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, Permit, PrState,
+    PullActivity, PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Revision, Said,
+    SetLabel,
 };
 use truing_core::publish::{Bounds, Item, Observed, Producer};
 use url::Url;

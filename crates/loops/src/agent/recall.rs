@@ -136,9 +136,9 @@ impl ContextSources {
     /// [`GitError`], if the commit's files cannot be listed.
     #[truing_core::boxed_future]
     pub async fn of_commit(&self, commits: &dyn Commits, at: Option<&Sha>) -> Result<Arc<Memory>, GitError> {
-        let [memory, _] = MEMORY_FILES;
+        let [memory, _, agents] = MEMORY_FILES;
         let mut listed = match at {
-            Some(commit) => commits.list(commit, &[memory, FOLDER]).await?,
+            Some(commit) => commits.list(commit, &[memory, agents, FOLDER]).await?,
             None => Vec::new(),
         };
         listed.retain(|file| role(file).is_some_and(|(_, role)| self.takes(role)));

@@ -101,7 +101,8 @@ fn findings(reader: &InProcess, case: &Case) -> Vec<RawFinding> {
         }
     }
     let packs = vec!["aiobotocore".to_owned(), "planted".to_owned()];
-    let request = ReadRequest { tree: tree.path().to_owned(), files, also_changed: Vec::new(), packs };
+    let request =
+        ReadRequest { tree: tree.path().to_owned(), files, also_changed: Vec::new(), packs, off: Vec::new() };
     let report = reader.read_blocking(&request).unwrap();
     assert!(report.not_reviewed.is_empty(), "{}: {:?}", case.name, report.not_reviewed);
     report.findings

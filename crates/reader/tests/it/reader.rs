@@ -50,6 +50,7 @@ fn read(tree: &Path, files: Vec<ChangedFile>) -> ReadReport {
         files,
         also_changed: Vec::new(),
         packs: vec!["core".to_owned()],
+        off: Vec::new(),
     };
     READER.read_blocking(&request).unwrap()
 }
@@ -413,9 +414,15 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
         files: vec![changed("a.rs", &[ALL])],
         also_changed: Vec::new(),
         packs: packs.iter().map(|pack| (*pack).to_owned()).collect(),
+        off: Vec::new(),
     };
     assert_eq!(places(&ready(reader.read(&request(&["core", "core"]))).unwrap()), ["core/rust-dbg:1-1"]);
     assert_eq!(places(&ready(reader.read(&request(&[]))).unwrap()), Vec::<String>::new());
+
+    let off = ReadRequest { off: vec!["core/rust-dbg".into(), "core/no-such".into()], ..request(&["core"]) };
+    let report = ready(reader.read(&off)).unwrap();
+    assert_eq!((places(&report), report.reviewed.len()), (Vec::<String>::new(), 1));
+    assert!(report.rules.len() > 10 && !report.rules.contains(&"core/rust-dbg".to_owned()));
 
     let unknown = ready(reader.read(&request(&["core", "croe"]))).unwrap_err();
     assert_eq!(

@@ -23,6 +23,7 @@ fn read(rule: &str, path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadRep
         files: vec![ChangedFile { path: RepoPath::from_text(path), old_path: None, added: added.to_vec() }],
         also_changed: Vec::new(),
         packs: vec!["p".to_owned()],
+        off: Vec::new(),
     };
     InProcess::with_packs(packs).read_blocking(&request).unwrap()
 }
@@ -186,6 +187,7 @@ fn source_over_the_limit_is_told_and_other_rules_still_look_at_it() {
         files: vec![file],
         also_changed: Vec::new(),
         packs: vec!["p".to_owned()],
+        off: Vec::new(),
     };
     let report = InProcess::with_packs(packs).read_blocking(&request).unwrap();
     assert_eq!((skipped(&report), lines(&report)), (Some(SkipReason::TooLarge), vec![(400_001, 400_001)]));
@@ -216,6 +218,7 @@ fn a_file_of_a_terabyte_is_refused_unread() {
             files: vec![ChangedFile { path: "a.py".into(), old_path: None, added: vec![ALL] }],
             also_changed: Vec::new(),
             packs: vec!["core".to_owned()],
+            off: Vec::new(),
         };
         let report = InProcess::new().unwrap().read_blocking(&request).unwrap();
         assert_eq!(skipped(&report), Some(expected));
@@ -232,6 +235,7 @@ fn a_new_file_too_large_to_be_read_is_found_oversized() {
             files: vec![ChangedFile { path: "a.txt".into(), old_path: None, added: added.to_vec() }],
             also_changed: Vec::new(),
             packs: vec!["core".to_owned()],
+            off: Vec::new(),
         };
         let report = InProcess::new().unwrap().read_blocking(&request).unwrap();
         report.findings.iter().map(|finding| finding.rule.clone()).collect::<Vec<_>>()

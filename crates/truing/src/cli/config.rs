@@ -9,7 +9,8 @@ use serde_json::json;
 use truing_config::environment::Environment;
 use truing_config::problem::{ConfigError, Problem};
 use truing_config::secret::SecretError;
-use truing_config::{Config, REPOSITORY_FILE, Setting};
+use truing_config::{Config, REPOSITORY_FILE, RulesConfig, Setting};
+use truing_reader::Packs;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::Context;
@@ -156,13 +157,17 @@ fn check(named: Option<&Path>, context: &Context) -> Result<(), CliError> {
     };
     let nobody = Environment::new::<String, String>([], here);
     if Path::new(&source.name).file_name().is_some_and(|name| name == REPOSITORY_FILE) {
-        Config::resolve(&nobody, None, &[])?.with_repository(&source)?;
+        let config = Config::resolve(&nobody, None, &[])?.with_repository(&source)?;
+        if let Ok(packs) = wiring::packs(&config.rules) {
+            warn_of_unknown_rules(&config, &packs, &context.output);
+        }
     } else {
         let config = Config::resolve(&nobody, Some(&source), &[])?;
         // A repository's own file may name packs of the operator's folder, which is not known here. Neither is what a
         // folder holds that is on another machine.
         if let Ok(packs) = wiring::packs(&config.rules) {
             packs.known(&config.rules.packs).map_err(wiring::reader_error)?;
+            warn_of_unknown_rules(&config, &packs, &context.output);
         }
         match wiring::policy::policies(&config) {
             Err(error) if error.code == wiring::policy::BAD_POLICY => return Err(error),
@@ -170,6 +175,19 @@ fn check(named: Option<&Path>, context: &Context) -> Result<(), CliError> {
         }
     }
     context.output.answer(&json!({ "file": source.name, "ok": true }), || format!("{}: fine\n", source.name))
+}
+
+/// Warns of rules that are named and that their pack does not have: nothing would come of them. Rules of linters, and of packs
+/// in folders of another machine, are not known here.
+fn warn_of_unknown_rules(config: &Config, packs: &Packs, output: &Output) {
+    let RulesConfig { off, severity, .. } = &config.rules;
+    let named = off.iter().map(|rule| ("rules.off", rule));
+    for (key, rule) in named.chain(severity.keys().map(|rule| ("rules.severity", rule))) {
+        let pack = rule.split_once('/').map_or(rule.as_str(), |(pack, _)| pack);
+        if packs.names().contains(&pack) && matches!(packs.written(rule), Ok(None)) {
+            output.warn(format_args!("{key}: there is no rule `{rule}` (`truing rules list` names all)"));
+        }
+    }
 }
 
 /// No file is named, and the user has none.

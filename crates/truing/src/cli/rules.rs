@@ -137,6 +137,7 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
         }));
         checked.findings.extend(report.findings.into_iter().map(|mut raw| {
             raw.place.path = part.shown(&raw.place.path);
+            scope.rate(&mut raw);
             let at = raw.place.clone();
             Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
         }));

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 use truing_agent::sandbox::Level;
 use truing_config::converge::Bugteam;
 use truing_config::environment::Environment;
-use truing_config::{Config, Runtime};
+use truing_config::{Config, RulesConfig, Runtime};
 use truing_core::converge::Code;
 use truing_loops::checkout::Rules;
 use truing_loops::converge::{Agents, Looks};
@@ -53,8 +53,8 @@ pub fn looks(config: &Config, environment: &Environment) -> Result<Looks, CliErr
 fn named(config: &Config) -> String {
     let Config { converge, verify, rules, review, tools, .. } = config;
     let linters = (review.tools, tools);
-    let all =
-        (&converge.gate, &verify.setup, &verify.check, &rules.packs, &rules.ignore, &rules.dir, linters);
+    let RulesConfig { ignore, packs, off, severity, dir, time: _ } = rules;
+    let all = (&converge.gate, &verify.setup, &verify.check, packs, ignore, dir, linters, off, severity);
     hex::encode(Sha256::digest(format!("{all:?}")))
 }
 

@@ -330,6 +330,10 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
         ("forge.github.token = { env = \"A\", file = \"b\" }", false),
         ("forge.GitHub.kind = \"github\"", false),
         ("rules.packs = [\"../x\"]", false),
+        ("rules.off = [\"core/x\"]\nrules.severity = { \"ruff/E501\" = \"P2\" }", true),
+        ("rules.off = [\"x\"]", false),
+        ("rules.severity = { \"core/x\" = \"P3\" }", false),
+        ("rules.severity = { x = \"P1\" }", false),
         ("store.url = \"postgres://h/d\"", false),
         ("store.url = \"valkey://h\"\nstore.records = \"postgres://h/d\"", true),
         ("notify.webhook = \"https://hooks.example.org/x\"", true),
@@ -365,6 +369,22 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
         assert_eq!(jsonschema::is_valid(&schema, &instance), fine, "{file}");
         home.write("file.toml", file);
         assert_eq!(home.run(&["config", "check", "file.toml"]).exit == 0, fine, "{file}");
+    }
+}
+
+#[test]
+fn a_rule_that_its_pack_does_not_have_is_told_when_the_file_is_checked() {
+    let home = Home::bare();
+    let text = "[rules]\noff = [\"core/rust-dgb\", \"core/rust-dbg\", \"ruff/E501\"]\nseverity = { \"core/x\" = \"P2\" }\n";
+    for file in ["truing.toml", ".truing.toml"] {
+        home.write(file, text);
+        let ran = home.run(&["config", "check", file]);
+        assert_eq!((ran.exit, ran.out), (0, format!("{file}: fine\n")));
+        let told: Vec<&str> = ran.err.lines().collect();
+        let words = |key: &str, rule: &str| {
+            format!("warning: {key}: there is no rule `{rule}` (`truing rules list` names all)")
+        };
+        assert_eq!(told, [words("rules.off", "core/rust-dgb"), words("rules.severity", "core/x")]);
     }
 }
 

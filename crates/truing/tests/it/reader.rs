@@ -55,6 +55,7 @@ impl Stage {
             files: names.iter().map(file).collect(),
             also_changed: vec![],
             packs: vec!["core".to_owned()],
+            off: Vec::new(),
         }
     }
 
@@ -166,6 +167,10 @@ async fn a_child_reports_what_this_process_would() {
     let house = ReadRequest { packs: vec!["house".into()], ..request.clone() };
     let found = child.clone().with_rules(Some(stage.path("rules"))).read(&house).await.unwrap();
     assert_eq!(found.findings.iter().map(|found| found.rule.as_str()).collect::<Vec<_>>(), ["house/one"]);
+
+    let off = ReadRequest { off: vec![here.findings[0].rule.clone()], ..request.clone() };
+    let report = child.read(&off).await.unwrap();
+    assert_eq!((report.findings.len(), report.rules.len() + 1), (0, here.rules.len()));
 
     let nowhere = ReadRequest { tree: "/nowhere".into(), ..request };
     assert!(failure(&child, &nowhere).await.contains("/nowhere"));

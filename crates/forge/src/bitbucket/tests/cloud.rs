@@ -143,11 +143,7 @@ async fn a_name_that_means_another_repository_by_now_is_not_found() {
 async fn an_access_token_is_sent_as_bearer_and_an_api_token_as_basic() {
     use base64::Engine as _;
     let server = Server::new([me(), me()]).await;
-    let author = Author {
-        id: super::super::address::account(ME),
-        login: "x".into(),
-        is_person: true,
-    };
+    let author = Author { id: super::super::address::account(ME), login: "x".into(), is_person: true };
     assert!(cloud(&server).is_own("acme/demo", &author).await.unwrap());
     let with = BitbucketOptions { email: Some("me@example.com".into()), ..options(&server) };
     let basic = BitbucketCloud::with_patience(with, patience(), Arc::new(hand())).unwrap();
@@ -528,11 +524,7 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
 
 #[tokio::test]
 async fn nobody_is_obeyed_where_the_token_may_not_ask() {
-    let author = Author {
-        id: super::super::address::account("{9}"),
-        login: "x".into(),
-        is_person: true,
-    };
+    let author = Author { id: super::super::address::account("{9}"), login: "x".into(), is_person: true };
     let server = Server::new([Reply::new(403, "{}")]).await;
     assert_eq!(cloud(&server).may_write("acme/demo", &author).await, Ok(false));
     let listed = json!([{ "permission": "write", "user": user("{9}") }, { "permission": "admin", "user": user("{8}") }]);

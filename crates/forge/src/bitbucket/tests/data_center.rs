@@ -454,11 +454,7 @@ async fn a_repository_is_found_by_its_number_where_it_was_last_or_page_by_page()
 
 #[tokio::test]
 async fn only_the_account_with_this_number_may_write() {
-    let author = Author {
-        id: super::super::address::account(9),
-        login: "user9".into(),
-        is_person: true,
-    };
+    let author = Author { id: super::super::address::account(9), login: "user9".into(), is_person: true };
     let server = Server::new([page(&json!([user(91)]), None), page(&json!([user(9)]), None)]).await;
     let client = center(&server);
     assert_eq!(client.may_write("ACME/demo", &author).await, Ok(false));

@@ -1,8 +1,10 @@
 //! One pull request through many pushes: what is new is said once, what moved keeps its comment, what is fixed is
 //! called so when that was seen, and what people wrote stays as it is.
 
+use truing_core::finding::{Finding, FindingStatus, Severity};
 use truing_core::increment::{History, Tally};
 use truing_core::outcome::ReviewRecord;
+use truing_core::port::Runs as _;
 use truing_core::slot::Slot;
 use truing_fakes::forge::{Comment, Fault, FaultKind, NewPull, PullView};
 use truing_fakes::repo::Commit;
@@ -107,6 +109,42 @@ async fn each_push_tells_what_it_brought_and_a_finding_has_one_comment_for_ever(
     assert!(!again[0].body.contains("**Fixed in"), "{}", again[0].body);
     let ids = |comments: &[Comment]| comments.iter().map(|comment| comment.id).collect::<Vec<_>>();
     assert_eq!(ids(&again), ids(&ours), "no comment was made again");
+    pushed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_goes_off_takes_its_findings_along_and_another_severity_counts_at_the_next_head() {
+    let site = Site::new().await;
+    let pushed = Pushed::open(&site, ONE).await;
+    pushed.push(Commit::new("Rust").write("a.rs", "fn a() {\n    dbg!(1);\n}\n")).await;
+    let key = site.key(pushed.opened.number).await;
+    let known = async || {
+        let findings = pushed.service.store.findings(&key).await.unwrap();
+        let of = |finding: &Finding| (finding.raw.rule.clone(), finding.raw.severity, finding.status.clone());
+        findings.iter().map(of).collect::<Vec<_>>()
+    };
+    let (debugger, dbg) = ("core/python-debugger".to_owned(), "core/rust-dbg".to_owned());
+    let open = |rule: &String, severity| (rule.clone(), severity, FindingStatus::Open);
+    assert_eq!(known().await, [open(&debugger, Severity::P1), open(&dbg, Severity::P1)]);
+    let status = async |sha: &str| {
+        let view = pushed.view().await;
+        view.statuses[sha].last().map(|status| status.state.clone()).unwrap()
+    };
+    assert_eq!(status(&site.repo.tip("change").await.unwrap()).await, "failure");
+
+    let file = "[rules]\noff = [\"core/rust-dbg\"]\nseverity = { \"core/python-debugger\" = \"P2\" }\n";
+    // What the pull request itself says is nothing.
+    pushed.push(Commit::new("Own").write(".truing.toml", file)).await;
+    assert_eq!(known().await, [open(&debugger, Severity::P1), open(&dbg, Severity::P1)]);
+
+    site.repo.push("main", Commit::new("Configure").write(".truing.toml", file)).await.unwrap();
+    let head = pushed.push(Commit::new("More").write("b.txt", "more\n")).await;
+    let outside = (dbg.clone(), Severity::P1, FindingStatus::Outside);
+    assert_eq!(known().await, [open(&debugger, Severity::P2), outside]);
+    assert_eq!(status(&head).await, "success", "nothing blocks");
+    let (summary, ours) = (pushed.summary().await, pushed.ours().await);
+    assert!(!summary.contains("fixed") && !summary.contains("rust-dbg"), "{summary}");
+    assert!(ours.iter().all(|comment| !comment.body.contains("**Fixed in")), "{ours:?}");
     pushed.stop().await;
 }
 

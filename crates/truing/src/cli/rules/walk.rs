@@ -111,6 +111,7 @@ fn part(folder: &Path, files: BTreeSet<RepoPath>, prefix: Vec<u8>, scope: &Scope
         files: files.map(all).collect(),
         also_changed: Vec::new(),
         packs: scope.packs.clone(),
+        off: scope.off.clone(),
     };
     Part { request, prefix }
 }

@@ -40,6 +40,21 @@ fn line(path: &str, line: u32, message: &str) -> String {
 }
 
 #[test]
+fn a_linters_rule_is_off_or_of_another_severity_as_it_is_configured() {
+    let place = changed();
+    let output = line("b.py", 3, "ambiguous");
+    let of = |told: &Value| told["findings"][0]["severity"].clone();
+    let before = of(&report(&place, &output));
+    assert!(before.is_string() && before != json!("P0"), "{before}");
+    place.write(".truing.toml", "rules.severity = { \"lint/E741\" = \"P0\" }\n");
+    assert_eq!(of(&report(&place, &output)), json!("P0"));
+    place.write(".truing.toml", "rules.off = [\"lint/E741\"]\n");
+    let told = report(&place, &output);
+    assert_eq!((of(&told), &told["tools"][0]["findings"]), (Value::Null, &json!(0)), "{told}");
+    assert!(told["fixed"].as_array().is_none_or(Vec::is_empty), "{told}");
+}
+
+#[test]
 fn only_what_touches_changed_lines_is_told_whatever_the_format() {
     let place = changed();
     let root = place.repo();

@@ -122,6 +122,30 @@ fn a_commits_review_is_told_what_that_commit_says() {
 }
 
 #[test]
+fn the_file_for_all_agents_is_told_where_there_is_no_memory_beside_it() {
+    for committed in [false, true] {
+        let scene = Scene::of([read("pay.py"), report(&[])]);
+        let head = scene.place.commit("change");
+        tell(&scene, "AGENTS.md", "A refund names its charge.\n");
+        let arguments: &[&str] =
+            if committed { &["--head", "HEAD", "--base", &format!("{head}~1")] } else { &[] };
+        let told = scene.review(arguments).json();
+        let own = told["memory"]["own"].as_str().unwrap();
+        assert!(own.starts_with("AGENTS.md from "), "{own}");
+        assert_eq!(marked(&asked(&scene)[0], "memory"), "A refund names its charge.\\n");
+    }
+    let scene = Scene::of([read("pay.py"), report(&[])]);
+    tell(&scene, "AGENTS.md", "A refund names its charge.\n");
+    tell(&scene, "CLAUDE.md", "A charge never fails in silence.\n");
+    let told = scene.review(&[]).json();
+    assert_eq!(
+        (&told["memory"]["own"], &told["memory"]["notes"]),
+        (&json!("CLAUDE.md from the working tree"), &Value::Null)
+    );
+    assert_eq!(marked(&asked(&scene)[0], "memory"), "A charge never fails in silence.\\n");
+}
+
+#[test]
 fn a_folder_of_skills_that_is_named_has_to_be_there() {
     let scene = Scene::of([]).with("[review]\nskills_dir = \"gone\"\n");
     let ran = scene.review(&[]);

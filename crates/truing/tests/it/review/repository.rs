@@ -231,6 +231,49 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
 }
 
 #[test]
+fn a_rule_that_is_off_finds_nothing_whatever_else_is_there_and_is_not_called_fixed() {
+    let place = Place::new();
+    let many = "dbg!(1);\n".repeat(200);
+    place.write("b.rs", many + "<<<<<<< ours\none();\n=======\ntwo();\n>>>>>>> theirs\n");
+    place.write("b.py", STOPS);
+    place.write(".truing.toml", "rules.packs = [\"core\"]\n");
+    let first = place.report(&[]);
+    assert!(each(&first, "rule").contains(&&json!("core/rust-dbg")), "{first}");
+    let file = "[rules]\noff = [\"core/rust-dbg\"]\nseverity = { \"core/python-debugger\" = \"P2\", \"core/conflict-marker\" = \"P1\" }\n";
+    place.write(".truing.toml", file);
+    let ran = place.review(&["--format", "json"]);
+    let told = ran.json();
+    let rules = each(&told, "rule");
+    assert!(!rules.contains(&&json!("core/rust-dbg")), "{told}");
+    assert!(
+        rules.contains(&&json!("core/conflict-marker")),
+        "the others of its file do not make room for it: {told}"
+    );
+    for finding in told["findings"].as_array().unwrap() {
+        let expected = match finding["rule"].as_str().unwrap() {
+            "core/python-debugger" => "P2",
+            "core/conflict-marker" => "P1",
+            _ => continue,
+        };
+        assert_eq!(finding["severity"], expected, "{finding}");
+    }
+    assert!(told["fixed"].as_array().is_none_or(Vec::is_empty), "{told}");
+    let check = |format: &str| {
+        Ran::from(place.command(&["rules", "check", "--format", format, "."]).output().unwrap())
+    };
+    let checked = check("json").out;
+    assert!(!checked.contains("core/rust-dbg") && checked.contains("core/conflict-marker"), "{checked}");
+    place.write(".truing.toml", "[rules]\noff = [\"dbg\"]\n");
+    let wrong = place.review(&[]);
+    assert_eq!(wrong.exit, 2, "{}", wrong.err);
+    assert!(
+        wrong.err.contains(".truing.toml:2: `rules.off` must hold rules' names, `PACK/RULE`, not `dbg`"),
+        "{}",
+        wrong.err
+    );
+}
+
+#[test]
 fn what_a_sparse_checkout_leaves_out_is_reviewed_as_the_index_has_it() {
     let place = Place::new();
     place.write("in/x.py", "import os\n");
