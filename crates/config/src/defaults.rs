@@ -56,6 +56,7 @@ pub(super) fn of(
             | ["mcp", _, "url" | "forge" | "transport" | "token" | "headers" | "tools"]
             | ["forge", _, "app_id" | "private_key" | "marker_key" | "email" | "account" | "halted"]
             | ["tool", _, "command" | "format" | "paths" | "exit"]
+            | ["review", "tier" | "most"]
             | ["rules" | "prompts" | "policy", "dir"]
             | ["budget", "prices"]
             | ["model", "region" | "workspace_id" | "api_version" | "effort"]

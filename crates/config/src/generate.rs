@@ -6,6 +6,7 @@ use truing_core::linter::FORMATS;
 
 use super::keys::{self, Default, Key, Kind, Named, Repository, SECTIONS, own_variable};
 use super::kind::begins;
+use super::value::tiers::schema_of_rule;
 use super::value::{MAX_HOSTS, NAME_PATTERN, ShownDuration};
 
 /// The greatest line of a comment in the commented file.
@@ -226,10 +227,13 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Command
             | Kind::Commands
             | Kind::Secrets
+            | Kind::Tiers
             | Kind::Networks,
         ) => "[]".to_owned(),
         // None has a default with anything in it.
-        (Default::Text(text), Kind::Command | Kind::Commands | Kind::Secrets) => text.to_owned(),
+        (Default::Text(text), Kind::Command | Kind::Commands | Kind::Secrets | Kind::Tiers) => {
+            text.to_owned()
+        }
         (
             Default::Text(text),
             Kind::Globs
@@ -360,6 +364,7 @@ fn schema_of(key: &Key) -> Json {
             "propertyNames": { "pattern": HEADER_PATTERN },
             "additionalProperties": secret_schema()
         }),
+        Kind::Tiers => json!({ "type": "array", "items": schema_of_rule() }),
         Kind::Codes => json!({
             "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 0, "maximum": 255 }
         }),
@@ -390,6 +395,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Command
             | Kind::Commands
             | Kind::Secrets
+            | Kind::Tiers
             | Kind::Networks,
         ) => Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())),
         (
@@ -500,6 +506,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Commands => "list of commands, each a list of words".to_owned(),
         Kind::Format => "name of a format of diagnostics".to_owned(),
         Kind::Codes => "list of whole numbers, 0 to 255".to_owned(),
+        Kind::Tiers => "list of tables (in a variable: as JSON)".to_owned(),
         Kind::Ids => "table of names and ids (in a variable: a JSON object)".to_owned(),
     }
 }

@@ -766,6 +766,33 @@ pub const KEYS: &[Key] = &[
         doc: "Pull requests that were open before the server first met their repository: `leave` records their heads and reviews them when they change or somebody asks for it; `review` reviews them at once.",
     },
     Key {
+        path: "review.tier",
+        kind: Kind::Choice { built: &["off", "rules", "once", "settled", "deep"], planned: &[] },
+        default: Default::Computed {
+            words: "`deep` with `review.specialists`, else `settled`",
+            example: "\"settled\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How much of a review a pull request gets where no rule of `review.for` says otherwise: `off` nothing; `rules` rules and linters without a model; `once` one review by a model, later heads when somebody asks (`/review`); `settled` a review of each settled head; `deep` the same by specialists. See docs/tiers.md.",
+    },
+    Key {
+        path: "review.most",
+        kind: Kind::Choice { built: &["off", "rules", "once", "settled", "deep"], planned: &[] },
+        default: Default::Computed { words: "`review.tier`", example: "\"settled\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The highest tier that a repository's own `[[review.for]]` may give where no rule of the operator's holds.",
+    },
+    Key {
+        path: "review.for",
+        kind: Kind::Tiers,
+        default: Default::Text(""),
+        repository: Repository::Adds,
+        since: "0.1.0",
+        doc: "Rules for the tier, as `[[review.for]]` tables: the first whose conditions all hold decides. Conditions: `repos` (globs of `owner/name`), `paths` (a changed file matches), `only_paths` (every changed file matches), `authors` (ids, or names where they are unique), `labels`, `titles`, `bases` (globs), `lines_over`, `lines_up_to`, `files_over`. Each has a `tier`, and may have `most` (the highest that the repository's own rules may give) and a `reason`. Rules of the repository's own file, without `repos` and `most`, come after: they lower the tier freely and raise it up to `most`.",
+    },
+    Key {
         path: "review.tools",
         kind: Kind::Choice { built: &["off", "auto"], planned: &[] },
         default: Default::Text("off"),

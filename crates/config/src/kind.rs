@@ -91,6 +91,8 @@ pub enum Kind {
     Codes,
     /// A table of names, each with an id.
     Ids,
+    /// Rules for the tier of reviews, as tables.
+    Tiers,
     /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
     Networks,
 }
@@ -145,6 +147,7 @@ impl Kind {
             Self::Commands => "[[\"cargo\", \"test\"]]",
             Self::Format => "\"sarif\"",
             Self::Codes => "[0, 1]",
+            Self::Tiers => "[{ repos = [\"acme/*\"], tier = \"rules\" }]",
             Self::Ids => "{ \"claude-sonnet-5-5\" = \"global.anthropic.claude-sonnet-5-5\" }",
         }
     }

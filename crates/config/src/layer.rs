@@ -113,6 +113,8 @@ const TOOL: &str = "tool";
 /// The key of a `[[tool]]` that is no key of `[tool.NAME]`.
 const NAME: &str = "name";
 
+mod tables;
+
 struct Walk<'a> {
     file: &'a SourceFile,
     owner: Owner,
@@ -235,6 +237,7 @@ impl Walk<'_> {
             (Kind::Secrets, DeValue::Array(places)) => self.secrets(path, places),
             (Kind::Headers, DeValue::Table(table)) => Ok(self.headers(path, table)),
             (Kind::Severities, DeValue::Table(table)) => Ok(self.severities(path, table)),
+            (Kind::Tiers, DeValue::Array(rules)) => self.tiers(path, rules),
             (kind, value) => {
                 // A program of the repository is looked for in whatever tree is looked at.
                 let is_own = self.owner == Owner::Repository && kind == Kind::Command;
@@ -252,106 +255,6 @@ impl Walk<'_> {
                 let key = path.join(".");
                 self.problem(start, |at| Problem::of_value(at, key, wrong));
             }
-        }
-    }
-
-    /// A list of places of secrets.
-    fn secrets(&mut self, path: &[&str], places: &[Spanned<DeValue<'_>>]) -> Result<Option<Value>, Wrong> {
-        let mut all = Vec::new();
-        for place in places {
-            match place.get_ref() {
-                DeValue::Table(table) => match self.secret(path, table)? {
-                    Some(Value::Secret(secret)) => all.push(secret),
-                    Some(_) | None => return Ok(None),
-                },
-                DeValue::String(_) => return Err(Wrong::Literal),
-                other @ (DeValue::Integer(_)
-                | DeValue::Float(_)
-                | DeValue::Boolean(_)
-                | DeValue::Datetime(_)
-                | DeValue::Array(_)) => {
-                    return Value::from_toml(Kind::Secrets, other, &self.file.folder).map(Some);
-                }
-            }
-        }
-        Ok(Some(Value::Secrets(all)))
-    }
-
-    /// Headers, each with the place of its secret. None, if a problem of one of them is on the list already.
-    fn headers(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<Value> {
-        let mut all = BTreeMap::new();
-        let mut is_whole = true;
-        for (name, place) in table {
-            let (start, name) = (name.span().start, name.get_ref().as_ref());
-            let of_header: Vec<&str> = path.iter().copied().chain([cut(name)]).collect();
-            let read = match place.get_ref() {
-                DeValue::Table(fields) => self.secret(&of_header, fields),
-                other @ (DeValue::String(_)
-                | DeValue::Integer(_)
-                | DeValue::Float(_)
-                | DeValue::Boolean(_)
-                | DeValue::Datetime(_)
-                | DeValue::Array(_)) => Value::from_toml(Kind::Secret, other, &self.file.folder).map(Some),
-            };
-            let added = match read {
-                Ok(Some(Value::Secret(secret))) => value::add_header(&mut all, name, secret).map(|()| true),
-                // Unknown keys in it are on the list already.
-                Ok(Some(_) | None) => Ok(false),
-                Err(wrong) => Err(wrong),
-            };
-            is_whole &= added.unwrap_or_else(|wrong| {
-                let key = format!("{}.{:?}", path.join("."), cut(name));
-                self.problem(start, |at| Problem::of_value(at, key, wrong));
-                false
-            });
-        }
-        is_whole.then_some(Value::SecretTable(all))
-    }
-
-    /// Rules, each with its severity. None, if a problem of one of them is on the list already.
-    fn severities(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<Value> {
-        let mut all = BTreeMap::new();
-        let mut is_whole = true;
-        for (rule, severity) in table {
-            let (start, rule) = (rule.span().start, rule.get_ref().as_ref());
-            match value::severity_of(rule, severity.get_ref().as_str()) {
-                Ok(severity) => drop(all.insert(rule.to_owned(), severity)),
-                Err(wrong) => {
-                    let key = format!("{}.{:?}", path.join("."), cut(rule));
-                    self.problem(start, |at| Problem::of_value(at, key, wrong));
-                    is_whole = false;
-                }
-            }
-        }
-        is_whole.then_some(Value::Severities(all))
-    }
-
-    /// `{ env = "VARIABLE" }` or `{ file = "PATH" }`. Nothing, if unknown keys in it are told already.
-    fn secret(&mut self, path: &[&str], table: &DeTable<'_>) -> Result<Option<Value>, Wrong> {
-        let mut found = Vec::new();
-        let mut unknown = false;
-        for (name, value) in table {
-            match (name.get_ref().as_ref(), value.get_ref().as_str()) {
-                ("env", Some(variable)) => found.push(value::secret_variable(variable)?),
-                ("file", Some(file)) => found.push(value::secret_file(file, &self.file.folder)?),
-                ("env" | "file", None) => {
-                    return Err(Wrong::Value("must name a variable or file as a string".into()));
-                }
-                (other, _) => {
-                    let near = |word: &str| strsim::normalized_damerau_levenshtein(cut(other), word);
-                    let word = if near("env") >= near("file") { "env" } else { "file" };
-                    let nearest = format!("{}.{word}", path.join("."));
-                    let path: Vec<&str> = path.iter().copied().chain([other]).collect();
-                    self.unknown(&path, name.span().start, Some(nearest));
-                    unknown = true;
-                }
-            }
-        }
-        match (found.pop(), found.pop()) {
-            _ if unknown => Ok(None),
-            (Some(secret), None) => Ok(Some(Value::Secret(secret))),
-            (Some(_), Some(_)) => Err(Wrong::Value("must have one of `env` and `file`, not both".into())),
-            (None, _) => Err(Wrong::Value("must be { env = \"VARIABLE\" } or { file = \"PATH\" }".into())),
         }
     }
 

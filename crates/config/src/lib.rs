@@ -19,6 +19,7 @@ pub mod mcp;
 pub mod model;
 mod plain;
 pub mod problem;
+mod review;
 mod rules;
 pub mod secret;
 mod setting;
@@ -49,6 +50,7 @@ use mcp::McpConfig;
 use model::{ModelConfig, ProviderKind};
 pub use plain::open_plain;
 use problem::{ConfigError, Origin, Problem};
+pub use review::{ReviewConfig, Runtime, SkillsDir};
 pub use rules::{READING_TIME, RulesConfig};
 use secret::Secret;
 pub use setting::Setting;
@@ -139,69 +141,6 @@ pub struct ServerConfig {
     pub rate_limit: u32,
     /// Who may say for whom it forwards webhooks.
     pub trusted_proxies: Vec<IpNet>,
-}
-
-/// Section `review`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ReviewConfig {
-    /// What reviews.
-    pub runtime: Runtime,
-    /// The `claude` program: a path, or a name that is on `PATH`.
-    pub claude: String,
-    /// The version that it must have.
-    pub claude_version: String,
-    /// How long it may take until it asks the model.
-    pub claude_start: Duration,
-    /// Answers of a model in one review.
-    pub max_turns: u32,
-    /// Do several reviewers look at each change?
-    pub specialists: bool,
-    /// Are secrets cut out of every text for a model?
-    pub redact: bool,
-    /// Is the model asked for a walkthrough, too?
-    pub walkthrough: bool,
-    /// The linters that reviews run.
-    pub tools: Tools,
-    /// The folder with the operator's skills.
-    pub skills_dir: SkillsDir,
-    /// From the last event to the review.
-    pub debounce: Duration,
-    /// From the first event to the review, at most.
-    pub max_wait: Duration,
-    /// A storm ends after this long without an event.
-    pub quiet: Duration,
-    /// A storm ends this long after its first event, at most.
-    pub storm_max: Duration,
-    /// The wait before the first retry.
-    pub backoff: Duration,
-    /// The longest wait between two tries.
-    pub backoff_max: Duration,
-    /// Failed tries in a row before a pull request is parked.
-    pub attempts: u32,
-    /// Inline comments on a pull request, at most.
-    pub max_inline: usize,
-    /// Pull requests that were open before the first contact are left.
-    pub leaves_existing: bool,
-}
-
-/// The folder with the operator's skills.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SkillsDir {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Has somebody named it? Only then it must be there.
-    pub is_named: bool,
-}
-
-/// What reviews.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Runtime {
-    /// The rules alone: no model.
-    Rules,
-    /// The rules, and a model in our own loop of tools.
-    Native,
-    /// The rules, and a model whose conversation the `claude` program holds.
-    Cli,
 }
 
 /// Section `prompts`.
@@ -365,6 +304,10 @@ impl Config {
                     }
                     setting.added = Some(entry.origin);
                 }
+                (Repository::Adds, Value::Tiers(all), Value::Tiers(more)) => {
+                    all.extend(more);
+                    setting.added = Some(entry.origin);
+                }
                 (Repository::Sets | Repository::SetsIfAllowed, value, own)
                     if setting.origin == Origin::Default =>
                 {
@@ -452,39 +395,7 @@ impl Config {
             model: model::of(&of, names.get(&Named::Model))?,
             models: each(&names, Named::Model, |name| model::named(&of, name))?,
             roles: model::roles(&of, names.get(&Named::Model))?,
-            review: ReviewConfig {
-                runtime: of.word("review.runtime", |word| match word {
-                    "rules" => Some(Runtime::Rules),
-                    "native" | "sdk" => Some(Runtime::Native),
-                    "cli" => Some(Runtime::Cli),
-                    _ => None,
-                })?,
-                claude: of.name("review.claude")?,
-                claude_version: of.name("review.claude_version")?,
-                claude_start: of.duration("review.claude_start")?,
-                max_turns: of.number("review.max_turns")?,
-                specialists: of.flag("review.specialists")?,
-                redact: of.flag("review.redact")?,
-                walkthrough: of.flag("review.walkthrough")?,
-                tools: of.word("review.tools", Tools::named)?,
-                skills_dir: SkillsDir {
-                    path: of.path("review.skills_dir")?.unwrap_or_default(),
-                    is_named: of.is_set("review.skills_dir"),
-                },
-                debounce: of.duration("review.debounce")?,
-                max_wait: of.duration("review.max_wait")?,
-                quiet: of.duration("review.quiet")?,
-                storm_max: of.duration("review.storm_max")?,
-                backoff: of.duration("review.backoff")?,
-                backoff_max: of.duration("review.backoff_max")?,
-                attempts: of.number("review.attempts")?,
-                max_inline: of.number("review.max_inline")?,
-                leaves_existing: of.word("review.existing", |word| match word {
-                    "leave" => Some(true),
-                    "review" => Some(false),
-                    _ => None,
-                })?,
-            },
+            review: review::of(&of)?,
             mcp: each(&names, Named::Mcp, |name| mcp::of(&of, name))?,
             tools: tool::all(&of, names.get(&Named::Tool))?,
             rules: rules::of(&of)?,

@@ -10,6 +10,7 @@ use super::*;
 use std::path::Path;
 
 use truing_core::finding::Severity;
+use truing_core::tier::Tier;
 
 fn operator(text: &str) -> SourceFile {
     SourceFile { name: "truing.toml".into(), folder: "/etc/truing".into(), text: text.into() }
@@ -128,6 +129,64 @@ fn a_repository_sets_what_the_operator_leaves_open_and_adds_packs() {
     let closed = of_file("[rules]\nignore = []\npacks = []").unwrap().with_repository(&own).unwrap();
     assert!(closed.rules.ignore.is_empty());
     assert_eq!(closed.rules.packs, ["aiobotocore", "core"]);
+}
+
+#[test]
+fn rules_for_tiers_are_read_in_order_and_a_repository_adds_its_own() {
+    let file = "review.tier = \"once\"\n[[review.for]]\nrepos = [\"acme/*\"]\ntier = \"off\"\nmost = \"rules\"\n\n[[review.for]]\nlabels = [\"big\"]\nlines_over = 5_000\ntier = \"deep\"\nreason = \"large\"\n";
+    let config = of_file(file).unwrap();
+    let tiers = &config.review.tiers;
+    assert_eq!((tiers.tier, tiers.at.as_str(), tiers.most), (Tier::Once, "review.tier", None));
+    let rules: Vec<_> = tiers.rules.iter().map(|rule| (rule.at.as_str(), rule.tier, rule.most)).collect();
+    assert_eq!(rules, [("truing.toml:2", Tier::Off, Some(Tier::Rules)), ("truing.toml:7", Tier::Deep, None)]);
+    assert_eq!(tiers.rules[1].when.lines_over, Some(5000));
+    let own = repository("[[review.for]]\npaths = [\"docs/**\"]\ntier = \"rules\"\n");
+    let both = config.with_repository(&own).unwrap();
+    assert_eq!(both.review.tiers.rules.len(), 3);
+    assert_eq!(both.review.tiers.rules[2].at, ".truing.toml:1");
+    let given = variables(&[("TRUING_REVIEW__FOR", r#"[{"repos": ["a/*"], "tier": "off"}]"#)]);
+    assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.tiers.rules.len(), 1);
+    assert_eq!(of_file("review.specialists = true").unwrap().review.tiers.tier, Tier::Deep);
+    assert_eq!(of_file("").unwrap().review.tiers.tier, Tier::Settled);
+    // As it is shown, it is read again.
+    let (_, shown) = config.settings().find(|(path, _)| path == "review.for").unwrap();
+    let again = of_file(&format!("review.for = {}", shown.value)).unwrap();
+    assert_eq!(again.review.tiers.rules.len(), 2);
+}
+
+#[test]
+fn rules_for_tiers_of_another_shape_are_told_with_their_line() {
+    insta::assert_snapshot!(told_of(
+        "[[review.for]]\nrepos = [\"acme/*\"]\n[[review.for]]\ntier = \"x\"\npath = [\"a\"]\nlabels = \"a\"\npaths = [\"a[\"]\nlines_over = -1\n"
+    ), @r#"
+    error: truing.toml:1: `review.for` must have a `tier`: off, rules, once, settled, deep
+    hint: see `review.for` in `truing config schema`
+    error: truing.toml:4: `review.for.tier` must be one of off, rules, once, settled, deep
+    hint: see `review.for.tier` in `truing config schema`
+    error: truing.toml:5: `review.for.path` must not be there; the conditions of a rule are repos, paths, only_paths, authors, labels, titles, bases, lines_over, lines_up_to, files_over
+    hint: see `review.for.path` in `truing config schema`
+    error: truing.toml:6: `review.for.labels` must be of another type: invalid type: string "a", expected a sequence
+    hint: see `review.for.labels` in `truing config schema`
+    error: truing.toml:7: `review.for.paths` must hold globs: error parsing glob 'a[': unclosed character class; missing ']'
+    hint: see `review.for.paths` in `truing config schema`
+    error: truing.toml:8: `review.for.lines_over` must be of another type: invalid value: integer `-1`, expected u64
+    hint: see `review.for.lines_over` in `truing config schema`
+    "#);
+    let own = repository(
+        "[review]\ntier = \"off\"\n[[review.for]]\nrepos = [\"a/b\"]\nmost = \"deep\"\ntier = \"deep\"\n",
+    );
+    let refused = told(of_file("").unwrap().with_repository(&own));
+    for line in [
+        ".truing.toml:2: `review.tier`",
+        ".truing.toml:4: `review.for.repos` must not",
+        ".truing.toml:5: `review.for.most` must not",
+    ] {
+        assert!(refused.contains(line), "{refused}");
+    }
+    assert!(
+        told_of("review.for = [1]\n")
+            .contains("truing.toml:1: `review.for` must be a list of tables such as")
+    );
 }
 
 #[test]

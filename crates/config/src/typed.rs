@@ -10,6 +10,7 @@ use truing_core::finding::Severity;
 use truing_core::money::MicroUsd;
 use truing_core::port::Halted;
 use truing_core::price::{DeclaredPrice, Rate};
+use truing_core::tier::{Tier, TierConfig};
 
 use super::login;
 use super::problem::{ConfigError, Origin, Problem};
@@ -54,6 +55,27 @@ impl Typed<'_> {
 
     pub(super) fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
         self.get(path, |value| if let Value::List(items) = value { Some(items.clone()) } else { None })
+    }
+
+    /// The rules for the tier of reviews, of the operator and, where it is read, of the repository.
+    pub(super) fn tiers(&self) -> Result<TierConfig, ConfigError> {
+        let tier = |path: &str| {
+            let is_set = self.setting(path)?.value != Value::Unset;
+            if is_set { self.word(path, Tier::from_word).map(Some) } else { Ok(None) }
+        };
+        let (default, at) = match (tier("review.tier")?, self.flag("review.specialists")?) {
+            (Some(tier), _) => (tier, "review.tier"),
+            (None, true) => (Tier::Deep, "review.specialists"),
+            (None, false) => (Tier::Settled, "review.tier"),
+        };
+        let rules =
+            self.get(
+                "review.for",
+                |value| {
+                    if let Value::Tiers(rules) = value { Some(rules.clone()) } else { None }
+                },
+            )?;
+        Ok(TierConfig { tier: default, at: at.to_owned(), most: tier("review.most")?, rules })
     }
 
     pub(super) fn commands(&self, path: &str) -> Result<Vec<Vec<String>>, ConfigError> {

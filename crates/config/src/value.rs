@@ -1,12 +1,9 @@
 //! Values of keys: read from a file's TOML or from the text of a variable or flag, checked, and shown again.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -23,9 +20,11 @@ mod host;
 mod ids;
 mod length;
 mod linter;
+mod name;
 mod places;
 mod program;
 mod rule;
+pub(crate) mod tiers;
 
 use super::keys;
 use super::kind::{Kind, begins};
@@ -40,6 +39,7 @@ pub use length::ShownDuration;
 use length::duration;
 pub use length::milliseconds;
 use linter::{codes, codes_in_toml, format_of_output};
+pub(crate) use name::{NAME_PATTERN, is_name, network, pair, unique};
 pub(crate) use places::add_header;
 use places::{headers, no_headers, no_secrets, place, place_in_toml, secrets};
 pub(super) use program::starts_here;
@@ -101,6 +101,7 @@ impl Value {
             }),
             Kind::Secrets => Err(must(no_secrets())),
             Kind::Headers => Err(must(no_headers())),
+            Kind::Tiers => Err(must(tiers::no_tiers())),
             Kind::Codes => codes_in_toml(value),
             Kind::Ids => ids_in_toml(value),
             Kind::Severities => Err(must(no_severities())),
@@ -206,6 +207,8 @@ impl Value {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(), folder)
             }
             Kind::Format => format_of_output(text),
+            Kind::Tiers if text.trim().is_empty() => Ok(Self::Tiers(Vec::new())),
+            Kind::Tiers => tiers::rules_in_text(text).map(Self::Tiers),
             Kind::Ids if text.trim().is_empty() => Ok(Self::Ids(Default::default())),
             Kind::Ids => ids(serde_json::from_str(text).ok()),
             Kind::Severities if text.trim().is_empty() => Ok(Self::Severities(Default::default())),
@@ -248,6 +251,7 @@ impl Value {
             Self::Codes(codes) => json!(codes),
             Self::Ids(ids) => json!(ids),
             Self::Severities(all) => json!(all),
+            Self::Tiers(rules) => rules.iter().map(tiers::to_json).collect(),
         }
     }
 }
@@ -271,6 +275,7 @@ impl fmt::Display for Value {
             Self::Integer(number) => write!(f, "{number}"),
             Self::Flag(yes) => write!(f, "{yes}"),
             Self::Codes(codes) => write!(f, "{codes:?}"),
+            Self::Tiers(rules) => f.write_str(&tiers::to_toml(rules)),
             Self::Ids(ids) if ids.is_empty() => f.write_str("{}"),
             Self::Ids(ids) => {
                 let one = |(name, id): (&String, &String)| format!("{} = {}", string(name), string(id));
@@ -573,35 +578,6 @@ fn list(kind: Kind, items: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
         repositories(&items).map_err(|error| must(format_args!("hold globs of `owner/name`: {error}")))?;
     }
     Ok(Value::List(items))
-}
-
-/// `UPSTREAM=OURS`: two folders, or two files.
-pub(crate) fn pair(text: &str) -> Option<(&str, &str)> {
-    let (theirs, ours) = text.split_once('=')?;
-    let is_path =
-        |path: &str| !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|part| part == "..");
-    (is_path(theirs) && is_path(ours) && theirs.ends_with('/') == ours.ends_with('/'))
-        .then_some((theirs, ours))
-}
-
-/// A network, or an address alone.
-pub(crate) fn network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-}
-
-/// Each item once, where it came first.
-pub(crate) fn unique(items: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    items.into_iter().filter(|item| seen.insert(item.clone())).collect()
-}
-
-/// Names of forges, teams and packs, as a regular expression.
-pub(crate) const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
-
-/// Lower-case letters, digits and `-`, a letter first: names of forges and packs.
-pub(crate) fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub mod suppression;
 pub mod switch;
 pub mod sync;
 pub mod template;
+pub mod tier;
 pub mod verification;
 pub mod version;
 

@@ -16,6 +16,7 @@ use crate::money::MicroUsd;
 use crate::run::{self, End, RunRecord, Stage, StepCost};
 use crate::slot::Loop;
 use crate::suppression::IdleSuppression;
+use crate::tier::TierChoice;
 
 pub use coverage::{Coverage, NotReviewed, SkipReason};
 pub use tool_run::ToolRun;
@@ -284,6 +285,9 @@ pub struct ReviewDetail {
     pub open: Vec<(Severity, u32)>,
     /// The files that were read, and those that were not.
     pub coverage: Coverage,
+    /// The tier that was chosen for it; none: of a review without a pull request, or of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<TierChoice>,
     /// What came since the review before, if there was one and its commit is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Increment>,
@@ -326,6 +330,7 @@ impl ReviewDetail {
             outcome,
             open: Vec::new(),
             coverage: Coverage::default(),
+            tier: None,
             since: None,
             configuring: Vec::new(),
             suppressions: Vec::new(),

@@ -98,10 +98,10 @@ impl<'a> ModelUse<'a> {
         &self,
         purse: Purse,
         (subject, recalled): (Subject, Recalled),
-        walkthrough: bool,
+        form: ReviewForm,
         now: Millis,
     ) -> Asking<'a> {
-        Asking { agent: self.agent, purse, subject, recalled, walkthrough, gate: Arc::clone(&self.gate), now }
+        Asking { agent: self.agent, purse, subject, recalled, form, gate: Arc::clone(&self.gate), now }
     }
 }
 
@@ -192,6 +192,15 @@ pub enum AgentError {
     Drift(String),
 }
 
+/// The form of a model's review.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReviewForm {
+    /// Is the model asked for a walkthrough, too?
+    pub walkthrough: bool,
+    /// Do specialists look at the change side by side?
+    pub specialists: bool,
+}
+
 /// One review's use of it.
 pub struct Asking<'a> {
     /// The model.
@@ -202,8 +211,8 @@ pub struct Asking<'a> {
     pub subject: Subject,
     /// What the repository and the operator tell it.
     pub recalled: Recalled,
-    /// Is it asked for a walkthrough, too?
-    pub walkthrough: bool,
+    /// The form that the review has.
+    pub form: ReviewForm,
     /// The kill switch, asked between turns.
     pub gate: Arc<dyn Gate>,
     /// When the review began, for the periods of budgets.
@@ -231,7 +240,7 @@ impl Asking<'_> {
             telemetry::ended(&End::Done);
             return Ok((Part::whole(), Vec::new()));
         }
-        let Self { agent, purse, subject, recalled, walkthrough, gate, now } = self;
+        let Self { agent, purse, subject, recalled, form, gate, now } = self;
         let left = match agent.tape.plays() {
             true => Room::Enough,
             false => room(&*agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
@@ -273,7 +282,7 @@ impl Asking<'_> {
             subject: &subject,
             again: again.as_ref(),
             owed: &owed,
-            walkthrough,
+            form,
             memory,
             purse: &purse,
             servers: &servers,

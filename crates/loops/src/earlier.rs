@@ -14,6 +14,7 @@ use truing_core::outcome::SkipReason;
 use truing_core::recheck::{self, Head, Rechecked, Reviewer, Went};
 use truing_diff::{RepoPath, Status, parse};
 use truing_reader::Tree;
+use truing_reader::mask::{MASK, mask};
 use truing_reader::redact::Quoted;
 
 use super::desired::worst_first;
@@ -204,6 +205,14 @@ impl Files {
     }
 
     fn hide_in(&self, path: &RepoPath, said: &str) -> String {
-        self.raw(path).map_or_else(|| said.to_owned(), |text| Quoted::of(&text).hide_in(said))
+        let Some(text) = self.raw(path) else { return said.to_owned() };
+        let quoted = Quoted::of(&text);
+        // A model quotes a line with masks, and what is kept of it has the beginnings of secrets.
+        let (masked, hidden) = (mask(&text), quoted.hide_in(&text));
+        let line = |said: &str| {
+            let at = masked.lines().position(|line| said.contains(MASK) && line.trim() == said.trim());
+            at.and_then(|at| hidden.lines().nth(at)).unwrap_or(said).to_owned()
+        };
+        quoted.hide_in(&said.lines().map(line).collect::<Vec<_>>().join("\n"))
     }
 }

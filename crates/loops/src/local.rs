@@ -11,10 +11,13 @@ use truing_core::finding::{Finding, Source};
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::outcome::{Coverage, ReviewDetail, ReviewRecord};
 use truing_core::port::{Clock, Reader, Revision};
+use truing_core::tier::Tier;
 use truing_diff::RepoPath;
 use truing_git::{Exported, GitError, Repository};
 
-use super::agent::{self, AgentError, Asking, ContextSources, ModelUse, Part, Place, Recalled, Subject};
+use super::agent::{
+    self, AgentError, Asking, ContextSources, ModelUse, Part, Place, Recalled, ReviewForm, Subject,
+};
 use super::attempts::{Attempt, Attempts};
 use super::compare::{Against, Comparing, Head};
 use super::earlier::Earlier;
@@ -194,7 +197,11 @@ impl Local<'_> {
                 let runtime = model.agent.named();
                 self.attempts.begins(Attempt { run, key, revision, began: started, runtime });
                 let told = (Subject::default(), recalled);
-                Some(model.asking(purse, told, self.scope.walkthrough, started))
+                let form = ReviewForm {
+                    walkthrough: self.scope.walkthrough,
+                    specialists: self.scope.tiers.default_tier() == Tier::Deep,
+                };
+                Some(model.asking(purse, told, form, started))
             }
             None => None,
         };

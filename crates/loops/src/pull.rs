@@ -5,14 +5,16 @@ use opentelemetry::trace::FutureExt as _;
 use truing_core::id::{Key, PrId, RunId};
 use truing_core::outcome::{ReviewDetail, ReviewRecord};
 use truing_core::port::{Clock, PullRequest, Revision};
+use truing_core::tier::Tier;
 
-use super::agent::{self, ModelUse, Subject};
+use super::agent::{self, ModelUse, ReviewForm, Subject};
 use super::attempts::{Attempt, Attempts};
 use super::checkout::{Checkout, CheckoutError, Pinned, changed, configuring};
 use super::compare::Against;
 use super::local::{Review, Reviewed};
 use super::memory::{Memory, Recall, RecordOpener, clean};
 use super::reading::Reading;
+use super::review::choose;
 use super::since;
 use crate::machine::new_run_id;
 use crate::telemetry;
@@ -72,7 +74,11 @@ impl Pull<'_> {
         let Recall { known, before, unread, elsewhere: _ } = memory.recall(&own).await;
         let since = since::compare(&mirror, &change, &revision.head, before.as_ref()).await;
         let earlier = since::earlier(known, before.as_ref(), since.as_ref());
-        let asking = match &self.model {
+        // Somebody asks for it by hand: a tier without a model is the rules' look, and none is without a look.
+        let choice = choose(&pinned.scope.tiers, self.pull, &change, true);
+        let form =
+            ReviewForm { walkthrough: pinned.scope.walkthrough, specialists: choice.tier == Tier::Deep };
+        let asking = match self.model.as_ref().filter(|_| choice.tier.asks_model()) {
             Some(model) => {
                 let (head, repository) = (revision.head.as_str(), self.pull.repository());
                 let purse = model.agent.budgets.purse(run.clone(), &key, head, repository, started);
@@ -82,7 +88,7 @@ impl Pull<'_> {
                 let runtime = model.agent.named();
                 self.attempts.begins(Attempt { run, key, revision, began: started, runtime });
                 let told = (Subject::of(self.pull), recalled);
-                Some(model.asking(purse, told, pinned.scope.walkthrough, started))
+                Some(model.asking(purse, told, form, started))
             }
             None => None,
         };
@@ -104,6 +110,7 @@ impl Pull<'_> {
             configuring,
             suppressions,
             tools,
+            tier: Some(choice),
             ..ReviewDetail::new(change.head, change.base, outcome)
         };
         let begun =

@@ -1,9 +1,10 @@
 //! From a change to findings: which files are read, what the reader says, and where it can be said.
 
-use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use globset::GlobSet;
 use truing_core::code::LinesKey;
 use truing_core::finding::{Place, RawFinding, Severity, Side};
@@ -15,6 +16,7 @@ use truing_core::outcome::{Coverage, NotReviewed, SkipReason, ToolRun};
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError, ToolFindings, ToolOutput};
 use truing_core::recheck::Rechecked;
 use truing_core::suppression::{IdleSuppression, Idleness, Suppressed};
+use truing_core::tier::TierRules;
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
 use truing_config::Config;
@@ -89,6 +91,8 @@ pub struct Scope {
     pub tools: Wanted,
     /// Is a model that reviews asked for a walkthrough, too?
     pub walkthrough: bool,
+    /// The rules for the tier of a pull request.
+    pub tiers: Arc<TierRules>,
     /// Signs lines that snippets do not show, for the records.
     pub lines_key: LinesKey,
 }
@@ -101,9 +105,11 @@ impl Scope {
     pub fn of(config: &Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
         let (rules, tools) = (&config.rules, Wanted::of(config));
         let walkthrough = config.review.walkthrough;
-        let (ignore, ignore_patterns) = (globs(&rules.ignore)?, rules.ignore.clone());
+        let ignore = globs(&rules.ignore)?;
+        let ignore_patterns = rules.ignore.clone();
+        let tiers = Arc::new(TierRules::new(config.review.tiers.clone())?);
         let (packs, off, severity) = (rules.packs.clone(), rules.off.clone(), rules.severity.clone());
-        Ok(Self { packs, off, severity, ignore, ignore_patterns, tools, walkthrough, lines_key })
+        Ok(Self { packs, off, severity, ignore, ignore_patterns, tools, walkthrough, tiers, lines_key })
     }
 
     /// Gives a finding of a rule or a tool the severity that is configured for it, if one is.

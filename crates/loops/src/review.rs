@@ -3,6 +3,8 @@
 //! [`Served::run`] is the list of steps. Each can be repeated: after a crash, the next lease goes on from what the records
 //! hold (stages `prepared`, `computed`, `published`).
 
+mod left;
+
 use std::sync::Arc;
 
 use truing_core::dismissal::{self, Dismissal};
@@ -12,16 +14,17 @@ use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord};
 use truing_core::port::{
-    Clock, Computed, Event, ForgePull, Gate, Halt, PrState, PullRequest, RecordStore, Revision, RunRef,
-    Writer,
+    Begun, Clock, Computed, Event, ForgePull, Gate, Halt, PrState, PullRequest, RecordStore, Revision,
+    RunRef, Writer,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Then, Why};
+use truing_core::tier::{Tier, TierChoice};
 use truing_forge::effects::Effects;
 use truing_forge::publisher::{PublishError, Publisher, Reconciled};
 use truing_forge::watch::Watch;
 
-use super::agent::{self, Agent, Asking, Recalled, Subject};
+use super::agent::{self, Agent, Asking, Recalled, ReviewForm, Subject};
 use super::checkout::{Checkout, changed, configuring};
 use super::earlier::Earlier;
 use super::pull::own_key;
@@ -30,6 +33,8 @@ use super::{desired, since, text};
 use crate::slots::step;
 use crate::stopped::Stopped;
 use crate::telemetry;
+
+pub(crate) use left::choose;
 
 /// Counts how runs end and what they used.
 pub trait Counts: Sync {
@@ -80,6 +85,13 @@ pub struct Heard {
     pub at: Millis,
 }
 
+/// The end of a computation.
+enum Computation {
+    Done(Box<ReviewRecord>),
+    /// The head's tier leaves it without a review.
+    Left(TierChoice),
+}
+
 impl Served<'_> {
     /// Reviews the pull request's current head.
     ///
@@ -96,7 +108,7 @@ impl Served<'_> {
             PrState::Draft => return Ok(Then::Held(Hold::Draft)),
             PrState::Open => {}
         }
-        let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
+        let mut begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
         // No earlier run has read these outputs of tools.
         let is_given = !self.checkout.toolbox.given.is_empty();
         // A model that waited for money is asked as soon as there is some.
@@ -106,9 +118,9 @@ impl Served<'_> {
         let computed = if is_given {
             None
         } else if !is_done {
-            begun.computed
+            begun.computed.take()
         } else if begun.outcome.is_some() && self.is_dismissed_since(&begun.dismissals).await? {
-            begun.outcome
+            begun.outcome.take()
         } else {
             let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
             let what = "nothing to do: this head and base are reviewed already".to_owned();
@@ -122,10 +134,13 @@ impl Served<'_> {
                 if let Some(ends) = self.storm_forbids().await? {
                     return Ok(Then::DueAt(ends, Why::Storm));
                 }
-                let computing = self.compute(&pull, begun.known.as_ref(), &begun.dismissals);
-                let record = Box::pin(computing).await?;
-                self.counts.reviewed(&record);
-                record
+                match Box::pin(self.compute(&pull, &begun)).await? {
+                    Computation::Done(record) => {
+                        self.counts.reviewed(&record);
+                        *record
+                    }
+                    Computation::Left(choice) => return self.leave(&pull, begun, &choice).await,
+                }
             }
         };
         match self.publish(&pull.revision.head, true).await? {
@@ -213,14 +228,9 @@ impl Served<'_> {
         Ok(looked)
     }
 
-    /// Fetches, reads, recognises and records; afterwards only publishing is left. `before` is the revision that the
-    /// recorded findings are of.
-    async fn compute(
-        &self,
-        pull: &PullRequest,
-        before: Option<&Revision>,
-        dismissals: &[Dismissal],
-    ) -> Result<ReviewRecord, Stopped> {
+    /// Fetches, reads, recognises and records; afterwards only publishing is left. A head that its tier leaves without a review is not read.
+    async fn compute(&self, pull: &PullRequest, begun: &Begun) -> Result<Computation, Stopped> {
+        let (before, dismissals) = (begun.known.as_ref(), begun.dismissals.as_slice());
         let revision = &pull.revision;
         let started = self.clock.now();
         telemetry::head(revision.head.as_str());
@@ -228,15 +238,31 @@ impl Served<'_> {
         let (mirror, pinned) = self.checkout.fetch(pull).await?;
         tracing::info!(configured_by = pinned.configured.as_ref().map(tracing::field::display), "fetched");
         let change = changed(&mirror, revision).await?;
+        let choice = choose(&pinned.scope.tiers, pull, &change, self.asked);
+        tracing::info!(
+            tier = choice.tier.as_str(),
+            at = choice.at,
+            because = choice.because,
+            "the tier is chosen"
+        );
+        if self.is_left(&choice, begun, &change) {
+            return Ok(Computation::Left(choice));
+        }
+        let agent = self.agent.filter(|_| choice.tier.asks_model());
         self.pass().await?;
-        let cleared = self.cleared(&revision.head, &change.base, &known).await?;
-        let recalled = match self.agent.filter(|_| cleared.is_none()) {
+        let cleared = match agent {
+            Some(_) => self.cleared(&revision.head, &change.base, &known).await?,
+            None => None,
+        };
+        let recalled = match agent.filter(|_| cleared.is_none()) {
             Some(agent) => Some(pinned.recall(&agent.sources, &mirror).await?),
             None => None,
         };
         let since = since::compare(&mirror, &change, &revision.head, before).await;
         let earlier = since::earlier(known, before, since.as_ref());
-        let asking = (self.asking(pull, recalled, pinned.scope.walkthrough, started), &earlier);
+        let form =
+            ReviewForm { walkthrough: pinned.scope.walkthrough, specialists: choice.tier == Tier::Deep };
+        let asking = (self.asking(pull, recalled, form, started), &earlier);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (reading, part) = read.await?;
         let found = reading.all();
@@ -245,6 +271,9 @@ impl Served<'_> {
         let mut outcome = agent::served_outcome(&coverage, part.as_ref()).without_tools(&tools);
         if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
             outcome.reason = Some(text::audited_clean(run));
+        }
+        if self.agent.is_some() && agent.is_none() && outcome.kind == OutcomeKind::Reviewed {
+            outcome.reason = Some(text::rules_alone(&choice));
         }
         let mut identified = identify(&known, found, Some(&revision.head), (&coverage, &renames));
         if let Some(since) = &since {
@@ -256,6 +285,7 @@ impl Served<'_> {
         let idle_ignores = self.checkout.idle_ignores(&mirror, &revision.head, &pinned, &coverage).await;
         let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
         record.detail.idle_ignores = idle_ignores;
+        record.detail.tier = Some(choice);
         record.detail.outdated_dismissals = dismissal::outdated(&identified.current, &known, dismissals);
         (record.detail.suppressions, record.detail.tools) = (suppressions, tools);
         let mut record = record.asked(agent::asked(part));
@@ -272,14 +302,14 @@ impl Served<'_> {
         self.store.computed(self.run, &computed).await?;
         let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());
         tracing::info!(files, findings, outcome = record.detail.outcome.kind.as_str(), "computed");
-        Ok(record)
+        Ok(Computation::Done(Box::new(record)))
     }
 
     /// The run that converges and has audited exactly this change and found nothing, if no model need look at it again:
     /// nobody asks for a review, and no model has a finding to follow up.
     async fn cleared(&self, head: &Sha, base: &Sha, known: &[Finding]) -> Result<Option<RunId>, Stopped> {
         let is_followed = |finding: &Finding| finding.is_open() && finding.raw.source == Source::Agent;
-        if self.asked || self.agent.is_none() || known.iter().any(is_followed) {
+        if self.asked || known.iter().any(is_followed) {
             return Ok(None);
         }
         let last = self.store.last_converge(&self.run.key).await?;
@@ -293,7 +323,7 @@ impl Served<'_> {
         &'b self,
         pull: &PullRequest,
         recalled: Option<Recalled>,
-        walkthrough: bool,
+        form: ReviewForm,
         now: Millis,
     ) -> Option<Asking<'b>> {
         let (agent, recalled) = (self.agent?, recalled?);
@@ -304,7 +334,7 @@ impl Served<'_> {
             purse,
             subject: Subject::of(pull),
             recalled,
-            walkthrough,
+            form,
             gate: Arc::clone(self.gate),
             now,
         })

@@ -1,6 +1,7 @@
 //! What people read on a pull request: pure functions from findings and outcomes to Markdown. Whatever others wrote
 //! (paths, rules, reasons) goes through [`truing_core::markdown`].
 
+mod left;
 mod remarks;
 
 use std::fmt::Write as _;
@@ -18,6 +19,7 @@ use truing_core::outcome::{
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
 
+pub use self::left::{left_off, left_once, left_status, not_reviewed, rules_alone};
 pub use self::remarks::remarks;
 
 /// Findings and files listed in a summary; the rest is counted.

@@ -1,9 +1,5 @@
 //! What a file's bytes are read as: text, text in UTF-16, or neither.
 
-use std::borrow::Cow;
-
-use crate::mask::mask_bytes;
-
 /// What editors put before UTF-8 text; no part of the first line.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -45,14 +41,6 @@ impl Content {
     /// What rules look at.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(self.mark..).unwrap_or_default()
-    }
-
-    /// The same with masks for secrets.
-    pub(crate) fn masked(self) -> Self {
-        match mask_bytes(self.bytes()) {
-            Cow::Borrowed(_) => self,
-            Cow::Owned(bytes) => Self { bytes, mark: 0, ..self },
-        }
     }
 
     pub(crate) fn form(&self) -> Form {

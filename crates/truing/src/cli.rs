@@ -48,6 +48,7 @@ pub mod status;
 pub mod store;
 pub mod sync;
 mod target;
+mod tiers;
 pub mod verify;
 pub mod why;
 

@@ -1,10 +1,8 @@
 //! Files that a fixer changes: as text, exactly, whole or not at all.
 
-use std::ops::Range;
-
 use truing_core::RepoPath;
 use truing_reader::MAX_FILE_BYTES;
-use truing_reader::mask::{MASK, are_secrets_shown, count_masks, masked_places};
+use truing_reader::mask::{MASK, are_secrets_shown, count_masks, secrets_by_rules, secrets_masked};
 
 use crate::tree::{Kept, Tree};
 
@@ -55,13 +53,7 @@ pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Re
     let bytes = tree.read(&place).map_err(|kept| told(path, kept))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| NotChanged::NoText(path.to_owned()))?;
     let times = text.matches(old).count();
-    let secrets = masked_places(text);
-    let touches = |range: Range<usize>| {
-        secrets.iter().any(|secret| secret.start < range.end && range.start < secret.end)
-    };
-    let is_masked = times == 0 && old.contains(MASK) && !secrets.is_empty()
-        || text.match_indices(old).any(|(at, old)| touches(at..at + old.len()));
-    if is_masked {
+    if times == 0 && old.contains(MASK) && !are_secrets_shown() {
         return Err(NotChanged::Masked(path.to_owned()));
     }
     match (times, all) {
@@ -72,7 +64,7 @@ pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Re
     // Many long replacements would be more than there is memory for.
     fits(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
     let changed = text.replace(old, new);
-    refuse_masks(path, text, &changed)?;
+    keep_secrets(path, text, &changed)?;
     tree.replace(&place, &bytes, changed.as_bytes()).map_err(|kept| told(path, kept))?;
     Ok(format!("{path}: replaced {times} time{}", if times == 1 { "" } else { "s" }))
 }
@@ -83,12 +75,7 @@ pub(super) fn write(tree: &Tree, path: &str, content: &str) -> Result<String, No
     fits(path, content.len())?;
     let before = tree.read(&place);
     let text = String::from_utf8_lossy(before.as_deref().unwrap_or_default());
-    refuse_masks(path, &text, content)?;
-    // A model does not know what it was not shown: it cannot write such a file whole.
-    let is_kept = |secret: Range<usize>| text.get(secret).is_some_and(|secret| content.contains(secret));
-    if !masked_places(&text).into_iter().all(is_kept) {
-        return Err(NotChanged::Masked(path.to_owned()));
-    }
+    keep_secrets(path, &text, content)?;
     let written = match before {
         Ok(before) => tree.replace(&place, &before, content.as_bytes()).map(|_| "written anew"),
         Err(Kept::Changed) => tree.create(&place, content.as_bytes()).map(|()| "written, a new file"),
@@ -98,10 +85,23 @@ pub(super) fn write(tree: &Tree, path: &str, content: &str) -> Result<String, No
     Ok(format!("{path}: {how}, {} bytes", content.len()))
 }
 
-/// Refuses a content with more masks than before. A repository may hold the words themselves.
-fn refuse_masks(path: &str, before: &str, after: &str) -> Result<(), NotChanged> {
-    let is_added = !are_secrets_shown() && count_masks(after) > count_masks(before);
-    if is_added { Err(NotChanged::Masked(path.to_owned())) } else { Ok(()) }
+/// Refuses a content that lacks a secret of before, or in which it is known no longer, by its form or by the text beside it; and one
+/// with more masks: a repository may hold the words themselves.
+fn keep_secrets(path: &str, before: &str, after: &str) -> Result<(), NotChanged> {
+    if are_secrets_shown() {
+        return Ok(());
+    }
+    let is_kept = [secrets_by_rules as fn(&str) -> Vec<&str>, secrets_masked].into_iter().all(|secrets| {
+        let mut left = secrets(after);
+        secrets(before).into_iter().all(|secret| {
+            let at = left.iter().position(|other| *other == secret);
+            at.map(|at| left.swap_remove(at)).is_some()
+        })
+    });
+    match is_kept && count_masks(after) <= count_masks(before) {
+        true => Ok(()),
+        false => Err(NotChanged::Masked(path.to_owned())),
+    }
 }
 
 /// May a file have so many bytes?

@@ -12,7 +12,7 @@ use truing_core::excerpt::{folded, locate, unescaped};
 use truing_core::finding::{Category, RawFinding};
 use truing_core::line;
 use truing_model::messages::Tool;
-use truing_reader::mask::{MASK, mask};
+use truing_reader::mask::mask;
 
 use super::check::believed;
 use super::{Item, MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, finding_form, object_in};
@@ -156,7 +156,7 @@ impl Defect {
         let Item { path, start_line, excerpt, .. } = &self.item;
         let text =
             text.ok_or_else(|| format!("there is no file `{}`", line::clean(path, MAX_TITLE_CHARS)))?;
-        let (first, last) = locate(text, &unescaped(excerpt), *start_line)
+        let (first, last) = locate(&mask(text), &unescaped(excerpt), *start_line)
             .filter(|(first, _)| first.abs_diff(*start_line) <= DRIFT)
             .ok_or_else(|| format!("the excerpt is not at line {start_line} of the file, nor near it"))?;
         for (name, value) in [("fix", &self.fix), ("validation", &self.validation)] {
@@ -195,7 +195,7 @@ impl Absence {
             let name = line::clean(file, MAX_TITLE_CHARS);
             let Some(lines) = text(file) else { return Err(format!("there is no file `{name}`")) };
             // A model quotes a line as it was shown it.
-            if !stands(&lines, *at, said) && !(said.contains(MASK) && stands(&mask(&lines), *at, said)) {
+            if !stands(&mask(&lines), *at, said) {
                 return Err(format!("line {at} of `{name}` does not say what is quoted"));
             }
         }

@@ -8,7 +8,7 @@ use truing_core::excerpt;
 use truing_core::finding::{Category, Place, RawFinding, Side, Source};
 use truing_core::line;
 use truing_core::recheck::MAX_SNIPPET_LINES;
-use truing_reader::mask::{MASK, mask};
+use truing_reader::mask::mask;
 
 use super::proposed;
 use super::{Item, Items, MAX_BODY_BYTES, MAX_CODE_BYTES, MAX_FINDINGS, MAX_TITLE_CHARS};
@@ -163,9 +163,8 @@ pub(super) fn believed(item: Item, path: RepoPath, text: Option<&str>) -> Result
         return Err(Dropped::NoSuchFile);
     }
     let shown = is_there(text, (start_line, end_line), &excerpt)?;
-    // A model quotes the lines as it was shown them.
-    let masked = text.filter(|_| excerpt.contains(MASK)).map(mask);
-    let quoted = masked.as_deref().and_then(|masked| excerpt::lines(masked, (start_line, end_line)));
+    let masked = mask(text.unwrap_or_default());
+    let quoted = excerpt::lines(&masked, (start_line, end_line));
     let snippet = shown.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
     let is_whole = excerpt::is_whole(quoted.as_deref().unwrap_or(&shown), &excerpt);
     let raw = RawFinding {
@@ -195,16 +194,11 @@ pub(super) fn is_there<'a>(
 ) -> Result<Vec<&'a str>, Dropped> {
     let shown = excerpt::lines(text.ok_or(Dropped::NoSuchFile)?, (start_line, end_line));
     let shown = shown.ok_or(Dropped::NoSuchLines)?;
-    if excerpt::says(&shown, said) {
-        return Ok(shown);
-    }
-    let masked = text.filter(|_| said.contains(MASK)).map(mask);
-    let quoted = masked.as_deref().and_then(|masked| excerpt::lines(masked, (start_line, end_line)));
-    if quoted.is_some_and(|lines| excerpt::says(&lines, said)) {
-        Ok(shown)
-    } else {
-        Err(Dropped::OtherExcerpt)
-    }
+    // A model quotes the lines as it was shown them. An answer about the others would find a secret by guesses.
+    let masked = mask(text.unwrap_or_default());
+    let quoted = excerpt::lines(&masked, (start_line, end_line));
+    let is_said = quoted.is_some_and(|lines| excerpt::says(&lines, said));
+    if is_said { Ok(shown) } else { Err(Dropped::OtherExcerpt) }
 }
 
 /// Markdown without characters that hide, or change what follows. What else could act in it is made harmless by whoever

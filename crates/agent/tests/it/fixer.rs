@@ -237,6 +237,7 @@ fn no_change_touches_what_a_mask_stands_for(stage: &Stage) {
         edit("port = 1", "port = \"[secret cut]\""),
         edit(&key, "other"),
         edit("KEY = \"AKIA", "KEY = \""),
+        edit("KEY = \"", "KEY = \"ab"),
     ] {
         let refused = stage.refused("edit", &input);
         assert!(refused.contains("`[secret cut]` stands for them"), "{input}: {refused}");

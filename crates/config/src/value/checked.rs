@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use truing_core::finding::Severity;
 use truing_core::money::MicroUsd;
+use truing_core::tier::TierRule;
 
 use crate::secret::Secret;
 
@@ -52,6 +53,8 @@ pub enum Value {
     Ids(BTreeMap<String, String>),
     /// Rules' names, each with a severity.
     Severities(BTreeMap<String, Severity>),
+    /// Rules for the tier of reviews.
+    Tiers(Vec<TierRule>),
 }
 
 impl Value {
@@ -76,7 +79,8 @@ impl Value {
             | Self::Commands(_)
             | Self::Codes(_)
             | Self::Ids(_)
-            | Self::Severities(_) => Vec::new(),
+            | Self::Severities(_)
+            | Self::Tiers(_) => Vec::new(),
         }
     }
 }

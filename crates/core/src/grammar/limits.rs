@@ -85,7 +85,8 @@ pub(super) fn violations(command: &Command, shipped: &[Command]) -> Vec<(Command
         );
     }
     found.extend(class_fault(command, own).map(|what| (CommandPart::Class, what)));
-    let reads = command.class == CommandClass::Reads;
+    // A class that is wrong is one error.
+    let reads = command.class == CommandClass::Reads && class_fault(command, own).is_none();
     let flags_of = |flags: &Flags, own: Option<&Flags>, part: fn(String) -> CommandPart| -> Vec<_> {
         let is_own = |name: &String, takes| own.is_some_and(|own| own.known.get(name) == Some(takes));
         let more = flags.known.iter().filter(|(name, takes)| !is_own(name, takes));

@@ -38,6 +38,8 @@ pub struct PullRequest {
     pub author: Option<Author>,
     /// Its labels; none where the forge has none.
     pub labels: Option<Vec<String>>,
+    /// Is each name of an account one account's alone at this forge?
+    pub has_unique_names: bool,
     /// The branch that it comes from; empty if that is gone.
     pub branch: String,
     /// The repository that its head is fetched from, where that alone has it: [`HeadRepository::has_head_alone`].

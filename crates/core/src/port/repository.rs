@@ -43,14 +43,9 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Is this the account that is configured by this id or this name? A text in the form of an id (digits alone, or in
-    /// braces) is one, and never the name of somebody. A name counts where each is one account's alone.
+    /// Tells whether this is the account of a name: [`AccountId::is_called`].
     pub fn is_called(&self, called: &str, unique_names: bool) -> bool {
-        if called.starts_with('{') || called.bytes().all(|byte| byte.is_ascii_digit()) {
-            self.id.as_str().eq_ignore_ascii_case(called)
-        } else {
-            unique_names && self.login.eq_ignore_ascii_case(called)
-        }
+        self.id.is_called(&self.login, called, unique_names)
     }
 }
 

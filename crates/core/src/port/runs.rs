@@ -44,7 +44,9 @@ pub struct Begun {
     pub reviewed: Option<Revision>,
     /// The revision computed last, published or not: what the recorded findings are of.
     pub known: Option<Revision>,
-    /// The record of that review, if it is this very revision's.
+    /// The record of that review, if it can be read.
+    pub last: Option<ReviewRecord>,
+    /// The same, if it is this very revision's.
     pub outcome: Option<ReviewRecord>,
     /// The newest run's outcome if it has stage `computed` for this very revision: only publishing is left.
     pub computed: Option<ReviewRecord>,

@@ -218,6 +218,7 @@ impl GitHubClient {
             title: pull.title.unwrap_or_default(),
             description: pull.body.unwrap_or_default(),
             author,
+            has_unique_names: true,
             labels: pull.labels.map(|labels| labels.into_iter().map(|label| label.name).collect()),
             branch: pull.head.branch,
             head_repository: None,

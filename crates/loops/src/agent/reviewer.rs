@@ -25,7 +25,7 @@ use truing_reader::redact::redact;
 
 use super::shown::{self, Again, Looked, Shown};
 use super::task::ModelTask;
-use super::{Agent, AgentError, Part, Place, Subject};
+use super::{Agent, AgentError, Part, Place, ReviewForm, Subject};
 use crate::reading::{Change, Reading};
 
 /// What a review and its one agent are called on a cassette.
@@ -46,8 +46,8 @@ pub(super) struct ReviewInput<'a> {
     pub(super) again: Option<&'a Again>,
     /// The findings of these that each reviewer owes a verdict on.
     pub(super) owed: &'a [&'a Finding],
-    /// Is each asked for a walkthrough, too?
-    pub(super) walkthrough: bool,
+    /// The form that the review has.
+    pub(super) form: ReviewForm,
     pub(super) memory: &'a Memory,
     pub(super) purse: &'a Purse,
     /// What all of them may ask besides.
@@ -71,7 +71,7 @@ pub(super) struct ReviewerRun {
 impl<'a> ReviewInput<'a> {
     /// Who looks: one reviewer, or the specialists.
     pub(super) fn reviewers(&self) -> Vec<Option<&'a Skill>> {
-        match self.agent.sources.specialists {
+        match self.form.specialists {
             true => self.memory.specialists.iter().map(Some).collect(),
             false => vec![None],
         }
@@ -149,7 +149,7 @@ impl<'a> ReviewInput<'a> {
             let told: Vec<String> = both.into_iter().flatten().collect();
             (!told.is_empty()).then(|| told.join("\n"))
         };
-        let ran: Ran = if self.walkthrough {
+        let ran: Ran = if self.form.walkthrough {
             let lacks = |items: &WithWalkthrough| lacks(&items.0);
             agent.conversed(task, &looked, lacks).await.map(|WithWalkthrough(items)| items)
         } else {

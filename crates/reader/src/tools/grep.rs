@@ -81,7 +81,7 @@ pub(super) fn answer(tree: &Tree, index: &Index, input: Input, end: Instant) -> 
             continue;
         }
         found.begin(path);
-        let content = content.masked();
+        let content = read::masked(content);
         let text = unix(content.bytes());
         match searcher.search_reader(&regex, Timed { rest: &text, end }, &mut found) {
             Ok(()) => {}

@@ -1,5 +1,6 @@
 //! `read`: numbered lines of a file.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use super::page::{Page, line, visible};
 use crate::content::{Content, Form};
 use crate::file::Tree;
 use crate::lines::Lines;
+use crate::mask::mask_bytes;
 
 /// The most lines of one answer.
 const MAX_LINES: usize = 800;
@@ -32,7 +34,7 @@ pub(super) struct Input {
 
 pub(super) fn answer(tree: &Tree, index: &Index, input: Input) -> Result<String, Wrong> {
     let path = index.file(&input.path)?;
-    let content = text(tree, &path)?.masked();
+    let content = masked(text(tree, &path)?);
     let lines = Lines::of(content.bytes());
     let (count, first) = (lines.count(), input.start_line.unwrap_or(1));
     if count == 0 {
@@ -103,6 +105,14 @@ pub(super) fn text(tree: &Tree, path: &RepoPath) -> Result<Content, Wrong> {
     match content.form() {
         Form::Text | Form::Utf16 => Ok(content),
         Form::Binary => Err(why("it is binary")),
+    }
+}
+
+/// A content with masks for secrets.
+pub(super) fn masked(content: Content) -> Content {
+    match mask_bytes(content.bytes()) {
+        Cow::Borrowed(_) => content,
+        Cow::Owned(bytes) => Content::of(bytes),
     }
 }
 

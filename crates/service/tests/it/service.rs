@@ -15,6 +15,7 @@ mod pushes;
 mod scopes;
 mod stopping;
 mod switch;
+mod tiers;
 
 use crate::support::{change, ports, site};
 

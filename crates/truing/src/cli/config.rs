@@ -18,6 +18,8 @@ use super::columns::{COLUMNS, folded};
 use super::error::{CliError, Exit};
 use super::init::WRITTEN_FILE;
 use super::output::Output;
+use super::runtime;
+use super::tiers::RepositoryTiers;
 use crate::wiring;
 
 /// Show or check the configuration
@@ -30,7 +32,11 @@ pub struct Args {
 #[derive(Subcommand, Debug)]
 enum What {
     /// Print every effective value and who set it
-    Show,
+    Show {
+        /// Print the tiers of this repository's reviews instead, with the price of a review by tier
+        #[arg(long = "for", value_name = "OWNER/NAME")]
+        repository: Option<String>,
+    },
     /// Print the JSON Schema of the configuration file
     Schema,
     /// Check a configuration file alone, without variables; a repository's own is told by its name, .truing.toml
@@ -46,7 +52,8 @@ enum What {
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.what {
-        What::Show => show(context)?,
+        What::Show { repository: None } => show(context)?,
+        What::Show { repository: Some(repository) } => show_tiers(repository, context)?,
         What::Schema => {
             context.output.data(format_args!("{:#}\n", truing_config::generate::schema()))?;
         }
@@ -73,6 +80,15 @@ fn show(context: &Context) -> Result<(), CliError> {
         return context.output.json(&rows);
     }
     table(&settings, context.output)
+}
+
+/// The tiers of one repository's reviews, by the operator's file.
+fn show_tiers(repository: &str, context: &Context) -> Result<(), CliError> {
+    let config = context.config(&[])?;
+    say_file(context)?;
+    let tiers = RepositoryTiers::of(repository, &config, &context.environment);
+    let tiers = runtime::start()?.block_on(tiers)?;
+    context.output.answer(&tiers, || tiers.text())
 }
 
 /// Which file is the operator's, or where one would be.

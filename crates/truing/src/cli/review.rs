@@ -143,8 +143,9 @@ pub struct Args {
     /// They run in the sandbox, without a network, on files that they may only read.
     #[arg(long, conflicts_with_all = ["replay", "diff"])]
     tools: bool,
-    /// With --tools, say on stderr which program each linter is and what it may read
-    #[arg(long, requires = "tools", conflicts_with = "pr")]
+    /// Say on stderr which tier applies and why, and the price of a review by tier; with --tools, which program each linter is and
+    /// what it may read
+    #[arg(long)]
     explain: bool,
     #[command(flatten)]
     outputs: Outputs,
@@ -395,6 +396,9 @@ impl Command {
                 self.output.warn(format_args!("dismissals of secrets do not count in this review: {why}"));
             }
             (None, None) => {}
+        }
+        if self.args.explain {
+            self.output.insist("tier: none, as the rules of `review.for` are about pull requests\n");
         }
         self.tell_of_tools(&review, &config, &repository, &reader).await;
         if let Some(why) = asked.incomplete() {

@@ -39,6 +39,7 @@ impl<C: Calls> Client<C> {
             description: pull.text,
             author: pull.author.map(|user| user.author()),
             labels: None,
+            has_unique_names: self.calls.row().unique_names,
             branch: pull.head.branch,
             head_repository,
         })

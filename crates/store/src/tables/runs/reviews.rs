@@ -62,11 +62,14 @@ pub(super) fn begin(
         raise_counter(connection, run.token.0)?;
     }
     let computed = computed.map(|json| from_json(&json, || format!("run {}", run.id))).transpose()?;
-    let (reviewed, outcome) = reviewed(connection, &run.key)?.unzip();
-    let outcome = outcome.flatten().filter(|_| reviewed.as_ref() == Some(revision));
-    let outcome =
-        outcome.map(|json| from_json(&json, || format!("the last review of {}", run.key))).transpose()?;
-    Ok(Begun { reviewed, known, outcome, computed, dismissals: dismissals::of(connection, &run.key)? })
+    let (reviewed, json) = reviewed(connection, &run.key)?.unzip();
+    let last = json.flatten().map(|json| from_json(&json, || format!("the last review of {}", run.key)));
+    let is_same = reviewed.as_ref() == Some(revision);
+    // A record of another revision that cannot be read stands in no way.
+    let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
+    let outcome = last.clone().filter(|_| is_same);
+    let dismissals = dismissals::of(connection, &run.key)?;
+    Ok(Begun { reviewed, known, last, outcome, computed, dismissals })
 }
 
 /// Gives the newest review that has computed something a greater token than all others of its key.

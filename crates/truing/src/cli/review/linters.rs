@@ -42,7 +42,7 @@ impl Command {
         repository: &Repository,
         reader: &ChildReader,
     ) {
-        if self.args.explain {
+        if self.args.explain && self.args.tools {
             let reviewed = &review.record.detail.coverage.reviewed;
             let running = wiring::tools::own(config, &self.environment);
             let wanted = Wanted::of(config);

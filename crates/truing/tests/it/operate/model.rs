@@ -268,3 +268,45 @@ async fn memory_is_the_default_branchs_and_a_pull_request_that_changes_it_is_tol
     let changed = "changes the configuration of reviews: .claude/skills/a/SKILL.md, CLAUDE.md";
     assert!(summary.contains(changed) && summary.contains(&from), "{summary}");
 }
+
+/// The operator's file decides: rules alone ask no model, and who asks by hand is told why and at what price.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
+    let site = Site::new().await;
+    let change = Commit::new("debug").write("a.py", "a = 1\nbreakpoint()  # not for production\n");
+    site.repo.push("one", change).await.unwrap();
+    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let page = site.page(number);
+    let model = FakeModel::start(quoting()).await.unwrap();
+    let review = |rules: &str, more: &[&str]| {
+        let fixed = ["review", "--pr", &page, "--runtime", "native", "--explain", "--format", "json"];
+        let mut command = site.command(&[&fixed, more].concat());
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        command.env("TRUING_REVIEW__FOR", rules);
+        Ran::from(command.output().unwrap())
+    };
+    for more in [&[][..], &["--publish"]] {
+        let rules = review(r#"[{"repos": ["o/*"], "files_over": 0, "tier": "rules"}]"#, more);
+        assert_eq!((rules.exit, model.log().len()), (1, 0), "{rules:?}");
+        assert!(
+            rules.err.contains("tier: rules, by review.for, rule 1 (repository o/r, 1 file)"),
+            "{rules:?}"
+        );
+    }
+    let settled = review(r#"[{"repos": ["other/*"], "tier": "off"}]"#, &[]);
+    assert!(!model.log().is_empty(), "{settled:?}");
+    assert!(settled.err.contains("tier: settled, by review.tier"), "{settled:?}");
+    assert!(settled.err.contains("rules     $0.00 mean"), "{settled:?}");
+
+    let mut show = site.command(&["config", "show", "--for", "o/r"]);
+    show.env("TRUING_REVIEW__FOR", r#"[{"labels": ["big"], "tier": "deep", "most": "deep"}]"#);
+    let shown = Ran::from(show.output().unwrap());
+    assert_eq!(shown.exit, 0, "{shown:?}");
+    assert!(shown.out.contains("settled where no rule holds"), "{}", shown.out);
+    assert!(
+        shown.out.contains("deep      label big  # review.for, rule 1, its own rules at most deep"),
+        "{}",
+        shown.out
+    );
+    assert!(shown.out.contains("settled   $"), "{}", shown.out);
+}

@@ -85,8 +85,8 @@ fn secrets_of_the_tree_leave_for_no_model() {
         let scene = Scene::of(calls.into_iter().chain([report(&[quoting])]))
             .with(&format!("[review]\nclaude = {:?}\nredact = {redact}\n", program.display().to_string()))
             .by(runtime);
-        scene.place.write("conf.py", &format!("KEY = \"{key}\"\nCERT = \"\"\"\n{pem}\"\"\"\n"));
-        scene.place.write("CLAUDE.md", &format!("The staging key is {key}.\n"));
+        scene.place.write("conf.py", format!("KEY = \"{key}\"\nCERT = \"\"\"\n{pem}\"\"\"\n"));
+        scene.place.write("CLAUDE.md", format!("The staging key is {key}.\n"));
         let mut command = scene.command(&["--format", "json"]);
         let ran = Ran::from(command.output().unwrap());
         assert!(ran.exit < 2, "{runtime}: {}", ran.err);

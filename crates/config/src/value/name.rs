@@ -1,0 +1,35 @@
+//! Names, pairs and networks in lists.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// `UPSTREAM=OURS`: two folders, or two files.
+pub(crate) fn pair(text: &str) -> Option<(&str, &str)> {
+    let (theirs, ours) = text.split_once('=')?;
+    let is_path =
+        |path: &str| !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|part| part == "..");
+    (is_path(theirs) && is_path(ours) && theirs.ends_with('/') == ours.ends_with('/'))
+        .then_some((theirs, ours))
+}
+
+/// A network, or an address alone.
+pub(crate) fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// Each item once, where it came first.
+pub(crate) fn unique(items: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    items.into_iter().filter(|item| seen.insert(item.clone())).collect()
+}
+
+/// Names of forges, teams and packs, as a regular expression.
+pub(crate) const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
+
+/// Lower-case letters, digits and `-`, a letter first: names of forges and packs.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}

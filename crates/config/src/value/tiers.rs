@@ -1,0 +1,206 @@
+//! Rules for the tier of a review: tables of a file, or a variable's JSON.
+
+use serde_json::{Map, Value as Json, json};
+use toml::de::{DeTable, DeValue};
+use truing_core::glob::is_bounded;
+use truing_core::tier::{RuleOwner, Tier, TierCondition, TierConfig, TierRule, TierRules};
+
+use super::{Wrong, must};
+
+/// The names of conditions.
+const CONDITIONS: [&str; 10] = [
+    "repos",
+    "paths",
+    "only_paths",
+    "authors",
+    "labels",
+    "titles",
+    "bases",
+    "lines_over",
+    "lines_up_to",
+    "files_over",
+];
+/// The most rules of one file.
+const MAX_RULES: usize = 100;
+/// The longest `reason`, in characters.
+const MAX_REASON_CHARS: usize = 200;
+
+/// A fault of a rule, with the name of the key that has it.
+pub(crate) struct RuleFault {
+    pub(crate) key: Option<String>,
+    pub(crate) wrong: Wrong,
+}
+
+/// The form of the list.
+pub(crate) fn no_tiers() -> &'static str {
+    "be a list of tables such as { repos = [\"acme/*\"], tier = \"rules\" }, in a variable as JSON"
+}
+
+/// Refuses a list that is longer than somebody writes.
+pub(crate) fn refuse_many(count: usize) -> Result<(), Wrong> {
+    if count > MAX_RULES {
+        Err(must(format_args!("have at most {MAX_RULES} rules, not {count}")))
+    } else {
+        Ok(())
+    }
+}
+
+/// The rule of a file's table. `at` is its place for people.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn rule_in_toml(
+    table: &DeTable<'_>,
+    at: &str,
+    owner: RuleOwner,
+) -> Result<TierRule, Vec<RuleFault>> {
+    let mut fields = Map::new();
+    for (name, value) in table {
+        fields.insert(name.get_ref().to_string(), json_of(value.get_ref()));
+    }
+    rule(&fields, at, owner)
+}
+
+/// The rules of a variable, as JSON.
+pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, Wrong> {
+    let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_tiers()))?;
+    refuse_many(tables.len())?;
+    let mut rules = Vec::new();
+    for (number, fields) in (1_usize..).zip(&tables) {
+        let found = rule(fields, &format!("review.for, rule {number}"), RuleOwner::Operator);
+        rules.push(
+            found
+                .map_err(|faults| faults.into_iter().next().map_or(must(no_tiers()), |fault| fault.wrong))?,
+        );
+    }
+    Ok(rules)
+}
+
+fn rule(fields: &Map<String, Json>, at: &str, owner: RuleOwner) -> Result<TierRule, Vec<RuleFault>> {
+    let mut faults = Vec::new();
+    let mut when = Map::new();
+    let (mut tier, mut most, mut reason) = (None, None, None);
+    for (name, value) in fields {
+        let read = match (name.as_str(), owner) {
+            ("repos" | "most", RuleOwner::Repository) => {
+                Err(must(format_args!("not have `{name}`, which is for the operator's file")))
+            }
+            ("tier", _) => tier_of(value).map(|word| tier = Some(word)),
+            ("most", _) => tier_of(value).map(|word| most = Some(word)),
+            ("reason", _) => match value.as_str() {
+                Some(text) if text.chars().count() <= MAX_REASON_CHARS => {
+                    reason = Some(text.to_owned());
+                    Ok(())
+                }
+                Some(_) | None => Err(must(format_args!("be at most {MAX_REASON_CHARS} characters of text"))),
+            },
+            _ => condition_fault(name, value).map_or_else(
+                || {
+                    when.insert(name.clone(), value.clone());
+                    Ok(())
+                },
+                |fault| Err(must(fault)),
+            ),
+        };
+        faults.extend(read.err().map(|wrong| RuleFault { key: Some(name.clone()), wrong }));
+    }
+    let when = serde_json::from_value::<TierCondition>(Json::Object(when)).unwrap_or_default();
+    let Some(tier) = tier else {
+        if faults.is_empty() {
+            faults.push(RuleFault { key: None, wrong: must(format_args!("have a `tier`: {}", words())) });
+        }
+        return Err(faults);
+    };
+    let rule = TierRule { at: at.to_owned(), owner, when, tier, most, reason };
+    if faults.is_empty() { Ok(rule) } else { Err(faults) }
+}
+
+/// The fault of one condition: an unknown name, another type, or a pattern that is no glob.
+fn condition_fault(name: &str, value: &Json) -> Option<String> {
+    let when = match serde_json::from_value::<TierCondition>(json!({ name: value })) {
+        Ok(when) => when,
+        Err(_) if !CONDITIONS.contains(&name) => {
+            return Some(format!("not be there; the conditions of a rule are {}", CONDITIONS.join(", ")));
+        }
+        Err(error) => return Some(format!("be of another type: {error}")),
+    };
+    let lists = [&when.repos, &when.paths, &when.only_paths, &when.labels, &when.titles, &when.bases];
+    if let Some(Err(why)) = lists.into_iter().flatten().map(|glob| is_bounded(glob)).find(Result::is_err) {
+        return Some(format!("hold globs: {why}"));
+    }
+    let lists = [&when.repos, &when.paths, &when.only_paths, &when.labels, &when.titles, &when.bases];
+    if let Some(Err(why)) = lists.into_iter().flatten().map(|glob| is_bounded(glob)).find(Result::is_err) {
+        return Some(format!("hold globs: {why}"));
+    }
+    let rule = TierRule {
+        at: String::new(),
+        owner: RuleOwner::Operator,
+        when,
+        tier: Tier::Off,
+        most: None,
+        reason: None,
+    };
+    let built =
+        TierRules::new(TierConfig { tier: Tier::Off, at: String::new(), most: None, rules: vec![rule] });
+    built.err().map(|error| format!("hold globs: {error}"))
+}
+
+fn tier_of(value: &Json) -> Result<Tier, Wrong> {
+    let tier = value.as_str().and_then(Tier::from_word);
+    tier.ok_or_else(|| must(format_args!("be one of {}", words())))
+}
+
+fn words() -> String {
+    Tier::ALL.map(Tier::as_str).join(", ")
+}
+
+/// A value of TOML, as far as rules have such.
+fn json_of(value: &DeValue<'_>) -> Json {
+    match value {
+        DeValue::String(text) => json!(text.as_ref()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or_else(|_| json!({}), |number| json!(number)),
+        DeValue::Boolean(yes) => json!(yes),
+        DeValue::Array(items) => items.iter().map(|item| json_of(item.get_ref())).collect(),
+        // No key of a rule is of these types.
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => json!({}),
+    }
+}
+
+/// A rule as JSON, as it is written in a file.
+pub(super) fn to_json(rule: &TierRule) -> Json {
+    let mut fields = serde_json::to_value(&rule.when).unwrap_or_default();
+    fields["tier"] = json!(rule.tier);
+    if let Some(most) = rule.most {
+        fields["most"] = json!(most);
+    }
+    if let Some(reason) = &rule.reason {
+        fields["reason"] = json!(reason);
+    }
+    fields
+}
+
+/// Rules as an inline list of TOML.
+pub(super) fn to_toml(rules: &[TierRule]) -> String {
+    let all: Vec<Json> = rules.iter().map(to_json).collect();
+    toml::Value::try_from(all).map_or_else(|_| "[]".to_owned(), |value| value.to_string())
+}
+
+/// The schema of one rule.
+pub(crate) fn schema_of_rule() -> Json {
+    let texts = || json!({ "type": "array", "items": { "type": "string" } });
+    let count = || json!({ "type": "integer", "minimum": 0 });
+    let tiers: Vec<&str> = Tier::ALL.iter().map(|tier| tier.as_str()).collect();
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["tier"],
+        "properties": {
+            "repos": texts(), "paths": texts(), "only_paths": texts(), "authors": texts(),
+            "labels": texts(), "titles": texts(), "bases": texts(),
+            "lines_over": count(), "lines_up_to": count(), "files_over": count(),
+            "tier": { "enum": tiers }, "most": { "enum": tiers },
+            "reason": { "type": "string", "maxLength": MAX_REASON_CHARS }
+        }
+    })
+}

@@ -1,0 +1,144 @@
+//! Heads that their tier leaves without a review: the choice of a tier, and what the pull request shows of it.
+
+use truing_core::id::Sha;
+use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime, SkipReason};
+use truing_core::port::{Begun, Computed, PullRequest, Revision, RunRef};
+use truing_core::publish::Producer;
+use truing_core::slot::{Then, Why};
+use truing_core::tier::{PullAuthor, PullFacts, Tier, TierChoice, TierRules};
+use truing_diff::{Status, files};
+use truing_forge::publisher::Reconciled;
+
+use super::Served;
+use crate::reading::Change;
+use crate::stopped::Stopped;
+use crate::{desired, text};
+
+/// The tier of a pull request, by its facts and its change.
+pub(crate) fn choose(tiers: &TierRules, pull: &PullRequest, change: &Change, is_asked: bool) -> TierChoice {
+    let (mut paths, mut lines, mut has_uncounted) = (Vec::new(), 0_u64, false);
+    for file in files(&change.diff).filter_map(Result::ok) {
+        paths.push(file.path.to_string());
+        if file.status == Status::Renamed {
+            paths.extend(file.old_path.as_ref().map(ToString::to_string));
+        }
+        lines += u64::from(file.added) + u64::from(file.deleted);
+        has_uncounted |= file.is_binary;
+    }
+    paths.extend(change.left_out.iter().map(|gap| gap.path.to_string()));
+    has_uncounted |= change.left_out.iter().any(|gap| gap.reason != SkipReason::Ignored);
+    let facts = PullFacts {
+        repository: pull.repository().unwrap_or_default(),
+        author: pull.author.as_ref().map(|author| PullAuthor { id: &author.id, login: &author.login }),
+        has_unique_names: pull.has_unique_names,
+        labels: pull.labels.as_deref(),
+        title: &pull.title,
+        base: &pull.base_branch,
+        paths: &paths,
+        lines,
+        has_uncounted,
+    };
+    tiers.choose(&facts, is_asked)
+}
+
+impl Served<'_> {
+    /// Tells whether a head gets no review by its tier.
+    pub(super) fn is_left(&self, choice: &TierChoice, begun: &Begun, change: &Change) -> bool {
+        // The head that was reviewed is reviewed again against another base: its change is another one.
+        let of_last = begun.last.as_ref().map(|last| &last.detail.base);
+        let is_same_base = of_last == Some(&change.base);
+        let is_of_change = |head: &Sha| change.head.as_ref() != Some(head) || is_same_base;
+        match choice.tier {
+            Tier::Off => true,
+            Tier::Once => !self.asked && self.once(begun).is_some_and(is_of_change),
+            Tier::Rules | Tier::Settled | Tier::Deep => false,
+        }
+    }
+
+    /// The head that was reviewed, where a pull request has had its one review. One that waits for money, or that had no model
+    /// where there is one now, does not count.
+    fn once<'b>(&self, begun: &'b Begun) -> Option<&'b Sha> {
+        let outcome = &begun.last.as_ref()?.detail.outcome;
+        let is_whole = matches!(outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Partial)
+            && outcome.until.is_none()
+            && (self.agent.is_none() || outcome.runtime != Runtime::Rules);
+        begun.reviewed.as_ref().filter(|_| is_whole).map(|revision| &revision.head)
+    }
+
+    /// Ends the run without a review. The pull request keeps the summary of its last review, and the head gets a status that is
+    /// never green. Of a repository whose reviews are off nothing is shown.
+    pub(super) async fn leave(
+        &self,
+        pull: &PullRequest,
+        begun: Begun,
+        choice: &TierChoice,
+    ) -> Result<Then, Stopped> {
+        let head = &pull.revision.head;
+        let once = self.once(&begun).cloned();
+        let reason = match (choice.tier, &once) {
+            (Tier::Once, Some(reviewed)) => text::left_once(reviewed),
+            (Tier::Off | Tier::Rules | Tier::Once | Tier::Settled | Tier::Deep, _) => {
+                text::left_off(choice, pull)
+            }
+        };
+        // The check of a head that was reviewed stays, whatever its base is now.
+        let is_shown = match choice.tier {
+            Tier::Once => once.as_ref() != Some(head),
+            Tier::Off | Tier::Rules | Tier::Settled | Tier::Deep => choice.is_of_pull,
+        };
+        if is_shown {
+            let summary = text::not_reviewed(head, &reason, choice);
+            let status = desired::not_reviewed(head, text::left_status(choice), &summary);
+            let shown = match (begun.last, begun.known) {
+                (Some(last), Some(known)) => {
+                    let now = Some(head).filter(|now| **now != known.head);
+                    Some(self.restated((&known.head, now), last, &begun.dismissals).await?)
+                }
+                // Without a review there are no findings to keep, and a comment says nothing that the check does not.
+                (_, None) => Some(self.nothing(pull, &reason)),
+                // The findings of a review whose record cannot be read stay as they are.
+                (None, Some(_)) => None,
+            };
+            match shown {
+                Some(shown) => {
+                    self.store.restated(self.run, &Computed { status: Some(status), ..shown }).await?;
+                }
+                None => self.store.announce(self.run, Producer::Review, &summary, &status).await?,
+            }
+            if let Reconciled::Settling { until } = self.publish(head, false).await? {
+                return Ok(Then::DueAt(until, Why::Settling));
+            }
+        }
+        let outcome = skipped(&reason);
+        self.store.ended(self.run, &outcome, self.clock.now()).await?;
+        self.counts.run_ended("review", outcome.kind.as_str());
+        tracing::info!(reason = outcome.reason, "left without a review");
+        let after = self.look().await?;
+        let unmoved = after.revision == pull.revision && after.state == pull.state;
+        Ok(if unmoved { self.done(head, None) } else { Then::Again })
+    }
+
+    /// No findings and no comments.
+    fn nothing(&self, pull: &PullRequest, reason: &str) -> Computed {
+        let Revision { head, base } = pull.revision.clone();
+        let detail = ReviewDetail::new(Some(head), base, skipped(reason));
+        let RunRef { id, key, .. } = self.run.clone();
+        let outcome = ReviewRecord::begin(id, key, detail, self.clock.now());
+        Computed {
+            producer: Producer::Review,
+            findings: Vec::new(),
+            desired: Vec::new(),
+            status: None,
+            outcome,
+        }
+    }
+}
+
+fn skipped(reason: &str) -> Outcome {
+    Outcome {
+        kind: OutcomeKind::Skipped,
+        reason: Some(reason.to_owned()),
+        until: None,
+        runtime: Runtime::Rules,
+    }
+}

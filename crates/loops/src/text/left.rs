@@ -1,0 +1,59 @@
+//! Words for heads that their tier leaves without a review.
+
+use truing_core::id::Sha;
+use truing_core::line;
+use truing_core::markdown::plain;
+use truing_core::port::PullRequest;
+use truing_core::tier::{Tier, TierChoice};
+
+/// The longest name of a repository in a sentence, in characters.
+const MAX_NAME_CHARS: usize = 120;
+
+/// The reason of a later head of a pull request that is reviewed once.
+pub fn left_once(reviewed: &Sha) -> String {
+    format!(
+        "not reviewed (once): commit {} was reviewed; comment /review for another review",
+        reviewed.short()
+    )
+}
+
+/// The reason of a head whose tier is `off`.
+pub fn left_off(choice: &TierChoice, pull: &PullRequest) -> String {
+    let at = &choice.at;
+    let what = if choice.is_of_pull {
+        format!("not reviewed: {} ({at})", choice.because)
+    } else {
+        let repository = line::clean(pull.repository().unwrap_or(&pull.name), MAX_NAME_CHARS);
+        format!("reviews are off for {repository} ({at})")
+    };
+    match &choice.reason {
+        Some(reason) => format!("{what}: {}", line::clean(reason, MAX_NAME_CHARS)),
+        None => what,
+    }
+}
+
+/// The line beside the head.
+pub fn left_status(choice: &TierChoice) -> String {
+    match choice.tier {
+        Tier::Once => "not reviewed (once)".to_owned(),
+        Tier::Off | Tier::Rules | Tier::Settled | Tier::Deep => format!("not reviewed: {}", choice.because),
+    }
+}
+
+/// The text of the head's check.
+pub fn not_reviewed(head: &Sha, reason: &str, choice: &TierChoice) -> String {
+    let at = plain(&choice.at);
+    format!(
+        "## Truing: not reviewed\n\nCommit `{}` has not been reviewed: {} (tier `{}`, {at}).\n\nComment `/review` to have it \
+         reviewed.",
+        head.short(),
+        plain(reason),
+        choice.tier.as_str()
+    )
+}
+
+/// The reason of a review without a model where there is one.
+pub fn rules_alone(choice: &TierChoice) -> String {
+    let because = if choice.because.is_empty() { String::new() } else { format!(": {}", choice.because) };
+    format!("rules alone by tier rules ({}{because})", choice.at)
+}

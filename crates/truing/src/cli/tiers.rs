@@ -1,0 +1,148 @@
+//! The tier of a review for people: the rules that count for a repository, and the price of reviews by tier.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use truing_config::Config;
+use truing_config::environment::Environment;
+use truing_core::id::{Millis, Span};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{ReviewDetail, ReviewRecord, Runtime};
+use truing_core::port::Slots as _;
+use truing_core::tier::{Tier, TierChoice, TierPrice, TierRules, tier_prices};
+
+use super::error::CliError;
+use super::target::{existing_records, store_error};
+use crate::wiring;
+
+/// The days of which reviews are priced.
+const DAYS: i64 = 30;
+/// The most reviews that are priced, the newest first.
+const MAX_REVIEWS: usize = 10_000;
+
+/// The answer of `config show --for`, for scripts.
+#[derive(Serialize)]
+pub(super) struct RepositoryTiers {
+    repository: String,
+    /// The tier where no rule holds.
+    tier: Tier,
+    /// The highest that the repository's own rules may give then.
+    most: Tier,
+    rules: Vec<RuleRow>,
+    prices: BTreeMap<Tier, TierPrice>,
+}
+
+#[derive(Serialize)]
+struct RuleRow {
+    at: String,
+    when: String,
+    tier: Tier,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most: Option<Tier>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl RepositoryTiers {
+    /// The rules of a configuration that may count for a repository, `owner/name`.
+    pub(super) async fn of(
+        repository: &str,
+        config: &Config,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
+        let rules = TierRules::new(config.review.tiers.clone()).map_err(wiring::bad_pattern)?;
+        let row = |rule: &truing_core::tier::TierRule| RuleRow {
+            at: rule.at.clone(),
+            when: rule.when.to_string(),
+            tier: rule.tier,
+            most: rule.most,
+            reason: rule.reason.clone(),
+        };
+        Ok(Self {
+            repository: repository.to_owned(),
+            tier: rules.default_tier(),
+            most: rules.most(),
+            rules: rules.of_repository(repository).into_iter().map(row).collect(),
+            prices: prices(config, environment).await?,
+        })
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = format!(
+            "{}\n  tier      {} where no rule holds; its own rules may give at most {}\n",
+            self.repository,
+            self.tier.as_str(),
+            self.most.as_str()
+        );
+        for RuleRow { at, when, tier, most, reason } in &self.rules {
+            let _ = write!(text, "  {:<9} {when}  # {at}", tier.as_str());
+            if let Some(most) = most {
+                let _ = write!(text, ", its own rules at most {}", most.as_str());
+            }
+            if let Some(reason) = reason {
+                let _ = write!(text, ": {reason}");
+            }
+            text.push('\n');
+        }
+        if !self.rules.is_empty() {
+            text.push_str(
+                "The first rule that holds decides; rules of the repository's own file come after.\n",
+            );
+        }
+        text + &prices_text(&self.prices)
+    }
+}
+
+/// The lines of `review --explain`.
+pub(super) fn explain(choice: &TierChoice, prices: &BTreeMap<Tier, TierPrice>) -> String {
+    let because = if choice.because.is_empty() { String::new() } else { format!(" ({})", choice.because) };
+    let mut text = format!("tier: {}, by {}{because}\n", choice.tier.as_str(), choice.at);
+    if let Some(asked_for) = choice.asked_for {
+        let _ = writeln!(
+            text,
+            "the repository asks for {}, and the operator allows {}",
+            asked_for.as_str(),
+            choice.tier.as_str()
+        );
+    }
+    text + &prices_text(prices)
+}
+
+fn prices_text(prices: &BTreeMap<Tier, TierPrice>) -> String {
+    if prices.is_empty() {
+        return format!("No review of the last {DAYS} days is recorded, so there is no price.\n");
+    }
+    let mut text = format!("Price of a review, last {DAYS} days, all repositories:\n");
+    for (tier, price) in prices {
+        let TierPrice { reviews, sum_micro_usd, most_micro_usd } = *price;
+        let mean = MicroUsd(sum_micro_usd / reviews.max(1));
+        let (tier, most) = (tier.as_str(), MicroUsd(most_micro_usd));
+        let _ = writeln!(text, "  {tier:<9} {mean} mean, {most} most, {reviews} reviews");
+    }
+    text
+}
+
+/// The prices of the recorded reviews of the last days, by tier.
+pub(super) async fn prices(
+    config: &Config,
+    environment: &Environment,
+) -> Result<BTreeMap<Tier, TierPrice>, CliError> {
+    let Some(store) = existing_records(config, environment).await? else { return Ok(BTreeMap::new()) };
+    let now = store.now().await.map_err(store_error)?;
+    let since = Millis(now.0.saturating_sub(Span::minutes(DAYS * 24 * 60).0));
+    let records = store.records::<ReviewDetail>(None, since, MAX_REVIEWS).await.map_err(store_error)?;
+    Ok(tier_prices(records.iter().map(|record| (tier_of(record), record.cost()))))
+}
+
+/// The tier of a recorded review; those of older versions and of working trees have none, so it is told from what was done.
+fn tier_of(record: &ReviewRecord) -> Tier {
+    let detail = &record.detail;
+    let is_deep = || detail.modelled.as_ref().is_some_and(|did| !did.specialists.is_empty());
+    match &detail.tier {
+        Some(choice) => choice.tier,
+        None if detail.outcome.runtime == Runtime::Rules => Tier::Rules,
+        None if is_deep() => Tier::Deep,
+        None => Tier::Settled,
+    }
+}
