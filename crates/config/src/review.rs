@@ -1,4 +1,4 @@
-//! The section `review`.
+//! The section `review` of the configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::problem::ConfigError;
 use super::tool::Tools;
 use super::typed::Typed;
 
-/// What reviews.
+/// The reviewer beside the rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Runtime {
     /// The rules alone: no model.
@@ -20,16 +20,16 @@ pub enum Runtime {
     Cli,
 }
 
-/// Section `review`.
+/// The settings of the section `review`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewConfig {
-    /// What reviews.
+    /// The reviewer beside the rules.
     pub runtime: Runtime,
     /// The `claude` program: a path, or a name that is on `PATH`.
     pub claude: String,
     /// The version that it must have.
     pub claude_version: String,
-    /// How long it may take until it asks the model.
+    /// The time until it has to ask the model.
     pub claude_start: Duration,
     /// Answers of a model in one review.
     pub max_turns: u32,
@@ -68,7 +68,7 @@ pub struct ReviewConfig {
 /// The folder with the operator's skills.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SkillsDir {
-    /// Where it is.
+    /// The path of the folder.
     pub path: PathBuf,
     /// Has somebody named it? Only then it must be there.
     pub is_named: bool,

@@ -20,7 +20,7 @@ const MAX_VALUE_CHARS: usize = 80;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
-    /// No review.
+    /// No review at all.
     Off,
     /// Rules and linters, and no model.
     Rules,
@@ -61,9 +61,9 @@ impl Tier {
 /// Whose file a rule stands in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RuleOwner {
-    /// The operator's.
+    /// The file of the operator.
     Operator,
-    /// The repository's own.
+    /// The file of the repository.
     Repository,
 }
 
@@ -108,7 +108,7 @@ pub struct TierCondition {
 pub struct TierRule {
     /// Its place, for people: `truing.toml:14`.
     pub at: String,
-    /// Whose it is.
+    /// The owner of its file.
     pub owner: RuleOwner,
     /// The pull requests that it is for.
     pub when: TierCondition,
@@ -125,14 +125,14 @@ pub struct TierRule {
 pub struct PullAuthor<'a> {
     /// The id that lasts through renames.
     pub id: &'a AccountId,
-    /// The name now.
+    /// The name that it has now.
     pub login: &'a str,
 }
 
 /// The facts of a pull request that rules look at.
 #[derive(Clone, Copy, Debug)]
 pub struct PullFacts<'a> {
-    /// `owner/name`.
+    /// The name of the repository, `owner/name`.
     pub repository: &'a str,
     /// The account that opened it; none if it is gone.
     pub author: Option<PullAuthor<'a>>,
@@ -140,12 +140,14 @@ pub struct PullFacts<'a> {
     pub has_unique_names: bool,
     /// Its labels; none where the forge has none.
     pub labels: Option<&'a [String]>,
-    /// Its title.
+    /// The title of the pull request.
     pub title: &'a str,
     /// The branch that it goes to.
     pub base: &'a str,
-    /// The changed files.
+    /// The paths of the changed files; of a renamed one both.
     pub paths: &'a [String],
+    /// The number of changed files.
+    pub files: usize,
     /// Added and removed lines.
     pub lines: u64,
     /// A part of the change has no lines that can be counted: a binary file, or one that cannot be read.
@@ -155,7 +157,7 @@ pub struct PullFacts<'a> {
 /// A decision, and its reason.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TierChoice {
-    /// The tier.
+    /// The tier that was chosen.
     pub tier: Tier,
     /// The place of the rule: `truing.toml:14`, or the key of the default.
     pub at: String,
@@ -369,7 +371,7 @@ impl CompiledRule {
         });
         let is_whole =
             !facts.paths.is_empty() && facts.paths.iter().all(|path| self.only_paths.is_match(path));
-        let files = facts.paths.len() as u64;
+        let files = facts.files as u64;
         let all = holds(!when.repos.is_empty(), first(&self.repos, "repository", &[repository]))
             && holds(!when.paths.is_empty(), first(&self.paths, "file", facts.paths))
             && holds(
@@ -433,7 +435,7 @@ pub struct TierPrice {
     pub reviews: u64,
     /// Their cost together, in millionths of a dollar.
     pub sum_micro_usd: u64,
-    /// The dearest one.
+    /// The cost of the dearest one.
     pub most_micro_usd: u64,
 }
 

@@ -86,7 +86,7 @@ pub struct Heard {
 }
 
 /// The end of a computation.
-enum Computation {
+enum ReviewComputation {
     Done(Box<ReviewRecord>),
     /// The head's tier leaves it without a review.
     Left(TierChoice),
@@ -135,11 +135,11 @@ impl Served<'_> {
                     return Ok(Then::DueAt(ends, Why::Storm));
                 }
                 match Box::pin(self.compute(&pull, &begun)).await? {
-                    Computation::Done(record) => {
+                    ReviewComputation::Done(record) => {
                         self.counts.reviewed(&record);
                         *record
                     }
-                    Computation::Left(choice) => return self.leave(&pull, begun, &choice).await,
+                    ReviewComputation::Left(choice) => return self.leave(&pull, begun, &choice).await,
                 }
             }
         };
@@ -229,7 +229,7 @@ impl Served<'_> {
     }
 
     /// Fetches, reads, recognises and records; afterwards only publishing is left. A head that its tier leaves without a review is not read.
-    async fn compute(&self, pull: &PullRequest, begun: &Begun) -> Result<Computation, Stopped> {
+    async fn compute(&self, pull: &PullRequest, begun: &Begun) -> Result<ReviewComputation, Stopped> {
         let (before, dismissals) = (begun.known.as_ref(), begun.dismissals.as_slice());
         let revision = &pull.revision;
         let started = self.clock.now();
@@ -246,7 +246,7 @@ impl Served<'_> {
             "the tier is chosen"
         );
         if self.is_left(&choice, begun, &change) {
-            return Ok(Computation::Left(choice));
+            return Ok(ReviewComputation::Left(choice));
         }
         let agent = self.agent.filter(|_| choice.tier.asks_model());
         self.pass().await?;
@@ -302,7 +302,7 @@ impl Served<'_> {
         self.store.computed(self.run, &computed).await?;
         let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());
         tracing::info!(files, findings, outcome = record.detail.outcome.kind.as_str(), "computed");
-        Ok(Computation::Done(Box::new(record)))
+        Ok(ReviewComputation::Done(Box::new(record)))
     }
 
     /// The run that converges and has audited exactly this change and found nothing, if no model need look at it again:

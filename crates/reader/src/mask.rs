@@ -147,9 +147,19 @@ pub(crate) fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
 pub fn mask_printed(text: &str) -> String {
     let raw: Vec<&str> = text.split('\n').collect();
     let bare: Vec<&str> = raw.iter().map(|line| line.strip_prefix(['+', '-', ' ']).unwrap_or(line)).collect();
-    let mut lines: Vec<String> = raw.iter().map(|line| (*line).to_owned()).collect();
+    let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<String>>();
+    let (mut lines, mut inner) = (owned(&raw), owned(&bare));
     mask_lines(&mut lines, &raw);
-    mask_lines(&mut lines, &bare);
+    mask_lines(&mut inner, &bare);
+    for (((line, inner), raw), bare) in lines.iter_mut().zip(inner).zip(&raw).zip(&bare) {
+        if inner == *bare {
+            continue;
+        }
+        let mark = raw.strip_suffix(bare).unwrap_or_default();
+        let shown = format!("{mark}{inner}");
+        // Two searches may have found different parts of the line.
+        *line = if *line == *raw || *line == shown { shown } else { format!("{mark}{MASK}") };
+    }
     lines.join("\n")
 }
 
@@ -285,5 +295,7 @@ mod tests {
             assert_eq!(shown.lines().count(), text.lines().count());
         }
         assert_eq!(mask_printed("+a\n-b\n c\n"), "+a\n-b\n c\n");
+        assert_eq!(mask_printed(&format!("+key = {} # old", key())), "+key = [secret cut] # old");
+        assert_eq!(mask_printed(&format!("    key = {}", key())), "    key = [secret cut]");
     }
 }

@@ -71,9 +71,20 @@ fn limits() -> &'static LimitsFile {
 pub(super) fn violations(command: &Command, shipped: &[Command]) -> Vec<(CommandPart, String)> {
     let own = shipped.iter().find(|own| own.name() == command.name());
     let mut found = Vec::new();
+    let class_fault = class_fault(command, own);
+    // A class that is wrong is one error.
+    let reads = command.class == CommandClass::Reads && class_fault.is_none();
     for program in &command.programs {
         let is_own = own.is_some_and(|own| own.programs.contains(program));
-        let fault = if is_own { None } else { program_fault(program, command, shipped) };
+        // A program below a folder runs code whatever its grammar says.
+        let fault = match is_own {
+            true => None,
+            false if reads && !program.contains('/') => Some(format!(
+                "Truing's own grammar of `{}` has no program {program:?}: with it, its class is `runs_code`",
+                command.name()
+            )),
+            false => program_fault(program, command, shipped),
+        };
         found.extend(fault.map(|what| (CommandPart::Program, what)));
     }
     if own.is_none() {
@@ -84,9 +95,7 @@ pub(super) fn violations(command: &Command, shipped: &[Command]) -> Vec<(Command
             }),
         );
     }
-    found.extend(class_fault(command, own).map(|what| (CommandPart::Class, what)));
-    // A class that is wrong is one error.
-    let reads = command.class == CommandClass::Reads && class_fault(command, own).is_none();
+    found.extend(class_fault.map(|what| (CommandPart::Class, what)));
     let flags_of = |flags: &Flags, own: Option<&Flags>, part: fn(String) -> CommandPart| -> Vec<_> {
         let is_own = |name: &String, takes| own.is_some_and(|own| own.known.get(name) == Some(takes));
         let more = flags.known.iter().filter(|(name, takes)| !is_own(name, takes));
@@ -203,10 +212,13 @@ fn program_fault(program: &str, command: &Command, shipped: &[Command]) -> Optio
         ));
     }
     let Some(interpreter) = limits.interpreter.iter().find(|one| one.programs.contains(&bare)) else {
-        let is_known = shipped.iter().any(|own| own.is_of(name) || own.is_of(&bare));
-        let is_new = !shipped.iter().any(|own| own.name() == command.name());
-        return (is_known && is_new).then(|| {
-            format!("`{}` is none of the commands of {name:?} that Truing knows: list its line in `verify.check`, where it is allowed as it stands", command.name())
+        let of_program = |own: &&Command| own.is_of(name) || own.is_of(&bare);
+        let is_known = shipped.iter().any(|own| of_program(&own));
+        let is_listed = shipped.iter().filter(of_program).any(|own| own.words() == command.words());
+        return (is_known && !is_listed).then(|| {
+            let line = std::iter::once(name).chain(command.words.iter().map(String::as_str));
+            let line = line.collect::<Vec<_>>().join(" ");
+            format!("`{line}` is none of the commands of {name:?} that Truing knows: list its line in `verify.check`, where it is allowed as it stands")
         });
     };
     let first = command.words.first().filter(|word| Some(*word) == interpreter.word.as_ref());

@@ -26,13 +26,13 @@ fn rules(most: Option<Tier>, rules: Vec<TierRule>) -> TierRules {
     TierRules::new(config(most, rules)).unwrap()
 }
 
-struct Pull {
+struct SamplePull {
     author: AccountId,
     labels: Option<Vec<String>>,
     paths: Vec<String>,
 }
 
-impl Pull {
+impl SamplePull {
     fn new() -> Self {
         Self {
             author: AccountId::new("7"),
@@ -50,6 +50,7 @@ impl Pull {
             title: "WIP: a/b",
             base: "release/2",
             paths: &self.paths,
+            files: self.paths.len(),
             lines: 300,
             has_uncounted: false,
         }
@@ -58,7 +59,7 @@ impl Pull {
 
 #[test]
 fn each_condition_holds_for_what_it_names() {
-    let pull = Pull::new();
+    let pull = SamplePull::new();
     let with = |change: fn(&mut TierCondition)| {
         let mut when = TierCondition::default();
         change(&mut when);
@@ -100,7 +101,7 @@ fn each_condition_holds_for_what_it_names() {
 
 #[test]
 fn a_name_is_no_account_where_names_are_not_unique_and_no_label_is_none() {
-    let pull = Pull { labels: None, paths: Vec::new(), ..Pull::new() };
+    let pull = SamplePull { labels: None, paths: Vec::new(), ..SamplePull::new() };
     let when = |authors: &[&str]| TierCondition { authors: list(authors), ..TierCondition::default() };
     let facts = PullFacts { has_unique_names: false, ..pull.facts() };
     let choose =
@@ -120,7 +121,7 @@ fn a_name_is_no_account_where_names_are_not_unique_and_no_label_is_none() {
 
 #[test]
 fn the_first_rule_decides_and_who_asks_passes_over_a_skip() {
-    let pull = Pull::new();
+    let pull = SamplePull::new();
     let label = TierCondition { labels: list(&["no-review"]), ..TierCondition::default() };
     let repository = TierCondition { repos: list(&["acme/*"]), ..TierCondition::default() };
     let all = rules(
@@ -146,7 +147,7 @@ fn the_first_rule_decides_and_who_asks_passes_over_a_skip() {
 
 #[test]
 fn a_repository_lowers_freely_and_raises_up_to_what_the_operator_allows() {
-    let pull = Pull::new();
+    let pull = SamplePull::new();
     for (most, asked, tier, capped) in [
         (None, Tier::Off, Tier::Off, None),
         (None, Tier::Rules, Tier::Rules, None),

@@ -236,6 +236,17 @@ fn every_error_has_its_file_and_line() {
         let got = errors(&[file(name, text)]);
         assert_eq!(got, [format!("/policy/{name}:{expected}")], "{text}");
     }
+    // Each program is judged, and not the first alone.
+    let two = "short = \"bundled\"\nclass = \"reads\"\n[[command]]\npattern = { is = \"text\", unless = [] }\noperands = \"path\"\n";
+    for other in ["cargo", "anything"] {
+        let text = format!("programs = [\"rg\", {other:?}]\n{two}");
+        assert!(
+            errors(&[file("grammar/rg.toml", &text)])[0].contains("with it, its class is `runs_code`"),
+            "{other}"
+        );
+    }
+    let push = SCONS.replace("[\"scons\"]", "[\"make\", \"git\"]").replace("\"-Q\" = \"alone\"\n", "");
+    assert!(errors(&[file("grammar/x.toml", &push)])[0].contains("`git` is none of the commands"));
     let interpreter = SCONS.replace("scons", "python3.12");
     assert!(
         errors(&[file("grammar/x.toml", &interpreter)])[0]

@@ -1,7 +1,9 @@
 //! Heads that their tier leaves without a review: the choice of a tier, and what the pull request shows of it.
 
+use std::collections::BTreeSet;
+
 use truing_core::id::Sha;
-use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime, SkipReason};
+use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::{Begun, Computed, PullRequest, Revision, RunRef};
 use truing_core::publish::Producer;
 use truing_core::slot::{Then, Why};
@@ -17,7 +19,15 @@ use crate::{desired, text};
 /// The tier of a pull request, by its facts and its change.
 pub(crate) fn choose(tiers: &TierRules, pull: &PullRequest, change: &Change, is_asked: bool) -> TierChoice {
     let (mut paths, mut lines, mut has_uncounted) = (Vec::new(), 0_u64, false);
-    for file in files(&change.diff).filter_map(Result::ok) {
+    let mut counted = BTreeSet::new();
+    for file in files(&change.diff) {
+        // The rest of a change that cannot be read may be anything.
+        let Ok(file) = file else {
+            has_uncounted = true;
+            paths.push(String::new());
+            break;
+        };
+        counted.insert(file.path.clone());
         paths.push(file.path.to_string());
         if file.status == Status::Renamed {
             paths.extend(file.old_path.as_ref().map(ToString::to_string));
@@ -26,7 +36,8 @@ pub(crate) fn choose(tiers: &TierRules, pull: &PullRequest, change: &Change, is_
         has_uncounted |= file.is_binary;
     }
     paths.extend(change.left_out.iter().map(|gap| gap.path.to_string()));
-    has_uncounted |= change.left_out.iter().any(|gap| gap.reason != SkipReason::Ignored);
+    counted.extend(change.left_out.iter().map(|gap| gap.path.clone()));
+    has_uncounted |= !change.left_out.is_empty();
     let facts = PullFacts {
         repository: pull.repository().unwrap_or_default(),
         author: pull.author.as_ref().map(|author| PullAuthor { id: &author.id, login: &author.login }),
@@ -35,6 +46,7 @@ pub(crate) fn choose(tiers: &TierRules, pull: &PullRequest, change: &Change, is_
         title: &pull.title,
         base: &pull.base_branch,
         paths: &paths,
+        files: counted.len(),
         lines,
         has_uncounted,
     };
@@ -87,7 +99,7 @@ impl Served<'_> {
             Tier::Off | Tier::Rules | Tier::Settled | Tier::Deep => choice.is_of_pull,
         };
         if is_shown {
-            let summary = text::not_reviewed(head, &reason, choice);
+            let summary = text::not_reviewed(head, &reason);
             let status = desired::not_reviewed(head, text::left_status(choice), &summary);
             let shown = match (begun.last, begun.known) {
                 (Some(last), Some(known)) => {

@@ -11,15 +11,12 @@ const MAX_NAME_CHARS: usize = 120;
 
 /// The reason of a later head of a pull request that is reviewed once.
 pub fn left_once(reviewed: &Sha) -> String {
-    format!(
-        "not reviewed (once): commit {} was reviewed; comment /review for another review",
-        reviewed.short()
-    )
+    format!("not reviewed (once): commit {} was reviewed", reviewed.short())
 }
 
 /// The reason of a head whose tier is `off`.
 pub fn left_off(choice: &TierChoice, pull: &PullRequest) -> String {
-    let at = &choice.at;
+    let at = shown_place(&choice.at);
     let what = if choice.is_of_pull {
         format!("not reviewed: {} ({at})", choice.because)
     } else {
@@ -41,19 +38,18 @@ pub fn left_status(choice: &TierChoice) -> String {
 }
 
 /// The text of the head's check.
-pub fn not_reviewed(head: &Sha, reason: &str, choice: &TierChoice) -> String {
-    let at = plain(&choice.at);
-    format!(
-        "## Truing: not reviewed\n\nCommit `{}` has not been reviewed: {} (tier `{}`, {at}).\n\nComment `/review` to have it \
-         reviewed.",
-        head.short(),
-        plain(reason),
-        choice.tier.as_str()
-    )
+pub fn not_reviewed(head: &Sha, reason: &str) -> String {
+    let ask = "Comment `/review` for a review of this commit.";
+    format!("## Truing: not reviewed\n\nCommit `{}`: {}.\n\n{ask}", head.short(), plain(reason))
+}
+
+/// A rule's place without the folder of its file, which no pull request shows.
+fn shown_place(at: &str) -> &str {
+    at.rsplit('/').next().unwrap_or(at)
 }
 
 /// The reason of a review without a model where there is one.
 pub fn rules_alone(choice: &TierChoice) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(": {}", choice.because) };
-    format!("rules alone by tier rules ({}{because})", choice.at)
+    format!("rules alone by tier rules ({}{because})", shown_place(&choice.at))
 }

@@ -26,11 +26,11 @@ use crate::wiring;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    what: ConfigCommand,
 }
 
 #[derive(Subcommand, Debug)]
-enum What {
+enum ConfigCommand {
     /// Print every effective value and who set it
     Show {
         /// Print the tiers of this repository's reviews instead, with the price of a review by tier
@@ -52,13 +52,13 @@ enum What {
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.what {
-        What::Show { repository: None } => show(context)?,
-        What::Show { repository: Some(repository) } => show_tiers(repository, context)?,
-        What::Schema => {
+        ConfigCommand::Show { repository: None } => show(context)?,
+        ConfigCommand::Show { repository: Some(repository) } => show_tiers(repository, context)?,
+        ConfigCommand::Schema => {
             context.output.data(format_args!("{:#}\n", truing_config::generate::schema()))?;
         }
-        What::Check { live: true, .. } => return live::check(&context.config(&[])?, context),
-        What::Check { file, live: false } => check(file.as_deref(), context)?,
+        ConfigCommand::Check { live: true, .. } => return live::check(&context.config(&[])?, context),
+        ConfigCommand::Check { file, live: false } => check(file.as_deref(), context)?,
     }
     Ok(Exit::Done)
 }
