@@ -1090,6 +1090,14 @@ pub const KEYS: &[Key] = &[
         doc: "How long it is kept.",
     },
     Key {
+        path: "converge.enabled",
+        kind: Kind::Flag,
+        default: Default::Text("true"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Does a server begin converge runs and audits for comments and labels, and continue those under way? `truing converge` and `truing audit` by hand always do.",
+    },
+    Key {
         path: "converge.max_audits",
         kind: Kind::Integer(1, 1000),
         default: Default::Text("10"),
