@@ -17,6 +17,8 @@ use crate::environment::Environment;
 /// Section `converge`, with the reviewers that it names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConvergeConfig {
+    /// Does a server converge?
+    pub is_enabled: bool,
     /// How far a run may go.
     pub limits: Limits,
     /// How long an auditor may take.
@@ -191,6 +193,7 @@ pub(super) fn of(
     let time = |key: &str| settings.duration(&format!("converge.{key}"));
     let flag = |key: &str| settings.flag(&format!("converge.{key}"));
     Ok(ConvergeConfig {
+        is_enabled: flag("enabled")?,
         limits: Limits {
             max_audits: number("max_audits")?,
             gate_rounds: number("gate_rounds")?,

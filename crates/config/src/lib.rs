@@ -4,6 +4,7 @@
 //! file, default. Every input is an argument; `files`, `plain` and `secret` are the only modules that touch the file system, and
 //! [`Environment`] is the only one that reads variables.
 
+mod budget;
 mod conflict;
 pub mod converge;
 mod defaults;
@@ -41,6 +42,7 @@ use truing_core::price::DeclaredPrice;
 use truing_core::sandbox::Level;
 
 use crate::environment::Environment;
+pub use budget::BudgetConfig;
 use converge::ConvergeConfig;
 pub use files::{REPOSITORY_FILE, operator_file, read, repository_file, user_file};
 pub use forges::ForgeConfig;
@@ -162,21 +164,6 @@ pub struct PolicyConfig {
 pub struct SandboxConfig {
     /// The weakest that is accepted.
     pub level: Level,
-}
-
-/// Section `budget`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BudgetConfig {
-    /// All attempts at one head of one pull request.
-    pub review: MicroUsd,
-    /// All reviews of a repository in a day.
-    pub repo_day: MicroUsd,
-    /// One run of the converge loop.
-    pub converge: MicroUsd,
-    /// One run of a job that follows a package.
-    pub sync: MicroUsd,
-    /// A file of prices in LiteLLM's format.
-    pub prices: Option<PathBuf>,
 }
 
 /// Section `team.NAME`.
@@ -404,13 +391,7 @@ impl Config {
             sandbox: SandboxConfig { level: of.word("sandbox.level", Level::named)? },
             verify: verify::of(&of)?,
             converge: converge::of(&of, names.get(&Named::Reviewer), names.get(&Named::Model))?,
-            budget: BudgetConfig {
-                review: of.usd("budget.review_usd")?,
-                repo_day: of.usd("budget.repo_day_usd")?,
-                converge: of.usd("budget.converge_usd")?,
-                sync: of.usd("budget.sync_usd")?,
-                prices: of.path("budget.prices")?,
-            },
+            budget: budget::of(&of)?,
             teams: each(&names, Named::Team, |name| {
                 Ok(TeamConfig {
                     repos: of.list(&format!("team.{name}.repos"))?,

@@ -69,7 +69,7 @@ impl Usage {
 pub struct Level {
     /// What it bounds.
     pub kind: LevelKind,
-    /// Which of them: the slot's key and head, the repository, the team, the run.
+    /// Which of them: the slot's key with or without head, the repository, the team, the run.
     pub key: String,
     /// The UTC day (`2026-11-20`) or month (`2026-11`) it is for; empty where it has none.
     pub period: String,
@@ -77,31 +77,53 @@ pub struct Level {
     pub limit: MicroUsd,
 }
 
-/// What a level bounds.
+/// The kinds of levels, the tightest first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LevelKind {
     /// All attempts at reviewing one head of one pull request.
     Review,
-    /// All reviews of a repository in a UTC day.
-    RepoDay,
-    /// Everything a team spends in a UTC month.
-    TeamMonth,
     /// One run of the converge or the sync loop.
     Run,
+    /// All reviews, audits and converge runs of one pull request, as long as it lives.
+    #[serde(rename = "pr")]
+    Pull,
+    /// All reviews of a repository in a UTC day.
+    RepoDay,
+    /// All converge runs and audits of a repository in a UTC day.
+    ConvergeDay,
+    /// All runs of jobs that follow packages for a repository in a UTC day.
+    SyncDay,
+    /// Everything a team spends in a UTC month.
+    TeamMonth,
+    /// Everything this installation spends in a UTC month.
+    Month,
 }
 
 impl LevelKind {
     /// Every kind, the tightest first.
-    pub const ALL: [Self; 4] = [Self::Review, Self::Run, Self::RepoDay, Self::TeamMonth];
+    pub const ALL: [Self; 8] = [
+        Self::Review,
+        Self::Run,
+        Self::Pull,
+        Self::RepoDay,
+        Self::ConvergeDay,
+        Self::SyncDay,
+        Self::TeamMonth,
+        Self::Month,
+    ];
 
     /// The word used in the file, in `truing budget show` and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Review => "review",
-            Self::RepoDay => "repo_day",
-            Self::TeamMonth => "team_month",
             Self::Run => "run",
+            Self::Pull => "pr",
+            Self::RepoDay => "repo_day",
+            Self::ConvergeDay => "converge_day",
+            Self::SyncDay => "sync_day",
+            Self::TeamMonth => "team_month",
+            Self::Month => "month",
         }
     }
 
@@ -116,15 +138,20 @@ impl Level {
     pub fn too_little(&self) -> String {
         let key = match self.kind {
             LevelKind::Review => "`budget.review_usd`".to_owned(),
-            LevelKind::RepoDay => "`budget.repo_day_usd`".to_owned(),
-            LevelKind::TeamMonth => format!("`team.{}.month_usd`", self.key),
             LevelKind::Run => "the run's limit".to_owned(),
+            LevelKind::Pull => "`budget.pr_usd`".to_owned(),
+            LevelKind::RepoDay => "`budget.repo_day_usd`".to_owned(),
+            LevelKind::ConvergeDay => "`budget.converge_day_usd`".to_owned(),
+            LevelKind::SyncDay => "`budget.sync_day_usd`".to_owned(),
+            LevelKind::TeamMonth => format!("`team.{}.month_usd`", self.key),
+            LevelKind::Month => "`budget.month_usd`".to_owned(),
         };
         let per = match self.kind {
             LevelKind::Review => " for a commit",
-            LevelKind::RepoDay => " a day",
-            LevelKind::TeamMonth => " a month",
             LevelKind::Run => "",
+            LevelKind::Pull => " for all of a pull request",
+            LevelKind::RepoDay | LevelKind::ConvergeDay | LevelKind::SyncDay => " a day",
+            LevelKind::TeamMonth | LevelKind::Month => " a month",
         };
         match self.limit {
             MicroUsd(0) => format!("{key} is {}, which pays for no request: set it higher", self.limit),

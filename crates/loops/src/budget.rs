@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 use opentelemetry::KeyValue;
-use truing_config::Config;
 use truing_config::value;
+use truing_config::{BudgetConfig, Config};
 use truing_core::id::{Key, Millis, RunId};
 use truing_core::ledger::{self, Caps, Level, Purse, Room, Scope};
 use truing_core::money::MicroUsd;
@@ -19,8 +19,8 @@ use crate::telemetry;
 /// Limits of all repositories.
 #[derive(Clone, Debug)]
 pub struct Budgets {
-    review: MicroUsd,
-    repo_day: MicroUsd,
+    /// Those of no repository in particular and of no team.
+    caps: Caps,
     sync: MicroUsd,
     converge: MicroUsd,
     /// By `owner/name` in lower case.
@@ -52,11 +52,12 @@ impl Budgets {
             }
         }
         let lower = |(name, limit): (&String, &MicroUsd)| (name.to_lowercase(), *limit);
+        let BudgetConfig { review, pull, repo_day, converge, converge_day, sync, sync_day, month, prices: _ } =
+            config.budget;
         Ok(Self {
-            review: config.budget.review,
-            repo_day: config.budget.repo_day,
-            sync: config.budget.sync,
-            converge: config.budget.converge,
+            caps: Caps { review, pull, repo_day, converge_day, sync_day, teams: Vec::new(), month },
+            sync,
+            converge,
             repositories: config.repositories.iter().map(lower).collect(),
             teams,
         })
@@ -68,17 +69,25 @@ impl Budgets {
         let own = name.and_then(|name| self.repositories.get(&name.to_lowercase())).copied();
         let is_of = |team: &&Team| name.is_some_and(|name| team.repositories.is_match(name));
         let teams = self.teams.iter().filter(is_of).map(|team| (team.name.clone(), team.month)).collect();
-        Caps { review: self.review, repo_day: own.unwrap_or(self.repo_day), teams }
+        Caps { repo_day: own.unwrap_or(self.caps.repo_day), teams, ..self.caps.clone() }
     }
 
     /// What a run draws on that begins now and follows a package for this repository, and what it may cost.
     pub fn purse_of_sync(&self, run: RunId, name: &str, now: Millis) -> (Purse, MicroUsd) {
-        (Purse::of_run(run, self.sync, &self.caps(Some(name)).teams, now), self.sync)
+        (Purse::of_sync(run, self.sync, name, &self.caps(Some(name)), now), self.sync)
     }
 
-    /// What a run draws on that converges on a branch of this repository, and what it may cost in all.
-    pub fn purse_of_converge(&self, run: RunId, name: Option<&str>, now: Millis) -> (Purse, MicroUsd) {
-        (Purse::of_run(run, self.converge, &self.caps(name).teams, now), self.converge)
+    /// The purse of a run that converges on the pull request or the local repository of this key, and the most that it
+    /// may cost in all.
+    pub fn purse_of_converge(
+        &self,
+        run: RunId,
+        key: &Key,
+        name: Option<&str>,
+        now: Millis,
+    ) -> (Purse, MicroUsd) {
+        let scope = scope(key, "");
+        (Purse::of_converge(run, self.converge, &scope, &self.caps(name), now), self.converge)
     }
 
     /// The most that a run which converges may cost.
@@ -89,15 +98,18 @@ impl Budgets {
     /// What a review of this commit draws on that begins now. `key` is the pull request's, or of a local run the one
     /// that records know its repository by.
     pub fn purse(&self, run: RunId, key: &Key, head: &str, name: Option<&str>, now: Millis) -> Purse {
-        let all = key.as_str();
-        // `pr/{forge}/{repository id}/` without its ends; what has no number is a repository itself.
-        let repository = match all.strip_prefix("pr/") {
-            Some(_) => key.repository().trim_start_matches("pr/").trim_end_matches('/'),
-            None => all,
-        };
-        let scope = Scope { key: all.to_owned(), head: head.to_owned(), repository: repository.to_owned() };
-        Purse::of_review(run, &scope, &self.caps(name), now)
+        Purse::of_review(run, &scope(key, head), &self.caps(name), now)
     }
+}
+
+fn scope(key: &Key, head: &str) -> Scope {
+    let all = key.as_str();
+    // `pr/{forge}/{repository id}/` without its ends; what has no number is a repository itself.
+    let repository = match all.strip_prefix("pr/") {
+        Some(_) => key.repository().trim_start_matches("pr/").trim_end_matches('/'),
+        None => all,
+    };
+    Scope { key: all.to_owned(), head: head.to_owned(), repository: repository.to_owned() }
 }
 
 /// The `owner/name` at the end of a remote's URL, for a local run's team; none if it has no such end.
@@ -279,6 +291,30 @@ mod tests {
         assert_eq!(keys("pr/github/1296269/7"), ["pr/github/1296269/7@abc", "github/1296269", "all"]);
         let local = "local/https://example.org/ada/tool2";
         assert_eq!(keys(local), [format!("{local}@abc"), local.to_owned(), "all".to_owned()]);
+    }
+
+    #[test]
+    fn all_of_a_pull_request_is_bounded_only_where_the_operator_says_so() {
+        let kinds = |text: &str, key: &str| -> Vec<&str> {
+            let budgets = Budgets::new(&config(text)).unwrap();
+            let (run, key, at) = (|| RunId::new("r"), Key::new(key), Millis(0));
+            let purses = [
+                budgets.purse(run(), &key, "abc", None, at),
+                budgets.purse_of_converge(run(), &key, None, at).0,
+                budgets.purse_of_sync(run(), "ada/tool", at).0,
+            ];
+            purses.iter().flat_map(|purse| &purse.levels).map(|level| level.kind.as_str()).collect()
+        };
+        let pull = "pr/github/1/7";
+        assert_eq!(kinds("", pull), ["review", "repo_day", "run", "run"]);
+        let none = "[budget]\npr_usd = 0\nmonth_usd = 0\nconverge_day_usd = 0\nsync_day_usd = 0\n";
+        assert_eq!(kinds(none, pull), kinds("", pull));
+        let all = none.replace(" 0", " 1");
+        let sync = ["run", "sync_day", "month"];
+        let expected = ["review", "repo_day", "pr", "month", "run", "pr", "converge_day", "month"];
+        assert_eq!(kinds(&all, pull), [&expected[..], &sync].concat());
+        let local = ["review", "repo_day", "month", "run", "converge_day", "month"];
+        assert_eq!(kinds(&all, "local/x"), [&local[..], &sync].concat());
     }
 
     #[test]

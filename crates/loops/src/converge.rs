@@ -365,7 +365,7 @@ impl Runner<'_> {
     /// [`StoreError`]: the ledger cannot be asked.
     #[truing_core::boxed_future]
     pub async fn settle(&mut self, step: Step) -> Result<(), StoreError> {
-        let own = Purse::of_run(self.record.run.clone(), MicroUsd(0), &[], SystemClock.now()).levels;
+        let own = Purse::of_run(self.record.run.clone(), MicroUsd(0)).levels;
         let drawn = self.agents.auditor.ledger.look(&own).await?;
         let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
         let untold = MicroUsd(spent.saturating_sub(self.record.cost().0));
@@ -596,7 +596,8 @@ impl Runner<'_> {
     /// What pays for a model, and how much is left of what the run may cost.
     fn purse(&self, agent: &Agent) -> (Purse, MicroUsd) {
         let run = self.record.run.clone();
-        let (purse, most) = agent.budgets.purse_of_converge(run, self.repository, SystemClock.now());
+        let (key, now) = (&self.record.key, SystemClock.now());
+        let (purse, most) = agent.budgets.purse_of_converge(run, key, self.repository, now);
         let spent = self.record.cost().0.saturating_add(self.taken.cost_micro_usd.0);
         (purse, MicroUsd(most.0.saturating_sub(spent)))
     }

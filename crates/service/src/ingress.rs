@@ -247,8 +247,11 @@ impl Ingress {
 
     /// The same for a label, if it is the one that starts a run.
     async fn labelled(&self, label: Label, halted: Halted) -> Result<serde_json::Value, Refusal> {
-        let converging = self.context.converging.as_ref().ok();
-        let wanted = converging.and_then(|converging| converging.config().label.as_ref());
+        let converging = match &self.context.converging {
+            Ok(converging) => converging,
+            Err(why) => return Ok(json!({ "status": "ignored", "what": format!("a label: {why}") })),
+        };
+        let wanted = converging.config().label.as_ref();
         if wanted.is_none_or(|wanted| !wanted.eq_ignore_ascii_case(&label.name)) {
             return Ok(json!({ "status": "ignored", "what": "a label that starts nothing" }));
         }

@@ -150,6 +150,12 @@ impl fmt::Display for End {
                     LevelKind::RepoDay => "of this repository for today",
                     LevelKind::TeamMonth => "of this team for the month",
                     LevelKind::Run => "for this run",
+                    LevelKind::Pull => "for all of this pull request (`budget.pr_usd`)",
+                    LevelKind::ConvergeDay => {
+                        "for converge runs of this repository today (`budget.converge_day_usd`)"
+                    }
+                    LevelKind::SyncDay => "for jobs of this repository today (`budget.sync_day_usd`)",
+                    LevelKind::Month => "of this installation for the month (`budget.month_usd`)",
                 };
                 match level.limit {
                     MicroUsd(0) => write!(f, "budget: there is no money {whose}: {}", level.too_little()),

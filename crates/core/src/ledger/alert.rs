@@ -1,5 +1,5 @@
-//! When people are told that money runs out: at 50, 80 and 100 % of a repository's day and of a team's month, each
-//! once a period.
+//! When people are told that money runs out: at 50, 80 and 100 % of what is bounded in a day or a month, each once a
+//! period.
 
 use super::{Ask, Drawn, LevelKind};
 use crate::port::{NewNotice, NoticeKind};
@@ -25,9 +25,12 @@ fn notice(drawn: &Drawn, threshold: u64) -> Option<NewNotice> {
     let Drawn { level, spent, .. } = drawn;
     let whose = match level.kind {
         LevelKind::RepoDay => format!("the repository {} on", level.key),
+        LevelKind::ConvergeDay => format!("converge runs of the repository {} on", level.key),
+        LevelKind::SyncDay => format!("jobs for the repository {} on", level.key),
         LevelKind::TeamMonth => format!("the team {} in", level.key),
+        LevelKind::Month => "this installation in".to_owned(),
         // Ends by itself, with a result that says so.
-        LevelKind::Review | LevelKind::Run => return None,
+        LevelKind::Review | LevelKind::Run | LevelKind::Pull => return None,
     };
     // Somebody has chosen that nothing is spent there.
     if level.limit.0 == 0 {
@@ -77,8 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_of_one_review_or_of_a_limit_of_nothing() {
-        for (kind, limit) in [(LevelKind::Review, 10), (LevelKind::Run, 10), (LevelKind::TeamMonth, 0)] {
+    fn nobody_is_told_of_one_review_or_pull_request_or_of_a_limit_of_nothing() {
+        for (kind, limit) in
+            [(LevelKind::Review, 10), (LevelKind::Run, 10), (LevelKind::Pull, 10), (LevelKind::TeamMonth, 0)]
+        {
             assert_eq!(alert(&drawn(kind, limit, 10, 0)), None);
         }
     }

@@ -15,16 +15,44 @@ pub struct Scope {
     pub repository: String,
 }
 
-/// What reviews may cost.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What the work for one repository may cost; where a sum may be absent, it is without a bound.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Caps {
     /// All attempts at one head of one pull request.
     pub review: MicroUsd,
+    /// All of one pull request.
+    pub pull: Option<MicroUsd>,
     /// All reviews of the repository in a day.
     pub repo_day: MicroUsd,
+    /// All converge runs of the repository in a day.
+    pub converge_day: Option<MicroUsd>,
+    /// All runs of jobs for the repository in a day.
+    pub sync_day: Option<MicroUsd>,
     /// All that the repository's teams spend in a month, by name.
     pub teams: Vec<(String, MicroUsd)>,
+    /// All that this installation spends in a month.
+    pub month: Option<MicroUsd>,
 }
+
+impl Caps {
+    /// The level of all work of one pull request; a local repository is none.
+    fn of_pull(&self, key: &str) -> Option<Level> {
+        let limit = self.pull.filter(|_| key.starts_with("pr/"))?;
+        Some(Level { kind: LevelKind::Pull, key: key.to_owned(), period: String::new(), limit })
+    }
+
+    /// The levels of everything that begins now.
+    fn months(&self, now: Millis) -> impl Iterator<Item = Level> {
+        let level =
+            move |kind, key: &str, limit| Level { kind, key: key.to_owned(), period: month(now), limit };
+        let of_team = move |(name, limit): &(String, MicroUsd)| level(LevelKind::TeamMonth, name, *limit);
+        let all = self.month.map(|limit| level(LevelKind::Month, ALL, limit));
+        self.teams.iter().map(of_team).chain(all)
+    }
+}
+
+/// The key of the level that bounds everything.
+const ALL: &str = "all";
 
 impl Purse {
     /// What a review draws on that begins now. A run that lasts beyond midnight stays with the day of its beginning.
@@ -35,24 +63,41 @@ impl Purse {
             level(LevelKind::Review, key, String::new(), caps.review),
             level(LevelKind::RepoDay, scope.repository.clone(), day(now), caps.repo_day),
         ];
-        let of_team = |(name, limit): &(String, MicroUsd)| {
-            level(LevelKind::TeamMonth, name.clone(), month(now), *limit)
-        };
-        levels.extend(caps.teams.iter().map(of_team));
+        levels.extend(caps.of_pull(&scope.key).into_iter().chain(caps.months(now)));
         Self { run, levels }
     }
 
-    /// What one run of a loop draws on that writes code: its own limit in place of a review's, and its teams' months.
-    pub fn of_run(run: RunId, limit: MicroUsd, teams: &[(String, MicroUsd)], now: Millis) -> Self {
-        let own = Level { kind: LevelKind::Run, key: run.as_str().to_owned(), period: String::new(), limit };
-        let of_team = |(name, limit): &(String, MicroUsd)| Level {
-            kind: LevelKind::TeamMonth,
-            key: name.clone(),
-            period: month(now),
-            limit: *limit,
-        };
-        let levels = std::iter::once(own).chain(teams.iter().map(of_team)).collect();
-        Self { run, levels }
+    /// The purse of a run that is of no repository: its own limit.
+    pub fn of_run(run: RunId, limit: MicroUsd) -> Self {
+        let key = run.as_str().to_owned();
+        Self { run, levels: vec![Level { kind: LevelKind::Run, key, period: String::new(), limit }] }
+    }
+
+    /// The purse of a converge run or an audit that begins now, for the pull request or the local repository of this
+    /// key: its own limit in place of a review's.
+    pub fn of_converge(run: RunId, limit: MicroUsd, scope: &Scope, caps: &Caps, now: Millis) -> Self {
+        let of_day = caps.converge_day.map(|limit| Level {
+            kind: LevelKind::ConvergeDay,
+            key: scope.repository.clone(),
+            period: day(now),
+            limit,
+        });
+        let mut purse = Self::of_run(run, limit);
+        purse.levels.extend(caps.of_pull(&scope.key).into_iter().chain(of_day).chain(caps.months(now)));
+        purse
+    }
+
+    /// The purse of a run of a job that begins now and follows a package for the repository of this name.
+    pub fn of_sync(run: RunId, limit: MicroUsd, name: &str, caps: &Caps, now: Millis) -> Self {
+        let of_day = caps.sync_day.map(|limit| Level {
+            kind: LevelKind::SyncDay,
+            key: name.to_lowercase(),
+            period: day(now),
+            limit,
+        });
+        let mut purse = Self::of_run(run, limit);
+        purse.levels.extend(of_day.into_iter().chain(caps.months(now)));
+        purse
     }
 }
 
@@ -68,7 +113,7 @@ pub enum Room {
         /// What is used up.
         level: Level,
     },
-    /// The month is used up: the rules review alone.
+    /// The month is used up, or what the pull request may cost in all: the rules review alone.
     Minimal {
         /// What is used up.
         level: Level,
@@ -76,11 +121,13 @@ pub enum Room {
 }
 
 /// Decides from what was drawn on a purse's levels, before a run begins that cannot ask anything below `least`. Calls
-/// in flight may give something back, so only what is spent counts. A month outlasts its days: it is looked at first.
+/// in flight may give something back, so only what is spent counts. Months and the pull request outlast days: they are
+/// looked at first.
 pub fn room(levels: &[Drawn], least: MicroUsd, now: Millis) -> Room {
     let least = least.max(MicroUsd(1));
     let used_up = |kind| levels.iter().find(|drawn| drawn.level.kind == kind && drawn.unspent() < least);
-    if let Some(Drawn { level, .. }) = used_up(LevelKind::TeamMonth) {
+    let lasting = [LevelKind::Month, LevelKind::TeamMonth, LevelKind::Pull];
+    if let Some(Drawn { level, .. }) = lasting.into_iter().find_map(used_up) {
         return Room::Minimal { level: level.clone() };
     }
     if let Some(Drawn { level, .. }) = used_up(LevelKind::RepoDay) {
@@ -91,16 +138,41 @@ pub fn room(levels: &[Drawn], least: MicroUsd, now: Millis) -> Room {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// 2026-11-20, half a minute before midnight in UTC.
     const NOW: Millis = Millis(1_795_219_170_000);
 
     fn purse(teams: &[(&str, u64)]) -> Purse {
-        let scope = Scope { key: "pr/github/1/7".into(), head: "abc".into(), repository: "github/1".into() };
         let teams = teams.iter().map(|(name, limit)| ((*name).to_owned(), MicroUsd(*limit))).collect();
-        let caps = Caps { review: MicroUsd(2), repo_day: MicroUsd(5), teams };
-        Purse::of_review(RunId::new("r"), &scope, &caps, NOW)
+        let caps = Caps { review: MicroUsd(2), repo_day: MicroUsd(5), teams, ..Caps::default() };
+        Purse::of_review(RunId::new("r"), &scope("pr/github/1/7"), &caps, NOW)
+    }
+
+    fn scope(key: &str) -> Scope {
+        Scope { key: key.into(), head: "abc".into(), repository: "github/1".into() }
+    }
+
+    /// Every sum has a bound.
+    fn bounded() -> Caps {
+        Caps {
+            review: MicroUsd(2),
+            pull: Some(MicroUsd(3)),
+            repo_day: MicroUsd(5),
+            converge_day: Some(MicroUsd(6)),
+            sync_day: Some(MicroUsd(7)),
+            teams: vec![("web".into(), MicroUsd(9))],
+            month: Some(MicroUsd(10)),
+        }
+    }
+
+    fn lines(purse: &Purse) -> Vec<String> {
+        let line = |level: &Level| {
+            format!("{} {} {} {}", level.kind.as_str(), level.key, level.period, level.limit.0)
+        };
+        purse.levels.iter().map(line).collect()
     }
 
     fn spent(purse: &Purse, spent: &[u64]) -> Vec<Drawn> {
@@ -114,15 +186,68 @@ mod tests {
 
     #[test]
     fn a_review_draws_on_its_head_its_repository_s_day_and_its_teams_month() {
-        let named = |purse: &Purse| -> Vec<String> {
-            let line = |level: &Level| {
-                format!("{} {} {} {}", level.kind.as_str(), level.key, level.period, level.limit.0)
-            };
-            purse.levels.iter().map(line).collect()
-        };
         let both = ["review pr/github/1/7@abc  2", "repo_day github/1 2026-11-20 5"];
-        assert_eq!(named(&purse(&[])), both);
-        assert_eq!(named(&purse(&[("web", 9)])), [both[0], both[1], "team_month web 2026-11 9"]);
+        assert_eq!(lines(&purse(&[])), both);
+        assert_eq!(lines(&purse(&[("web", 9)])), [both[0], both[1], "team_month web 2026-11 9"]);
+    }
+
+    #[test]
+    fn what_is_bounded_in_all_is_drawn_on_by_each_that_it_bounds() {
+        let (run, caps) = (|| RunId::new("r"), bounded());
+        let pull = "pr pr/github/1/7  3";
+        let months = ["team_month web 2026-11 9", "month all 2026-11 10"];
+        let review = |key| lines(&Purse::of_review(run(), &scope(key), &caps, NOW));
+        let day = "repo_day github/1 2026-11-20 5";
+        assert_eq!(review("pr/github/1/7"), ["review pr/github/1/7@abc  2", day, pull, months[0], months[1]]);
+        assert_eq!(review("local/x"), ["review local/x@abc  2", day, months[0], months[1]]);
+        let converge = |key| lines(&Purse::of_converge(run(), MicroUsd(8), &scope(key), &caps, NOW));
+        let day = "converge_day github/1 2026-11-20 6";
+        assert_eq!(converge("pr/github/1/7"), ["run r  8", pull, day, months[0], months[1]]);
+        assert_eq!(converge("local/x"), ["run r  8", day, months[0], months[1]]);
+        let sync = lines(&Purse::of_sync(run(), MicroUsd(8), "Acme/Shop", &caps, NOW));
+        assert_eq!(sync, ["run r  8", "sync_day acme/shop 2026-11-20 7", months[0], months[1]]);
+        assert_eq!(lines(&Purse::of_run(run(), MicroUsd(8))), ["run r  8"]);
+    }
+
+    #[test]
+    fn what_outlasts_the_day_leaves_the_rules_also_where_the_day_is_used_up() {
+        let purse = Purse::of_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded(), NOW);
+        let room = |each: &[u64]| match room(&spent(&purse, each), MicroUsd(2), NOW) {
+            Room::Enough => "enough",
+            Room::Deferred { level, .. } | Room::Minimal { level } => level.kind.as_str(),
+        };
+        assert_eq!(room(&[0, 0, 1, 0, 0]), "enough");
+        assert_eq!(room(&[0, 4, 2, 0, 0]), "pr");
+        assert_eq!(room(&[0, 4, 3, 8, 0]), "team_month");
+        assert_eq!(room(&[0, 4, 3, 8, 9]), "month");
+    }
+
+    #[test]
+    fn a_refusal_names_the_key_that_changes_it() {
+        let (run, at, caps) = (|| RunId::new("r"), scope("pr/github/1/7"), bounded());
+        let purses = [
+            Purse::of_review(run(), &at, &caps, NOW),
+            Purse::of_converge(run(), MicroUsd(8), &at, &caps, NOW),
+            Purse::of_sync(run(), MicroUsd(8), "acme/shop", &caps, NOW),
+        ];
+        let told: BTreeMap<LevelKind, String> = purses
+            .iter()
+            .flat_map(|purse| &purse.levels)
+            .map(|level| {
+                (level.kind, level.too_little().replace("too little for one request is left of ", ""))
+            })
+            .collect();
+        let expected = [
+            "`budget.review_usd` ($0.000002 for a commit)",
+            "the run's limit ($0.000008)",
+            "`budget.pr_usd` ($0.000003 for all of a pull request)",
+            "`budget.repo_day_usd` ($0.000005 a day)",
+            "`budget.converge_day_usd` ($0.000006 a day)",
+            "`budget.sync_day_usd` ($0.000007 a day)",
+            "`team.web.month_usd` ($0.000009 a month)",
+            "`budget.month_usd` ($0.00001 a month)",
+        ];
+        assert_eq!(told.into_values().collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -43,10 +43,14 @@ impl Part {
         match why {
             Refused::Budget { level } => match level.kind {
                 LevelKind::RepoDay => Self::deferred(level, next_midnight(now)),
-                LevelKind::TeamMonth => {
+                LevelKind::TeamMonth | LevelKind::Month => {
                     partial(format!("minimal: rules only, because {}", level.too_little()))
                 }
-                LevelKind::Review | LevelKind::Run => {
+                LevelKind::Review
+                | LevelKind::Run
+                | LevelKind::Pull
+                | LevelKind::ConvergeDay
+                | LevelKind::SyncDay => {
                     partial(format!("budget: rules only, because {}", level.too_little()))
                 }
             },
@@ -183,7 +187,12 @@ mod tests {
             let ModelPart::Partial(why) = of(budget(kind), 2) else { panic!("{kind:?}") };
             assert!(why.contains("budget"), "{why}");
         }
-        for (kind, word) in [(LevelKind::TeamMonth, "minimal"), (LevelKind::Review, "budget")] {
+        for (kind, word) in [
+            (LevelKind::TeamMonth, "minimal"),
+            (LevelKind::Month, "minimal"),
+            (LevelKind::Review, "budget"),
+            (LevelKind::Pull, "budget: rules only"),
+        ] {
             let ModelPart::Partial(why) = of(budget(kind), 0) else { panic!("{kind:?}") };
             assert!(why.starts_with(word), "{why}");
         }

@@ -100,7 +100,8 @@ pub(super) async fn report(mirror: &Mirror, record: &Record) -> Result<String, G
     let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());
     let again = match exit {
         Some(exit) if exit.code == Code::Budget => {
-            "\n\nTo continue: raise `budget.converge_usd`, then write `/converge`."
+            "\n\nTo continue: raise the limit (`budget.converge_usd`, if no other is named above), then write \
+             `/converge`."
         }
         Some(exit) if exit.kind() != Kind::Converged => AGAIN,
         Some(_) | None => "",

@@ -74,7 +74,14 @@ impl Metrics {
         self.0.oldest_due.set(oldest_due.unwrap_or_default().as_secs_f64());
         self.0.notices.set(whole(untold));
         // What nothing is spent of yet.
-        for kind in [LevelKind::RepoDay, LevelKind::TeamMonth] {
+        let kinds = [
+            LevelKind::RepoDay,
+            LevelKind::ConvergeDay,
+            LevelKind::SyncDay,
+            LevelKind::TeamMonth,
+            LevelKind::Month,
+        ];
+        for kind in kinds {
             let spent = budgets.iter().find(|(of, _)| *of == kind).map_or(0, |(_, spent)| *spent);
             let ratio = Duration::from_millis(spent).as_secs_f64();
             self.0.budget.with_label_values(&[kind.as_str()]).set(ratio);

@@ -225,8 +225,9 @@ pub const METRICS: &[Metric] = &[
         "truing_budget_spent_ratio",
         Kind::Gauge,
         &["level"],
-        "The part of its limit that is spent, of the repository today (`repo_day`) and of the team this month \
-         (`team_month`) that has spent the greatest part of its own; UTC. `truing budget show` has all.",
+        "The part of its limit that is spent, of the repository today (`repo_day`; `converge_day` and `sync_day` for \
+         its converge runs and jobs), of the team this month (`team_month`) that has spent the greatest part of its own, \
+         and of the installation (`month`); UTC. `truing budget show` has all.",
     ),
     metric("truing_build_info", Kind::Gauge, &["version"], "1; its label is the program's version."),
     metric(

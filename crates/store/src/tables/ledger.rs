@@ -21,6 +21,9 @@ use crate::store::Store;
 /// Rows that one write forgets: others wait for no longer than that takes.
 const BATCH: i64 = 256;
 
+/// The time after its last call for which the cost of a pull request is kept: an open one must not begin anew.
+const PULL_KEPT: i64 = 400 * 24 * 60 * 60 * 1000;
+
 #[async_trait]
 impl Ledger for Store {
     async fn reserve(&self, purse: &Purse, ask: &Ask) -> Result<Reserved, StoreError> {
@@ -81,7 +84,7 @@ impl Store {
     }
 
     /// Forgets some settled reservations that expired before then, and levels that were not drawn on since and whose
-    /// period is over. How many rows it were; none: all such are gone.
+    /// period is over; those of pull requests only after [`PULL_KEPT`]. How many rows it were; none: all such are gone.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
@@ -96,9 +99,12 @@ impl Store {
             let settled = connection.sql(sql).execute((before.0, BATCH))?;
             let sql = "DELETE FROM level WHERE id IN
                        (SELECT id FROM level WHERE touched < ?1 AND reserved = 0
+                        AND (kind <> 'pr' OR touched < ?5)
                         AND NOT EXISTS (SELECT 1 FROM draw WHERE level = level.id)
-                        AND (period = '' OR period < CASE kind WHEN 'team_month' THEN ?3 ELSE ?2 END) LIMIT ?4)";
-            let levels = connection.sql(sql).execute((before.0, day(now), month(now), BATCH))?;
+                        AND (period = '' OR period < CASE WHEN kind IN ('team_month', 'month') THEN ?3 ELSE ?2 END)
+                        LIMIT ?4)";
+            let pulls = now.0.saturating_sub(PULL_KEPT);
+            let levels = connection.sql(sql).execute((before.0, day(now), month(now), BATCH, pulls))?;
             Ok(settled + levels)
         })
         .await

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use truing_core::id::{Millis, RunId};
-use truing_core::ledger::{Ask, Drawn, Known, Level, LevelKind, Purse, ReservationId, Reserved, day, month};
+use truing_core::ledger::{
+    Ask, Caps, Drawn, Known, Level, LevelKind, Purse, ReservationId, Reserved, Scope, day, month,
+};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger as _, Operations as _};
 use truing_store::Store;
@@ -26,6 +28,10 @@ pub(crate) fn repo(limit: u64) -> Level {
 
 pub(crate) fn team(limit: u64) -> Level {
     level(LevelKind::TeamMonth, "web", &month(Millis(NOW)), limit)
+}
+
+fn pull(limit: u64) -> Level {
+    level(LevelKind::Pull, "pr/github/1/7", "", limit)
 }
 
 pub(crate) fn purse(levels: &[Level]) -> Purse {
@@ -146,6 +152,88 @@ async fn processes_that_share_the_store_do_not_pass_a_limit_together() {
     assert_eq!(sums(&stores[0], &[repo(100)]).await, [(0, 99)]);
 }
 
+/// What all heads of a pull request may draw on that also converges, whatever each of them may.
+fn lives(head: u32, now: i64) -> [Purse; 2] {
+    let scope = Scope { key: "pr/github/1/7".into(), head: format!("{head}"), repository: "github/1".into() };
+    let huge = MicroUsd(1_000_000);
+    let caps = Caps { review: huge, repo_day: huge, pull: Some(MicroUsd(1000)), ..Caps::default() };
+    let (run, now) = (|of: &str| RunId::new(format!("{of} {head}")), Millis(now));
+    [
+        Purse::of_review(run("review"), &scope, &caps, now),
+        Purse::of_converge(run("converge"), huge, &scope, &caps, now),
+    ]
+}
+
+#[tokio::test]
+async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may() {
+    let home = new_home();
+    let (hand, store) = moved(&home, NOW).await;
+    let (mut spent, mut refusals) = (0, 0);
+    for head in 0..100 {
+        let now = NOW + i64::from(head) * 7 * DAY / 100;
+        hand.set(now);
+        for purse in lives(head, now) {
+            let ask = Ask { expires: Millis(now + 60_000), ..ask(3, 40) };
+            match store.reserve(&purse, &ask).await.unwrap() {
+                Reserved::Granted { id, amount } => {
+                    // Every fourth owner dies, which counts in full.
+                    let cost = if head % 4 == 0 { amount.0 } else { amount.0.min(17) };
+                    spent += cost;
+                    if head % 4 > 0 {
+                        store.settle(id, MicroUsd(cost), Known::Metered).await.unwrap();
+                    }
+                }
+                Reserved::Refused { level, left } => {
+                    refusals += 1;
+                    assert_eq!((level, left < MicroUsd(3)), (pull(1000), true));
+                }
+            }
+        }
+        // What was forgotten of others makes room for nothing.
+        store.forget_money(Millis(now - DAY)).await.unwrap();
+    }
+    hand.set(NOW + 8 * DAY);
+    assert_eq!(sums(&store, &[pull(1000)]).await, [(spent, 0)]);
+    assert!((998..=1000).contains(&spent) && refusals > 100, "{spent} spent, {refusals} refusals");
+}
+
+#[tokio::test]
+async fn reviews_and_runs_side_by_side_do_not_pass_what_their_pull_request_may_cost() {
+    let home = new_home();
+    let stores = [home.open().await, home.open().await, home.open().await];
+    let calls = (0..80).map(|call| {
+        let store = stores[call as usize % 3].clone();
+        tokio::spawn(async move {
+            let [review, converge] = lives(call / 2, NOW);
+            let purse = if call % 2 == 0 { review } else { converge };
+            let asked = store.reserve(&purse, &ask(30, 30)).await.unwrap();
+            matches!(asked, Reserved::Granted { .. })
+        })
+    });
+    let calls: Vec<_> = calls.collect();
+    let mut granted = 0;
+    for call in calls {
+        granted += u64::from(call.await.unwrap());
+    }
+    assert_eq!(granted, 33);
+    assert_eq!(sums(&stores[0], &[pull(1000)]).await, [(0, 990)]);
+}
+
+#[tokio::test]
+async fn what_a_pull_request_has_cost_is_kept_longer_than_what_its_heads_have() {
+    let home = new_home();
+    let (hand, store) = moved(&home, NOW).await;
+    let all = [review(100), pull(100)];
+    let (id, _) = granted(&store, &all, ask(1, 5)).await;
+    store.settle(id, MicroUsd(5), Known::Metered).await.unwrap();
+    hand.set(NOW + 400 * DAY);
+    while store.forget_money(Millis(NOW + 300 * DAY)).await.unwrap() > 0 {}
+    assert_eq!(sums(&store, &all).await, [(0, 0), (5, 0)]);
+    hand.set(NOW + 400 * DAY + 1);
+    assert_eq!(store.forget_money(Millis(NOW + 300 * DAY)).await.unwrap(), 1);
+    assert_eq!(sums(&store, &all).await, [(0, 0); 2]);
+}
+
 #[tokio::test]
 async fn the_limit_that_is_asked_with_counts_be_it_below_what_is_spent_or_nothing() {
     let (_home, store) = new_store().await;
@@ -247,7 +335,8 @@ async fn sums_that_no_file_holds_are_bounded() {
 async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
     let home = new_home();
     let (hand, store) = moved(&home, NOW).await;
-    let all = [review(100), repo(100), team(100)];
+    let everything = level(LevelKind::Month, "all", &month(Millis(NOW)), 100);
+    let all = [review(100), repo(100), team(100), everything];
     let (id, _) = granted(&store, &all, ask(1, 5)).await;
     let open = Ask { expires: Millis(NOW + 90 * DAY), ..ask(1, 5) };
     let (in_flight, _) =
@@ -265,12 +354,12 @@ async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
     assert_eq!(forget(NOW + 60_000).await, 0, "it has just been drawn on");
     hand.set(NOW + 2 * DAY);
     assert_eq!(forget(NOW).await, 0, "it is not old enough");
-    // The call, its review and its day; its month goes on.
+    // The call, its review and its day; its months go on.
     assert_eq!(forget(NOW + DAY).await, 3);
-    assert_eq!(sums(&store, &all).await, [(0, 0), (0, 0), (5, 0)]);
+    assert_eq!(sums(&store, &all).await, [(0, 0), (0, 0), (5, 0), (5, 0)]);
     hand.set(NOW + 40 * DAY);
-    assert_eq!(forget(NOW + 30 * DAY).await, 1);
-    assert_eq!(sums(&store, &all).await, [(0, 0); 3]);
+    assert_eq!(forget(NOW + 30 * DAY).await, 2);
+    assert_eq!(sums(&store, &all).await, [(0, 0); 4]);
     store.settle(in_flight, MicroUsd(1), Known::Metered).await.unwrap();
 }
 

@@ -219,6 +219,7 @@ fn purse(random: &mut Random, number: u64, now: Millis) -> Purse {
                 vec![(format!("team {}", team % 2), MicroUsd(200_000_000 + random.below(3) * 100_000_000))]
             }
         },
+        ..Caps::default()
     };
     Purse::of_review(RunId::new(format!("run {number}")), &scope, &caps, now)
 }

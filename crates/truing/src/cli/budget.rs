@@ -91,17 +91,19 @@ fn show(context: &Context) -> Result<(), CliError> {
 async fn called(store: &Store, drawn: &[Drawn]) -> Result<BTreeMap<String, String>, CliError> {
     let mut names = BTreeMap::new();
     let of = |kind| drawn.iter().filter(move |drawn| drawn.level.kind == kind).map(|drawn| &drawn.level.key);
-    let heads: Vec<(&String, (&str, &str))> =
-        of(LevelKind::Review).filter_map(|key| Some((key, key.rsplit_once('@')?))).collect();
-    let keys: Vec<Key> = heads.iter().map(|(_, (pull, _))| Key::new(*pull)).collect();
+    let heads = of(LevelKind::Review).filter_map(|key| Some((key, key.rsplit_once('@')?)));
+    let heads = heads.map(|(key, (pull, head))| (key, pull, Some(head)));
+    let pulls = of(LevelKind::Pull).map(|key| (key, key.as_str(), None));
+    let pulls: Vec<(&String, &str, Option<&str>)> = heads.chain(pulls).collect();
+    let keys: Vec<Key> = pulls.iter().map(|(_, pull, _)| Key::new(*pull)).collect();
     let described = store.described(&keys).await.map_err(store_error)?;
-    for ((key, (pull, head)), described) in heads.into_iter().zip(described) {
-        let head: String = head.chars().take(10).collect();
+    for ((key, pull, head), described) in pulls.into_iter().zip(described) {
         let name = described.map_or_else(|| pull.to_owned(), |described| described.name);
-        names.insert(key.clone(), format!("{name} at {head}"));
+        let head = head.map(|head| head.chars().take(10).collect::<String>());
+        names.insert(key.clone(), head.map_or_else(|| name.clone(), |head| format!("{name} at {head}")));
     }
-    let forges: BTreeSet<&str> =
-        of(LevelKind::RepoDay).filter_map(|key| Some(key.split_once('/')?.0)).collect();
+    let days = of(LevelKind::RepoDay).chain(of(LevelKind::ConvergeDay));
+    let forges: BTreeSet<&str> = days.filter_map(|key| Some(key.split_once('/')?.0)).collect();
     for forge in forges {
         for repository in store.repositories(forge).await.map_err(store_error)? {
             names.insert(format!("{forge}/{}", repository.id), repository.name);
@@ -144,21 +146,34 @@ fn screen(drawn: &[Drawn], names: &BTreeMap<String, String>) -> String {
 
 /// The limits of what begins now, as they are configured.
 fn limits(config: &Config) -> String {
-    let BudgetConfig { review, repo_day, converge, sync, prices: _ } = &config.budget;
+    let BudgetConfig { review, pull, repo_day, converge, converge_day, sync, sync_day, month, prices: _ } =
+        &config.budget;
     let mut text = "Limits of what begins now\n".to_owned();
     let mut add =
         |limit: MicroUsd, what: &str| text += &folded(&format!("{:>12}  ", limit.to_string()), what);
     add(*review, "all reviews of one head of a pull request (budget.review_usd)");
+    if let Some(pull) = pull {
+        add(*pull, "all of one pull request (budget.pr_usd)");
+    }
     add(*repo_day, "reviews of a repository in a day (budget.repo_day_usd)");
     for (name, limit) in &config.repositories {
         add(*limit, &format!("the same of {name} (repo.\"{name}\".day_usd)"));
     }
     add(*converge, "one converge run (budget.converge_usd)");
+    if let Some(day) = converge_day {
+        add(*day, "converge runs of a repository in a day (budget.converge_day_usd)");
+    }
     add(*sync, "one run of a sync job (budget.sync_usd)");
+    if let Some(day) = sync_day {
+        add(*day, "sync jobs of a repository in a day (budget.sync_day_usd)");
+    }
     for (name, team) in &config.teams {
         if let Some(month) = team.month {
             add(month, &format!("team {name} in a month (team.{name}.month_usd)"));
         }
+    }
+    if let Some(month) = month {
+        add(*month, "everything in a month (budget.month_usd)");
     }
     text
 }

@@ -215,7 +215,12 @@ async fn spent(
             LevelKind::Run => {
                 converges.iter().find(|run| run.run.as_str() == of).is_none_or(|run| run.is_about(head))
             }
-            LevelKind::RepoDay | LevelKind::TeamMonth => false,
+            LevelKind::Pull
+            | LevelKind::RepoDay
+            | LevelKind::ConvergeDay
+            | LevelKind::SyncDay
+            | LevelKind::TeamMonth
+            | LevelKind::Month => false,
         }
     };
     let of_head = all.iter().filter(is_of_head).cloned().collect();
@@ -341,6 +346,10 @@ fn screen(answer: &Answer<'_>) -> String {
             LevelKind::RepoDay => "this repository today".to_owned(),
             LevelKind::TeamMonth => format!("team {} this month", drawn.level.key),
             LevelKind::Run => format!("run {}", drawn.level.key),
+            LevelKind::Pull => "all of this pull request".to_owned(),
+            LevelKind::ConvergeDay => "converge runs of this repository today".to_owned(),
+            LevelKind::SyncDay => "jobs of this repository today".to_owned(),
+            LevelKind::Month => "this installation this month".to_owned(),
         };
         text += &row("budget", &format!("{what}: {}", sums(drawn)));
     }

@@ -84,6 +84,9 @@ pub fn is_fixer_ready(config: &Config, environment: &Environment) -> Result<Opti
 
 /// What a service needs to converge; or why it cannot, in words. It may where the configuration lets it ask a model.
 pub fn served(config: &Config, environment: &Environment, store: &Store) -> Result<Converging, String> {
+    if !config.converge.is_enabled {
+        return Err("this server does not converge (`converge.enabled` is false)".to_owned());
+    }
     match config.review.runtime {
         Runtime::Rules => return Err("this server asks no model (`review.runtime` is \"rules\")".to_owned()),
         Runtime::Native | Runtime::Cli => {}

@@ -8,9 +8,8 @@ use truing_config::model::ModelConfig;
 use truing_config::problem::Origin;
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::Clock as _;
 use truing_core::switch::RepositoryRef;
-use truing_loops::machine::{SystemClock, new_run_id};
+use truing_loops::machine::new_run_id;
 use truing_model::gateway::Model as _;
 use truing_model::messages::{Block, Message, Request, Role, Tool};
 use truing_store::Store;
@@ -111,7 +110,7 @@ async fn ask_model(config: &Config, ledger: &Store, context: &Context) -> ModelC
         thinking: None,
         output_config: None,
     };
-    let purse = Purse::of_run(new_run_id(), MOST, &[], SystemClock.now());
+    let purse = Purse::of_run(new_run_id(), MOST);
     let gate = wiring::agent::run_gate(&agent, RepositoryRef::default());
     match agent.gateway.session(purse, [name.clone()], gate).ask(&request).await {
         Ok(answer) => {

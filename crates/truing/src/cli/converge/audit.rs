@@ -158,7 +158,7 @@ fn failure(record: &Record) -> Option<CliError> {
     let hint = if code == Code::Closed {
         "name a pull request that is open"
     } else if code == Code::Budget {
-        "raise `budget.converge_usd`, and run it again"
+        "raise the limit (`budget.converge_usd`, if no other is named), and run it again"
     } else if code == Code::Interrupted {
         "nothing was changed; run it again"
     } else if is_of_models {

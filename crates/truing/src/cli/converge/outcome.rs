@@ -115,7 +115,7 @@ fn hint(exit: &End) -> &'static str {
     if exit.is_of_models() {
         MODEL_HINT
     } else if code == Code::Budget {
-        "raise `budget.converge_usd`, and run it again: it goes on where it was"
+        "raise the limit (`budget.converge_usd`, if no other is named), and run it again: it goes on where it was"
     } else if code == Code::Gate {
         "see what it says: `truing gate`"
     } else {

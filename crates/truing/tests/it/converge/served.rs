@@ -212,6 +212,39 @@ async fn a_server_that_asks_no_model_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_may_not_converge_says_so_and_reviews() {
+    let site = Site::new(&format!("{NATIVE}[converge]\nenabled = false\n"), [clean()]).await;
+    let _server = site.serve();
+    site.asks("ann").await;
+    let off = "this server does not converge (`converge.enabled` is false)";
+    let why = site.until_why(&format!("is not followed: {off}")).await;
+    assert!(why.contains("`/converge` by ann@github"), "{why}");
+    site.forge.pending();
+    site.repo.label(site.number, "truing:converge", true, "ann").await.unwrap();
+    site.repo.comment(site.number, "ann", "/help").await.unwrap();
+    site.deliver().await;
+    let help = |pull: &PullView| {
+        let mut comments = pull.comments.iter();
+        comments.any(|comment| comment.body.contains("not served here: this server does not converge"))
+    };
+    let pull = site.until("the answer to /help", help).await;
+    assert_eq!(report(&pull), None, "{pull:#?}");
+    assert!(!site.why().await.contains("converge: "), "a run has begun");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_at_what_its_pull_request_may_cost_and_names_the_key() {
+    let site = Site::new(&format!("{NATIVE}[budget]\npr_usd = 0.001\n"), [clean()]).await;
+    let _server = site.serve();
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    let told = report(&pull).unwrap();
+    assert!(told.starts_with("## /converge: error\n") && told.contains("`budget.pr_usd`"), "{told}");
+    assert!(told.contains("To continue: raise the limit"), "{told}");
+    assert!(site.model.bills().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_is_seen() {
     let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1s\"\n\
         [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"1h\"\n";

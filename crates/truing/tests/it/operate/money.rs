@@ -62,6 +62,9 @@ fn read(output: u64) -> Answer {
     Answer::tool("read", json!({ "path": "a.py" })).usage(1000, output)
 }
 
+/// Pushes to one pull request, each of which is reviewed.
+const PUSHES: usize = 20;
+
 /// The requests that were answers of the model, or were to be.
 pub(crate) fn turns(model: &FakeModel) -> usize {
     model.log().iter().filter(|request| request.path == "/v1/messages").count()
@@ -144,6 +147,46 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
     let is_green = |view: &PullView| view.statuses[&view.head].last().unwrap().state == "success";
     site.until(late, "a model has reviewed it", is_green).await;
     assert_eq!(turns(&model), asked + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_rules_review_each() {
+    let answers = [report().usage(1000, 8_000).times(0)];
+    let (site, model) = Site::with_model(answers, "[budget]\npr_usd = 0.4\nmonth_usd = 4\n").await;
+    let mut server = site.serve();
+    let number = site.open_clean("one").await;
+    // Of each push: how often the model had been asked, and was it asked nothing for want of money?
+    let mut asked = Vec::new();
+    let only = "budget: rules only, because too little for one request is left of `budget.pr_usd` ($0.40 for all of a pull request)";
+    for push in 0..PUSHES {
+        if push == PUSHES / 2 {
+            drop(server);
+            server = site.serve();
+        }
+        site.deliver().await;
+        let (state, told) = site.told(number).await;
+        let told = told.replace('\\', "");
+        let incomplete = told.contains("`budget.pr_usd`");
+        assert_eq!(state, if incomplete { "pending" } else { "success" }, "{push}: {told}");
+        asked.push((turns(&model), told.contains(only)));
+        let text = format!("{PAY}\n\ndef pay_{push}(x):\n    return charge(x + {push})\n");
+        site.repo.push("one", Commit::new("more").write("one.py", text)).await.unwrap();
+    }
+    let reviewed = asked.iter().take_while(|(_, refused)| !refused).count();
+    let last = asked[reviewed - 1].0;
+    assert!((3..PUSHES / 2).contains(&reviewed), "{asked:?}");
+    assert!(asked[reviewed..].iter().all(|each| *each == (last, true)), "{asked:?}");
+    let (spent, held) = site.spent().await;
+    assert!((200_000..=400_000).contains(&spent) && held == 0, "{spent} spent, {held} set aside");
+    let shown = site.run(&["budget", "show"]).out;
+    assert!(shown.contains("pr o/r#1") && shown.contains("budget.month_usd"), "{shown}");
+    let why = unfolded(&site.run(&["why", &format!("o/r#{number}")]).out);
+    assert!(why.contains("all of this pull request: $0."), "{why}");
+
+    // Another pull request has money of its own.
+    let other = site.open_clean("other").await;
+    site.deliver().await;
+    assert_eq!(site.told(other).await.0, "success");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,7 @@ use truing_config::{Config, RulesConfig, SandboxConfig};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::policy::{Policy, PolicySet, ProfileName};
-use truing_core::port::{Clock as _, RecordStore};
+use truing_core::port::RecordStore;
 use truing_core::switch::RepositoryRef;
 use truing_fakes::model::{Answer, FakeModel, KEY, Script, When};
 use truing_loops::machine::SystemClock;
@@ -147,8 +147,7 @@ impl Stage {
         filled: &Filled,
         tools: &dyn Tools,
     ) -> Result<Played, CliError> {
-        let now = SystemClock.now();
-        let purse = Purse::of_run(truing_loops::machine::new_run_id(), CASE_MONEY, &[], now);
+        let purse = Purse::of_run(truing_loops::machine::new_run_id(), CASE_MONEY);
         let switches = SwitchReader::new(Arc::clone(&self.ledger), Arc::new(SystemClock));
         let gate = RunGate::of_run(&switches, RepositoryRef::default());
         let heard = Heard::default();
