@@ -1,5 +1,5 @@
 //! The proxy between a program in the sandbox and the hosts that somebody has listed for it: it connects to those and to
-//! nothing else, and tells of every try.
+//! nothing else, and records every try.
 //!
 //! A host's name is resolved here, its address checked, and that very address connected to. What goes through a tunnel
 //! (`CONNECT`) is TLS, which this process does not open; only that it begins with the host's own name is seen to. A
@@ -53,7 +53,7 @@ const MAX_HOST: usize = 255;
 const BETWEEN_NEIGHBOURS: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
-/// What is answered: words of ours, or what a host says.
+/// An answer: words of ours, or those of a host.
 type Answer = Response<Either<Full<Bytes>, Incoming>>;
 
 /// Why a connection was not made, or ended.

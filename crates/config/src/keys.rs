@@ -774,7 +774,7 @@ pub const KEYS: &[Key] = &[
         },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "How much of a review a pull request gets where no rule of `review.for` says otherwise: `off` nothing; `rules` rules and linters without a model; `once` one review by a model, later heads when somebody asks (`/review`); `settled` a review of each settled head; `deep` the same by specialists. See docs/tiers.md.",
+        doc: "The tier of a pull request for which no rule of `review.for` holds: `off`, no review; `rules`, rules and linters without a model; `once`, one review by a model, and another when somebody asks (`/review`); `settled`, a review of each settled head; `deep`, the same by specialists. See docs/tiers.md.",
     },
     Key {
         path: "review.most",
@@ -782,7 +782,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Computed { words: "`review.tier`", example: "\"settled\"" },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The highest tier that a repository's own `[[review.for]]` may give where no rule of the operator's holds.",
+        doc: "The highest tier that the repository's own rules may give where no rule of the operator's holds.",
     },
     Key {
         path: "review.for",
@@ -790,7 +790,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::Adds,
         since: "0.1.0",
-        doc: "Rules for the tier, as `[[review.for]]` tables: the first whose conditions all hold decides. Conditions: `repos` (globs of `owner/name`), `paths` (a changed file matches), `only_paths` (every changed file matches), `authors` (ids, or names where they are unique), `labels`, `titles`, `bases` (globs), `lines_over`, `lines_up_to`, `files_over`. Each has a `tier`, and may have `most` (the highest that the repository's own rules may give) and a `reason`. Rules of the repository's own file, without `repos` and `most`, come after: they lower the tier freely and raise it up to `most`.",
+        doc: "Rules for the tier, as `[[review.for]]` tables: the first whose conditions all hold decides. Conditions: `repos` (globs of `owner/name`), `paths` (a changed file matches), `only_paths` (every changed file matches), `authors` (ids, or names where they are unique), `labels`, `titles`, `bases` (globs), `lines_over`, `lines_up_to`, `files_over`. Each has a `tier`, and may have `most` (the highest that the repository's own rules may give) and a `reason`. Rules of the repository's own file come after, without `repos` and `most`. They may lower the tier, and may raise it up to `most`.",
     },
     Key {
         path: "review.tools",

@@ -33,7 +33,7 @@ pub enum McpWay {
         read: Vec<PathBuf>,
         /// Variables that are handed on to it.
         env: Vec<String>,
-        /// What it may connect to; none: it has no network.
+        /// The hosts that it may connect to; none: it has no network.
         hosts: Vec<McpHost>,
     },
     /// Streamable HTTP.

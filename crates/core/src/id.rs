@@ -242,7 +242,7 @@ impl PrId {
 }
 
 impl AccountId {
-    /// Tells whether an account with this id and this login is the one that is configured by an id or a name. A text in the form of an
+    /// True if an account with this id and this login is the one that is configured by an id or a name. A text in the form of an
     /// id (digits alone, or in braces) is one, and never a name. A name counts where each is one account's alone.
     pub fn is_called(&self, login: &str, called: &str, unique_names: bool) -> bool {
         if called.starts_with('{') || called.bytes().all(|byte| byte.is_ascii_digit()) {

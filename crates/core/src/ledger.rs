@@ -69,7 +69,7 @@ impl Usage {
 pub struct Level {
     /// What it bounds.
     pub kind: LevelKind,
-    /// Which of them: the slot's key with or without head, the repository, the team, the run.
+    /// Its subject: the slot's key with or without head, the repository, the team, the run.
     pub key: String,
     /// The UTC day (`2026-11-20`) or month (`2026-11`) it is for; empty where it has none.
     pub period: String,

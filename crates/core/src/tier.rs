@@ -28,7 +28,7 @@ pub enum Tier {
     Once,
     /// A review of each settled head.
     Settled,
-    /// The same by specialists side by side.
+    /// A review of each settled head by specialists.
     Deep,
 }
 
@@ -52,13 +52,13 @@ impl Tier {
         Self::ALL.into_iter().find(|tier| tier.as_str() == word)
     }
 
-    /// Tells whether a model is asked.
+    /// True if a model is asked.
     pub fn asks_model(self) -> bool {
         self > Self::Rules
     }
 }
 
-/// Whose file a rule stands in.
+/// The owner of the file that has a rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RuleOwner {
     /// The file of the operator.
@@ -189,10 +189,10 @@ pub struct TierConfig {
 }
 
 impl TierConfig {
-    /// Tells whether a review may get this tier: some rule gives or allows it.
-    pub fn may_give(&self, tier: Tier) -> bool {
+    /// True if the tier of a review may be [`Tier::Deep`]: the default or a rule gives or allows it.
+    pub fn may_be_deep(&self) -> bool {
         let of_rules = self.rules.iter().flat_map(|rule| [Some(rule.tier), rule.most]);
-        of_rules.chain([Some(self.tier), self.most]).flatten().any(|given| given == tier)
+        of_rules.chain([Some(self.tier), self.most]).flatten().any(|given| given == Tier::Deep)
     }
 }
 
@@ -217,7 +217,7 @@ struct CompiledRule {
 }
 
 impl TierCondition {
-    /// Tells whether it asks for more than a repository.
+    /// True if it has a condition beside the repository.
     pub fn is_of_pull(&self) -> bool {
         *self != Self { repos: self.repos.clone(), ..Self::default() }
     }
@@ -242,8 +242,8 @@ impl fmt::Display for TierCondition {
         parts.extend(self.lines_over.map(|lines| format!("more than {lines} lines")));
         parts.extend(self.lines_up_to.map(|lines| format!("at most {lines} lines")));
         parts.extend(self.files_over.map(|files| format!("more than {files} files")));
-        f.write_str(if parts.is_empty() { "all" } else { "" })?;
-        f.write_str(&parts.join(", "))
+        let all = parts.join(", ");
+        f.write_str(if parts.is_empty() { "all" } else { &all })
     }
 }
 
@@ -270,7 +270,7 @@ impl TierRules {
         Ok(Self { tier, at, most: most.unwrap_or(tier), rules })
     }
 
-    /// The tier of a pull request. Somebody who asks for a review gets one in spite of a rule with `off` about the pull request.
+    /// The tier of a pull request. With `is_asked`, rules with `off` that have a condition beside the repository do not count.
     pub fn choose(&self, facts: &PullFacts<'_>, is_asked: bool) -> TierChoice {
         let find = |owner: RuleOwner| {
             let mut of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);
@@ -376,7 +376,7 @@ impl CompiledRule {
             && holds(!when.paths.is_empty(), first(&self.paths, "file", facts.paths))
             && holds(
                 !when.only_paths.is_empty(),
-                is_whole.then(|| format!("only {}", when.only_paths.join(" or "))),
+                is_whole.then(|| format!("only {}", cut(&when.only_paths.join(" or ")))),
             )
             && holds(!when.authors.is_empty(), author.map(|author| format!("author {}", cut(author.login))))
             && holds(!when.labels.is_empty(), first(&self.labels, "label", facts.labels.unwrap_or_default()))
@@ -402,7 +402,7 @@ impl CompiledRule {
     }
 }
 
-/// The letters that a glob reads in a way of its own.
+/// The reading of `*` and of case in a glob.
 #[derive(Clone, Copy)]
 struct GlobForm {
     /// `*` stops at a slash.

@@ -135,12 +135,8 @@ pub fn unavailable(head: &Sha, class: &str, summary: &str) -> DesiredStatus {
     pending(head, format!("review temporarily unavailable: {class}"), summary)
 }
 
-/// The status of a head that its tier leaves without a review: never green.
-pub fn not_reviewed(head: &Sha, description: String, summary: &str) -> DesiredStatus {
-    pending(head, description, summary)
-}
-
-fn pending(head: &Sha, description: String, summary: &str) -> DesiredStatus {
+/// The status of a head without a review: never green.
+pub(crate) fn pending(head: &Sha, description: String, summary: &str) -> DesiredStatus {
     let check = Check { summary: summary.to_owned(), ..Check::default() };
     DesiredStatus { sha: head.clone(), state: StatusState::Pending, description, check }
 }

@@ -74,7 +74,7 @@ impl Pull<'_> {
         let Recall { known, before, unread, elsewhere: _ } = memory.recall(&own).await;
         let since = since::compare(&mirror, &change, &revision.head, before.as_ref()).await;
         let earlier = since::earlier(known, before.as_ref(), since.as_ref());
-        // Somebody asks for it by hand: a tier without a model is the rules' look, and none is without a look.
+        // A person runs this command, so `off` and `rules` are both a review by rules alone.
         let choice = choose(&pinned.scope.tiers, self.pull, &change, true);
         let form =
             ReviewForm { walkthrough: pinned.scope.walkthrough, specialists: choice.tier == Tier::Deep };

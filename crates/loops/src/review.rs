@@ -112,15 +112,16 @@ impl Served<'_> {
         // No earlier run has read these outputs of tools.
         let is_given = !self.checkout.toolbox.given.is_empty();
         // A model that waited for money is asked as soon as there is some.
-        let waits = begun.outcome.as_ref().is_some_and(|last| last.detail.outcome.until.is_some());
-        let is_known = begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked && !is_given && !waits;
+        let is_reviewed = begun.reviewed.as_ref() == Some(&pull.revision);
+        let waits = begun.last.as_ref().is_some_and(|last| last.detail.outcome.until.is_some());
+        let is_known = is_reviewed && !self.asked && !is_given && !waits;
         let is_done = begun.computed.is_none() && is_known;
         let computed = if is_given {
             None
         } else if !is_done {
             begun.computed.take()
-        } else if begun.outcome.is_some() && self.is_dismissed_since(&begun.dismissals).await? {
-            begun.outcome.take()
+        } else if begun.last.is_some() && self.is_dismissed_since(&begun.dismissals).await? {
+            begun.last.take()
         } else {
             let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
             let what = "nothing to do: this head and base are reviewed already".to_owned();
@@ -169,7 +170,8 @@ impl Served<'_> {
         let pull = self.look().await?;
         let begun = self.store.begin(self.run, &revision, self.clock.now()).await?;
         let now = Some(&pull.revision.head).filter(|now| **now != revision.head);
-        let Some(record) = begun.computed.or(begun.outcome) else { return Ok(Then::Idle) };
+        let reviewed = begun.last.filter(|_| begun.reviewed.as_ref() == Some(&revision));
+        let Some(record) = begun.computed.or(reviewed) else { return Ok(Then::Idle) };
         let restated = self.restated((&revision.head, now), record, &begun.dismissals).await?;
         self.store.restated(self.run, &restated).await?;
         Ok(match self.publish(&revision.head, false).await? {

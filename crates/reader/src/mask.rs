@@ -1,4 +1,4 @@
-//! Text for a model: `[secret cut]` stands for each secret that the rules know by its form or that this process was given.
+//! Masks secrets in text for a model: `[secret cut]` replaces a secret that a rule knows by its form, and a credential of this process.
 //!
 //! Lines stay, so that findings cite the lines of the file. Text is masked whole, before it is numbered or cut into pages: a key of
 //! several lines is not known by one of them. The operator can switch the masks off ([`show_secrets`]).
@@ -9,13 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use truing_core::port::ReaderError;
 
-use crate::redact::found;
+use crate::redact::{UNKNOWN, found, replace_secrets};
 use crate::snippet::Secrets;
 
 /// Stands for a secret.
 pub const MASK: &str = "[secret cut]";
-/// Stands for a text that cannot be searched.
-const UNKNOWN: &str = "[not shown: it cannot be searched for secrets]";
 
 /// The operator's `review.redact = false`.
 static ARE_SHOWN: AtomicBool = AtomicBool::new(false);
@@ -25,7 +23,7 @@ pub fn show_secrets(are_shown: bool) {
     ARE_SHOWN.store(are_shown, Ordering::Relaxed);
 }
 
-/// Tells whether models are shown secrets.
+/// True if models are shown secrets.
 pub fn are_secrets_shown() -> bool {
     ARE_SHOWN.load(Ordering::Relaxed)
 }
@@ -36,27 +34,27 @@ pub fn mask(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     match places(text) {
-        Ok(places) if places.is_empty() => Cow::Borrowed(text),
-        Ok(places) => Cow::Owned(with_masks(text, places)),
+        Ok(secrets) if secrets.0.is_empty() => Cow::Borrowed(text),
+        Ok(secrets) => Cow::Owned(replace_secrets(text, secrets, mask_of)),
         Err(_) => Cow::Owned(UNKNOWN.to_owned()),
     }
 }
 
-/// The places of secrets: by the rules, in readings without the escapes that may stand right before a secret, and in what follows the
-/// beginning of a private key. A rule finds less, since a finding that is none costs more than a mask too many.
-fn places(text: &str) -> Result<Vec<Range<usize>>, ReaderError> {
+/// The places of secrets. The rules search the text, and copies without escapes such as `\n`; the lines of a private key are added. A
+/// mask too many costs less than a false finding, so the rules of findings search less.
+fn places(text: &str) -> Result<Secrets, ReaderError> {
     let mut places = found(text)?.0;
-    for blank in [is_escape as fn(&[u8]) -> usize, is_escape_or_joint] {
-        let reading = without_escapes(text, blank);
+    for measure in [escape_length as fn(&[u8]) -> usize, escape_or_joint_length] {
+        let reading = without_escapes(text, measure);
         if let Cow::Owned(reading) = reading {
             places.extend(found(&reading)?.0);
         }
     }
     places.extend(key_lines(text));
-    Ok(Secrets::of(places).0)
+    Ok(Secrets::of(places))
 }
 
-/// A reading of the same length in which what a function measures is blank.
+/// A copy in which blanks replace each place that `measure` gives a length for. Offsets stay.
 fn without_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
@@ -73,7 +71,7 @@ fn without_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
 }
 
 /// The length of an escape at the beginning: `\n` and its like with any number of backslashes, `%3D`, a sequence of a terminal.
-fn is_escape(rest: &[u8]) -> usize {
+fn escape_length(rest: &[u8]) -> usize {
     // More backslashes are no escape that somebody writes.
     let backslashes = rest.iter().take(8).take_while(|byte| **byte == b'\\').count();
     match rest {
@@ -91,12 +89,14 @@ fn is_escape(rest: &[u8]) -> usize {
 }
 
 /// The same, and `_`, which joins a name and a secret.
-fn is_escape_or_joint(rest: &[u8]) -> usize {
-    if rest.first() == Some(&b'_') { 1 } else { is_escape(rest) }
+fn escape_or_joint_length(rest: &[u8]) -> usize {
+    if rest.first() == Some(&b'_') { 1 } else { escape_length(rest) }
 }
 
 /// The most bytes that a private key may have, with whatever separates its lines.
 const MAX_KEY_BYTES: usize = 16 << 10;
+/// The most bytes of the mark at its end.
+const MAX_END_BYTES: usize = 60;
 /// A run of letters of base64 that is shorter is a name. The lines of a key have 64 of them, or 70.
 const MIN_KEY_RUN: usize = 32;
 
@@ -112,8 +112,10 @@ fn key_lines(text: &str) -> Vec<Range<usize>> {
         let most = text.floor_char_boundary((begin + MAX_KEY_BYTES).min(text.len()));
         let rest = text.get(begin..most).unwrap_or_default();
         let ends = rest.match_indices("END ").map(|(at, _)| at);
-        let is_end =
-            |at: &usize| rest.as_bytes().get(at.wrapping_sub(1)).is_some_and(|byte| b"- ".contains(byte));
+        let is_end = |at: &usize| {
+            let most = rest.floor_char_boundary((*at + MAX_END_BYTES).min(rest.len()));
+            rest.get(*at..most).is_some_and(|mark| mark.contains("PRIVATE KEY"))
+        };
         let end = ends.into_iter().find(is_end).unwrap_or(rest.len());
         let body = rest.get(..end).unwrap_or_default();
         searched = begin + end;
@@ -187,40 +189,29 @@ pub fn count_masks(text: &str) -> usize {
 
 /// The texts that a model is shown masks for.
 pub fn secrets_masked(text: &str) -> Vec<&str> {
-    places(text).map_or_else(|_| vec![text], |places| texts_at(text, places))
+    places(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
 }
 
 /// The texts that the rules find, of which findings are made.
 pub fn secrets_by_rules(text: &str) -> Vec<&str> {
-    found(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets.0))
+    found(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
 }
 
-fn texts_at(text: &str, places: Vec<Range<usize>>) -> Vec<&str> {
+fn texts_at(text: &str, secrets: Secrets) -> Vec<&str> {
     let whole = |Range { start, end }: Range<usize>| {
         text.get(text.floor_char_boundary(start)..text.ceil_char_boundary(end))
     };
-    places.into_iter().filter_map(whole).collect()
+    secrets.0.into_iter().filter_map(whole).collect()
 }
 
-fn with_masks(text: &str, secrets: Vec<Range<usize>>) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut at = 0;
-    for Range { start, end } in secrets {
-        // Rules look at bytes.
-        let (start, end) = (text.floor_char_boundary(start).max(at), text.ceil_char_boundary(end));
-        let (Some(before), Some(secret)) = (text.get(at..start), text.get(start..end)) else { continue };
-        shown.push_str(before);
-        for line in secret.split_inclusive('\n') {
-            let inner = line.trim_end_matches(['\n', '\r']);
-            if !inner.is_empty() {
-                shown.push_str(MASK);
-            }
-            shown.push_str(line.get(inner.len()..).unwrap_or_default());
-        }
-        at = end;
-    }
-    shown.push_str(text.get(at..).unwrap_or_default());
-    shown
+/// The mask for a secret: one on each of its lines.
+fn mask_of(secret: &str) -> String {
+    let line = |line: &str| {
+        let inner = line.trim_end_matches(['\n', '\r']);
+        let mask = if inner.is_empty() { "" } else { MASK };
+        format!("{mask}{}", line.get(inner.len()..).unwrap_or_default())
+    };
+    secret.split_inclusive('\n').map(line).collect()
 }
 
 #[cfg(test)]
@@ -272,6 +263,8 @@ mod tests {
             let shown = mask(&text);
             assert!(!shown.contains("AKCAQEA") && !shown.contains("FgB5cXeZ1aO0"), "{separator:?}: {shown}");
         }
+        let ends = format!("-----BEGIN PRIVATE KEY-----{}", "END ".repeat(200_000));
+        assert_eq!(mask(&ends), ends);
         let many = "-----BEGIN PRIVATE KEY----- é".repeat(100_000) + &"\\".repeat(1_000_000);
         assert_eq!(mask(&many), many, "in time that grows with the text");
         let public = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----";

@@ -26,7 +26,7 @@ const PACK: &str = "core";
 /// A line of a secret that is shorter is no secret by itself.
 const MIN_VALUE_BYTES: usize = 8;
 /// Stands for a text that cannot be looked at.
-const UNKNOWN: &str = "[not shown: it cannot be searched for secrets]";
+pub(crate) const UNKNOWN: &str = "[not shown: it cannot be searched for secrets]";
 
 static PACKS: LazyLock<Option<Packs>> = LazyLock::new(|| Packs::embedded().ok());
 static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
@@ -105,6 +105,11 @@ pub fn redact_line(text: &str, most: usize) -> String {
 }
 
 fn without(text: &str, secrets: Secrets) -> String {
+    replace_secrets(text, secrets, cut)
+}
+
+/// A text with another for each of its secrets.
+pub(crate) fn replace_secrets(text: &str, secrets: Secrets, replacement: fn(&str) -> String) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut at = 0;
     for Range { start, end } in secrets.0 {
@@ -112,7 +117,7 @@ fn without(text: &str, secrets: Secrets) -> String {
         let (start, end) = (text.floor_char_boundary(start).max(at), text.ceil_char_boundary(end));
         let (Some(before), Some(secret)) = (text.get(at..start), text.get(start..end)) else { continue };
         shown.push_str(before);
-        shown.push_str(&cut(secret));
+        shown.push_str(&replacement(secret));
         at = end;
     }
     shown.push_str(text.get(at..).unwrap_or_default());

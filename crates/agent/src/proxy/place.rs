@@ -9,7 +9,7 @@ pub struct Place {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Is it reached by TLS, of which nobody between sees more than the host? Else requests are passed on one by one.
+    /// Is it reached by TLS? If not, the proxy passes on single requests.
     pub tls: bool,
     /// May it be at an address that is not public? Where the user says where it is.
     pub private: bool,
@@ -28,7 +28,7 @@ pub(crate) fn plain(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
-/// Networks that are nobody's or somebody's own: first address and length of the common beginning. From the registries
+/// Networks that are not public: first address and length of the common beginning. From the registries
 /// of special addresses (RFC 6890 and its updates).
 const OWN: &[([u16; 8], u32)] = &[
     ([0, 0, 0, 0, 0, 0xffff, 0x0000, 0], 96 + 8),

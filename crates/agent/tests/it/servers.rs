@@ -1,5 +1,5 @@
-//! Servers' programs that may reach hosts, for real: the sandbox, a host on this machine, and a server that asks what it
-//! is told to. This program is that server, too.
+//! Servers' programs that may reach hosts, for real: the sandbox, a host on this machine, and a server that asks what its
+//! caller wants. This program is that server, too.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ use crate::verify::HERE;
 
 /// This program as a server.
 pub(crate) const SERVES: &str = "serves";
-/// What its one tool asks before it has begun a session, and then ends.
+/// The request that its one tool makes before it has begun a session, and then ends.
 const EARLY: &str = "early";
 
 /// Every test.
@@ -91,7 +91,7 @@ fn asked(ask: &str) -> String {
     }
 }
 
-/// What is answered to this, by the proxy and whoever is behind it.
+/// The answer to this, by the proxy and whoever is behind it.
 fn said(request: &[u8]) -> String {
     let proxy = std::env::var("https_proxy").unwrap_or_default();
     let Ok(mut stream) = TcpStream::connect(proxy.trim_start_matches("http://")) else {
@@ -147,10 +147,10 @@ impl Host {
 }
 
 /// A run without tools of its own.
-struct Nothing;
+struct NoTools;
 
 #[async_trait]
-impl Tools for Nothing {
+impl Tools for NoTools {
     fn offered(&self) -> Vec<Tool> {
         Vec::new()
     }
@@ -160,7 +160,7 @@ impl Tools for Nothing {
     }
 }
 
-/// What the tool answers to these, and what went wrong.
+/// The answers of the tool to these, and the problems.
 fn run(command: &[&str], hosts: Vec<Place>, asks: &[String]) -> (Vec<String>, Vec<Problem>) {
     let folder = TempDir::new().unwrap();
     let way = Way::Program {
@@ -176,7 +176,7 @@ fn run(command: &[&str], hosts: Vec<Place>, asks: &[String]) -> (Vec<String>, Ve
         let servers = Servers::start(&[server]).await;
         let mut answers = Vec::new();
         for ask in asks {
-            let output = servers.beside(&Nothing).call("mcp__docs__ask", &json!({"ask": ask})).await;
+            let output = servers.beside(&NoTools).call("mcp__docs__ask", &json!({"ask": ask})).await;
             answers.push(output.text);
         }
         (answers, servers.end().await)

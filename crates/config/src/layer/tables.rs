@@ -123,7 +123,7 @@ impl Walk<'_> {
         is_whole.then_some(Value::Severities(all))
     }
 
-    /// `{ env = "VARIABLE" }` or `{ file = "PATH" }`. Nothing, if unknown keys in it are told already.
+    /// `{ env = "VARIABLE" }` or `{ file = "PATH" }`. None, if a problem of an unknown key is on the list already.
     pub(super) fn secret(&mut self, path: &[&str], table: &DeTable<'_>) -> Result<Option<Value>, Wrong> {
         let mut found = Vec::new();
         let mut unknown = false;

@@ -18,7 +18,7 @@ pub struct McpHost {
 /// `host:port`, as a URL would have it and nothing else: what a URL writes otherwise would match no connection.
 ///
 /// # Errors
-/// What a list of them has to hold.
+/// The form of a list of them.
 pub(crate) fn host(text: &str) -> Result<McpHost, &'static str> {
     let wrong = "hosts with their ports and nothing else, such as api.example.org:443 (lower case, no `*`)";
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._[]:".contains(c);

@@ -36,7 +36,7 @@ pub(crate) fn no_tiers() -> &'static str {
     "be a list of tables such as { repos = [\"acme/*\"], tier = \"rules\" }, in a variable as JSON"
 }
 
-/// Refuses a list that is longer than somebody writes.
+/// Refuses a list of more than [`MAX_RULES`] rules.
 pub(crate) fn refuse_many(count: usize) -> Result<(), Wrong> {
     if count > MAX_RULES {
         Err(must(format_args!("have at most {MAX_RULES} rules, not {count}")))
@@ -104,7 +104,23 @@ fn rule(fields: &Map<String, Json>, at: &str, owner: RuleOwner) -> Result<TierRu
         };
         faults.extend(read.err().map(|wrong| RuleFault { key: Some(name.clone()), wrong }));
     }
-    let when = serde_json::from_value::<TierCondition>(Json::Object(when)).unwrap_or_default();
+    let when = serde_json::from_value::<TierCondition>(Json::Object(when)).unwrap_or_else(|error| {
+        // An empty condition would hold for all pull requests.
+        faults.push(RuleFault { key: None, wrong: must(format_args!("be a rule: {error}")) });
+        TierCondition::default()
+    });
+    if let (Some(tier), Some(most)) = (tier, most)
+        && most < tier
+    {
+        let wrong = must(format_args!("be `{}` or more, as `tier` is", tier.as_str()));
+        faults.push(RuleFault { key: Some("most".to_owned()), wrong });
+    }
+    if let (Some(over), Some(up_to)) = (when.lines_over, when.lines_up_to)
+        && over >= up_to
+    {
+        let wrong = must(format_args!("be more than `lines_over`, which is {over}"));
+        faults.push(RuleFault { key: Some("lines_up_to".to_owned()), wrong });
+    }
     let Some(tier) = tier else {
         if faults.is_empty() {
             faults.push(RuleFault { key: None, wrong: must(format_args!("have a `tier`: {}", words())) });
@@ -124,10 +140,6 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
         }
         Err(error) => return Some(format!("be of another type: {error}")),
     };
-    let lists = [&when.repos, &when.paths, &when.only_paths, &when.labels, &when.titles, &when.bases];
-    if let Some(Err(why)) = lists.into_iter().flatten().map(|glob| is_bounded(glob)).find(Result::is_err) {
-        return Some(format!("hold globs: {why}"));
-    }
     let lists = [&when.repos, &when.paths, &when.only_paths, &when.labels, &when.titles, &when.bases];
     if let Some(Err(why)) = lists.into_iter().flatten().map(|glob| is_bounded(glob)).find(Result::is_err) {
         return Some(format!("hold globs: {why}"));
@@ -154,7 +166,7 @@ fn words() -> String {
     Tier::ALL.map(Tier::as_str).join(", ")
 }
 
-/// A value of TOML, as far as rules have such.
+/// A value of a rule as JSON.
 fn json_of(value: &DeValue<'_>) -> Json {
     match value {
         DeValue::String(text) => json!(text.as_ref()),

@@ -15,15 +15,15 @@ use super::kind::{Named, REFUSED_MODULES};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitsFile {
-    /// Programs that are no program of a grammar.
+    /// Programs that no grammar may list.
     programs: Vec<String>,
-    /// Programs that run what they are given, and the words with which they run something of a name.
+    /// Interpreters, and the word with which each runs a module.
     interpreter: Vec<InterpreterLimit>,
     /// Folders of a clone whose programs may be named.
     folders: Vec<String>,
-    /// Flags that no command has.
+    /// Flags that no grammar may list.
     flags: Vec<String>,
-    /// Flags that may take text: it chooses by a pattern.
+    /// Flags whose text is a pattern that chooses tests.
     text_flags: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ fn limits() -> &'static LimitsFile {
 /// The parts of an operator's command that are not allowed, each with the reason; `shipped` are Truing's own commands.
 ///
 /// A command that only reads is Truing's own, with no flag and no operand that Truing's own lacks: a flag may start a program, and
-/// only a manual says so. Any other command runs in the sandbox as code of the repository does.
+/// only a manual shows it. Any other command runs in the sandbox as code of the repository does.
 pub(super) fn violations(command: &Command, shipped: &[Command]) -> Vec<(CommandPart, String)> {
     let own = shipped.iter().find(|own| own.name() == command.name());
     let mut found = Vec::new();

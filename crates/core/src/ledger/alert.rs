@@ -1,4 +1,4 @@
-//! When people are told that money runs out: at 50, 80 and 100 % of what is bounded in a day or a month, each once a
+//! Notices that money runs out: at 50, 80 and 100 % of what is bounded in a day or a month, each once a
 //! period.
 
 use super::{Ask, Drawn, LevelKind};

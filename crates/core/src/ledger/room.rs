@@ -15,7 +15,7 @@ pub struct Scope {
     pub repository: String,
 }
 
-/// What the work for one repository may cost; where a sum may be absent, it is without a bound.
+/// Limits of the work for one repository; a sum that is absent has no bound.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Caps {
     /// All attempts at one head of one pull request.

@@ -43,7 +43,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Tells whether this is the account of a name: [`AccountId::is_called`].
+    /// True if this is the account of a name: [`AccountId::is_called`].
     pub fn is_called(&self, called: &str, unique_names: bool) -> bool {
         self.id.is_called(&self.login, called, unique_names)
     }

@@ -44,10 +44,8 @@ pub struct Begun {
     pub reviewed: Option<Revision>,
     /// The revision computed last, published or not: what the recorded findings are of.
     pub known: Option<Revision>,
-    /// The record of that review, if it can be read.
+    /// The record of the review of `reviewed`, if it can be read.
     pub last: Option<ReviewRecord>,
-    /// The same, if it is this very revision's.
-    pub outcome: Option<ReviewRecord>,
     /// The newest run's outcome if it has stage `computed` for this very revision: only publishing is left.
     pub computed: Option<ReviewRecord>,
     /// The dismissals on this key. One that comes later is the next run's.

@@ -177,9 +177,9 @@ fn a_pattern_that_is_no_glob_is_refused() {
 #[test]
 fn a_tier_may_be_given_by_the_default_a_rule_or_its_most() {
     let most = TierRule { most: Some(Tier::Deep), ..operators("t:1", Tier::Off, TierCondition::default()) };
-    assert!(config(None, vec![most]).may_give(Tier::Deep));
-    assert!(config(Some(Tier::Deep), Vec::new()).may_give(Tier::Deep));
-    assert!(!config(None, vec![of_repository(Tier::Once)]).may_give(Tier::Deep));
+    assert!(config(None, vec![most]).may_be_deep());
+    assert!(config(Some(Tier::Deep), Vec::new()).may_be_deep());
+    assert!(!config(None, vec![of_repository(Tier::Once)]).may_be_deep());
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
         let expected = [FindingStatus::Outside, fixed.clone(), FindingStatus::Outside, of_others.clone()];
         assert_eq!(gone.map(|finding| finding.status), expected);
     }
-    // What people dismissed stays so.
+    // Dismissed findings stay so.
     let mut known = [of_a_rule("ruff/E501")];
     known[0].raw.source = Source::Tool;
     known[0].status = FindingStatus::Fixed(head.clone());

@@ -1,4 +1,4 @@
-//! Heads that their tier leaves without a review: the choice of a tier, and what the pull request shows of it.
+//! Chooses a pull request's tier, and shows on the pull request why a head has no review.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ pub(crate) fn choose(tiers: &TierRules, pull: &PullRequest, change: &Change, is_
 }
 
 impl Served<'_> {
-    /// Tells whether a head gets no review by its tier.
+    /// True if a head gets no review by its tier.
     pub(super) fn is_left(&self, choice: &TierChoice, begun: &Begun, change: &Change) -> bool {
         // The head that was reviewed is reviewed again against another base: its change is another one.
         let of_last = begun.last.as_ref().map(|last| &last.detail.base);
@@ -78,7 +78,7 @@ impl Served<'_> {
     }
 
     /// Ends the run without a review. The pull request keeps the summary of its last review, and the head gets a status that is
-    /// never green. Of a repository whose reviews are off nothing is shown.
+    /// never green. A pull request of a repository whose reviews are off shows nothing.
     pub(super) async fn leave(
         &self,
         pull: &PullRequest,
@@ -100,7 +100,7 @@ impl Served<'_> {
         };
         if is_shown {
             let summary = text::not_reviewed(head, &reason);
-            let status = desired::not_reviewed(head, text::left_status(choice), &summary);
+            let status = desired::pending(head, text::left_status(choice), &summary);
             let shown = match (begun.last, begun.known) {
                 (Some(last), Some(known)) => {
                     let now = Some(head).filter(|now| **now != known.head);

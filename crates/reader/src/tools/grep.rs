@@ -71,7 +71,7 @@ pub(super) fn answer(tree: &Tree, index: &Index, input: Input, end: Instant) -> 
             gaps.unread += 1;
             continue;
         };
-        // Masks are dear: most files hold no match. A pattern finds no secret, as the text is searched again with its masks.
+        // Masks cost time, and most files hold no match. The second search, in the masked text, is the one that answers.
         let (text, mut matches) = (unix(content.bytes()), false);
         let first = Bytes(|_, _| {
             matches = true;

@@ -54,7 +54,7 @@ pub(super) fn answer(
         if wanted.find(content.bytes()).is_none() {
             continue;
         }
-        // A name in a secret is none: an answer about it would find the secret letter by letter.
+        // An answer about a name inside of a secret would show the secret letter by letter.
         let content = read::masked(content);
         if wanted.find(content.bytes()).is_none() {
             continue;

@@ -359,7 +359,7 @@ fn no_page_shows_a_secret_and_no_pattern_finds_one() {
     let beside = stage.ask(TreeTool::Grep, json!({"pattern": "key ="}));
     assert!(beside.contains("key = \"[secret cut]\""), "{beside}");
     let symbol = stage.ask(TreeTool::Symbol, json!({"name": "deploy"}));
-    assert!(!symbol.contains("AKIA"), "{symbol}");
+    assert!(symbol.contains("def deploy") && !symbol.contains("AKIA"), "{symbol}");
 }
 
 #[test]

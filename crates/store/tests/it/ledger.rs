@@ -152,7 +152,7 @@ async fn processes_that_share_the_store_do_not_pass_a_limit_together() {
     assert_eq!(sums(&stores[0], &[repo(100)]).await, [(0, 99)]);
 }
 
-/// What all heads of a pull request may draw on that also converges, whatever each of them may.
+/// All heads of a pull request, which also converges, draw on one level, whatever each of them may.
 fn lives(head: u32, now: i64) -> [Purse; 2] {
     let scope = Scope { key: "pr/github/1/7".into(), head: format!("{head}"), repository: "github/1".into() };
     let huge = MicroUsd(1_000_000);
@@ -189,7 +189,7 @@ async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may(
                 }
             }
         }
-        // What was forgotten of others makes room for nothing.
+        // The levels of others that are gone make no room.
         store.forget_money(Millis(now - DAY)).await.unwrap();
     }
     hand.set(NOW + 8 * DAY);

@@ -288,7 +288,7 @@ async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
     assert_eq!(store.reopen(&key(), Token(3), Millis(NOW)).await.unwrap(), Some(run(1).id));
     let again = RunRef { token: Token(3), ..run(1) };
     let begun = store.begin(&again, &revision('a'), Millis(NOW)).await.unwrap();
-    assert_eq!(begun.outcome.map(|record| (record.run, record.ended)), Some((run(1).id, Millis(NOW))));
+    assert_eq!(begun.last.map(|record| (record.run, record.ended)), Some((run(1).id, Millis(NOW))));
     store.restated(&again, &Computed { findings: Vec::new(), ..computed.clone() }).await.unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), []);
     assert_eq!(told().await.0, before.0);

@@ -135,7 +135,7 @@ pub(super) async fn prices(
     Ok(tier_prices(records.iter().map(|record| (tier_of(record), record.cost()))))
 }
 
-/// The tier of a recorded review; those of older versions and of working trees have none, so it is told from what was done.
+/// The tier of a recorded review; those of older versions and of working trees have none, so the record shows it.
 fn tier_of(record: &ReviewRecord) -> Tier {
     let detail = &record.detail;
     let is_deep = || detail.modelled.as_ref().is_some_and(|did| !did.specialists.is_empty());

@@ -17,7 +17,6 @@ use truing_core::port::Gate;
 use truing_core::secret::Secret;
 #[cfg(feature = "demo")]
 use truing_core::switch::RepositoryRef;
-use truing_core::tier::Tier;
 use truing_git::programs::NOT_FOUND;
 use truing_loops::agent::{Agent, ContextSources, ModelUse};
 use truing_loops::budget::Budgets;
@@ -192,8 +191,7 @@ fn agent(
         model: config.model.name.clone(),
         budgets: Budgets::new(config).map_err(bad_pattern)?,
         prompts: prompts(&config.prompts)?,
-        sources: sources(&config.review.skills_dir)?
-            .with_specialists(config.review.tiers.may_give(Tier::Deep)),
+        sources: sources(&config.review.skills_dir)?.with_specialists(config.review.tiers.may_be_deep()),
         limits: Limits { turns: config.review.max_turns, ..Limits::default() },
         reader: child_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),

@@ -69,7 +69,7 @@ struct Process {
     child: Child,
     /// What it says on its error stream.
     words: JoinHandle<Printed>,
-    /// What answers at its proxy, if it has one.
+    /// The proxy of its program, if it has one.
     proxy: JoinSet<()>,
 }
 
@@ -219,7 +219,7 @@ impl Process {
     /// The same, with a proxy as its one way out. It reads from what the proxy's socket came by.
     async fn start_with(mut job: Job, proxy: Proxy) -> Result<(Self, UnixStream), Why> {
         job.hears = true;
-        // Node does not look for a proxy unless it is told to.
+        // Node uses `HTTPS_PROXY` only with this variable.
         job.variables.push(("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned()));
         let (command, listening) = job.listening(&PROXY).map_err(not_started)?;
         let mut process = Self::begin(command)?;

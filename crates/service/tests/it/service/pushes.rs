@@ -133,7 +133,7 @@ async fn a_rule_that_goes_off_takes_its_findings_along_and_another_severity_coun
     assert_eq!(status(&site.repo.tip("change").await.unwrap()).await, "failure");
 
     let file = "[rules]\noff = [\"core/rust-dbg\"]\nseverity = { \"core/python-debugger\" = \"P2\" }\n";
-    // What the pull request itself says is nothing.
+    // The file of the pull request itself does not count.
     pushed.push(Commit::new("Own").write(".truing.toml", file)).await;
     assert_eq!(known().await, [open(&debugger, Severity::P1), open(&dbg, Severity::P1)]);
 

@@ -1,5 +1,5 @@
-//! How much of a review a pull request gets, by rules of the default branch's own file: what is left without a review says so, is
-//! never green, and keeps what was said of the head that was reviewed.
+//! The tier of a pull request, by rules of the default branch's own file: a head without a review says so, is never green, and keeps
+//! the comments on the head that was reviewed.
 
 use truing_core::outcome::OutcomeKind;
 use truing_core::tier::Tier;

@@ -67,9 +67,8 @@ pub(super) fn begin(
     let is_same = reviewed.as_ref() == Some(revision);
     // A record of another revision that cannot be read stands in no way.
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
-    let outcome = last.clone().filter(|_| is_same);
     let dismissals = dismissals::of(connection, &run.key)?;
-    Ok(Begun { reviewed, known, last, outcome, computed, dismissals })
+    Ok(Begun { reviewed, known, last, computed, dismissals })
 }
 
 /// Gives the newest review that has computed something a greater token than all others of its key.

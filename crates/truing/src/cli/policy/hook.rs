@@ -122,7 +122,7 @@ impl HookCommand {
     }
 }
 
-/// Tells whether standard output is the null device.
+/// True if standard output is the null device.
 fn leads_nowhere() -> std::io::Result<bool> {
     let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
     let null = std::fs::metadata("/dev/null")?;

@@ -269,7 +269,7 @@ async fn memory_is_the_default_branchs_and_a_pull_request_that_changes_it_is_tol
     assert!(summary.contains(changed) && summary.contains(&from), "{summary}");
 }
 
-/// The operator's file decides: rules alone ask no model, and who asks by hand is told why and at what price.
+/// The operator's file decides: rules alone ask no model, and the command explains why and at what price.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
     let site = Site::new().await;

@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 #[cfg(feature = "aws")]
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
 use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Place as At, Script};
+use truing_reader::mask::MASK;
 
 use crate::review::adverse::{PROMPT, billed, money, under_way};
 use crate::review::claude::claude;
@@ -444,7 +445,7 @@ fn a_secret_that_a_model_quotes_is_in_no_output_and_no_record() {
     let mut quoting = told.clone();
     (quoting["path"], quoting["start_line"], quoting["end_line"]) = (json!("keys.py"), json!(1), json!(2));
     let file = format!("KEY = \"{key}\"\naws_secret_access_key = \"{value}\"\n");
-    quoting["excerpt"] = json!(file);
+    quoting["excerpt"] = json!(file.replace(&key, MASK).replace(&value, MASK));
     let denied = Answer::tool(&key, json!({}));
     let scene = Scene::of([denied, report(&[told, quoting])]);
     scene.place.write("keys.py", &file);
