@@ -12,6 +12,8 @@ use super::problem::ConfigError;
 pub struct BudgetConfig {
     /// All attempts at one head of one pull request.
     pub review: MicroUsd,
+    /// The same, until a person allows as much again.
+    pub pull_ask: Option<MicroUsd>,
     /// All reviews, audits and converge runs of one pull request.
     pub pull: Option<MicroUsd>,
     /// All reviews of a repository in a day.
@@ -34,6 +36,7 @@ pub(super) fn of(of: &Typed<'_>) -> Result<BudgetConfig, ConfigError> {
     let bound = |path| Ok::<_, ConfigError>(Some(of.usd(path)?).filter(|sum| *sum > MicroUsd(0)));
     Ok(BudgetConfig {
         review: of.usd("budget.review_usd")?,
+        pull_ask: bound("budget.pr_ask_usd")?,
         pull: bound("budget.pr_usd")?,
         repo_day: of.usd("budget.repo_day_usd")?,
         converge: of.usd("budget.converge_usd")?,

@@ -43,6 +43,8 @@ pub struct ConvergeConfig {
     pub update_description: bool,
     /// May the base be merged into a branch that needs it?
     pub auto_rebase: bool,
+    /// The only accounts that may ask for runs; empty: all who may write.
+    pub askers: Vec<String>,
     /// The label that starts a run; none: no label does.
     pub label: Option<String>,
     /// Commands of the gate, in order.
@@ -223,6 +225,7 @@ pub(super) fn of(
         mark_ready: flag("mark_ready")?,
         update_description: flag("update_description")?,
         auto_rebase: flag("auto_rebase")?,
+        askers: settings.list("converge.askers")?,
         label: settings.name_if_any("converge.label")?.filter(|label| !label.is_empty()),
         gate: settings.commands("converge.gate")?,
         fixer,

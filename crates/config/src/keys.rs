@@ -1301,6 +1301,14 @@ pub const KEYS: &[Key] = &[
         doc: "Setting this label on a pull request starts a run there, as the comment `/converge` does, if whoever sets it may write to the repository. Served alone; empty: no label does.",
     },
     Key {
+        path: "converge.askers",
+        kind: Kind::Accounts,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The only accounts whose `/converge`, `/audit` and label a server follows, among those that may write to the repository; by name, number or UUID, as `reviewer.NAME.logins`. Empty: all who may write.",
+    },
+    Key {
         path: "converge.gate",
         kind: Kind::Commands,
         default: Default::Text(""),
@@ -1404,6 +1412,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "All reviews, audits and converge runs of one pull request, as long as it lives; over it the rules review alone, and converge runs end. 0: no bound.",
+    },
+    Key {
+        path: "budget.pr_ask_usd",
+        kind: BUDGET,
+        default: Default::Text("0.0"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The same until a person is asked: over it models wait, and one comment on the pull request asks. `/spend` by somebody who may write to the repository allows as much again, at most `budget.pr_usd` in all. 0: nobody is asked.",
     },
     Key {
         path: "budget.repo_day_usd",

@@ -85,6 +85,9 @@ pub enum LevelKind {
     Review,
     /// One run of the converge or the sync loop.
     Run,
+    /// The same as [`Self::Pull`], up to which nobody is asked: a person with write access raises it.
+    #[serde(rename = "pr_ask")]
+    PullAsk,
     /// All reviews, audits and converge runs of one pull request, as long as it lives.
     #[serde(rename = "pr")]
     Pull,
@@ -102,9 +105,10 @@ pub enum LevelKind {
 
 impl LevelKind {
     /// Every kind, the tightest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Review,
         Self::Run,
+        Self::PullAsk,
         Self::Pull,
         Self::RepoDay,
         Self::ConvergeDay,
@@ -118,6 +122,7 @@ impl LevelKind {
         match self {
             Self::Review => "review",
             Self::Run => "run",
+            Self::PullAsk => "pr_ask",
             Self::Pull => "pr",
             Self::RepoDay => "repo_day",
             Self::ConvergeDay => "converge_day",
@@ -139,6 +144,7 @@ impl Level {
         let key = match self.kind {
             LevelKind::Review => "`budget.review_usd`".to_owned(),
             LevelKind::Run => "the run's limit".to_owned(),
+            LevelKind::PullAsk => "`budget.pr_ask_usd`".to_owned(),
             LevelKind::Pull => "`budget.pr_usd`".to_owned(),
             LevelKind::RepoDay => "`budget.repo_day_usd`".to_owned(),
             LevelKind::ConvergeDay => "`budget.converge_day_usd`".to_owned(),
@@ -149,6 +155,7 @@ impl Level {
         let per = match self.kind {
             LevelKind::Review => " for a commit",
             LevelKind::Run => "",
+            LevelKind::PullAsk => " for a pull request; the comment `/spend` allows more",
             LevelKind::Pull => " for all of a pull request",
             LevelKind::RepoDay | LevelKind::ConvergeDay | LevelKind::SyncDay => " a day",
             LevelKind::TeamMonth | LevelKind::Month => " a month",

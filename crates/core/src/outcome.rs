@@ -285,6 +285,9 @@ pub struct ReviewDetail {
     pub open: Vec<(Severity, u32)>,
     /// The files that were read, and those that were not.
     pub coverage: Coverage,
+    /// The limit at which its model stopped, and a person is asked for more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<MicroUsd>,
     /// The tier that was chosen for it; none: of a review without a pull request, or of an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierChoice>,
@@ -330,6 +333,7 @@ impl ReviewDetail {
             outcome,
             open: Vec::new(),
             coverage: Coverage::default(),
+            asks: None,
             tier: None,
             since: None,
             configuring: Vec::new(),

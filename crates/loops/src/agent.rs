@@ -242,11 +242,11 @@ impl Asking<'_> {
         }
         let Self { agent, purse, subject, recalled, form, gate, now } = self;
         let left = match agent.tape.plays() {
-            true => Room::Enough,
+            true => Room::Enough { left: None },
             false => room(&*agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
         };
-        match left {
-            Room::Enough => {}
+        let money = match left {
+            Room::Enough { left } => left,
             Room::Deferred { until, level } => {
                 let part = Part::deferred(&level, until);
                 telemetry::ended(&End::Refused(Refused::Budget { level }));
@@ -258,7 +258,7 @@ impl Asking<'_> {
                 telemetry::ended(&End::Refused(refused));
                 return Ok((part, Vec::new()));
             }
-        }
+        };
         let memory = recalled.memory.as_ref();
         let repository = purse.levels.iter().find(|level| level.kind == LevelKind::RepoDay);
         let repository = repository.map_or("", |level| level.key.as_str());
@@ -285,6 +285,7 @@ impl Asking<'_> {
             form,
             memory,
             purse: &purse,
+            money,
             servers: &servers,
         };
         let reviewers = input.reviewers();

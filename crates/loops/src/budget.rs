@@ -52,10 +52,20 @@ impl Budgets {
             }
         }
         let lower = |(name, limit): (&String, &MicroUsd)| (name.to_lowercase(), *limit);
-        let BudgetConfig { review, pull, repo_day, converge, converge_day, sync, sync_day, month, prices: _ } =
-            config.budget;
+        let BudgetConfig {
+            review,
+            pull_ask,
+            pull,
+            repo_day,
+            converge,
+            converge_day,
+            sync,
+            sync_day,
+            month,
+            prices: _,
+        } = config.budget;
         Ok(Self {
-            caps: Caps { review, pull, repo_day, converge_day, sync_day, teams: Vec::new(), month },
+            caps: Caps { review, pull_ask, pull, repo_day, converge_day, sync_day, teams: Vec::new(), month },
             sync,
             converge,
             repositories: config.repositories.iter().map(lower).collect(),
@@ -70,6 +80,11 @@ impl Budgets {
         let is_of = |team: &&Team| name.is_some_and(|name| team.repositories.is_match(name));
         let teams = self.teams.iter().filter(is_of).map(|team| (team.name.clone(), team.month)).collect();
         Caps { repo_day: own.unwrap_or(self.caps.repo_day), teams, ..self.caps.clone() }
+    }
+
+    /// The level of a pull request that people are asked to raise, with what it allows at first; none: nobody is asked.
+    pub fn ask_level(&self, key: &Key, name: &str) -> Option<Level> {
+        self.caps(Some(name)).ask_level(key.as_str())
     }
 
     /// What a run draws on that begins now and follows a package for this repository, and what it may cost.
@@ -136,7 +151,7 @@ pub async fn room(
 ) -> Result<Room, StoreError> {
     let room = ledger::room(&store.look(&purse.levels).await?, least, now);
     match &room {
-        Room::Enough => {}
+        Room::Enough { .. } => {}
         Room::Deferred { level, .. } | Room::Minimal { level } => {
             tell("BudgetExhausted", &purse.run, level);
         }

@@ -3,6 +3,7 @@
 //! [`Served::run`] is the list of steps. Each can be repeated: after a crash, the next lease goes on from what the records
 //! hold (stages `prepared`, `computed`, `published`).
 
+mod ask;
 mod left;
 
 use std::sync::Arc;
@@ -148,6 +149,11 @@ impl Served<'_> {
             Reconciled::Settling { until } => return Ok(Then::DueAt(until, Why::Settling)),
             Reconciled::Done => {}
         }
+        if let Some(limit) = outcome.detail.asks
+            && let Some(until) = self.ask_for_money(&pull, limit).await?
+        {
+            return Ok(Then::DueAt(until, Why::Settling));
+        }
         let published = ReviewRecord { run: self.run.id.clone(), ..outcome }.ended_at(self.clock.now());
         self.store.published(self.run, &published).await?;
         self.counts.run_ended("review", published.detail.outcome.kind.as_str());
@@ -290,6 +296,7 @@ impl Served<'_> {
         record.detail.tier = Some(choice);
         record.detail.outdated_dismissals = dismissal::outdated(&identified.current, &known, dismissals);
         (record.detail.suppressions, record.detail.tools) = (suppressions, tools);
+        record.detail.asks = part.as_ref().and_then(|part| part.asks);
         let mut record = record.asked(agent::asked(part));
         telemetry::done(&record);
         let findings = identified.all();
@@ -415,13 +422,17 @@ impl Served<'_> {
         Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
     }
 
-    async fn publish(&self, head: &Sha, may_create: bool) -> Result<Reconciled, Stopped> {
+    fn effects(&self) -> Effects<'_> {
         let RunRef { key, token, .. } = self.run;
         let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(*token) };
         let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
+        Effects { forge, log, gate, clock, writer, watch: self.watch }
+    }
+
+    async fn publish(&self, head: &Sha, may_create: bool) -> Result<Reconciled, Stopped> {
         let publisher = Publisher {
-            effects: Effects { forge, log, gate, clock, writer, watch: self.watch },
-            forge,
+            effects: self.effects(),
+            forge: self.forge,
             records: self.store,
             run: self.run,
             head,

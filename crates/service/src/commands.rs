@@ -9,6 +9,7 @@
 //! | `/converge` | audits and mends until a fresh audit finds nothing; goes on with a run that was left |
 //! | `/converge stop` | ends such a run before its next step; `/converge` resumes it |
 //! | `/audit` | one audit of the head, posted as a review; nothing is fixed |
+//! | `/spend` | allows as much money again for models on this pull request, and reviews its head |
 //! | `/dismiss REASON` | in answer to a finding's comment: no more of that finding, until its code changes |
 //! | `/dismiss ID REASON` | the same anywhere, by the finding's id or the beginning of it |
 //! | `/undismiss`, `/undismiss ID` | takes a dismissal back |
@@ -310,7 +311,8 @@ async fn help(context: &ServiceContext, told: &UserRequest, repo: &str, by: &By)
     };
     let account = by.account.as_ref().map_or(by.login.as_str(), |account| account.as_str());
     let why_not = context.converging.as_ref().err().map(String::as_str);
-    match effects.perform(&help::answer(account, &by.login, why_not)).await {
+    let asks = act::ask_level(context, told, repo).is_some();
+    match effects.perform(&help::answer(account, &by.login, why_not, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
         Err(EffectError::Settling { .. }) => Err(Unserved::NotYet),
         Err(EffectError::Store(error)) => Err(error.into()),
@@ -338,9 +340,18 @@ async fn obey(
         None => shown(&told.origin),
     };
     let who = format!("{login}@{}", told.pr.forge);
+    let mut allowed = None;
     // The name first: a slot is of no use to a worker that cannot find its repository.
+    let repository = name.split('#').next().unwrap_or_default().to_owned();
     store.describe(&[(key.clone(), Described { name, url: url.clone(), head: None })]).await?;
     let word = match asked {
+        Asked::Spend => match act::spend(context, told, &repository).await? {
+            Ok(level) => {
+                allowed = Some(level);
+                None
+            }
+            Err(why) => Some(Err(why)),
+        },
         Asked::Converge | Asked::Audit => context.converging.as_ref().err().map(|why| Err(why.clone())),
         Asked::Review
         | Asked::Full
@@ -388,7 +399,8 @@ async fn obey(
         }
         let events = vec![Event { at: now, key: key.clone(), run: None, what }];
         let act = Act::new(&who, asked.as_str(), key.as_str(), &detail);
-        let obeyed = Obeyed { slot: (version, decision.slot), events, act, dismissal: dismissal.clone() };
+        let (slot, dismissal, allowed) = ((version, decision.slot), dismissal.clone(), allowed.clone());
+        let obeyed = Obeyed { slot, events, act, dismissal, allowed };
         if store.served(told, Some(&obeyed)).await?.is_ok() {
             tracing::info!(%key, by = who, detail, "{line}");
             return Ok(());

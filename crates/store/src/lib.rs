@@ -24,7 +24,7 @@ pub use self::look::StoreForm;
 pub use self::postgres::ConnectError;
 pub use self::sqlite::{BackupError, OpenError};
 pub use self::store::Store;
-pub use self::tables::{Census, Ended, FindingCount, PostedFinding, RunEntry, RunMark};
+pub use self::tables::{Census, Ended, FindingCount, KeySpend, PostedFinding, RunEntry, RunMark};
 pub use self::transfer::{Compared, Copied, TransferError, Zeros};
 pub use self::valkey::SlotsError;
 pub use self::watch::Meter;

@@ -19,6 +19,7 @@ pub use self::effects::PostedFinding;
 pub use self::forget::RunMark;
 pub use self::history::RunEntry;
 pub use self::insight::Census;
+pub use self::ledger::KeySpend;
 pub(crate) use self::operations::switch::read as kill_switch;
 pub use self::report::Ended;
 pub use self::reviewed::FindingCount;

@@ -150,6 +150,9 @@ impl fmt::Display for End {
                     LevelKind::RepoDay => "of this repository for today",
                     LevelKind::TeamMonth => "of this team for the month",
                     LevelKind::Run => "for this run",
+                    LevelKind::PullAsk => {
+                        "for this pull request (`budget.pr_ask_usd`; the comment `/spend` allows more)"
+                    }
                     LevelKind::Pull => "for all of this pull request (`budget.pr_usd`)",
                     LevelKind::ConvergeDay => {
                         "for converge runs of this repository today (`budget.converge_day_usd`)"

@@ -30,7 +30,7 @@ fn notice(drawn: &Drawn, threshold: u64) -> Option<NewNotice> {
         LevelKind::TeamMonth => format!("the team {} in", level.key),
         LevelKind::Month => "this installation in".to_owned(),
         // Ends by itself, with a result that says so.
-        LevelKind::Review | LevelKind::Run | LevelKind::Pull => return None,
+        LevelKind::Review | LevelKind::Run | LevelKind::PullAsk | LevelKind::Pull => return None,
     };
     // Somebody has chosen that nothing is spent there.
     if level.limit.0 == 0 {

@@ -20,6 +20,8 @@ pub struct Scope {
 pub struct Caps {
     /// All attempts at one head of one pull request.
     pub review: MicroUsd,
+    /// All of one pull request until a person is asked for more.
+    pub pull_ask: Option<MicroUsd>,
     /// All of one pull request.
     pub pull: Option<MicroUsd>,
     /// All reviews of the repository in a day.
@@ -35,10 +37,18 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// The level of all work of one pull request; a local repository is none.
-    fn of_pull(&self, key: &str) -> Option<Level> {
-        let limit = self.pull.filter(|_| key.starts_with("pr/"))?;
-        Some(Level { kind: LevelKind::Pull, key: key.to_owned(), period: String::new(), limit })
+    /// The levels of all work of one pull request; a local repository has none.
+    fn pull_levels(&self, key: &str) -> impl Iterator<Item = Level> {
+        let pull = |limit: Option<MicroUsd>| limit.filter(|_| key.starts_with("pr/"));
+        let level = |kind, limit| Level { kind, key: key.to_owned(), period: String::new(), limit };
+        let ask = pull(self.pull_ask).map(|limit| level(LevelKind::PullAsk, limit));
+        let all = pull(self.pull).map(|limit| level(LevelKind::Pull, limit));
+        ask.into_iter().chain(all)
+    }
+
+    /// The level of a pull request that people are asked to raise.
+    pub fn ask_level(&self, key: &str) -> Option<Level> {
+        self.pull_levels(key).find(|level| level.kind == LevelKind::PullAsk)
     }
 
     /// The levels of everything that begins now.
@@ -63,7 +73,7 @@ impl Purse {
             level(LevelKind::Review, key, String::new(), caps.review),
             level(LevelKind::RepoDay, scope.repository.clone(), day(now), caps.repo_day),
         ];
-        levels.extend(caps.of_pull(&scope.key).into_iter().chain(caps.months(now)));
+        levels.extend(caps.pull_levels(&scope.key).chain(caps.months(now)));
         Self { run, levels }
     }
 
@@ -83,7 +93,7 @@ impl Purse {
             limit,
         });
         let mut purse = Self::of_run(run, limit);
-        purse.levels.extend(caps.of_pull(&scope.key).into_iter().chain(of_day).chain(caps.months(now)));
+        purse.levels.extend(caps.pull_levels(&scope.key).chain(of_day).chain(caps.months(now)));
         purse
     }
 
@@ -105,7 +115,10 @@ impl Purse {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Room {
     /// Yes.
-    Enough,
+    Enough {
+        /// The most that the run may spend on its pull request; none: nothing bounds it there.
+        left: Option<MicroUsd>,
+    },
     /// The day is used up: the run is deferred, and nothing is asked of a model.
     Deferred {
         /// The next midnight in UTC.
@@ -126,14 +139,24 @@ pub enum Room {
 pub fn room(levels: &[Drawn], least: MicroUsd, now: Millis) -> Room {
     let least = least.max(MicroUsd(1));
     let used_up = |kind| levels.iter().find(|drawn| drawn.level.kind == kind && drawn.unspent() < least);
-    let lasting = [LevelKind::Month, LevelKind::TeamMonth, LevelKind::Pull];
+    let lasting = [LevelKind::Month, LevelKind::TeamMonth, LevelKind::Pull, LevelKind::PullAsk];
     if let Some(Drawn { level, .. }) = lasting.into_iter().find_map(used_up) {
         return Room::Minimal { level: level.clone() };
     }
     if let Some(Drawn { level, .. }) = used_up(LevelKind::RepoDay) {
         return Room::Deferred { until: next_midnight(now), level: level.clone() };
     }
-    Room::Enough
+    let of_pull = levels.iter().filter(|drawn| match drawn.level.kind {
+        LevelKind::PullAsk | LevelKind::Pull => true,
+        LevelKind::Review
+        | LevelKind::Run
+        | LevelKind::RepoDay
+        | LevelKind::ConvergeDay
+        | LevelKind::SyncDay
+        | LevelKind::TeamMonth
+        | LevelKind::Month => false,
+    });
+    Room::Enough { left: of_pull.map(Drawn::unspent).min() }
 }
 
 #[cfg(test)]
@@ -159,6 +182,7 @@ mod tests {
     fn bounded() -> Caps {
         Caps {
             review: MicroUsd(2),
+            pull_ask: Some(MicroUsd(2)),
             pull: Some(MicroUsd(3)),
             repo_day: MicroUsd(5),
             converge_day: Some(MicroUsd(6)),
@@ -194,15 +218,18 @@ mod tests {
     #[test]
     fn what_is_bounded_in_all_is_drawn_on_by_each_that_it_bounds() {
         let (run, caps) = (|| RunId::new("r"), bounded());
-        let pull = "pr pr/github/1/7  3";
+        let pull = ["pr_ask pr/github/1/7  2", "pr pr/github/1/7  3"];
         let months = ["team_month web 2026-11 9", "month all 2026-11 10"];
         let review = |key| lines(&Purse::of_review(run(), &scope(key), &caps, NOW));
         let day = "repo_day github/1 2026-11-20 5";
-        assert_eq!(review("pr/github/1/7"), ["review pr/github/1/7@abc  2", day, pull, months[0], months[1]]);
+        assert_eq!(
+            review("pr/github/1/7"),
+            ["review pr/github/1/7@abc  2", day, pull[0], pull[1], months[0], months[1]]
+        );
         assert_eq!(review("local/x"), ["review local/x@abc  2", day, months[0], months[1]]);
         let converge = |key| lines(&Purse::of_converge(run(), MicroUsd(8), &scope(key), &caps, NOW));
         let day = "converge_day github/1 2026-11-20 6";
-        assert_eq!(converge("pr/github/1/7"), ["run r  8", pull, day, months[0], months[1]]);
+        assert_eq!(converge("pr/github/1/7"), ["run r  8", pull[0], pull[1], day, months[0], months[1]]);
         assert_eq!(converge("local/x"), ["run r  8", day, months[0], months[1]]);
         let sync = lines(&Purse::of_sync(run(), MicroUsd(8), "Acme/Shop", &caps, NOW));
         assert_eq!(sync, ["run r  8", "sync_day acme/shop 2026-11-20 7", months[0], months[1]]);
@@ -213,13 +240,17 @@ mod tests {
     fn what_outlasts_the_day_leaves_the_rules_also_where_the_day_is_used_up() {
         let purse = Purse::of_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded(), NOW);
         let room = |each: &[u64]| match room(&spent(&purse, each), MicroUsd(2), NOW) {
-            Room::Enough => "enough",
+            Room::Enough { left } => {
+                assert_eq!(left, Some(MicroUsd(2)), "what a person is asked for is the least");
+                "enough"
+            }
             Room::Deferred { level, .. } | Room::Minimal { level } => level.kind.as_str(),
         };
-        assert_eq!(room(&[0, 0, 1, 0, 0]), "enough");
-        assert_eq!(room(&[0, 4, 2, 0, 0]), "pr");
-        assert_eq!(room(&[0, 4, 3, 8, 0]), "team_month");
-        assert_eq!(room(&[0, 4, 3, 8, 9]), "month");
+        assert_eq!(room(&[0, 0, 0, 1, 0, 0]), "enough");
+        assert_eq!(room(&[0, 4, 1, 1, 0, 0]), "pr_ask");
+        assert_eq!(room(&[0, 4, 2, 2, 0, 0]), "pr");
+        assert_eq!(room(&[0, 4, 2, 3, 8, 0]), "team_month");
+        assert_eq!(room(&[0, 4, 2, 3, 8, 9]), "month");
     }
 
     #[test]
@@ -240,6 +271,7 @@ mod tests {
         let expected = [
             "`budget.review_usd` ($0.000002 for a commit)",
             "the run's limit ($0.000008)",
+            "`budget.pr_ask_usd` ($0.000002 for a pull request; the comment `/spend` allows more)",
             "`budget.pr_usd` ($0.000003 for all of a pull request)",
             "`budget.repo_day_usd` ($0.000005 a day)",
             "`budget.converge_day_usd` ($0.000006 a day)",
@@ -254,8 +286,12 @@ mod tests {
     fn a_used_up_day_defers_to_midnight_and_a_used_up_month_leaves_the_rules() {
         let purse = purse(&[("web", 9)]);
         let room = |each: &[u64]| room(&spent(&purse, each), MicroUsd(2), NOW);
-        assert_eq!(room(&[0, 3, 7]), Room::Enough);
-        assert_eq!(room(&[2, 3, 7]), Room::Enough, "the run says itself that its review is used up");
+        assert_eq!(room(&[0, 3, 7]), Room::Enough { left: None });
+        assert_eq!(
+            room(&[2, 3, 7]),
+            Room::Enough { left: None },
+            "the run says itself that its review is used up"
+        );
         let until = Millis(1_795_219_200_000);
         assert_eq!(room(&[0, 4, 7]), Room::Deferred { until, level: purse.levels[1].clone() });
         assert_eq!(room(&[0, 9, 7]), Room::Deferred { until, level: purse.levels[1].clone() });

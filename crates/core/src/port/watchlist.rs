@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use super::{Act, Event, Moved, Revision, StoreError};
 use crate::dismissal::Dismissal;
 use crate::id::{AccountId, Key, Millis, PrId, Sha, Version};
+use crate::ledger::Level;
 use crate::slot::Slot;
 
 /// A repository that was ever seen.
@@ -95,6 +96,8 @@ pub struct Obeyed {
     pub act: Act,
     /// Replaces what was dismissed of the same finding.
     pub dismissal: Option<Dismissal>,
+    /// The level of money that is raised, by as much as it allows at first.
+    pub allowed: Option<Level>,
 }
 
 /// The progress of the reviews of a pull request.

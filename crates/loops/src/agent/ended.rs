@@ -5,6 +5,7 @@ use truing_agent::native::{End, Ran};
 use truing_core::id::Millis;
 use truing_core::ledger::{Level, LevelKind, next_midnight};
 use truing_core::line::counted;
+use truing_core::money::MicroUsd;
 use truing_core::outcome::{AskedModel, ModelPart, Runtime};
 use truing_model::gateway::Refused;
 use truing_reader::redact::redact;
@@ -18,12 +19,14 @@ pub struct Part {
     pub runtime: Runtime,
     /// Its turns, cost and work; none: it was not asked.
     pub asked: Option<AskedModel>,
+    /// The limit at which a person is asked for more money.
+    pub asks: Option<MicroUsd>,
 }
 
 impl Part {
     /// There was nothing to ask it.
     pub fn whole() -> Self {
-        Self { part: ModelPart::Whole, runtime: Runtime::Native, asked: None }
+        Self { part: ModelPart::Whole, runtime: Runtime::Native, asked: None, asks: None }
     }
 
     /// Has the model reported all it found?
@@ -46,6 +49,10 @@ impl Part {
                 LevelKind::TeamMonth | LevelKind::Month => {
                     partial(format!("minimal: rules only, because {}", level.too_little()))
                 }
+                LevelKind::PullAsk => Self {
+                    asks: Some(level.limit),
+                    ..partial(format!("budget: rules only, because {}", level.too_little()))
+                },
                 LevelKind::Review
                 | LevelKind::Run
                 | LevelKind::Pull
@@ -76,6 +83,11 @@ impl Part {
                 let why = format!("minimal: rules only, because {}", redact(why));
                 Self { part: ModelPart::Partial(why), ..Self::whole() }
             }
+            End::Refused(Refused::Budget { level }) if level.kind == LevelKind::PullAsk => Self {
+                part: ModelPart::Partial(ran.end.to_string()),
+                asks: Some(level.limit),
+                ..Self::whole()
+            },
             end @ (End::Limit(_)
             | End::Declined
             | End::Cut

@@ -50,6 +50,8 @@ pub(super) struct ReviewInput<'a> {
     pub(super) form: ReviewForm,
     pub(super) memory: &'a Memory,
     pub(super) purse: &'a Purse,
+    /// The most that may still be spent on the pull request; none: nothing bounds it.
+    pub(super) money: Option<MicroUsd>,
     /// What all of them may ask besides.
     pub(super) servers: &'a Servers,
 }
@@ -95,7 +97,8 @@ impl<'a> ReviewInput<'a> {
         side_by_side: usize,
         gate: Arc<dyn Gate>,
     ) -> Result<ReviewerRun, AgentError> {
-        let Self { agent, change, place, reading, subject, again, owed, memory, purse, .. } = self;
+        let Self { agent, change, place, reading, subject, again, owed, memory, purse, money: left, .. } =
+            self;
         let began = Instant::now();
         let level = |kind| purse.levels.iter().find(|level| level.kind == kind);
         let repository = level(LevelKind::RepoDay).map_or("", |level| level.key.as_str());
@@ -128,7 +131,8 @@ impl<'a> ReviewInput<'a> {
         let skilled = WithSkills::new(&beside, &memory.skills);
         let looked = Looked::new(&skilled, seen);
         let name = specialist.map(|specialist| specialist.name.clone());
-        let whole = level(LevelKind::Review).map(|level| level.limit);
+        // With little left the model is asked to conclude, in place of a call that is refused.
+        let whole = level(LevelKind::Review).map(|level| level.limit).into_iter().chain(left).min();
         let money = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
         let limits = Limits { money, ..agent.limits };
         // By a level of its own none can set aside what the others need.
@@ -177,7 +181,7 @@ fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
 /// Several reviewers' runs as one part of the review. `did`: their work, as far as it is known by other means.
 pub(super) fn together(looks: &[ReviewerRun], found: &[u32], did: Modelled, now: Millis) -> Part {
     let mut asked = AskedModel { did, ..AskedModel::default() };
-    let mut parts = Vec::new();
+    let (mut parts, mut asks) = (Vec::new(), None);
     for (index, ReviewerRun { specialist, ran, failures, hash, ms, .. }) in looks.iter().enumerate() {
         asked.turns = asked.turns.saturating_add(ran.turns);
         asked.cost = asked.cost.plus(ran.cost);
@@ -199,7 +203,8 @@ pub(super) fn together(looks: &[ReviewerRun], found: &[u32], did: Modelled, now:
         }
         let ended = all.ends.entry(ran.end.label().to_owned()).or_default();
         *ended = ended.saturating_add(1);
-        let part = Part::of(ran, now).after_failures(*failures).part;
+        let Part { part, asks: asks_here, .. } = Part::of(ran, now).after_failures(*failures);
+        asks = asks.max(asks_here);
         if let Some(name) = specialist {
             all.specialists.push(Specialist {
                 name: name.clone(),
@@ -228,7 +233,7 @@ pub(super) fn together(looks: &[ReviewerRun], found: &[u32], did: Modelled, now:
             }
         }
     };
-    Part { part, asked: Some(asked), ..Part::whole() }
+    Part { part, asked: Some(asked), asks, ..Part::whole() }
 }
 
 /// Why one's part is not whole. That the rules are left, which a review by one would say, is not so of several.

@@ -3,12 +3,14 @@
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, Millis};
+use truing_core::ledger::{Drawn, Level};
 use truing_core::line::MAX_TEXT;
 use truing_core::port::{RecordStore, StoreError, UserRequest};
 use truing_core::slot::{Command, Decision, Hold, Limits, Loop, Refused, Slot, State};
 use truing_loops::redact_line;
 
 use super::Asked;
+use crate::context::ServiceContext;
 
 /// What a slot becomes for a command.
 ///
@@ -17,7 +19,7 @@ use super::Asked;
 pub(super) fn decide(asked: &Asked, slot: &Slot, limits: &Limits, now: Millis) -> Result<Decision, Refused> {
     let command = match asked {
         // A review that is asked for looks at everything, whatever was seen before.
-        Asked::Review | Asked::Full | Asked::Rerun => Command::Request(Loop::Review),
+        Asked::Review | Asked::Full | Asked::Rerun | Asked::Spend => Command::Request(Loop::Review),
         Asked::Converge => Command::Request(Loop::Converge),
         Asked::Stop => Command::Stop,
         Asked::Audit => Command::Audit,
@@ -41,6 +43,29 @@ pub(super) fn unseen(slot: &Slot) -> Option<&'static str> {
             None
         }
     }
+}
+
+/// The level of money that `/spend` raises; none: nobody is asked on this server.
+pub(super) fn ask_level(context: &ServiceContext, told: &UserRequest, repo: &str) -> Option<Level> {
+    context.agent.as_ref()?.budgets.ask_level(&told.pr.key(), repo)
+}
+
+/// The level that `/spend` raises by as much as it allows at first, or why it does not.
+///
+/// # Errors
+/// [`StoreError`]
+pub(super) async fn spend(
+    context: &ServiceContext,
+    told: &UserRequest,
+    repo: &str,
+) -> Result<Result<Level, String>, StoreError> {
+    let (Some(agent), Some(level)) = (&context.agent, ask_level(context, told, repo)) else {
+        return Ok(Err("`budget.pr_ask_usd` is not set".to_owned()));
+    };
+    let drawn = agent.ledger.look(std::slice::from_ref(&level)).await?;
+    // A second answer to the same question allows nothing.
+    let left = drawn.first().map_or(level.limit, Drawn::left);
+    Ok(if left <= level.limit { Ok(level) } else { Err(format!("models may still spend {left} here")) })
 }
 
 /// The word on a finding that a comment asks to be recorded, or why there is none. `thread` is the finding whose

@@ -17,6 +17,8 @@ pub enum Asked {
     Stop,
     /// One audit, without a fix.
     Audit,
+    /// More money for models on this pull request.
+    Spend,
     /// No reviews for now.
     Pause,
     /// Reviews again.
@@ -50,6 +52,7 @@ impl Asked {
             ["/review", "full"] => Some(Self::Full),
             ["/converge"] => Some(Self::Converge),
             ["/converge", "stop"] => Some(Self::Stop),
+            ["/spend"] => Some(Self::Spend),
             ["/audit"] => Some(Self::Audit),
             ["/help"] => Some(Self::Help),
             ["/review", "pause"] => Some(Self::Pause),
@@ -76,6 +79,7 @@ impl Asked {
             | Self::Converge
             | Self::Stop
             | Self::Audit
+            | Self::Spend
             | Self::Pause
             | Self::Resume
             | Self::Help => false,
@@ -91,6 +95,7 @@ impl Asked {
             Self::Converge => "/converge",
             Self::Stop => "/converge stop",
             Self::Audit => "/audit",
+            Self::Spend => "/spend",
             Self::Pause => "/review pause",
             Self::Resume => "/review resume",
             Self::Dismiss { .. } => "/dismiss",
@@ -147,6 +152,8 @@ mod tests {
             ("/converge stop", Some(Asked::Stop)),
             ("/converge stop it", None),
             ("/audit", Some(Asked::Audit)),
+            ("/spend", Some(Asked::Spend)),
+            ("/spend 100", None),
             ("/audit now", None),
             ("/dismissed wrong", None),
             (" /dismiss wrong", None),

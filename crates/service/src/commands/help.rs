@@ -13,6 +13,9 @@ const REVIEW: [(&str, &str); 6] = [
     ("/dismiss ID REASON", "the same anywhere; the summary shows the ids"),
     ("/undismiss", "in reply to the comment of a finding, or with its ID: takes a dismissal back"),
 ];
+/// The command that allows more money, where people are asked for it.
+const SPEND: (&str, &str) =
+    ("/spend", "allows models as much money again on this pull request, and reviews the head");
 /// Commands that need a model.
 const CONVERGE: [(&str, &str); 3] = [
     ("/converge", "audits and fixes until an audit finds nothing; never merges"),
@@ -20,15 +23,19 @@ const CONVERGE: [(&str, &str); 3] = [
     ("/audit", "audits the head once and posts a review; fixes nothing"),
 ];
 
-/// The answer: one comment for each person, of this account or login. `why_not`: the reason why runs that converge are not served.
-pub(super) fn answer(account: &str, login: &str, why_not: Option<&str>) -> Effect {
-    Effect::Comment { topic: Topic::new(format!("help/{account}")), body: body(login, why_not) }
+/// The answer: one comment for each person, of this account or login. `why_not`: the reason why runs that converge are not served;
+/// `asks`: people are asked for money.
+pub(super) fn answer(account: &str, login: &str, why_not: Option<&str>, asks: bool) -> Effect {
+    Effect::Comment { topic: Topic::new(format!("help/{account}")), body: body(login, why_not, asks) }
 }
 
 /// The text of the answer.
-fn body(login: &str, why_not: Option<&str>) -> String {
+fn body(login: &str, why_not: Option<&str>, asks: bool) -> String {
     let row = |(line, what): &(&str, &str)| format!("| `{line}` | {what} |\n");
     let mut rows: String = REVIEW.iter().map(row).collect();
+    if asks {
+        rows += &row(&SPEND);
+    }
     if why_not.is_none() {
         rows += &CONVERGE.iter().map(row).collect::<String>();
     }
@@ -48,12 +55,13 @@ mod tests {
 
     #[test]
     fn every_command_that_is_shown_is_one_and_those_of_a_model_need_one() {
-        let rows = REVIEW.iter().chain(&CONVERGE);
+        let rows = REVIEW.iter().chain([&SPEND]).chain(&CONVERGE);
         for (line, _) in rows {
             let said = line.replace("ID", "1:0a1b").replace("REASON", "because");
             assert!(Asked::parse(&said).is_some(), "{line}");
         }
-        let (all, some) = (body("ada", None), body("ada", Some("no model")));
+        let (all, some) = (body("ada", None, true), body("ada", Some("no model"), false));
+        assert!(all.contains("| `/spend` |") && !some.contains("/spend"), "{all}");
         assert!(all.contains("| `/converge` |") && !all.contains("not served"), "{all}");
         assert!(!some.contains("| `/converge` |") && some.contains("not served"), "{some}");
     }

@@ -58,12 +58,13 @@ pub(super) async fn judge(
             let author = Author { id: account.clone(), login: login.clone(), is_person: true };
             judge_button(server, told, author, repository).await
         }
-        Origin::Label { name } => judge_label(server, told, name, repository).await,
+        Origin::Label { name } => judge_label(context, server, told, name, repository).await,
     }
 }
 
 /// A label, if it is still set, by whoever the forge says set it.
 async fn judge_label(
+    context: &ServiceContext,
     server: &Server,
     told: &UserRequest,
     name: &str,
@@ -80,8 +81,22 @@ async fn judge_label(
     let Some(by) = set.by.filter(|_| set.trusted) else {
         return Ok(Verdict::Ignore(format!("nobody who may write to {} has set it", repository.name)));
     };
+    let is_called = |called: &String| by.is_called(called, server.capability().unique_names);
+    if !may_converge(context, is_called) {
+        return Ok(Verdict::Ignore(not_asker(&by.login)));
+    }
     let by = By { login: by.login, account: None };
     Ok(Verdict::Obey(Asker { asked: Asked::Converge, by, url: pull.url, thread: None }))
+}
+
+/// May the account ask for a run that converges, of those who may write? Where none is served, the answer says that.
+fn may_converge(context: &ServiceContext, is_called: impl Fn(&String) -> bool) -> bool {
+    let askers = context.converging.as_ref().map_or(&[][..], |converging| &converging.config().askers);
+    askers.is_empty() || askers.iter().any(is_called)
+}
+
+fn not_asker(login: &str) -> String {
+    format!("{login} is not in `converge.askers`")
 }
 
 /// The button of a check, which whoever signed the webhook says was pressed.
@@ -161,6 +176,11 @@ async fn judge_comment(
     }
     if !server.may_write(&repository.name, &author).await? {
         return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
+    }
+    let is_called =
+        |called: &String| author.id.is_called(&author.login, called, server.capability().unique_names);
+    if matches!(asked, Asked::Converge | Asked::Audit) && !may_converge(context, is_called) {
+        return Ok(Verdict::Ignore(not_asker(&author.login)));
     }
     let first = comment.first.filter(|_| asked.is_of_its_thread());
     let thread = match first {

@@ -13,11 +13,12 @@ use crate::sql::Purpose;
 const OLDEST_SERVER: i64 = 140_000;
 
 /// One text a form, the first of them for an empty database. Each says with which form a program may still use what it makes.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { sql: include_str!("../../migrations/postgres/0001.sql"), oldest: 1 },
     Migration { sql: include_str!("../../migrations/postgres/0002.sql"), oldest: 1 },
     Migration { sql: include_str!("../../migrations/postgres/0003.sql"), oldest: 1 },
     Migration { sql: include_str!("../../migrations/postgres/0004.sql"), oldest: 1 },
+    Migration { sql: include_str!("../../migrations/postgres/0005.sql"), oldest: 1 },
 ];
 
 struct Migration {

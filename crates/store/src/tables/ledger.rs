@@ -13,6 +13,7 @@ use truing_core::ledger::{
 };
 use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
+use truing_core::slot::Loop;
 
 use super::operations::notice;
 use crate::fault::Fault;
@@ -99,13 +100,55 @@ impl Store {
             let settled = connection.sql(sql).execute((before.0, BATCH))?;
             let sql = "DELETE FROM level WHERE id IN
                        (SELECT id FROM level WHERE touched < ?1 AND reserved = 0
-                        AND (kind <> 'pr' OR touched < ?5)
+                        AND (kind NOT IN ('pr', 'pr_ask') OR touched < ?5)
                         AND NOT EXISTS (SELECT 1 FROM draw WHERE level = level.id)
                         AND (period = '' OR period < CASE WHEN kind IN ('team_month', 'month') THEN ?3 ELSE ?2 END)
                         LIMIT ?4)";
             let pulls = now.0.saturating_sub(PULL_KEPT);
             let levels = connection.sql(sql).execute((before.0, day(now), month(now), BATCH, pulls))?;
             Ok(settled + levels)
+        })
+        .await
+    }
+}
+
+/// The money spent by the runs of one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeySpend {
+    /// The pull request, the local repository or the job; of reviews with the head, of a run that is not recorded its id.
+    pub key: String,
+    /// The loop; none: the run is not recorded.
+    pub run_loop: Option<Loop>,
+    /// The money of calls that are settled.
+    pub spent: MicroUsd,
+}
+
+impl Store {
+    /// The money that calls which ended since then have cost, by key and loop.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    #[truing_core::boxed_future]
+    pub async fn spent_since(&self, since: Millis) -> Result<Vec<KeySpend>, StoreError> {
+        let now = self.0.clock.now();
+        self.read(move |connection| {
+            // A specialist's own level lies within its review's.
+            let sql = "SELECT coalesce(run.key, level.key),
+                              CASE level.kind WHEN 'review' THEN 'review' ELSE coalesce(run.loop, '') END,
+                              CAST(sum(coalesce(paid.cost, paid.amount)) AS BIGINT)
+                       FROM reservation AS paid JOIN draw ON draw.reservation = paid.id
+                       JOIN level ON level.id = draw.level
+                            AND (level.kind = 'review' OR (level.kind = 'run' AND level.key = paid.run))
+                       LEFT JOIN run ON run.id = paid.run AND run.loop <> 'review'
+                       WHERE paid.expires >= ?1 AND (paid.cost IS NOT NULL OR paid.expires <= ?2)
+                       GROUP BY 1, 2 ORDER BY 1, 2";
+            connection
+                .sql(sql)
+                .query((since.0, now.0), |row| {
+                    let run_loop = Loop::ALL.into_iter().find(|run_loop| run_loop.as_str() == row.text(1));
+                    Ok(KeySpend { key: row.get(0)?, run_loop, spent: MicroUsd(row.get(2)?) })
+                })?
+                .collect()
         })
         .await
     }
@@ -225,19 +268,34 @@ fn word(known: Known) -> &'static str {
     }
 }
 
-/// What was drawn on a level, with the limit that is asked with.
+/// The sums drawn on a level, with the limit that is asked with and what people have allowed besides.
 fn find(connection: &Connection, level: &Level) -> Result<Found, Fault> {
-    let sql = "SELECT id, kind, key, period, cap, spent, reserved FROM level
+    let sql = "SELECT id, kind, key, period, cap, spent, reserved, allowed FROM level
                WHERE kind = ?1 AND key = ?2 AND period = ?3";
     let found = connection
         .sql(sql)
-        .query((level.kind.as_str(), &level.key, &level.period), row_of)?
+        .query((level.kind.as_str(), &level.key, &level.period), |row| {
+            Ok::<_, Fault>((row_of(row)?, MicroUsd(row.get(7)?)))
+        })?
         .next()
         .transpose()?;
     Ok(match found {
-        Some((row, drawn)) => (row, Drawn { level: level.clone(), ..drawn }),
+        Some(((row, drawn), allowed)) => {
+            let level = Level { limit: add(level.limit, allowed), ..level.clone() };
+            (row, Drawn { level, ..drawn })
+        }
         None => (None, Drawn { level: level.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) }),
     })
+}
+
+/// Allows as much again as a level does at first.
+pub(super) fn allow(connection: &Connection, level: &Level, now: Millis) -> Result<(), Fault> {
+    let (row, drawn) = find(connection, level)?;
+    let raised = Level { limit: add(drawn.level.limit, level.limit), ..level.clone() };
+    let id = write(connection, row, &Drawn { level: raised, ..drawn }, now)?;
+    let sql = "UPDATE level SET allowed = allowed + ?2 WHERE id = ?1";
+    connection.sql(sql).execute((id, stored(level.limit)))?;
+    Ok(())
 }
 
 fn row_of(row: &Row) -> Result<Found, Fault> {

@@ -14,7 +14,7 @@ use truing_core::switch::RepositoryRef;
 
 use super::history::{self, sql_limit};
 use super::runs::{last_reviews, status_again};
-use super::{dismissals, operations, slots};
+use super::{dismissals, ledger, operations, slots};
 use crate::fault::Fault;
 use crate::store::{Store, apart};
 use crate::valkey::Swapped;
@@ -163,7 +163,7 @@ impl Watchlist for Store {
         }
         let (told, obeyed, now) = (told.clone(), obeyed.cloned(), self.0.clock.now());
         self.write(move |connection| {
-            if let Some(Obeyed { slot: (version, slot), events, act, dismissal }) = &obeyed {
+            if let Some(Obeyed { slot: (version, slot), events, act, dismissal, allowed }) = &obeyed {
                 if !is_apart && slots::swap(connection, *version, slot.clone())?.is_err() {
                     return Ok(Err(Moved));
                 }
@@ -174,6 +174,9 @@ impl Watchlist for Store {
                 operations::audit::append(connection, std::slice::from_ref(act), now)?;
                 if let Some(dismissal) = dismissal {
                     dismissals::put(connection, &told.pr.key(), dismissal)?;
+                }
+                if let Some(level) = allowed {
+                    ledger::allow(connection, level, now)?;
                 }
             }
             let PrId { forge, repository, number } = &told.pr;

@@ -133,6 +133,7 @@ pub(super) static TABLES: [Table; 19] = [
             int("spent"),
             int("reserved"),
             int("touched"),
+            int("allowed"),
         ],
     ),
     numbered(

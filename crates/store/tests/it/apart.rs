@@ -139,7 +139,7 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
         let before = store.load(&[pr.key()]).await.unwrap().remove(0);
         let after = before.on_event(Loop::Review, &Limits::default(), Millis(NOW)).slot;
         let act = Act::new("ann", "review", "acme/shop#7", "");
-        Obeyed { slot: (before.version, after), events: Vec::new(), act, dismissal: None }
+        Obeyed { slot: (before.version, after), events: Vec::new(), act, dismissal: None, allowed: None }
     };
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
                AND pid <> pg_backend_pid()";

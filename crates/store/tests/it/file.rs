@@ -179,7 +179,7 @@ mod watchlist {
         let path = folder.path().join("t.db");
         drop(open(&path));
         let old = rusqlite::Connection::open(&path).unwrap();
-        let sql = "ALTER TABLE switch DROP COLUMN repositories; ALTER TABLE repository DROP COLUMN onboarded;
+        let sql = "ALTER TABLE level DROP COLUMN allowed; ALTER TABLE switch DROP COLUMN repositories; ALTER TABLE repository DROP COLUMN onboarded;
                DROP TABLE transfer; DROP INDEX reservation_run; DROP INDEX run_damaged; DROP INDEX run_told;
                DROP TABLE check_pressed;
                CREATE TABLE check_pressed (

@@ -203,7 +203,7 @@ fn former_tables(version: u32) -> String {
     let first = include_str!("../../migrations/0001.sql");
     let runs = part(first, "-- Runs.", "CREATE TABLE finding");
     let mut sql = format!(
-        "ALTER TABLE switch DROP COLUMN repositories; ALTER TABLE repository DROP COLUMN onboarded; DROP TABLE transfer; DROP INDEX reservation_run; ALTER TABLE run RENAME TO later_run; DROP INDEX run_published; DROP INDEX run_ended; {runs}
+        "ALTER TABLE level DROP COLUMN allowed; ALTER TABLE switch DROP COLUMN repositories; ALTER TABLE repository DROP COLUMN onboarded; DROP TABLE transfer; DROP INDEX reservation_run; ALTER TABLE run RENAME TO later_run; DROP INDEX run_published; DROP INDEX run_ended; {runs}
          INSERT INTO run (key, token, id, stage, head, base, began)
          SELECT key, token, id, stage, head, base, began FROM later_run WHERE loop = 'review';
          DROP TABLE later_run;"

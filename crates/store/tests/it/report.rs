@@ -12,7 +12,7 @@ use truing_core::port::{
 use truing_core::publish::{Desired, Item, Producer};
 use truing_core::run::Stage;
 use truing_core::slot::Loop;
-use truing_store::{Ended, FindingCount, Store};
+use truing_store::{Ended, FindingCount, KeySpend, Store};
 
 use super::{NOW, computed, finding, key, new_store, outcome, record, revision, row, run};
 
@@ -160,6 +160,9 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     let computed = computed(&run(1), 'a', vec![]);
     store.computed(&run(1), &computed).await.unwrap();
     assert_eq!(store.unrecorded(Millis(0)).await.unwrap(), MicroUsd(7), "nobody has told it yet");
+    let spend = KeySpend { key: "r".into(), run_loop: Some(Loop::Review), spent: MicroUsd(7) };
+    assert_eq!(store.spent_since(Millis(0)).await.unwrap(), [spend]);
+    assert_eq!(store.spent_since(Millis(NOW * 3)).await.unwrap(), []);
 
     // The forge refused a write and named a time: another lease goes on, with another run.
     let begun = store.begin(&run(2), &revision('a'), Millis(NOW)).await.unwrap();

@@ -174,6 +174,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
         events: vec![event.clone()],
         act: Act::new("ada@github", "/review pause", key.as_str(), ""),
         dismissal: Some(dismissal.clone()),
+        allowed: None,
     };
     assert_eq!(store.served(&told, Some(&obeyed)).await.unwrap(), Ok(()));
     assert_eq!(store.load(std::slice::from_ref(&key)).await.unwrap()[0].state, decision.slot.state);

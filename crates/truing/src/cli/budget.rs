@@ -12,8 +12,11 @@ use truing_loops::budget::{Priced, PricedBy, PricesError};
 use truing_model::price::{Prices, Rates};
 use truing_store::Store;
 
+mod spend;
+
 use super::columns::folded;
 use super::error::{CliError, Exit};
+use super::since::TimeStart;
 use super::target::{existing_store, store_error};
 use super::{Context, runtime};
 
@@ -31,12 +34,26 @@ enum What {
     ///
     /// First what is spent of all limits of one kind together, then each limit, the most money first. The same money counts on
     /// each limit that it was drawn on, so kinds do not add up. A limit is shown as it was when it was last used.
-    Show,
+    Show {
+        /// Show the money spent by calls of models since `--since` in place of limits: a row for each repository, the most money first
+        #[arg(long, value_name = "WHAT", value_enum)]
+        by: Option<SpendGrouping>,
+        /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
+        #[arg(long, value_name = "D", default_value = "30d", value_parser = TimeStart::parse, requires = "by")]
+        since: TimeStart,
+    },
     /// Show the prices of models, in US dollars per million tokens
     Prices {
         /// One model
         model: Option<String>,
     },
+}
+
+/// The rows of money that was spent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum SpendGrouping {
+    /// Each repository and job
+    Repository,
 }
 
 /// Limits that are shown one by one, those with the most money spent.
@@ -68,7 +85,8 @@ impl From<&Drawn> for Row {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.what {
-        What::Show => show(context)?,
+        What::Show { by: None, since: _ } => show(context)?,
+        What::Show { by: Some(SpendGrouping::Repository), since } => spend::show(*since, context)?,
         What::Prices { model } => prices(model.as_deref(), context)?,
     }
     Ok(Exit::Done)
@@ -93,7 +111,7 @@ async fn called(store: &Store, drawn: &[Drawn]) -> Result<BTreeMap<String, Strin
     let of = |kind| drawn.iter().filter(move |drawn| drawn.level.kind == kind).map(|drawn| &drawn.level.key);
     let heads = of(LevelKind::Review).filter_map(|key| Some((key, key.rsplit_once('@')?)));
     let heads = heads.map(|(key, (pull, head))| (key, pull, Some(head)));
-    let pulls = of(LevelKind::Pull).map(|key| (key, key.as_str(), None));
+    let pulls = of(LevelKind::PullAsk).chain(of(LevelKind::Pull)).map(|key| (key, key.as_str(), None));
     let pulls: Vec<(&String, &str, Option<&str>)> = heads.chain(pulls).collect();
     let keys: Vec<Key> = pulls.iter().map(|(_, pull, _)| Key::new(*pull)).collect();
     let described = store.described(&keys).await.map_err(store_error)?;
@@ -146,12 +164,25 @@ fn screen(drawn: &[Drawn], names: &BTreeMap<String, String>) -> String {
 
 /// The limits of what begins now, as they are configured.
 fn limits(config: &Config) -> String {
-    let BudgetConfig { review, pull, repo_day, converge, converge_day, sync, sync_day, month, prices: _ } =
-        &config.budget;
+    let BudgetConfig {
+        review,
+        pull_ask,
+        pull,
+        repo_day,
+        converge,
+        converge_day,
+        sync,
+        sync_day,
+        month,
+        prices: _,
+    } = &config.budget;
     let mut text = "Limits of what begins now\n".to_owned();
     let mut add =
         |limit: MicroUsd, what: &str| text += &folded(&format!("{:>12}  ", limit.to_string()), what);
     add(*review, "all reviews of one head of a pull request (budget.review_usd)");
+    if let Some(ask) = pull_ask {
+        add(*ask, "one pull request until `/spend` allows as much again (budget.pr_ask_usd)");
+    }
     if let Some(pull) = pull {
         add(*pull, "all of one pull request (budget.pr_usd)");
     }

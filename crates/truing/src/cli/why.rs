@@ -215,7 +215,8 @@ async fn spent(
             LevelKind::Run => {
                 converges.iter().find(|run| run.run.as_str() == of).is_none_or(|run| run.is_about(head))
             }
-            LevelKind::Pull
+            LevelKind::PullAsk
+            | LevelKind::Pull
             | LevelKind::RepoDay
             | LevelKind::ConvergeDay
             | LevelKind::SyncDay
@@ -346,6 +347,7 @@ fn screen(answer: &Answer<'_>) -> String {
             LevelKind::RepoDay => "this repository today".to_owned(),
             LevelKind::TeamMonth => format!("team {} this month", drawn.level.key),
             LevelKind::Run => format!("run {}", drawn.level.key),
+            LevelKind::PullAsk => "this pull request until `/spend`".to_owned(),
             LevelKind::Pull => "all of this pull request".to_owned(),
             LevelKind::ConvergeDay => "converge runs of this repository today".to_owned(),
             LevelKind::SyncDay => "jobs of this repository today".to_owned(),

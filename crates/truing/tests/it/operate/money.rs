@@ -190,6 +190,70 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allows_it() {
+    let more = "[budget]\npr_ask_usd = 0.3\npr_usd = 0.5\n";
+    let (site, model) = Site::with_model([report().usage(1000, 8_000).times(0)], more).await;
+    let mut server = site.serve();
+    let number = site.open_clean("one").await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let questions = |view: &PullView| {
+        view.comments
+            .iter()
+            .filter(|comment| comment.body.contains("more money for this pull request?"))
+            .count()
+    };
+    let mut push = 0;
+    let mut push_until = async |wanted: &str| {
+        let first = push;
+        loop {
+            site.deliver().await;
+            let told = site.told(number).await.1.replace('\\', "");
+            if told.contains(wanted) {
+                return push - first;
+            }
+            push += 1;
+            assert!(push < PUSHES, "{wanted}: {told}");
+            let text = format!("{PAY}\n\ndef pay_{push}(x):\n    return charge(x + {push})\n");
+            site.repo.push("one", Commit::new("more").write("one.py", text)).await.unwrap();
+        }
+    };
+    let waits =
+        "budget: rules only, because too little for one request is left of `budget.pr_ask_usd` ($0.30 ";
+    push_until(waits).await;
+    site.until(number, "the question", |view| questions(view) == 1).await;
+    // Neither another push, a restart, nor an answer by somebody who may not write changes anything.
+    let before = turns(&model);
+    drop(server);
+    server = site.serve();
+    site.repo.push("one", Commit::new("more").write("two.py", PAY)).await.unwrap();
+    push_until(waits).await;
+    assert_eq!((turns(&model), questions(&site.repo.pull(number).await.unwrap())), (before, 1));
+
+    // Of three answers one counts, and the head is reviewed: the first is by a stranger, the last comes too late.
+    for author in ["eve", "ada", "ada"] {
+        site.repo.comment(number, author, "/spend").await.unwrap();
+    }
+    site.deliver().await;
+    let is_green = |view: &PullView| view.statuses[&view.head].last().unwrap().state == "success";
+    site.until(number, "a model has reviewed it", is_green).await;
+    assert!(turns(&model) > before);
+    let why = unfolded(&site.run(&["why", &format!("o/r#{number}")]).out);
+    assert!(
+        why.contains("this pull request until `/spend`: $0.") && why.contains(" of $0.60 spent"),
+        "{why}"
+    );
+    assert!(why.contains("`/spend` by ada@github is not followed: models may still spend"), "{why}");
+    assert!(!why.contains("eve"), "{why}");
+    // The hard limit holds whatever is allowed.
+    push_until("budget: rules only, because too little for one request is left of `budget.pr_usd` ($0.50 ")
+        .await;
+    let (spent, held) = site.spent().await;
+    assert!(spent <= 500_000 && held == 0, "{spent} spent, {held} set aside");
+    assert_eq!(questions(&site.repo.pull(number).await.unwrap()), 1);
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_back() {
     let (site, model) = Site::with_model([read(100), report(), read(100).times(0)], "").await;
     let server = site.serve();

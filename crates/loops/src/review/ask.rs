@@ -1,0 +1,54 @@
+//! Asks people for more money for one pull request.
+
+use truing_core::effect::Effect;
+use truing_core::id::{Millis, Topic};
+use truing_core::markdown;
+use truing_core::money::MicroUsd;
+use truing_core::port::PullRequest;
+use truing_forge::effects::EffectError;
+
+use super::Served;
+use crate::stopped::Stopped;
+
+impl Served<'_> {
+    /// Writes the comment that asks for more than `limit`: one for each limit. The answer: when to try again, where the comment may be
+    /// there and is not shown yet.
+    pub(super) async fn ask_for_money(
+        &self,
+        pull: &PullRequest,
+        limit: MicroUsd,
+    ) -> Result<Option<Millis>, Stopped> {
+        let Some(agent) = self.agent else { return Ok(None) };
+        let caps = agent.budgets.caps(pull.repository());
+        let Some(more) = caps.pull_ask else { return Ok(None) };
+        match self.effects().perform(&question(limit, more, caps.pull)).await {
+            Ok(_) => Ok(None),
+            Err(EffectError::Settling { until, .. }) => Ok(Some(until)),
+            Err(EffectError::Halted(halt)) => Err(halt.into()),
+            Err(EffectError::Store(error)) => Err(error.into()),
+            Err(EffectError::Unanswered { error, .. }) => {
+                Err(Stopped::of(error, self.clock.now(), self.forge.settle()))
+            }
+            Err(error @ (EffectError::Refused(_) | EffectError::Git(_))) => {
+                // The summary names the limit and the command.
+                tracing::warn!(%error, "the pull request could not be asked for more money");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The comment, with the limit that is reached, what one answer adds, and the limit that no answer moves.
+fn question(limit: MicroUsd, more: MicroUsd, most: Option<MicroUsd>) -> Effect {
+    // A forge may take what is between two dollar signs for a formula.
+    let shown = |sum: MicroUsd| markdown::plain(&sum.to_string());
+    let (limit_shown, more) = (shown(limit), shown(more));
+    let all = most.map(|most| format!(", at most {} in all", shown(most))).unwrap_or_default();
+    let body = format!(
+        "## Truing: more money for this pull request?\n\nModels have used up the {limit_shown} that they may spend here without a question \
+         (`budget.pr_ask_usd`). Until somebody with write access comments `/spend`, the rules alone review this pull request.\n\n\
+         `/spend` on the first line of a comment allows {more} more{all}, and reviews the head. A converge run that ended for want of \
+         money continues with `/converge`."
+    );
+    Effect::Comment { topic: Topic::new(format!("spend/{}", limit.0)), body }
+}

@@ -1,0 +1,160 @@
+//! `truing budget show --by repository`: the money that was spent, by repository.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use truing_core::id::Key;
+use truing_core::money::MicroUsd;
+use truing_core::port::{Clock as _, Watchlist as _};
+use truing_core::slot::Loop;
+use truing_loops::machine::SystemClock;
+use truing_loops::text::instant;
+use truing_store::{KeySpend, Store};
+
+use super::super::columns::folded;
+use super::super::error::CliError;
+use super::super::since::TimeStart;
+use super::super::target::{existing_store, store_error};
+use super::super::{Context, runtime};
+
+/// The money spent for one repository, or by one job, as scripts see it.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+struct RepositorySpend {
+    /// `forge/id`, a local repository or `sync/JOB`; empty: runs that are not recorded.
+    repository: String,
+    /// The name that people use.
+    name: String,
+    spent_micro_usd: u64,
+    reviews_micro_usd: u64,
+    converge_micro_usd: u64,
+    sync_micro_usd: u64,
+}
+
+/// Prints the money spent since then, a row for each repository.
+///
+/// # Errors
+/// The records cannot be read.
+pub(super) fn show(since: TimeStart, context: &Context) -> Result<(), CliError> {
+    let config = context.config(&[])?;
+    let since = since.at(SystemClock.now());
+    runtime::start()?.block_on(async {
+        let mut rows = Vec::new();
+        if let Some(store) = existing_store(&config, &context.environment).await? {
+            rows = by_repository(&store.spent_since(since).await.map_err(store_error)?);
+            give_names(&store, &mut rows).await?;
+        }
+        context.output.answer(&rows, || screen(&rows, &instant(since)))
+    })
+}
+
+/// Sums by repository, the most money first.
+fn by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
+    let mut rows: BTreeMap<String, RepositorySpend> = BTreeMap::new();
+    for KeySpend { key, run_loop, spent } in spends {
+        let repository = match run_loop {
+            Some(Loop::Review | Loop::Converge) => repository_of(key),
+            Some(Loop::Sync) => key.clone(),
+            None => String::new(),
+        };
+        let row = rows.entry(repository.clone()).or_default();
+        (row.name, row.repository) = (repository.clone(), repository);
+        row.spent_micro_usd = row.spent_micro_usd.saturating_add(spent.0);
+        let part = match run_loop {
+            Some(Loop::Review) => Some(&mut row.reviews_micro_usd),
+            Some(Loop::Converge) => Some(&mut row.converge_micro_usd),
+            Some(Loop::Sync) => Some(&mut row.sync_micro_usd),
+            None => None,
+        };
+        if let Some(part) = part {
+            *part = part.saturating_add(spent.0);
+        }
+    }
+    let mut rows: Vec<RepositorySpend> = rows.into_values().collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.spent_micro_usd));
+    rows
+}
+
+/// The repository of a pull request, with or without its head; a local repository is its own.
+fn repository_of(key: &str) -> String {
+    let pull = key.rsplit_once('@').map_or(key, |(pull, _)| pull);
+    match pull.strip_prefix("pr/") {
+        Some(_) => {
+            let key = Key::new(pull);
+            key.repository().trim_start_matches("pr/").trim_end_matches('/').to_owned()
+        }
+        None => pull.to_owned(),
+    }
+}
+
+async fn give_names(store: &Store, rows: &mut [RepositorySpend]) -> Result<(), CliError> {
+    let mut forges = BTreeMap::new();
+    for row in rows {
+        let Some((forge, id)) = row.repository.split_once('/') else { continue };
+        let (forge, id) = (forge.to_owned(), id.to_owned());
+        if !forges.contains_key(&forge) {
+            let known = store.repositories(&forge).await.map_err(store_error)?.into_iter();
+            forges.insert(forge.clone(), known.map(|one| (one.id, one.name)).collect::<BTreeMap<_, _>>());
+        }
+        if let Some(name) = forges.get(&forge).and_then(|names| names.get(&id)) {
+            row.name.clone_from(name);
+        }
+    }
+    Ok(())
+}
+
+fn screen(rows: &[RepositorySpend], since: &str) -> String {
+    if rows.is_empty() {
+        return format!("nothing was spent since {since}\n");
+    }
+    let sum = |part: fn(&RepositorySpend) -> u64| rows.iter().map(part).fold(0, u64::saturating_add);
+    let all = RepositorySpend {
+        name: "all".to_owned(),
+        spent_micro_usd: sum(|row| row.spent_micro_usd),
+        reviews_micro_usd: sum(|row| row.reviews_micro_usd),
+        converge_micro_usd: sum(|row| row.converge_micro_usd),
+        sync_micro_usd: sum(|row| row.sync_micro_usd),
+        ..RepositorySpend::default()
+    };
+    let mut text = format!(
+        "Money spent since {since}\n{:>12}{:>12}{:>12}{:>12}  of\n",
+        "in all", "reviews", "converge", "sync"
+    );
+    for row in rows.iter().chain([&all]) {
+        let column = |sum: u64| if sum == 0 { "-".to_owned() } else { MicroUsd(sum).to_string() };
+        let [spent, reviews, converge, sync] =
+            [row.spent_micro_usd, row.reviews_micro_usd, row.converge_micro_usd, row.sync_micro_usd]
+                .map(column);
+        let name = if row.name.is_empty() { "runs that are not recorded" } else { &row.name };
+        text += &folded(&format!("{spent:>12}{reviews:>12}{converge:>12}{sync:>12}  "), name);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_summed_by_repository_the_most_first() {
+        let spend =
+            |key: &str, run_loop, spent| KeySpend { key: key.into(), run_loop, spent: MicroUsd(spent) };
+        let rows = by_repository(&[
+            spend("local/home/me/tool@abc", Some(Loop::Review), 1_000_000),
+            spend("pr/github/12/7@abc", Some(Loop::Review), 500_000),
+            spend("pr/github/12/7@def", Some(Loop::Review), 250_000),
+            spend("pr/github/12/8", Some(Loop::Converge), 2_000_000),
+            spend("sync/tokio", Some(Loop::Sync), 40_000),
+            spend("run-1", None, 3),
+        ]);
+        insta::assert_snapshot!(screen(&rows, "2026-11-20T00:00:00Z"), @r"
+        Money spent since 2026-11-20T00:00:00Z
+              in all     reviews    converge        sync  of
+               $2.75       $0.75       $2.00           -  github/12
+               $1.00       $1.00           -           -  local/home/me/tool
+               $0.04           -           -       $0.04  sync/tokio
+           $0.000003           -           -           -  runs that are not recorded
+           $3.790003       $1.75       $2.00       $0.04  all
+        ");
+        assert!(screen(&[], "2026-11-20").starts_with("nothing was spent since"));
+    }
+}
