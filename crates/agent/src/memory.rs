@@ -13,10 +13,12 @@ mod tools;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest as _, Sha256};
+use truing_core::instruction::Instruction;
 use truing_core::line;
+use truing_core::tier::RuleOwner;
 
 use crate::prompt::shown;
 use front::{Front, parted};
@@ -25,6 +27,8 @@ pub use tools::{SKILL, WithSkills};
 
 /// Bytes of a repository's memory; what is beyond is cut at a line.
 pub const MAX_MEMORY_BYTES: usize = 32 << 10;
+/// Bytes of the instructions for one change; one that goes beyond is left out.
+pub const MAX_INSTRUCTIONS_BYTES: usize = 32 << 10;
 /// Bytes of a skill's file; half a skill is none, so a longer one is left out.
 pub const MAX_SKILL_BYTES: usize = 32 << 10;
 /// Skills of one layer.
@@ -174,6 +178,8 @@ pub struct Memory {
     pub hash: String,
     /// What the repository itself brings, in words; none if that is nothing.
     pub own: Option<String>,
+    /// The places of the instructions for the change that is reviewed.
+    pub instructions: Vec<String>,
 }
 
 impl Memory {
@@ -201,7 +207,49 @@ impl Memory {
         let Making { memory, skills, specialists, notes } = made;
         let own = own(memory.as_ref().map(|(path, _)| path.as_str()), [&skills, &specialists]);
         let text = memory.map(|(_, text)| text).unwrap_or_default();
-        Self { text, skills, specialists, notes: bounded(notes), hash, own }
+        Self { text, skills, specialists, notes: bounded(notes), hash, own, instructions: Vec::new() }
+    }
+
+    /// With these instructions after the text of the memory, as many as fit.
+    #[must_use]
+    pub fn instructed<'a>(&self, instructions: impl IntoIterator<Item = &'a Instruction>) -> Self {
+        let mut told = self.clone();
+        let (mut bytes, mut own) = (0, 0);
+        for Instruction { at, owner, repos: _, paths, text } in instructions {
+            let at = line::clean(at, MAX_SHOWN_CHARS);
+            if bytes + text.len() > MAX_INSTRUCTIONS_BYTES {
+                let most = MAX_INSTRUCTIONS_BYTES;
+                let note = format!("the instruction at `{at}` is left out: all may have {most} bytes");
+                told.notes.push(note);
+                continue;
+            }
+            let (by, is_own) = match owner {
+                RuleOwner::Operator => ("the operator", false),
+                RuleOwner::Repository => ("the repository", true),
+            };
+            bytes += text.len();
+            own += usize::from(is_own);
+            let paths = line::clean(&paths.join(", "), MAX_NOTE_CHARS);
+            let gap = if told.text.is_empty() { "" } else { "\n\n" };
+            let text = text.trim_end();
+            let _ = write!(told.text, "{gap}Instructions of {by} for files that match {paths}:\n{text}\n");
+            told.instructions.push(at);
+        }
+        told.notes = bounded(told.notes);
+        let mut hash = Sha256::new();
+        for part in [self.hash.as_str(), &told.text] {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        told.hash = hex::encode(hash.finalize());
+        if own > 0 {
+            let counted = line::counted(own, "instruction");
+            told.own = Some(match told.own {
+                Some(own) => format!("{own}, and {counted}"),
+                None => counted,
+            });
+        }
+        told
     }
 
     /// The list of skills as a model is shown it.

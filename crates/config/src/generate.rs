@@ -1,11 +1,12 @@
 //! What is made from the table of keys: the commented file of `truing init`, the JSON Schema, the reference page.
 
 use serde_json::{Map, Value as Json, json};
-use truing_core::finding::Severity;
 use truing_core::linter::FORMATS;
 
 use super::keys::{self, Default, Key, Kind, Named, Repository, SECTIONS, own_variable};
 use super::kind::begins;
+use super::value::instructions::schema_of_instruction;
+use super::value::rule::schema_of_severities;
 use super::value::tiers::schema_of_rule;
 use super::value::{MAX_HOSTS, NAME_PATTERN, ShownDuration};
 
@@ -228,12 +229,14 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Commands
             | Kind::Secrets
             | Kind::Tiers
+            | Kind::Instructions
             | Kind::Networks,
         ) => "[]".to_owned(),
         // None has a default with anything in it.
-        (Default::Text(text), Kind::Command | Kind::Commands | Kind::Secrets | Kind::Tiers) => {
-            text.to_owned()
-        }
+        (
+            Default::Text(text),
+            Kind::Command | Kind::Commands | Kind::Secrets | Kind::Tiers | Kind::Instructions,
+        ) => text.to_owned(),
         (
             Default::Text(text),
             Kind::Globs
@@ -353,7 +356,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Severities => json!({
             "type": "object",
             "propertyNames": { "pattern": RULE_PATTERN },
-            "additionalProperties": { "enum": Severity::ALL.map(Severity::as_str) }
+            "additionalProperties": schema_of_severities()
         }),
         Kind::Format => json!({ "enum": FORMATS }),
         Kind::Ids => json!({
@@ -365,6 +368,7 @@ fn schema_of(key: &Key) -> Json {
             "additionalProperties": secret_schema()
         }),
         Kind::Tiers => json!({ "type": "array", "items": schema_of_rule() }),
+        Kind::Instructions => json!({ "type": "array", "items": schema_of_instruction() }),
         Kind::Codes => json!({
             "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 0, "maximum": 255 }
         }),
@@ -396,6 +400,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Commands
             | Kind::Secrets
             | Kind::Tiers
+            | Kind::Instructions
             | Kind::Networks,
         ) => Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())),
         (
@@ -506,7 +511,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Commands => "list of commands, each a list of words".to_owned(),
         Kind::Format => "name of a format of diagnostics".to_owned(),
         Kind::Codes => "list of whole numbers, 0 to 255".to_owned(),
-        Kind::Tiers => "list of tables (in a variable: as JSON)".to_owned(),
+        Kind::Tiers | Kind::Instructions => "list of tables (in a variable: as JSON)".to_owned(),
         Kind::Ids => "table of names and ids (in a variable: a JSON object)".to_owned(),
     }
 }

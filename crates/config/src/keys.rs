@@ -793,6 +793,14 @@ pub const KEYS: &[Key] = &[
         doc: "Rules for the tier, as `[[review.for]]` tables: the first whose conditions all hold decides. Conditions: `repos` (globs of `owner/name`), `paths` (a changed file matches), `only_paths` (every changed file matches), `authors` (ids, or names where they are unique), `labels`, `titles`, `bases` (globs), `lines_over`, `lines_up_to`, `files_over`. Each has a `tier`, and may have `most` (the highest that the repository's own rules may give) and a `reason`. Rules of the repository's own file come after, without `repos` and `most`. They may lower the tier, and may raise it up to `most`.",
     },
     Key {
+        path: "review.instructions",
+        kind: Kind::Instructions,
+        default: Default::Text(""),
+        repository: Repository::Adds,
+        since: "0.1.0",
+        doc: "Words to the model that reviews, as `[[review.instructions]]` tables: a `text` of at most 4 KiB that counts where a changed file matches one of the globs in `paths`, of the operator also `repos` (globs of `owner/name`). At most 20 of each file. The repository's own come after the operator's, and are shown to the model as data, as its `CLAUDE.md` is.",
+    },
+    Key {
         path: "review.tools",
         kind: Kind::Choice { built: &["off", "auto"], planned: &[] },
         default: Default::Text("off"),
@@ -994,7 +1002,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::Adds,
         since: "0.1.0",
-        doc: "Another severity for the findings of a rule of a pack or a linter, such as `{ \"core/rust-dbg\" = \"P2\" }`. A repository says it of rules of which the operator says nothing.",
+        doc: "Another severity for the findings of a rule of a pack or a linter, such as `{ \"core/rust-dbg\" = \"P2\" }`. In some files: `{ \"core/rust-dbg\" = [{ paths = [\"tests/**\"], severity = \"P2\" }] }`, a list of which the first entry with a glob for the file counts, or one without `paths`. A repository says it of rules of which the operator says nothing.",
     },
     Key {
         path: "rules.dir",

@@ -93,6 +93,8 @@ pub enum Kind {
     Ids,
     /// Rules for the tier of reviews, as tables.
     Tiers,
+    /// Instructions to reviews, as tables.
+    Instructions,
     /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
     Networks,
 }
@@ -148,6 +150,7 @@ impl Kind {
             Self::Format => "\"sarif\"",
             Self::Codes => "[0, 1]",
             Self::Tiers => "[{ repos = [\"acme/*\"], tier = \"rules\" }]",
+            Self::Instructions => "[{ paths = [\"src/db/**\"], text = \"Each query has a limit.\" }]",
             Self::Ids => "{ \"claude-sonnet-5-5\" = \"global.anthropic.claude-sonnet-5-5\" }",
         }
     }

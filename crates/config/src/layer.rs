@@ -238,6 +238,7 @@ impl Walk<'_> {
             (Kind::Headers, DeValue::Table(table)) => Ok(self.headers(path, table)),
             (Kind::Severities, DeValue::Table(table)) => Ok(self.severities(path, table)),
             (Kind::Tiers, DeValue::Array(rules)) => self.tiers(path, rules),
+            (Kind::Instructions, DeValue::Array(all)) => self.instructions(path, all),
             (kind, value) => {
                 // A program of the repository is looked for in whatever tree is looked at.
                 let is_own = self.owner == Owner::Repository && kind == Kind::Command;

@@ -286,12 +286,16 @@ impl Config {
                     setting.added = Some(entry.origin);
                 }
                 (Repository::Adds, Value::Severities(all), Value::Severities(more)) => {
-                    for (rule, severity) in more {
-                        all.entry(rule).or_insert(severity);
+                    for (rule, severities) in more {
+                        all.entry(rule).or_insert(severities);
                     }
                     setting.added = Some(entry.origin);
                 }
                 (Repository::Adds, Value::Tiers(all), Value::Tiers(more)) => {
+                    all.extend(more);
+                    setting.added = Some(entry.origin);
+                }
+                (Repository::Adds, Value::Instructions(all), Value::Instructions(more)) => {
                     all.extend(more);
                     setting.added = Some(entry.origin);
                 }

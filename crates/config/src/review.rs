@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use truing_core::instruction::Instruction;
 use truing_core::tier::TierConfig;
 
 use super::problem::ConfigError;
@@ -39,6 +40,8 @@ pub struct ReviewConfig {
     pub redact: bool,
     /// The rules for how much of a review a pull request gets.
     pub tiers: TierConfig,
+    /// Words to reviews of changes to some paths.
+    pub instructions: Vec<Instruction>,
     /// Is the model asked for a walkthrough, too?
     pub walkthrough: bool,
     /// The linters that reviews run.
@@ -93,6 +96,7 @@ pub(super) fn of(of: &Typed<'_>) -> Result<ReviewConfig, ConfigError> {
         specialists: of.flag("review.specialists")?,
         redact: of.flag("review.redact")?,
         tiers: of.tiers()?,
+        instructions: of.instructions("review.instructions")?,
         walkthrough: of.flag("review.walkthrough")?,
         tools: of.word("review.tools", Tools::named)?,
         skills_dir: SkillsDir {

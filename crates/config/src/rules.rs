@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use truing_core::finding::Severity;
+use truing_core::severity::RuleSeverity;
 
 use super::Typed;
 use super::problem::ConfigError;
@@ -22,7 +22,7 @@ pub struct RulesConfig {
     /// Rules of packs and tools whose findings do not count.
     pub off: Vec<String>,
     /// Rules of packs and tools whose findings have another severity.
-    pub severity: BTreeMap<String, Severity>,
+    pub severity: BTreeMap<String, Vec<RuleSeverity>>,
     /// A folder with further rule packs.
     pub dir: Option<PathBuf>,
     /// The time for reading the files of one review.

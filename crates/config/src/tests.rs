@@ -10,7 +10,8 @@ use super::*;
 use std::path::Path;
 
 use truing_core::finding::Severity;
-use truing_core::tier::Tier;
+use truing_core::severity::RuleSeverity;
+use truing_core::tier::{RuleOwner, Tier};
 
 fn operator(text: &str) -> SourceFile {
     SourceFile { name: "truing.toml".into(), folder: "/etc/truing".into(), text: text.into() }
@@ -190,12 +191,50 @@ fn rules_for_tiers_of_another_shape_are_told_with_their_line() {
 }
 
 #[test]
+fn instructions_are_read_in_order_and_a_repository_adds_its_own() {
+    let file = "[[review.instructions]]\nrepos = [\"acme/*\"]\npaths = [\"src/db/**\"]\ntext = \"\"\"\nEach query has a limit.\n\"\"\"\n";
+    let config = of_file(file).unwrap();
+    let own = repository("[[review.instructions]]\npaths = [\"docs/**\"]\ntext = \"British.\"\n");
+    let both = config.with_repository(&own).unwrap();
+    let all: Vec<_> = both
+        .review
+        .instructions
+        .iter()
+        .map(|found| (found.at.as_str(), found.owner, found.text.as_str()))
+        .collect();
+    let operators = ("truing.toml:1", RuleOwner::Operator, "Each query has a limit.\n");
+    assert_eq!(all, [operators, (".truing.toml:1", RuleOwner::Repository, "British.")]);
+    let given = variables(&[("TRUING_REVIEW__INSTRUCTIONS", r#"[{"paths": ["a"], "text": "b"}]"#)]);
+    assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.instructions.len(), 1);
+    // As it is shown, it is read again.
+    let (_, shown) = config.settings().find(|(path, _)| path == "review.instructions").unwrap();
+    let again = of_file(&format!("review.instructions = {}", shown.value)).unwrap();
+    assert_eq!(again.review.instructions[0].text, "Each query has a limit.\n");
+}
+
+#[test]
+fn instructions_of_another_shape_are_told_with_their_line() {
+    let long = "a".repeat(4097);
+    insta::assert_snapshot!(told_of(&format!(
+        "[[review.instructions]]\ntext = \"a\"\n[[review.instructions]]\npaths = [\"a[\"]\ntext = \"{long}\"\nrepo = 1\n[[review.instructions]]\npaths = \"a\"\ntext = \" \"\n"
+    )), @r#""#);
+    let own = repository("[[review.instructions]]\nrepos = [\"a/b\"]\npaths = [\"a\"]\ntext = \"b\"\n");
+    let refused = told(of_file("").unwrap().with_repository(&own));
+    assert!(refused.contains(".truing.toml:2: `review.instructions.repos` must not"), "{refused}");
+    let many = "[[review.instructions]]\npaths = [\"a\"]\ntext = \"b\"\n".repeat(21);
+    let refused = told_of(&many);
+    assert!(refused.contains("`review.instructions` must have at most 20 instructions, not 21"), "{refused}");
+    assert!(of_file("review.instructions = []").unwrap().review.instructions.is_empty());
+}
+
+#[test]
 fn rules_go_off_by_either_file_and_the_operators_severity_of_a_rule_stands() {
     let own = repository(
         "[rules]\noff = [\"core/rust-dbg\", \"ruff/E501\"]\n[rules.severity]\n\"core/x\" = \"P2\"\n\"core/y\" = \"P0\"\n",
     );
     let severities = |all: &[(&str, Severity)]| {
-        all.iter().map(|(rule, severity)| ((*rule).to_owned(), *severity)).collect::<BTreeMap<_, _>>()
+        let of = |severity: Severity| vec![RuleSeverity { paths: Vec::new(), severity }];
+        all.iter().map(|(rule, severity)| ((*rule).to_owned(), of(*severity))).collect::<BTreeMap<_, _>>()
     };
     let open = of_file("").unwrap();
     assert_eq!((open.rules.off.len(), open.rules.severity.len()), (0, 0));
@@ -209,6 +248,12 @@ fn rules_go_off_by_either_file_and_the_operators_severity_of_a_rule_stands() {
     let set = of_file(file).unwrap().with_repository(&own).unwrap();
     assert_eq!(set.rules.off, ["core/z", "core/rust-dbg", "ruff/E501"]);
     assert_eq!(set.rules.severity, severities(&[("core/x", Severity::P1), ("core/y", Severity::P0)]));
+    let by_path = of_file(
+        "[[rules.severity.\"core/x\"]]\npaths = [\"tests/**\"]\nseverity = \"P2\"\n[[rules.severity.\"core/x\"]]\nseverity = \"P0\"\n",
+    );
+    let by_path = by_path.unwrap().rules.severity["core/x"].clone();
+    let tests = RuleSeverity { paths: vec!["tests/**".to_owned()], severity: Severity::P2 };
+    assert_eq!(by_path, [tests, RuleSeverity { paths: Vec::new(), severity: Severity::P0 }]);
     let given = variables(&[
         ("TRUING_RULES__OFF", "core/a,core/b"),
         ("TRUING_RULES__SEVERITY", r#"{"core/a": "P2"}"#),
@@ -229,7 +274,7 @@ fn rules_and_severities_of_another_shape_are_told_with_their_line() {
     hint: see `rules.severity."core/x"` in `truing config schema`
     error: truing.toml:6: `rules.severity."print"` must be named as a finding names its rule, `PACK/RULE`
     hint: see `rules.severity."print"` in `truing config schema`
-    error: truing.toml:7: `rules.severity."core/z"` must be "P0", "P1" or "P2"
+    error: truing.toml:7: `rules.severity."core/z"` must be "P0", "P1" or "P2", or a list of tables such as { paths = ["tests/**"], severity = "P2" }: invalid type: integer `1`, expected a sequence
     hint: see `rules.severity."core/z"` in `truing config schema`
     "#);
     insta::assert_snapshot!(told_of("rules.off = \"core/x\"\nrules.severity = [\"core/x\"]\n"), @r#"

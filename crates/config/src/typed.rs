@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use truing_core::finding::Severity;
+use truing_core::instruction::Instruction;
 use truing_core::money::MicroUsd;
 use truing_core::port::Halted;
 use truing_core::price::{DeclaredPrice, Rate};
+use truing_core::severity::RuleSeverity;
 use truing_core::tier::{Tier, TierConfig};
 
 use super::login;
@@ -78,6 +79,10 @@ impl Typed<'_> {
         Ok(TierConfig { tier: default, at: at.to_owned(), most: tier("review.most")?, rules })
     }
 
+    pub(super) fn instructions(&self, path: &str) -> Result<Vec<Instruction>, ConfigError> {
+        self.get(path, |value| if let Value::Instructions(all) = value { Some(all.clone()) } else { None })
+    }
+
     pub(super) fn commands(&self, path: &str) -> Result<Vec<Vec<String>>, ConfigError> {
         self.get(path, |value| if let Value::Commands(all) = value { Some(all.clone()) } else { None })
     }
@@ -86,7 +91,7 @@ impl Typed<'_> {
         self.get(path, |value| if let Value::Ids(ids) = value { Some(ids.clone()) } else { None })
     }
 
-    pub(super) fn severities(&self, path: &str) -> Result<BTreeMap<String, Severity>, ConfigError> {
+    pub(super) fn severities(&self, path: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ConfigError> {
         self.get(path, |value| if let Value::Severities(all) = value { Some(all.clone()) } else { None })
     }
 

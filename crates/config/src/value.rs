@@ -9,21 +9,22 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 use toml::de::DeValue;
 use truing_core::branch_name::is_branch_name;
-use truing_core::finding::Severity;
 use truing_core::glob;
 use truing_core::loopback::is_loopback;
 use truing_core::money::MicroUsd;
+use truing_core::severity::RuleSeverity;
 use url::Url;
 
 mod checked;
 mod host;
 mod ids;
+pub(crate) mod instructions;
 mod length;
 mod linter;
 mod name;
 mod places;
 mod program;
-mod rule;
+pub(crate) mod rule;
 pub(crate) mod tiers;
 
 use super::keys;
@@ -44,8 +45,8 @@ pub(crate) use places::add_header;
 use places::{headers, no_headers, no_secrets, place, place_in_toml, secrets};
 pub(super) use program::starts_here;
 use program::{command, commands, no_command, no_commands, program};
-pub(crate) use rule::severity_of;
-use rule::{is_rule, no_severities, severities};
+pub(crate) use rule::severities_of;
+use rule::{is_rule, no_severities, severities, severities_to_json};
 
 impl Value {
     /// A value of a file. Relative paths start at `folder`. Secrets' tables are read by the caller, which knows
@@ -102,6 +103,7 @@ impl Value {
             Kind::Secrets => Err(must(no_secrets())),
             Kind::Headers => Err(must(no_headers())),
             Kind::Tiers => Err(must(tiers::no_tiers())),
+            Kind::Instructions => Err(must(instructions::no_instructions())),
             Kind::Codes => codes_in_toml(value),
             Kind::Ids => ids_in_toml(value),
             Kind::Severities => Err(must(no_severities())),
@@ -209,6 +211,8 @@ impl Value {
             Kind::Format => format_of_output(text),
             Kind::Tiers if text.trim().is_empty() => Ok(Self::Tiers(Vec::new())),
             Kind::Tiers => tiers::rules_in_text(text).map(Self::Tiers),
+            Kind::Instructions if text.trim().is_empty() => Ok(Self::Instructions(Vec::new())),
+            Kind::Instructions => instructions::instructions_in_text(text).map(Self::Instructions),
             Kind::Ids if text.trim().is_empty() => Ok(Self::Ids(Default::default())),
             Kind::Ids => ids(serde_json::from_str(text).ok()),
             Kind::Severities if text.trim().is_empty() => Ok(Self::Severities(Default::default())),
@@ -250,8 +254,11 @@ impl Value {
             Self::Commands(all) => json!(all),
             Self::Codes(codes) => json!(codes),
             Self::Ids(ids) => json!(ids),
-            Self::Severities(all) => json!(all),
+            Self::Severities(all) => {
+                all.iter().map(|(rule, severities)| (rule.clone(), severities_to_json(severities))).collect()
+            }
             Self::Tiers(rules) => rules.iter().map(tiers::to_json).collect(),
+            Self::Instructions(all) => all.iter().map(instructions::to_json).collect(),
         }
     }
 }
@@ -276,6 +283,7 @@ impl fmt::Display for Value {
             Self::Flag(yes) => write!(f, "{yes}"),
             Self::Codes(codes) => write!(f, "{codes:?}"),
             Self::Tiers(rules) => f.write_str(&tiers::to_toml(rules)),
+            Self::Instructions(all) => f.write_str(&instructions::to_toml(all)),
             Self::Ids(ids) if ids.is_empty() => f.write_str("{}"),
             Self::Ids(ids) => {
                 let one = |(name, id): (&String, &String)| format!("{} = {}", string(name), string(id));
@@ -283,8 +291,9 @@ impl fmt::Display for Value {
             }
             Self::Severities(all) if all.is_empty() => f.write_str("{}"),
             Self::Severities(all) => {
-                let one = |(rule, severity): (&String, &Severity)| {
-                    format!("{} = {}", string(rule), string(&severity.as_str()))
+                let one = |(rule, severities): (&String, &Vec<RuleSeverity>)| {
+                    let value = toml::Value::try_from(severities_to_json(severities));
+                    format!("{} = {}", string(rule), value.map(|value| value.to_string()).unwrap_or_default())
                 };
                 write!(f, "{{ {} }}", all.iter().map(one).collect::<Vec<_>>().join(", "))
             }

@@ -262,6 +262,9 @@ pub struct Remembered {
     /// What the repository itself brought, and from where, for people; none: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<String>,
+    /// The places of the instructions for the paths of the change: `truing.toml:14`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instructions: Vec<String>,
     /// What of it was left out, cut or not followed, for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

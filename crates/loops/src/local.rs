@@ -27,6 +27,7 @@ use super::memory::{Kept, Line, Memory, Recall, RecordOpener, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
 use crate::converge;
+use crate::instructions::instruct;
 use crate::machine::new_run_id;
 use crate::telemetry;
 use crate::tools::{Base, Toolbox, Tooling};
@@ -192,6 +193,7 @@ impl Local<'_> {
                 let budgets = &model.agent.budgets;
                 let purse = budgets.purse(run.clone(), &key, filed.as_str(), name.as_deref(), started);
                 let recalled = self.recall(&model.agent.sources).await?;
+                let recalled = instruct(recalled, self.scope, name.as_deref(), &change);
                 let revision = Revision { head: filed.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), key.clone());
                 let runtime = model.agent.named();

@@ -16,6 +16,7 @@ use super::memory::{Memory, Recall, RecordOpener, clean};
 use super::reading::Reading;
 use super::review::choose;
 use super::since;
+use crate::instructions::instruct;
 use crate::machine::new_run_id;
 use crate::telemetry;
 
@@ -83,6 +84,7 @@ impl Pull<'_> {
                 let (head, repository) = (revision.head.as_str(), self.pull.repository());
                 let purse = model.agent.budgets.purse(run.clone(), &key, head, repository, started);
                 let recalled = pinned.recall(&model.agent.sources, &mirror).await?;
+                let recalled = instruct(recalled, &pinned.scope, repository, &change);
                 let revision = Revision { head: revision.head.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), own.clone());
                 let runtime = model.agent.named();

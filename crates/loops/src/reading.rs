@@ -7,10 +7,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use globset::GlobSet;
 use truing_core::code::LinesKey;
-use truing_core::finding::{Place, RawFinding, Severity, Side};
+use truing_core::finding::{Place, RawFinding, Side};
 use truing_core::id::Sha;
 use truing_core::identity::{Placed, Sighting};
 use truing_core::increment::Renames;
+use truing_core::instruction::Instructions;
 use truing_core::line::counted as counted_in_words;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason, ToolRun};
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError, ToolFindings, ToolOutput};
@@ -27,6 +28,7 @@ use truing_reader::output::tool_name;
 
 use crate::lfs;
 use crate::said::without_given_values;
+use crate::severities::RuleSeverities;
 use crate::tools::overlap::{self, LookedAt, Told};
 use crate::tools::{BaseFiles, Looked, Tooling, Wanted};
 
@@ -82,7 +84,7 @@ pub struct Scope {
     /// Rules whose findings do not count, also those of tools.
     pub off: Vec<String>,
     /// Rules whose findings have another severity than their pack or tool says.
-    pub severity: BTreeMap<String, Severity>,
+    pub severity: RuleSeverities,
     /// Files that are not reviewed.
     pub ignore: GlobSet,
     /// The patterns of those, as they are configured.
@@ -93,6 +95,8 @@ pub struct Scope {
     pub walkthrough: bool,
     /// The rules for the tier of a pull request.
     pub tiers: Arc<TierRules>,
+    /// Words to a model that reviews, by path.
+    pub instructions: Arc<Instructions>,
     /// Signs lines that snippets do not show, for the records.
     pub lines_key: LinesKey,
 }
@@ -108,13 +112,26 @@ impl Scope {
         let ignore = globs(&rules.ignore)?;
         let ignore_patterns = rules.ignore.clone();
         let tiers = Arc::new(TierRules::new(config.review.tiers.clone())?);
-        let (packs, off, severity) = (rules.packs.clone(), rules.off.clone(), rules.severity.clone());
-        Ok(Self { packs, off, severity, ignore, ignore_patterns, tools, walkthrough, tiers, lines_key })
+        let instructions = Arc::new(Instructions::new(config.review.instructions.clone())?);
+        let (packs, off, severity) =
+            (rules.packs.clone(), rules.off.clone(), RuleSeverities::new(&rules.severity)?);
+        Ok(Self {
+            packs,
+            off,
+            severity,
+            ignore,
+            ignore_patterns,
+            tools,
+            walkthrough,
+            tiers,
+            instructions,
+            lines_key,
+        })
     }
 
     /// Gives a finding of a rule or a tool the severity that is configured for it, if one is.
     pub fn rate(&self, raw: &mut RawFinding) {
-        raw.severity = self.severity.get(&raw.rule).copied().unwrap_or(raw.severity);
+        raw.severity = self.severity.of(&raw.rule, as_path(&raw.place.path)).unwrap_or(raw.severity);
     }
 
     /// The patterns of files that are not reviewed which match none of these.

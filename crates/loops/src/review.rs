@@ -31,6 +31,7 @@ use super::earlier::Earlier;
 use super::pull::own_key;
 use super::reading::{Change, Reading};
 use super::{desired, since, text};
+use crate::instructions::instruct;
 use crate::slots::step;
 use crate::stopped::Stopped;
 use crate::telemetry;
@@ -121,7 +122,7 @@ impl Served<'_> {
             None
         } else if !is_done {
             begun.computed.take()
-        } else if begun.last.is_some() && self.is_dismissed_since(&begun.dismissals).await? {
+        } else if begun.last.is_some() && self.is_outdated(&begun).await? {
             begun.last.take()
         } else {
             let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
@@ -216,12 +217,17 @@ impl Served<'_> {
         Ok(slot.storm.filter(|_| !slot.may_compute(now)).map(|storm| storm.ends))
     }
 
-    /// Has somebody dismissed what the records still hold as open?
-    async fn is_dismissed_since(&self, dismissals: &[Dismissal]) -> Result<bool, Stopped> {
-        if dismissals.is_empty() {
+    /// Is what a reviewed head shows no longer so? Its pull request had moved on and is back at it, or somebody has dismissed
+    /// what the records still hold as open.
+    async fn is_outdated(&self, begun: &Begun) -> Result<bool, Stopped> {
+        // Findings of a revision in between are not this one's.
+        if begun.is_back && begun.known == begun.reviewed {
+            return Ok(true);
+        }
+        if begun.dismissals.is_empty() {
             return Ok(false);
         }
-        Ok(dismissal::apply(&mut self.store.findings(&self.run.key).await?, dismissals) > 0)
+        Ok(dismissal::apply(&mut self.store.findings(&self.run.key).await?, &begun.dismissals) > 0)
     }
 
     /// What is known of the pull request. Before its first review that is what a model found for somebody who looked at it
@@ -266,6 +272,7 @@ impl Served<'_> {
             Some(agent) => Some(pinned.recall(&agent.sources, &mirror).await?),
             None => None,
         };
+        let recalled = recalled.map(|recalled| instruct(recalled, &pinned.scope, pull.repository(), &change));
         let since = since::compare(&mirror, &change, &revision.head, before).await;
         let earlier = since::earlier(known, before, since.as_ref());
         let form =

@@ -262,3 +262,34 @@ async fn a_skills_text_comes_when_it_is_asked_for_by_its_name() {
     let none = WithSkills::new(&Echo, &[]);
     assert_eq!((none.offered().len(), none.call(SKILL, &json!({})).await.text.as_str()), (1, SKILL));
 }
+
+#[test]
+fn instructions_follow_the_memory_and_those_beyond_the_bound_are_left_out() {
+    let instruction = |at: &str, owner: RuleOwner, text: &str| Instruction {
+        at: at.to_owned(),
+        owner,
+        repos: Vec::new(),
+        paths: vec!["src/db/**".to_owned(), "*.sql".to_owned()],
+        text: text.to_owned(),
+    };
+    let told = memory("Ours.\n");
+    let all = [
+        instruction("truing.toml:3", RuleOwner::Operator, "Each query has a limit."),
+        instruction(".truing.toml:1", RuleOwner::Repository, "No `SELECT *`.\n"),
+        instruction("truing.toml:9", RuleOwner::Operator, &"a".repeat(MAX_INSTRUCTIONS_BYTES)),
+    ];
+    let instructed = told.instructed(&all);
+    assert_eq!(
+        instructed.text,
+        "Ours.\n\n\nInstructions of the operator for files that match src/db/**, *.sql:\nEach query has a limit.\n\n\n\
+         Instructions of the repository for files that match src/db/**, *.sql:\nNo `SELECT *`.\n"
+    );
+    assert_eq!(instructed.instructions, ["truing.toml:3", ".truing.toml:1"]);
+    assert_eq!(instructed.own.as_deref(), Some("CLAUDE.md, and 1 instruction"));
+    assert_eq!(
+        instructed.notes,
+        ["the instruction at `truing.toml:9` is left out: all may have 32768 bytes"]
+    );
+    assert_ne!(instructed.hash, told.hash);
+    assert_ne!(told.instructed(&all[..1]).hash, instructed.hash);
+}

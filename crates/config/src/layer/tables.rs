@@ -7,7 +7,11 @@ use toml::de::{DeTable, DeValue};
 use truing_core::tier::RuleOwner;
 
 use super::{Kind, Owner, Problem, Value, Walk, Wrong, cut, value};
+use crate::value::instructions;
 use crate::value::tiers::{self, RuleFault};
+
+/// Reads an entry of a list of tables, which is at this place of the owner's file.
+type ReadEntry<T> = fn(&DeTable<'_>, &str, RuleOwner) -> Result<T, Vec<RuleFault>>;
 
 impl Walk<'_> {
     /// A list of places of secrets.
@@ -43,19 +47,43 @@ impl Walk<'_> {
         tables: &[Spanned<DeValue<'_>>],
     ) -> Result<Option<Value>, Wrong> {
         tiers::refuse_many(tables.len())?;
+        let rules = self.entries(path, tables, tiers::no_tiers(), tiers::rule_in_toml)?;
+        Ok(rules.map(Value::Tiers))
+    }
+
+    /// Instructions to reviews. None, if a problem of one of them is on the list already.
+    pub(super) fn instructions(
+        &mut self,
+        path: &[&str],
+        tables: &[Spanned<DeValue<'_>>],
+    ) -> Result<Option<Value>, Wrong> {
+        instructions::refuse_many(tables.len())?;
+        let form = instructions::no_instructions();
+        let all = self.entries(path, tables, form, instructions::instruction_in_toml)?;
+        Ok(all.map(Value::Instructions))
+    }
+
+    /// The entries of a list of tables. `form`: the list's form in words.
+    fn entries<T>(
+        &mut self,
+        path: &[&str],
+        tables: &[Spanned<DeValue<'_>>],
+        form: &str,
+        read: ReadEntry<T>,
+    ) -> Result<Option<Vec<T>>, Wrong> {
         let owner = match self.owner {
             Owner::Operator => RuleOwner::Operator,
             Owner::Repository => RuleOwner::Repository,
         };
-        let mut rules = Vec::new();
+        let mut entries = Vec::new();
         for entry in tables {
             let start = entry.span().start;
             let DeValue::Table(table) = entry.get_ref() else {
-                return Err(Wrong::Value(format!("must {}", tiers::no_tiers())));
+                return Err(Wrong::Value(format!("must {form}")));
             };
             let place = self.origin(start).to_string();
-            match tiers::rule_in_toml(table, &place, owner) {
-                Ok(rule) => rules.push(rule),
+            match read(table, &place, owner) {
+                Ok(entry) => entries.push(entry),
                 Err(faults) => {
                     for RuleFault { key, wrong } in faults {
                         let of_key = key.as_ref().and_then(|key| {
@@ -71,7 +99,7 @@ impl Walk<'_> {
                 }
             }
         }
-        Ok((rules.len() == tables.len()).then_some(Value::Tiers(rules)))
+        Ok((entries.len() == tables.len()).then_some(entries))
     }
 
     /// Headers, each with the place of its secret. None, if a problem of one of them is on the list already.
@@ -105,14 +133,14 @@ impl Walk<'_> {
         is_whole.then_some(Value::SecretTable(all))
     }
 
-    /// Rules, each with its severity. None, if a problem of one of them is on the list already.
+    /// Rules, each with its severities. None, if a problem of one of them is on the list already.
     pub(super) fn severities(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<Value> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
-        for (rule, severity) in table {
+        for (rule, severities) in table {
             let (start, rule) = (rule.span().start, rule.get_ref().as_ref());
-            match value::severity_of(rule, severity.get_ref().as_str()) {
-                Ok(severity) => drop(all.insert(rule.to_owned(), severity)),
+            match value::severities_of(rule, &tiers::json_of(severities.get_ref())) {
+                Ok(severities) => drop(all.insert(rule.to_owned(), severities)),
                 Err(wrong) => {
                     let key = format!("{}.{:?}", path.join("."), cut(rule));
                     self.problem(start, |at| Problem::of_value(at, key, wrong));

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use truing_core::finding::Severity;
+use truing_core::instruction::Instruction;
 use truing_core::money::MicroUsd;
+use truing_core::severity::RuleSeverity;
 use truing_core::tier::TierRule;
 
 use crate::secret::Secret;
@@ -51,10 +52,12 @@ pub enum Value {
     Codes(Vec<i32>),
     /// Names, each with an id.
     Ids(BTreeMap<String, String>),
-    /// Rules' names, each with a severity.
-    Severities(BTreeMap<String, Severity>),
+    /// Rules' names, each with severities.
+    Severities(BTreeMap<String, Vec<RuleSeverity>>),
     /// Rules for the tier of reviews.
     Tiers(Vec<TierRule>),
+    /// Instructions to reviews.
+    Instructions(Vec<Instruction>),
 }
 
 impl Value {
@@ -80,7 +83,8 @@ impl Value {
             | Self::Codes(_)
             | Self::Ids(_)
             | Self::Severities(_)
-            | Self::Tiers(_) => Vec::new(),
+            | Self::Tiers(_)
+            | Self::Instructions(_) => Vec::new(),
         }
     }
 }

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value as Json, json};
 use truing_core::finding::Severity;
+use truing_core::severity::RuleSeverity;
 
-use super::{Kind, Wrong, must};
+use super::tiers::bad_globs;
+use super::{Kind, Wrong, globs, must};
 
 /// The most characters of a rule's name.
 const MAX_NAME: usize = 200;
+/// The most severities of one rule.
+const MAX_SEVERITIES: usize = 20;
 
 /// Is it `PACK/RULE` or `TOOL/RULE`, as findings name their rule?
 pub(super) fn is_rule(text: &str) -> bool {
@@ -24,20 +29,69 @@ pub(super) fn no_severities() -> String {
     format!("be a table of rules and severities, such as {sample} (in a variable: a JSON object)")
 }
 
-/// The severity of one rule.
-pub(crate) fn severity_of(rule: &str, severity: Option<&str>) -> Result<Severity, Wrong> {
+/// The severities of one rule, of which the first for a file counts.
+pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, Wrong> {
     if !is_rule(rule) {
         return Err(must("be named as a finding names its rule, `PACK/RULE`"));
     }
-    let known = Severity::ALL.into_iter().find(|known| Some(known.as_str()) == severity);
-    known.ok_or_else(|| must("be \"P0\", \"P1\" or \"P2\""))
+    let read = match value {
+        Json::String(_) => {
+            let severity = serde_json::from_value(value.clone());
+            let severity = severity.map_err(|_| must("be \"P0\", \"P1\" or \"P2\""))?;
+            return Ok(vec![RuleSeverity { paths: Vec::new(), severity }]);
+        }
+        Json::Object(_) => serde_json::from_value(value.clone()).map(|one| vec![one]),
+        Json::Array(_) | Json::Null | Json::Bool(_) | Json::Number(_) => {
+            serde_json::from_value::<Vec<RuleSeverity>>(value.clone())
+        }
+    };
+    let all = read.map_err(|error| {
+        must(format_args!(
+            "be \"P0\", \"P1\" or \"P2\", or a list of tables such as {{ paths = [\"tests/**\"], severity = \"P2\" }}: {error}"
+        ))
+    })?;
+    if all.is_empty() || all.len() > MAX_SEVERITIES {
+        return Err(must(format_args!("have one severity at least, and {MAX_SEVERITIES} at most")));
+    }
+    let patterns: Vec<String> = all.iter().flat_map(|entry| entry.paths.iter().cloned()).collect();
+    if let Some(fault) = bad_globs(&patterns) {
+        return Err(must(fault));
+    }
+    match globs(&patterns) {
+        Ok(_) => Ok(all),
+        Err(error) => Err(must(format_args!("hold globs: {error}"))),
+    }
+}
+
+/// The severities of one rule as JSON, as they are written in a file.
+pub(super) fn severities_to_json(all: &[RuleSeverity]) -> Json {
+    match all {
+        [RuleSeverity { paths, severity }] if paths.is_empty() => json!(severity),
+        all => json!(all),
+    }
+}
+
+/// The schema of the severities of one rule.
+pub(crate) fn schema_of_severities() -> Json {
+    let severity = json!({ "enum": Severity::ALL.map(Severity::as_str) });
+    let entry = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["severity"],
+        "properties": {
+            "paths": { "type": "array", "items": { "type": "string" } },
+            "severity": severity
+        }
+    });
+    let entries = json!({ "type": "array", "minItems": 1, "maxItems": MAX_SEVERITIES, "items": entry });
+    json!({ "anyOf": [severity, entry, entries] })
 }
 
 /// Those of a variable: a JSON object.
-pub(super) fn severities(text: &str) -> Result<BTreeMap<String, Severity>, Wrong> {
-    let given: BTreeMap<String, String> = serde_json::from_str(text).map_err(|_| must(no_severities()))?;
-    let of = |(rule, severity): (String, String)| match severity_of(&rule, Some(&severity)) {
-        Ok(severity) => Ok((rule, severity)),
+pub(super) fn severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, Wrong> {
+    let given: BTreeMap<String, Json> = serde_json::from_str(text).map_err(|_| must(no_severities()))?;
+    let of = |(rule, value): (String, Json)| match severities_of(&rule, &value) {
+        Ok(severities) => Ok((rule, severities)),
         Err(_) => Err(must(no_severities())),
     };
     given.into_iter().map(of).collect()
@@ -68,7 +122,22 @@ mod tests {
         assert_eq!(value.to_string(), r#"{ "core/x" = "P0", "ruff/E501" = "P2" }"#);
         assert_eq!(value.to_json().to_string(), r#"{"core/x":"P0","ruff/E501":"P2"}"#);
         assert_eq!(read("").unwrap().to_string(), "{}");
-        for wrong in ["core/x=P0", "[]", r#"{"core/x": 1}"#, r#"{"core/x": "P3"}"#, r#"{"x": "P1"}"#] {
+        let by_path = r#"{"core/x":[{"paths":["tests/**"],"severity":"P2"},{"severity":"P0"}]}"#;
+        assert_eq!(read(by_path).unwrap().to_json().to_string(), by_path);
+        let toml = r#"{ "core/x" = [{ paths = ["tests/**"], severity = "P2" }, { severity = "P0" }] }"#;
+        assert_eq!(read(by_path).unwrap().to_string(), toml);
+        assert_eq!(read(r#"{"core/x": {"severity": "P1"}}"#), read(r#"{"core/x": "P1"}"#));
+        for wrong in [
+            "core/x=P0",
+            "[]",
+            r#"{"core/x": 1}"#,
+            r#"{"core/x": "P3"}"#,
+            r#"{"x": "P1"}"#,
+            r#"{"core/x": []}"#,
+            r#"{"core/x": {"paths": ["a"]}}"#,
+            r#"{"core/x": {"paths": ["a["], "severity": "P1"}}"#,
+            r#"{"core/x": {"path": ["a"], "severity": "P1"}}"#,
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -54,11 +54,12 @@ pub(crate) fn rule_in_toml(
     at: &str,
     owner: RuleOwner,
 ) -> Result<TierRule, Vec<RuleFault>> {
-    let mut fields = Map::new();
-    for (name, value) in table {
-        fields.insert(name.get_ref().to_string(), json_of(value.get_ref()));
-    }
-    rule(&fields, at, owner)
+    rule(&fields_of(table), at, owner)
+}
+
+/// The fields of a file's table as JSON.
+pub(super) fn fields_of(table: &DeTable<'_>) -> Map<String, Json> {
+    table.iter().map(|(name, value)| (name.get_ref().to_string(), json_of(value.get_ref()))).collect()
 }
 
 /// The rules of a variable, as JSON.
@@ -141,8 +142,8 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
         Err(error) => return Some(format!("be of another type: {error}")),
     };
     let lists = [&when.repos, &when.paths, &when.only_paths, &when.labels, &when.titles, &when.bases];
-    if let Some(Err(why)) = lists.into_iter().flatten().map(|glob| is_bounded(glob)).find(Result::is_err) {
-        return Some(format!("hold globs: {why}"));
+    if let Some(fault) = bad_globs(lists.into_iter().flatten()) {
+        return Some(fault);
     }
     let rule = TierRule {
         at: String::new(),
@@ -157,6 +158,12 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
     built.err().map(|error| format!("hold globs: {error}"))
 }
 
+/// The fault of the first of these globs that may not be compiled.
+pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Option<String> {
+    let fault = globs.into_iter().find_map(|glob| is_bounded(glob).err())?;
+    Some(format!("hold globs: {fault}"))
+}
+
 fn tier_of(value: &Json) -> Result<Tier, Wrong> {
     let tier = value.as_str().and_then(Tier::from_word);
     tier.ok_or_else(|| must(format_args!("be one of {}", words())))
@@ -166,16 +173,17 @@ fn words() -> String {
     Tier::ALL.map(Tier::as_str).join(", ")
 }
 
-/// A value of a rule as JSON.
-fn json_of(value: &DeValue<'_>) -> Json {
+/// A value of a file as JSON.
+pub(crate) fn json_of(value: &DeValue<'_>) -> Json {
     match value {
         DeValue::String(text) => json!(text.as_ref()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map_or_else(|_| json!({}), |number| json!(number)),
         DeValue::Boolean(yes) => json!(yes),
         DeValue::Array(items) => items.iter().map(|item| json_of(item.get_ref())).collect(),
-        // No key of a rule is of these types.
-        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => json!({}),
+        DeValue::Table(table) => Json::Object(fields_of(table)),
+        // No key is of these types.
+        DeValue::Float(_) | DeValue::Datetime(_) => json!({}),
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Begun {
     pub known: Option<Revision>,
     /// The record of the review of `reviewed`, if it can be read.
     pub last: Option<ReviewRecord>,
+    /// The run is about `reviewed` again, and one between them was about another revision.
+    pub is_back: bool,
     /// The newest run's outcome if it has stage `computed` for this very revision: only publishing is left.
     pub computed: Option<ReviewRecord>,
     /// The dismissals on this key. One that comes later is the next run's.

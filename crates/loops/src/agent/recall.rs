@@ -65,6 +65,7 @@ impl Recalled {
         Remembered {
             hash: memory.hash.clone(),
             own: memory.own.as_ref().map(|own| format!("{own} from {from}")),
+            instructions: memory.instructions.iter().map(|at| redact(at)).collect(),
             notes: memory.notes.iter().map(|note| redact(note)).collect(),
         }
     }

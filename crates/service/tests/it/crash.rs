@@ -21,6 +21,7 @@ use axum::http::StatusCode;
 use tempfile::TempDir;
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span, Topic};
+use truing_core::outcome::OutcomeKind;
 use truing_core::port::{
     Clock as _, EffectLog as _, RecordStore, Revision, RunRef, Runs as _, Slots as _, Watchlist as _, Writer,
 };
@@ -115,6 +116,19 @@ enum Review {
     GivenUp,
     /// A person dismisses a finding of a reviewed pull request.
     Dismissed,
+    /// The push after a pull request's one review: its head is left without a review.
+    Once,
+    /// The push after a label that lets later heads go without a review.
+    Off,
+    /// A force push back to the reviewed head, after one that was left without a review.
+    Back,
+}
+
+impl Review {
+    /// True if the head is left without a review in the end.
+    fn leaves(self) -> bool {
+        matches!(self, Self::Once | Self::Off)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -228,11 +242,24 @@ impl Lane {
         let before = Home::new(self.deployment, self.folder.path().join("before.db"));
         let process =
             self.start(Story { manner: Manner::Prompt, review: Review::First }, None, &before).await;
-        if matches!(story.review, Review::Second | Review::Dismissed) {
-            process.deliver(&self.delivery()).await;
+        if !matches!(story.review, Review::First | Review::Forty | Review::GivenUp) {
+            let opened = self.delivery();
+            if matches!(story.review, Review::Once | Review::Back) {
+                self.repo.label(number, change::ONCE, true, "ada").await.unwrap();
+            }
+            process.deliver(&opened).await;
             process.run(&self.clock).await.unwrap();
         }
-        if story.review == Review::Second {
+        if story.review == Review::Off {
+            self.repo.label(number, change::OFF, true, "ada").await.unwrap();
+        }
+        if story.review == Review::Back {
+            self.repo.reset(branch, &self.second).await.unwrap();
+            process.deliver(&self.delivery()).await;
+            process.run(&self.clock).await.unwrap();
+            self.repo.reset(branch, &self.first).await.unwrap();
+        }
+        if story.review == Review::Second || story.review.leaves() {
             self.repo.reset(branch, &self.second).await.unwrap();
         }
         if story.review == Review::Dismissed {
@@ -279,7 +306,7 @@ impl Lane {
         }
         let reads = reads + process.script.reads();
         let view = self.repo.pull(*number).await.unwrap();
-        self.check_records(&process.store, key, &view).await?;
+        self.check_records(*story, &process.store, key, &view).await?;
         Ok(Played { picture: self.picture(&view, *before), calls, reads })
     }
 
@@ -337,9 +364,21 @@ impl Lane {
     }
 
     /// What the records must say in the end, whatever happened.
-    async fn check_records(&self, store: &Store, key: &Key, view: &PullView) -> Result<(), String> {
+    async fn check_records(
+        &self,
+        story: Story,
+        store: &Store,
+        key: &Key,
+        view: &PullView,
+    ) -> Result<(), String> {
         let sha = |text: &str| Sha::parse(text).unwrap();
-        let revision = Revision { head: sha(&view.head), base: sha(&view.base) };
+        let is_left = story.review.leaves();
+        let head = if is_left { &self.first } else { &view.head };
+        let revision = Revision { head: sha(head), base: sha(&view.base) };
+        let last = store.last_outcome(key).await.unwrap().map(|last| last.detail);
+        let is_last_left = last.as_ref().is_some_and(|last| {
+            last.head.as_ref() == Some(&sha(&view.head)) && last.outcome.kind == OutcomeKind::Skipped
+        });
         let runs = store.runs(key, 100).await.unwrap();
         let reviewed = runs.iter().find(|run| run.stage == Stage::Published);
         let violations = self.forge.violations();
@@ -347,6 +386,8 @@ impl Lane {
         let is_item = |topic: &Topic| Item::of_topic(topic).is_some();
         let problem = if reviewed.map(|run| &run.revision) != Some(&revision) {
             format!("reviewed is {reviewed:?}, not {revision:?}")
+        } else if is_left != is_last_left {
+            format!("the newest run ended as {last:?}")
         } else if store.open_effects(&writer).await.unwrap().iter().any(|(topic, _)| is_item(topic)) {
             "a comment is pending".to_owned()
         } else if store.desired(key, Producer::Review).await.unwrap().1.is_some() {
@@ -443,7 +484,7 @@ async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, 
 fn check_clean(story: Story, picture: &Picture) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:?}", picture.summaries) };
     let (head, open, fixed) = match story.review {
-        Review::First | Review::GivenUp => ("FIRST", FOUND, 0),
+        Review::First | Review::GivenUp | Review::Once | Review::Off | Review::Back => ("FIRST", FOUND, 0),
         Review::Second => ("SECOND", STAY + NEW, FIXED),
         Review::Dismissed => ("FIRST", FOUND - 1, 0),
         Review::Forty => ("FORTY", FORTY, 0),
@@ -463,7 +504,22 @@ fn check_clean(story: Story, picture: &Picture) {
     assert_eq!(said("**Fixed in `SECOND`.**"), fixed, "{picture:#?}");
     assert_eq!(said("**Dismissed:** as agreed (ada)"), dismissed, "{picture:#?}");
     assert_eq!(picture.deleted, 0, "{picture:#?}");
-    assert_eq!(picture.status, Some(("failure".to_owned(), format!("{open} findings"))));
+    assert_eq!(
+        summary.contains("The pull request has moved on to `SECOND`"),
+        story.review.leaves(),
+        "{summary}"
+    );
+    let status = match story.review {
+        Review::Once => ("pending", "not reviewed (once)".to_owned()),
+        Review::Off => ("pending", "not reviewed: label no-review".to_owned()),
+        Review::First
+        | Review::Second
+        | Review::Forty
+        | Review::GivenUp
+        | Review::Dismissed
+        | Review::Back => ("failure", format!("{open} findings")),
+    };
+    assert_eq!(picture.status, Some((status.0.to_owned(), status.1)));
 }
 
 /// The tests of stories: whose forge, which review, and at how many calls it is interrupted at least.
@@ -519,4 +575,7 @@ stories! {
     forty_findings_survive_a_crash_and_a_lost_answer_at_every_write: Fussy, Forty, 18;
     giving_up_survives_every_crash: Prompt, GivenUp, 42;
     a_dismissal_survives_every_crash: Prompt, Dismissed, 60;
+    a_head_after_the_one_review_survives_every_crash: Prompt, Once, 20;
+    a_head_without_a_review_by_label_survives_every_crash: Prompt, Off, 20;
+    a_push_back_to_the_reviewed_head_survives_every_crash: Prompt, Back, 20;
 }

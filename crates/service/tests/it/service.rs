@@ -269,6 +269,8 @@ async fn drafts_and_closed_pull_requests_are_left_alone_until_they_are_open() {
     for pull in [&draft, &closed] {
         assert_eq!(site.view(pull).await.comments, [], "nothing is said about what is not open");
     }
+    let history = service.history(&site.key(draft.number).await).await;
+    assert_eq!(history.last().map(String::as_str), Some("held (draft)"), "{history:?}");
     site.repo.set_draft(draft.number, false).await.unwrap();
     site.repo.reopen(closed.number).await.unwrap();
     site.deliver().await;

@@ -50,6 +50,7 @@ use truing_loops::memory::{RecordOpener, Unopened};
 use super::destination::Destination;
 use super::error::{CliError, Exit};
 use super::output::{Output, quoted};
+use super::tiers::instructions_text;
 use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::Place;
@@ -398,7 +399,8 @@ impl Command {
             (None, None) => {}
         }
         if self.args.explain {
-            self.output.insist("tier: none, as the rules of `review.for` are about pull requests\n");
+            let tier = "tier: none, as the rules of `review.for` are about pull requests\n";
+            self.output.insist(tier.to_owned() + &instructions_text(&review.record));
         }
         self.tell_of_tools(&review, &config, &repository, &reader).await;
         if let Some(why) = asked.incomplete() {

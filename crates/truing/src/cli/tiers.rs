@@ -7,6 +7,7 @@ use serde::Serialize;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_core::id::{Millis, Span};
+use truing_core::instruction::Instructions;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::Slots as _;
@@ -30,6 +31,9 @@ pub(super) struct RepositoryTiers {
     /// The highest that the repository's own rules may give then.
     most: Tier,
     rules: Vec<RuleRow>,
+    /// The instructions that may count for its changes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    instructions: Vec<InstructionRow>,
     prices: BTreeMap<Tier, TierPrice>,
 }
 
@@ -42,6 +46,12 @@ struct RuleRow {
     most: Option<Tier>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct InstructionRow {
+    at: String,
+    paths: Vec<String>,
 }
 
 impl RepositoryTiers {
@@ -59,11 +69,17 @@ impl RepositoryTiers {
             most: rule.most,
             reason: rule.reason.clone(),
         };
+        let instructions = Instructions::new(config.review.instructions.clone());
+        let instructions = instructions.map_err(wiring::bad_pattern)?;
+        let instructions = instructions.of_repository(Some(repository));
         Ok(Self {
             repository: repository.to_owned(),
             tier: rules.default_tier(),
             most: rules.most(),
             rules: rules.of_repository(repository).into_iter().map(row).collect(),
+            instructions: instructions
+                .map(|found| InstructionRow { at: found.at.clone(), paths: found.paths.clone() })
+                .collect(),
             prices: prices(config, environment).await?,
         })
     }
@@ -90,6 +106,9 @@ impl RepositoryTiers {
                 "The first rule that holds decides; rules of the repository's own file come after.\n",
             );
         }
+        for InstructionRow { at, paths } in &self.instructions {
+            let _ = writeln!(text, "Instructions for {}  # {at}", paths.join(", "));
+        }
         text + &prices_text(&self.prices)
     }
 }
@@ -107,6 +126,13 @@ pub(super) fn explain(choice: &TierChoice, prices: &BTreeMap<Tier, TierPrice>) -
         );
     }
     text + &prices_text(prices)
+}
+
+/// The instructions that a review's model was given; nothing for a review without any.
+pub(super) fn instructions_text(record: &ReviewRecord) -> String {
+    let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
+    let all = memory.map(|memory| memory.instructions.join(", ")).filter(|all| !all.is_empty());
+    all.map(|all| format!("instructions: {all}\n")).unwrap_or_default()
 }
 
 fn prices_text(prices: &BTreeMap<Tier, TierPrice>) -> String {

@@ -135,6 +135,26 @@ async fn a_dismissal_on_a_later_head_is_shown_and_a_moved_base_leaves_the_check(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_push_back_to_the_reviewed_head_shows_its_review_again() {
+    for rule in ["tier = \"once\"", "paths = [\"b.py\"]\ntier = \"off\""] {
+        let stage = TierStage::new(&format!("[[review.for]]\n{rule}\n"), "Change").await;
+        let before = stage.ours().await;
+        let second = stage.push("b.py", DEBUGGER).await;
+        assert_eq!(stage.status(&second).await.unwrap().0, "pending", "{rule}");
+        assert_ne!(stage.ours().await, before, "the summary says that the pull request has moved on");
+        stage.site.repo.reset("change", &stage.opened.first).await.unwrap();
+        stage.settle().await;
+        let texts = |comments: &[Comment]| -> Vec<(u64, String)> {
+            comments.iter().map(|comment| (comment.id, comment.body.clone())).collect()
+        };
+        assert_eq!(texts(&stage.ours().await), texts(&before), "{rule}");
+        assert_eq!(stage.status(&stage.opened.first).await.unwrap().0, "failure");
+        assert_eq!(stage.outcome().await.0, OutcomeKind::Reviewed);
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_title_or_a_path_leaves_a_pull_request_without_a_review_and_says_so() {
     for (rule, because) in [
         ("titles = [\"wip*\"]\nreason = \"not ready\"", "title WIP: all"),

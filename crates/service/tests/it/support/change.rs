@@ -1,8 +1,10 @@
 //! The change that the tests let review, and what a pull request shows of it.
 
+use std::path::PathBuf;
+
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_config::layer::Flag;
+use truing_config::layer::{Flag, SourceFile};
 use truing_core::code::LinesKey;
 use truing_fakes::forge::{CheckRun, PullView};
 use truing_fakes::repo::Commit;
@@ -19,11 +21,18 @@ pub(crate) const STAY: usize = 8;
 pub(crate) const FIXED: usize = 4;
 pub(crate) const NEW: usize = 2;
 
-/// The rules of these packs.
+/// The label of a pull request that gets one review, and of one that gets none.
+pub(crate) const ONCE: &str = "once";
+pub(crate) const OFF: &str = "no-review";
+
+/// The rules of these packs, and tiers by label.
 pub(crate) fn rules(packs: &[&str]) -> Rules {
     let values = packs.iter().map(|pack| (*pack).to_owned()).collect();
     let packs = Flag { name: "--pack", key: "rules.packs", values };
-    let config = Config::resolve(&Environment::default(), None, &[packs]).unwrap();
+    let tier = |label: &str, tier: &str| format!("{{ labels = [\"{label}\"], tier = \"{tier}\" }}");
+    let text = format!("review.for = [{}, {}]\n", tier(ONCE, "once"), tier(OFF, "off"));
+    let operator = SourceFile { name: "truing.toml".into(), folder: PathBuf::new(), text };
+    let config = Config::resolve(&Environment::default(), Some(&operator), &[packs]).unwrap();
     Rules::new(config, LinesKey::default()).unwrap()
 }
 

@@ -67,8 +67,9 @@ pub(super) fn begin(
     let is_same = reviewed.as_ref() == Some(revision);
     // A record of another revision that cannot be read stands in no way.
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
+    let is_back = is_same && has_left(connection, &run.key, revision)?;
     let dismissals = dismissals::of(connection, &run.key)?;
-    Ok(Begun { reviewed, known, last, computed, dismissals })
+    Ok(Begun { reviewed, known, last, is_back, computed, dismissals })
 }
 
 /// Gives the newest review that has computed something a greater token than all others of its key.
@@ -368,6 +369,16 @@ fn reviewed(connection: &Connection, key: &Key) -> Result<Option<(Revision, Opti
     let read =
         |(head, base, outcome)| Ok((Revision { head: parse_sha(head)?, base: parse_sha(base)? }, outcome));
     found.map(read).transpose()
+}
+
+/// Was a run after the newest published one about another revision?
+fn has_left(connection: &Connection, key: &Key, revision: &Revision) -> Result<bool, Fault> {
+    let sql = "SELECT count(*) FROM run WHERE loop = 'review' AND key = ?1 AND (head <> ?2 OR base <> ?3)
+               AND token > (SELECT max(token) FROM run
+                            WHERE loop = 'review' AND key = ?1 AND stage = 'published')";
+    let of = (key.as_str(), revision.head.as_str(), revision.base.as_str());
+    let count: i64 = connection.sql(sql).only(of, |row| row.get(0))?;
+    Ok(count > 0)
 }
 
 /// The revision that was computed last.

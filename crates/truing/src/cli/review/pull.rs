@@ -26,7 +26,7 @@ use super::target::Target;
 use super::{Command, Names, exit};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::target::{store_error, switched_on};
-use crate::cli::tiers::{explain, prices};
+use crate::cli::tiers::{explain, instructions_text, prices};
 use crate::wiring;
 use crate::wiring::store::Place;
 
@@ -136,7 +136,8 @@ impl Command {
         if self.args.explain
             && let Some(choice) = &review.record.detail.tier
         {
-            self.output.insist(explain(choice, &prices(&config, &self.environment).await?));
+            let prices = prices(&config, &self.environment).await?;
+            self.output.insist(explain(choice, &prices) + &instructions_text(&review.record));
         }
         if let Some(why) = &review.unrecorded {
             self.output.warn(format_args!("the review is not recorded: {why}"));

@@ -300,6 +300,8 @@ async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
 
     let mut show = site.command(&["config", "show", "--for", "o/r"]);
     show.env("TRUING_REVIEW__FOR", r#"[{"labels": ["big"], "tier": "deep", "most": "deep"}]"#);
+    let instructions = r#"[{"repos": ["O/*"], "paths": ["a", "b"], "text": "c"}, {"repos": ["x/*"], "paths": ["y"], "text": "z"}]"#;
+    show.env("TRUING_REVIEW__INSTRUCTIONS", instructions);
     let shown = Ran::from(show.output().unwrap());
     assert_eq!(shown.exit, 0, "{shown:?}");
     assert!(shown.out.contains("settled where no rule holds"), "{}", shown.out);
@@ -309,4 +311,6 @@ async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
         shown.out
     );
     assert!(shown.out.contains("settled   $"), "{}", shown.out);
+    let entry = "Instructions for a, b  # review.instructions, entry 1\n";
+    assert!(shown.out.contains(entry) && !shown.out.contains("entry 2"), "{}", shown.out);
 }

@@ -48,6 +48,11 @@ fn a_linters_rule_is_off_or_of_another_severity_as_it_is_configured() {
     assert!(before.is_string() && before != json!("P0"), "{before}");
     place.write(".truing.toml", "rules.severity = { \"lint/E741\" = \"P0\" }\n");
     assert_eq!(of(&report(&place, &output)), json!("P0"));
+    for (paths, severity) in [("b.*", json!("P0")), ("tests/**", before.clone())] {
+        let entry = format!("{{ paths = [\"{paths}\"], severity = \"P0\" }}");
+        place.write(".truing.toml", format!("rules.severity = {{ \"lint/E741\" = {entry} }}\n"));
+        assert_eq!(of(&report(&place, &output)), severity, "{paths}");
+    }
     place.write(".truing.toml", "rules.off = [\"lint/E741\"]\n");
     let told = report(&place, &output);
     assert_eq!((of(&told), &told["tools"][0]["findings"]), (Value::Null, &json!(0)), "{told}");

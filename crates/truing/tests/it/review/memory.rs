@@ -152,3 +152,27 @@ fn a_folder_of_skills_that_is_named_has_to_be_there() {
     assert_eq!(ran.exit, 2, "{}", ran.err);
     assert!(ran.err.contains("review.skills_dir") && ran.err.contains("gone"), "{}", ran.err);
 }
+
+#[test]
+fn instructions_are_told_where_a_changed_file_matches_the_operators_first() {
+    let scene = Scene::of([read("pay.py"), report(&[])]).with(
+        "[[review.instructions]]\npaths = [\"pay.*\"]\ntext = \"A charge has a key.\"\n\
+         [[review.instructions]]\npaths = [\"docs/**\"]\ntext = \"British spelling.\"\n\
+         [[review.instructions]]\nrepos = [\"other/*\"]\npaths = [\"**\"]\ntext = \"Of another.\"\n",
+    );
+    let own = "[[review.instructions]]\npaths = [\"**/*.py\"]\ntext = \"Money is whole cents.\"\n\
+               [[review.instructions]]\npaths = [\"*.rs\"]\ntext = \"No macros.\"\n";
+    tell(&scene, ".truing.toml", own);
+    let ran = scene.review(&["--explain"]);
+    let told = ran.json();
+    let request = asked(&scene).remove(0);
+    let memory = marked(&request, "memory");
+    let (operators, owns) = (memory.find("A charge has a key."), memory.find("Money is whole cents."));
+    assert!(operators.is_some() && operators < owns, "{memory}");
+    for other in ["British spelling.", "Of another.", "No macros."] {
+        assert!(!request.to_string().contains(other), "{memory}");
+    }
+    assert_eq!(told["memory"]["own"], "1 instruction from the working tree");
+    let places = ran.err.lines().find(|line| line.starts_with("instructions: ")).unwrap();
+    assert!(places.contains("op.toml:3") && places.ends_with(".truing.toml:1"), "{places}");
+}

@@ -1,0 +1,133 @@
+//! Instructions to reviews: tables of a file, or a variable's JSON.
+
+use serde_json::{Map, Value as Json, json};
+use toml::de::DeTable;
+use truing_core::instruction::{Instruction, Instructions};
+use truing_core::tier::RuleOwner;
+
+use super::tiers::{RuleFault, bad_globs, fields_of};
+use super::{Wrong, must};
+
+/// The most instructions of one file.
+const MAX_INSTRUCTIONS: usize = 20;
+/// The longest text, in bytes.
+const MAX_TEXT_BYTES: usize = 4 << 10;
+
+/// The form of the list.
+pub(crate) fn no_instructions() -> &'static str {
+    "be a list of tables such as { paths = [\"src/db/**\"], text = \"Each query has a limit.\" }, in a variable as JSON"
+}
+
+/// Refuses a list of more than [`MAX_INSTRUCTIONS`].
+pub(crate) fn refuse_many(count: usize) -> Result<(), Wrong> {
+    if count > MAX_INSTRUCTIONS {
+        Err(must(format_args!("have at most {MAX_INSTRUCTIONS} instructions, not {count}")))
+    } else {
+        Ok(())
+    }
+}
+
+/// The instruction of a file's table. `at` is its place for people.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn instruction_in_toml(
+    table: &DeTable<'_>,
+    at: &str,
+    owner: RuleOwner,
+) -> Result<Instruction, Vec<RuleFault>> {
+    instruction(&fields_of(table), at, owner)
+}
+
+/// The instructions of a variable, as JSON.
+pub(super) fn instructions_in_text(text: &str) -> Result<Vec<Instruction>, Wrong> {
+    let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_instructions()))?;
+    refuse_many(tables.len())?;
+    let all = (1_usize..).zip(&tables).map(|(number, fields)| {
+        let found = instruction(fields, &format!("review.instructions, entry {number}"), RuleOwner::Operator);
+        found.map_err(|faults| faults.into_iter().next().map_or(must(no_instructions()), |fault| fault.wrong))
+    });
+    all.collect()
+}
+
+fn instruction(
+    fields: &Map<String, Json>,
+    at: &str,
+    owner: RuleOwner,
+) -> Result<Instruction, Vec<RuleFault>> {
+    let mut faults = Vec::new();
+    let (mut repos, mut paths, mut text) = (Vec::new(), Vec::new(), None);
+    for (name, value) in fields {
+        let read = match (name.as_str(), owner) {
+            ("repos", RuleOwner::Repository) => {
+                Err(must("not have `repos`, which is for the operator's file"))
+            }
+            ("repos", RuleOwner::Operator) => globs(value).map(|globs| repos = globs),
+            ("paths", _) => globs(value).map(|globs| paths = globs),
+            ("text", _) => match value.as_str() {
+                Some(words) if !words.trim().is_empty() && words.len() <= MAX_TEXT_BYTES => {
+                    text = Some(words.to_owned());
+                    Ok(())
+                }
+                Some(_) | None => Err(must(format_args!("be a text of at most {MAX_TEXT_BYTES} bytes"))),
+            },
+            _ => Err(must("not be there; an instruction has `paths`, `text` and, of the operator, `repos`")),
+        };
+        faults.extend(read.err().map(|wrong| RuleFault { key: Some(name.clone()), wrong }));
+    }
+    match text {
+        Some(text) if faults.is_empty() && !paths.is_empty() => {
+            Ok(Instruction { at: at.to_owned(), owner, repos, paths, text })
+        }
+        Some(_) | None => {
+            if faults.is_empty() {
+                faults.push(RuleFault { key: None, wrong: must("have `paths` and a `text`") });
+            }
+            Err(faults)
+        }
+    }
+}
+
+/// A list of globs.
+fn globs(value: &Json) -> Result<Vec<String>, Wrong> {
+    let globs = serde_json::from_value::<Vec<String>>(value.clone());
+    let globs = globs.map_err(|error| must(format_args!("be of another type: {error}")))?;
+    if let Some(fault) = bad_globs(&globs) {
+        return Err(must(fault));
+    }
+    let (at, text, owner) = (String::new(), String::new(), RuleOwner::Operator);
+    let probe = Instruction { at, owner, repos: globs.clone(), paths: globs.clone(), text };
+    match Instructions::new(vec![probe]) {
+        Ok(_) => Ok(globs),
+        Err(error) => Err(must(format_args!("hold globs: {error}"))),
+    }
+}
+
+/// An instruction as JSON, as it is written in a file.
+pub(super) fn to_json(instruction: &Instruction) -> Json {
+    let mut fields = json!({ "paths": instruction.paths, "text": instruction.text });
+    if !instruction.repos.is_empty() {
+        fields["repos"] = json!(instruction.repos);
+    }
+    fields
+}
+
+/// Instructions as an inline list of TOML.
+pub(super) fn to_toml(instructions: &[Instruction]) -> String {
+    let all: Vec<Json> = instructions.iter().map(to_json).collect();
+    toml::Value::try_from(all).map_or_else(|_| "[]".to_owned(), |value| value.to_string())
+}
+
+/// The schema of one instruction.
+pub(crate) fn schema_of_instruction() -> Json {
+    let texts = json!({ "type": "array", "minItems": 1, "items": { "type": "string" } });
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["paths", "text"],
+        "properties": {
+            "repos": texts, "paths": texts,
+            "text": { "type": "string", "minLength": 1, "maxLength": MAX_TEXT_BYTES }
+        }
+    })
+}

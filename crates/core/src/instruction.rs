@@ -1,0 +1,103 @@
+//! Words of the operator, or of the repository's own file, to reviews of changes to some paths. Pure.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use crate::tier::RuleOwner;
+
+/// One entry of a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Instruction {
+    /// Its place, for people: `truing.toml:14`.
+    pub at: String,
+    /// The owner of its file.
+    pub owner: RuleOwner,
+    /// Globs of repositories, `owner/name`, whatever case; empty: all.
+    pub repos: Vec<String>,
+    /// Globs of which a changed file matches one.
+    pub paths: Vec<String>,
+    /// The words themselves.
+    pub text: String,
+}
+
+/// Instructions that are ready to be asked, the operator's first.
+#[derive(Clone, Debug, Default)]
+pub struct Instructions(Vec<CompiledInstruction>);
+
+#[derive(Clone, Debug)]
+struct CompiledInstruction {
+    instruction: Instruction,
+    repos: GlobSet,
+    paths: GlobSet,
+}
+
+impl Instructions {
+    /// Compiles the patterns of instructions, which are bounded ([`crate::glob::is_bounded`]).
+    ///
+    /// # Errors
+    /// A pattern that is no glob.
+    pub fn new(instructions: Vec<Instruction>) -> Result<Self, globset::Error> {
+        let compiled = instructions.into_iter().map(|instruction| {
+            let (repos, paths) = (globs(&instruction.repos, true)?, globs(&instruction.paths, false)?);
+            Ok(CompiledInstruction { instruction, repos, paths })
+        });
+        compiled.collect::<Result<_, globset::Error>>().map(Self)
+    }
+
+    /// Those for a repository of this name; none: its name is not known.
+    pub fn of_repository(&self, name: Option<&str>) -> impl Iterator<Item = &Instruction> {
+        self.compiled_of(name).map(|compiled| &compiled.instruction)
+    }
+
+    /// Those for a change to these paths.
+    pub fn of_change(&self, name: Option<&str>, paths: &[String]) -> Vec<&Instruction> {
+        let of_change =
+            self.compiled_of(name).filter(|compiled| paths.iter().any(|path| compiled.paths.is_match(path)));
+        of_change.map(|compiled| &compiled.instruction).collect()
+    }
+
+    fn compiled_of(&self, name: Option<&str>) -> impl Iterator<Item = &CompiledInstruction> {
+        self.0.iter().filter(move |compiled| {
+            let is_of_all = compiled.instruction.repos.is_empty();
+            is_of_all || name.is_some_and(|name| compiled.repos.is_match(name))
+        })
+    }
+}
+
+fn globs(patterns: &[String], ignores_case: bool) -> Result<GlobSet, globset::Error> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(GlobBuilder::new(pattern).literal_separator(true).case_insensitive(ignores_case).build()?);
+    }
+    set.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instruction(repos: &[&str], paths: &[&str], text: &str) -> Instruction {
+        let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
+        let (repos, paths) = (list(repos), list(paths));
+        Instruction { at: String::new(), owner: RuleOwner::Operator, repos, paths, text: text.to_owned() }
+    }
+
+    #[test]
+    fn an_instruction_holds_for_its_repositories_and_paths() {
+        let all = [
+            instruction(&[], &["src/*.sql", "db/**"], "limits"),
+            instruction(&["Acme/*"], &["**"], "acme"),
+            instruction(&["other/x"], &["**"], "other"),
+        ];
+        let all = Instructions::new(all.to_vec()).unwrap();
+        let of = |name: Option<&str>, paths: &[&str]| -> Vec<String> {
+            let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+            all.of_change(name, &paths).into_iter().map(|found| found.text.clone()).collect()
+        };
+        assert_eq!(of(Some("acme/shop"), &["a.py", "db/deep/a.sql"]), ["limits", "acme"]);
+        assert_eq!(of(Some("acme/shop"), &["src/deep/a.sql"]), ["acme"]);
+        assert_eq!(of(Some("other/x"), &["SRC/a.sql"]), ["other"]);
+        assert_eq!(of(None, &["src/a.sql"]), ["limits"]);
+        assert!(of(Some("acme/shop"), &[]).is_empty());
+        assert_eq!(all.of_repository(None).count(), 1);
+    }
+}

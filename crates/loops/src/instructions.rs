@@ -1,0 +1,39 @@
+//! The instructions for the paths of a change, added to the memory that reviews get.
+
+use std::sync::Arc;
+
+use truing_core::tier::RuleOwner;
+use truing_diff::{Status, files};
+
+use crate::agent::Recalled;
+use crate::reading::{Change, Scope};
+
+/// The paths of the changed files, of a renamed one both, as far as the change can be read.
+pub(crate) fn changed_paths(change: &Change) -> Vec<String> {
+    let mut paths = Vec::new();
+    for file in files(&change.diff).map_while(Result::ok) {
+        paths.push(file.path.to_string());
+        if file.status == Status::Renamed {
+            paths.extend(file.old_path.as_ref().map(ToString::to_string));
+        }
+    }
+    paths.extend(change.left_out.iter().map(|gap| gap.path.to_string()));
+    paths
+}
+
+/// What was recalled, with the instructions for this change of a repository, `owner/name`.
+pub(crate) fn instruct(
+    recalled: Recalled,
+    scope: &Scope,
+    repository: Option<&str>,
+    change: &Change,
+) -> Recalled {
+    let found = scope.instructions.of_change(repository, &changed_paths(change));
+    if found.is_empty() {
+        return recalled;
+    }
+    let (own, operators): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|instruction| instruction.owner == RuleOwner::Repository);
+    let memory = recalled.memory.instructed(operators.into_iter().chain(own));
+    Recalled { memory: Arc::new(memory), from: recalled.from }
+}

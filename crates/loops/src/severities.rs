@@ -1,0 +1,43 @@
+//! The severities that are configured for the findings of rules, by path.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use globset::GlobSet;
+use truing_config::value::globs;
+use truing_core::finding::Severity;
+use truing_core::severity::RuleSeverity;
+
+/// The severities of each rule that has other ones than its pack or tool says.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSeverities(BTreeMap<String, Vec<PathSeverity>>);
+
+#[derive(Clone, Debug)]
+struct PathSeverity {
+    /// None: all files.
+    paths: Option<GlobSet>,
+    severity: Severity,
+}
+
+impl RuleSeverities {
+    /// Compiles the patterns of what is configured.
+    ///
+    /// # Errors
+    /// A pattern that is no glob.
+    pub fn new(configured: &BTreeMap<String, Vec<RuleSeverity>>) -> Result<Self, globset::Error> {
+        let compile = |entry: &RuleSeverity| {
+            let paths = if entry.paths.is_empty() { None } else { Some(globs(&entry.paths)?) };
+            Ok(PathSeverity { paths, severity: entry.severity })
+        };
+        let all = configured.iter().map(|(rule, entries)| {
+            Ok((rule.clone(), entries.iter().map(compile).collect::<Result<Vec<_>, globset::Error>>()?))
+        });
+        all.collect::<Result<_, globset::Error>>().map(Self)
+    }
+
+    /// The severity for findings of a rule in a file: of the first entry for it.
+    pub fn of(&self, rule: &str, path: &Path) -> Option<Severity> {
+        let of_path = |entry: &&PathSeverity| entry.paths.as_ref().is_none_or(|paths| paths.is_match(path));
+        self.0.get(rule)?.iter().find(of_path).map(|entry| entry.severity)
+    }
+}
