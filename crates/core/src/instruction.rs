@@ -15,7 +15,7 @@ pub struct Instruction {
     pub repos: Vec<String>,
     /// Globs of which a changed file matches one.
     pub paths: Vec<String>,
-    /// The words themselves.
+    /// The text, which a model reads as data.
     pub text: String,
 }
 

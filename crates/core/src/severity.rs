@@ -11,6 +11,6 @@ pub struct RuleSeverity {
     /// Globs of files; empty: all files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// The severity there.
+    /// The severity of findings there.
     pub severity: Severity,
 }

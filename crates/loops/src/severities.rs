@@ -14,7 +14,7 @@ pub struct RuleSeverities(BTreeMap<String, Vec<PathSeverity>>);
 
 #[derive(Clone, Debug)]
 struct PathSeverity {
-    /// None: all files.
+    /// Globs of files; none: all files.
     paths: Option<GlobSet>,
     severity: Severity,
 }

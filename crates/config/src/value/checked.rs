@@ -56,7 +56,7 @@ pub enum Value {
     Severities(BTreeMap<String, Vec<RuleSeverity>>),
     /// Rules for the tier of reviews.
     Tiers(Vec<TierRule>),
-    /// Instructions to reviews.
+    /// Instructions to reviews of some paths.
     Instructions(Vec<Instruction>),
 }
 
